@@ -1,0 +1,62 @@
+# The two commands are `make lab` and `make test`; each does all the set-up that is missing.
+
+PYTHON ?= python3
+ROUNDS ?= 3
+
+# What set-up installs where there is no uv; one that is on the path comes first.
+export PATH := $(PATH):$(CURDIR)/.tools/bin
+# Nothing here may change uv.lock.
+export UV_FROZEN := 1
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help lab test soak bench lint clean setup setup-tests python engine
+
+help:
+	@echo 'make lab    set up, start the sandbox and open JupyterLab on the course'
+	@echo 'make test   set up and run the whole suite'
+	@echo 'make soak   the suite ROUNDS times over (now $(ROUNDS))'
+	@echo 'make bench  the suite, with the time of each of its slow parts'
+	@echo 'make lint   ruff and mypy alone'
+	@echo 'make clean  remove what was installed here; the engine and the sandbox stay'
+
+# JupyterLab opens at once; the engine and the sandbox get ready meanwhile.
+lab: setup
+	uv run eksnet lab
+
+test: setup-tests engine lint
+	uv run pytest
+
+soak: setup-tests engine
+	for round in $$(seq $(ROUNDS)); do \
+	    echo "round $$round of $(ROUNDS)"; uv run pytest --quiet || exit 1; \
+	done
+
+bench: setup-tests engine
+	uv run pytest --quiet --durations=25 --durations-min=0.5
+
+lint:
+	uv run ruff check
+	uv run ruff format --check
+	uv run mypy
+
+engine:
+	uv run eksnet engine build
+
+clean:
+	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find eksnet tests -name __pycache__ -prune -exec rm -rf {} +
+
+setup: python
+	@$(PYTHON) eksnet/setup.py
+
+setup-tests: python
+	@$(PYTHON) eksnet/setup.py --tests
+
+python:
+	@command -v $(PYTHON) >/dev/null || { \
+	    echo 'There is no $(PYTHON). Install Python 3.11 or newer (sudo apt-get install python3)' >&2; \
+	    echo 'or name one: make lab PYTHON=python3.12' >&2; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	    echo "$(PYTHON) is $$($(PYTHON) --version); the course needs 3.11, 3.12 or 3.13." >&2; \
+	    echo 'Name another: make lab PYTHON=python3.12' >&2; exit 2; }

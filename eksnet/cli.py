@@ -1,0 +1,166 @@
+"""The `eksnet` command: one line per command, each calling the room that knows.
+
+Exit codes: 0 fine, 1 found something, 2 could not do it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from eksnet import sandbox
+from eksnet.errors import EksnetError
+
+app = typer.Typer(
+    help="The EKS networking workbook: a real cluster on your own computer.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+engine_app = typer.Typer(help="The cluster's programs.", no_args_is_help=True)
+app.add_typer(engine_app, name="engine")
+console = Console(highlight=False)
+
+Name = Annotated[str | None, typer.Option("--sandbox", help="The sandbox's name.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+PASS_THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+
+def main() -> None:
+    """Run a command; an error becomes three lines on standard error and exit code 2."""
+    try:
+        app()
+    except EksnetError as error:
+        print(f"eksnet: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+@app.command()
+def up(
+    name: Name = None,
+    port: Annotated[
+        int | None, typer.Option(help="The API server's port on 127.0.0.1; 0: any.")
+    ] = None,
+) -> None:
+    """Start the sandbox, or join it when it is up."""
+    started = sandbox.up(name, port=port, say=console.print)
+    console.print(f"The sandbox is up. Credentials: {started.kubeconfig}")
+
+
+@app.command()
+def down(name: Name = None) -> None:
+    """End the sandbox; what is in its cluster stays for the next `up`."""
+    ended = sandbox.down(name, say=console.print)
+    console.print("The sandbox is down." if ended else "The sandbox was not up.")
+
+
+@app.command()
+def reset(name: Name = None) -> None:
+    """Replace the sandbox's cluster by a fresh one."""
+    sandbox.reset(name, say=console.print)
+    console.print("The sandbox is up, with a fresh cluster.")
+
+
+@app.command()
+def status(name: Name = None, as_json: Json = False) -> None:
+    """Show how the sandbox is; exit code 1 when it is not ready."""
+    found = sandbox.status(name)
+    if as_json:
+        print(json.dumps(asdict(found), default=str, indent=1))
+    else:
+        console.print(f"{found.name}: {found.phase} {found.waiting_for}".rstrip())
+        if found.components:
+            console.print(_components(found))
+            console.print(f"API server {found.api}, credentials {found.kubeconfig}")
+    raise typer.Exit(0 if found.phase == "ready" else 1)
+
+
+def _components(found: sandbox.Status) -> Table:
+    table = Table("component", "state", "restarts", "last exit")
+    for name, said in found.components.items():
+        last = "" if said["last_exit"] is None else str(said["last_exit"])
+        table.add_row(name, said["state"], str(said["restarts"]), last)
+    return table
+
+
+@app.command()
+def logs(component: Annotated[str, typer.Argument()] = "", name: Name = None) -> None:
+    """Print a component's log; without a name, list the components."""
+    console.file.write(sandbox.read_log(component, name))
+
+
+@app.command(context_settings=PASS_THROUGH, add_help_option=False)
+def kubectl(context: typer.Context, name: Name = None) -> None:
+    """Run kubectl on the sandbox."""
+    _kubectl(context.args, name)
+
+
+@app.command()
+def shell(
+    pod: Annotated[str, typer.Argument(help="A pod, or nothing for a fresh busybox pod.")] = "",
+    namespace: Annotated[str, typer.Option("--namespace", "-n")] = "default",
+    name: Name = None,
+) -> None:
+    """Open a shell in a pod."""
+    if pod:
+        _kubectl(["exec", "-it", "-n", namespace, pod, "--", "sh"], name)
+    fresh = f"shell-{os.getpid()}"
+    _kubectl(["run", fresh, "-n", namespace, "--image=busybox", "--rm", "-it", "--restart=Never"],
+             name)  # fmt: skip
+
+
+def _kubectl(arguments: list[str], name: str | None) -> None:
+    program, kubeconfig = sandbox.kubectl(name)
+    environment = {**os.environ, "KUBECONFIG": str(kubeconfig)}
+    raise typer.Exit(subprocess.call([program, *arguments], env=environment))
+
+
+@app.command()
+def run(
+    notebooks: Annotated[list[Path] | None, typer.Argument()] = None,
+) -> None:
+    """Run the course's notebooks, or those named, without a browser."""
+    from eksnet import notebooks as course
+
+    raise typer.Exit(0 if course.run_all(notebooks or [], say=console.print) else 1)
+
+
+@app.command(context_settings=PASS_THROUGH)
+def lab(context: typer.Context) -> None:
+    """Open JupyterLab on the course; the engine and the sandbox get ready meanwhile."""
+    from eksnet import notebooks as course
+
+    raise typer.Exit(course.open_lab(context.args))
+
+
+@engine_app.command("build")
+def engine_build() -> None:
+    """Build what is missing of the engine's programs."""
+    from eksnet.sandbox import build
+
+    build.build(say=console.print)
+
+
+@engine_app.command("status")
+def engine_status(as_json: Json = False) -> None:
+    """Show which programs are built and whole; exit code 1 when any is not."""
+    from eksnet.sandbox import build
+
+    found = build.status(verify=True)
+    if as_json:
+        print(json.dumps([asdict(program) for program in found], default=str, indent=1))
+    else:
+        table = Table("program", "state", "path")
+        for program in found:
+            table.add_row(program.name, program.state, str(program.path))
+        console.print(table)
+    raise typer.Exit(0 if all(program.state == "built" for program in found) else 1)

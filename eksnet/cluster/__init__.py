@@ -1,0 +1,39 @@
+"""The cluster room: connect, apply, wait, run a pod, exec, logs, events, backup and restore.
+
+Knows Kubernetes, and no chapter of the course. The official client is loaded by `connect`, not by
+importing this package.
+"""
+
+from __future__ import annotations
+
+from eksnet.cluster.backups import Backup, Restored
+from eksnet.cluster.client import ApiError
+from eksnet.cluster.cluster import Cluster
+from eksnet.cluster.conditions import Condition
+from eksnet.cluster.connecting import connect
+from eksnet.cluster.edits import Edit
+from eksnet.cluster.guard import Identity
+from eksnet.cluster.listing import Listing
+from eksnet.cluster.objects import Applied, Event, Resource
+from eksnet.cluster.pods import Exec, PodRun
+from eksnet.cluster.targets import Target
+from eksnet.cluster.waiting import DeadlineError
+
+__all__ = [
+    "ApiError",
+    "Applied",
+    "Backup",
+    "Cluster",
+    "Condition",
+    "DeadlineError",
+    "Edit",
+    "Event",
+    "Exec",
+    "Identity",
+    "Listing",
+    "PodRun",
+    "Resource",
+    "Restored",
+    "Target",
+    "connect",
+]

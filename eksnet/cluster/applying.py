@@ -1,0 +1,193 @@
+"""Server-side apply and delete of manifests, and what became of each object."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from eksnet.cluster import conditions, waiting
+from eksnet.cluster.client import ApiError, Client, Json
+from eksnet.cluster.kinds import Kind, Kinds, UnknownKindError
+from eksnet.cluster.manifests import Manifest
+from eksnet.cluster.objects import Applied, Result
+from eksnet.errors import EksnetError
+
+FIELD_MANAGER = "eksnet"
+_SERVICE_ACCOUNT = Kind("", "v1", "ServiceAccount", "serviceaccounts", True)
+_SERVICE_ACCOUNT_SECONDS = 15.0
+
+
+@dataclass(frozen=True)
+class Place:
+    """An object's kind, name and namespace.
+
+    Attributes:
+        kind: Its kind.
+        name: Its name.
+        namespace: Its namespace; empty when its kind has none.
+    """
+
+    kind: Kind
+    name: str
+    namespace: str
+
+    @property
+    def path(self) -> str:
+        """Its path."""
+        return self.kind.path(self.namespace, self.name)
+
+    def became(self, result: Result) -> Applied:
+        """Return what became of it."""
+        return Applied(self.kind.name, self.name, self.namespace, result)
+
+    def __str__(self) -> str:
+        where = f" in {self.namespace}" if self.namespace else ""
+        return f"{self.kind.name} {self.name}{where}"
+
+
+def place(kind: Kind, name: str, namespace: str) -> Place:
+    """Return the place of an object; a kind without namespaces drops the namespace."""
+    return Place(kind, name, namespace if kind.namespaced else "")
+
+
+def apply(
+    client: Client, kinds: Kinds, manifests: Sequence[Manifest], namespace: str, *, force: bool
+) -> Iterator[Applied]:
+    """Apply objects in the manifest's order; see `Cluster.apply`."""
+    done: list[Applied] = []
+    for one in manifests:
+        try:
+            # Looked up one by one: a manifest may define the kind of an object further down.
+            target = _place(kinds, one, namespace)
+            done.append(_apply_one(client, target, one, force=force))
+        except EksnetError as error:
+            raise _told(error, one, done) from None
+        yield done[-1]
+
+
+def _apply_one(client: Client, target: Place, one: Manifest, *, force: bool) -> Applied:
+    before = _version(client, target.path)
+    body = one.body
+    if target.namespace:
+        body = {**body, "metadata": {**body["metadata"], "namespace": target.namespace}}
+    query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}
+    if force:
+        query["force"] = "true"
+    try:
+        answer = client.send(
+            "PATCH", target.path, body, query, content_type="application/apply-patch+yaml"
+        )
+    except ApiError as error:
+        raise _unknown_field(error, client, target) or _conflict(error) or error from None
+    if answer.status == 201 or not before:
+        if target.kind.name == "Namespace" and not target.kind.group:
+            _await_service_account(client, target.name)
+        return target.became("created")
+    same = answer.body["metadata"].get("resourceVersion") == before
+    return target.became("unchanged" if same else "configured")
+
+
+def _version(client: Client, path: str) -> str:
+    try:
+        return str(client.get(path)["metadata"].get("resourceVersion", ""))
+    except ApiError as error:
+        if error.status == 404:
+            return ""
+        raise
+
+
+def _await_service_account(client: Client, namespace: str) -> None:
+    """Wait until pods can be made in a new namespace: each needs the account `default`."""
+    there = conditions.Condition("there", lambda _: True)
+    what = waiting.watched(_SERVICE_ACCOUNT, namespace, "default")
+    # Who may not see it, or runs no such controller, does not need to be stopped here.
+    with contextlib.suppress(EksnetError):
+        waiting.until(client, what, there, _SERVICE_ACCOUNT_SECONDS)
+
+
+def _unknown_field(error: ApiError, client: Client, target: Place) -> EksnetError | None:
+    # The API server calls it an error of its own (500); it is the manifest's.
+    if "field not declared in schema" not in error.seen:
+        return None
+    return ApiError(
+        error.seen,
+        f"fields that a {target.kind.name} has",
+        f"`{client.kubectl} explain {target.kind.name.lower()} --recursive` lists them",
+        status=error.status,
+        reason=error.reason,
+    )
+
+
+def _conflict(error: ApiError) -> EksnetError | None:
+    owned = [
+        f"{cause.get('field')} ({str(cause.get('message')).removeprefix('conflict with ')})"
+        for cause in error.causes
+        if cause.get("reason") == "FieldManagerConflict"
+    ]
+    if not owned:
+        return None
+    return ApiError(
+        f"others own these fields and set them otherwise: {', '.join(owned)}",
+        "a manifest that leaves these fields out, or has the same values",
+        "cluster.apply(…, force=True) takes them over",
+        status=error.status,
+        reason=error.reason,
+        causes=error.causes,
+    )
+
+
+def _told(error: EksnetError, one: Manifest, done: Sequence[Applied]) -> EksnetError:
+    """Add to an error which object it is about and what had been applied before."""
+    seen = f"line {one.line}, {one.kind} {one.name}: {error.seen}"
+    if done:
+        seen += "\n    applied before it: " + ", ".join(f"{a.kind} {a.name}" for a in done)
+    if isinstance(error, ApiError):
+        return ApiError(
+            seen,
+            error.expected,
+            error.next_step,
+            status=error.status,
+            reason=error.reason,
+            causes=error.causes,
+        )
+    return EksnetError(seen, error.expected, error.next_step)
+
+
+def delete(client: Client, targets: Sequence[Place], timeout: float) -> Iterator[Applied]:
+    """Delete objects, the last first, and wait until each is gone; see `Cluster.delete`."""
+    asked = [(target, _delete_one(client, target)) for target in reversed(targets)]
+    gone = conditions.named("Deleted")
+    for target, was_there in asked:
+        if was_there:
+            what = waiting.watched(target.kind, target.namespace, target.name)
+            waiting.until(client, what, gone, timeout)
+        yield target.became("deleted" if was_there else "was not there")
+
+
+def _delete_one(client: Client, target: Place) -> bool:
+    # In the foreground: when it is gone, what it owned is gone too.
+    options: Json = {"propagationPolicy": "Foreground"}
+    try:
+        client.send("DELETE", target.path, options)
+    except ApiError as error:
+        if error.status == 404:
+            return False
+        raise
+    return True
+
+
+def places(kinds: Kinds, manifests: Sequence[Manifest], namespace: str) -> list[Place]:
+    """Return the places of a manifest's objects, those of unknown kinds left out.
+
+    A kind that the cluster does not serve has no objects that could be deleted.
+    """
+    found = []
+    for one in manifests:
+        with contextlib.suppress(UnknownKindError):
+            found.append(_place(kinds, one, namespace))
+    return found
+
+
+def _place(kinds: Kinds, one: Manifest, namespace: str) -> Place:
+    return place(kinds.of(one.api_version, one.kind), one.name, one.namespace or namespace)

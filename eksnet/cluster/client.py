@@ -1,0 +1,342 @@
+"""Requests to the API server, through the official client's connection and credentials.
+
+One door in and one door out: whatever could change the cluster goes through `Client.send` or
+`Client.open_channel`, and both ask the guard first. Whatever goes wrong becomes an `ApiError`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+from eksnet.cluster.guard import Guard
+from eksnet.cluster.targets import Target
+from eksnet.errors import EksnetError
+
+Json = dict[str, Any]
+Query = Mapping[str, str | list[str]]
+
+_NO_QUERY: Query = MappingProxyType({})
+
+_CONNECT_SECONDS = 5.0
+_READ_SECONDS = 30.0
+
+
+class ApiError(EksnetError):
+    """The API server did not do what it was asked.
+
+    Attributes:
+        status: The HTTP status; 0 when there was no answer.
+        reason: The API server's reason in one word, such as NotFound.
+        causes: What it says of single fields, as in a Status object.
+    """
+
+    def __init__(
+        self,
+        seen: str,
+        expected: str = "",
+        next_step: str = "",
+        *,
+        status: int = 0,
+        reason: str = "",
+        causes: tuple[Json, ...] = (),
+    ) -> None:
+        super().__init__(seen, expected, next_step)
+        self.status = status
+        self.reason = reason
+        self.causes = causes
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A decoded answer.
+
+    Attributes:
+        status: The HTTP status, 200 to 299.
+        body: The JSON object.
+    """
+
+    status: int
+    body: Json
+
+
+class Client:
+    """Requests to one API server, as one user."""
+
+    def __init__(self, configuration: Any, guard: Guard, target: Target) -> None:
+        """Prepare; nothing is sent yet.
+
+        Args:
+            configuration: The official client's configuration, with credentials loaded.
+            guard: Called before every request that could change the cluster.
+            target: What was connected to.
+        """
+        from kubernetes.client import ApiClient
+
+        self._configuration = configuration
+        self._pool = ApiClient(configuration).rest_client.pool_manager
+        self._guard = guard
+        self.target = target
+
+    @property
+    def kubectl(self) -> str:
+        """How the reader calls kubectl for this cluster."""
+        if self.target.kind == "sandbox":
+            return "eksnet kubectl"
+        return f"kubectl --context {self.target.name}"
+
+    @property
+    def server(self) -> str:
+        """The API server's URL."""
+        return str(self._configuration.host)
+
+    def get(self, path: str, query: Query = _NO_QUERY, *, accept: str = "application/json") -> Json:
+        """Read a JSON object.
+
+        Raises:
+            ApiError: There is no such thing, no right to read it, or no answer.
+        """
+        response = self._request("GET", path, query, headers={"Accept": accept})
+        return self._decode(response).body
+
+    def get_text(self, path: str, query: Query = _NO_QUERY) -> str:
+        """Read plain text, such as a log; bytes that are not UTF-8 become U+FFFD.
+
+        Raises:
+            ApiError: As in `get`.
+        """
+        response = self._request("GET", path, query, headers={"Accept": "*/*"})
+        self._refuse_failure(response.status, response.data)
+        return str(response.data.decode(errors="replace"))
+
+    def watch(self, path: str, query: Query, seconds: float) -> Iterator[Json]:
+        """Yield a collection's changes; the API server ends the watch after about `seconds`.
+
+        Raises:
+            ApiError: As in `get`; status 410 when the resource version is too old to go on from.
+        """
+        asked = {**query, "watch": "1", "timeoutSeconds": str(max(1, round(seconds)))}
+        response = self._request("GET", path, asked, read=seconds + _READ_SECONDS, stream=True)
+        try:
+            if response.status >= 300:
+                self._refuse_failure(response.status, response.read())
+            for line in self._lines(response):
+                event = json.loads(line)
+                if event["type"] == "ERROR":
+                    raise self._failure(int(event["object"].get("code", 500)), event["object"])
+                yield event
+        finally:
+            # What was not read would be taken for the next answer on this connection.
+            response.close()
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        query: Query = _NO_QUERY,
+        *,
+        content_type: str = "application/json",
+    ) -> Answer:
+        """Ask for a change, if the guard lets it pass.
+
+        Raises:
+            EksnetError: The guard refused; nothing was sent.
+            ApiError: The API server refused.
+        """
+        self._guard()
+        headers = {"Accept": "application/json", "Content-Type": content_type}
+        data = None if body is None else json.dumps(body).encode()
+        return self._decode(self._request(method, path, query, headers=headers, body=data))
+
+    def open_channel(self, path: str, query: Query) -> Any:
+        """Open a WebSocket to a program in a pod, if the guard lets it pass.
+
+        Returns:
+            The official client's WSClient, in binary mode.
+
+        Raises:
+            EksnetError: The guard refused; nothing was sent.
+            ApiError: The API server refused.
+        """
+        self._guard()
+        from kubernetes.stream import ws_client
+        from websocket import WebSocketBadStatusException, WebSocketException
+
+        url = ws_client.get_websocket_url(self._url(path, query))  # type: ignore[no-untyped-call]
+        try:
+            return ws_client.WSClient(  # type: ignore[no-untyped-call]
+                self._configuration, url, self._credentials(), capture_all=False, binary=True
+            )
+        except WebSocketBadStatusException as error:
+            body = error.resp_body or b""
+            raise self._failure(error.status_code, _status(body)) from None
+        except (WebSocketException, OSError) as error:
+            raise self._no_answer(error) from None
+
+    def _request(
+        self,
+        method: str,
+        path: str,
+        query: Query = _NO_QUERY,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        read: float = _READ_SECONDS,
+        stream: bool = False,
+    ) -> Any:
+        from urllib3 import Timeout
+        from urllib3.exceptions import HTTPError
+
+        try:
+            return self._pool.request(
+                method,
+                self._url(path, query),
+                headers={**(headers or {}), **self._credentials()},
+                body=body,
+                preload_content=not stream,
+                timeout=Timeout(connect=_CONNECT_SECONDS, read=read),
+                # A silent second try would tell the reader less, and write twice.
+                retries=False,
+                redirect=False,
+            )
+        except (HTTPError, OSError) as error:
+            raise self._no_answer(error) from None
+
+    def _url(self, path: str, query: Query) -> str:
+        return self.server + path + ("?" + urlencode(query, doseq=True) if query else "")
+
+    def _credentials(self) -> dict[str, str]:
+        settings = self._configuration.auth_settings().get("BearerToken")
+        return {settings["key"]: settings["value"]} if settings and settings["value"] else {}
+
+    def _lines(self, response: Any) -> Iterator[bytes]:
+        from urllib3.exceptions import HTTPError
+
+        rest = b""
+        try:
+            for chunk in response.stream(amt=None):
+                *whole, rest = (rest + chunk).split(b"\n")
+                yield from filter(None, whole)
+        except (HTTPError, OSError) as error:
+            raise self._no_answer(error) from None
+
+    def _decode(self, response: Any) -> Answer:
+        self._refuse_failure(response.status, response.data)
+        try:
+            return Answer(response.status, json.loads(response.data))
+        except ValueError:
+            text = response.data[:80].decode(errors="replace")
+            raise ApiError(
+                f"{self.server} answered with something else than JSON: {text!r}",
+                "the API server of a Kubernetes cluster",
+                f"`{self.kubectl} cluster-info`; a proxy may answer in its place",
+                status=response.status,
+            ) from None
+
+    def _refuse_failure(self, status: int, body: bytes) -> None:
+        if not 200 <= status < 300:
+            raise self._failure(status, _status(body))
+
+    def _failure(self, status: int, said: Json) -> ApiError:
+        message = str(said.get("message") or f"HTTP status {status}")
+        expected, next_step = self._remedy(status)
+        return ApiError(
+            f"the API server of {self.target} says: {message}",
+            expected,
+            next_step,
+            status=status,
+            reason=str(said.get("reason", "")),
+            causes=tuple((said.get("details") or {}).get("causes") or ()),
+        )
+
+    def _remedy(self, status: int) -> tuple[str, str]:
+        match status:
+            case 401:
+                return "credentials that the API server accepts", (
+                    "`eksnet up`, then eksnet.connect() again"
+                    if self.target.kind == "sandbox"
+                    else "renew your credentials (`aws sso login`, …), then eksnet.connect() again"
+                )
+            case 403:
+                return (
+                    "the right to do this",
+                    f"`{self.kubectl} auth can-i --list` tells your rights",
+                )
+            case 404:
+                return "a name that is there", f"`{self.kubectl} get` with the kind shows the names"
+            case 409:
+                return "an object that nobody else made or changed meanwhile", "look, then again"
+            case 400 | 422:
+                return "an object that the API server accepts", "correct the field that it names"
+            case 429:
+                return "fewer requests", "wait a minute, then again"
+            case _:
+                return (
+                    "an API server without a fault",
+                    f"`{self.kubectl} get --raw /readyz?verbose`",
+                )
+
+    def _no_answer(self, error: Exception) -> ApiError:
+        place = urlsplit(self.server).netloc
+        return ApiError(
+            f"the API server of {self.target} at {place} did not answer: {_plain(error)}",
+            "a running API server that this computer reaches and trusts",
+            "`eksnet status`, then eksnet.connect() again"
+            if self.target.kind == "sandbox"
+            else f"`{self.kubectl} cluster-info`, then eksnet.connect() again",
+            reason="NoAnswer",
+        )
+
+
+def _status(body: bytes) -> Json:
+    with contextlib.suppress(ValueError):
+        said = json.loads(body)
+        if isinstance(said, dict):
+            return said
+    text = body[:200].decode(errors="replace").strip()
+    return {"message": text} if text else {}
+
+
+def _plain(error: Exception) -> str:
+    # urllib3 wraps the operating system's word in its own objects' names.
+    cause = getattr(error, "reason", None) or error.__cause__ or error
+    if isinstance(cause, OSError) and cause.strerror:
+        return cause.strerror
+    text = str(cause)
+    return text.rpartition(">: ")[2] or text
+
+
+def configure(kubeconfig: str, context: str) -> Any:
+    """Load a context's credentials into a configuration of the official client.
+
+    Args:
+        kubeconfig: Kubeconfig files, joined by the path separator.
+        context: The context's name.
+
+    Raises:
+        EksnetError: The credentials cannot be had.
+    """
+    from kubernetes.client import Configuration
+    from kubernetes.config import ConfigException, load_kube_config
+
+    configuration = Configuration()
+    try:
+        # Never persisted: a renewed token stays in this process, the learner's files as they are.
+        load_kube_config(  # type: ignore[no-untyped-call]
+            kubeconfig, context, configuration, persist_config=False
+        )
+    except (ConfigException, OSError, ValueError) as error:
+        raise EksnetError(
+            f"the credentials of context {context!r} cannot be had: {error}",
+            "a context whose certificates and programs are there",
+            f"`kubectl --context {context} get namespace kube-system`",
+        ) from None
+    if urlsplit(configuration.host).hostname in ("127.0.0.1", "localhost", "::1"):
+        configuration.proxy = None
+    return configuration

@@ -1,0 +1,407 @@
+"""`Cluster`: the small surface that notebooks and chapters use."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from eksnet.cluster import applying, conditions, edits, manifests, objects, pods, rollout, waiting
+from eksnet.cluster.applying import Place
+from eksnet.cluster.backups import Backup, Backups, Restored
+from eksnet.cluster.client import Client
+from eksnet.cluster.conditions import Condition, Test
+from eksnet.cluster.edits import Edit
+from eksnet.cluster.guard import Identity
+from eksnet.cluster.kinds import ENDPOINT_SLICE, EVENT, Kinds
+from eksnet.cluster.listing import Listing
+from eksnet.cluster.objects import Applied, Event, Resource
+from eksnet.cluster.pods import Command, Exec, PodRun
+from eksnet.cluster.targets import Target
+from eksnet.errors import EksnetError
+
+_TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
+
+
+class Cluster:
+    """A cluster that was connected to.
+
+    Every name of an object may be given as kubectl takes it: `("deployment", "coredns")` or
+    `"deployment/coredns"`, with short names and plurals. Without a namespace, the context's own is
+    meant (`default`, if it has none). Every method raises `EksnetError`, with what was seen, what
+    was expected and the next step; `ApiError` when the API server was the one to refuse.
+
+    Attributes:
+        target: What was connected to.
+        identity: What makes the cluster this one.
+        namespace: The namespace that is meant when none is said.
+        version: The API server's version, such as v1.34.3.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        kinds: Kinds,
+        target: Target,
+        identity: Identity,
+        namespace: str,
+        version: str,
+        nodes: int | None,
+    ) -> None:
+        """Put together what `eksnet.connect` found."""
+        self.target = target
+        self.identity = identity
+        self.namespace = namespace
+        self.version = version
+        self._client = client
+        self._kinds = kinds
+        self._nodes = nodes
+        self._backups = Backups(client, identity, target.name, _backup_directory())
+
+    def __repr__(self) -> str:
+        nodes = "" if self._nodes is None else f", {self._nodes} nodes"
+        return f"<Cluster {self.target.name}: Kubernetes {self.version}{nodes}>"
+
+    # Reading.
+
+    def get(self, kind: str, name: str = "", namespace: str | None = None) -> Resource:
+        """Return an object as it is now."""
+        place = self._place(kind, name, namespace)
+        return Resource(self._client.get(place.path))
+
+    def list(
+        self,
+        kind: str,
+        namespace: str | None = None,
+        *,
+        selector: str = "",
+        all_namespaces: bool = False,
+        wide: bool = False,
+    ) -> Listing[Resource]:
+        """Return the objects of a kind, with the columns of `kubectl get` except times.
+
+        Args:
+            kind: The kind.
+            namespace: The namespace; the context's own when None.
+            selector: A label selector, such as `k8s-app=kube-dns`.
+            all_namespaces: Whether to list those of all namespaces.
+            wide: Whether to show the columns of `-o wide` too.
+        """
+        found = self._kinds.called(kind)
+        where = "" if all_namespaces else namespace or self.namespace
+        query = {"includeObject": "Object"}
+        if selector:
+            query["labelSelector"] = selector
+        answer = self._client.get(found.path(where), query, accept=_TABLE)
+        across = found.namespaced and all_namespaces
+        return objects.table(answer, found.name, wide=wide, namespaced=across)
+
+    def logs(
+        self,
+        pod: str,
+        namespace: str | None = None,
+        *,
+        container: str = "",
+        previous: bool = False,
+        tail: int | None = None,
+    ) -> str:
+        """Return the log of a pod's container.
+
+        Args:
+            pod: The pod's name.
+            namespace: Its namespace; the context's own when None.
+            container: The container; may be left out when there is one.
+            previous: Whether the container's last run is meant.
+            tail: How many lines from the end; all when None.
+        """
+        return pods.logs(
+            self._client,
+            pod.removeprefix("pod/"),
+            namespace or self.namespace,
+            container=container,
+            previous=previous,
+            tail=tail,
+        )
+
+    def events(self, about: str = "", namespace: str | None = None) -> Listing[Event]:
+        """Return events, the last one last, without their times.
+
+        Args:
+            about: An object as kind/name; all objects when empty.
+            namespace: The namespace; the context's own when None.
+        """
+        query = {}
+        where = namespace or self.namespace
+        if about:
+            place = self._place(about, "", where)
+            query["fieldSelector"] = (
+                f"involvedObject.kind={place.kind.name},involvedObject.name={place.name}"
+            )
+            # What has no namespace has its events in the namespace default, or anywhere.
+            where = place.namespace
+        return objects.events(self._client.get(EVENT.path(where), query).get("items") or ())
+
+    # Waiting.
+
+    def wait(
+        self,
+        kind: str,
+        name: str = "",
+        condition: str | Condition | Test = "Ready",
+        namespace: str | None = None,
+        timeout: float = 60,
+    ) -> None:
+        """Wait for a condition and say so; a countdown shows meanwhile.
+
+        Args:
+            kind: The kind, or kind/name.
+            name: The name.
+            condition: See `eksnet.cluster.conditions.named`.
+            namespace: The namespace; the context's own when None.
+            timeout: How long at most, in seconds.
+
+        Raises:
+            DeadlineError: It did not come; the message holds the state and the last events.
+        """
+        wanted = conditions.named(condition)
+        place = self._place(kind, name, namespace)
+        what = self._watched(place)
+        if wanted.name == conditions.ENDPOINTS_READY:
+            what = _endpoints_of(place)
+        waiting.until(self._client, what, wanted, timeout)
+        print(f"{what} is {wanted.name}")
+
+    def rollout_status(self, kind: str, namespace: str | None = None, timeout: float = 120) -> None:
+        """Wait until a rollout is done, by the rules of `kubectl rollout status`, and say so.
+
+        Args:
+            kind: The workload as kind/name.
+            namespace: The namespace; the context's own when None.
+            timeout: How long at most, in seconds.
+
+        Raises:
+            DeadlineError: It was not done in time, or cannot go on.
+        """
+        what = self._watched(self._place(kind, "", namespace))
+        waiting.until(self._client, what, _RolledOut(), timeout, brief=_rollout_brief)
+        print(f"{what} is rolled out")
+
+    # Writing.
+
+    def apply(
+        self, manifest: str | Path, namespace: str | None = None, *, force: bool = False
+    ) -> Listing[Applied]:
+        """Apply a manifest on the server's side, in its order, as field manager `eksnet`.
+
+        Args:
+            manifest: YAML text with one or several objects, or the file that holds it.
+            namespace: Where objects go that name no namespace; the context's own when None.
+            force: Whether to take over fields that others own.
+
+        Raises:
+            EksnetError: Bad YAML (with the line), an unknown kind or field, or a conflict (with
+                the owner of each field). What was applied before stays and is named.
+        """
+        found = manifests.read(manifest)
+        results = applying.apply(
+            self._client, self._kinds, found, namespace or self.namespace, force=force
+        )
+        return objects.applied(results)
+
+    def delete(
+        self,
+        what: str | Path,
+        name: str = "",
+        namespace: str | None = None,
+        *,
+        timeout: float = 120,
+    ) -> Listing[Applied]:
+        """Delete what a manifest describes, or one object, and wait until it is gone.
+
+        What is not there is no error: a clean-up cell may run twice.
+
+        Args:
+            what: A manifest (YAML text or file), a kind, or kind/name.
+            name: The object's name, when `what` is a kind.
+            namespace: The namespace; the context's own when None.
+            timeout: How long to wait for each object, in seconds.
+
+        Raises:
+            DeadlineError: An object was still there.
+        """
+        if isinstance(what, Path) or "\n" in what or ":" in what or manifests.is_file_name(what):
+            found = manifests.read(what)
+            places = applying.places(self._kinds, found, namespace or self.namespace)
+        else:
+            places = [self._place(what, name, namespace)]
+        return objects.applied(applying.delete(self._client, places, timeout))
+
+    def patch(
+        self, kind: str, name: str, patch: Mapping[str, Any], namespace: str | None = None
+    ) -> Resource:
+        """Merge fields into an object (JSON merge patch: lists are replaced, None removes)."""
+        place = self._place(kind, name, namespace)
+        return Resource(self._merge(place, patch))
+
+    def run(
+        self,
+        image: str,
+        command: Command,
+        namespace: str | None = None,
+        *,
+        name: str = "",
+        labels: Mapping[str, str] | None = None,
+        spec: Mapping[str, Any] | None = None,
+        timeout: float = 60,
+    ) -> PodRun:
+        """Run a command in a pod of its own, read its output, and take the pod away.
+
+        Args:
+            image: The image, such as busybox:1.36.
+            command: The command and its arguments, as text or as a list; no shell is between.
+            namespace: The pod's namespace; the context's own when None.
+            name: The pod's name; a fresh one when empty.
+            labels: The pod's labels.
+            spec: Fields of the pod's spec, such as {"dnsPolicy": "Default"}.
+            timeout: How long it may take, in seconds.
+
+        Raises:
+            DeadlineError: It did not end in time, or the image cannot be had.
+        """
+        return pods.run(
+            self._client,
+            image,
+            command,
+            namespace or self.namespace,
+            name=name,
+            labels=labels,
+            spec=spec,
+            timeout=timeout,
+        )
+
+    def exec(
+        self,
+        pod: str,
+        command: Command,
+        namespace: str | None = None,
+        *,
+        container: str = "",
+        timeout: float = 30,
+    ) -> Exec:
+        """Run a command in a running pod; to the guard this is a change.
+
+        Args:
+            pod: The pod's name.
+            command: The command and its arguments, as text or as a list; no shell is between.
+            namespace: The pod's namespace; the context's own when None.
+            container: The container; may be left out when there is one.
+            timeout: How long it may take, in seconds.
+
+        Raises:
+            DeadlineError: It did not end in time.
+        """
+        place = namespace or self.namespace
+        return pods.execute(
+            self._client, pod.removeprefix("pod/"), command, place, container, timeout
+        )
+
+    def rollout_restart(self, kind: str, namespace: str | None = None) -> None:
+        """Restart a workload's pods one after the other, as `kubectl rollout restart` does.
+
+        Args:
+            kind: The workload as kind/name.
+            namespace: The namespace; the context's own when None.
+        """
+        place = self._place(kind, "", namespace)
+        workload = {"kind": place.kind.name, **self._client.get(place.path)}
+        self._merge(place, rollout.restart_patch(workload, datetime.now(UTC)))
+        print(f"{self._watched(place)} is restarting")
+
+    def edit_configmap(
+        self,
+        name: str,
+        key: str,
+        change: str | Callable[[str], str],
+        namespace: str | None = None,
+    ) -> Edit:
+        """Change a key of a ConfigMap and show the difference.
+
+        Args:
+            name: The ConfigMap's name.
+            key: The key, such as Corefile.
+            change: The new text, or a function of the present one.
+            namespace: The namespace; the context's own when None.
+        """
+        return edits.edit_configmap(self._client, name, key, change, namespace or self.namespace)
+
+    # Backups: reading the cluster, and writing files on this computer.
+
+    def backup(self, configmap: str, namespace: str | None = None) -> Backup:
+        """Write a ConfigMap's exact data and the cluster's identity to a file.
+
+        The first backup is kept until a restore has used it: after an edit, a second call changes
+        nothing and says that the ConfigMap has been edited since.
+        """
+        return self._backups.backup(configmap, namespace or self.namespace)
+
+    def restore(self, configmap: str | Path, namespace: str | None = None) -> Restored:
+        """Put back a ConfigMap's data; what was there instead is kept in a file.
+
+        Args:
+            configmap: The ConfigMap's name, or the file of a backup (a Path).
+            namespace: The namespace; the context's own when None.
+
+        Raises:
+            EksnetError: There is no backup, or it is one of another cluster.
+        """
+        if isinstance(configmap, Path):
+            return self._backups.restore_file(configmap)
+        return self._backups.restore(configmap, namespace or self.namespace)
+
+    def _place(self, kind: str, name: str, namespace: str | None) -> Place:
+        if not name:
+            kind, _, name = kind.partition("/")
+        if not kind or not name:
+            raise EksnetError(
+                f"{kind or name!r} names no object", "a kind and a name, such as deployment/coredns"
+            )
+        return applying.place(self._kinds.called(kind), name, namespace or self.namespace)
+
+    def _watched(self, place: Place) -> waiting.Watched:
+        return waiting.watched(place.kind, place.namespace, place.name)
+
+    def _merge(self, place: Place, patch: Mapping[str, Any]) -> dict[str, Any]:
+        query = {"fieldManager": "eksnet-edit"}
+        answer = self._client.send(
+            "PATCH", place.path, dict(patch), query, content_type="application/merge-patch+json"
+        )
+        return {"kind": place.kind.name, **answer.body}
+
+
+class _RolledOut(Condition):
+    """A workload whose pods all run its newest template."""
+
+    def __init__(self) -> None:
+        super().__init__("rolled out", lambda one: rollout.progress(one).done)
+
+    def hopeless(self, objects: Sequence[dict[str, Any]]) -> str:
+        return rollout.progress(objects[0]).failed if objects else "it is not there"
+
+
+def _rollout_brief(workloads: Sequence[dict[str, Any]]) -> str:
+    return rollout.progress(workloads[0]).waits_for if workloads else ""
+
+
+def _endpoints_of(service: Place) -> waiting.Watched:
+    if service.kind.name != "Service":
+        raise EksnetError(f"a {service.kind.name} has no endpoints", "a Service, as service/NAME")
+    selector = {"labelSelector": f"kubernetes.io/service-name={service.name}"}
+    label = f"service/{service.name}"
+    return waiting.Watched(ENDPOINT_SLICE, service.namespace, label, selector)
+
+
+def _backup_directory() -> Path:
+    base = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    return Path(base) / "eksnet-backups"

@@ -1,0 +1,102 @@
+"""`connect`: from a target's name to the cluster that all notebooks use."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import replace
+from pathlib import Path
+
+from eksnet.cluster import guard, kubeconfig, targets
+from eksnet.cluster.client import ApiError, Client, configure
+from eksnet.cluster.cluster import Cluster
+from eksnet.cluster.guard import Guard, Identity
+from eksnet.cluster.kinds import Kinds
+from eksnet.cluster.targets import Target
+from eksnet.errors import EksnetError
+
+
+def connect(target: str | None = None, *, changes: str | None = None) -> Cluster:
+    """Connect to a cluster.
+
+    Args:
+        target: `sandbox`, `context:NAME` or `eks:NAME[@REGION]`; else what EKSNET_TARGET says,
+            else the sandbox, which is started when it is not up.
+        changes: The name of the cluster that may be changed; else what EKSNET_CHANGES says. The
+            sandbox needs none.
+
+    Raises:
+        EksnetError: No such target, it does not answer, or `changes` names another cluster.
+    """
+    wanted = targets.chosen(target)
+    if changes is not None:
+        guard.check_name(wanted, changes)
+    if wanted.kind == "sandbox":
+        from eksnet import sandbox
+
+        running = sandbox.ensure_up()
+        return open_context(wanted, running.context, running.kubeconfig, guard.free)
+    if wanted.kind == "context":
+        return open_context(wanted, wanted.name, None, changes=changes)
+    raise EksnetError(
+        f"{wanted} cannot be reached yet: targets of the form eks:NAME come later",
+        "`sandbox` or `context:NAME`",
+        f"`aws eks update-kubeconfig --name {wanted.name} --alias {wanted.name}`, "
+        f'then eksnet.connect("context:{wanted.name}")',
+    )
+
+
+def open_context(
+    target: Target,
+    context: str,
+    file: Path | None,
+    check: Guard | None = None,
+    *,
+    changes: str | None = None,
+) -> Cluster:
+    """Open the cluster of a kubeconfig's context.
+
+    Args:
+        target: What the reader calls it.
+        context: The context's name.
+        file: The kubeconfig; None takes what KUBECONFIG names, else ~/.kube/config.
+        check: The guard; None takes that of named clusters.
+        changes: The name of the cluster that may be changed, for that guard.
+
+    Raises:
+        EksnetError: No such context, or the API server does not answer.
+    """
+    files = kubeconfig.search_path(file)
+    seen = kubeconfig.read(context, files)
+    configuration = configure(files, context)
+    reader = Client(configuration, _refuse, target)
+    version = str(reader.get("/version")["gitVersion"])
+    identity = _identity(reader, seen)
+
+    def look() -> Identity:
+        return _identity(reader, kubeconfig.read(context, files))
+
+    guarded = check or guard.NamedCluster(target, identity, look, changes)
+    client = Client(configuration, guarded, target)
+    return Cluster(client, Kinds(client), target, identity, seen.namespace, version, _nodes(reader))
+
+
+def _identity(client: Client, context: kubeconfig.Context) -> Identity:
+    identity = Identity(context.server, context.ca, context.user, "")
+    try:
+        namespace = client.get("/api/v1/namespaces/kube-system")
+    except ApiError as error:
+        # Many may not read it; server, authority and user must do then.
+        if error.status == 403:
+            return identity
+        raise
+    return replace(identity, uid=str(namespace["metadata"]["uid"]))
+
+
+def _nodes(client: Client) -> int | None:
+    with contextlib.suppress(ApiError):
+        return len(client.get("/api/v1/nodes")["items"])
+    return None
+
+
+def _refuse() -> None:
+    raise AssertionError("this client only reads")

@@ -1,0 +1,77 @@
+"""The countdown that a reader sees while something is waited for.
+
+A committed notebook must not hold a time, so the countdown takes itself away: in a notebook its
+display ends empty, as it began; on a terminal its line is wiped; elsewhere there is none.
+"""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+from typing import Any, Self
+
+
+class Countdown:
+    """A line that tells what is waited for and how long still; use it in a `with` statement."""
+
+    def __init__(self, what: str) -> None:
+        """Remember what is waited for; nothing is shown before the first `show`."""
+        self._what = what
+        self._screen: _Screen | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._screen:
+            self._screen.write("")
+
+    def show(self, seconds_left: float, state: str = "") -> None:
+        """Show the time left, in seconds, and in a few words what is to be seen."""
+        self._screen = self._screen or _screen()
+        seen = f"; {state}" if state else ""
+        self._screen.write(f"waiting for {self._what}, {max(0, round(seconds_left))} s left{seen}")
+
+
+class _Screen:
+    """No screen: output goes to a file, where a changing line has no place."""
+
+    def write(self, text: str) -> None:
+        """Show the text in place of the one before; an empty one leaves no trace."""
+
+
+class _Terminal(_Screen):
+    def write(self, text: str) -> None:
+        sys.stdout.write(f"\r\x1b[K{text}")
+        sys.stdout.flush()
+
+
+class _Notebook(_Screen):
+    def __init__(self) -> None:
+        from IPython.display import display
+
+        # Notebook tests compare the display as it began with the one that was committed at the
+        # end, so both are empty.
+        self._handle: Any = display({}, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+
+    def write(self, text: str) -> None:
+        self._handle.update({"text/plain": text} if text else {}, raw=True)
+
+
+def _screen() -> _Screen:
+    if _is_notebook():
+        return _Notebook()
+    return _Terminal() if sys.stdout.isatty() else _Screen()
+
+
+def _is_notebook() -> bool:
+    if "IPython" not in sys.modules:
+        return False
+    from IPython import get_ipython
+
+    return hasattr(get_ipython(), "kernel")

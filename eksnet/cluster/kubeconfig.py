@@ -1,0 +1,134 @@
+"""Reading a context from kubeconfig files: what it points at, never who may use it.
+
+The official client loads the credentials. It cannot say whether a context still means what it
+meant, because loading runs credential programs; so the files are read here once more.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from eksnet.errors import EksnetError
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a context says.
+
+    Attributes:
+        name: The context's name.
+        server: The API server's URL.
+        ca: SHA-256 of the certificate authority, in hex; of nothing when there is none.
+        user: The user's name and SHA-256 of the user's entry, in hex.
+        namespace: Where objects go that name no namespace.
+    """
+
+    name: str
+    server: str
+    ca: str
+    user: str
+    namespace: str
+
+
+def search_path(kubeconfig: Path | None) -> str:
+    """Return the files as the client wants them: one path, or several with the path separator."""
+    if kubeconfig is not None:
+        return str(kubeconfig)
+    return os.environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")
+
+
+def read(name: str, files: str) -> Context:
+    """Return the context of that name.
+
+    Args:
+        name: The context's name.
+        files: Kubeconfig files, joined by the path separator; those that are not there count as
+            empty, and the first entry of a name wins, as with kubectl.
+
+    Raises:
+        EksnetError: No such context, or a file that cannot be read.
+    """
+    entries = _entries(files)
+    if name not in entries["contexts"]:
+        known = ", ".join(sorted(entries["contexts"])) or "none"
+        raise EksnetError(
+            f"no context {name!r} in {files}",
+            f"one of these contexts: {known}",
+            "`kubectl config get-contexts` lists them; KUBECONFIG names other files",
+        )
+    context, _ = entries["contexts"][name]
+    cluster, folder = _entry(entries, "clusters", str(context.get("cluster", "")), name)
+    user_name = str(context.get("user", ""))
+    user, _ = entries["users"].get(user_name, ({}, folder))
+    return Context(
+        name=name,
+        server=str(cluster.get("server", "")),
+        ca=_digest(_certificate_authority(cluster, folder)),
+        user=f"{user_name} {_digest(_lasting(user))}",
+        namespace=str(context.get("namespace") or "default"),
+    )
+
+
+_Entry = tuple[dict[str, Any], Path]
+_SECTIONS = {"contexts": "context", "clusters": "cluster", "users": "user"}
+
+
+def _entries(files: str) -> dict[str, dict[str, _Entry]]:
+    found: dict[str, dict[str, _Entry]] = {section: {} for section in _SECTIONS}
+    for file in map(Path, filter(None, files.split(os.pathsep))):
+        content = _load(file)
+        for section, key in _SECTIONS.items():
+            for item in content.get(section) or ():
+                entry = (item.get(key) or {}, file.parent)
+                found[section].setdefault(str(item.get("name")), entry)
+    return found
+
+
+def _load(file: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(file.read_text())
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise EksnetError(
+            f"{file} cannot be read: {error}", "a kubeconfig file", "`kubectl config view`"
+        ) from None
+    return content if isinstance(content, dict) else {}
+
+
+def _entry(entries: dict[str, dict[str, _Entry]], section: str, name: str, context: str) -> _Entry:
+    if name not in entries[section]:
+        raise EksnetError(
+            f"context {context!r} names {name!r}, and no entry under {section} is called so",
+            "a whole kubeconfig",
+            "`kubectl config view` shows what is there",
+        )
+    return entries[section][name]
+
+
+def _certificate_authority(cluster: dict[str, Any], folder: Path) -> str:
+    if data := cluster.get("certificate-authority-data"):
+        return str(data)
+    if file := cluster.get("certificate-authority"):
+        try:
+            return (folder / str(file)).read_text()
+        except OSError as error:
+            return str(error)
+    return ""
+
+
+def _lasting(user: dict[str, Any]) -> str:
+    # What an auth provider keeps is renewed while nobody changed anything.
+    kept = {key: value for key, value in user.items() if key != "auth-provider"}
+    return json.dumps(kept, sort_keys=True, default=str)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,132 @@
+"""Reading manifests: YAML with one or several objects, with the line of what is wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from eksnet.errors import EksnetError
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """One object of a manifest.
+
+    Attributes:
+        line: The line on which it begins, counted from 1.
+        body: The object.
+    """
+
+    line: int
+    body: dict[str, Any] = field(hash=False)
+
+    @property
+    def api_version(self) -> str:
+        """Its apiVersion."""
+        return str(self.body["apiVersion"])
+
+    @property
+    def kind(self) -> str:
+        """Its kind."""
+        return str(self.body["kind"])
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return str(self.body["metadata"]["name"])
+
+    @property
+    def namespace(self) -> str:
+        """The namespace that it names; empty when it names none."""
+        return str(self.body["metadata"].get("namespace") or "")
+
+
+def read(manifest: str | Path) -> list[Manifest]:
+    """Return the objects of a manifest, in its order.
+
+    Args:
+        manifest: YAML text, or the file that holds it (a Path, or a name ending in .yaml or .yml).
+
+    Raises:
+        EksnetError: Not YAML, or something in it is no object; the message names the line.
+    """
+    if isinstance(manifest, Path) or is_file_name(manifest):
+        where, text = str(manifest), _read_file(Path(manifest))
+    else:
+        where, text = "the manifest", manifest
+    loader = yaml.SafeLoader("")
+    found: list[Manifest] = []
+    try:
+        for node in yaml.compose_all(text, Loader=yaml.SafeLoader):
+            body = loader.construct_document(node)
+            found.extend(_objects(body, node.start_mark.line + 1, where))
+    except yaml.MarkedYAMLError as error:
+        raise _not_yaml(error, text, where) from None
+    except yaml.YAMLError as error:
+        raise EksnetError(f"{where} is not YAML: {error}", "YAML text") from None
+    if not found:
+        raise EksnetError(f"{where} holds no object", "at least one Kubernetes object in YAML")
+    return found
+
+
+def is_file_name(text: str) -> bool:
+    """Tell whether the text names a file rather than being a manifest."""
+    return "\n" not in text and text.endswith((".yaml", ".yml"))
+
+
+def _read_file(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise EksnetError(
+            f"{file} cannot be read: {getattr(error, 'strerror', None) or error}",
+            "a file with a manifest",
+            f"look from the notebook's directory, {Path.cwd()}",
+        ) from None
+
+
+def _objects(body: object, line: int, where: str) -> list[Manifest]:
+    if body is None:
+        return []
+    if (
+        isinstance(body, dict)
+        and body.get("kind") == "List"
+        and isinstance(body.get("items"), list)
+    ):
+        return [one for item in body["items"] for one in _objects(item, line, where)]
+    missing = _missing(body)
+    if missing:
+        raise EksnetError(
+            f"{where}, line {line}: an object without {' and '.join(missing)}",
+            "apiVersion, kind and metadata.name in every object",
+            "add them; documents are separated by a line with ---",
+        )
+    assert isinstance(body, dict)
+    return [Manifest(line, body)]
+
+
+def _missing(body: object) -> list[str]:
+    if not isinstance(body, dict):
+        return ["any field"]
+    missing = [key for key in ("apiVersion", "kind") if not body.get(key)]
+    metadata = body.get("metadata")
+    if not isinstance(metadata, dict) or not metadata.get("name"):
+        missing.append("metadata.name")
+    return missing
+
+
+def _not_yaml(error: yaml.MarkedYAMLError, text: str, where: str) -> EksnetError:
+    mark = error.problem_mark or error.context_mark
+    problem = error.problem or error.context or "it cannot be read"
+    if mark is None:
+        return EksnetError(f"{where} is not YAML: {problem}", "YAML text")
+    lines = text.splitlines()
+    shown = lines[mark.line].rstrip() if mark.line < len(lines) else "(its end)"
+    return EksnetError(
+        f"{where}, line {mark.line + 1}: {problem}\n  {mark.line + 1} | {shown}",
+        "YAML, indented with spaces",
+        "correct this line, or the one before it",
+    )

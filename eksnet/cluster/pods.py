@@ -1,0 +1,293 @@
+"""Programs in pods: a pod of one's own for one command, and commands in a running pod."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import secrets
+import shlex
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from eksnet.cluster import waiting
+from eksnet.cluster.client import ApiError, Client
+from eksnet.cluster.conditions import Condition
+from eksnet.cluster.kinds import POD
+from eksnet.errors import EksnetError
+
+Json = dict[str, Any]
+Command = str | Sequence[str]
+
+_LABELS = {"app.kubernetes.io/managed-by": "eksnet"}
+# What a container waits for that waiting does not bring.
+_HOPELESS = {
+    "CreateContainerConfigError",
+    "CreateContainerError",
+    "ErrImageNeverPull",
+    "ErrImagePull",
+    "ImageInspectError",
+    "ImagePullBackOff",
+    "InvalidImageName",
+}
+_NEVER_STARTED = {"ContainerCannotRun", "StartError"}
+_STDOUT, _STDERR, _ERROR = 1, 2, 3
+_LINES_SHOWN = 10
+
+
+@dataclass(frozen=True, repr=False)
+class PodRun:
+    """What a command in a pod of its own gave.
+
+    Attributes:
+        image: The pod's image.
+        command: The command, as a list of words.
+        output: What it wrote to its standard output and error.
+        exit_code: Its exit code.
+    """
+
+    image: str
+    command: tuple[str, ...]
+    output: str
+    exit_code: int
+
+    def __str__(self) -> str:
+        """Return the output."""
+        return self.output
+
+    def __repr__(self) -> str:
+        return _transcript(self.output, self.exit_code)
+
+
+@dataclass(frozen=True, repr=False)
+class Exec:
+    """What a command in a running pod gave.
+
+    Attributes:
+        command: The command, as a list of words.
+        stdout: What it wrote to its standard output.
+        stderr: What it wrote to its standard error.
+        exit_code: Its exit code.
+    """
+
+    command: tuple[str, ...]
+    stdout: str
+    stderr: str
+    exit_code: int
+
+    def __str__(self) -> str:
+        """Return the standard output."""
+        return self.stdout
+
+    def __repr__(self) -> str:
+        return _transcript(self.stdout + self.stderr, self.exit_code)
+
+
+def _transcript(output: str, exit_code: int) -> str:
+    lines = [output.rstrip("\n")] if output.strip() else []
+    if exit_code:
+        lines.append(f"(exit code {exit_code})")
+    return "\n".join(lines) or "(no output)"
+
+
+def words(command: Command) -> tuple[str, ...]:
+    """Return a command's words; text is split as a shell does, without running one.
+
+    Raises:
+        EksnetError: It has no word, or a quotation mark that is not closed.
+    """
+    try:
+        found = tuple(shlex.split(command) if isinstance(command, str) else command)
+    except ValueError as error:
+        raise EksnetError(f"{command!r}: {error}".lower(), "quotation marks in pairs") from None
+    if not found:
+        raise EksnetError("the command is empty", "a command, such as 'nslookup kubernetes'")
+    return found
+
+
+def run(
+    client: Client,
+    image: str,
+    command: Command,
+    namespace: str,
+    *,
+    name: str = "",
+    labels: Mapping[str, str] | None = None,
+    spec: Mapping[str, Any] | None = None,
+    timeout: float,
+) -> PodRun:
+    """Run a command in a pod of its own, and take the pod away; see `Cluster.run`."""
+    argv = words(command)
+    pod = manifest(image, argv, name or f"run-{secrets.token_hex(3)}", labels, spec)
+    what = waiting.watched(POD, namespace, pod["metadata"]["name"])
+    client.send("POST", POD.path(namespace), pod)
+    try:
+        ended = _await_end(client, what, timeout)
+        state = _main_state(ended)
+        if state.get("reason") in _NEVER_STARTED:
+            raise EksnetError(
+                f"{shlex.join(argv)} could not be started: {state.get('message', '').strip()}",
+                f"a program of the image {image}",
+                "check the spelling; without a shell in the command, no shell runs it",
+            )
+        output = logs(client, what.name, namespace, container="main")
+        return PodRun(image, argv, output, int(state.get("exitCode", 1)))
+    finally:
+        _remove(client, what)
+
+
+def manifest(
+    image: str,
+    command: Sequence[str],
+    name: str,
+    labels: Mapping[str, str] | None,
+    spec: Mapping[str, Any] | None,
+) -> Json:
+    """Return the pod for one command; the fields of `spec` go over those of its own."""
+    container = {"name": "main", "image": image, "command": list(command)}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "labels": {**_LABELS, **(labels or {})}},
+        "spec": {"restartPolicy": "Never", "containers": [container], **(spec or {})},
+    }
+
+
+def _await_end(client: Client, what: waiting.Watched, timeout: float) -> Json:
+    more = "check image and command; timeout= gives more time"
+    try:
+        (ended,) = waiting.until(client, what, _Finished(), timeout, _brief, more)
+    except waiting.DeadlineError as error:
+        # The pod is taken away next, and its output with it.
+        output = ""
+        with contextlib.suppress(ApiError):
+            output = logs(client, what.name, what.namespace, tail=_LINES_SHOWN).rstrip()
+        seen = f"{error.seen}\n  its output so far:\n{output}" if output else error.seen
+        raise waiting.DeadlineError(seen, error.expected, error.next_step) from None
+    return ended
+
+
+class _Finished(Condition):
+    """A pod that has ended, whether well or not."""
+
+    def __init__(self) -> None:
+        super().__init__("finished", lambda pod: _phase(pod) in ("Succeeded", "Failed"))
+
+    def hopeless(self, objects: Sequence[Json]) -> str:
+        if not objects:
+            return "it was deleted meanwhile"
+        for status in _container_states(objects[0]):
+            waits = (status.get("state") or {}).get("waiting") or {}
+            if waits.get("reason") in _HOPELESS:
+                return f"{waits['reason']}: {waits.get('message', '')}".strip()
+        return ""
+
+
+def _phase(pod: Json) -> str:
+    return str((pod.get("status") or {}).get("phase", ""))
+
+
+def _brief(pods: Sequence[Json]) -> str:
+    return _phase(pods[0]) if pods else ""
+
+
+def _container_states(pod: Json) -> Iterable[Json]:
+    status = pod.get("status") or {}
+    yield from status.get("initContainerStatuses") or ()
+    yield from status.get("containerStatuses") or ()
+
+
+def _main_state(pod: Json) -> Json:
+    for status in _container_states(pod):
+        if status["name"] == "main":
+            return (status.get("state") or {}).get("terminated") or {}
+    return {}
+
+
+def _remove(client: Client, what: waiting.Watched) -> None:
+    with contextlib.suppress(ApiError):
+        # The output has been read, or is lost: nothing is left to end in good order.
+        client.send(
+            "DELETE", POD.path(what.namespace, what.name), query={"gracePeriodSeconds": "0"}
+        )
+
+
+def logs(
+    client: Client,
+    pod: str,
+    namespace: str,
+    *,
+    container: str = "",
+    previous: bool = False,
+    tail: int | None = None,
+) -> str:
+    """Return a container's log; see `Cluster.logs`."""
+    query = {
+        "container": container,
+        "previous": "true" if previous else "",
+        "tailLines": "" if tail is None else str(tail),
+    }
+    asked = {key: value for key, value in query.items() if value}
+    return client.get_text(POD.path(namespace, pod, "log"), asked)
+
+
+def execute(
+    client: Client, pod: str, command: Command, namespace: str, container: str, timeout: float
+) -> Exec:
+    """Run a command in a running pod; see `Cluster.exec`."""
+    argv = words(command)
+    query: dict[str, str | list[str]] = {"command": list(argv), "stdout": "1", "stderr": "1"}
+    if container:
+        query["container"] = container
+    channel = client.open_channel(POD.path(namespace, pod, "exec"), query)
+    try:
+        ended = _follow(channel, timeout)
+        output = {number: channel.read_channel(number) for number in (_STDOUT, _STDERR, _ERROR)}
+    finally:
+        channel.close()
+    if not ended:
+        raise waiting.DeadlineError(
+            f"{shlex.join(argv)} in pod {pod} had not ended after {timeout:g} s"
+            + f"\n    {_decode(output[_STDOUT] + output[_STDERR])}".rstrip(),
+            "a command that ends",
+            "give it more time with timeout=, or let it end by itself",
+        )
+    exit_code = _exit_code(output[_ERROR], argv, pod)
+    return Exec(argv, _decode(output[_STDOUT]), _decode(output[_STDERR]), exit_code)
+
+
+def _follow(channel: Any, timeout: float) -> bool:
+    """Read a channel until its end; return whether that came in time."""
+    from websocket import WebSocketException
+
+    deadline = time.monotonic() + timeout
+    # A connection that breaks leaves no exit code behind, which is told then.
+    with contextlib.suppress(WebSocketException, OSError):
+        while channel.is_open():
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return False
+            channel.update(timeout=left)
+    return True
+
+
+def _exit_code(status: bytes, argv: Sequence[str], pod: str) -> int:
+    try:
+        said = json.loads(status)
+    except ValueError:
+        said = {"message": "the connection was cut before it ended"}
+    if said.get("status") == "Success":
+        return 0
+    for cause in (said.get("details") or {}).get("causes") or ():
+        if cause.get("reason") == "ExitCode":
+            return int(cause["message"])
+    raise EksnetError(
+        f"{shlex.join(argv)} in pod {pod}: {said.get('message')}",
+        "a program of the pod's image",
+        "check the spelling, and whether the pod runs",
+    )
+
+
+def _decode(data: bytes) -> str:
+    return data.decode(errors="replace")

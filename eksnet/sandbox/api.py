@@ -1,0 +1,132 @@
+"""The supervisor's own small client of the API server.
+
+Inside the namespace only the standard library and PyYAML are loaded: the official client takes
+longer to import than the cluster takes to answer.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+_PLURALS = {
+    "ServiceAccount": "serviceaccounts",
+    "ClusterRole": "clusterroles",
+    "ClusterRoleBinding": "clusterrolebindings",
+    "ConfigMap": "configmaps",
+    "Service": "services",
+    "PodDisruptionBudget": "poddisruptionbudgets",
+    "Deployment": "deployments",
+    "DaemonSet": "daemonsets",
+}
+
+
+class Api:
+    """Requests to the API server with the supervisor's certificate."""
+
+    def __init__(self, pki: Path, address: str) -> None:
+        """Prepare to talk to `https://ADDRESS:443`; nothing is sent yet."""
+        self._address = address
+        self._context = ssl.create_default_context(cafile=str(pki / "ca.crt"))
+        self._context.load_cert_chain(pki / "supervisor.crt", pki / "supervisor.key")
+
+    def request(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
+        """Send one request.
+
+        Returns:
+            The HTTP status and the decoded JSON body (text, when it is not JSON). Status 0 means
+            that nothing answered.
+        """
+        connection = http.client.HTTPSConnection(self._address, timeout=5, context=self._context)
+        try:
+            connection.request(
+                method, path, json.dumps(body) if body else None, {"Accept": "application/json"}
+            )
+            response = connection.getresponse()
+            text = response.read().decode()
+        except OSError as error:
+            return 0, str(error)
+        finally:
+            connection.close()
+        try:
+            return response.status, json.loads(text)
+        except ValueError:
+            return response.status, text
+
+    def ready(self) -> bool:
+        """Tell whether the API server says that it is ready."""
+        return self.request("GET", "/readyz") == (200, "ok")
+
+    def missing(self, manifests: Path) -> list[str]:
+        """Create the objects of the manifests that do not exist; what exists stays as it is.
+
+        Returns:
+            What could not be created yet, one line each; empty when all is there.
+        """
+        problems = []
+        for manifest in documents(manifests):
+            collection, name = collection_path(manifest), manifest["metadata"]["name"]
+            # Ask first: a Service that exists refuses its twin for its address, not for its name.
+            if self.request("GET", f"{collection}/{name}")[0] == 200:
+                continue
+            status, answer = self.request("POST", collection, manifest)
+            if status != 201:
+                reason = answer.get("message") if isinstance(answer, dict) else answer
+                problems.append(f"{manifest['kind']} {name}: {reason}")
+        return problems
+
+    def not_ready(self, nodes: int) -> list[str]:
+        """Return what kube-system still waits for, one line each; empty when it is whole."""
+        waits = []
+        ready_nodes = sum(map(_is_ready, self._items("/api/v1/nodes")))
+        if ready_nodes < nodes:
+            waits.append(f"{ready_nodes} of {nodes} nodes Ready")
+        for name, ready, wanted in (*self._daemon_sets(nodes), *self._deployments()):
+            if ready < wanted:
+                waits.append(f"{name}: {ready} of {wanted} pods Ready")
+        return waits
+
+    def _daemon_sets(self, nodes: int) -> Iterator[tuple[str, int, int]]:
+        for item in self._items("/apis/apps/v1/namespaces/kube-system/daemonsets"):
+            status = item["status"]
+            yield item["metadata"]["name"], min(
+                status.get("numberReady", 0), status.get("updatedNumberScheduled", 0)
+            ), nodes
+
+    def _deployments(self) -> Iterator[tuple[str, int, int]]:
+        for item in self._items("/apis/apps/v1/namespaces/kube-system/deployments"):
+            yield (
+                item["metadata"]["name"],
+                item["status"].get("readyReplicas", 0),
+                item["spec"]["replicas"],
+            )
+
+    def _items(self, path: str) -> list[dict[str, Any]]:
+        status, answer = self.request("GET", path)
+        return answer["items"] if status == 200 else []
+
+
+def documents(manifests: Path) -> Iterator[dict[str, Any]]:
+    """Yield the objects of a directory of YAML files, in the order of the files' names."""
+    for file in sorted(manifests.glob("*.yaml")):
+        yield from yaml.load_all(file.read_text(), yaml.CSafeLoader)
+
+
+def collection_path(manifest: dict[str, Any]) -> str:
+    """Return the API path to which an object of this kind is posted."""
+    version = manifest["apiVersion"]
+    base = f"/apis/{version}" if "/" in version else f"/api/{version}"
+    namespace = manifest["metadata"].get("namespace")
+    scope = f"/namespaces/{namespace}" if namespace else ""
+    return f"{base}{scope}/{_PLURALS[manifest['kind']]}"
+
+
+def _is_ready(node: dict[str, Any]) -> bool:
+    conditions = node["status"].get("conditions", [])
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)

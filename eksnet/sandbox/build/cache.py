@@ -1,0 +1,151 @@
+"""Where built programs lie, and why a file there may be believed."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from eksnet.errors import EksnetError
+
+State = Literal["built", "missing", "damaged"]
+# A sandbox that runs may still use the programs of the key before this one.
+_KEPT = 2
+
+
+def base_directory() -> Path:
+    """Return the engine's cache: `EKSNET_ENGINE_DIR`, else below the user's cache directory."""
+    if named := os.environ.get("EKSNET_ENGINE_DIR"):
+        return Path(named)
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "eksnet" / "engine"
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a program was when it was built."""
+
+    name: str
+    size: int
+    sha256: str
+
+    @classmethod
+    def of(cls, name: str, file: Path) -> Record:
+        """Describe a file."""
+        return cls(name, file.stat().st_size, _sha256(file))
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """The directory with one module's programs for one key.
+
+    A program has a record (name, size, SHA-256) that is written after the program has its name:
+    what has no record, or another size than its record says, is not believed.
+    """
+
+    directory: Path
+
+    def path(self, name: str) -> Path:
+        """Return where a program lies, or would lie."""
+        return self.directory / name
+
+    def draft(self, name: str) -> Path:
+        """Return where this process writes a program before it is whole."""
+        return self.directory / f".{name}.{os.getpid()}"
+
+    def _record(self, name: str) -> Path:
+        return self.directory / "records" / f"{name}.json"
+
+    def state(self, name: str, *, verify: bool = False) -> State:
+        """Compare a program with its record: by size, or with `verify` by content."""
+        try:
+            record = Record(**json.loads(self._record(name).read_text()))
+            size = self.path(name).stat().st_size
+        except (FileNotFoundError, NotADirectoryError):
+            return "missing"
+        except (ValueError, TypeError):
+            return "damaged"
+        if size != record.size:
+            return "damaged"
+        if verify and Record.of(name, self.path(name)) != record:
+            return "damaged"
+        return "built"
+
+    def land(self, name: str) -> None:
+        """Give a finished draft its name, and then its record."""
+        draft = self.draft(name)
+        record = Record.of(name, draft)
+        _to_disk(draft)
+        self.distrust(name)
+        draft.replace(self.path(name))
+        paper = self._record(name).with_name(f".{name}.{os.getpid()}")
+        paper.parent.mkdir(exist_ok=True)
+        paper.write_text(json.dumps(asdict(record)) + "\n")
+        _to_disk(paper)
+        paper.replace(self._record(name))
+
+    def distrust(self, name: str) -> None:
+        """Take a program's record away, so that it is built again."""
+        self._record(name).unlink(missing_ok=True)
+
+    def open_for_build(self) -> None:
+        """Make the directory, newest of all, and sweep away what a cut-off build left."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        for leftover in self.directory.rglob(".*"):
+            leftover.unlink()
+        os.utime(self.directory)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _to_disk(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def prune(base: Path, module: str) -> None:
+    """Remove a module's old shelves, all but the newest two."""
+    shelves = [
+        path
+        for path in base.glob(f"{module}-*")
+        if re.fullmatch(r"[0-9a-f]{12}", path.name.removeprefix(f"{module}-"))
+    ]
+    shelves.sort(key=lambda path: path.stat().st_mtime, reverse=True)
+    for old in shelves[_KEPT:]:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def lock(base: Path) -> Iterator[int | None]:
+    """Hold the right to build, as a file descriptor; None when another process holds it.
+
+    Raises:
+        EksnetError: The cache cannot be written.
+    """
+    try:
+        base.mkdir(parents=True, exist_ok=True)
+        file = (base / "build.lock").open("a")
+    except OSError as error:
+        raise EksnetError(
+            f"the engine's cache cannot be written: {error}",
+            f"a directory of your own at {base}",
+            "mend its permissions, or set EKSNET_ENGINE_DIR to another directory",
+        ) from None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield None
+        else:
+            yield file.fileno()

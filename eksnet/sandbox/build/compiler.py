@@ -1,0 +1,165 @@
+"""Calling Go: which packages have to be compiled, compiling them, and what a failure means."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from eksnet.errors import EksnetError
+from eksnet.sandbox.build import toolchain
+from eksnet.sandbox.build.modules import Module, Program
+from eksnet.sandbox.build.toolchain import Go
+
+OnLine = Callable[[str], None]
+
+AGAIN = "`eksnet engine build`; it goes on where it stopped"
+# Main packages are left out: to Go they are stale for as long as they are not installed.
+_STALE = '{{if and .Stale (ne .Name "main")}}{{.ImportPath}}{{end}}'
+_DOWNLOAD = "go: downloading "
+# A learner reads and runs notebooks while the engine builds.
+_NICE = 10
+_GRACE = 5.0
+
+
+@dataclass(frozen=True)
+class Compiler:
+    """A Go toolchain at work in a module.
+
+    Attributes:
+        go: The toolchain.
+        module: The module.
+        work: A directory for its drafts: Go leaves them behind when it is killed.
+        lock: The descriptor of the build lock. Go inherits it: when the builder is killed, the
+            next build waits until the orphan has ended too.
+    """
+
+    go: Go
+    module: Module
+    work: Path
+    lock: int
+
+    def stale(self, programs: list[Program], on_download: Callable[[], None]) -> set[str]:
+        """Return the packages that the programs need and the build cache lacks.
+
+        Fetches the sources.
+
+        Raises:
+            EksnetError: They cannot be had.
+        """
+
+        def on_line(line: str) -> None:
+            if line.startswith(_DOWNLOAD):
+                on_download()
+
+        packages = [program.package for program in programs]
+        flags = [flag for flag in programs[0].flags if flag.startswith(("-trimpath", "-buildvcs"))]
+        return set(self._run(["list", "-deps", "-f", _STALE, *flags, *packages], on_line).split())
+
+    def compile(self, program: Program, output: Path, on_package: OnLine) -> None:
+        """Build one program.
+
+        Args:
+            program: What to build.
+            output: The file to write.
+            on_package: Called with each package's import path.
+
+        Raises:
+            EksnetError: It cannot be built.
+        """
+        self._run(["build", "-v", *program.flags, "-o", str(output), program.package], on_package)
+
+    def _run(self, arguments: list[str], on_line: OnLine) -> str:
+        lines: list[str] = []
+        with tempfile.TemporaryFile("w+") as printed:
+            process = subprocess.Popen(
+                [self.go.path, *arguments],
+                cwd=self.module.source,
+                env={**toolchain.environment(), "GOTMPDIR": str(self.work)},
+                stdin=subprocess.DEVNULL,
+                stdout=printed,
+                stderr=subprocess.PIPE,
+                text=True,
+                errors="replace",
+                pass_fds=(self.lock,),
+            )
+            try:
+                os.setpriority(os.PRIO_PROCESS, process.pid, _NICE)
+                assert process.stderr is not None
+                for line in process.stderr:
+                    lines.append(line.rstrip())
+                    on_line(lines[-1])
+            except BaseException:
+                _interrupt(process)
+                raise
+            process.wait()
+            if process.returncode != 0:
+                raise failure(lines, process.returncode)
+            printed.seek(0)
+            return printed.read()
+
+
+def _interrupt(process: subprocess.Popen[str]) -> None:
+    # Go tidies up when it is interrupted, if it gets the time.
+    process.send_signal(signal.SIGINT)
+    try:
+        process.wait(_GRACE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+_NO_ROOM = re.compile(r"no space left on device|disk quota exceeded", re.I)
+_NO_MEMORY = re.compile(r"signal: killed|cannot allocate memory|out of memory", re.I)
+_NO_NETWORK = re.compile(
+    r"dial tcp|no such host|connection refused|i/o timeout|proxyconnect|TLS handshake|x509:"
+    r"|module lookup disabled|network is unreachable|: (unexpected )?EOF$|\b(4\d\d|50\d) [A-Z]"
+)
+_WRONG_SUM = re.compile(r"checksum mismatch|SECURITY ERROR", re.I)
+
+
+def failure(lines: list[str], code: int) -> EksnetError:
+    """Turn what Go printed into one message with the remedy.
+
+    Args:
+        lines: Its standard error.
+        code: Its exit code.
+    """
+
+    def first(pattern: re.Pattern[str]) -> str | None:
+        return next((line.strip() for line in lines if pattern.search(line)), None)
+
+    if line := first(_NO_ROOM):
+        return EksnetError(
+            line,
+            "about 5 GB free for Go's build cache and the programs",
+            f"make room, or set XDG_CACHE_HOME and TMPDIR to a larger disk; then {AGAIN}",
+        )
+    if line := first(_WRONG_SUM):
+        return EksnetError(
+            line,
+            "sources with the checksums in go.sum",
+            "look at what stands between you and the Go module proxy; it changed a module",
+        )
+    if line := first(_NO_NETWORK):
+        return EksnetError(
+            line,
+            "the Go module proxy within reach",
+            f"check the network (HTTPS_PROXY, GOPROXY), then {AGAIN}",
+        )
+    if line := first(_NO_MEMORY):
+        return EksnetError(line, "about 3 GB of free memory", f"close some programs, then {AGAIN}")
+    return EksnetError(
+        first(_USEFUL) or f"go ended with exit code {code}",
+        "an engine that compiles",
+        f"{AGAIN}; if this message comes back, the engine's sources are at fault",
+    )
+
+
+# Neither a package that was begun, nor a heading before its errors, nor a module being fetched.
+_USEFUL = re.compile(rf"^(?!# |{_DOWNLOAD})\S+ ")

@@ -1,0 +1,123 @@
+"""What the engine is made of: two pinned Go modules and the programs in them."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+KUBERNETES = "v1.34.3"
+HELM = "v3.19.2"
+CONTROLLER = "v2.17.1"
+
+_ENGINE = Path(__file__).parent.parent / "engine"
+_FLAGS = ("-trimpath", "-buildvcs=false")
+_STRIPPED = ("-s", "-w")
+_KUBERNETES_VERSION = "k8s.io/component-base/version"
+# Without all three, kubectl cannot parse the version that the API server reports.
+_KUBERNETES_STAMPS = (
+    f"-X {_KUBERNETES_VERSION}.gitVersion={KUBERNETES}",
+    f"-X {_KUBERNETES_VERSION}.gitMajor=1",
+    f"-X {_KUBERNETES_VERSION}.gitMinor=34",
+)
+
+
+@dataclass(frozen=True)
+class Program:
+    """One program of the engine.
+
+    Attributes:
+        name: Its file name.
+        package: The Go package it is built from, as `go build` takes it.
+        stamps: Linker flags that write its version into it.
+    """
+
+    name: str
+    package: str
+    stamps: tuple[str, ...] = ()
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """The flags of `go build`: reproducible, and without debugging tables."""
+        return (*_FLAGS, "-ldflags", " ".join(_STRIPPED + self.stamps))
+
+
+@dataclass(frozen=True)
+class Module:
+    """A Go module and its programs, in the order in which they are built.
+
+    Attributes:
+        name: The first part of its cache directories' names.
+        source: The directory with go.mod.
+        programs: What is needed first comes first.
+    """
+
+    name: str
+    source: Path
+    programs: tuple[Program, ...]
+
+    @property
+    def go_directive(self) -> str:
+        """The oldest Go that the module accepts, such as `1.24.11`."""
+        for line in (self.source / "go.mod").read_text().splitlines():
+            if line.startswith("go "):
+                return line.removeprefix("go ").strip()
+        raise ValueError(f"{self.source}/go.mod has no go directive")
+
+    def key(self, go_version: str) -> str:
+        """Return what distinguishes two builds: 12 hexadecimal digits.
+
+        They stand for the pins, our sources without their tests, the flags and the Go version.
+        Everything beside the sources counts too, since Go may embed it.
+        """
+        digest = hashlib.sha256(repr((go_version, self.programs)).encode())
+        for program in self.programs:
+            digest.update(repr(program.flags).encode())
+        for path in self._sources():
+            name = path.relative_to(self.source).as_posix()
+            digest.update(f"{name}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\0".encode())
+        return digest.hexdigest()[:12]
+
+    def _sources(self) -> list[Path]:
+        def counts(path: Path) -> bool:
+            parts = path.relative_to(self.source).parts
+            hidden = any(part.startswith(".") or part == "testdata" for part in parts)
+            return path.is_file() and not hidden and not path.name.endswith("_test.go")
+
+        return sorted(filter(counts, self.source.rglob("*")))
+
+
+# The controller stands last: the sandbox starts without it, and only later chapters need it.
+MODULES = (
+    Module(
+        "cluster",
+        _ENGINE / "cluster",
+        (
+            Program("etcd", "go.etcd.io/etcd/server/v3"),
+            Program("kube", "./cmd/kube", _KUBERNETES_STAMPS),
+            Program("coredns", "github.com/coredns/coredns"),
+            Program("runtime", "./cmd/runtime"),
+            Program("kubectl", "k8s.io/kubernetes/cmd/kubectl", _KUBERNETES_STAMPS),
+            Program("agnhost", "k8s.io/kubernetes/test/images/agnhost"),
+            Program(
+                "helm",
+                "helm.sh/helm/v3/cmd/helm",
+                (f"-X helm.sh/helm/v3/internal/version.version={HELM}",),
+            ),
+        ),
+    ),
+    Module(
+        "controller",
+        _ENGINE / "controller",
+        (
+            Program(
+                "aws-load-balancer-controller",
+                "sigs.k8s.io/aws-load-balancer-controller",
+                (
+                    "-X sigs.k8s.io/aws-load-balancer-controller/pkg/version.GitVersion="
+                    + CONTROLLER,
+                ),
+            ),
+        ),
+    ),
+)

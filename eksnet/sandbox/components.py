@@ -1,0 +1,242 @@
+"""The programs of the cluster and how each is called: command lines and configuration, no I/O."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from eksnet.sandbox import node as node_root
+from eksnet.sandbox.vpc import Node, Vpc
+
+ETCD = "http://127.0.0.1:2379"
+RUNTIME_SOCKET = "/run/eksnet/runtime.sock"
+_KUBELET_CONFIG = "/etc/kubernetes/kubelet.json"
+_KUBELET_KUBECONFIG = "/etc/kubernetes/kubelet.kubeconfig"
+_IMAGES = "/etc/eksnet/images.json"
+
+
+@dataclass(frozen=True)
+class Component:
+    """A program that the supervisor starts and starts again when it dies.
+
+    Attributes:
+        name: Its name in `status` and its log's name.
+        command: The program and its arguments.
+        node: The short name of the node in which it runs; None for the control plane.
+        environment: Variables besides PATH.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    node: str | None = None
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+def etcd(programs: Path, data: Path) -> Component:
+    """The cluster's store, reachable from the control plane only."""
+    command = (
+        f"{programs}/etcd",
+        f"--data-dir={data}",
+        f"--listen-client-urls={ETCD}",
+        f"--advertise-client-urls={ETCD}",
+        "--listen-peer-urls=http://127.0.0.1:2380",
+        # A power cut costs the sandbox's last second, not a lab's patience at every write.
+        "--unsafe-no-fsync",
+        "--log-level=warn",
+    )
+    return Component("etcd", command)
+
+
+def api_server(programs: Path, pki: Path, vpc: Vpc) -> Component:
+    """The API server, with EKS's authorisers and the admission that guards node identities."""
+    command = (
+        f"{programs}/kube",
+        "kube-apiserver",
+        f"--etcd-servers={ETCD}",
+        f"--advertise-address={vpc.api_server}",
+        "--bind-address=0.0.0.0",
+        "--secure-port=443",
+        f"--tls-cert-file={pki}/apiserver.crt",
+        f"--tls-private-key-file={pki}/apiserver.key",
+        f"--client-ca-file={pki}/ca.crt",
+        f"--kubelet-certificate-authority={pki}/ca.crt",
+        f"--kubelet-client-certificate={pki}/apiserver-kubelet.crt",
+        f"--kubelet-client-key={pki}/apiserver-kubelet.key",
+        "--kubelet-preferred-address-types=InternalIP",
+        f"--requestheader-client-ca-file={pki}/front-proxy-ca.crt",
+        "--requestheader-allowed-names=front-proxy-client",
+        "--requestheader-username-headers=X-Remote-User",
+        "--requestheader-group-headers=X-Remote-Group",
+        "--requestheader-extra-headers-prefix=X-Remote-Extra-",
+        f"--proxy-client-cert-file={pki}/front-proxy.crt",
+        f"--proxy-client-key-file={pki}/front-proxy.key",
+        f"--service-account-key-file={pki}/service-account.pub",
+        f"--service-account-signing-key-file={pki}/service-account.key",
+        "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
+        f"--service-cluster-ip-range={vpc.services}",
+        "--authorization-mode=Node,RBAC",
+        "--enable-admission-plugins=NodeRestriction",
+        "--allow-privileged=true",
+        "--profiling=false",
+    )
+    return Component("kube-apiserver", command)
+
+
+def controller_manager(programs: Path, pki: Path, kubeconfig: Path) -> Component:
+    """The controllers; alone, so without the election of a leader."""
+    command = (
+        f"{programs}/kube",
+        "kube-controller-manager",
+        f"--kubeconfig={kubeconfig}",
+        f"--service-account-private-key-file={pki}/service-account.key",
+        f"--root-ca-file={pki}/ca.crt",
+        f"--cluster-signing-cert-file={pki}/ca.crt",
+        f"--cluster-signing-key-file={pki}/ca.key",
+        "--leader-elect=false",
+        "--bind-address=127.0.0.1",
+        "--profiling=false",
+    )
+    return Component("kube-controller-manager", command)
+
+
+def scheduler(programs: Path, kubeconfig: Path) -> Component:
+    """The scheduler; alone, so without the election of a leader."""
+    command = (
+        f"{programs}/kube",
+        "kube-scheduler",
+        f"--kubeconfig={kubeconfig}",
+        "--leader-elect=false",
+        "--bind-address=127.0.0.1",
+        "--profiling=false",
+    )
+    return Component("kube-scheduler", command)
+
+
+def vpc_resolver(programs: Path, corefile: Path) -> Component:
+    """The VPC's own resolver at base + 2: a CoreDNS that never leaves this computer."""
+    return Component("vpc-resolver", (f"{programs}/coredns", "-conf", str(corefile)))
+
+
+def vpc_resolver_corefile(vpc: Vpc) -> str:
+    """Return the resolver's Corefile: instances by their internal names, NXDOMAIN for all else."""
+    instances = "\n".join(f"        {node.address.ip} {node.name}" for node in vpc.nodes)
+    return f""".:53 {{
+    bind {vpc.resolver}
+    errors
+    hosts {{
+{instances}
+        ttl 60
+        fallthrough
+    }}
+    template ANY ANY {{
+        rcode NXDOMAIN
+        authority "{{{{ .Zone }}}} 60 IN SOA ns.{vpc.search_domain}. host.{vpc.search_domain}. 1 60 60 60 60"
+    }}
+}}
+"""
+
+
+def runtime(node: Node) -> Component:
+    """A node's container runtime, behind the socket that the kubelet is told of."""
+    command = (
+        str(node_root.PROGRAMS / "runtime"),
+        "serve",
+        "--dir=/var/lib/runtime",
+        f"--socket={RUNTIME_SOCKET}",
+        f"--images={_IMAGES}",
+        f"--pod-cidr={node.pods}",
+        "--stream=127.0.0.1:10350",
+    )
+    return Component(f"runtime-{node.short}", command, node.short)
+
+
+def kubelet(node: Node, region: str, *, one_id: bool) -> Component:
+    """A node's kubelet.
+
+    Args:
+        node: The node.
+        region: The region that the node's labels name.
+        one_id: Whether the user namespace maps a single id, so that pods cannot choose theirs.
+    """
+    labels = {
+        "topology.kubernetes.io/region": region,
+        "topology.kubernetes.io/zone": node.zone,
+        "node.kubernetes.io/instance-type": "m5.large",
+        "eks.amazonaws.com/nodegroup": "workbook",
+        "eks.amazonaws.com/capacityType": "ON_DEMAND",
+    }
+    command = (
+        str(node_root.PROGRAMS / "kube"),
+        "kubelet",
+        f"--config={_KUBELET_CONFIG}",
+        f"--kubeconfig={_KUBELET_KUBECONFIG}",
+        "--root-dir=/var/lib/kubelet",
+        f"--hostname-override={node.name}",
+        f"--node-ip={node.address.ip}",
+        "--node-labels=" + ",".join(f"{key}={value}" for key, value in labels.items()),
+        *(["--one-id"] if one_id else []),
+    )
+    return Component(f"kubelet-{node.short}", command, node.short)
+
+
+def kubelet_configuration(node: Node, vpc: Vpc) -> str:
+    """Return the KubeletConfiguration: EKS's authentication, no cgroups, short waits."""
+    pki = node_root.PKI
+    configuration = {
+        "apiVersion": "kubelet.config.k8s.io/v1beta1",
+        "kind": "KubeletConfiguration",
+        "authentication": {
+            "anonymous": {"enabled": False},
+            "webhook": {"enabled": True},
+            "x509": {"clientCAFile": f"{pki}/ca.crt"},
+        },
+        "authorization": {"mode": "Webhook"},
+        "tlsCertFile": f"{pki}/kubelet.crt",
+        "tlsPrivateKeyFile": f"{pki}/kubelet.key",
+        "containerRuntimeEndpoint": f"unix://{RUNTIME_SOCKET}",
+        "clusterDomain": "cluster.local",
+        "clusterDNS": [str(vpc.cluster_dns)],
+        "resolvConf": "/etc/resolv.conf",
+        "providerID": node.provider_id,
+        # What the VPC CNI can give an m5.large: 3 interfaces x (10 - 1) addresses + 2.
+        "maxPods": 29,
+        # EKS keeps the default of one minute; the wait is a lesson, five seconds of it are enough.
+        "syncFrequency": "5s",
+        "serializeImagePulls": False,
+        "containerLogMaxSize": "5Mi",
+        # No cgroups in a rootless namespace: nothing to enforce limits with, nothing to evict by.
+        "cgroupsPerQOS": False,
+        "enforceNodeAllocatable": [],
+        "cgroupDriver": "cgroupfs",
+        "failSwapOn": False,
+        "imageGCHighThresholdPercent": 100,
+        "featureGates": {"KubeletInUserNamespace": True},
+    }
+    return json.dumps(configuration, indent=1)
+
+
+def node_specification(
+    node: Node, vpc: Vpc, texts: dict[str, str], directories: dict[str, Path]
+) -> dict[str, str]:
+    """Return what `eksnet.sandbox.node` needs to build a node's root.
+
+    Args:
+        node: The node.
+        vpc: The address plan.
+        texts: `kubeconfig` for the kubelet and `images`, the runtime's table.
+        directories: `root`, `disk`, `programs`, `busybox` and `pki` on this computer.
+    """
+    return {
+        **{name: str(path) for name, path in directories.items()},
+        "hostname": node.name,
+        "/etc/hostname": f"{node.name}\n",
+        "/etc/hosts": f"127.0.0.1 localhost\n{node.address.ip} {node.name}\n",
+        "/etc/resolv.conf": f"search {vpc.search_domain}\nnameserver {vpc.resolver}\n",
+        "/etc/nsswitch.conf": "hosts: files dns\n",
+        "/etc/passwd": "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n",
+        "/etc/group": "root:x:0:\nnogroup:x:65534:\n",
+        _KUBELET_CONFIG: kubelet_configuration(node, vpc),
+        _KUBELET_KUBECONFIG: texts["kubeconfig"],
+        _IMAGES: texts["images"],
+    }

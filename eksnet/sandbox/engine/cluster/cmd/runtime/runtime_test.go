@@ -1,0 +1,556 @@
+package main
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
+)
+
+var background = context.Background()
+
+func TestLogsAndExitCode(t *testing.T) {
+	p := newNode(t).pod("app")
+	id := p.run("main", "echo out; echo err >&2; printf rest; exit 3")
+	exit := p.awaitExit(id)
+	if exit.ExitCode != 3 || exit.Reason != "Error" {
+		t.Errorf("exit %d %s; expected 3 Error", exit.ExitCode, exit.Reason)
+	}
+	if exit.StartedAt == 0 || exit.FinishedAt < exit.StartedAt {
+		t.Errorf("started %d, finished %d", exit.StartedAt, exit.FinishedAt)
+	}
+	lines := p.logs("main")
+	slices.Sort(lines)
+	if want := []string{"stderr F err", "stdout F out", "stdout P rest"}; !slices.Equal(lines, want) {
+		t.Errorf("log %q; expected %q", lines, want)
+	}
+}
+
+func TestEndBySignalIsReported(t *testing.T) {
+	p := newNode(t).pod("app")
+	id := p.run("main", "sh -c 'kill -9 $$'; exit $?")
+	if exit := p.awaitExit(id); exit.ExitCode != 137 {
+		t.Errorf("exit code %d; expected 137", exit.ExitCode)
+	}
+}
+
+func TestContainerSeesOnlyItself(t *testing.T) {
+	n := newNode(t)
+	p := n.pod("app")
+	id := p.run("main", "sleep 1000")
+	for script, want := range map[string]string{
+		"hostname":                      "app",
+		"cat /etc/hostname":             "app",
+		"cat /etc/resolv.conf":          "search default.svc.cluster.local\nnameserver 10.100.0.10\noptions ndots:5",
+		"tr '\\0' ' ' </proc/1/cmdline": "sleep 1000",
+		"ls -d " + n.directory + " 2>/dev/null || echo hidden": "hidden",
+		"ls /": "bin\ndev\netc\nproc\nroot\nrun\nsys\ntmp\nvar",
+		"echo x >/proc/sys/kernel/hostname 2>/dev/null || echo guarded": "guarded",
+		"echo x >/dev/null && ls /dev/pts":                              "ptmx",
+	} {
+		if got := p.sh(id, script); got != want {
+			t.Errorf("%s: %q; expected %q", script, got, want)
+		}
+	}
+}
+
+func TestEnvironment(t *testing.T) {
+	p := newNode(t).pod("app")
+	id := p.run("main", "sleep 1000", func(c *cri.ContainerConfig) {
+		c.Envs = []*cri.KeyValue{{Key: "HOME", Value: "/data"}, {Key: "COLOUR", Value: "blue"}}
+	})
+	if got := p.sh(id, "echo $HOME $COLOUR $HOSTNAME"); got != "/data blue app" {
+		t.Errorf("environment: %q", got)
+	}
+}
+
+func TestPodsGetAddressesInOrderAndReachEachOther(t *testing.T) {
+	n := newNode(t)
+	first, second := n.pod("first"), n.pod("second")
+	if got := []string{first.address(), second.address()}; !slices.Equal(got, []string{"10.0.129.10", "10.0.129.11"}) {
+		t.Fatalf("addresses %q", got)
+	}
+	server := first.run("web", "echo -n hello >/tmp/index.html; httpd -f -p 80 -h /tmp")
+	client := second.run("main", "sleep 1000")
+	n.await("the web server listens", func() bool {
+		return strings.Contains(n.sh(server, "netstat -ltn"), ":80 ")
+	})
+	if got := n.sh(client, "wget -qO- http://10.0.129.10/"); got != "hello" {
+		t.Errorf("wget: %q", got)
+	}
+	if got := n.sh(client, "ip route"); !strings.Contains(got, "default via 169.254.1.1 dev eth0") {
+		t.Errorf("routes: %s", got)
+	}
+}
+
+func TestAddressOfAStoppedPodIsGivenOutAgain(t *testing.T) {
+	n := newNode(t)
+	first := n.pod("first")
+	n.pod("second")
+	if _, err := n.StopPodSandbox(background, &cri.StopPodSandboxRequest{PodSandboxId: first.id}); err != nil {
+		t.Fatal(err)
+	}
+	if got := n.pod("third").address(); got != "10.0.129.10" {
+		t.Errorf("address %s; expected 10.0.129.10", got)
+	}
+	// The new pod of the same name takes the link over.
+	if got := n.pod("second").address(); got != "10.0.129.12" {
+		t.Errorf("address %s; expected 10.0.129.12", got)
+	}
+}
+
+func TestNodeNetwork(t *testing.T) {
+	n := newNode(t)
+	p := n.pod("proxy", namespaces(func(o *cri.NamespaceOption) { o.Network = cri.NamespaceMode_NODE }))
+	id := p.run("main", "sleep 1000")
+	if p.address() != "" {
+		t.Errorf("address %q; expected none of its own", p.address())
+	}
+	inside := n.sh(id, "readlink /proc/self/ns/net")
+	outside, err := os.Readlink("/proc/self/ns/net")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if inside != outside {
+		t.Errorf("network namespace %s; the node's is %s", inside, outside)
+	}
+}
+
+func TestSharedProcessNamespace(t *testing.T) {
+	n := newNode(t)
+	p := n.pod("app", namespaces(func(o *cri.NamespaceOption) { o.Pid = cri.NamespaceMode_POD }))
+	p.run("one", "exec sleep 1234")
+	two := p.run("two", "exec sleep 5678")
+	if got := n.sh(two, "tr '\\0' ' ' </proc/1/cmdline"); !strings.HasPrefix(got, "/pause") {
+		t.Errorf("process 1 is %q; expected /pause", got)
+	}
+	if got := n.sh(two, "ps -o args"); !strings.Contains(got, "sleep 1234") {
+		t.Errorf("the other container's process is not there:\n%s", got)
+	}
+}
+
+func TestTargetProcessNamespace(t *testing.T) {
+	n := newNode(t)
+	p := n.pod("app")
+	target := p.run("main", "exec sleep 1234")
+	debugger := p.run("debugger", "sleep 1000", func(c *cri.ContainerConfig) {
+		c.Linux.SecurityContext.NamespaceOptions = &cri.NamespaceOption{Pid: cri.NamespaceMode_TARGET, TargetId: target}
+	})
+	if got := n.sh(debugger, "tr '\\0' ' ' </proc/1/cmdline"); got != "sleep 1234" {
+		t.Errorf("process 1 is %q; expected the target's", got)
+	}
+}
+
+func TestReadOnlyRoot(t *testing.T) {
+	p := newNode(t).pod("app")
+	id := p.run("main", "sleep 1000", func(c *cri.ContainerConfig) { c.Linux.SecurityContext.ReadonlyRootfs = true })
+	response, err := p.ExecSync(background, &cri.ExecSyncRequest{ContainerId: id, Cmd: []string{"touch", "/file"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(response.Stderr), "Read-only file system") {
+		t.Errorf("touch: %d %s", response.ExitCode, response.Stderr)
+	}
+}
+
+func TestVolumes(t *testing.T) {
+	n := newNode(t)
+	p := n.pod("app")
+	volume := filepath.Join(n.directory, "volume")
+	if err := os.MkdirAll(volume, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(volume, "file"), []byte("text"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	id := p.run("main", "sleep 1000", func(c *cri.ContainerConfig) {
+		c.Mounts = []*cri.Mount{
+			{HostPath: filepath.Join(volume, "file"), ContainerPath: "/data/deep/file"},
+			{HostPath: volume, ContainerPath: "/data", Readonly: true},
+			{HostPath: volume, ContainerPath: "/writable"},
+		}
+	})
+	if got := n.sh(id, "cat /data/deep/file; touch /data/x 2>/dev/null || echo ' read-only'; echo ok >/writable/new"); got != "text read-only" {
+		t.Errorf("volumes: %q", got)
+	}
+	if _, err := os.Stat(filepath.Join(volume, "new")); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestLinkInAVolumeStaysInTheContainer(t *testing.T) {
+	n := newNode(t)
+	p := n.pod("app")
+	volume, secret := filepath.Join(n.directory, "volume"), filepath.Join(n.directory, "secret")
+	for _, directory := range []string{volume, secret} {
+		if err := os.MkdirAll(directory, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink(secret, filepath.Join(volume, "link")); err != nil {
+		t.Fatal(err)
+	}
+	p.run("main", "sleep 1000", func(c *cri.ContainerConfig) {
+		c.Mounts = []*cri.Mount{
+			{HostPath: volume, ContainerPath: "/data"},
+			{HostPath: volume, ContainerPath: "/data/link/below"},
+		}
+	})
+	entries, err := os.ReadDir(secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(entries) != 0 {
+		t.Errorf("the container's mount point was made on the node: %v", entries)
+	}
+}
+
+func TestHostBase(t *testing.T) {
+	p := newNode(t).pod("app")
+	id := p.run("main", "sleep 1000", func(c *cri.ContainerConfig) { c.Image = &cri.ImageSpec{Image: "debian"} })
+	if got := p.sh(id, "test -x /usr/bin/env && ls -d /home 2>/dev/null || echo no home"); got != "no home" {
+		t.Errorf("host base: %q", got)
+	}
+}
+
+func TestUser(t *testing.T) {
+	if os.Getenv(insideVariable) != "" {
+		mapping, err := os.ReadFile("/proc/self/uid_map")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if fields := strings.Fields(string(mapping)); fields[2] == "1" {
+			t.Skip("this user namespace has one id; the kubelet asks for no other there")
+		}
+	}
+	p := newNode(t).pod("app")
+	id := p.run("main", "sleep 1000", func(c *cri.ContainerConfig) {
+		c.Linux.SecurityContext.RunAsUser = &cri.Int64Value{Value: 1000}
+		c.Linux.SecurityContext.RunAsGroup = &cri.Int64Value{Value: 3000}
+		c.Linux.SecurityContext.SupplementalGroups = []int64{2000}
+	})
+	if got := p.sh(id, "id -u; id -g; id -G"); got != "1000\n3000\n3000 2000" {
+		t.Errorf("ids: %q", got)
+	}
+}
+
+func TestExecReportsCodeOutputAndAbsence(t *testing.T) {
+	p := newNode(t).pod("app")
+	id := p.run("main", "sleep 1000")
+	response, err := p.ExecSync(background, &cri.ExecSyncRequest{ContainerId: id, Cmd: []string{"sh", "-c", "echo out; echo err >&2; exit 7"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if response.ExitCode != 7 || string(response.Stdout) != "out\n" || string(response.Stderr) != "err\n" {
+		t.Errorf("exec: %v", response)
+	}
+	_, err = p.ExecSync(background, &cri.ExecSyncRequest{ContainerId: id, Cmd: []string{"nonesuch"}})
+	if err == nil || !strings.Contains(err.Error(), `exec: "nonesuch": executable file not found in $PATH`) {
+		t.Errorf("exec of a program that is not there: %v", err)
+	}
+}
+
+func TestExecTimeoutKillsTheGroup(t *testing.T) {
+	p := newNode(t).pod("app")
+	id := p.run("main", "exec sleep 1000")
+	_, err := p.ExecSync(background, &cri.ExecSyncRequest{ContainerId: id, Cmd: []string{"sh", "-c", "sleep 4321 & sleep 4321"}, Timeout: 1})
+	if status.Code(err) != codes.DeadlineExceeded {
+		t.Fatalf("error %v; expected DeadlineExceeded", err)
+	}
+	p.await("the processes are gone", func() bool { return !strings.Contains(p.sh(id, "ps -o args"), "sleep 4321\n") })
+}
+
+func TestStopGivesGrace(t *testing.T) {
+	p := newNode(t).pod("app")
+	polite := p.run("polite", "trap 'echo bye; exit 5' TERM; echo up; while :; do sleep 0.1; done")
+	p.await("the trap is set", func() bool { return slices.Contains(p.logs("polite"), "stdout F up") })
+	if _, err := p.StopContainer(background, &cri.StopContainerRequest{ContainerId: polite, Timeout: 15}); err != nil {
+		t.Fatal(err)
+	}
+	if exit := p.status(polite); exit.ExitCode != 5 || !slices.Contains(p.logs("polite"), "stdout F bye") {
+		t.Errorf("exit code %d, log %q", exit.ExitCode, p.logs("polite"))
+	}
+	deaf := p.run("deaf", "trap '' TERM; while :; do sleep 0.1; done")
+	if _, err := p.StopContainer(background, &cri.StopContainerRequest{ContainerId: deaf, Timeout: 1}); err != nil {
+		t.Fatal(err)
+	}
+	if exit := p.status(deaf); exit.ExitCode != 137 {
+		t.Errorf("exit code %d; expected 137", exit.ExitCode)
+	}
+}
+
+func TestStartErrorSaysWhy(t *testing.T) {
+	p := newNode(t).pod("app")
+	id := p.create("main", "", func(c *cri.ContainerConfig) { c.Command = []string{"nonesuch"} })
+	_, err := p.StartContainer(background, &cri.StartContainerRequest{ContainerId: id})
+	if err == nil || !strings.Contains(err.Error(), "executable file not found") {
+		t.Fatalf("start: %v", err)
+	}
+	exit := p.status(id)
+	if exit.State != cri.ContainerState_CONTAINER_EXITED || exit.ExitCode != 128 || exit.Reason != "StartError" {
+		t.Errorf("status %v", exit)
+	}
+}
+
+func TestReopenedLogGoesOnInANewFile(t *testing.T) {
+	p := newNode(t).pod("app")
+	id := p.run("main", "while read line; do echo $line; done </tmp/pipe", func(c *cri.ContainerConfig) {
+		c.Command = []string{"sh", "-c", "mkfifo /tmp/pipe; while :; do read line </tmp/pipe && echo $line; done"}
+	})
+	p.sh(id, "while ! test -p /tmp/pipe; do sleep 0.1; done; echo one >/tmp/pipe")
+	p.await("the first line", func() bool { return len(p.logs("main")) == 1 })
+	path := filepath.Join(p.config.LogDirectory, "main.log")
+	if err := os.Rename(path, path+".1"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.ReopenContainerLog(background, &cri.ReopenContainerLogRequest{ContainerId: id}); err != nil {
+		t.Fatal(err)
+	}
+	p.sh(id, "echo two >/tmp/pipe")
+	p.await("the second line", func() bool { return slices.Equal(p.logs("main"), []string{"stdout F two"}) })
+}
+
+func TestContainersSurviveACrashOfTheRuntime(t *testing.T) {
+	n := newNode(t)
+	p := n.pod("app")
+	id := p.run("main", "exec sleep 1000")
+	done := p.run("done", "exit 4")
+	n.awaitExit(done)
+	created := p.create("created", "echo late")
+	before := n.status(id)
+	n.crash()
+	n.serve()
+	after := n.status(id)
+	if after.State != cri.ContainerState_CONTAINER_RUNNING || after.StartedAt != before.StartedAt {
+		t.Fatalf("after the crash: %v", after)
+	}
+	if got := p.podStatus(); got.State != cri.PodSandboxState_SANDBOX_READY || got.Network.Ip != "10.0.129.10" {
+		t.Errorf("pod %v", got)
+	}
+	if got := n.status(done); got.ExitCode != 4 || got.FinishedAt == 0 {
+		t.Errorf("the container that had ended: %v", got)
+	}
+	if got := n.sh(id, "echo alive"); got != "alive" {
+		t.Errorf("exec: %q", got)
+	}
+	if got := n.pod("next").address(); got != "10.0.129.11" {
+		t.Errorf("the next pod's address is %s; expected 10.0.129.11", got)
+	}
+	if _, err := n.StartContainer(background, &cri.StartContainerRequest{ContainerId: created}); err != nil {
+		t.Error(err)
+	}
+	if _, err := n.StopContainer(background, &cri.StopContainerRequest{ContainerId: id}); err != nil {
+		t.Fatal(err)
+	}
+	if exit := n.status(id); exit.ExitCode != 137 {
+		t.Errorf("exit code %d; expected 137", exit.ExitCode)
+	}
+}
+
+func TestAnEndDuringTheCrashIsRecorded(t *testing.T) {
+	n := newNode(t)
+	p := n.pod("app")
+	id := p.run("main", "while ! test -e /go/on; do sleep 0.1; done; echo ended; exit 6", func(c *cri.ContainerConfig) {
+		c.Mounts = []*cri.Mount{{HostPath: n.directory, ContainerPath: "/go"}}
+	})
+	n.crash()
+	if err := os.WriteFile(filepath.Join(n.directory, "on"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	n.await("the container ends by itself", func() bool { return slices.Contains(p.logs("main"), "stdout F ended") })
+	n.serve()
+	if exit := n.awaitExit(id); exit.ExitCode != 6 {
+		t.Errorf("exit code %d; expected 6", exit.ExitCode)
+	}
+}
+
+func TestAfterABootNothingIsBelieved(t *testing.T) {
+	n := newNode(t)
+	p := n.pod("app")
+	id := p.run("main", "exec sleep 1000")
+	n.crash()
+	killAllOthers(t)
+	n.serve()
+	if got := p.podStatus().State; got != cri.PodSandboxState_SANDBOX_NOTREADY {
+		t.Errorf("pod %v", got)
+	}
+	exit := n.status(id)
+	if exit.State != cri.ContainerState_CONTAINER_EXITED || exit.ExitCode != 255 || exit.Reason != "Unknown" {
+		t.Errorf("container %v", exit)
+	}
+	if got := n.pod("next").address(); got != "10.0.129.10" {
+		t.Errorf("the dead pod still holds its address: the next got %s", got)
+	}
+}
+
+// killAllOthers is what the end of the sandbox does to all of its processes but this one.
+func killAllOthers(t *testing.T) {
+	t.Helper()
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range entries {
+		if pid, err := strconv.Atoi(entry.Name()); err == nil && pid != os.Getpid() {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+	}
+}
+
+func TestADeadShimEndsItsContainer(t *testing.T) {
+	n := newNode(t)
+	p := n.pod("app")
+	id := p.run("main", "exec sleep 1000")
+	shim := findProcess(t, "shim\x00"+filepath.Join(n.directory, "state", "containers", id))
+	if err := syscall.Kill(shim, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if exit := n.awaitExit(id); exit.Reason != "Unknown" {
+		t.Errorf("container %v", exit)
+	}
+	n.await("its process is gone", func() bool { return findProcess(t, "sleep\x001000") == 0 })
+}
+
+// findProcess returns the process whose command line has a text, or 0.
+func findProcess(t *testing.T, text string) int {
+	t.Helper()
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range entries {
+		pid, err := strconv.Atoi(entry.Name())
+		if err != nil {
+			continue
+		}
+		if line, err := os.ReadFile(filepath.Join("/proc", entry.Name(), "cmdline")); err == nil && strings.Contains(string(line), text) {
+			return pid
+		}
+	}
+	return 0
+}
+
+func TestOnlyOneServerPerDirectory(t *testing.T) {
+	n := newNode(t)
+	command := exec.Command("/proc/self/exe", n.server.Args[1:]...)
+	output, err := command.CombinedOutput()
+	if err == nil || !strings.Contains(string(output), "in use by another runtime") {
+		t.Errorf("a second server: %v %s", err, output)
+	}
+}
+
+func TestUnknownImageListsTheKnown(t *testing.T) {
+	n := newNode(t)
+	_, err := n.images.PullImage(background, &cri.PullImageRequest{Image: &cri.ImageSpec{Image: "nginx:1.27"}})
+	if status.Code(err) != codes.NotFound || !strings.Contains(err.Error(), "busybox, debian") {
+		t.Errorf("pull: %v", err)
+	}
+}
+
+func TestPulledImagesAreKeptAndRemoved(t *testing.T) {
+	n := newNode(t)
+	spec := &cri.ImageSpec{Image: "602401143452.dkr.ecr.ap-northeast-2.amazonaws.com/busybox:v1@sha256:00"}
+	present := func() bool {
+		response, err := n.images.ImageStatus(background, &cri.ImageStatusRequest{Image: spec})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return response.Image != nil
+	}
+	if present() {
+		t.Error("present before it was pulled")
+	}
+	if _, err := n.images.PullImage(background, &cri.PullImageRequest{Image: spec}); err != nil {
+		t.Fatal(err)
+	}
+	n.crash()
+	n.serve()
+	if !present() {
+		t.Error("gone after a restart")
+	}
+	if _, err := n.images.RemoveImage(background, &cri.RemoveImageRequest{Image: spec}); err != nil {
+		t.Fatal(err)
+	}
+	if present() {
+		t.Error("present after it was removed")
+	}
+}
+
+func TestHostPortIsRefused(t *testing.T) {
+	n := newNode(t)
+	config := podConfig(n.directory, "app", func(c *cri.PodSandboxConfig) {
+		c.PortMappings = []*cri.PortMapping{{HostPort: 8080, ContainerPort: 80}}
+	})
+	_, err := n.RunPodSandbox(background, &cri.RunPodSandboxRequest{Config: config})
+	if status.Code(err) != codes.Unimplemented || !strings.Contains(err.Error(), "NodePort") {
+		t.Errorf("hostPort: %v", err)
+	}
+}
+
+func TestUnknownIDs(t *testing.T) {
+	n := newNode(t)
+	if _, err := n.ContainerStatus(background, &cri.ContainerStatusRequest{ContainerId: "x"}); status.Code(err) != codes.NotFound {
+		t.Errorf("status of no container: %v", err)
+	}
+	if _, err := n.PodSandboxStatus(background, &cri.PodSandboxStatusRequest{PodSandboxId: "x"}); status.Code(err) != codes.NotFound {
+		t.Errorf("status of no pod: %v", err)
+	}
+	if _, err := n.RemoveContainer(background, &cri.RemoveContainerRequest{ContainerId: "x"}); err != nil {
+		t.Errorf("remove no container: %v", err)
+	}
+	if _, err := n.RemovePodSandbox(background, &cri.RemovePodSandboxRequest{PodSandboxId: "x"}); err != nil {
+		t.Errorf("remove no pod: %v", err)
+	}
+}
+
+func TestRemovedPodLeavesNothing(t *testing.T) {
+	n := newNode(t)
+	p := n.pod("app")
+	p.run("main", "exec sleep 7777")
+	for range 2 {
+		if _, err := n.RemovePodSandbox(background, &cri.RemovePodSandboxRequest{PodSandboxId: p.id}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	n.await("no process is left", func() bool {
+		return findProcess(t, "sleep\x007777") == 0 && findProcess(t, "/pause") == 0
+	})
+	for _, kind := range []string{"sandboxes", "containers"} {
+		left, err := os.ReadDir(filepath.Join(n.directory, "state", kind))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(left) != 0 {
+			t.Errorf("%s: %v", kind, left)
+		}
+	}
+	links, err := os.ReadDir("/sys/class/net")
+	if err == nil {
+		for _, link := range links {
+			if strings.HasPrefix(link.Name(), "eni") {
+				t.Errorf("link %s is left", link.Name())
+			}
+		}
+	}
+}
+
+func TestStats(t *testing.T) {
+	p := newNode(t).pod("app")
+	id := p.run("main", "i=0; while test $i -lt 200000; do i=$((i+1)); done; exec sleep 1000")
+	p.await("processor time was measured", func() bool {
+		response, err := p.ContainerStats(background, &cri.ContainerStatsRequest{ContainerId: id})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return response.Stats.Cpu.UsageCoreNanoSeconds.Value > 0 && response.Stats.Memory.WorkingSetBytes.Value > 0
+	})
+}

@@ -1,0 +1,363 @@
+package cri
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	runtime "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"eksnet.dev/engine/cluster/internal/images"
+	"eksnet.dev/engine/cluster/internal/shim"
+	"eksnet.dev/engine/cluster/internal/state"
+)
+
+// containerRecord is what a restart must know of a container.
+type containerRecord struct {
+	ID      string                   `json:"id"`
+	Sandbox string                   `json:"sandbox"`
+	Created time.Time                `json:"created"`
+	Image   images.Image             `json:"image"`
+	LogPath string                   `json:"logPath"`
+	Config  *runtime.ContainerConfig `json:"config"`
+}
+
+// container is one container. What it does is what its shim writes down.
+type container struct {
+	folder  string
+	record  containerRecord
+	sandbox *sandbox
+	// ended is closed when the container is known to have ended.
+	ended chan struct{}
+
+	mu      sync.Mutex
+	started *shim.Started
+	exit    *shim.Exit
+}
+
+const (
+	containerFile = "container.json"
+	rootFolder    = "root"
+	// killed is how long the end of a killed container may take.
+	killed = 10 * time.Second
+)
+
+// CreateContainer writes a container down; nothing runs yet.
+func (s *Server) CreateContainer(_ context.Context, request *runtime.CreateContainerRequest) (*runtime.CreateContainerResponse, error) {
+	b, err := s.sandbox(request.PodSandboxId)
+	if err != nil {
+		return nil, err
+	}
+	config := request.Config
+	image, err := s.images.find(config.GetImage().GetImage(), config.GetImage().GetUserSpecifiedImage())
+	if err != nil {
+		return nil, err
+	}
+	id := newID()
+	c := &container{folder: s.directory.Container(id), sandbox: b, ended: make(chan struct{})}
+	c.record = containerRecord{ID: id, Sandbox: b.record.ID, Created: time.Now(), Image: image, Config: config}
+	if config.LogPath != "" {
+		c.record.LogPath = filepath.Join(b.record.Config.LogDirectory, config.LogPath)
+	}
+	if err := os.MkdirAll(filepath.Join(c.folder, rootFolder), 0o755); err != nil {
+		return nil, err
+	}
+	if err := state.Write(filepath.Join(c.folder, containerFile), c.record); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(c.folder))
+	}
+	s.mu.Lock()
+	s.containers[id] = c
+	s.mu.Unlock()
+	return &runtime.CreateContainerResponse{ContainerId: id}, nil
+}
+
+// StartContainer starts a container that was created.
+func (s *Server) StartContainer(_ context.Context, request *runtime.StartContainerRequest) (*runtime.StartContainerResponse, error) {
+	c, err := s.container(request.ContainerId)
+	if err != nil {
+		return nil, err
+	}
+	if c.state() != runtime.ContainerState_CONTAINER_CREATED {
+		return nil, status.Errorf(codes.FailedPrecondition, "container %s was started before", c.record.ID)
+	}
+	config, err := s.shimConfig(c)
+	if err != nil {
+		return nil, err
+	}
+	if err := shim.WriteConfig(c.folder, config); err != nil {
+		return nil, err
+	}
+	if err := shim.Start(c.folder); err != nil {
+		c.settle()
+		return nil, status.Errorf(codes.Unknown, "unable to start container process: %v", err)
+	}
+	return &runtime.StartContainerResponse{}, c.follow()
+}
+
+// follow learns that a container runs, and waits for its end in the background.
+func (c *container) follow() error {
+	started, err := shim.ReadStarted(c.folder)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	c.started = &started
+	c.mu.Unlock()
+	client, err := shim.Dial(c.folder)
+	if err != nil {
+		// No shim: it has written down the end, or was itself killed.
+		c.settle()
+		return nil
+	}
+	go func() {
+		client.Wait()
+		client.Close()
+		c.settle()
+	}()
+	return nil
+}
+
+// settle learns how a container ended, and makes sure that it did.
+func (c *container) settle() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.exit != nil {
+		return
+	}
+	exit, err := shim.ReadExit(c.folder)
+	if err != nil {
+		if c.started != nil {
+			_ = c.started.Process.Signal(syscall.SIGKILL)
+		}
+		// The record is for the next server; this one knows without it.
+		exit, _ = shim.WriteLost(c.folder)
+	}
+	c.exit = &exit
+	close(c.ended)
+	// A container's files end with it: what is kept of it is its log.
+	_ = os.RemoveAll(filepath.Join(c.folder, rootFolder))
+}
+
+func (c *container) state() runtime.ContainerState {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.exit != nil:
+		return runtime.ContainerState_CONTAINER_EXITED
+	case c.started != nil:
+		return runtime.ContainerState_CONTAINER_RUNNING
+	default:
+		return runtime.ContainerState_CONTAINER_CREATED
+	}
+}
+
+func (c *container) running() (shim.Started, error) {
+	if c.state() != runtime.ContainerState_CONTAINER_RUNNING {
+		return shim.Started{}, status.Errorf(codes.FailedPrecondition, "container %s is not running", c.record.ID)
+	}
+	return *c.started, nil
+}
+
+// StopContainer asks a container to end, and after the grace period ends it. Stopping what has
+// ended or is unknown is no error.
+func (s *Server) StopContainer(ctx context.Context, request *runtime.StopContainerRequest) (*runtime.StopContainerResponse, error) {
+	c, err := s.container(request.ContainerId)
+	if err != nil {
+		return &runtime.StopContainerResponse{}, nil
+	}
+	if err := c.terminate(ctx, time.Duration(request.Timeout)*time.Second); err != nil {
+		return nil, err
+	}
+	return &runtime.StopContainerResponse{}, c.kill()
+}
+
+// terminate sends SIGTERM and waits for the end or for the end of the grace period.
+func (c *container) terminate(ctx context.Context, grace time.Duration) error {
+	started, err := c.running()
+	if err != nil || grace <= 0 {
+		return nil
+	}
+	if err := started.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	select {
+	case <-c.ended:
+		return nil
+	case <-time.After(grace):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// kill ends a container and returns when it has ended.
+func (c *container) kill() error {
+	started, err := c.running()
+	if err != nil {
+		return nil
+	}
+	if err := started.Process.Signal(syscall.SIGKILL); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	select {
+	case <-c.ended:
+		return nil
+	case <-time.After(killed):
+		return status.Errorf(codes.DeadlineExceeded, "container %s was killed and has not ended within %s", c.record.ID, killed)
+	}
+}
+
+// RemoveContainer forgets a container, and ends it first. Removing what is unknown is no error.
+func (s *Server) RemoveContainer(_ context.Context, request *runtime.RemoveContainerRequest) (*runtime.RemoveContainerResponse, error) {
+	c, err := s.container(request.ContainerId)
+	if err != nil {
+		return &runtime.RemoveContainerResponse{}, nil
+	}
+	return &runtime.RemoveContainerResponse{}, s.remove(c)
+}
+
+func (s *Server) remove(c *container) error {
+	if err := c.kill(); err != nil {
+		return err
+	}
+	if err := os.RemoveAll(c.folder); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.containers, c.record.ID)
+	return nil
+}
+
+// ReopenContainerLog goes on in a new log file after the kubelet moved the old one away.
+func (s *Server) ReopenContainerLog(_ context.Context, request *runtime.ReopenContainerLogRequest) (*runtime.ReopenContainerLogResponse, error) {
+	c, err := s.container(request.ContainerId)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := c.running(); err != nil {
+		return nil, err
+	}
+	client, err := shim.Dial(c.folder)
+	if err != nil {
+		return nil, err
+	}
+	defer client.Close()
+	return &runtime.ReopenContainerLogResponse{}, client.ReopenLog()
+}
+
+// ContainerStatus describes a container.
+func (s *Server) ContainerStatus(_ context.Context, request *runtime.ContainerStatusRequest) (*runtime.ContainerStatusResponse, error) {
+	c, err := s.container(request.ContainerId)
+	if err != nil {
+		return nil, err
+	}
+	return &runtime.ContainerStatusResponse{Status: c.status()}, nil
+}
+
+func (c *container) status() *runtime.ContainerStatus {
+	config := c.record.Config
+	current := &runtime.ContainerStatus{
+		Id:          c.record.ID,
+		Metadata:    config.Metadata,
+		State:       c.state(),
+		CreatedAt:   c.record.Created.UnixNano(),
+		Image:       config.Image,
+		ImageRef:    c.record.Image.ID(),
+		ImageId:     c.record.Image.ID(),
+		Labels:      config.Labels,
+		Annotations: config.Annotations,
+		Mounts:      config.Mounts,
+		LogPath:     c.record.LogPath,
+		Resources:   &runtime.ContainerResources{Linux: config.GetLinux().GetResources()},
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.started != nil {
+		current.StartedAt = c.started.At.UnixNano()
+	}
+	if c.exit != nil {
+		current.FinishedAt = c.exit.At.UnixNano()
+		current.ExitCode = int32(c.exit.Code)
+		current.Reason = c.exit.Reason
+		current.Message = c.exit.Message
+	}
+	return current
+}
+
+// ListContainers lists the containers that a filter lets through.
+func (s *Server) ListContainers(_ context.Context, request *runtime.ListContainersRequest) (*runtime.ListContainersResponse, error) {
+	response := &runtime.ListContainersResponse{}
+	for _, c := range s.allContainers() {
+		if item := c.item(); wantsContainer(request.Filter, item) {
+			response.Containers = append(response.Containers, item)
+		}
+	}
+	return response, nil
+}
+
+func (s *Server) allContainers() []*container {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := make([]*container, 0, len(s.containers))
+	for _, c := range s.containers {
+		all = append(all, c)
+	}
+	return all
+}
+
+func (c *container) item() *runtime.Container {
+	config := c.record.Config
+	return &runtime.Container{
+		Id:           c.record.ID,
+		PodSandboxId: c.record.Sandbox,
+		Metadata:     config.Metadata,
+		Image:        config.Image,
+		ImageRef:     c.record.Image.ID(),
+		ImageId:      c.record.Image.ID(),
+		State:        c.state(),
+		CreatedAt:    c.record.Created.UnixNano(),
+		Labels:       config.Labels,
+		Annotations:  config.Annotations,
+	}
+}
+
+func wantsContainer(filter *runtime.ContainerFilter, item *runtime.Container) bool {
+	return filter == nil ||
+		(filter.Id == "" || filter.Id == item.Id) &&
+			(filter.PodSandboxId == "" || filter.PodSandboxId == item.PodSandboxId) &&
+			(filter.State == nil || filter.State.State == item.State) &&
+			matches(filter.LabelSelector, item.Labels)
+}
+
+// adoptContainer takes up a container from an earlier server; half-made ones it clears away.
+func (s *Server) adoptContainer(id string) error {
+	c := &container{folder: s.directory.Container(id), ended: make(chan struct{})}
+	err := state.Read(filepath.Join(c.folder, containerFile), &c.record)
+	if errors.Is(err, fs.ErrNotExist) {
+		return os.RemoveAll(c.folder)
+	}
+	if err != nil {
+		return err
+	}
+	c.sandbox = s.sandboxes[c.record.Sandbox]
+	if c.sandbox == nil {
+		return os.RemoveAll(c.folder) // its pod was being removed
+	}
+	s.containers[id] = c
+	err = c.follow()
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if _, err := shim.ReadExit(c.folder); err == nil {
+		c.settle() // it never ran: its start failed
+	}
+	return nil
+}

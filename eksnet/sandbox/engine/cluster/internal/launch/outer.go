@@ -1,0 +1,135 @@
+package launch
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"eksnet.dev/engine/cluster/internal/rootfs"
+)
+
+// executable is this program, also after its file was replaced.
+const executable = "/proc/self/exe"
+
+// Files are a program's standard files; nil is /dev/null. A terminal takes their place.
+type Files struct{ In, Out, Err *os.File }
+
+// Running is a program that was started.
+type Running struct {
+	Command *exec.Cmd
+	// Terminal is the near end of its terminal, or nil.
+	Terminal *os.File
+}
+
+// StartContainer starts a container's first process.
+//
+// Args:
+//   - join: paths of namespaces that it joins;
+//   - fresh: CLONE_NEW… flags of those that it gets new, besides mounts.
+//
+// The error says what failed in the process up to the exec of its program.
+func StartContainer(root rootfs.Spec, program Program, join []string, fresh uintptr, files Files) (*Running, error) {
+	command := exec.Command(executable, ContainerCommand)
+	command.SysProcAttr = &syscall.SysProcAttr{Cloneflags: fresh | unix.CLONE_NEWNS, Setsid: true}
+	return start(command, containerSpec{Root: root, Program: program}, join, files)
+}
+
+// StartInside starts a program beside a container's own, in all of its namespaces.
+//
+// Args:
+//   - mounts: the path of the container's mount namespace;
+//   - join: the paths of its others.
+func StartInside(mounts string, program Program, join []string, files Files) (*Running, error) {
+	handle, err := os.Open(mounts)
+	if err != nil {
+		return nil, err
+	}
+	defer handle.Close()
+	command := exec.Command(executable, EnterCommand)
+	command.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	return start(command, program, join, files, handle)
+}
+
+func start(command *exec.Cmd, spec any, join []string, files Files, extra ...*os.File) (*Running, error) {
+	text, err := json.Marshal(spec)
+	if err != nil {
+		return nil, err
+	}
+	specReader, specWriter, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	defer specReader.Close()
+	reports, inner, err := reportPair()
+	if err != nil {
+		return nil, errors.Join(err, specWriter.Close())
+	}
+	defer reports.Close()
+	setFiles(command, files)
+	command.Env = []string{}
+	command.ExtraFiles = append([]*os.File{specReader, inner}, extra...)
+	err = InNamespaces(join, command.Start)
+	inner.Close()
+	if err != nil {
+		return nil, errors.Join(err, specWriter.Close())
+	}
+	// A write that fails means that the process is gone, and then its report says why.
+	_, _ = specWriter.Write(text)
+	specWriter.Close()
+	terminal, err := readReport(reports)
+	if err != nil {
+		_ = command.Wait()
+		return nil, err
+	}
+	return &Running{Command: command, Terminal: terminal}, nil
+}
+
+// setFiles leaves an interface nil where a file is: a typed nil is not /dev/null to os/exec.
+func setFiles(command *exec.Cmd, files Files) {
+	if files.In != nil {
+		command.Stdin = files.In
+	}
+	if files.Out != nil {
+		command.Stdout = files.Out
+	}
+	if files.Err != nil {
+		command.Stderr = files.Err
+	}
+}
+
+// InNamespaces runs a step on a thread that has joined namespaces. The thread ends with it, so
+// that nothing else ever runs there.
+//
+// The program's main thread must be locked, or it might be the one.
+func InNamespaces(paths []string, step func() error) error {
+	done := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread()
+		for _, path := range paths {
+			if err := join(path); err != nil {
+				done <- err
+				return
+			}
+		}
+		done <- step()
+	}()
+	return <-done
+}
+
+func join(path string) error {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("open namespace %s: %w", path, err)
+	}
+	defer unix.Close(fd)
+	if err := unix.Setns(fd, 0); err != nil {
+		return fmt.Errorf("join namespace %s: %w", path, err)
+	}
+	return nil
+}

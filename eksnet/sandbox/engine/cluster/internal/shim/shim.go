@@ -1,0 +1,152 @@
+package shim
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"eksnet.dev/engine/cluster/internal/launch"
+	"eksnet.dev/engine/cluster/internal/process"
+	"eksnet.dev/engine/cluster/internal/state"
+)
+
+// drain is how long output is still read after the container's end: another process that shares
+// its namespace may hold the other end open for ever.
+const drain = 2 * time.Second
+
+// Run is the shim's life: start the container whose folder this is, serve it, record its end.
+//
+// It reports on a file: nothing when the container runs, otherwise what failed.
+func Run(folder string, report io.WriteCloser) error {
+	shim, err := begin(folder)
+	if err != nil {
+		_, _ = io.WriteString(report, err.Error())
+		exit := Exit{Code: startErrorCode, At: time.Now(), Reason: StartError, Message: err.Error()}
+		return errors.Join(err, writeExit(folder, exit), report.Close())
+	}
+	if err := report.Close(); err != nil {
+		return err
+	}
+	return shim.finish()
+}
+
+type shim struct {
+	folder  string
+	running *launch.Running
+	hub     *hub
+	drained chan struct{}
+}
+
+func begin(folder string) (*shim, error) {
+	var config Config
+	if err := state.Read(filepath.Join(folder, configFile), &config); err != nil {
+		return nil, err
+	}
+	log, err := openLog(config.LogPath)
+	if err != nil {
+		return nil, fmt.Errorf("open the container's log: %w", err)
+	}
+	listener, err := listen(folder)
+	if err != nil {
+		return nil, err
+	}
+	streams, err := openStreams(config)
+	if err != nil {
+		return nil, err
+	}
+	running, err := launch.StartContainer(config.Root, config.Program, config.Join, config.Fresh, streams.inner)
+	streams.closeInner()
+	if err != nil {
+		return nil, err
+	}
+	s := &shim{folder: folder, running: running, drained: make(chan struct{})}
+	s.hub = newHub(log, streams.input(running.Terminal), running.Terminal, config)
+	go s.hub.serve(listener)
+	go func() {
+		s.hub.pump(streams.outputs(running.Terminal))
+		close(s.drained)
+	}()
+	return s, s.recordStart()
+}
+
+func (s *shim) recordStart() error {
+	identity, err := process.Of(s.running.Command.Process.Pid)
+	if err != nil {
+		return err
+	}
+	return state.Write(filepath.Join(s.folder, startedFile), Started{Process: identity, At: time.Now()})
+}
+
+func (s *shim) finish() error {
+	waitErr := s.running.Command.Wait()
+	ended := time.Now()
+	select {
+	case <-s.drained:
+	case <-time.After(drain):
+	}
+	s.hub.end()
+	status, ok := s.running.Command.ProcessState.Sys().(syscall.WaitStatus)
+	if !ok {
+		return waitErr
+	}
+	return writeExit(s.folder, exitOf(status, ended))
+}
+
+func exitOf(status syscall.WaitStatus, ended time.Time) Exit {
+	exit := Exit{Code: status.ExitStatus(), At: ended, Reason: Error}
+	if status.Signaled() {
+		exit.Code = 128 + int(status.Signal())
+	}
+	if exit.Code == 0 {
+		exit.Reason = Completed
+	}
+	return exit
+}
+
+// streams are the pipes between shim and container; with a terminal, there are none.
+type streams struct {
+	inner launch.Files
+	in    *os.File
+	out   *os.File
+	err   *os.File
+}
+
+func openStreams(config Config) (streams, error) {
+	var s streams
+	if config.Program.Terminal {
+		return s, nil
+	}
+	var failures [3]error
+	if config.Stdin {
+		s.inner.In, s.in, failures[0] = os.Pipe()
+	}
+	s.out, s.inner.Out, failures[1] = os.Pipe()
+	s.err, s.inner.Err, failures[2] = os.Pipe()
+	return s, errors.Join(failures[:]...)
+}
+
+func (s streams) closeInner() {
+	for _, file := range []*os.File{s.inner.In, s.inner.Out, s.inner.Err} {
+		if file != nil {
+			file.Close()
+		}
+	}
+}
+
+func (s streams) input(terminal *os.File) *os.File {
+	if terminal != nil {
+		return terminal
+	}
+	return s.in
+}
+
+func (s streams) outputs(terminal *os.File) map[kind]*os.File {
+	if terminal != nil {
+		return map[kind]*os.File{stdout: terminal}
+	}
+	return map[kind]*os.File{stdout: s.out, stderr: s.err}
+}

@@ -1,0 +1,507 @@
+"""Starting, watching and ending a sandbox from the learner's side of the namespace."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from eksnet.errors import EksnetError
+from eksnet.sandbox import paths as sandbox_paths
+from eksnet.sandbox import pki, state
+from eksnet.sandbox.paths import Paths, write_private
+from eksnet.sandbox.vpc import plan
+
+REGION = "ap-northeast-2"
+NEEDED = ("kube", "etcd", "coredns", "runtime", "kubectl", "agnhost")
+_TOOLS = ("unshare", "nsenter", "ip", "iptables", "nft", "conntrack")
+_PORT_FILE = "port"
+_START_DEADLINE = 180.0
+_STOP_DEADLINE = 20.0
+_POLL = 0.05
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Status:
+    """How a sandbox is, read from its files and locks.
+
+    Attributes:
+        name: The sandbox's name.
+        phase: `down`, `starting`, `ready`, `stopping` or `failed`.
+        waiting_for: What the start waits for; empty when for nothing.
+        steps: What the start has done, with seconds since its beginning.
+        components: What the supervisor says of each component.
+        api: The API server's URL on this computer; empty when down.
+        kubeconfig: Where the learner's credentials are.
+    """
+
+    name: str
+    phase: str
+    waiting_for: str = ""
+    steps: tuple[tuple[str, float], ...] = ()
+    components: dict[str, Any] = field(default_factory=dict)
+    api: str = ""
+    kubeconfig: Path = Path()
+
+
+@dataclass(frozen=True)
+class Sandbox:
+    """A sandbox that is up.
+
+    Attributes:
+        name: Its name.
+        kubeconfig: Where the learner's credentials are.
+        context: The context in that kubeconfig.
+    """
+
+    name: str
+    kubeconfig: Path
+    context: str = "sandbox"
+
+
+def up(name: str | None = None, *, port: int | None = None, say: Say = lambda _: None) -> Sandbox:
+    """Start a sandbox, or join one that is up or being started.
+
+    Args:
+        name: The sandbox's name; see `eksnet.sandbox.paths.paths`.
+        port: The port of the API server on 127.0.0.1; None keeps the last one, 0 takes any.
+        say: Called with each line of progress.
+
+    Raises:
+        EksnetError: It could not be started; nothing is left running.
+    """
+    paths = sandbox_paths.paths(name)
+    if not is_alive(paths):
+        check_computer()
+        programs = engine(say)
+        with start_lock(paths, say):
+            if not is_alive(paths):
+                launch(paths, programs, port)
+    try:
+        wait_until_ready(paths, say)
+    except BaseException:
+        # Neither a failed start nor an interrupted one leaves a half of a cluster behind.
+        stop(paths)
+        raise
+    return Sandbox(paths.state.name, paths.kubeconfig)
+
+
+def down(name: str | None = None, *, say: Say = lambda _: None) -> bool:
+    """End a sandbox; what is in its cluster stays for the next `up`.
+
+    Returns:
+        Whether there was anything to end.
+    """
+    paths = sandbox_paths.paths(name)
+    if not paths.run.exists():
+        return False
+    with start_lock(paths, say):
+        return stop(paths)
+
+
+def reset(name: str | None = None, *, say: Say = lambda _: None) -> Sandbox:
+    """Replace the cluster by a fresh one with the same identity, and start it."""
+    paths = sandbox_paths.paths(name)
+    if paths.run.exists():
+        with start_lock(paths, say):
+            stop(paths)
+            remove(paths.cluster)
+            paths.version.unlink(missing_ok=True)
+    else:
+        remove(paths.cluster)
+        paths.version.unlink(missing_ok=True)
+    return up(name, say=say)
+
+
+def status(name: str | None = None) -> Status:
+    """Return how a sandbox is; never changes anything."""
+    paths = sandbox_paths.paths(name)
+    if not is_alive(paths):
+        return Status(paths.state.name, "down")
+    said = read_status(paths)
+    return Status(
+        paths.state.name,
+        said.get("phase", "starting"),
+        said.get("waiting_for", ""),
+        tuple((what, seconds) for what, seconds in said.get("steps", [])),
+        said.get("components", {}),
+        f"https://127.0.0.1:{_known_port(paths)}",
+        paths.kubeconfig,
+    )
+
+
+# What a start needs of the computer.
+
+
+def check_computer() -> None:
+    """Refuse early, with the remedy, what could not work.
+
+    Raises:
+        EksnetError: Not Linux, a program missing, or no user namespaces.
+    """
+    if sys.platform != "linux":
+        raise EksnetError(
+            f"the sandbox is made of Linux namespaces, and this is {sys.platform}",
+            "Linux, or a Linux virtual machine or container",
+            "see “Where the sandbox cannot run” in README.md",
+        )
+    missing = [tool for tool in _TOOLS if shutil.which(tool, path=search_path()) is None]
+    if missing:
+        raise EksnetError(
+            f"not installed: {', '.join(missing)}",
+            "the programs that nodes are wired with",
+            "sudo apt-get install iproute2 iptables nftables conntrack util-linux",
+        )
+    probe = subprocess.run(
+        ["unshare", "--user", "--map-root-user", "--net", "--mount", "--pid", "--fork", "true"],
+        env=_environment(), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if probe.returncode != 0:
+        raise EksnetError(
+            f"this computer does not let you make a user namespace: {probe.stderr.strip()}",
+            "unprivileged user namespaces",
+            "run `make lab` again: its set-up says what to change on this computer",
+        )
+
+
+def engine(say: Say) -> Path:
+    """Return the directory with the engine's programs, building or waiting for them if need be."""
+    from eksnet.sandbox import build
+
+    build.wait_for(NEEDED, say)
+    return build.program("kube").parent
+
+
+def search_path() -> str:
+    """Return PATH with the system's directories, which ordinary users often lack."""
+    return os.environ.get("PATH", "") + ":/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin"
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "PATH": search_path()}
+
+
+# Locks: who starts, and whether it lives.
+
+
+@contextlib.contextmanager
+def start_lock(paths: Paths, say: Say) -> Iterator[None]:
+    """Hold the right to start or end a sandbox; wait for whoever holds it."""
+    paths.run.mkdir(parents=True, exist_ok=True)
+    with paths.start_lock.open("a") as file:
+        if not _try_lock(file):
+            say("another command is starting or ending this sandbox; waiting for it")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def is_alive(paths: Paths) -> bool:
+    """Tell whether any process of the sandbox lives: it holds the lock, whatever its pid."""
+    if not paths.alive_lock.exists():
+        return False
+    with paths.alive_lock.open("a") as file:
+        return not _try_lock(file)
+
+
+def _try_lock(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+# Starting.
+
+
+def launch(paths: Paths, programs: Path, port: int | None) -> None:
+    """Make the namespaces and start the supervisor in them; do not wait for the cluster.
+
+    Raises:
+        EksnetError: The state or the port cannot be used.
+    """
+    vpc = plan(REGION)
+    state.prepare(paths, vpc)
+    busybox = state.busybox(paths)
+    with contextlib.ExitStack() as held:
+        listener = held.enter_context(listen(paths, port))
+        alive = held.enter_context(paths.alive_lock.open("a"))
+        if not _try_lock(alive):
+            return
+        api_port = listener.getsockname()[1]
+        server = f"https://127.0.0.1:{api_port}"
+        write_private(paths.kubeconfig, pki.kubeconfig(paths.identity, "admin", server))
+        write_private(paths.run / _PORT_FILE, str(api_port))
+        paths.status.unlink(missing_ok=True)
+        specification = {
+            "state": str(paths.state),
+            "region": REGION,
+            "programs": str(programs),
+            "busybox": str(busybox),
+            "images": Path(__file__).with_name("images.json").read_text(),
+            "one_id": os.geteuid() != 0,
+            "listeners": {"api": listener.fileno()},
+            "alive": alive.fileno(),
+        }
+        write_private(paths.specification, json.dumps(specification))
+        _rotate(paths)
+        pid = unshare(paths, (listener.fileno(), alive.fileno()))
+        write_private(paths.pid, f"{pid} {start_time(pid)}")
+
+
+def listen(paths: Paths, port: int | None) -> socket.socket:
+    """Open the API server's port on 127.0.0.1, on the host's side.
+
+    Args:
+        paths: The sandbox's paths; its last port is remembered there.
+        port: The wanted port; None keeps the last one, 0 takes any.
+
+    Raises:
+        EksnetError: The port is taken.
+    """
+    wanted = _known_port(paths) if port is None else port
+    listener = socket.socket()
+    # A port in TIME_WAIT after `down` is free for the next `up`.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(("127.0.0.1", wanted))
+    except OSError as error:
+        listener.close()
+        raise EksnetError(
+            f"127.0.0.1:{wanted} is taken by another program ({error.strerror})",
+            "a free port for the API server",
+            "`eksnet up --port 0` takes any free port",
+        ) from None
+    listener.listen(128)
+    return listener
+
+
+def unshare(paths: Paths, descriptors: tuple[int, ...]) -> int:
+    """Start the supervisor as process 1 of new namespaces, detached from this terminal.
+
+    As root, the ids 0 to 65535 are mapped, so that pods can run as other users; an ordinary user
+    maps the one id that every user may map.
+
+    Returns:
+        The process that waits for the supervisor and ends it when it is ended itself.
+    """
+    supervisor = [sys.executable, "-m", "eksnet.sandbox.supervisor", str(paths.specification)]
+    common = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
+    with paths.log("supervisor").open("ab") as log:
+        options: dict[str, Any] = {
+            "stdout": log, "stderr": log, "env": _environment(), "cwd": "/",
+            "pass_fds": descriptors, "start_new_session": True,
+        }  # fmt: skip
+        if os.geteuid() != 0:
+            one_id = [*common, "--user", "--map-root-user", *supervisor]
+            return subprocess.Popen(one_id, stdin=subprocess.DEVNULL, **options).pid
+        # The shell waits in the new namespace until its ids are mapped; without them, the exec
+        # that follows would lose the right to mount anything.
+        gate = ["sh", "-c", 'read -r go && exec "$@" </dev/null', "sh"]
+        process = subprocess.Popen(
+            [*common, "--user", *gate, *supervisor], stdin=subprocess.PIPE, **options
+        )
+        _map_ids(process)
+        return process.pid
+
+
+def _map_ids(process: subprocess.Popen[bytes]) -> None:
+    assert process.stdin is not None
+    pid = process.pid
+    own = os.readlink("/proc/self/ns/user")
+    while os.readlink(f"/proc/{pid}/ns/user") == own:
+        time.sleep(_POLL / 10)
+    for kind in ("uid", "gid"):
+        Path(f"/proc/{pid}/{kind}_map").write_text("0 0 65536")
+    process.stdin.write(b"go\n")
+    process.stdin.close()
+
+
+def wait_until_ready(paths: Paths, say: Say) -> None:
+    """Follow the start until the cluster is ready.
+
+    Raises:
+        EksnetError: It failed, ended, or took longer than three minutes.
+    """
+    deadline = time.monotonic() + _START_DEADLINE
+    told = 0
+    while True:
+        said = read_status(paths)
+        for what, seconds in said.get("steps", [])[told:]:
+            say(f"{seconds:6.1f} s  {what}")
+            told += 1
+        if said.get("phase") == "ready":
+            return
+        if said.get("phase") == "failed":
+            raise _start_error(paths, f"the sandbox could not be started: {said['waiting_for']}")
+        if not is_alive(paths):
+            raise _start_error(paths, "the sandbox ended while it was starting")
+        if time.monotonic() > deadline:
+            waits = said.get("waiting_for", "its first sign")
+            raise _start_error(paths, f"after {_START_DEADLINE:.0f} s still waiting for {waits}")
+        time.sleep(_POLL)
+
+
+def _start_error(paths: Paths, seen: str) -> EksnetError:
+    log = paths.log("supervisor")
+    lines = log.read_text(errors="replace").splitlines()[-3:] if log.exists() else []
+    detail = "\n".join(["", *lines]) if lines else ""
+    return EksnetError(
+        seen + detail, "a cluster that is ready", f"look into the logs in {paths.logs}"
+    )
+
+
+def read_status(paths: Paths) -> dict[str, Any]:
+    """Return what the supervisor last said; nothing, before it said anything."""
+    try:
+        said: dict[str, Any] = json.loads(paths.status.read_text())
+    except FileNotFoundError:
+        return {}
+    return said
+
+
+# Ending.
+
+
+def stop(paths: Paths) -> bool:
+    """End a sandbox's processes, in good order if they can, and wait until all are gone.
+
+    Returns:
+        Whether any was running.
+    """
+    if not is_alive(paths):
+        return False
+    holder = recorded_holder(paths)
+    if holder is None:
+        raise EksnetError(
+            f"the sandbox {paths.state.name} lives, but {paths.pid} does not say which process",
+            "the process that holds its namespace",
+            f"find it with `fuser {paths.alive_lock}` and end it",
+        )
+    descriptor = os.pidfd_open(holder)
+    try:
+        for child in _children(holder):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, signal.SIGTERM)
+        if not _ends(descriptor, _STOP_DEADLINE):
+            # Ends the supervisor (--kill-child) and with it the whole namespace.
+            signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+            _ends(descriptor, _STOP_DEADLINE)
+    finally:
+        os.close(descriptor)
+    _collect(holder)
+    while is_alive(paths):
+        time.sleep(_POLL)
+    paths.status.unlink(missing_ok=True)
+    return True
+
+
+def recorded_holder(paths: Paths) -> int | None:
+    """Return the pid that was written at the start, if it is still that process."""
+    try:
+        pid, started = paths.pid.read_text().split()
+        return int(pid) if start_time(int(pid)) == started else None
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+
+
+def start_time(pid: int) -> str:
+    """Return a process's start time in clock ticks: with the pid, it names one process for good."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        raise ProcessLookupError(pid) from None
+    return text.rpartition(")")[2].split()[19]
+
+
+def remove(directory: Path) -> None:
+    """Delete a directory tree, also where containers took the right to write away."""
+
+    def make_writable(_function: object, path: str, _error: object) -> None:
+        os.chmod(Path(path).parent, 0o700)
+        os.chmod(path, 0o700)
+        shutil.rmtree(path) if Path(path).is_dir() else os.unlink(path)
+
+    if directory.exists():
+        shutil.rmtree(directory, onerror=make_writable)
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except FileNotFoundError:
+        return []
+
+
+def _ends(descriptor: int, seconds: float) -> bool:
+    return bool(select.select([descriptor], [], [], seconds)[0])
+
+
+def _collect(pid: int) -> None:
+    # When this very process started the sandbox, its exit status waits to be read.
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, 0)
+
+
+def _known_port(paths: Paths) -> int:
+    try:
+        return int((paths.run / _PORT_FILE).read_text())
+    except FileNotFoundError:
+        return 0
+
+
+def _rotate(paths: Paths) -> None:
+    for log in paths.logs.glob("*.log"):
+        log.replace(log.with_suffix(".log.1"))
+
+
+# What the other commands need of a sandbox.
+
+
+def kubectl(name: str | None = None) -> tuple[Path, Path]:
+    """Return the kubectl program and the kubeconfig of a sandbox that is up.
+
+    Raises:
+        EksnetError: The sandbox is down.
+    """
+    from eksnet.sandbox import build
+
+    paths = sandbox_paths.paths(name)
+    if not is_alive(paths):
+        raise EksnetError(
+            f"the sandbox {paths.state.name} is down", "a running cluster", "eksnet up"
+        )
+    return build.program("kubectl"), paths.kubeconfig
+
+
+def read_log(component: str, name: str | None = None) -> str:
+    """Return a component's log; for no component, the names of those that have one.
+
+    Raises:
+        EksnetError: No component of that name has a log.
+    """
+    paths = sandbox_paths.paths(name)
+    names = sorted(log.stem for log in paths.logs.glob("*.log"))
+    if not component:
+        return "".join(f"{name}\n" for name in names)
+    if component not in names:
+        raise EksnetError(
+            f"no component {component!r} has a log",
+            f"one of {', '.join(names) or 'none yet'}",
+            "`eksnet logs` lists them; `eksnet up` starts them",
+        )
+    return paths.log(component).read_text(errors="replace")

@@ -1,0 +1,112 @@
+"""Where a sandbox keeps what it owns, on the learner's computer."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from eksnet.errors import EksnetError
+
+DEFAULT_NAME = "sandbox"
+
+
+@dataclass(frozen=True)
+class Paths:
+    """The files and directories of one sandbox, all below `state`."""
+
+    state: Path
+
+    @property
+    def version(self) -> Path:
+        """Which layout and Kubernetes version the state belongs to."""
+        return self.state / "version"
+
+    @property
+    def identity(self) -> Path:
+        """What outlives a reset: certificates, keys, the cluster's identity."""
+        return self.state / "identity"
+
+    @property
+    def cluster(self) -> Path:
+        """What a reset throws away: etcd's data and the nodes' disks."""
+        return self.state / "cluster"
+
+    @property
+    def run(self) -> Path:
+        """What one start leaves for the next command: specification, status, locks."""
+        return self.state / "run"
+
+    @property
+    def logs(self) -> Path:
+        """One log file per component."""
+        return self.state / "logs"
+
+    @property
+    def kubeconfig(self) -> Path:
+        """The learner's credentials, readable by nobody else."""
+        return self.state / "kubeconfig"
+
+    @property
+    def specification(self) -> Path:
+        """What the supervisor is told to start."""
+        return self.run / "specification.json"
+
+    @property
+    def status(self) -> Path:
+        """What the supervisor says of itself, replaced whole at each change."""
+        return self.run / "status.json"
+
+    @property
+    def start_lock(self) -> Path:
+        """Held while a sandbox is being started or stopped."""
+        return self.run / "start.lock"
+
+    @property
+    def alive_lock(self) -> Path:
+        """Held by the sandbox's own processes for as long as they live."""
+        return self.run / "alive.lock"
+
+    @property
+    def pid(self) -> Path:
+        """The process that holds the namespace, with its start time."""
+        return self.run / "pid"
+
+    def node(self, short: str) -> Path:
+        """Return the directory that holds a node's disk."""
+        return self.cluster / "nodes" / short
+
+    def log(self, component: str) -> Path:
+        """Return the log file of a component."""
+        return self.logs / f"{component}.log"
+
+
+def paths(name: str | None = None) -> Paths:
+    """Return the paths of a named sandbox.
+
+    Args:
+        name: The sandbox's name; else `EKSNET_SANDBOX`, else `sandbox`.
+
+    Raises:
+        EksnetError: The name could not be a directory of its own.
+    """
+    name = name or os.environ.get("EKSNET_SANDBOX") or DEFAULT_NAME
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,30}", name):
+        raise EksnetError(
+            f"{name!r} is not a sandbox name",
+            "up to 31 lower-case letters, digits and dashes",
+            "choose another name with --sandbox or EKSNET_SANDBOX",
+        )
+    base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Paths(Path(base) / "eksnet" / name)
+
+
+def write_private(path: Path, text: str | bytes) -> None:
+    """Replace a file in one step, readable only by its owner from its first byte on."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(text.encode() if isinstance(text, str) else text)
+    draft.replace(path)

@@ -1,0 +1,109 @@
+"""A sandbox's state on disk, made ready for a start: identity, layout version, busybox."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from eksnet.errors import EksnetError
+from eksnet.sandbox import pki
+from eksnet.sandbox.paths import Paths, write_private
+from eksnet.sandbox.vpc import Vpc
+
+# Raised when a later eksnet can no longer read what an earlier one wrote.
+LAYOUT = "1 kubernetes-1.34"
+
+
+def prepare(paths: Paths, vpc: Vpc) -> None:
+    """Make what a start needs and is not there yet; what is there stays.
+
+    Raises:
+        EksnetError: The state was written by a version that this one cannot continue.
+    """
+    paths.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    paths.state.chmod(0o700)
+    check_version(paths)
+    for directory in (paths.run, paths.logs, paths.cluster):
+        directory.mkdir(exist_ok=True)
+    write_identity(paths, vpc)
+    write_private(paths.version, LAYOUT + "\n")
+
+
+def check_version(paths: Paths) -> None:
+    """Refuse state that another version of eksnet left."""
+    if paths.version.exists():
+        found = paths.version.read_text().strip()
+    elif paths.cluster.exists() and any(paths.cluster.iterdir()):
+        found = "no version file"
+    else:
+        return
+    if found != LAYOUT:
+        raise EksnetError(
+            f"the sandbox's state in {paths.state} was left by another version ({found})",
+            LAYOUT,
+            "`eksnet reset` starts a fresh cluster; what is in the old one is lost",
+        )
+
+
+def write_identity(paths: Paths, vpc: Vpc) -> None:
+    """Write certificates and the components' own kubeconfigs."""
+    directory = paths.identity
+    pki.ensure(directory, vpc)
+    inside = f"https://{vpc.api_server}"
+    for user in ("controller-manager", "scheduler", *(node.short for node in vpc.nodes)):
+        write_private(directory / f"{user}.kubeconfig", pki.kubeconfig(directory, user, inside))
+    for node in vpc.nodes:
+        disk = directory / "nodes" / node.short
+        for source, target in (
+            ("ca.crt", "ca.crt"),
+            (f"{node.short}.crt", "kubelet.crt"),
+            (f"{node.short}.key", "kubelet.key"),
+        ):
+            write_private(disk / target, (directory / source).read_bytes())
+
+
+def busybox(paths: Paths) -> Path:
+    """Return a directory with busybox and a link for each of its applets.
+
+    Raises:
+        EksnetError: There is no busybox, or it needs libraries that a container does not have.
+    """
+    directory = paths.state / "busybox"
+    source = shutil.which("busybox", path="/usr/bin:/bin:/usr/local/bin")
+    if source is None or _needs_libraries(Path(source)):
+        raise EksnetError(
+            "no static busybox on this computer" if source is None else f"{source} is not static",
+            "the package busybox-static",
+            "sudo apt-get install busybox-static",
+        )
+    if not _same(Path(source), directory / "busybox"):
+        _install(Path(source), directory)
+    return directory
+
+
+def _needs_libraries(program: Path) -> bool:
+    # A dynamic program names its loader near the start of the file.
+    with program.open("rb") as file:
+        return b"/ld-" in file.read(4096)
+
+
+def _same(source: Path, copy: Path) -> bool:
+    if not copy.exists():
+        return False
+    one, other = source.stat(), copy.stat()
+    return (one.st_size, int(one.st_mtime)) == (other.st_size, int(other.st_mtime))
+
+
+def _install(source: Path, directory: Path) -> None:
+    draft = directory.with_name(f".busybox.{os.getpid()}")
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir()
+    shutil.copy2(source, draft / "busybox")
+    listing = subprocess.run([source, "--list"], capture_output=True, text=True, check=True)
+    for applet in listing.stdout.split():
+        if applet != "busybox":
+            (draft / applet).symlink_to("busybox")
+    shutil.rmtree(directory, ignore_errors=True)
+    draft.rename(directory)

@@ -1,0 +1,145 @@
+"""A Go module of the tests' own: small enough to be built in a second, built the real way."""
+
+from __future__ import annotations
+
+import os
+import select
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from eksnet.sandbox.build import toolchain
+from eksnet.sandbox.build.builder import Engine
+from eksnet.sandbox.build.modules import Module, Program
+
+DEADLINE = 60.0
+PROGRAMS = (Program("hello", "./cmd/hello"), Program("bye", "./cmd/bye"))
+
+
+def write(path: Path, text: str, mode: int = 0o644) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    path.chmod(mode)
+    return path
+
+
+@pytest.fixture
+def module(tmp_path: Path) -> Module:
+    """Two programs that share one package; no other test has compiled any of the three."""
+    source = tmp_path / "tiny"
+    write(source / "go.mod", "module example.org/tiny\n\ngo 1.24.11\n")
+    write(source / "lib" / "lib.go", f'package lib\n\nconst Word = "{tmp_path}"\n')
+    for name in ("hello", "bye"):
+        write(
+            source / "cmd" / name / "main.go",
+            'package main\n\nimport "example.org/tiny/lib"\n\n'
+            f'func main() {{ print("{name} ", lib.Word) }}\n',
+        )
+    return Module("tiny", source, PROGRAMS)
+
+
+@pytest.fixture
+def engine(module: Module, tmp_path: Path) -> Engine:
+    return Engine((module,), tmp_path / "cache")
+
+
+@pytest.fixture
+def run() -> Callable[[Path], str]:
+    def output(program: Path) -> str:
+        # Go's print writes to standard error.
+        return subprocess.run([program], stderr=subprocess.PIPE, text=True, check=True).stderr
+
+    return output
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A `go` that writes half a program, says so, and goes on only when it is let."""
+
+    directory: Path
+    begun: int
+    log: Path
+
+    def wait_until_begun(self) -> None:
+        ready, _, _ = select.select([self.begun], [], [], DEADLINE)
+        assert ready, "the build did not begin"
+        os.read(self.begun, 100)
+
+    def open(self) -> None:
+        """Let the waiting build, and every later one, go on."""
+        write(self.directory / "open", "")
+        descriptor = os.open(self.directory / "gate", os.O_WRONLY | os.O_NONBLOCK)
+        os.write(descriptor, b"go on\n")
+        os.close(descriptor)
+
+    def builds(self) -> list[str]:
+        return self.log.read_text().split()
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Iterator[Gate]:
+    go = toolchain.find(tmp_path, "1.24.11")
+    assert go is not None, "no Go: `eksnet engine build` installs one"
+    directory = tmp_path / "gated"
+    directory.mkdir()
+    os.mkfifo(directory / "begun")
+    os.mkfifo(directory / "gate")
+    real, here = shlex.quote(str(go.path)), shlex.quote(str(directory))
+    write(
+        directory / "go",
+        f"""#!/bin/sh
+if [ "$1" = build ]; then
+    for word; do
+        [ "$last" != -o ] || output=$word
+        last=$word
+    done
+    if [ ! -e {here}/open ]; then
+        printf half-a-program > "$output"
+        echo begun > {here}/begun
+        read -r word < {here}/gate
+        rm -f "$output"
+    fi
+    echo "$last" >> {here}/log
+fi
+exec {real} "$@"
+""",
+        0o755,
+    )
+    begun = os.open(directory / "begun", os.O_RDONLY | os.O_NONBLOCK)
+    yield Gate(directory, begun, directory / "log")
+    os.close(begun)
+
+
+@pytest.fixture
+def builder(engine: Engine) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Start a build in a process of its own, with the given directory first on its path."""
+    code = (
+        "import pathlib, sys\n"
+        "from eksnet.sandbox.build.builder import Engine\n"
+        "from eksnet.sandbox.build.modules import Module, Program\n"
+        f"programs = {PROGRAMS!r}\n"
+        f"module = Module('tiny', pathlib.Path({str(engine.modules[0].source)!r}), programs)\n"
+        f"engine = Engine((module,), pathlib.Path({str(engine.base)!r}))\n"
+        "engine.build(say=lambda line: print(line, flush=True))\n"
+    )
+    started: list[subprocess.Popen[str]] = []
+
+    def start(first_on_path: Path, **streams: int) -> subprocess.Popen[str]:
+        path = f"{first_on_path}:{os.environ['PATH']}"
+        process = subprocess.Popen(
+            [sys.executable, "-c", code], env={**os.environ, "PATH": path}, text=True,
+            stdout=streams.get("stdout", subprocess.PIPE),
+            stderr=streams.get("stderr", subprocess.PIPE),
+        )  # fmt: skip
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        with process:
+            process.kill()

@@ -1,0 +1,46 @@
+"""The engine's own Go sources: formatted, vetted, and their tests green."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from eksnet.sandbox.build import base_directory, toolchain
+from eksnet.sandbox.build.modules import MODULES
+from eksnet.sandbox.build.toolchain import Go
+
+CLUSTER = MODULES[0]
+# The flags of the build, so that Go finds in its cache what the build has compiled.
+SAME = ("-trimpath", "-buildvcs=false")
+
+
+@pytest.fixture(scope="module")
+def go() -> Go:
+    found = toolchain.find(base_directory(), CLUSTER.go_directive)
+    assert found is not None, "no Go: `eksnet engine build` installs one"
+    return found
+
+
+def say(program: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [program, *arguments], cwd=CLUSTER.source, env=toolchain.environment(), text=True,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
+    )  # fmt: skip
+
+
+def test_sources_are_formatted(go: Go):
+    said = say(go.path.resolve().with_name("gofmt"), "-l", ".")
+    assert said.stdout == ""
+
+
+def test_vet_finds_nothing(go: Go):
+    said = say(go.path, "vet", *SAME, "./...")
+    assert said.returncode == 0, said.stdout
+
+
+def test_go_tests(go: Go):
+    said = say(go.path, "test", *SAME, "./...")
+    assert said.returncode == 0, said.stdout
+    assert "ok  \teksnet.dev/engine/cluster/" in said.stdout

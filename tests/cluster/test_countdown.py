@@ -1,0 +1,63 @@
+"""What a countdown leaves behind: nothing."""
+
+from __future__ import annotations
+
+import io
+import sys
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+from eksnet.cluster.countdown import Countdown
+
+WAITED = """\
+from eksnet.cluster.countdown import Countdown
+with Countdown("pod/web to be Ready") as shown:
+    shown.show(12.4, "Pending")
+print("pod/web is Ready")
+"""
+STILL_WAITING = """\
+from eksnet.cluster.countdown import Countdown
+Countdown("pod/web to be Ready").show(12.4, "Pending")
+"""
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminals_line_is_wiped(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stdout", screen)
+    with Countdown("pod/web to be Ready") as shown:
+        shown.show(12.4, "Pending")
+    assert screen.getvalue() == (
+        "\r\x1b[Kwaiting for pod/web to be Ready, 12 s left; Pending\r\x1b[K"
+    )
+
+
+def test_a_file_gets_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    with Countdown("pod/web to be Ready") as shown:
+        shown.show(12.4)
+    assert capsys.readouterr() == ("", "")
+
+
+def outputs(code: str) -> list[nbformat.NotebookNode]:
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
+    NotebookClient(notebook, kernel_name="python3").execute()
+    found: list[nbformat.NotebookNode] = notebook.cells[0].outputs
+    return found
+
+
+def test_a_notebook_keeps_an_empty_display_and_the_last_line() -> None:
+    display, line = outputs(WAITED)
+    assert display.output_type == "display_data"
+    assert display.data == {}
+    assert line.text == "pod/web is Ready\n"
+
+
+def test_a_notebook_shows_the_countdown_meanwhile() -> None:
+    (display,) = outputs(STILL_WAITING)
+    assert display.data == {"text/plain": "waiting for pod/web to be Ready, 12 s left; Pending"}
