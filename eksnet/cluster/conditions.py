@@ -81,6 +81,9 @@ def named(condition: str | Condition | Test) -> Condition:
     raise EksnetError(f"{condition!r} is no condition", FORMS)
 
 
+READY = named("Ready")
+
+
 def has_ready_endpoint(endpoint_slice: Json) -> bool:
     """Tell whether an EndpointSlice holds an address that traffic may go to."""
     for endpoint in endpoint_slice.get("endpoints") or ():

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from eksnet.cluster.client import ApiError, Client
-from eksnet.cluster.conditions import Condition, describe
+from eksnet.cluster.conditions import READY, Condition, describe
 from eksnet.cluster.countdown import Countdown
-from eksnet.cluster.kinds import EVENT, Kind
+from eksnet.cluster.kinds import EVENT, POD, Kind
 from eksnet.cluster.objects import events
 from eksnet.errors import EksnetError
 
@@ -135,9 +136,25 @@ def _changes(
 
 
 def _report(client: Client, what: Watched, seen: str, objects: Sequence[Json]) -> str:
-    lines = [f"{what} {seen}", *describe(objects).splitlines()]
-    lines += [f"{one.type} {one.reason}: {one.message}" for one in recent(client, what)]
+    lines = [f"{what} {seen}", *describe(objects).splitlines(), *_events(client, what)]
+    for pod in _troubled_pods(client, objects):
+        about = watched(POD, what.namespace, pod["metadata"]["name"])
+        lines += [f"{about}:", *describe([pod]).splitlines(), *_events(client, about)]
     return "\n    ".join(lines)
+
+
+def _troubled_pods(client: Client, workloads: Sequence[Json]) -> list[Json]:
+    """Return the first pod of a workload that is not ready: what is wrong stands there."""
+    for workload in workloads:
+        labels = ((workload.get("spec") or {}).get("selector") or {}).get("matchLabels")
+        if isinstance(labels, dict):
+            selector = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
+            path = POD.path(workload["metadata"].get("namespace", ""))
+            with contextlib.suppress(ApiError):
+                pods = client.get(path, {"labelSelector": selector}).get("items") or []
+                kind = {"kind": POD.name}
+                return [{**kind, **pod} for pod in pods if not READY.holds([pod])][:1]
+    return []
 
 
 def _look(client: Client, what: Watched) -> str:
@@ -145,14 +162,15 @@ def _look(client: Client, what: Watched) -> str:
     return f"`{client.kubectl} describe {what.label}{where}` shows more"
 
 
-def recent(client: Client, what: Watched) -> Sequence[Any]:
-    """Return the last events about the watched objects; none when they cannot be read."""
+def _events(client: Client, what: Watched) -> list[str]:
+    """Return the last events about an object; none when they cannot be read."""
     selector = f"involvedObject.name={what.name}"
     try:
         answer = client.get(EVENT.path(what.namespace), {"fieldSelector": selector})
     except ApiError:
-        return ()
-    return events(answer.get("items") or ())[-_EVENTS_SHOWN:]
+        return []
+    last = events(answer.get("items") or ())[-_EVENTS_SHOWN:]
+    return [f"{one.type} {one.reason}: {one.message}" for one in last]
 
 
 def _never() -> NoReturn:

@@ -81,16 +81,18 @@ class Api:
                 problems.append(f"{manifest['kind']} {name}: {reason}")
         return problems
 
-    def not_ready(self, nodes: int) -> list[str]:
+    def nodes_not_ready(self, wanted: int) -> list[str]:
+        """Return one line while fewer nodes than wanted are Ready; nothing after that."""
+        ready = sum(map(_is_ready, self._items("/api/v1/nodes")))
+        return [f"{ready} of {wanted} nodes Ready"] if ready < wanted else []
+
+    def pods_not_ready(self, nodes: int) -> list[str]:
         """Return what kube-system still waits for, one line each; empty when it is whole."""
-        waits = []
-        ready_nodes = sum(map(_is_ready, self._items("/api/v1/nodes")))
-        if ready_nodes < nodes:
-            waits.append(f"{ready_nodes} of {nodes} nodes Ready")
-        for name, ready, wanted in (*self._daemon_sets(nodes), *self._deployments()):
-            if ready < wanted:
-                waits.append(f"{name}: {ready} of {wanted} pods Ready")
-        return waits
+        return [
+            f"{name}: {ready} of {wanted} pods Ready"
+            for name, ready, wanted in (*self._daemon_sets(nodes), *self._deployments())
+            if ready < wanted
+        ]
 
     def _daemon_sets(self, nodes: int) -> Iterator[tuple[str, int, int]]:
         for item in self._items("/apis/apps/v1/namespaces/kube-system/daemonsets"):

@@ -28,6 +28,8 @@ def main() -> None:
     specification = json.loads(sys.argv[1])
     mounts.make_private()
     socket.sethostname(specification["hostname"])
+    # A node passes its pods' packets on.
+    Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
     root = Path(specification["root"])
     build_root(root, specification)
     mounts.pivot_root(root)

@@ -99,11 +99,13 @@ class Supervisor:
         self.step("nodes' namespaces")
         await self.until("API server ready", self.api.ready)
         self.start_controllers()
-        await self.until_none("kube-system's objects", self.create_objects)
         for node in self.vpc.nodes:
             self.spawn(components.kubelet(node, self.vpc.region, one_id=self.one_id))
+        await self.until_none("kube-system's objects", lambda: self.create_objects("first"))
         count = len(self.vpc.nodes)
-        await self.until_none("nodes and DNS ready", lambda: self.api.not_ready(count))
+        await self.until_none("nodes Ready", lambda: self.api.nodes_not_ready(count))
+        await self.until_none("CoreDNS created", lambda: self.create_objects("nodes-ready"))
+        await self.until_none("CoreDNS and kube-proxy Ready", lambda: self.api.pods_not_ready(count))
         self.phase = "ready"
         self.report()
         asyncio.create_task(self.rotate_logs())
@@ -169,9 +171,9 @@ class Supervisor:
             raise RuntimeError(f"{node.short} has no root: {self.tail(node.short)}")
         return process.pid
 
-    def create_objects(self) -> list[str]:
-        """Create what kube-system lacks."""
-        return self.api.missing(Path(__file__).with_name("manifests"))
+    def create_objects(self, stage: str) -> list[str]:
+        """Create what kube-system lacks of one stage; return what could not be created yet."""
+        return self.api.missing(Path(__file__).with_name("manifests") / stage)
 
     # Waiting.
 

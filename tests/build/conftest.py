@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import shlex
@@ -73,9 +74,11 @@ class Gate:
     def open(self) -> None:
         """Let the waiting build, and every later one, go on."""
         write(self.directory / "open", "")
-        descriptor = os.open(self.directory / "gate", os.O_WRONLY | os.O_NONBLOCK)
-        os.write(descriptor, b"go on\n")
-        os.close(descriptor)
+        # Without a build that waits, nobody reads.
+        with contextlib.suppress(OSError):
+            descriptor = os.open(self.directory / "gate", os.O_WRONLY | os.O_NONBLOCK)
+            os.write(descriptor, b"go on\n")
+            os.close(descriptor)
 
     def builds(self) -> list[str]:
         return self.log.read_text().split()
@@ -111,7 +114,9 @@ exec {real} "$@"
         0o755,
     )
     begun = os.open(directory / "begun", os.O_RDONLY | os.O_NONBLOCK)
-    yield Gate(directory, begun, directory / "log")
+    made = Gate(directory, begun, directory / "log")
+    yield made
+    made.open()
     os.close(begun)
 
 

@@ -35,6 +35,7 @@ def test_a_killed_build_leaves_nothing_that_is_believed(
     with cache.lock(engine.base) as lock:
         assert lock is None
 
+    half[0].with_name(".bye.1").write_text("left by a builder and a compiler that both were killed")
     gate.open()
     engine.build(say=lambda line: None)
     assert run(engine.program("hello")) == f"hello {tmp_path}"

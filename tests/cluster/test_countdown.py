@@ -9,6 +9,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+from eksnet.cluster import countdown
 from eksnet.cluster.countdown import Countdown
 
 WAITED = """\
@@ -61,3 +62,29 @@ def test_a_notebook_keeps_an_empty_display_and_the_last_line() -> None:
 def test_a_notebook_shows_the_countdown_meanwhile() -> None:
     (display,) = outputs(STILL_WAITING)
     assert display.data == {"text/plain": "waiting for pod/web to be Ready, 12 s left; Pending"}
+
+
+def test_a_notebooks_display_begins_as_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    # nbval compares the display's first content with what was committed: its last.
+    shown: list[dict[str, str]] = []
+
+    class Handle:
+        def update(self, data: dict[str, str], *, raw: bool) -> None:
+            shown.append(data)
+
+    def display(data: dict[str, str], *, raw: bool, display_id: bool) -> Handle:
+        shown.append(data)
+        return Handle()
+
+    monkeypatch.setattr("IPython.display.display", display)
+    monkeypatch.setattr(countdown, "_is_notebook", lambda: True)
+    with Countdown("pod/web to be Ready") as waiting:
+        waiting.show(2)
+        waiting.show(1)
+    assert [data.get("text/plain", "") for data in shown] == [
+        "",
+        "waiting for pod/web to be Ready, 2 s left",
+        "waiting for pod/web to be Ready, 1 s left",
+        "",
+    ]
+    assert shown[0] == shown[-1] == {}

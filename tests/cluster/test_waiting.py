@@ -109,6 +109,20 @@ def test_a_missed_deadline_tells_what_was_seen(fake: Cluster, api: FakeApi) -> N
     )
 
 
+def test_a_workload_that_does_not_come_shows_its_pod(fake: Cluster, api: FakeApi) -> None:
+    selector = {"matchLabels": {"app": "web"}}
+    api.put(f"{DEPLOYMENTS}/web", {"spec": {"selector": selector}})
+    labels = {"labels": {"app": "web"}}
+    api.put(f"{BASE}/pods/web-a", {"metadata": labels, "status": READY})
+    api.put(f"{BASE}/pods/web-b", {"metadata": labels, "status": {"phase": "Pending"}})
+    with pytest.raises(DeadlineError) as caught:
+        fake.wait("deployment/web", condition="Available", timeout=0)
+    assert caught.value.seen.splitlines()[-2:] == [
+        "    pod/web-b in default:",
+        "    phase: Pending",
+    ]
+
+
 def test_a_deadline_passes_while_nothing_happens(fake: Cluster, api: FakeApi) -> None:
     with pytest.raises(DeadlineError, match=r"was not Ready after 0\.1 s\n    it is not there"):
         fake.wait("pod/web", timeout=0.1)

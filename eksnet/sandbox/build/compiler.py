@@ -89,7 +89,7 @@ class Compiler:
                 pass_fds=(self.lock,),
             )
             try:
-                os.setpriority(os.PRIO_PROCESS, process.pid, _NICE)
+                _be_nice(process.pid)
                 assert process.stderr is not None
                 for line in process.stderr:
                     lines.append(line.rstrip())
@@ -102,6 +102,12 @@ class Compiler:
                 raise failure(lines, process.returncode)
             printed.seek(0)
             return printed.read()
+
+
+def _be_nice(pid: int) -> None:
+    # Only ever nicer than it is: the other way is not for ordinary users.
+    nice = max(_NICE, os.getpriority(os.PRIO_PROCESS, pid))
+    os.setpriority(os.PRIO_PROCESS, pid, nice)
 
 
 def _interrupt(process: subprocess.Popen[str]) -> None:

@@ -17,6 +17,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/credentials/insecure"
 	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
@@ -106,11 +107,12 @@ const deadline = 20 * time.Second
 // node is a runtime that serves, and a client of it.
 type node struct {
 	cri.RuntimeServiceClient
-	images    cri.ImageServiceClient
-	t         *testing.T
-	directory string
-	socket    string
-	server    *exec.Cmd
+	images     cri.ImageServiceClient
+	t          *testing.T
+	directory  string
+	socket     string
+	server     *exec.Cmd
+	connection *grpc.ClientConn
 }
 
 func newNode(t *testing.T) *node {
@@ -182,11 +184,12 @@ func (n *node) serve() {
 	if err := n.server.Start(); err != nil {
 		n.t.Fatal(err)
 	}
-	connection, err := grpc.NewClient("unix:"+n.socket, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	connection, err := grpc.NewClient("unix:"+n.socket, grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithConnectParams(grpc.ConnectParams{Backoff: backoff.Config{BaseDelay: 10 * time.Millisecond, MaxDelay: 10 * time.Millisecond}}))
 	if err != nil {
 		n.t.Fatal(err)
 	}
-	n.t.Cleanup(func() { connection.Close() })
+	n.connection = connection
 	n.RuntimeServiceClient = cri.NewRuntimeServiceClient(connection)
 	n.images = cri.NewImageServiceClient(connection)
 	n.await("the server answers", func() bool {
@@ -202,15 +205,18 @@ func (n *node) crash() {
 		n.t.Fatal(err)
 	}
 	_ = n.server.Wait()
+	n.connection.Close()
 }
 
 func (n *node) end() {
 	ctx := context.Background()
-	if sandboxes, err := n.ListPodSandbox(ctx, &cri.ListPodSandboxRequest{}); err == nil {
-		for _, sandbox := range sandboxes.Items {
-			if _, err := n.RemovePodSandbox(ctx, &cri.RemovePodSandboxRequest{PodSandboxId: sandbox.Id}); err != nil {
-				n.t.Error(err)
-			}
+	sandboxes, err := n.ListPodSandbox(ctx, &cri.ListPodSandboxRequest{})
+	if err != nil {
+		n.t.Error(err)
+	}
+	for _, sandbox := range sandboxes.GetItems() {
+		if _, err := n.RemovePodSandbox(ctx, &cri.RemovePodSandboxRequest{PodSandboxId: sandbox.Id}); err != nil {
+			n.t.Error(err)
 		}
 	}
 	n.crash()

@@ -166,7 +166,10 @@ func TestVolumes(t *testing.T) {
 	n := newNode(t)
 	p := n.pod("app")
 	volume := filepath.Join(n.directory, "volume")
-	if err := os.MkdirAll(volume, 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Join(volume, "deep"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(volume, "deep", "file"), nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(filepath.Join(volume, "file"), []byte("text"), 0o644); err != nil {
@@ -379,6 +382,7 @@ func TestAfterABootNothingIsBelieved(t *testing.T) {
 	id := p.run("main", "exec sleep 1000")
 	n.crash()
 	killAllOthers(t)
+	n.await("all are dead", func() bool { return findProcess(t, "/pause") == 0 && findProcess(t, "shim") == 0 })
 	n.serve()
 	if got := p.podStatus().State; got != cri.PodSandboxState_SANDBOX_NOTREADY {
 		t.Errorf("pod %v", got)
