@@ -126,12 +126,13 @@ def _kubectl(arguments: list[str], name: str | None) -> None:
 
 @app.command()
 def run(
-    notebooks: Annotated[list[Path] | None, typer.Argument()] = None,
+    notebooks: Annotated[list[Path] | None, typer.Argument(help="Paths or numbers.")] = None,
+    save: Annotated[bool, typer.Option(help="Keep the outputs in the files.")] = False,
 ) -> None:
     """Run the course's notebooks, or those named, without a browser."""
     from eksnet import notebooks as course
 
-    raise typer.Exit(0 if course.run_all(notebooks or [], say=console.print) else 1)
+    raise typer.Exit(0 if course.run_all(notebooks or [], save=save, say=print) else 1)
 
 
 @app.command(context_settings=PASS_THROUGH)
@@ -164,3 +165,7 @@ def engine_status(as_json: Json = False) -> None:
             table.add_row(program.name, program.state, str(program.path))
         console.print(table)
     raise typer.Exit(0 if all(program.state == "built" for program in found) else 1)
+
+
+if __name__ == "__main__":
+    main()

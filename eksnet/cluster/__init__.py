@@ -13,11 +13,11 @@ from eksnet.cluster.conditions import Condition
 from eksnet.cluster.connecting import connect
 from eksnet.cluster.edits import Edit
 from eksnet.cluster.guard import Identity
-from eksnet.cluster.listing import Listing
 from eksnet.cluster.objects import Applied, Event, Resource
 from eksnet.cluster.pods import Exec, PodRun
 from eksnet.cluster.targets import Target
 from eksnet.cluster.waiting import DeadlineError
+from eksnet.listing import Listing
 
 __all__ = [
     "ApiError",

@@ -16,11 +16,11 @@ from eksnet.cluster.conditions import Condition, Test
 from eksnet.cluster.edits import Edit
 from eksnet.cluster.guard import Identity
 from eksnet.cluster.kinds import ENDPOINT_SLICE, EVENT, Kinds
-from eksnet.cluster.listing import Listing
 from eksnet.cluster.objects import Applied, Event, Resource
 from eksnet.cluster.pods import Command, Exec, PodRun
 from eksnet.cluster.targets import Target
 from eksnet.errors import EksnetError
+from eksnet.listing import Listing
 
 _TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
 

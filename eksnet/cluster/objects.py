@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import yaml
 
-from eksnet.cluster.listing import Listing
+from eksnet.listing import Listing
 
 Json = dict[str, Any]
 Result = Literal["created", "configured", "unchanged", "deleted", "was not there"]

@@ -97,9 +97,11 @@ class Api:
     def _daemon_sets(self, nodes: int) -> Iterator[tuple[str, int, int]]:
         for item in self._items("/apis/apps/v1/namespaces/kube-system/daemonsets"):
             status = item["status"]
-            yield item["metadata"]["name"], min(
-                status.get("numberReady", 0), status.get("updatedNumberScheduled", 0)
-            ), nodes
+            yield (
+                item["metadata"]["name"],
+                min(status.get("numberReady", 0), status.get("updatedNumberScheduled", 0)),
+                nodes,
+            )
 
     def _deployments(self) -> Iterator[tuple[str, int, int]]:
         for item in self._items("/apis/apps/v1/namespaces/kube-system/deployments"):

@@ -85,17 +85,21 @@ def up(name: str | None = None, *, port: int | None = None, say: Say = lambda _:
         EksnetError: It could not be started; nothing is left running.
     """
     paths = sandbox_paths.paths(name)
+    launched = False
     if not is_alive(paths):
         check_computer()
         programs = engine(say)
         with start_lock(paths, say):
             if not is_alive(paths):
                 launch(paths, programs, port)
+                launched = True
     try:
         wait_until_ready(paths, say)
     except BaseException:
-        # Neither a failed start nor an interrupted one leaves a half of a cluster behind.
-        stop(paths)
+        # Neither a failed start nor an interrupted one leaves a half of a cluster behind; but
+        # what another command started is not ours to end.
+        if launched:
+            stop(paths)
         raise
     return Sandbox(paths.state.name, paths.kubeconfig)
 
@@ -442,7 +446,9 @@ def remove(directory: Path) -> None:
 
 def _children(pid: int) -> list[int]:
     try:
-        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        return [
+            int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        ]
     except FileNotFoundError:
         return []
 

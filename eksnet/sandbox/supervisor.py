@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 from eksnet.sandbox import components, mounts, network, relay
-from eksnet.sandbox import node as node_root
 from eksnet.sandbox.api import Api
 from eksnet.sandbox.components import Component
 from eksnet.sandbox.paths import Paths, write_private
@@ -90,7 +89,7 @@ class Supervisor:
     # Starting, in order of need.
 
     async def start(self) -> None:
-        """Bring the cluster up, in parallel where nothing has to wait."""
+        """Bring the cluster up, in parallel where nothing has to wait; then look after its logs."""
         self.report()
         await relay.serve(self.listeners["api"], str(self.vpc.api_server), 443)
         self.start_control_plane()
@@ -105,10 +104,12 @@ class Supervisor:
         count = len(self.vpc.nodes)
         await self.until_none("nodes Ready", lambda: self.api.nodes_not_ready(count))
         await self.until_none("CoreDNS created", lambda: self.create_objects("nodes-ready"))
-        await self.until_none("CoreDNS and kube-proxy Ready", lambda: self.api.pods_not_ready(count))
+        await self.until_none(
+            "CoreDNS and kube-proxy Ready", lambda: self.api.pods_not_ready(count)
+        )
         self.phase = "ready"
         self.report()
-        asyncio.create_task(self.rotate_logs())
+        await self.rotate_logs()
 
     def start_control_plane(self) -> None:
         """Start etcd, the API server and the VPC's resolver; each waits for what it needs."""

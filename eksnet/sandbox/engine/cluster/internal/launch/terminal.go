@@ -17,7 +17,7 @@ func takeTerminal() (*os.File, error) {
 	if err := unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0); err != nil {
 		return nil, err
 	}
-	inner, err := unix.IoctlRetInt(fd, unix.TIOCGPTPEER)
+	inner, err := openPeer(fd)
 	if err != nil {
 		return nil, err
 	}
@@ -30,6 +30,15 @@ func takeTerminal() (*os.File, error) {
 		}
 	}
 	return outer, unix.Close(inner)
+}
+
+// openPeer opens a terminal's inner end. Through the outer one, so that no path is looked up.
+func openPeer(outer int) (int, error) {
+	fd, _, failure := unix.Syscall(unix.SYS_IOCTL, uintptr(outer), unix.TIOCGPTPEER, unix.O_RDWR|unix.O_NOCTTY)
+	if failure != 0 {
+		return -1, failure
+	}
+	return int(fd), nil
 }
 
 // Resize tells a terminal how large its window is.

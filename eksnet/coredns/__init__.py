@@ -1,0 +1,26 @@
+"""The coredns room: the Corefile, CoreDNS's query log, and the observations that need a cluster."""
+
+from __future__ import annotations
+
+from eksnet.coredns.corefile import add_plugin, plugins
+from eksnet.coredns.observe import (
+    Answer,
+    ask,
+    running_configurations,
+    wait_for_reload,
+    witness_walk,
+)
+from eksnet.coredns.querylog import LoggedQuery, observed_walk, read_queries
+
+__all__ = [
+    "Answer",
+    "LoggedQuery",
+    "add_plugin",
+    "ask",
+    "observed_walk",
+    "plugins",
+    "read_queries",
+    "running_configurations",
+    "wait_for_reload",
+    "witness_walk",
+]

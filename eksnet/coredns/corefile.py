@@ -1,0 +1,110 @@
+"""The Corefile: read far enough to put a plugin where it belongs, and leave the rest as it is."""
+
+from __future__ import annotations
+
+import textwrap
+from dataclasses import dataclass
+
+from eksnet.errors import EksnetError
+
+
+@dataclass(frozen=True)
+class _Line:
+    number: int
+    tokens: tuple[str, ...]
+    depth: int
+
+
+def plugins(corefile: str, zone: str = ".:53") -> tuple[str, ...]:
+    """Return the plugins of a server block, in the order in which they are written.
+
+    That is not the order in which they are asked: see the table `coredns_plugin_order`.
+
+    Raises:
+        EksnetError: The Corefile is not whole, or has no such server block.
+    """
+    first, last = _server_block(_lines(corefile), zone)
+    return tuple(
+        line.tokens[0]
+        for line in _lines(corefile)
+        if first < line.number < last and line.depth == 1 and line.tokens[0] != "}"
+    )
+
+
+def add_plugin(corefile: str, block: str, zone: str = ".:53") -> str:
+    """Return the Corefile with a plugin's lines at the end of a server block.
+
+    Every other line stays as it is, to the byte. The place in the block does not matter: the order
+    of plugins is fixed when CoreDNS is built.
+
+    Args:
+        corefile: The Corefile's text.
+        block: The plugin's lines, at any indentation.
+        zone: The server block, as it is written before its brace.
+
+    Raises:
+        EksnetError: The Corefile is not whole, has no such server block, or has the plugin already.
+    """
+    name = block.split()[0]
+    if name in plugins(corefile, zone):
+        raise EksnetError(
+            f"the server block {zone} already has the plugin {name}",
+            "a Corefile without it",
+            "restore the Corefile first, or change the block that is there",
+        )
+    _, last = _server_block(_lines(corefile), zone)
+    lines = corefile.splitlines(keepends=True)
+    added = textwrap.indent(textwrap.dedent(block).strip("\n") + "\n", "    ")
+    return "".join([*lines[: last - 1], added, *lines[last - 1 :]])
+
+
+def _server_block(lines: list[_Line], zone: str) -> tuple[int, int]:
+    """Return the line numbers of a server block's opening and closing braces."""
+    opening = [line for line in lines if line.depth == 0 and line.tokens[-1] == "{"]
+    for line in opening:
+        if zone in " ".join(line.tokens[:-1]).replace(",", " ").split():
+            closing = (
+                later.number
+                for later in lines
+                if later.number > line.number and later.depth == 1 and later.tokens[0] == "}"
+            )
+            return line.number, next(closing)
+    found = ", ".join(" ".join(line.tokens[:-1]) for line in opening) or "none"
+    raise EksnetError(f"no server block {zone} in the Corefile", f"one of those it has: {found}")
+
+
+def _lines(corefile: str) -> list[_Line]:
+    """Return the lines that say something, each with its words and how deep it stands."""
+    lines, depth = [], 0
+    for number, text in enumerate(corefile.splitlines(), start=1):
+        tokens = _tokens(text)
+        if not tokens:
+            continue
+        lines.append(_Line(number, tokens, depth))
+        if tokens[-1] == "{":
+            depth += 1
+        elif tokens == ("}",):
+            depth -= 1
+        if depth < 0:
+            raise EksnetError(f"line {number} of the Corefile closes a brace that none opened")
+    if depth:
+        raise EksnetError(f"the Corefile ends with {depth} open brace(s)", "one `}` for each `{`")
+    return lines
+
+
+def _tokens(text: str) -> tuple[str, ...]:
+    """Split a line into words; a quoted text is one word, a comment none."""
+    words: list[str] = []
+    word, quoted = "", False
+    for character in text + " ":
+        if character == '"' and not word.endswith("\\"):
+            quoted = not quoted
+            word += character
+        elif character.isspace() and not quoted:
+            words += [word] if word else []
+            word = ""
+        elif character == "#" and not word and not quoted:
+            break
+        else:
+            word += character
+    return tuple(words)

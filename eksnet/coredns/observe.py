@@ -1,0 +1,181 @@
+"""What CoreDNS really does on a live cluster: answers with their TTL, reloads, and walks."""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import re
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from eksnet.cluster.countdown import Countdown
+from eksnet.coredns.querylog import observed_walk, read_queries
+from eksnet.dns.walk import Walk
+from eksnet.errors import EksnetError
+from eksnet.listing import Listing
+
+if TYPE_CHECKING:
+    from eksnet.cluster import Cluster
+
+# Bash opens UDP sockets itself, so any image with bash can carry a query that was made here.
+_ASK = """
+read -r _ server < <(grep ^nameserver /etc/resolv.conf)
+for query in "$@"; do
+  exec 3<>/dev/udp/$server/53
+  printf "$query" >&3
+  timeout 5 dd bs=4096 count=1 <&3 2>/dev/null | base64 --wrap=0
+  echo
+done
+"""
+_BASH_IMAGE = "debian:12"
+_CONFIGURATION = re.compile(r"Running configuration SHA512 = ([0-9a-f]+)")
+_POLL = 0.5
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back for one query.
+
+    Attributes:
+        name: The name that was asked.
+        rcode: The answer's code: NOERROR, NXDOMAIN, SERVFAIL, …
+        ttl: For how many seconds the answer may be kept; None without a record.
+        addresses: The addresses, sorted.
+    """
+
+    name: str
+    rcode: str
+    ttl: int | None
+    addresses: tuple[str, ...]
+
+
+def ask(cluster: Cluster, *names: str, kind: str = "A") -> Listing[Answer]:
+    """Ask the cluster's DNS from a pod, one name after the other, and read the whole answers.
+
+    The queries are made and the answers read here; a pod of its own carries the packets, to the
+    nameserver of its resolv.conf. Names are asked as they are, never along a search list.
+
+    Args:
+        cluster: The cluster.
+        names: The names, asked in this order.
+        kind: The record type.
+
+    Raises:
+        EksnetError: A query got no answer within five seconds.
+    """
+    import dns.message
+    import dns.rdatatype
+
+    queries = [dns.message.make_query(name, kind) for name in names]
+    escaped = ["".join(f"\\x{byte:02x}" for byte in query.to_wire()) for query in queries]
+    run = cluster.run(_BASH_IMAGE, ["bash", "-c", _ASK, "ask", *escaped])
+    answers = []
+    for name, line in itertools.zip_longest(names, run.output.splitlines()):
+        if not line:
+            raise EksnetError(
+                f"no answer for {name} within five seconds", "an answer of the cluster's DNS",
+                "look at the pods: eksnet kubectl -n kube-system get pods -l k8s-app=kube-dns",
+            )  # fmt: skip
+        answers.append(_read_answer(name, base64.b64decode(line)))
+    rows = tuple(
+        (a.name, a.rcode, "" if a.ttl is None else str(a.ttl), ", ".join(a.addresses))
+        for a in answers
+    )
+    return Listing(("name", "rcode", "ttl", "addresses"), rows, tuple(answers))
+
+
+def _read_answer(name: str, wire: bytes) -> Answer:
+    import dns.message
+    import dns.rcode
+
+    message = dns.message.from_wire(wire)
+    records = [record for rrset in message.answer for record in rrset]
+    ttl = min((rrset.ttl for rrset in message.answer), default=None)
+    return Answer(name, dns.rcode.to_text(message.rcode()), ttl, tuple(sorted(map(str, records))))
+
+
+def running_configurations(cluster: Cluster) -> dict[str, str]:
+    """Return, for each CoreDNS pod, the SHA-512 of the configuration that it says it runs.
+
+    The plugin `reload` logs it at the start and after each change.
+    """
+    found = {}
+    for pod in cluster.list("pods", "kube-system", selector="k8s-app=kube-dns"):
+        hashes = _CONFIGURATION.findall(cluster.logs(pod.name, "kube-system"))
+        found[pod.name] = hashes[-1] if hashes else ""
+    return found
+
+
+def wait_for_reload(cluster: Cluster, before: dict[str, str], timeout: float = 150) -> None:
+    """Wait until every CoreDNS pod runs another configuration than before, the same in all.
+
+    Args:
+        cluster: The cluster.
+        before: What `running_configurations` returned before the change.
+        timeout: How long at most, in seconds: the kubelet brings the ConfigMap within a minute or
+            so, `reload` looks every 30 s, give or take 15.
+
+    Raises:
+        EksnetError: Not all changed in time, or a pod is not one of those from before.
+    """
+
+    def all_changed() -> bool:
+        now = running_configurations(cluster)
+        if now.keys() != before.keys():
+            raise EksnetError(
+                "the CoreDNS pods are not those from before: they were restarted, not reloaded",
+                f"the pods {', '.join(sorted(before))}",
+                "take `running_configurations` again and repeat the change",
+            )
+        return len(set(now.values())) == 1 and all(now[pod] != before[pod] for pod in now)
+
+    _wait("CoreDNS to reload", all_changed, timeout)
+    print(f"{len(before)} CoreDNS pods reloaded and run the same configuration")
+
+
+def witness_walk(
+    cluster: Cluster, pod: str, name: str, namespace: str, *, witness: str, witness_namespace: str
+) -> Walk:
+    """Look a name up in a pod whose nameserver is the witness, and return what was asked.
+
+    The lookup is glibc's own getaddrinfo (`getent ahosts`). A second lookup with a name that
+    nothing else uses marks the end: once the witness logged it, it has logged all before it.
+
+    Args:
+        cluster: The cluster.
+        pod: The pod that looks up.
+        name: The name, as a program would give it.
+        namespace: The pod's namespace.
+        witness: The pod that runs the witness's CoreDNS, with the plugin `log`.
+        witness_namespace: Its namespace.
+
+    Raises:
+        EksnetError: The witness did not log the lookup within 30 seconds.
+    """
+    start = len(read_queries(cluster.logs(witness, witness_namespace)))
+    end = f"end-{secrets.token_hex(4)}"
+    cluster.exec(pod, ["getent", "ahosts", name], namespace)
+    cluster.exec(pod, ["getent", "ahosts", f"{end}."], namespace)
+
+    def seen() -> list[str]:
+        log = cluster.logs(witness, witness_namespace)
+        return [query.name for query in read_queries(log)[start:]]
+
+    _wait("the witness's log", lambda: end in seen(), 30)
+    queries = read_queries(cluster.logs(witness, witness_namespace))[start:]
+    return observed_walk(query for query in queries if query.name != end)
+
+
+def _wait(what: str, holds: Callable[[], bool], timeout: float) -> None:
+    """Look until something holds; logs cannot be watched for a condition, only read again."""
+    deadline = time.monotonic() + timeout
+    with Countdown(what) as countdown:
+        while not holds():
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise EksnetError(f"after {timeout:.0f} s still waiting for {what}")
+            countdown.show(left)
+            time.sleep(_POLL)

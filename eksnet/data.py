@@ -1,0 +1,37 @@
+"""The tables that the notebooks read: from a clone's `data/`, or from the installed wheel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from eksnet.errors import EksnetError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_PACKAGE = Path(__file__).parent
+
+
+def directory() -> Path:
+    """Return where the tables are."""
+    installed = _PACKAGE / "_data"
+    return installed if installed.is_dir() else _PACKAGE.parent / "data"
+
+
+def load_table(name: str) -> pd.DataFrame:
+    """Return a table; its source is named in `data/README.md`.
+
+    Args:
+        name: The file's name without `.csv`.
+
+    Raises:
+        EksnetError: There is no table of that name.
+    """
+    import pandas as pd
+
+    file = directory() / f"{name}.csv"
+    if not file.is_file():
+        known = ", ".join(sorted(path.stem for path in directory().glob("*.csv")))
+        raise EksnetError(f"no table {name!r}", f"one of {known}", "eksnet.data.load_table(NAME)")
+    return pd.read_csv(file)
