@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from eksnet import data
 from eksnet.errors import EksnetError
 
 if TYPE_CHECKING:
     from eksnet.cluster import Cluster
 
-__all__ = ["EksnetError", "connect"]
+__all__ = ["EksnetError", "connect", "data"]
 
 
 def connect(target: str | None = None, *, changes: str | None = None) -> Cluster:

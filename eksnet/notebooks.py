@@ -68,9 +68,11 @@ def run_one(path: Path, *, save: bool = False, say: Say = print) -> bool:
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError
 
-    notebook: Any = nbformat.read(path, as_version=4)
+    notebook: Any = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
     client = NotebookClient(
-        notebook, timeout=_CELL_DEADLINE, resources={"metadata": {"path": str(path.parent)}}
+        notebook,
+        timeout=_CELL_DEADLINE,
+        resources={"metadata": {"path": str(path.parent)}},
     )
     began = time.monotonic()
     try:
@@ -81,7 +83,7 @@ def run_one(path: Path, *, save: bool = False, say: Say = print) -> bool:
         return False
     say(f"{path.stem}: ran in {time.monotonic() - began:.0f} s")
     if save:
-        nbformat.write(normalised(notebook), path)
+        nbformat.write(normalised(notebook), path)  # type: ignore[no-untyped-call]
     return True
 
 

@@ -7,7 +7,7 @@ import itertools
 import re
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,12 +20,15 @@ from eksnet.listing import Listing
 if TYPE_CHECKING:
     from eksnet.cluster import Cluster
 
-# Bash opens UDP sockets itself, so any image with bash can carry a query that was made here.
-_ASK = """
+# Bash opens UDP sockets itself, so any image with bash can carry a query that was made here. The
+# queries travel in base64: bash's own printf would cut a datagram at each byte that is a newline,
+# such as the length of a label of ten letters.
+_CARRY = """
 read -r _ server < <(grep ^nameserver /etc/resolv.conf)
-for query in "$@"; do
-  exec 3<>/dev/udp/$server/53
-  printf "$query" >&3
+to=${1:-$server/53}
+for query in "${@:2}"; do
+  exec 3<>"/dev/udp/$to"
+  base64 --decode <<<"$query" >&3
   timeout 5 dd bs=4096 count=1 <&3 2>/dev/null | base64 --wrap=0
   echo
 done
@@ -52,26 +55,26 @@ class Answer:
     addresses: tuple[str, ...]
 
 
-def ask(cluster: Cluster, *names: str, kind: str = "A") -> Listing[Answer]:
+def ask(cluster: Cluster, *names: str, kind: str = "A", server: str = "") -> Listing[Answer]:
     """Ask the cluster's DNS from a pod, one name after the other, and read the whole answers.
 
     The queries are made and the answers read here; a pod of its own carries the packets, to the
-    nameserver of its resolv.conf. Names are asked as they are, never along a search list.
+    nameserver of its resolv.conf if no other is named. Names are asked as they are, never along a
+    search list.
 
     Args:
         cluster: The cluster.
         names: The names, asked in this order.
         kind: The record type.
+        server: Another server to ask, as ADDRESS/PORT.
 
     Raises:
         EksnetError: A query got no answer within five seconds.
     """
     import dns.message
-    import dns.rdatatype
 
-    queries = [dns.message.make_query(name, kind) for name in names]
-    escaped = ["".join(f"\\x{byte:02x}" for byte in query.to_wire()) for query in queries]
-    run = cluster.run(_BASH_IMAGE, ["bash", "-c", _ASK, "ask", *escaped])
+    queries = [dns.message.make_query(name, kind).to_wire() for name in names]
+    run = cluster.run(_BASH_IMAGE, carrier(queries, server))
     answers = []
     for name, line in itertools.zip_longest(names, run.output.splitlines()):
         if not line:
@@ -85,6 +88,17 @@ def ask(cluster: Cluster, *names: str, kind: str = "A") -> Listing[Answer]:
         for a in answers
     )
     return Listing(("name", "rcode", "ttl", "addresses"), rows, tuple(answers))
+
+
+def carrier(queries: Sequence[bytes], server: str = "") -> list[str]:
+    """Return the command that sends queries and prints the answers in base64, a line for each.
+
+    Args:
+        queries: The queries as they go over the wire.
+        server: The server as ADDRESS/PORT; the nameserver of resolv.conf when empty.
+    """
+    coded = (base64.b64encode(query).decode() for query in queries)
+    return ["bash", "-c", _CARRY, "carry", server, *coded]
 
 
 def _read_answer(name: str, wire: bytes) -> Answer:
@@ -102,11 +116,15 @@ def running_configurations(cluster: Cluster) -> dict[str, str]:
 
     The plugin `reload` logs it at the start and after each change.
     """
-    found = {}
-    for pod in cluster.list("pods", "kube-system", selector="k8s-app=kube-dns"):
-        hashes = _CONFIGURATION.findall(cluster.logs(pod.name, "kube-system"))
-        found[pod.name] = hashes[-1] if hashes else ""
-    return found
+    pods = cluster.list("pods", "kube-system", selector="k8s-app=kube-dns")
+    # A pod that is being taken away still logs for a while, but answers nobody any more.
+    staying = [pod.name for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+    return {pod: _last_configuration(cluster.logs(pod, "kube-system")) for pod in staying}
+
+
+def _last_configuration(log: str) -> str:
+    hashes = _CONFIGURATION.findall(log)
+    return hashes[-1] if hashes else ""
 
 
 def wait_for_reload(cluster: Cluster, before: dict[str, str], timeout: float = 150) -> None:

@@ -121,6 +121,7 @@ def vpc_resolver(programs: Path, corefile: Path) -> Component:
 def vpc_resolver_corefile(vpc: Vpc) -> str:
     """Return the resolver's Corefile: instances by their internal names, NXDOMAIN for all else."""
     instances = "\n".join(f"        {node.address.ip} {node.name}" for node in vpc.nodes)
+    domain = vpc.search_domain
     return f""".:53 {{
     bind {vpc.resolver}
     errors
@@ -131,7 +132,7 @@ def vpc_resolver_corefile(vpc: Vpc) -> str:
     }}
     template ANY ANY {{
         rcode NXDOMAIN
-        authority "{{{{ .Zone }}}} 60 IN SOA ns.{vpc.search_domain}. host.{vpc.search_domain}. 1 60 60 60 60"
+        authority "{{{{ .Zone }}}} 60 IN SOA ns.{domain}. host.{domain}. 1 60 60 60 60"
     }}
 }}
 """

@@ -41,6 +41,7 @@ def test_vet_finds_nothing(go: Go):
 
 
 def test_go_tests(go: Go):
-    said = say(go.path, "test", *SAME, "./...")
+    # The test before this one vets.
+    said = say(go.path, "test", "-vet=off", *SAME, "./...")
     assert said.returncode == 0, said.stdout
     assert "ok  \teksnet.dev/engine/cluster/" in said.stdout

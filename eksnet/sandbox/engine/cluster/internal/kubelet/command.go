@@ -5,12 +5,15 @@ package kubelet
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 
 	"github.com/spf13/cobra"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	utilfeature "k8s.io/apiserver/pkg/util/feature"
+	cliflag "k8s.io/component-base/cli/flag"
+	"k8s.io/klog/v2"
 	"k8s.io/kubernetes/cmd/kubelet/app"
 	"k8s.io/kubernetes/cmd/kubelet/app/options"
 	"k8s.io/kubernetes/pkg/kubelet"
@@ -18,14 +21,13 @@ import (
 	"k8s.io/kubernetes/pkg/kubelet/kubeletconfig/configfiles"
 	utilfs "k8s.io/kubernetes/pkg/util/filesystem"
 	"k8s.io/kubernetes/pkg/util/oom"
-
-	cliflag "k8s.io/component-base/cli/flag"
 )
 
 type settings struct {
 	config     string
 	kubeconfig string
 	rootDir    string
+	certDir    string
 	node       string
 	nodeIP     string
 	labels     map[string]string
@@ -48,11 +50,15 @@ func NewCommand() *cobra.Command {
 	flags.StringVar(&s.config, "config", "", "the KubeletConfiguration file")
 	flags.StringVar(&s.kubeconfig, "kubeconfig", "", "the node's credentials")
 	flags.StringVar(&s.rootDir, "root-dir", "/var/lib/kubelet", "where pods' volumes are")
+	flags.StringVar(&s.certDir, "cert-dir", "/var/lib/kubelet/pki", "where certificates are that the configuration does not name")
 	flags.StringVar(&s.node, "hostname-override", "", "the node's name")
 	flags.StringVar(&s.nodeIP, "node-ip", "", "the node's address")
 	flags.Var(cliflag.NewMapStringString(&s.labels), "node-labels", "labels that the node registers with")
 	flags.BoolVar(&s.oneID, "one-id", false,
 		"the user namespace maps one id: pods run as it, whatever user and group they ask for")
+	logging := flag.NewFlagSet("logging", flag.ContinueOnError)
+	klog.InitFlags(logging)
+	flags.AddGoFlag(logging.Lookup("v"))
 	for _, required := range []string{"config", "kubeconfig", "hostname-override", "node-ip"} {
 		_ = command.MarkFlagRequired(required)
 	}
@@ -91,7 +97,7 @@ func newServer(ctx context.Context, s settings) (*options.KubeletServer, error) 
 	flags := options.NewKubeletFlags()
 	flags.KubeConfig = s.kubeconfig
 	flags.RootDirectory = s.rootDir
-	flags.CertDirectory = s.rootDir + "/pki"
+	flags.CertDirectory = s.certDir
 	flags.HostnameOverride = s.node
 	flags.NodeIP = s.nodeIP
 	flags.NodeLabels = s.labels

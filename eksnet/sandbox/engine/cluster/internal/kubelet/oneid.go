@@ -2,7 +2,6 @@ package kubelet
 
 import (
 	"context"
-	"sync"
 	"time"
 
 	v1 "k8s.io/api/core/v1"
@@ -13,6 +12,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/client-go/tools/record"
 	"k8s.io/kubernetes/cmd/kubelet/app/options"
+	podutil "k8s.io/kubernetes/pkg/api/v1/pod"
 	"k8s.io/kubernetes/pkg/kubelet"
 	"k8s.io/kubernetes/pkg/kubelet/config"
 	kubetypes "k8s.io/kubernetes/pkg/kubelet/types"
@@ -57,17 +57,22 @@ func newRecorder(ctx context.Context, client clientset.Interface, node string) r
 
 // filter passes pod updates on with their ids dropped, and says so once for each pod.
 func filter(in <-chan interface{}, out chan<- interface{}, recorder record.EventRecorder) {
-	var told sync.Map
+	told := map[types.UID]bool{}
 	for message := range in {
 		update, ok := message.(kubetypes.PodUpdate)
 		if !ok {
 			out <- message
 			continue
 		}
+		// An update is the whole list, so that the pods that are gone are forgotten.
+		before := told
+		told = map[types.UID]bool{}
 		for i, pod := range update.Pods {
 			stripped, dropped := withoutIDs(pod)
 			update.Pods[i] = stripped
-			if _, again := told.LoadOrStore(pod.UID, true); dropped && !again {
+			told[pod.UID] = true
+			// A pod that has a start time was told of by this kubelet or by the one before.
+			if dropped && !before[pod.UID] && pod.Status.StartTime == nil {
 				recorder.Event(pod, v1.EventTypeWarning, "UserIgnored",
 					"runAsUser, runAsGroup, fsGroup and supplementalGroups are ignored here: "+
 						"this sandbox maps a single user id, and every container runs as it")
@@ -84,13 +89,20 @@ func withoutIDs(pod *v1.Pod) (*v1.Pod, bool) {
 		dropped = c.RunAsUser != nil || c.RunAsGroup != nil || c.FSGroup != nil || len(c.SupplementalGroups) > 0
 		c.RunAsUser, c.RunAsGroup, c.RunAsNonRoot, c.FSGroup, c.SupplementalGroups = nil, nil, nil, nil, nil
 	}
-	for _, containers := range [][]v1.Container{copied.Spec.InitContainers, copied.Spec.Containers} {
-		for i := range containers {
-			if c := containers[i].SecurityContext; c != nil {
-				dropped = dropped || c.RunAsUser != nil || c.RunAsGroup != nil
-				c.RunAsUser, c.RunAsGroup, c.RunAsNonRoot = nil, nil, nil
-			}
-		}
+	for _, c := range securityContexts(copied) {
+		dropped = dropped || c.RunAsUser != nil || c.RunAsGroup != nil
+		c.RunAsUser, c.RunAsGroup, c.RunAsNonRoot = nil, nil, nil
 	}
 	return copied, dropped
+}
+
+func securityContexts(pod *v1.Pod) []*v1.SecurityContext {
+	var all []*v1.SecurityContext
+	podutil.VisitContainers(&pod.Spec, podutil.AllContainers, func(container *v1.Container, _ podutil.ContainerType) bool {
+		if container.SecurityContext != nil {
+			all = append(all, container.SecurityContext)
+		}
+		return true
+	})
+	return all
 }

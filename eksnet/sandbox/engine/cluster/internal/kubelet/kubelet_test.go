@@ -1,0 +1,99 @@
+package kubelet
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	v1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/record"
+	kubetypes "k8s.io/kubernetes/pkg/kubelet/types"
+)
+
+func ptr[T any](value T) *T { return &value }
+
+func askingPod() *v1.Pod {
+	own := &v1.SecurityContext{RunAsUser: ptr(int64(1)), RunAsGroup: ptr(int64(2)), RunAsNonRoot: ptr(true), ReadOnlyRootFilesystem: ptr(true)}
+	return &v1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Name: "app", UID: "1"},
+		Spec: v1.PodSpec{
+			SecurityContext: &v1.PodSecurityContext{RunAsUser: ptr(int64(1)), FSGroup: ptr(int64(2)), SupplementalGroups: []int64{3}},
+			InitContainers:  []v1.Container{{SecurityContext: own.DeepCopy()}},
+			Containers:      []v1.Container{{SecurityContext: own.DeepCopy()}, {}},
+			EphemeralContainers: []v1.EphemeralContainer{
+				{EphemeralContainerCommon: v1.EphemeralContainerCommon{SecurityContext: own.DeepCopy()}},
+			},
+		},
+	}
+}
+
+func TestIDsAreDroppedAndNothingElse(t *testing.T) {
+	pod := askingPod()
+	stripped, dropped := withoutIDs(pod)
+	if !dropped {
+		t.Error("nothing was dropped")
+	}
+	if c := stripped.Spec.SecurityContext; c.RunAsUser != nil || c.FSGroup != nil || c.SupplementalGroups != nil {
+		t.Errorf("the pod still asks: %v", c)
+	}
+	contexts := securityContexts(stripped)
+	if len(contexts) != 3 {
+		t.Fatalf("%d containers with a security context; expected 3", len(contexts))
+	}
+	for _, c := range contexts {
+		if c.RunAsUser != nil || c.RunAsGroup != nil || c.RunAsNonRoot != nil || !*c.ReadOnlyRootFilesystem {
+			t.Errorf("container: %v", c)
+		}
+	}
+	if pod.Spec.SecurityContext.RunAsUser == nil || pod.Spec.Containers[0].SecurityContext.RunAsUser == nil {
+		t.Error("the API server's own object was changed")
+	}
+}
+
+func TestPodThatAsksForNothing(t *testing.T) {
+	if _, dropped := withoutIDs(&v1.Pod{Spec: v1.PodSpec{Containers: []v1.Container{{}}}}); dropped {
+		t.Error("something was dropped")
+	}
+}
+
+func TestEachPodIsToldOnce(t *testing.T) {
+	old := askingPod()
+	old.UID, old.Status.StartTime = "2", &metav1.Time{Time: time.Unix(0, 0)}
+	in, out := make(chan interface{}, 2), make(chan interface{}, 2)
+	for range 2 {
+		in <- kubetypes.PodUpdate{Op: kubetypes.SET, Pods: []*v1.Pod{askingPod(), old}}
+	}
+	close(in)
+	recorder := record.NewFakeRecorder(10)
+	filter(in, out, recorder)
+	close(recorder.Events)
+	var events []string
+	for event := range recorder.Events {
+		events = append(events, event)
+	}
+	if len(events) != 1 || !strings.HasPrefix(events[0], "Warning UserIgnored") {
+		t.Errorf("events %q; expected one", events)
+	}
+	if update := (<-out).(kubetypes.PodUpdate); update.Pods[0].Spec.SecurityContext.RunAsUser != nil {
+		t.Error("the kubelet still sees the user")
+	}
+}
+
+func TestBusyTimeLeavesOutIdleAndWaiting(t *testing.T) {
+	if got, want := busyNanoseconds("cpu  1 2 3 100 200 4 5 6 0 0\n"), uint64(21*10_000_000); got != want {
+		t.Errorf("%d ns; expected %d", got, want)
+	}
+	if got := busyNanoseconds("nothing"); got != 0 {
+		t.Errorf("%d ns of nothing", got)
+	}
+}
+
+func TestPrettyName(t *testing.T) {
+	if got := prettyName(strings.NewReader("ID=debian\nPRETTY_NAME=\"Debian 12\"\n")); got != "Debian 12" {
+		t.Errorf("%q", got)
+	}
+	if got := prettyName(strings.NewReader("")); got != "Linux" {
+		t.Errorf("%q", got)
+	}
+}

@@ -1,0 +1,67 @@
+package launch
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestLookUp(t *testing.T) {
+	first, second := t.TempDir(), t.TempDir()
+	for path, mode := range map[string]os.FileMode{
+		filepath.Join(first, "tool"):  0o644, // not executable
+		filepath.Join(second, "tool"): 0o755,
+	} {
+		if err := os.WriteFile(path, nil, mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	env := []string{"PATH=/nowhere", "PATH=" + first + ":" + second}
+	if got, err := lookUp("tool", env); err != nil || got != filepath.Join(second, "tool") {
+		t.Errorf("found %q, %v", got, err)
+	}
+	if got, err := lookUp("/any/path", env); err != nil || got != "/any/path" {
+		t.Errorf("a path: %q, %v", got, err)
+	}
+	if _, err := lookUp("nonesuch", env); err == nil || !strings.Contains(err.Error(), "not found in $PATH") {
+		t.Errorf("nonesuch: %v", err)
+	}
+}
+
+func TestFindUser(t *testing.T) {
+	if found, err := findUser("1000"); err != nil || found.uid != 1000 {
+		t.Errorf("a number: %v, %v", found, err)
+	}
+	if found, err := findUser("root"); err != nil || found.uid != 0 {
+		t.Errorf("root: %v, %v", found, err)
+	}
+	if _, err := findUser("no such user"); err == nil {
+		t.Error("an unknown name is no error")
+	}
+}
+
+func TestReportCarriesAFailure(t *testing.T) {
+	outer, inner, err := reportPair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer outer.Close()
+	(&reporter{fd: int(inner.Fd())}).failure(os.ErrNotExist)
+	inner.Close()
+	if _, err := readReport(outer); err == nil || err.Error() != os.ErrNotExist.Error() {
+		t.Errorf("report %v", err)
+	}
+}
+
+func TestReportOfSuccessIsSilence(t *testing.T) {
+	outer, inner, err := reportPair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer outer.Close()
+	inner.Close()
+	if terminal, err := readReport(outer); err != nil || terminal != nil {
+		t.Errorf("report %v, %v", terminal, err)
+	}
+}

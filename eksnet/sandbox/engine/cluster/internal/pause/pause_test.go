@@ -1,0 +1,31 @@
+package pause
+
+import (
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+func TestDefaultsAreForAPodsOwnNetwork(t *testing.T) {
+	const ports = "net.ipv4.ip_unprivileged_port_start"
+	if got := (Options{NewNetwork: true}).withDefaults().Sysctls[ports]; got != "0" {
+		t.Errorf("ports from %q", got)
+	}
+	own := Options{NewNetwork: true, Sysctls: map[string]string{ports: "1024"}}
+	if got := own.withDefaults().Sysctls[ports]; got != "1024" {
+		t.Errorf("the pod's own value became %q", got)
+	}
+	if got := (Options{}).withDefaults().Sysctls; len(got) != 0 {
+		t.Errorf("the node's network would be changed: %v", got)
+	}
+}
+
+func TestFlags(t *testing.T) {
+	all := Options{NewNetwork: true, NewIPC: true, NewPID: true}
+	if got, want := all.flags(), uintptr(unix.CLONE_NEWNET|unix.CLONE_NEWUTS|unix.CLONE_NEWIPC|unix.CLONE_NEWPID); got != want {
+		t.Errorf("flags %#x; expected %#x", got, want)
+	}
+	if got := (Options{}).flags(); got != 0 {
+		t.Errorf("flags %#x; expected none", got)
+	}
+}

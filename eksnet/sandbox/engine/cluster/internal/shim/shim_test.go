@@ -1,0 +1,99 @@
+package shim
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+func TestLogLines(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	log, err := openLog(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	log.now = func() time.Time { return time.Unix(0, 0).UTC() }
+	log.write(stdout, []byte("one\ntw"))
+	log.write(stderr, []byte("other\n"))
+	log.write(stdout, []byte("o\n"+strings.Repeat("x", longest+1)+"\nrest"))
+	log.end()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := "1970-01-01T00:00:00Z "
+	want := at + "stdout F one\n" + at + "stderr F other\n" + at + "stdout F two\n" +
+		at + "stdout P " + strings.Repeat("x", longest) + "\n" + at + "stdout F x\n" + at + "stdout P rest\n"
+	if string(text) != want {
+		t.Errorf("log:\n%s\nexpected:\n%s", text, want)
+	}
+}
+
+func TestNoLogIsFine(t *testing.T) {
+	log, err := openLog("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	log.write(stdout, []byte("line\n"))
+	if len(log.rest[stdout]) != 0 {
+		t.Errorf("kept %q", log.rest[stdout])
+	}
+}
+
+func TestFramesAreReadAsWritten(t *testing.T) {
+	var wire bytes.Buffer
+	if err := writeFrame(&wire, stdout, []byte("data")); err != nil {
+		t.Fatal(err)
+	}
+	if err := writeFrame(&wire, stdinEnd, nil); err != nil {
+		t.Fatal(err)
+	}
+	if kind, data, err := readFrame(&wire); kind != stdout || string(data) != "data" || err != nil {
+		t.Errorf("frame %c %q %v", kind, data, err)
+	}
+	if kind, data, err := readFrame(&wire); kind != stdinEnd || len(data) != 0 || err != nil {
+		t.Errorf("frame %c %q %v", kind, data, err)
+	}
+}
+
+func TestTooLargeAFrameIsRefused(t *testing.T) {
+	if _, _, err := readFrame(strings.NewReader("o\xff\xff\xff\xff")); err == nil {
+		t.Error("4 GiB are read")
+	}
+}
+
+func TestExit(t *testing.T) {
+	for _, c := range []struct {
+		status syscall.WaitStatus
+		code   int
+		reason string
+	}{{0, 0, Completed}, {3 << 8, 3, Error}, {9, 137, Error}} {
+		if exit := exitOf(c.status, time.Time{}); exit.Code != c.code || exit.Reason != c.reason {
+			t.Errorf("exit of %#x: %+v; expected %d %s", c.status, exit, c.code, c.reason)
+		}
+	}
+}
+
+func TestSocketInADeepFolder(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), strings.Repeat("deep", 40))
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	listener, err := listen(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := Dial(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client.Close()
+	listener.Close()
+	if _, err := Dial(folder); err == nil {
+		t.Error("a socket that nobody serves answers")
+	}
+}
