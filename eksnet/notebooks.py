@@ -116,7 +116,7 @@ def open_lab(arguments: Sequence[str] = ()) -> int:
     print(f"The sandbox gets ready in the background (process {background.pid}):", flush=True)
     print("`eksnet status` tells how far it is; a notebook that needs it waits.", flush=True)
     root = ["--allow-root"] if os.geteuid() == 0 else []
-    # JupyterLab's question about news would cover the first notebook.
-    news = "--LabApp.news_url=None"
-    command = [sys.executable, "-m", "jupyterlab", *root, news, *arguments, str(directory())]
+    # JupyterLab's question about news would cover the first notebook; our settings answer it.
+    settings = f"--LabApp.app_settings_dir={_PACKAGE / 'lab_settings'}"
+    command = [sys.executable, "-m", "jupyterlab", *root, settings, *arguments, str(directory())]
     return subprocess.call(command)

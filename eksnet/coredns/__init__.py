@@ -11,6 +11,7 @@ from eksnet.coredns.observe import (
     witness_walk,
 )
 from eksnet.coredns.querylog import LoggedQuery, observed_walk, read_queries
+from eksnet.coredns.trial import try_corefile
 
 __all__ = [
     "Answer",
@@ -21,6 +22,7 @@ __all__ = [
     "plugins",
     "read_queries",
     "running_configurations",
+    "try_corefile",
     "wait_for_reload",
     "witness_walk",
 ]

@@ -33,7 +33,7 @@ for query in "${@:2}"; do
   echo
 done
 """
-_BASH_IMAGE = "debian:12"
+BASH_IMAGE = "debian:12"
 _CONFIGURATION = re.compile(r"Running configuration SHA512 = ([0-9a-f]+)")
 _POLL = 0.5
 
@@ -71,23 +71,36 @@ def ask(cluster: Cluster, *names: str, kind: str = "A", server: str = "") -> Lis
     Raises:
         EksnetError: A query got no answer within five seconds.
     """
+    run = cluster.run(BASH_IMAGE, carrier(make_queries(names, kind), server))
+    return read_answers(names, run.output)
+
+
+def make_queries(names: Sequence[str], kind: str) -> list[bytes]:
+    """Return a query for each name, as it goes over the wire."""
     import dns.message
 
-    queries = [dns.message.make_query(name, kind).to_wire() for name in names]
-    run = cluster.run(_BASH_IMAGE, carrier(queries, server))
-    answers = []
-    for name, line in itertools.zip_longest(names, run.output.splitlines()):
-        if not line:
-            raise EksnetError(
-                f"no answer for {name} within five seconds", "an answer of the cluster's DNS",
-                "look at the pods: eksnet kubectl -n kube-system get pods -l k8s-app=kube-dns",
-            )  # fmt: skip
-        answers.append(_read_answer(name, base64.b64decode(line)))
+    return [dns.message.make_query(name, kind).to_wire() for name in names]
+
+
+def read_answers(names: Sequence[str], output: str) -> Listing[Answer]:
+    """Return the answers in what the carrier printed.
+
+    Args:
+        names: The names that were asked, in order.
+        output: A line in base64 for each; an empty line where none came.
+
+    Raises:
+        EksnetError: A query got no answer, or one that is no DNS message.
+    """
+    answers = tuple(
+        _read_answer(name, line)
+        for name, line in itertools.zip_longest(names, output.splitlines(), fillvalue="")
+    )
     rows = tuple(
         (a.name, a.rcode, "" if a.ttl is None else str(a.ttl), ", ".join(a.addresses))
         for a in answers
     )
-    return Listing(("name", "rcode", "ttl", "addresses"), rows, tuple(answers))
+    return Listing(("name", "rcode", "ttl", "addresses"), rows, answers)
 
 
 def carrier(queries: Sequence[bytes], server: str = "") -> list[str]:
@@ -101,11 +114,21 @@ def carrier(queries: Sequence[bytes], server: str = "") -> list[str]:
     return ["bash", "-c", _CARRY, "carry", server, *coded]
 
 
-def _read_answer(name: str, wire: bytes) -> Answer:
+def _read_answer(name: str, line: str) -> Answer:
+    import dns.exception
     import dns.message
     import dns.rcode
 
-    message = dns.message.from_wire(wire)
+    if not line:
+        raise EksnetError(
+            f"no answer for {name} within five seconds",
+            "an answer of the cluster's DNS",
+            "eksnet kubectl -n kube-system get pods -l k8s-app=kube-dns",
+        )
+    try:
+        message = dns.message.from_wire(base64.b64decode(line, validate=True))
+    except (ValueError, dns.exception.DNSException):
+        raise EksnetError(f"{line!r} came back for {name}", "a DNS message in base64") from None
     records = [record for rrset in message.answer for record in rrset]
     ttl = min((rrset.ttl for rrset in message.answer), default=None)
     return Answer(name, dns.rcode.to_text(message.rcode()), ttl, tuple(sorted(map(str, records))))

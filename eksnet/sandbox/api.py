@@ -26,6 +26,8 @@ _PLURALS = {
     "DaemonSet": "daemonsets",
 }
 
+Labels = dict[str, str]
+
 
 class Api:
     """Requests to the API server with the supervisor's certificate."""
@@ -86,30 +88,27 @@ class Api:
         ready = sum(map(_is_ready, self._items("/api/v1/nodes")))
         return [f"{ready} of {wanted} nodes Ready"] if ready < wanted else []
 
-    def pods_not_ready(self, nodes: int) -> list[str]:
-        """Return what kube-system still waits for, one line each; empty when it is whole."""
+    def pods_not_ready(self, since: str) -> list[str]:
+        """Return what kube-system still waits for, one line each; empty when it is whole.
+
+        Args:
+            since: When this start began, as RFC 3339 in UTC. State that outlived a `down` says
+                Ready of containers that are long gone: only those started since then count.
+        """
+        pods = self._items("/api/v1/namespaces/kube-system/pods")
         return [
             f"{name}: {ready} of {wanted} pods Ready"
-            for name, ready, wanted in (*self._daemon_sets(nodes), *self._deployments())
-            if ready < wanted
+            for name, labels, wanted in self._workloads()
+            if (ready := sum(_serves(pod, labels, since) for pod in pods)) < wanted
         ]
 
-    def _daemon_sets(self, nodes: int) -> Iterator[tuple[str, int, int]]:
+    def _workloads(self) -> Iterator[tuple[str, Labels, int]]:
+        nodes = len(self._items("/api/v1/nodes"))
         for item in self._items("/apis/apps/v1/namespaces/kube-system/daemonsets"):
-            status = item["status"]
-            yield (
-                item["metadata"]["name"],
-                min(status.get("numberReady", 0), status.get("updatedNumberScheduled", 0)),
-                nodes,
-            )
-
-    def _deployments(self) -> Iterator[tuple[str, int, int]]:
+            yield item["metadata"]["name"], item["spec"]["selector"]["matchLabels"], nodes
         for item in self._items("/apis/apps/v1/namespaces/kube-system/deployments"):
-            yield (
-                item["metadata"]["name"],
-                item["status"].get("readyReplicas", 0),
-                item["spec"]["replicas"],
-            )
+            replicas = item["spec"]["replicas"]
+            yield item["metadata"]["name"], item["spec"]["selector"]["matchLabels"], replicas
 
     def _items(self, path: str) -> list[dict[str, Any]]:
         status, answer = self.request("GET", path)
@@ -131,6 +130,17 @@ def collection_path(manifest: dict[str, Any]) -> str:
     return f"{base}{scope}/{_PLURALS[manifest['kind']]}"
 
 
-def _is_ready(node: dict[str, Any]) -> bool:
-    conditions = node["status"].get("conditions", [])
+def _serves(pod: dict[str, Any], labels: Labels, since: str) -> bool:
+    """Tell whether a pod with these labels is Ready with containers of this start."""
+    containers = pod["status"].get("containerStatuses", [])
+    started = [c["state"].get("running", {}).get("startedAt", "") for c in containers]
+    return (
+        labels.items() <= pod["metadata"].get("labels", {}).items()
+        and _is_ready(pod)
+        and all(moment >= since for moment in started)
+    )
+
+
+def _is_ready(thing: dict[str, Any]) -> bool:
+    conditions = thing["status"].get("conditions", [])
     return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)

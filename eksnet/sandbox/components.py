@@ -118,24 +118,38 @@ def vpc_resolver(programs: Path, corefile: Path) -> Component:
     return Component("vpc-resolver", (f"{programs}/coredns", "-conf", str(corefile)))
 
 
-def vpc_resolver_corefile(vpc: Vpc) -> str:
-    """Return the resolver's Corefile: instances by their internal names, NXDOMAIN for all else."""
-    instances = "\n".join(f"        {node.address.ip} {node.name}" for node in vpc.nodes)
+def vpc_resolver_corefile(vpc: Vpc, zone_file: Path) -> str:
+    """Return the resolver's Corefile: the instances' zone, and NXDOMAIN for all else.
+
+    Args:
+        vpc: The address plan.
+        zone_file: Where the text of `vpc_resolver_zone` is.
+    """
     domain = vpc.search_domain
-    return f""".:53 {{
+    return f"""{domain}:53 {{
     bind {vpc.resolver}
     errors
-    hosts {{
-{instances}
-        ttl 60
-        fallthrough
-    }}
+    file {zone_file}
+}}
+.:53 {{
+    bind {vpc.resolver}
+    errors
     template ANY ANY {{
         rcode NXDOMAIN
         authority "{{{{ .Zone }}}} 60 IN SOA ns.{domain}. host.{domain}. 1 60 60 60 60"
     }}
 }}
 """
+
+
+def vpc_resolver_zone(vpc: Vpc) -> str:
+    """Return the zone of the instances' internal names, with EC2's TTL of 60 seconds."""
+    domain = vpc.search_domain
+    instances = "".join(f"{node.name}. 60 IN A {node.address.ip}\n" for node in vpc.nodes)
+    return (
+        f"{domain}. 60 IN SOA ns.{domain}. host.{domain}. 1 60 60 60 60\n"
+        f"{domain}. 60 IN NS ns.{domain}.\n{instances}"
+    )
 
 
 def runtime(node: Node) -> Component:

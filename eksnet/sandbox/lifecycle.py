@@ -408,9 +408,18 @@ def stop(paths: Paths) -> bool:
     finally:
         os.close(descriptor)
     _collect(holder)
-    while is_alive(paths):
-        time.sleep(_POLL)
+    wait_until_gone(paths)
     paths.status.unlink(missing_ok=True)
+    return True
+
+
+def wait_until_gone(paths: Paths) -> bool:
+    """Wait until no process of the sandbox holds its lock; False after twenty seconds."""
+    deadline = time.monotonic() + _STOP_DEADLINE
+    while is_alive(paths):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_POLL)
     return True
 
 

@@ -8,6 +8,7 @@ status file, which every command reads.
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import json
 import os
 import shutil
@@ -17,6 +18,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +93,7 @@ class Supervisor:
     async def start(self) -> None:
         """Bring the cluster up, in parallel where nothing has to wait; then look after its logs."""
         self.report()
+        since = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         await relay.serve(self.listeners["api"], str(self.vpc.api_server), 443)
         self.start_control_plane()
         for node in self.vpc.nodes:
@@ -105,7 +108,7 @@ class Supervisor:
         await self.until_none("nodes Ready", lambda: self.api.nodes_not_ready(count))
         await self.until_none("CoreDNS created", lambda: self.create_objects("nodes-ready"))
         await self.until_none(
-            "CoreDNS and kube-proxy Ready", lambda: self.api.pods_not_ready(count)
+            "CoreDNS and kube-proxy Ready", lambda: self.api.pods_not_ready(since)
         )
         self.phase = "ready"
         self.report()
@@ -116,7 +119,9 @@ class Supervisor:
         network.forward_packets()
         network.configure(network.router_commands(self.vpc))
         corefile = self.paths.cluster / "vpc-resolver.Corefile"
-        corefile.write_text(components.vpc_resolver_corefile(self.vpc))
+        zone = self.paths.cluster / "vpc-resolver.zone"
+        zone.write_text(components.vpc_resolver_zone(self.vpc))
+        corefile.write_text(components.vpc_resolver_corefile(self.vpc, zone))
         pki = self.paths.identity
         self.spawn(components.etcd(self.programs, self.paths.cluster / "etcd"))
         self.spawn(components.api_server(self.programs, pki, self.vpc))
@@ -305,9 +310,20 @@ class Supervisor:
             os.kill(record.pid, signal.SIGKILL)
 
 
+def end_with_parent() -> None:
+    """Have the kernel kill this process, and the sandbox with it, when the holder ends.
+
+    `unshare --kill-child` asks for the same, but the kernel forgets it when the exec into this
+    program gains capabilities.
+    """
+    set_parent_death_signal = 1
+    ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
+
+
 def main() -> None:
     """Run the supervisor on the specification file that is named first."""
     specification = json.loads(Path(sys.argv[1]).read_text())
+    end_with_parent()
     mounts.make_private()
     # Inherited for the relay and the lock alone: no component may hold them open.
     for descriptor in (*specification["listeners"].values(), specification["alive"]):

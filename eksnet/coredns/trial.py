@@ -1,0 +1,68 @@
+"""A trial of a Corefile: a CoreDNS that nobody else asks, beside the program that asks it."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from eksnet.coredns.corefile import plugins
+from eksnet.coredns.observe import BASH_IMAGE, Answer, carrier, make_queries, read_answers
+from eksnet.listing import Listing
+
+if TYPE_CHECKING:
+    from eksnet.cluster import Cluster
+
+COREDNS_IMAGE = "registry.k8s.io/coredns/coredns:v1.12.4"
+_SERVER = "127.0.0.1/53"
+_TIMEOUT = 60
+
+
+def try_corefile(cluster: Cluster, corefile: str, *names: str, kind: str = "A") -> Listing[Answer]:
+    """Ask a fresh CoreDNS with this Corefile for names, as they are, one after the other.
+
+    It runs in a pod of its own, so whatever the Corefile says, the cluster's DNS stays as it is.
+    `forward . /etc/resolv.conf` reaches the cluster's DNS from there. The pod and the ConfigMap
+    that brings the Corefile are taken away at the end.
+
+    Args:
+        cluster: The cluster.
+        corefile: The Corefile, with a server block `.:53`.
+        names: The names, asked in this order.
+        kind: The record type.
+
+    Raises:
+        EksnetError: The Corefile is not whole, CoreDNS did not start with it, or a query got no
+            answer within five seconds.
+    """
+    plugins(corefile)
+    name = f"corefile-{secrets.token_hex(3)}"
+    command = carrier(make_queries(names, kind), _SERVER)
+    try:
+        cluster.apply(_configmap(name, corefile))
+        run = cluster.run(BASH_IMAGE, command, name=name, spec=_beside(name), timeout=_TIMEOUT)
+    finally:
+        cluster.delete("configmap", name)
+    return read_answers(names, run.output)
+
+
+def _configmap(name: str, corefile: str) -> str:
+    metadata = {"name": name, "labels": {"app.kubernetes.io/managed-by": "eksnet"}}
+    kind = {"apiVersion": "v1", "kind": "ConfigMap"}
+    return yaml.safe_dump({**kind, "metadata": metadata, "data": {"Corefile": corefile}})
+
+
+def _beside(configmap: str) -> dict[str, Any]:
+    """Return the fields of a pod in which CoreDNS runs before and beside the main container."""
+    coredns = {
+        "name": "coredns",
+        "image": COREDNS_IMAGE,
+        "args": ["-conf", "/etc/coredns/Corefile"],
+        "volumeMounts": [{"name": "corefile", "mountPath": "/etc/coredns"}],
+        # A sidecar: the main container starts once this one answers.
+        "restartPolicy": "Always",
+        "startupProbe": {"tcpSocket": {"port": 53}, "periodSeconds": 1, "failureThreshold": 60},
+    }
+    volume = {"name": "corefile", "configMap": {"name": configmap}}
+    return {"initContainers": [coredns], "volumes": [volume]}

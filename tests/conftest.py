@@ -1,0 +1,35 @@
+"""A sandbox of the suite's own: one for all tests, and a fresh cluster for those that need it."""
+
+import os
+
+import pytest
+
+import eksnet
+from eksnet import sandbox
+
+
+@pytest.fixture(scope="session")
+def live_sandbox(tmp_path_factory):
+    """A running sandbox, apart from the learner's own; ended with the last test."""
+    variables = {
+        "XDG_STATE_HOME": str(tmp_path_factory.mktemp("state")),
+        "EKSNET_SANDBOX": f"test-{os.getpid()}",
+        "EKSNET_TARGET": "sandbox",
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in variables.items():
+            patch.setenv(name, value)
+        yield sandbox.up()
+        sandbox.down()
+
+
+@pytest.fixture
+def fresh_sandbox(live_sandbox):
+    """The suite's sandbox with a cluster that nobody has used."""
+    return sandbox.reset()
+
+
+@pytest.fixture(scope="session")
+def cluster(live_sandbox):
+    """The cluster of the suite's sandbox, connected to as a notebook does."""
+    return eksnet.connect()

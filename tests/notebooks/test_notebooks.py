@@ -1,0 +1,56 @@
+"""The notebooks on a live sandbox: what they print now is what was committed."""
+
+import subprocess
+import sys
+
+import nbformat
+import pytest
+
+from eksnet import notebooks
+
+NAMES = [path.stem for path in notebooks.course()]
+# Either order, and twice in a row, on a fresh cluster; `make soak` tries every pair.
+ORDER = ["01_kubernetes_dns", "05_lab_hosts", "05_lab_hosts", "01_kubernetes_dns"]
+
+
+def compare(name):
+    """Run a notebook under nbval, every output compared with the committed one."""
+    command = [
+        sys.executable, "-m", "pytest", "--nbval", "--nbval-cell-timeout=300", "-q", "-x",
+        "-p", "no:cacheprovider", "--override-ini=addopts=", str(notebooks.find(name)),
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+
+
+@pytest.mark.notebook
+@pytest.mark.sandbox
+def test_notebooks_print_what_was_committed(fresh_sandbox):
+    for name in ORDER:
+        compare(name)
+
+
+@pytest.mark.notebook
+@pytest.mark.sandbox
+@pytest.mark.soak
+@pytest.mark.parametrize("second", NAMES)
+@pytest.mark.parametrize("first", NAMES)
+def test_notebooks_in_every_order(fresh_sandbox, first, second):
+    compare(first)
+    compare(second)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_form_of_a_notebook(name):
+    notebook = nbformat.read(notebooks.find(name), as_version=4)
+    assert notebook.metadata.kernelspec.name == "python3"
+    ids = [cell.id for cell in notebook.cells]
+    assert len(set(ids)) == len(ids)
+    assert not [cell_id for cell_id in ids if not cell_id.replace("-", "").isalpha()]
+    for cell in notebook.cells:
+        assert cell.metadata == {}
+        if cell.cell_type == "code":
+            assert cell.execution_count, f"{cell.id} was not run"
+            assert not cell.source.startswith(("!", "%")), f"{cell.id} uses shell magic"
+            names = [output.get("name") for output in cell.outputs]
+            assert "stderr" not in names, f"{cell.id} writes to stderr"

@@ -1,0 +1,276 @@
+"""A running sandbox: what is in it, what cannot leave it, and what stays when it ends."""
+
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import eksnet
+from eksnet import coredns, sandbox
+from eksnet.sandbox import lifecycle, paths
+
+pytestmark = pytest.mark.sandbox
+
+BUSYBOX = "busybox:1.36"
+ZONES = ["ap-northeast-2a", "ap-northeast-2c"]
+
+
+def namespace_of(pid):
+    return os.readlink(f"/proc/{pid}/ns/user")
+
+
+def members(user_namespace):
+    """Return the pids of all processes in a user namespace."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if namespace_of(entry.name) == user_namespace:
+                found.append(int(entry.name))
+        except OSError:  # it ended meanwhile, or is not for us to look at
+            continue
+    return found
+
+
+def own_namespace():
+    """Return the user namespace of the suite's sandbox."""
+    return namespace_of(lifecycle.recorded_holder(paths.paths()))
+
+
+def component_pid(name):
+    """Return the host's pid of a component, by its command line."""
+    for pid in members(own_namespace()):
+        arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        if name.encode() in (Path(os.fsdecode(arguments[0])).name.encode(), *arguments[1:2]):
+            return pid
+    raise AssertionError(f"{name} does not run")
+
+
+def host_side():
+    """Return what `down` must leave as it was: mounts and network interfaces."""
+    links = subprocess.run(["ip", "-o", "link"], capture_output=True, text=True, check=True).stdout
+    names = [line.split(":")[1] for line in links.splitlines()]
+    return Path("/proc/self/mountinfo").read_text(), names
+
+
+def on(node):
+    return {"nodeName": node["metadata"]["name"]}
+
+
+@pytest.fixture(scope="module")
+def nodes(cluster):
+    return list(cluster.list("nodes"))
+
+
+def test_two_nodes_in_two_zones(nodes):
+    labels = [node["metadata"]["labels"] for node in nodes]
+    assert [label["topology.kubernetes.io/zone"] for label in labels] == ZONES
+    assert [node["status"]["nodeInfo"]["kubeletVersion"] for node in nodes] == ["v1.34.3"] * 2
+    assert nodes[0]["spec"]["providerID"].startswith("aws:///ap-northeast-2a/i-")
+
+
+def test_coredns_as_on_eks(cluster):
+    pods = cluster.list("pods", "kube-system", selector="k8s-app=kube-dns")
+    assert len({pod["spec"]["nodeName"] for pod in pods}) == 2
+    corefile = cluster.get("configmap/coredns", namespace="kube-system")["data"]["Corefile"]
+    assert coredns.plugins(corefile) == (
+        "errors", "health", "ready", "kubernetes", "prometheus", "forward", "cache", "loop",
+        "reload", "loadbalance",
+    )  # fmt: skip
+    assert cluster.get("pdb/coredns", namespace="kube-system")["spec"]["maxUnavailable"] == 1
+    service = cluster.get("service/kube-dns", namespace="kube-system")
+    assert service["spec"]["clusterIP"] == "10.100.0.10"
+
+
+def test_dns_answers_on_each_node(cluster, nodes):
+    for node in nodes:
+        run = cluster.run(BUSYBOX, "nslookup kubernetes.default.svc.cluster.local", spec=on(node))
+        assert "Address:\t10.100.0.10:53" in run.output
+        assert "Address: 10.100.0.1" in run.output
+
+
+def test_the_pods_resolv_conf(cluster):
+    assert cluster.run(BUSYBOX, "cat /etc/resolv.conf").output == (
+        "search default.svc.cluster.local svc.cluster.local cluster.local"
+        " ap-northeast-2.compute.internal\n"
+        "nameserver 10.100.0.10\n"
+        "options ndots:5\n"
+    )
+
+
+def test_the_vpc_resolver_knows_instances_only(cluster, nodes):
+    name = nodes[1]["metadata"]["name"]
+    answers = coredns.ask(cluster, f"{name}.", "example.com.")
+    assert [(a.rcode, a.addresses) for a in answers] == [
+        ("NOERROR", ("10.0.144.10",)),
+        ("NXDOMAIN", ()),
+    ]
+
+
+def test_a_service_reaches_the_other_node(cluster, nodes):
+    manifest = f"""
+apiVersion: v1
+kind: Pod
+metadata: {{name: web, labels: {{app: web}}}}
+spec:
+  nodeName: {nodes[0]["metadata"]["name"]}
+  terminationGracePeriodSeconds: 1
+  containers:
+  - name: web
+    image: registry.k8s.io/e2e-test-images/agnhost:2.53
+    args: [netexec, --http-port=8080]
+---
+apiVersion: v1
+kind: Service
+metadata: {{name: web}}
+spec: {{selector: {{app: web}}, ports: [{{port: 80, targetPort: 8080}}]}}
+"""
+    cluster.apply(manifest)
+    try:
+        cluster.wait("service/web", condition="EndpointsReady")
+        run = cluster.run(BUSYBOX, "wget -qO- http://web/hostname", spec=on(nodes[1]))
+        assert (run.exit_code, run.output.strip()) == (0, "web")
+    finally:
+        cluster.delete(manifest)
+
+
+def test_an_unknown_image_says_which_are_known(cluster):
+    with pytest.raises(eksnet.EksnetError) as caught:
+        cluster.run("example.com/nothing:1", "true", timeout=30)
+    assert "busybox" in str(caught.value)
+    assert "coredns" in str(caught.value)
+
+
+@pytest.mark.parametrize("address", ["192.0.2.1", "8.8.8.8", "169.254.169.254"])
+def test_no_way_out(cluster, address):
+    run = cluster.run(BUSYBOX, ["nc", "-w", "2", address, "80"])
+    assert run.exit_code != 0
+
+
+def test_no_way_to_the_computer_itself(cluster):
+    with socket.create_server(("0.0.0.0", 0)) as server:
+        server.settimeout(0)
+        port = str(server.getsockname()[1])
+        for address in ("127.0.0.1", "10.0.0.1", "10.0.128.1"):
+            assert cluster.run(BUSYBOX, ["nc", "-w", "2", address, port]).exit_code != 0
+        with pytest.raises(BlockingIOError):
+            server.accept()
+
+
+def test_a_container_sees_its_own_root_and_processes(cluster, tmp_path):
+    canary = tmp_path / "canary"
+    canary.write_text("mine")
+    script = f"ls /; cat {canary}; cat /proc/1/root{canary}; echo; ls -d /proc/[0-9]*; id -u"
+    output = cluster.run(BUSYBOX, ["sh", "-c", script]).output
+    assert "mine" not in output
+    assert "home" not in output.split()
+    processes = [word for word in output.split() if word.startswith("/proc/")]
+    assert len(processes) <= 2
+
+
+def test_only_the_owner_can_read_the_credentials(live_sandbox):
+    own = paths.paths()
+    assert stat.S_IMODE(own.kubeconfig.stat().st_mode) == 0o600
+    assert stat.S_IMODE(own.state.stat().st_mode) == 0o700
+
+
+def test_nothing_listens_beyond_the_loopback(live_sandbox):
+    holder = lifecycle.recorded_holder(paths.paths())
+    inodes = {os.readlink(link) for link in Path(f"/proc/{holder}/fd").iterdir()}
+    sockets = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    listening = [row for row in sockets if row[3] == "0A" and f"socket:[{row[9]}]" in inodes]
+    assert [row[1].partition(":")[0] for row in listening] == ["0100007F"]
+    assert not [
+        row
+        for row in (line.split() for line in Path("/proc/net/tcp6").read_text().splitlines()[1:])
+        if row[3] == "0A" and f"socket:[{row[9]}]" in inodes
+    ]
+
+
+def test_up_joins_what_is_up(live_sandbox):
+    before = lifecycle.recorded_holder(paths.paths())
+    assert sandbox.up() == live_sandbox
+    assert lifecycle.recorded_holder(paths.paths()) == before
+
+
+@pytest.mark.parametrize("name", ["kube-scheduler", "kube-apiserver", "kubelet", "runtime"])
+def test_what_dies_is_started_again(cluster, name):
+    killed = component_pid(name)
+    os.kill(killed, signal.SIGKILL)
+    run = None
+    lifecycle.wait_until_ready(paths.paths(), lambda _: None)
+    while run is None:
+        try:
+            run = cluster.run(BUSYBOX, "nslookup kubernetes.default.svc.cluster.local")
+        except eksnet.EksnetError as error:
+            # The API server is away for a moment; nothing else may go wrong.
+            assert name == "kube-apiserver", error
+    assert "Address: 10.100.0.1" in run.output
+    restarts = {n: c["restarts"] for n, c in sandbox.status().components.items()}
+    assert sum(count for n, count in restarts.items() if n.startswith(name)) >= 1
+
+
+def test_two_starts_at_once_are_one(cluster):
+    sandbox.down()
+    command = [sys.executable, "-m", "eksnet.cli", "up"]
+    starts = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    said = [start.communicate(timeout=180) for start in starts]
+    assert [start.returncode for start in starts] == [0, 0], said
+    holder = lifecycle.recorded_holder(paths.paths())
+    supervisors = [
+        pid
+        for pid in members(namespace_of(holder))
+        if b"eksnet.sandbox.supervisor" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    ]
+    assert len([pid for pid in supervisors if pid != holder]) == 1
+
+
+def test_the_cluster_outlives_down_and_its_identity_a_reset(cluster):
+    cluster.apply("{apiVersion: v1, kind: ConfigMap, metadata: {name: kept}, data: {a: b}}")
+    uid = cluster.get("configmap/kept")["metadata"]["uid"]
+    sandbox.down()
+    sandbox.up()
+    again = eksnet.connect()
+    assert again.get("configmap/kept")["metadata"]["uid"] == uid
+    assert (
+        "Address: 10.100.0.1"
+        in again.run(BUSYBOX, "nslookup kubernetes.default.svc.cluster.local").output
+    )
+    authority = (paths.paths().identity / "ca.crt").read_bytes()
+    sandbox.reset()
+    fresh = eksnet.connect()
+    with pytest.raises(eksnet.EksnetError, match="not found"):
+        fresh.get("configmap/kept")
+    assert (paths.paths().identity / "ca.crt").read_bytes() == authority
+
+
+@pytest.mark.parametrize("ending", ["down", "kill -9 of the holder", "kill -9 of the supervisor"])
+def test_nothing_stays_behind(live_sandbox, ending):
+    sandbox.up()
+    before = host_side()
+    holder = lifecycle.recorded_holder(paths.paths())
+    inside = own_namespace()
+    assert len(members(inside)) > 10
+    supervisor = lifecycle._children(holder)[0]
+    # Process 1 has ended when all the others of its namespace have.
+    descriptor = os.pidfd_open(supervisor)
+    if ending == "down":
+        assert sandbox.down()
+    else:
+        os.kill(holder if "holder" in ending else supervisor, signal.SIGKILL)
+        lifecycle._collect(holder)
+    assert lifecycle._ends(descriptor, 20)
+    os.close(descriptor)
+    assert lifecycle.wait_until_gone(paths.paths())
+    assert members(inside) == []
+    assert host_side() == before
+    assert sandbox.status().phase == "down"
+    sandbox.up()
+    assert sandbox.status().phase == "ready"

@@ -1,0 +1,134 @@
+"""The parts of the sandbox that are made without starting anything."""
+
+import stat
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.x509.oid import NameOID
+
+from eksnet.errors import EksnetError
+from eksnet.sandbox import components, lifecycle, paths, pki, state
+from eksnet.sandbox.vpc import plan
+
+
+def test_addresses_come_in_a_fixed_order():
+    vpc = plan()
+    assert [(str(n.address), str(n.gateway), str(n.pods)) for n in vpc.nodes] == [
+        ("10.0.128.10/20", "10.0.128.1", "10.0.129.0/24"),
+        ("10.0.144.10/20", "10.0.144.1", "10.0.145.0/24"),
+    ]
+    assert [n.zone for n in vpc.nodes] == ["ap-northeast-2a", "ap-northeast-2c"]
+    assert vpc.nodes[0].name == "ip-10-0-128-10.ap-northeast-2.compute.internal"
+    assert str(vpc.resolver) == "10.0.0.2"
+    assert str(vpc.cluster_dns) == "10.100.0.10"
+
+
+def test_the_oldest_region_has_a_domain_of_its_own():
+    assert plan("us-east-1").nodes[0].name == "ip-10-0-128-10.ec2.internal"
+
+
+def test_pods_never_take_a_nodes_address():
+    for node in plan().nodes:
+        assert node.pods.subnet_of(node.address.network)
+        assert node.address.ip not in node.pods
+
+
+def test_the_vpc_resolver_knows_its_instances_and_nothing_else():
+    corefile = components.vpc_resolver_corefile(plan(), Path("/zone"))
+    assert "ap-northeast-2.compute.internal:53 {" in corefile
+    zone = components.vpc_resolver_zone(plan())
+    assert "ip-10-0-144-10.ap-northeast-2.compute.internal. 60 IN A 10.0.144.10\n" in zone
+    assert "rcode NXDOMAIN" in corefile
+    assert "forward" not in corefile
+
+
+@pytest.mark.parametrize("name", ["", "Big", "a/b", "..", "-a", "a" * 32])
+def test_a_name_that_is_no_directory_is_refused(name, monkeypatch):
+    monkeypatch.setenv("EKSNET_SANDBOX", name or "_")
+    with pytest.raises(EksnetError, match="is not a sandbox name"):
+        paths.paths()
+
+
+def test_the_state_follows_the_environment(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    assert paths.paths("lab-1").kubeconfig == tmp_path / "eksnet" / "lab-1" / "kubeconfig"
+
+
+def test_every_identity_has_the_rights_that_upstream_expects(tmp_path):
+    vpc = plan()
+    pki.ensure(tmp_path, vpc)
+    node = x509.load_pem_x509_certificate((tmp_path / "node1.crt").read_bytes())
+    names = [attribute.value for attribute in node.subject]
+    assert names == ["system:nodes", f"system:node:{vpc.nodes[0].name}"]
+    server = x509.load_pem_x509_certificate((tmp_path / "apiserver.crt").read_bytes())
+    alternatives = server.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    addresses = alternatives.get_values_for_type(x509.IPAddress)
+    assert {ip_address("127.0.0.1"), vpc.api_server, vpc.kubernetes_service} == set(addresses)
+    authority = x509.load_pem_x509_certificate((tmp_path / "ca.crt").read_bytes())
+    server.verify_directly_issued_by(authority)
+    common = server.issuer.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value
+    assert common == "kubernetes"
+
+
+def test_keys_are_the_owners_alone_and_made_once(tmp_path):
+    pki.ensure(tmp_path, plan())
+    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    pki.ensure(tmp_path, plan())
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
+    assert {stat.S_IMODE(file.stat().st_mode) for file in tmp_path.iterdir()} == {0o600}
+
+
+def test_state_of_another_version_is_refused_and_kept(tmp_path):
+    own = paths.Paths(tmp_path / "s")
+    own.cluster.mkdir(parents=True)
+    (own.cluster / "etcd").mkdir()
+    own.version.write_text("0 kubernetes-1.29\n")
+    with pytest.raises(EksnetError, match=r"another version \(0 kubernetes-1.29\)") as caught:
+        state.prepare(own, plan())
+    assert "eksnet reset" in caught.value.next_step
+    assert (own.cluster / "etcd").is_dir()
+
+
+def test_a_taken_port_is_named_with_the_way_out(tmp_path):
+    own = paths.Paths(tmp_path)
+    with lifecycle.listen(own, 0) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(EksnetError, match=f"127.0.0.1:{port} is taken") as caught:
+            lifecycle.listen(own, port)
+    assert "--port 0" in caught.value.next_step
+
+
+def test_missing_programs_are_listed(monkeypatch):
+    monkeypatch.setattr(lifecycle, "search_path", lambda: "/nowhere")
+    with pytest.raises(EksnetError, match="not installed: unshare, nsenter, ip, iptables"):
+        lifecycle.check_computer()
+
+
+def test_a_computer_without_user_namespaces(tmp_path, monkeypatch):
+    refusing = tmp_path / "unshare"
+    refusing.write_text("#!/bin/sh\necho 'unshare failed: Operation not permitted' >&2\nexit 1\n")
+    refusing.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    with pytest.raises(EksnetError, match="Operation not permitted") as caught:
+        lifecycle.check_computer()
+    assert "make lab" in caught.value.next_step
+
+
+def test_another_operating_system(monkeypatch):
+    monkeypatch.setattr(lifecycle.sys, "platform", "darwin")
+    with pytest.raises(EksnetError, match="this is darwin"):
+        lifecycle.check_computer()
+
+
+def test_no_static_busybox(tmp_path, monkeypatch):
+    monkeypatch.setattr(state.shutil, "which", lambda *_, **__: None)
+    with pytest.raises(EksnetError, match="no static busybox"):
+        state.busybox(paths.Paths(tmp_path))
+
+
+def test_a_pid_that_now_is_another_process_is_not_believed(tmp_path):
+    own = paths.Paths(tmp_path)
+    paths.write_private(own.pid, f"1 {int(lifecycle.start_time(1)) + 1}")
+    assert lifecycle.recorded_holder(own) is None
