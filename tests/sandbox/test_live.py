@@ -25,11 +25,12 @@ def namespace_of(pid):
 
 
 def members(user_namespace):
-    """Return the pids of all processes in a user namespace."""
+    """Return the pids of all processes in a user namespace that have not ended."""
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         try:
-            if namespace_of(entry.name) == user_namespace:
+            ended = "\nState:\tZ" in (entry / "status").read_text()
+            if namespace_of(entry.name) == user_namespace and not ended:
                 found.append(int(entry.name))
         except OSError:  # it ended meanwhile, or is not for us to look at
             continue

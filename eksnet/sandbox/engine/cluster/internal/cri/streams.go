@@ -145,12 +145,7 @@ func (s *Server) execTerminal(ctx context.Context, id string, args []string, in 
 	defer stop()
 	go resizeTo(sizes, func(rows, columns uint16) error { return launch.Resize(running.Terminal, rows, columns) })
 	if in != nil {
-		go func() {
-			_, err := io.Copy(running.Terminal, in)
-			if err == nil {
-				return
-			}
-		}()
+		go func() { _, _ = io.Copy(running.Terminal, in) }()
 	}
 	if out != nil {
 		// A terminal ends with an error of its own when its last user is gone.

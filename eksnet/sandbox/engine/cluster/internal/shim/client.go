@@ -86,7 +86,7 @@ func (c *Client) readAnswer() error {
 
 // Attach passes input to the container and its output to the writers, each of which may be nil,
 // until the container ends or the connection is closed.
-func (c *Client) Attach(in io.Reader, out, err io.Writer) error {
+func (c *Client) Attach(in io.Reader, out, errOut io.Writer) error {
 	if err := writeFrame(c.connection, attach, nil); err != nil {
 		return err
 	}
@@ -96,7 +96,7 @@ func (c *Client) Attach(in io.Reader, out, err io.Writer) error {
 	if in != nil {
 		go c.sendInput(in)
 	}
-	return c.receive(out, err)
+	return c.receive(out, errOut)
 }
 
 func (c *Client) sendInput(in io.Reader) {
