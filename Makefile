@@ -15,7 +15,7 @@ export UV_FROZEN := 1
 help:
 	@echo 'make lab    set up, start the sandbox and open JupyterLab on the course'
 	@echo 'make test   set up and run the whole suite'
-	@echo 'make soak   the suite ROUNDS times over (now $(ROUNDS))'
+	@echo 'make soak   what takes longer: every order of notebooks, and the suite $(ROUNDS) times'
 	@echo 'make bench  the suite, with the time of each of its slow parts'
 	@echo 'make lint   ruff and mypy alone'
 	@echo 'make clean  remove what was installed here; the engine and the sandbox stay'
@@ -28,6 +28,7 @@ test: setup-tests engine lint
 	uv run pytest
 
 soak: setup-tests engine
+	uv run pytest -m soak
 	for round in $$(seq $(ROUNDS)); do \
 	    echo "round $$round of $(ROUNDS)"; uv run pytest --quiet || exit 1; \
 	done

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,43 +64,82 @@ def run_all(notebooks: Sequence[str | Path], *, save: bool = False, say: Say = p
 
 
 def run_one(path: Path, *, save: bool = False, say: Say = print) -> bool:
-    """Run one notebook in a kernel of its own and say how it went."""
+    """Run one notebook in a kernel of its own; say how long it took, or which cell failed and why.
+
+    Args:
+        path: The notebook.
+        save: Whether the outputs replace those in the file; only those of a run without errors do.
+        say: Called with each line.
+
+    Returns:
+        Whether all its cells ran.
+    """
     import nbformat
     from nbclient import NotebookClient
-    from nbclient.exceptions import CellExecutionError
+    from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
     notebook: Any = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
-    client = NotebookClient(
-        notebook,
-        timeout=_CELL_DEADLINE,
-        resources={"metadata": {"path": str(path.parent)}},
-    )
+    begun: list[str] = []
     began = time.monotonic()
-    try:
-        client.execute()
-    except CellExecutionError as error:
-        say(f"{path.stem}: failed after {time.monotonic() - began:.0f} s in {_failed(notebook)}")
-        say(str(error).strip())
-        return False
+    with tempfile.TemporaryDirectory() as sockets:
+        client = NotebookClient(
+            notebook,
+            timeout=_CELL_DEADLINE,
+            resources={"metadata": {"path": str(path.parent)}},
+            config=_private_kernel(sockets),
+            on_cell_execute=lambda cell, cell_index: begun.append(cell.id),
+        )
+        try:
+            client.execute()
+        except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
+            where = f"cell {begun[-1]}" if begun else "its start"
+            say(f"{path.stem}: failed after {time.monotonic() - began:.0f} s in {where}")
+            say(_reason(error))
+            return False
     say(f"{path.stem}: ran in {time.monotonic() - began:.0f} s")
     if save:
         nbformat.write(normalised(notebook), path)  # type: ignore[no-untyped-call]
     return True
 
 
+def _private_kernel(directory: str) -> Any:
+    """Return the settings of a kernel that listens on files in a directory, on no port."""
+    from traitlets.config import Config
+
+    return Config({"KernelManager": {"transport": "ipc", "ip": f"{directory}/kernel"}})
+
+
+def _reason(error: Exception) -> str:
+    """Return the error that a cell raised, without the way that it took through the code."""
+    if hasattr(error, "ename"):
+        return f"{error.ename}: {getattr(error, 'evalue', '')}"
+    return str(error).strip()
+
+
 def normalised(notebook: Any) -> Any:
-    """Return a notebook without what changes from run to run: times and versions in metadata."""
+    """Return a notebook without what changes from run to run: times, versions, ended countdowns."""
     notebook.metadata = {"kernelspec": _KERNELSPEC, "language_info": {"name": "python"}}
     for cell in notebook.cells:
         cell.metadata = {key: cell.metadata[key] for key in ("tags",) if key in cell.metadata}
+        if cell.cell_type == "code":
+            cell.outputs = _joined(filter(_is_shown, cell.outputs))
     return notebook
 
 
-def _failed(notebook: Any) -> str:
-    for cell in notebook.cells:
-        if any(output.output_type == "error" for output in cell.get("outputs", ())):
-            return f"cell {cell.id}"
-    return "a cell that did not say which"
+def _is_shown(output: Any) -> bool:
+    return output.output_type != "display_data" or bool(output.data)
+
+
+def _joined(outputs: Iterable[Any]) -> list[Any]:
+    """Join what was printed in pieces: where it is cut is a matter of timing."""
+    joined: list[Any] = []
+    for output in outputs:
+        last = joined[-1] if joined else None
+        if last and output.output_type == last.output_type == "stream" and output.name == last.name:
+            last.text += output.text
+        else:
+            joined.append(output)
+    return joined
 
 
 def open_lab(arguments: Sequence[str] = ()) -> int:

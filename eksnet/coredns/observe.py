@@ -178,7 +178,13 @@ def wait_for_reload(cluster: Cluster, before: dict[str, str], timeout: float = 1
 
 
 def witness_walk(
-    cluster: Cluster, pod: str, name: str, namespace: str, *, witness: str, witness_namespace: str
+    cluster: Cluster,
+    pod: str,
+    name: str,
+    namespace: str,
+    *,
+    witness: str = "witness",
+    witness_namespace: str = "witness",
 ) -> Walk:
     """Look a name up in a pod whose nameserver is the witness, and return what was asked.
 
@@ -187,7 +193,7 @@ def witness_walk(
 
     Args:
         cluster: The cluster.
-        pod: The pod that looks up.
+        pod: The pod that looks up; no other may use the witness meanwhile.
         name: The name, as a program would give it.
         namespace: The pod's namespace.
         witness: The pod that runs the witness's CoreDNS, with the plugin `log`.

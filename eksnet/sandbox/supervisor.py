@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from eksnet.sandbox import components, mounts, network, relay
+from eksnet.sandbox import node as node_root
 from eksnet.sandbox.api import Api
 from eksnet.sandbox.components import Component
 from eksnet.sandbox.paths import Paths, write_private
@@ -107,9 +108,8 @@ class Supervisor:
         count = len(self.vpc.nodes)
         await self.until_none("nodes Ready", lambda: self.api.nodes_not_ready(count))
         await self.until_none("CoreDNS created", lambda: self.create_objects("nodes-ready"))
-        await self.until_none(
-            "CoreDNS and kube-proxy Ready", lambda: self.api.pods_not_ready(since)
-        )
+        await self.until_none("kube-system Ready", lambda: self.api.pods_not_ready(since))
+        await self.until_none("DNS answers on every node", self.nodes_without_dns)
         self.phase = "ready"
         self.report()
         await self.rotate_logs()
@@ -180,6 +180,21 @@ class Supervisor:
     def create_objects(self, stage: str) -> list[str]:
         """Create what kube-system lacks of one stage; return what could not be created yet."""
         return self.api.missing(Path(__file__).with_name("manifests") / stage)
+
+    def nodes_without_dns(self) -> list[str]:
+        """Ask kube-dns from each node: a Ready kube-proxy may not have written its rules yet."""
+        question = f"kubernetes.default.svc.cluster.local. {self.vpc.cluster_dns}"
+        ask = [str(node_root.BUSYBOX / "nslookup"), "-type=a", *question.split()]
+        answer = f"Address: {self.vpc.kubernetes_service}"
+        return [
+            f"DNS on {node.short}"
+            for node in self.vpc.nodes
+            if answer
+            not in subprocess.run(
+                ["timeout", "2", *self.enter(node.short), *ask],
+                capture_output=True, text=True, check=False, env={"PATH": SEARCH_PATH},
+            ).stdout
+        ]  # fmt: skip
 
     # Waiting.
 

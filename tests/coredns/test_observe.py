@@ -3,9 +3,15 @@ import socket
 import subprocess
 import threading
 
+import dns.message
+import dns.rcode
+import dns.rrset
 import pytest
 
-from eksnet.coredns.observe import carrier
+from eksnet.cluster import Resource
+from eksnet.coredns import Answer, running_configurations, wait_for_reload
+from eksnet.coredns.observe import carrier, read_answers
+from eksnet.errors import EksnetError
 
 
 @pytest.fixture
@@ -32,3 +38,92 @@ def test_a_query_travels_whole_whatever_its_bytes(echo):
     said = subprocess.run(carrier(queries, echo), capture_output=True, check=True, timeout=30)
     answers = [base64.b64decode(line) for line in said.stdout.splitlines()]
     assert answers == [b"re:" + query for query in queries]
+
+
+def wire(name, rcode, *records):
+    """Return an answer as the carrier prints it: a line of base64."""
+    answer = dns.message.make_response(dns.message.make_query(name, "A"))
+    answer.set_rcode(rcode)
+    answer.answer = [dns.rrset.from_text(name, *record) for record in records]
+    return base64.b64encode(answer.to_wire()).decode()
+
+
+def test_answers_are_read_whole():
+    names = ["myapp.local.", "no.such.name."]
+    lines = [
+        wire(names[0], dns.rcode.NOERROR, (3600, "IN", "A", "10.43.0.2", "10.43.0.1")),
+        wire(names[1], dns.rcode.NXDOMAIN),
+    ]
+    answers = read_answers(names, "\n".join(lines) + "\n")
+    assert list(answers) == [
+        Answer("myapp.local.", "NOERROR", 3600, ("10.43.0.1", "10.43.0.2")),
+        Answer("no.such.name.", "NXDOMAIN", None, ()),
+    ]
+    assert answers.rows[1] == ("no.such.name.", "NXDOMAIN", "", "")
+
+
+def test_the_smallest_ttl_counts():
+    line = wire(
+        "www.myapp.local.", dns.rcode.NOERROR,
+        (300, "IN", "CNAME", "myapp.local."), (20, "IN", "A", "10.43.0.1"),
+    )  # fmt: skip
+    assert read_answers(["www.myapp.local."], line)[0].ttl == 20
+
+
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [
+        ("", "no answer for a. within five seconds"),
+        ("\n", "no answer for a. within five seconds"),
+        ("bash: dd: command not found\n", "'bash: dd: command not found' came back for a."),
+        ("AAAA\n", "'AAAA' came back for a."),
+    ],
+)
+def test_no_answer_and_no_dns_are_told(output, message):
+    with pytest.raises(EksnetError, match=message):
+        read_answers(["a."], output)
+
+
+class Logs:
+    """A cluster that has nothing but CoreDNS pods and their logs."""
+
+    def __init__(self, **logs):
+        self.logs_of = logs
+        self.leaving = set()
+
+    def list(self, kind, namespace, *, selector):
+        assert (kind, namespace, selector) == ("pods", "kube-system", "k8s-app=kube-dns")
+        return [Resource({"metadata": self._metadata(name)}) for name in self.logs_of]
+
+    def _metadata(self, name):
+        return {"name": name, **({"deletionTimestamp": "now"} if name in self.leaving else {})}
+
+    def logs(self, pod, namespace):
+        return "".join(
+            f"[INFO] plugin/reload: Running configuration SHA512 = {digest}\n"
+            for digest in self.logs_of[pod]
+        )
+
+
+def test_the_last_configuration_of_each_pod_that_stays():
+    cluster = Logs(one=["aa", "bb"], two=["aa"], old=["cc"])
+    cluster.leaving = {"old"}
+    assert running_configurations(cluster) == {"one": "bb", "two": "aa"}
+
+
+def test_a_reload_is_waited_for(capsys):
+    wait_for_reload(Logs(one=["aa", "bb"], two=["aa", "bb"]), {"one": "aa", "two": "aa"})
+    assert "2 CoreDNS pods reloaded" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("now", "message"),
+    [
+        ({"one": ["aa", "bb"], "two": ["aa"]}, "still waiting for CoreDNS to reload"),
+        ({"one": ["bb"], "two": ["cc"]}, "still waiting for CoreDNS to reload"),
+        ({"one": ["bb"], "three": ["bb"]}, "they were restarted, not reloaded"),
+    ],
+)
+def test_what_is_no_reload(now, message):
+    with pytest.raises(EksnetError, match=message):
+        wait_for_reload(Logs(**now), {"one": "aa", "two": "aa"}, timeout=0)

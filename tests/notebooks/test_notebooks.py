@@ -2,12 +2,14 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import nbformat
 import pytest
 
 from eksnet import notebooks
 
+SANITISE = Path(__file__).with_name("sanitize.cfg")
 NAMES = [path.stem for path in notebooks.course()]
 # Either order, and twice in a row, on a fresh cluster; `make soak` tries every pair.
 ORDER = ["01_kubernetes_dns", "05_lab_hosts", "05_lab_hosts", "01_kubernetes_dns"]
@@ -17,7 +19,8 @@ def compare(name):
     """Run a notebook under nbval, every output compared with the committed one."""
     command = [
         sys.executable, "-m", "pytest", "--nbval", "--nbval-cell-timeout=300", "-q", "-x",
-        "-p", "no:cacheprovider", "--override-ini=addopts=", str(notebooks.find(name)),
+        "-p", "no:cacheprovider", "--override-ini=addopts=",
+        "--nbval-sanitize-with", str(SANITISE), str(notebooks.find(name)),
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
