@@ -1,0 +1,123 @@
+"""The sandbox of an ordinary user: no root, one mapped id, no new privileges."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from eksnet.sandbox import build
+
+pytestmark = [
+    pytest.mark.sandbox,
+    pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user"),
+]
+
+ROOT = Path(__file__).parents[2]
+SYSTEM_PYTHON = Path("/usr/bin/python3")
+UID, STRANGER = 12345, 54321
+POD = """
+apiVersion: v1
+kind: Pod
+metadata: {name: asks}
+spec:
+  restartPolicy: Never
+  securityContext: {runAsUser: 1000, fsGroup: 2000}
+  containers:
+  - name: asks
+    image: busybox:1.36
+    command: [sh, -c, "id -u; nslookup -type=a kubernetes.default.svc.cluster.local"]
+"""
+
+
+class User:
+    """Runs commands as an ordinary user with a home of its own."""
+
+    def __init__(self, home):
+        self.home = home
+        self.environment = {
+            "HOME": str(home),
+            "PATH": os.environ["PATH"],
+            "EKSNET_ENGINE_DIR": str(home / "engine"),
+        }
+
+    def run(self, *command, uid=UID):
+        become = ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups", "--no-new-privs"]
+        return subprocess.run(
+            [*become, *map(str, command)], env=self.environment, cwd="/",
+            capture_output=True, text=True, check=False, timeout=300,
+        )  # fmt: skip
+
+    def eksnet(self, *arguments):
+        return self.run(self.home / "project/.venv/bin/python", "-m", "eksnet.cli", *arguments)
+
+    def processes(self):
+        owned = (entry for entry in Path("/proc").glob("[0-9]*") if _owner(entry) == UID)
+        return [entry.name for entry in owned if "\nState:\tZ" not in _status(entry)]
+
+
+def _owner(entry):
+    try:
+        return entry.stat().st_uid
+    except OSError:
+        return None
+
+
+def _status(entry):
+    try:
+        return (entry / "status").read_text()
+    except OSError:
+        return "\nState:\tZ"
+
+
+@pytest.fixture(scope="module")
+def user():
+    """A user with a copy of the project, its packages and the engine's programs."""
+    if not SYSTEM_PYTHON.exists():
+        pytest.skip(f"no {SYSTEM_PYTHON} that every user can run")
+    # Not below pytest's own directory, which only root may enter.
+    home = Path(tempfile.mkdtemp(prefix="eksnet-user-"))
+    project = home / "project"
+    skip = shutil.ignore_patterns(".git", ".venv", "__pycache__", ".*_cache", ".hypothesis")
+    shutil.copytree(ROOT, project, ignore=skip)
+    subprocess.run(
+        ["uv", "sync", "--quiet", "--frozen", "--no-dev", "--python", SYSTEM_PYTHON],
+        cwd=project, check=True, env={**os.environ, "UV_LINK_MODE": "copy"},
+    )  # fmt: skip
+    programs = build.program("kube").parent
+    shutil.copytree(programs, home / "engine" / programs.name)
+    controller = build.program("aws-load-balancer-controller").parent
+    shutil.copytree(controller, home / "engine" / controller.name)
+    subprocess.run(["chown", "-R", f"{UID}:{UID}", home], check=True)
+    home.chmod(0o755)
+    person = User(home)
+    yield person
+    person.eksnet("down")
+    shutil.rmtree(home)
+
+
+def test_the_sandbox_of_an_ordinary_user(user):
+    up = user.eksnet("up")
+    assert up.returncode == 0, up.stderr
+    assert user.processes()
+
+    manifest = user.home / "pod.yaml"
+    manifest.write_text(POD)
+    manifest.chmod(0o644)
+    assert user.eksnet("kubectl", "apply", "-f", manifest).returncode == 0
+    done = ("--for=jsonpath={.status.phase}=Succeeded", "--timeout=60s")
+    assert user.eksnet("kubectl", "wait", "pod/asks", *done).returncode == 0
+    log = user.eksnet("kubectl", "logs", "asks").stdout
+    assert log.splitlines()[0] == "0"
+    assert "Address: 10.100.0.1" in log
+    events = user.eksnet("kubectl", "events", "--for", "pod/asks").stdout
+    assert "UserIgnored" in events
+
+    kubeconfig = next(user.home.glob(".local/state/eksnet/sandbox/kubeconfig"))
+    assert user.run("cat", kubeconfig).returncode == 0
+    assert user.run("cat", kubeconfig, uid=STRANGER).returncode != 0
+
+    assert user.eksnet("down").returncode == 0
+    assert user.processes() == []
