@@ -26,6 +26,9 @@ _PLURALS = {
     "DaemonSet": "daemonsets",
 }
 
+# What the node controller says of a node that was not Ready; other taints are the learner's.
+_NOT_YET = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
+
 Labels = dict[str, str]
 
 
@@ -85,7 +88,7 @@ class Api:
 
     def nodes_not_ready(self, wanted: int) -> list[str]:
         """Return one line while fewer nodes than wanted are Ready; nothing after that."""
-        ready = sum(map(_is_ready, self._items("/api/v1/nodes")))
+        ready = sum(map(_takes_pods, self._items("/api/v1/nodes")))
         return [f"{ready} of {wanted} nodes Ready"] if ready < wanted else []
 
     def pods_not_ready(self, since: str) -> list[str]:
@@ -139,6 +142,12 @@ def _serves(pod: dict[str, Any], labels: Labels, since: str) -> bool:
         and _is_ready(pod)
         and all(moment >= since for moment in started)
     )
+
+
+def _takes_pods(node: dict[str, Any]) -> bool:
+    """Tell whether a node is Ready and its taint, which goes a moment later, is gone too."""
+    taints = {taint["key"] for taint in node["spec"].get("taints", [])}
+    return _is_ready(node) and taints.isdisjoint(_NOT_YET)
 
 
 def _is_ready(thing: dict[str, Any]) -> bool:
