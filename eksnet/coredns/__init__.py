@@ -8,6 +8,7 @@ from eksnet.coredns.observe import (
     ask,
     running_configurations,
     wait_for_reload,
+    wait_for_restart,
     witness_walk,
 )
 from eksnet.coredns.querylog import LoggedQuery, observed_walk, read_queries
@@ -24,5 +25,6 @@ __all__ = [
     "running_configurations",
     "try_corefile",
     "wait_for_reload",
+    "wait_for_restart",
     "witness_walk",
 ]

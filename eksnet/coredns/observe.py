@@ -7,7 +7,7 @@ import itertools
 import re
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -175,6 +175,29 @@ def wait_for_reload(cluster: Cluster, before: dict[str, str], timeout: float = 1
 
     _wait("CoreDNS to reload", all_changed, timeout)
     print(f"{len(before)} CoreDNS pods reloaded and run the same configuration")
+
+
+def wait_for_restart(cluster: Cluster, before: Collection[str], timeout: float = 120) -> None:
+    """Wait until none of the CoreDNS pods from before a restart is left.
+
+    A rollout is done as soon as the new pods are ready. The old ones still answer then, for the
+    seconds of `lameduck` and until kube-proxy has taken them out on every node.
+
+    Args:
+        cluster: The cluster.
+        before: The names of the pods from before, such as `running_configurations` returns.
+        timeout: How long at most, in seconds.
+
+    Raises:
+        EksnetError: Some were still there.
+    """
+
+    def all_gone() -> bool:
+        pods = cluster.list("pods", "kube-system", selector="k8s-app=kube-dns")
+        return not {pod.name for pod in pods} & set(before)
+
+    _wait("the old CoreDNS pods to end", all_gone, timeout)
+    print(f"{len(before)} old CoreDNS pods are gone")
 
 
 def witness_walk(

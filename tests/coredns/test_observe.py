@@ -9,7 +9,7 @@ import dns.rrset
 import pytest
 
 from eksnet.cluster import Resource
-from eksnet.coredns import Answer, running_configurations, wait_for_reload
+from eksnet.coredns import Answer, running_configurations, wait_for_reload, wait_for_restart
 from eksnet.coredns.observe import carrier, read_answers
 from eksnet.errors import EksnetError
 
@@ -127,3 +127,12 @@ def test_a_reload_is_waited_for(capsys):
 def test_what_is_no_reload(now, message):
     with pytest.raises(EksnetError, match=message):
         wait_for_reload(Logs(**now), {"one": "aa", "two": "aa"}, timeout=0)
+
+
+def test_a_restart_has_happened_when_the_old_pods_are_gone(capsys):
+    wait_for_restart(Logs(three=["bb"]), {"one": "aa", "two": "aa"})
+    assert "2 old CoreDNS pods are gone" in capsys.readouterr().out
+    leaving = Logs(three=["bb"], two=["aa"])
+    leaving.leaving = {"two"}
+    with pytest.raises(EksnetError, match="still waiting for the old CoreDNS pods to end"):
+        wait_for_restart(leaving, {"one": "aa", "two": "aa"}, timeout=0)
