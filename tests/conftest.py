@@ -2,10 +2,12 @@
 
 import os
 
+import hostside
 import pytest
 
 import eksnet
 from eksnet import sandbox
+from eksnet.sandbox import paths
 
 
 @pytest.fixture(scope="session")
@@ -19,8 +21,12 @@ def live_sandbox(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         for name, value in variables.items():
             patch.setenv(name, value)
+        before = hostside.mounts_and_links()
         yield sandbox.up()
         sandbox.down()
+        # Whatever the tests did to it, and however often it was started.
+        assert hostside.naming(paths.paths().state) == []
+        assert hostside.mounts_and_links() == before
 
 
 @pytest.fixture

@@ -2,18 +2,33 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
+from pathlib import Path
 
+import hostside
 import pytest
+
+from eksnet.sandbox import paths
+
+
+def refused(done, says, remedy):
+    """Check that a command could not do it and said so in one message."""
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("eksnet: ")
+    assert says in done.stderr
+    assert remedy in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 @pytest.fixture
 def eksnet(tmp_path):
     """Run the command on a state directory of the test's own."""
 
-    def run(*arguments):
-        environment = {**os.environ, "XDG_STATE_HOME": str(tmp_path), "EKSNET_SANDBOX": "cli"}
+    def run(*arguments, **variables):
+        own = {"XDG_STATE_HOME": str(tmp_path), "EKSNET_SANDBOX": "cli", "COLUMNS": "200"}
+        environment = {**os.environ, **own, **variables}
         return subprocess.run(
             [sys.executable, "-m", "eksnet.cli", *arguments],
             capture_output=True, text=True, check=False, env=environment,
@@ -47,3 +62,74 @@ def test_what_cannot_be_done_is_one_message_and_exit_code_2(eksnet, arguments, s
     assert done.stderr.startswith(f"eksnet: {says}")
     assert "Traceback" not in done.stderr
     assert "next:" in done.stderr or "expected:" in done.stderr
+
+
+def test_without_user_namespaces_nothing_is_begun(eksnet, tmp_path):
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    refusing = programs / "unshare"
+    refusing.write_text("#!/bin/sh\necho 'unshare failed: Operation not permitted' >&2\nexit 1\n")
+    refusing.chmod(0o755)
+    done = eksnet("up", PATH=f"{programs}:{os.environ['PATH']}")
+    refused(done, "does not let you make a user namespace: unshare failed", "make lab")
+    assert list(tmp_path.iterdir()) == [programs]
+
+
+@pytest.mark.sandbox
+def test_a_taken_port_leaves_nothing_half_done(eksnet, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = eksnet("up", "--port", str(port))
+    refused(done, f"127.0.0.1:{port} is taken by another program", "eksnet up --port 0")
+    assert hostside.naming(tmp_path) == []
+    assert eksnet("status").stdout == "cli: down\n"
+    assert not (tmp_path / "eksnet" / "cli" / "kubeconfig").exists()
+
+
+@pytest.mark.sandbox
+def test_state_of_another_version_is_left_as_it_was(eksnet, tmp_path):
+    own = paths.Paths(tmp_path / "eksnet" / "cli")
+    own.cluster.mkdir(parents=True)
+    (own.cluster / "kept").touch()
+    own.version.write_text("0 kubernetes-1.29\n")
+    refused(eksnet("up"), "left by another version (0 kubernetes-1.29)", "eksnet reset")
+    assert own.version.read_text() == "0 kubernetes-1.29\n"
+    assert (own.cluster / "kept").exists()
+    assert not own.identity.exists()
+    assert hostside.naming(tmp_path) == []
+
+
+@pytest.fixture
+def at_the_live_one(eksnet, live_sandbox):
+    """Run the command on the suite's sandbox."""
+    # The sandbox's own state directory, which `eksnet` would replace by the test's.
+    home = str(Path(live_sandbox.kubeconfig).parents[2])
+
+    def run(*arguments):
+        return eksnet(*arguments, XDG_STATE_HOME=home, EKSNET_SANDBOX=live_sandbox.name)
+
+    return run
+
+
+@pytest.mark.sandbox
+def test_the_commands_on_a_sandbox_that_is_up(at_the_live_one, live_sandbox):
+    assert at_the_live_one("up").stdout.endswith(f"{live_sandbox.kubeconfig}\n")
+    shown = at_the_live_one("status")
+    assert (shown.returncode, shown.stdout.split()[:2]) == (0, [f"{live_sandbox.name}:", "ready"])
+    found = json.loads(at_the_live_one("status", "--json").stdout)
+    assert {component["state"] for component in found["components"].values()} == {"running"}
+    assert {"etcd", "kube-apiserver", "kubelet-node1", "kubelet-node2"} <= set(found["components"])
+    logs = at_the_live_one("logs").stdout.split()
+    assert set(found["components"]) <= set(logs)
+    assert at_the_live_one("logs", "supervisor").returncode == 0
+    nodes = at_the_live_one("kubectl", "get", "nodes", "--output=name")
+    assert (nodes.returncode, nodes.stdout.count("node/ip-10-0-1")) == (0, 2)
+    assert at_the_live_one("kubectl", "get", "pod", "nothing").returncode == 1
+
+
+@pytest.mark.sandbox
+def test_a_shell_in_a_pod(at_the_live_one, cluster):
+    coredns = cluster.list("pods", "kube-system", selector="k8s-app=kube-proxy")[0].name
+    done = at_the_live_one("shell", "-n", "kube-system", coredns)
+    # Without a terminal the shell reads the end of its input and is done.
+    assert done.returncode == 0, done.stderr

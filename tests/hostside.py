@@ -1,0 +1,74 @@
+"""A sandbox as the computer sees it from outside: processes, mounts, interfaces, sockets."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+_LISTENING = "0A"
+
+
+def namespace_of(pid: int) -> str:
+    return os.readlink(f"/proc/{pid}/ns/user")
+
+
+def members(user_namespace: str) -> list[int]:
+    """Return the pids of all processes in a user namespace that have not ended."""
+    found = []
+    for pid in _pids():
+        try:
+            ended = "\nState:\tZ" in Path(f"/proc/{pid}/status").read_text()
+            if namespace_of(pid) == user_namespace and not ended:
+                found.append(pid)
+        except OSError:  # it ended meanwhile, or is not for us to look at
+            continue
+    return found
+
+
+def arguments(pid: int) -> list[str]:
+    """Return a process's command line; nothing, when it has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text(errors="replace").split("\0")
+    except OSError:
+        return []
+
+
+def naming(path: Path) -> list[int]:
+    """Return the pids of all processes whose command line names a path."""
+    return [pid for pid in _pids() if any(str(path) in word for word in arguments(pid))]
+
+
+def mounts_and_links() -> tuple[str, list[str]]:
+    """Return what an ended sandbox must have left as it was."""
+    links = subprocess.run(["ip", "-o", "link"], capture_output=True, text=True, check=True).stdout
+    names = [line.split(":")[1] for line in links.splitlines()]
+    return Path("/proc/self/mountinfo").read_text(), names
+
+
+def listening(pids: list[int]) -> list[str]:
+    """Return `address:port`, as the kernel writes it, of the host's ports that processes hold."""
+    inodes = {f"socket:[{row[9]}]": row[1] for row in _open_ports()}
+    return sorted({inodes[link] for pid in pids for link in _descriptors(pid) if link in inodes})
+
+
+def _pids() -> list[int]:
+    return [int(entry.name) for entry in Path("/proc").glob("[0-9]*")]
+
+
+def _descriptors(pid: int) -> list[str]:
+    try:
+        return [os.readlink(link) for link in Path(f"/proc/{pid}/fd").iterdir()]
+    except OSError:
+        return []
+
+
+def _open_ports() -> list[list[str]]:
+    """Return the rows of TCP sockets that listen and of all UDP sockets."""
+    rows = []
+    for table in ("tcp", "tcp6", "udp", "udp6"):
+        path = Path("/proc/net") / table
+        lines = path.read_text().splitlines()[1:] if path.exists() else []
+        found = [line.split() for line in lines]
+        rows += [row for row in found if table.startswith("udp") or row[3] == _LISTENING]
+    return rows

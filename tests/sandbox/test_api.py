@@ -1,0 +1,114 @@
+"""What the supervisor reads from the cluster before it calls it ready."""
+
+from pathlib import Path
+
+import pytest
+
+from eksnet.sandbox import api, pki
+from eksnet.sandbox import supervisor as supervisor_module
+from eksnet.sandbox.vpc import plan
+
+MANIFESTS = Path(supervisor_module.__file__).with_name("manifests")
+BEGAN = "2026-01-01T10:00:00Z"
+LABELS = {"app": "dns"}
+
+
+class Canned(api.Api):
+    """An API server with answers prepared by the test."""
+
+    def __init__(self, directory):
+        pki.ensure(directory, plan())
+        super().__init__(directory, "192.0.2.1")
+        self.items = {}
+        self.asked = []
+        self.created = 201
+
+    def request(self, method, path, body=None):
+        self.asked.append((method, path))
+        if method == "POST":
+            return self.created, {"message": "no such namespace"}
+        return (200, {"items": self.items[path]}) if path in self.items else (404, {})
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    return Canned(tmp_path)
+
+
+def node(ready="True", *taints):
+    return {
+        "spec": {"taints": [{"key": key, "effect": "NoSchedule"} for key in taints]},
+        "status": {"conditions": [{"type": "Ready", "status": ready}]},
+    }
+
+
+def pod(started=BEGAN, ready="True", labels=LABELS):
+    state = {"running": {"startedAt": started}} if started else {"waiting": {}}
+    return {
+        "metadata": {"labels": {**labels, "pod-template-hash": "x"}},
+        "status": {
+            "conditions": [{"type": "Ready", "status": ready}],
+            "containerStatuses": [{"state": state}],
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    ("second", "says"),
+    [
+        (node(), []),
+        (node("False"), ["1 of 2 nodes Ready"]),
+        # The scheduler still passes such a node by: both CoreDNS replicas would go to the other.
+        (node("True", "node.kubernetes.io/not-ready"), ["1 of 2 nodes Ready"]),
+        (node("True", "a-learners/own"), []),
+    ],
+)
+def test_a_node_counts_when_pods_can_go_there(cluster, second, says):
+    cluster.items["/api/v1/nodes"] = [node(), second]
+    assert cluster.nodes_not_ready(2) == says
+
+
+@pytest.mark.parametrize(
+    ("second", "says"),
+    [
+        (pod(), []),
+        (pod(ready="False"), ["dns: 1 of 2 pods Ready"]),
+        (pod(started=""), ["dns: 1 of 2 pods Ready"]),
+        (pod(started="2026-01-01T09:59:59Z"), ["dns: 1 of 2 pods Ready"]),
+        (pod(labels={"app": "other"}), ["dns: 1 of 2 pods Ready"]),
+    ],
+)
+def test_a_pod_counts_when_this_start_brought_it_up(cluster, second, says):
+    apps = "/apis/apps/v1/namespaces/kube-system"
+    spec = {"selector": {"matchLabels": LABELS}, "replicas": 2}
+    cluster.items = {
+        "/api/v1/nodes": [node(), node()],
+        f"{apps}/daemonsets": [],
+        f"{apps}/deployments": [{"metadata": {"name": "dns"}, "spec": spec}],
+        "/api/v1/namespaces/kube-system/pods": [pod(), second],
+    }
+    assert cluster.pods_not_ready(BEGAN) == says
+
+
+@pytest.mark.parametrize("stage", ["first", "nodes-ready"])
+def test_every_object_of_kube_system_is_asked_for_and_then_made(cluster, stage):
+    assert cluster.missing(MANIFESTS / stage) == []
+    made = [path for method, path in cluster.asked if method == "POST"]
+    assert len(made) == len(list(api.documents(MANIFESTS / stage))) > 0
+
+
+def test_what_cannot_be_made_yet_is_named(cluster):
+    cluster.created = 404
+    problems = cluster.missing(MANIFESTS / "nodes-ready")
+    assert "Deployment coredns: no such namespace" in problems
+
+
+def test_nobody_answers(tmp_path, monkeypatch):
+    def refuse(_connection):
+        raise ConnectionRefusedError("nobody there")
+
+    monkeypatch.setattr(api.http.client.HTTPSConnection, "connect", refuse)
+    pki.ensure(tmp_path, plan())
+    asked = api.Api(tmp_path, "192.0.2.1")
+    assert asked.request("GET", "/readyz") == (0, "nobody there")
+    assert not asked.ready()

@@ -1,0 +1,99 @@
+"""Command lines and configuration: the parts that make the cluster EKS's and keep it shut in."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from eksnet.sandbox import components, network
+from eksnet.sandbox.vpc import plan
+
+VPC = plan()
+NODE1, NODE2 = VPC.nodes
+PROGRAMS, PKI = Path("/programs"), Path("/pki")
+
+
+def flags(component):
+    """Return a component's flags as a dictionary."""
+    words = [word for word in component.command if word.startswith("--")]
+    return {name: value for name, _, value in (word.partition("=") for word in words)}
+
+
+def test_etcd_is_for_the_control_plane_alone():
+    found = flags(components.etcd(PROGRAMS, Path("/data")))
+    assert found["--data-dir"] == "/data"
+    urls = {value for name, value in found.items() if name.endswith("-urls")}
+    assert urls == {"http://127.0.0.1:2379", "http://127.0.0.1:2380"}
+
+
+def test_the_api_server_authorises_and_admits_as_on_eks():
+    found = flags(components.api_server(PROGRAMS, PKI, VPC))
+    assert found["--authorization-mode"] == "Node,RBAC"
+    assert found["--enable-admission-plugins"] == "NodeRestriction"
+    assert found["--service-cluster-ip-range"] == "10.100.0.0/16"
+    assert found["--advertise-address"] == "10.0.0.10"
+    assert found["--kubelet-preferred-address-types"] == "InternalIP"
+    assert found["--client-ca-file"] == found["--kubelet-certificate-authority"] == "/pki/ca.crt"
+    assert found["--etcd-servers"] == components.ETCD
+
+
+def test_controller_manager_and_scheduler_are_alone():
+    kubeconfig = Path("/kubeconfig")
+    for component in (
+        components.controller_manager(PROGRAMS, PKI, kubeconfig),
+        components.scheduler(PROGRAMS, kubeconfig),
+    ):
+        found = flags(component)
+        assert found["--kubeconfig"] == "/kubeconfig"
+        assert found["--leader-elect"] == "false"
+        assert found["--bind-address"] == "127.0.0.1"
+        assert component.node is None
+
+
+def test_each_node_has_a_kubelet_and_a_runtime_of_its_own():
+    for node in VPC.nodes:
+        kubelet = components.kubelet(node, VPC.region, one_id=False)
+        runtime = components.runtime(node)
+        assert (kubelet.node, runtime.node) == (node.short, node.short)
+        assert flags(kubelet)["--hostname-override"] == node.name
+        assert flags(kubelet)["--node-ip"] == str(node.address.ip)
+        assert f"topology.kubernetes.io/zone={node.zone}" in flags(kubelet)["--node-labels"]
+        assert flags(runtime)["--pod-cidr"] == str(node.pods)
+    assert components.kubelet(NODE1, "r", one_id=False).name == "kubelet-node1"
+
+
+@pytest.mark.parametrize("one_id", [True, False])
+def test_the_kubelet_leaves_user_ids_alone_where_there_is_one(one_id):
+    assert ("--one-id" in flags(components.kubelet(NODE1, "r", one_id=one_id))) is one_id
+
+
+def test_the_kubelet_asks_the_api_server_who_may_do_what():
+    found = json.loads(components.kubelet_configuration(NODE2, VPC))
+    assert found["authentication"]["anonymous"] == {"enabled": False}
+    assert found["authorization"] == {"mode": "Webhook"}
+    assert found["clusterDNS"] == ["10.100.0.10"]
+    assert found["providerID"] == f"aws:///ap-northeast-2c/{NODE2.instance_id}"
+
+
+def test_a_node_asks_the_vpc_resolver():
+    texts = {"kubeconfig": "k", "images": "[]"}
+    found = components.node_specification(NODE1, VPC, texts, {"root": Path("/r")})
+    assert found["/etc/resolv.conf"] == (
+        "search ap-northeast-2.compute.internal\nnameserver 10.0.0.2\n"
+    )
+    assert found["hostname"] == NODE1.name
+    assert found["root"] == "/r"
+    # Everything is a file of the node's own /etc or a word that the node knows.
+    assert {name for name in found if not name.startswith("/etc/")} == {"hostname", "root"}
+
+
+def test_the_router_has_no_way_out():
+    defaults = [line for line in network.router_commands(VPC) if "default" in line]
+    assert [line.split()[:4] for line in defaults] == [["route", "add", "unreachable", "default"]]
+
+
+def test_a_node_is_linked_to_the_router():
+    assert "link add node2 type veth peer name eth0 netns 77" in network.link_commands(NODE2, 77)
+    assert "addr add 10.0.144.1/20 dev node2" in network.link_commands(NODE2, 77)
+    assert "route add 10.0.145.0/24 via 10.0.144.10" in network.link_commands(NODE2, 77)
+    assert "route add default via 10.0.144.1" in network.node_commands(NODE2)
