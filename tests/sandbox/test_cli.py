@@ -102,7 +102,6 @@ def test_state_of_another_version_is_left_as_it_was(eksnet, tmp_path):
 @pytest.fixture
 def at_the_live_one(eksnet, live_sandbox):
     """Run the command on the suite's sandbox."""
-    # The sandbox's own state directory, which `eksnet` would replace by the test's.
     home = str(Path(live_sandbox.kubeconfig).parents[2])
 
     def run(*arguments):
@@ -129,7 +128,7 @@ def test_the_commands_on_a_sandbox_that_is_up(at_the_live_one, live_sandbox):
 
 @pytest.mark.sandbox
 def test_a_shell_in_a_pod(at_the_live_one, cluster):
-    coredns = cluster.list("pods", "kube-system", selector="k8s-app=kube-proxy")[0].name
-    done = at_the_live_one("shell", "-n", "kube-system", coredns)
+    proxy = cluster.list("pods", "kube-system", selector="k8s-app=kube-proxy")[0].name
+    done = at_the_live_one("shell", "-n", "kube-system", proxy)
     # Without a terminal the shell reads the end of its input and is done.
     assert done.returncode == 0, done.stderr

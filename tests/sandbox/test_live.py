@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from hostside import arguments, listening, members, mounts_and_links, namespace_of
 
 import eksnet
 from eksnet import coredns, sandbox
@@ -20,23 +21,6 @@ BUSYBOX = "busybox:1.36"
 ZONES = ["ap-northeast-2a", "ap-northeast-2c"]
 
 
-def namespace_of(pid):
-    return os.readlink(f"/proc/{pid}/ns/user")
-
-
-def members(user_namespace):
-    """Return the pids of all processes in a user namespace that have not ended."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            ended = "\nState:\tZ" in (entry / "status").read_text()
-            if namespace_of(entry.name) == user_namespace and not ended:
-                found.append(int(entry.name))
-        except OSError:  # it ended meanwhile, or is not for us to look at
-            continue
-    return found
-
-
 def own_namespace():
     """Return the user namespace of the suite's sandbox."""
     return namespace_of(lifecycle.recorded_holder(paths.paths()))
@@ -45,17 +29,10 @@ def own_namespace():
 def component_pid(name):
     """Return the host's pid of a component, by its command line."""
     for pid in members(own_namespace()):
-        arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        if name.encode() in (Path(os.fsdecode(arguments[0])).name.encode(), *arguments[1:2]):
+        program, *rest = arguments(pid)
+        if name in (Path(program).name, *rest[:1]):
             return pid
     raise AssertionError(f"{name} does not run")
-
-
-def host_side():
-    """Return what `down` must leave as it was: mounts and network interfaces."""
-    links = subprocess.run(["ip", "-o", "link"], capture_output=True, text=True, check=True).stdout
-    names = [line.split(":")[1] for line in links.splitlines()]
-    return Path("/proc/self/mountinfo").read_text(), names
 
 
 def on(node):
@@ -146,31 +123,66 @@ def test_an_unknown_image_says_which_are_known(cluster):
     assert "coredns" in str(caught.value)
 
 
-@pytest.mark.parametrize("address", ["192.0.2.1", "8.8.8.8", "169.254.169.254"])
-def test_no_way_out(cluster, address):
-    run = cluster.run(BUSYBOX, ["nc", "-w", "2", address, "80"])
-    assert run.exit_code != 0
+def attempts(cluster, addresses, port, **spec):
+    """Try to connect from a pod to each address; return what each attempt said."""
+    script = "for address; do nc -w 30 $address $PORT 2>&1 || echo refused; done"
+    words = ["env", f"PORT={port}", "sh", "-c", script, "sh", *addresses]
+    return cluster.run(BUSYBOX, words, spec=spec, timeout=120).output.splitlines()
+
+
+@pytest.mark.parametrize("on_the_nodes_network", [False, True])
+def test_no_way_out(cluster, on_the_nodes_network):
+    addresses = ["192.0.2.1", "8.8.8.8", "169.254.169.254"]
+    said = attempts(cluster, addresses, 80, hostNetwork=on_the_nodes_network)
+    # Told so by the router, not lost on the way to somewhere.
+    assert said == [
+        line
+        for address in addresses
+        for line in (f"nc: can't connect to remote host ({address}): No route to host", "refused")
+    ]
 
 
 def test_no_way_to_the_computer_itself(cluster):
     with socket.create_server(("0.0.0.0", 0)) as server:
         server.settimeout(0)
-        port = str(server.getsockname()[1])
-        for address in ("127.0.0.1", "10.0.0.1", "10.0.128.1"):
-            assert cluster.run(BUSYBOX, ["nc", "-w", "2", address, port]).exit_code != 0
+        addresses = ["127.0.0.1", "10.0.0.1", "10.0.0.10", "10.0.128.1"]
+        said = attempts(cluster, addresses, server.getsockname()[1])
+        assert said.count("refused") == len(addresses)
         with pytest.raises(BlockingIOError):
             server.accept()
 
 
-def test_a_container_sees_its_own_root_and_processes(cluster, tmp_path):
+@pytest.mark.parametrize("image", [BUSYBOX, "debian"])
+def test_a_container_sees_its_own_root_and_processes(cluster, tmp_path, image):
     canary = tmp_path / "canary"
     canary.write_text("mine")
-    script = f"ls /; cat {canary}; cat /proc/1/root{canary}; echo; ls -d /proc/[0-9]*; id -u"
-    output = cluster.run(BUSYBOX, ["sh", "-c", script]).output
+    looks = f"cat {canary} /proc/1/root{canary}; find /home /root; echo /proc/[0-9]*"
+    # As one stream: the order of two in a log is open.
+    script = f"exec 2>&1; {looks}"
+    output = cluster.run(image, ["sh", "-c", script]).output
     assert "mine" not in output
-    assert "home" not in output.split()
-    processes = [word for word in output.split() if word.startswith("/proc/")]
-    assert len(processes) <= 2
+    assert output.count("No such file or directory") == 3
+    lines = output.splitlines()
+    assert (lines.count("/root"), lines[-1]) == (1, "/proc/1")
+    assert not [line for line in lines if line.startswith(("/root/", "/home/"))]
+
+
+def test_a_host_path_is_the_nodes_and_not_the_learners(cluster, tmp_path):
+    (tmp_path / "canary").write_text("mine")
+    spec = {
+        "volumes": [{"name": "node", "hostPath": {"path": "/"}}],
+        "containers": [
+            {
+                "name": "main",
+                "image": BUSYBOX,
+                "command": ["sh", "-c", f"cat /node/etc/hostname; ls /node{tmp_path} 2>&1"],
+                "volumeMounts": [{"name": "node", "mountPath": "/node"}],
+            }
+        ],
+    }
+    output = cluster.run(BUSYBOX, "true", spec=spec).output
+    assert "ip-10-0-1" in output
+    assert "No such file or directory" in output
 
 
 def test_only_the_owner_can_read_the_credentials(live_sandbox):
@@ -179,17 +191,10 @@ def test_only_the_owner_can_read_the_credentials(live_sandbox):
     assert stat.S_IMODE(own.state.stat().st_mode) == 0o700
 
 
-def test_nothing_listens_beyond_the_loopback(live_sandbox):
+def test_nothing_listens_but_the_api_on_the_loopback(live_sandbox):
+    port = int(sandbox.status().api.rpartition(":")[2])
     holder = lifecycle.recorded_holder(paths.paths())
-    inodes = {os.readlink(link) for link in Path(f"/proc/{holder}/fd").iterdir()}
-    sockets = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    listening = [row for row in sockets if row[3] == "0A" and f"socket:[{row[9]}]" in inodes]
-    assert [row[1].partition(":")[0] for row in listening] == ["0100007F"]
-    assert not [
-        row
-        for row in (line.split() for line in Path("/proc/net/tcp6").read_text().splitlines()[1:])
-        if row[3] == "0A" and f"socket:[{row[9]}]" in inodes
-    ]
+    assert listening([holder, *members(own_namespace())]) == [f"0100007F:{port:04X}"]
 
 
 def test_up_joins_what_is_up(live_sandbox):
@@ -255,7 +260,7 @@ def test_the_cluster_outlives_down_and_its_identity_a_reset(cluster):
 @pytest.mark.parametrize("ending", ["down", "kill -9 of the holder", "kill -9 of the supervisor"])
 def test_nothing_stays_behind(live_sandbox, ending):
     sandbox.up()
-    before = host_side()
+    before = mounts_and_links()
     holder = lifecycle.recorded_holder(paths.paths())
     inside = own_namespace()
     assert len(members(inside)) > 10
@@ -271,7 +276,7 @@ def test_nothing_stays_behind(live_sandbox, ending):
     os.close(descriptor)
     assert lifecycle.wait_until_gone(paths.paths())
     assert members(inside) == []
-    assert host_side() == before
+    assert mounts_and_links() == before
     assert sandbox.status().phase == "down"
     sandbox.up()
     assert sandbox.status().phase == "ready"
