@@ -50,10 +50,17 @@ def up(
     port: Annotated[
         int | None, typer.Option(help="The API server's port on 127.0.0.1; 0: any.")
     ] = None,
+    sync_frequency: Annotated[
+        str | None, typer.Option(help="How long a ConfigMap may wait: 1m on EKS, 5s here.")
+    ] = None,
 ) -> None:
-    """Start the sandbox, or join it when it is up."""
-    started = sandbox.up(name, port=port, say=console.print)
+    """Start the sandbox, or join it when it is up; exit code 1 when kube-system is not whole."""
+    started = sandbox.up(name, port=port, sync_frequency=sync_frequency, say=console.print)
     console.print(f"The sandbox is up. Credentials: {started.kubeconfig}")
+    if started.lacks:
+        console.print(f"But kube-system is not whole: {started.lacks}")
+        console.print("`eksnet kubectl -n kube-system get pods` shows it; `eksnet reset` mends it.")
+        raise typer.Exit(1)
 
 
 @app.command()

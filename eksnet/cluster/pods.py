@@ -169,10 +169,14 @@ def _await_end(client: Client, what: waiting.Watched, timeout: float) -> Json:
 
 
 class _Finished(Condition):
-    """A pod that has ended, whether well or not."""
+    """A pod whose command has ended, whether well or not.
+
+    The kubelet says so a second before it calls the pod Succeeded or Failed. Where the pod's
+    policy starts a container again, its end is not the pod's.
+    """
 
     def __init__(self) -> None:
-        super().__init__("finished", lambda pod: _phase(pod) in ("Succeeded", "Failed"))
+        super().__init__("finished", _finished)
 
     def hopeless(self, objects: Sequence[Json]) -> str:
         if not objects:
@@ -182,6 +186,11 @@ class _Finished(Condition):
             if waits.get("reason") in _HOPELESS:
                 return f"{waits['reason']}: {waits.get('message', '')}".strip()
         return ""
+
+
+def _finished(pod: Json) -> bool:
+    never = (pod.get("spec") or {}).get("restartPolicy") == "Never"
+    return _phase(pod) in ("Succeeded", "Failed") or (never and bool(_main_state(pod)))
 
 
 def _phase(pod: Json) -> str:

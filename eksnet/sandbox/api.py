@@ -9,13 +9,14 @@ from __future__ import annotations
 import http.client
 import json
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 _PLURALS = {
+    "Node": "nodes",
     "ServiceAccount": "serviceaccounts",
     "ClusterRole": "clusterroles",
     "ClusterRoleBinding": "clusterrolebindings",
@@ -40,6 +41,7 @@ class Api:
         self._address = address
         self._context = ssl.create_default_context(cafile=str(pki / "ca.crt"))
         self._context.load_cert_chain(pki / "supervisor.crt", pki / "supervisor.key")
+        self._connection: http.client.HTTPSConnection | None = None
 
     def request(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
         """Send one request.
@@ -48,34 +50,55 @@ class Api:
             The HTTP status and the decoded JSON body (text, when it is not JSON). Status 0 means
             that nothing answered.
         """
-        connection = http.client.HTTPSConnection(self._address, timeout=5, context=self._context)
+        headers = {"Accept": "application/json"}
         try:
-            connection.request(
-                method, path, json.dumps(body) if body else None, {"Accept": "application/json"}
-            )
+            connection = self._connection or self._connect()
+            connection.request(method, path, json.dumps(body) if body else None, headers)
             response = connection.getresponse()
             text = response.read().decode()
-        except OSError as error:
+        except (OSError, http.client.HTTPException) as error:
+            # The next request begins anew: one connection never serves two API servers.
+            self._disconnect()
             return 0, str(error)
-        finally:
-            connection.close()
         try:
             return response.status, json.loads(text)
         except ValueError:
             return response.status, text
 
-    def ready(self) -> bool:
-        """Tell whether the API server says that it is ready."""
-        return self.request("GET", "/readyz") == (200, "ok")
+    def _connect(self) -> http.client.HTTPSConnection:
+        connection = http.client.HTTPSConnection(self._address, timeout=5, context=self._context)
+        # A handshake for each look would cost the API server more than the answers.
+        self._connection = connection
+        return connection
 
-    def missing(self, manifests: Path) -> list[str]:
-        """Create the objects of the manifests that do not exist; what exists stays as it is.
+    def _disconnect(self) -> None:
+        if self._connection:
+            self._connection.close()
+        self._connection = None
+
+    def silence(self) -> list[str]:
+        """Return why the API server does not answer from its store yet; nothing when it does.
+
+        It answers some time before it says that it is ready.
+        """
+        return self._unless(200, "/api/v1/nodes?limit=1")
+
+    def not_ready(self) -> list[str]:
+        """Return why the API server does not say that it is ready; nothing when it does."""
+        return self._unless(200, "/readyz")
+
+    def _unless(self, wanted: int, path: str) -> list[str]:
+        status, answer = self.request("GET", path)
+        return [] if status == wanted else [f"API server: {status or 'no answer'}, {answer}"]
+
+    def missing(self, manifests: Iterable[dict[str, Any]]) -> list[str]:
+        """Create the objects that do not exist; what exists stays as it is.
 
         Returns:
             What could not be created yet, one line each; empty when all is there.
         """
         problems = []
-        for manifest in documents(manifests):
+        for manifest in manifests:
             collection, name = collection_path(manifest), manifest["metadata"]["name"]
             # Ask first: a Service that exists refuses its twin for its address, not for its name.
             if self.request("GET", f"{collection}/{name}")[0] == 200:
@@ -85,6 +108,12 @@ class Api:
                 reason = answer.get("message") if isinstance(answer, dict) else answer
                 problems.append(f"{manifest['kind']} {name}: {reason}")
         return problems
+
+    def pods_unbound(self, wanted: int) -> list[str]:
+        """Return one line while fewer of kube-system's pods than wanted have their node."""
+        pods = self._items("/api/v1/namespaces/kube-system/pods")
+        bound = sum("nodeName" in pod["spec"] for pod in pods)
+        return [f"{bound} of {wanted} pods have their node"] if bound < wanted else []
 
     def nodes_not_ready(self, wanted: int) -> list[str]:
         """Return one line while fewer nodes than wanted are Ready; nothing after that."""

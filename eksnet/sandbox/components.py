@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from eksnet.sandbox import node as node_root
 from eksnet.sandbox.vpc import Node, Vpc
@@ -14,6 +15,10 @@ RUNTIME_SOCKET = "/run/eksnet/runtime.sock"
 _KUBELET_CONFIG = "/etc/kubernetes/kubelet.json"
 _KUBELET_KUBECONFIG = "/etc/kubernetes/kubelet.kubeconfig"
 _IMAGES = "/etc/eksnet/images.json"
+# What the VPC CNI can give an m5.large: 3 interfaces x (10 - 1) addresses + 2.
+MAX_PODS = 29
+# EKS keeps the default of one minute; the wait is a lesson, five seconds of it are enough.
+SYNC_FREQUENCY = "5s"
 
 
 @dataclass(frozen=True)
@@ -166,6 +171,47 @@ def runtime(node: Node) -> Component:
     return Component(f"runtime-{node.short}", command, node.short)
 
 
+def node_labels(node: Node, region: str) -> dict[str, str]:
+    """Return the labels that EKS gives a node of a managed node group.
+
+    Args:
+        node: The node.
+        region: Its region.
+    """
+    return {
+        "topology.kubernetes.io/region": region,
+        "topology.kubernetes.io/zone": node.zone,
+        "node.kubernetes.io/instance-type": "m5.large",
+        "eks.amazonaws.com/nodegroup": "workbook",
+        "eks.amazonaws.com/capacityType": "ON_DEMAND",
+    }
+
+
+def node_object(node: Node, region: str) -> dict[str, Any]:
+    """Return the Node under which pods can be bound before the node's kubelet has ever run.
+
+    The kubelet finds it registered, as after a restart, and replaces its status by what is.
+
+    Args:
+        node: The node.
+        region: Its region.
+    """
+    labels = {"kubernetes.io/hostname": node.name, "kubernetes.io/os": "linux"}
+    room = {"cpu": "2", "memory": "8Gi", "pods": str(MAX_PODS)}
+    return {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {"name": node.name, "labels": labels | node_labels(node, region)},
+        "spec": {"providerID": node.provider_id},
+        "status": {
+            "capacity": room,
+            "allocatable": room,
+            "addresses": [{"type": "InternalIP", "address": str(node.address.ip)}],
+            "conditions": [{"type": "Ready", "status": "True", "reason": "Registered"}],
+        },
+    }
+
+
 def kubelet(node: Node, region: str, *, one_id: bool) -> Component:
     """A node's kubelet.
 
@@ -174,13 +220,7 @@ def kubelet(node: Node, region: str, *, one_id: bool) -> Component:
         region: The region that the node's labels name.
         one_id: Whether the user namespace maps a single id, so that pods cannot choose theirs.
     """
-    labels = {
-        "topology.kubernetes.io/region": region,
-        "topology.kubernetes.io/zone": node.zone,
-        "node.kubernetes.io/instance-type": "m5.large",
-        "eks.amazonaws.com/nodegroup": "workbook",
-        "eks.amazonaws.com/capacityType": "ON_DEMAND",
-    }
+    labels = node_labels(node, region)
     command = (
         str(node_root.PROGRAMS / "kube"),
         "kubelet",
@@ -195,8 +235,14 @@ def kubelet(node: Node, region: str, *, one_id: bool) -> Component:
     return Component(f"kubelet-{node.short}", command, node.short)
 
 
-def kubelet_configuration(node: Node, vpc: Vpc) -> str:
-    """Return the KubeletConfiguration: EKS's authentication, no cgroups, short waits."""
+def kubelet_configuration(node: Node, vpc: Vpc, sync_frequency: str) -> str:
+    """Return the KubeletConfiguration: EKS's authentication, no cgroups, short waits.
+
+    Args:
+        node: The node.
+        vpc: The address plan.
+        sync_frequency: How long a changed ConfigMap may wait, such as `5s`.
+    """
     pki = node_root.PKI
     configuration = {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
@@ -214,10 +260,8 @@ def kubelet_configuration(node: Node, vpc: Vpc) -> str:
         "clusterDNS": [str(vpc.cluster_dns)],
         "resolvConf": "/etc/resolv.conf",
         "providerID": node.provider_id,
-        # What the VPC CNI can give an m5.large: 3 interfaces x (10 - 1) addresses + 2.
-        "maxPods": 29,
-        # EKS keeps the default of one minute; the wait is a lesson, five seconds of it are enough.
-        "syncFrequency": "5s",
+        "maxPods": MAX_PODS,
+        "syncFrequency": sync_frequency,
         "serializeImagePulls": False,
         "containerLogMaxSize": "5Mi",
         # No cgroups in a rootless namespace: nothing to enforce limits with, nothing to evict by.
@@ -239,7 +283,7 @@ def node_specification(
     Args:
         node: The node.
         vpc: The address plan.
-        texts: `kubeconfig` for the kubelet and `images`, the runtime's table.
+        texts: `kubeconfig` and `configuration` of the kubelet, and `images`, the runtime's table.
         directories: `root`, `disk`, `programs`, `busybox` and `pki` on this computer.
     """
     return {
@@ -251,7 +295,7 @@ def node_specification(
         "/etc/nsswitch.conf": "hosts: files dns\n",
         "/etc/passwd": "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n",
         "/etc/group": "root:x:0:\nnogroup:x:65534:\n",
-        _KUBELET_CONFIG: kubelet_configuration(node, vpc),
+        _KUBELET_CONFIG: texts["configuration"],
         _KUBELET_KUBECONFIG: texts["kubeconfig"],
         _IMAGES: texts["images"],
     }

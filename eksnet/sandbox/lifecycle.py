@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from eksnet.errors import EksnetError
+from eksnet.sandbox import components, pki, state
 from eksnet.sandbox import paths as sandbox_paths
-from eksnet.sandbox import pki, state
 from eksnet.sandbox.paths import Paths, write_private
 from eksnet.sandbox.vpc import plan
 
@@ -29,6 +29,7 @@ NEEDED = ("kube", "etcd", "coredns", "runtime", "kubectl", "agnhost")
 _TOOLS = ("unshare", "nsenter", "ip", "iptables", "nft", "conntrack")
 _PORT_FILE = "port"
 _START_DEADLINE = 180.0
+_SETTLE_DEADLINE = 60.0
 _STOP_DEADLINE = 20.0
 _POLL = 0.05
 
@@ -41,7 +42,8 @@ class Status:
 
     Attributes:
         name: The sandbox's name.
-        phase: `down`, `starting`, `ready`, `stopping` or `failed`.
+        phase: `down`; `starting`; `settling`, when the cluster answers and kube-system is not
+            whole; `ready`; `stopping`; or `failed`.
         waiting_for: What the start waits for; empty when for nothing.
         steps: What the start has done, with seconds since its beginning.
         components: What the supervisor says of each component.
@@ -66,19 +68,29 @@ class Sandbox:
         name: Its name.
         kubeconfig: Where the learner's credentials are.
         context: The context in that kubeconfig.
+        lacks: What kube-system lacks, when it did not become whole; a lab may have broken it.
     """
 
     name: str
     kubeconfig: Path
     context: str = "sandbox"
+    lacks: str = ""
 
 
-def up(name: str | None = None, *, port: int | None = None, say: Say = lambda _: None) -> Sandbox:
+def up(
+    name: str | None = None,
+    *,
+    port: int | None = None,
+    sync_frequency: str | None = None,
+    say: Say = lambda _: None,
+) -> Sandbox:
     """Start a sandbox, or join one that is up or being started.
 
     Args:
         name: The sandbox's name; see `eksnet.sandbox.paths.paths`.
         port: The port of the API server on 127.0.0.1; None keeps the last one, 0 takes any.
+        sync_frequency: How long the kubelets may leave a changed ConfigMap unread, such as `1m`,
+            EKS's own; None means five seconds. What is up keeps what it was started with.
         say: Called with each line of progress.
 
     Raises:
@@ -91,17 +103,20 @@ def up(name: str | None = None, *, port: int | None = None, say: Say = lambda _:
         programs = engine(say)
         with start_lock(paths, say):
             if not is_alive(paths):
-                launch(paths, programs, port)
+                launch(paths, programs, port, sync_frequency or components.SYNC_FREQUENCY)
                 launched = True
+    if not launched:
+        # Another copy of the project may have started it, with another version of eksnet.
+        state.check_version(paths)
     try:
-        wait_until_ready(paths, say)
+        lacks = wait_until_ready(paths, say)
     except BaseException:
         # Neither a failed start nor an interrupted one leaves a half of a cluster behind; but
         # what another command started is not ours to end.
         if launched:
             stop(paths)
         raise
-    return Sandbox(paths.state.name, paths.kubeconfig)
+    return Sandbox(paths.state.name, paths.kubeconfig, lacks=lacks)
 
 
 def down(name: str | None = None, *, say: Say = lambda _: None) -> bool:
@@ -120,14 +135,11 @@ def down(name: str | None = None, *, say: Say = lambda _: None) -> bool:
 def reset(name: str | None = None, *, say: Say = lambda _: None) -> Sandbox:
     """Replace the cluster by a fresh one with the same identity, and start it."""
     paths = sandbox_paths.paths(name)
-    if paths.run.exists():
-        with start_lock(paths, say):
-            stop(paths)
-            remove(paths.cluster)
-            paths.version.unlink(missing_ok=True)
-    else:
-        remove(paths.cluster)
-        paths.version.unlink(missing_ok=True)
+    paths.run.mkdir(parents=True, exist_ok=True)
+    with start_lock(paths, say):
+        # What is thrown away need not be put in order first.
+        stop(paths, signal.SIGKILL)
+        state.forget_cluster(paths)
     return up(name, say=say)
 
 
@@ -140,7 +152,8 @@ def status(name: str | None = None) -> Status:
     return Status(
         paths.state.name,
         said.get("phase", "starting"),
-        said.get("waiting_for", ""),
+        # A supervisor without room cannot write that it has none.
+        state.no_room(paths) or said.get("waiting_for", ""),
         tuple((what, seconds) for what, seconds in said.get("steps", [])),
         said.get("components", {}),
         f"https://127.0.0.1:{_known_port(paths)}",
@@ -232,13 +245,14 @@ def _try_lock(file: IO[str]) -> bool:
 # Starting.
 
 
-def launch(paths: Paths, programs: Path, port: int | None) -> None:
+def launch(paths: Paths, programs: Path, port: int | None, sync_frequency: str) -> None:
     """Make the namespaces and start the supervisor in them; do not wait for the cluster.
 
     Raises:
-        EksnetError: The state or the port cannot be used.
+        EksnetError: The state or the port cannot be used, or there is no room.
     """
     vpc = plan(REGION)
+    state.check_room(paths)
     state.prepare(paths, vpc)
     busybox = state.busybox(paths)
     with contextlib.ExitStack() as held:
@@ -258,6 +272,7 @@ def launch(paths: Paths, programs: Path, port: int | None) -> None:
             "busybox": str(busybox),
             "images": Path(__file__).with_name("images.json").read_text(),
             "one_id": os.geteuid() != 0,
+            "sync_frequency": sync_frequency,
             "listeners": {"api": listener.fileno()},
             "alive": alive.fileno(),
         }
@@ -335,27 +350,36 @@ def _map_ids(process: subprocess.Popen[bytes]) -> None:
     process.stdin.close()
 
 
-def wait_until_ready(paths: Paths, say: Say) -> None:
+def wait_until_ready(paths: Paths, say: Say) -> str:
     """Follow the start until the cluster is ready.
+
+    Returns:
+        What kube-system still lacks after a minute in which the cluster could be used; empty when
+        it is whole.
 
     Raises:
         EksnetError: It failed, ended, or took longer than three minutes.
     """
     deadline = time.monotonic() + _START_DEADLINE
+    settled_by = None
     told = 0
     while True:
         said = read_status(paths)
+        phase, waits = said.get("phase", ""), said.get("waiting_for", "its first sign")
         for what, seconds in said.get("steps", [])[told:]:
             say(f"{seconds:6.1f} s  {what}")
             told += 1
-        if said.get("phase") == "ready":
-            return
-        if said.get("phase") == "failed":
-            raise _start_error(paths, f"the sandbox could not be started: {said['waiting_for']}")
+        if phase == "ready":
+            return ""
+        if phase == "failed":
+            raise _start_error(paths, f"the sandbox could not be started: {waits}")
         if not is_alive(paths):
             raise _start_error(paths, "the sandbox ended while it was starting")
+        if phase == "settling":
+            settled_by = settled_by or time.monotonic() + _SETTLE_DEADLINE
+            if time.monotonic() > settled_by:
+                return str(waits)
         if time.monotonic() > deadline:
-            waits = said.get("waiting_for", "its first sign")
             raise _start_error(paths, f"after {_START_DEADLINE:.0f} s still waiting for {waits}")
         time.sleep(_POLL)
 
@@ -363,6 +387,8 @@ def wait_until_ready(paths: Paths, say: Say) -> None:
 def _start_error(paths: Paths, seen: str) -> EksnetError:
     log = paths.log("supervisor")
     lines = log.read_text(errors="replace").splitlines()[-3:] if log.exists() else []
+    if room := state.no_room(paths):
+        lines.append(room)
     detail = "\n".join(["", *lines]) if lines else ""
     return EksnetError(
         seen + detail, "a cluster that is ready", f"look into the logs in {paths.logs}"
@@ -381,8 +407,12 @@ def read_status(paths: Paths) -> dict[str, Any]:
 # Ending.
 
 
-def stop(paths: Paths) -> bool:
+def stop(paths: Paths, number: signal.Signals = signal.SIGTERM) -> bool:
     """End a sandbox's processes, in good order if they can, and wait until all are gone.
+
+    Args:
+        paths: The sandbox's paths.
+        number: What the supervisor is told: SIGTERM has it end the store in good order first.
 
     Returns:
         Whether any was running.
@@ -400,7 +430,7 @@ def stop(paths: Paths) -> bool:
     try:
         for child in _children(holder):
             with contextlib.suppress(ProcessLookupError):
-                os.kill(child, signal.SIGTERM)
+                os.kill(child, number)
         if not _ends(descriptor, _STOP_DEADLINE):
             # Ends the supervisor (--kill-child) and with it the whole namespace.
             signal.pidfd_send_signal(descriptor, signal.SIGKILL)
@@ -439,18 +469,6 @@ def start_time(pid: int) -> str:
     except FileNotFoundError:
         raise ProcessLookupError(pid) from None
     return text.rpartition(")")[2].split()[19]
-
-
-def remove(directory: Path) -> None:
-    """Delete a directory tree, also where containers took the right to write away."""
-
-    def make_writable(_function: object, path: str, _error: object) -> None:
-        os.chmod(Path(path).parent, 0o700)
-        os.chmod(path, 0o700)
-        shutil.rmtree(path) if Path(path).is_dir() else os.unlink(path)
-
-    if directory.exists():
-        shutil.rmtree(directory, onerror=make_writable)
 
 
 def _children(pid: int) -> list[int]:

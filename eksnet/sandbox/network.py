@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import subprocess
 from collections.abc import Iterable
 from pathlib import Path
@@ -58,6 +60,38 @@ def forward_packets() -> None:
     Path("/proc/sys/net/ipv4/icmp_ratelimit").write_text("0")
 
 
+def kubernetes_service_rules(vpc: Vpc) -> str:
+    """Return the rules of the Service `kubernetes` as kube-proxy writes them.
+
+    A node has them before its kube-proxy runs, as one that was suspended would: what asks the API
+    server meanwhile need not fail and wait. kube-proxy takes over the chains, whose names are its
+    own, with its first sync.
+
+    Returns:
+        Text for `iptables-restore`, table nat.
+    """
+    service, backend = vpc.kubernetes_service, f"{vpc.api_server}:443"
+    service_chain = "KUBE-SVC-" + _hash("default/kubernetes:httpstcp")
+    endpoint_chain = "KUBE-SEP-" + _hash(f"default/kubernetes:httpstcp{backend}")
+    portals = '-m comment --comment "kubernetes service portals" -j KUBE-SERVICES'
+    return f"""*nat
+:KUBE-SERVICES - [0:0]
+:{service_chain} - [0:0]
+:{endpoint_chain} - [0:0]
+-A PREROUTING {portals}
+-A OUTPUT {portals}
+-A KUBE-SERVICES -d {service}/32 -p tcp -m tcp --dport 443 -j {service_chain}
+-A {service_chain} -j {endpoint_chain}
+-A {endpoint_chain} -p tcp -m tcp -j DNAT --to-destination {backend}
+COMMIT
+"""
+
+
+def _hash(text: str) -> str:
+    # Kubernetes 1.34 pkg/proxy/iptables/proxier.go, portProtoHash.
+    return base64.b32encode(hashlib.sha256(text.encode()).digest()).decode()[:16]
+
+
 def configure(commands: Iterable[str], enter: Iterable[str] = ()) -> None:
     """Run `ip` commands in one process.
 
@@ -72,3 +106,22 @@ def configure(commands: Iterable[str], enter: Iterable[str] = ()) -> None:
     subprocess.run(
         [*enter, "ip", "-batch", "-"], input=batch, text=True, capture_output=True, check=True
     )
+
+
+def restore_rules(rules: str, enter: Iterable[str]) -> None:
+    """Add rules to a node's tables.
+
+    Args:
+        rules: Text for `iptables-restore`.
+        enter: The command that enters the node's namespaces.
+
+    Raises:
+        subprocess.CalledProcessError: They were refused; the message is in `stderr`.
+    """
+    command = [*enter, "iptables-restore", "--noflush", "--wait"]
+    subprocess.run(command, input=rules, text=True, capture_output=True, check=True)
+
+
+def unlink(node: Node) -> None:
+    """Take away the router's side of a dead node's link, if the kernel has not done so yet."""
+    subprocess.run(["ip", "link", "delete", node.short], capture_output=True, check=False)

@@ -1,8 +1,9 @@
 """A node's root: what a worker node's file system looks like from inside.
 
 Run as `python -m eksnet.sandbox.node SPECIFICATION` in namespaces of its own (network, host name,
-IPC, mounts). It builds the root, moves into it and stays as the process that holds the
-namespaces. A pod's hostPath volume shows this root, never the learner's home.
+IPC, mounts, processes). It builds the root, moves into it and stays as the node's process 1: when
+it ends, the node has died with all that ran on it. A pod's hostPath volume shows this root, never
+the learner's home, and a pod with hostPID sees this node's processes and no others.
 """
 
 from __future__ import annotations
@@ -34,8 +35,9 @@ def main() -> None:
     build_root(root, specification)
     mounts.pivot_root(root)
     print("ready", flush=True)
-    # Nothing of Python stays: a shell's sleep is all that a holder needs to be.
-    os.execv(BUSYBOX / "sleep", ["sleep", "2147483647"])
+    # Nothing of Python stays. A shell that waits for a child collects every orphan meanwhile, and
+    # that is all that a process 1 has to do.
+    os.execv(BUSYBOX / "sh", ["sh", "-c", "while :; do sleep 2147483647; done"])
 
 
 def build_root(root: Path, specification: dict[str, str]) -> None:

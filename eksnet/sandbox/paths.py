@@ -34,6 +34,16 @@ class Paths:
         return self.state / "cluster"
 
     @property
+    def etcd(self) -> Path:
+        """The cluster's store."""
+        return self.cluster / "etcd"
+
+    @property
+    def seed(self) -> Path:
+        """What a fresh cluster begins as; see `eksnet.sandbox.seed`."""
+        return self.state / "seed"
+
+    @property
     def run(self) -> Path:
         """What one start leaves for the next command: specification, status, locks."""
         return self.state / "run"

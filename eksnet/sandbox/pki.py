@@ -123,7 +123,7 @@ def _authority(directory: Path, file: str, name: str) -> Authority:
         subject = _name(name, ())
         usage = x509.KeyUsage(True, False, False, False, False, True, True, False, False)
         certificate = (
-            _builder(subject, subject, key)
+            _builder(subject, subject, key, key)
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
             .add_extension(usage, critical=True)
             .sign(key, hashes.SHA256())
@@ -143,7 +143,7 @@ def _issue(directory: Path, authority: Authority, subject: Subject) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     usages = [ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH]
     builder = _builder(
-        _name(subject.user, subject.groups), ca_certificate.subject, key
+        _name(subject.user, subject.groups), ca_certificate.subject, key, ca_key
     ).add_extension(x509.ExtendedKeyUsage(usages), critical=False)
     if alternatives := _alternatives(subject):
         builder = builder.add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
@@ -163,9 +163,15 @@ def _name(user: str, groups: Sequence[str]) -> x509.Name:
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey
+    subject: x509.Name,
+    issuer: x509.Name,
+    key: ec.EllipticCurvePrivateKey,
+    issuer_key: ec.EllipticCurvePrivateKey,
 ) -> x509.CertificateBuilder:
     now = datetime.datetime.now(datetime.UTC)
+    # Python 3.13 believes no certificate without these two identifiers.
+    own = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+    issuers = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key())
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -175,6 +181,8 @@ def _builder(
         # An hour of grace for a clock that was set back.
         .not_valid_before(now - datetime.timedelta(hours=1))
         .not_valid_after(now + _LIFETIME)
+        .add_extension(own, critical=False)
+        .add_extension(issuers, critical=False)
     )
 
 

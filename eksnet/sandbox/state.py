@@ -13,7 +13,10 @@ from eksnet.sandbox.paths import Paths, write_private
 from eksnet.sandbox.vpc import Vpc
 
 # Raised when a later eksnet can no longer read what an earlier one wrote.
-LAYOUT = "1 kubernetes-1.34"
+LAYOUT = "2 kubernetes-1.34"
+
+# etcd alone reserves 64 MiB at its start, and twice as much while it goes on to its next log.
+_FULL = 256 * 2**20
 
 
 def prepare(paths: Paths, vpc: Vpc) -> None:
@@ -31,6 +34,27 @@ def prepare(paths: Paths, vpc: Vpc) -> None:
     write_private(paths.version, LAYOUT + "\n")
 
 
+def no_room(paths: Paths) -> str:
+    """Return what to say when the disk is as good as full; empty when it is not."""
+    place = next(p for p in (paths.state, *paths.state.parents) if p.exists())
+    free = shutil.disk_usage(place).free
+    return f"no space left for {paths.state}: {free // 2**20} MiB" if free < _FULL else ""
+
+
+def check_room(paths: Paths) -> None:
+    """Refuse a start that would run into a full disk.
+
+    Raises:
+        EksnetError: There is too little space.
+    """
+    if seen := no_room(paths):
+        raise EksnetError(
+            seen,
+            f"{_FULL // 2**20} MiB at least",
+            "free some space, or set XDG_STATE_HOME to a larger disk; then `eksnet up`",
+        )
+
+
 def check_version(paths: Paths) -> None:
     """Refuse state that another version of eksnet left."""
     if paths.version.exists():
@@ -45,6 +69,26 @@ def check_version(paths: Paths) -> None:
             LAYOUT,
             "`eksnet reset` starts a fresh cluster; what is in the old one is lost",
         )
+
+
+def forget_cluster(paths: Paths) -> None:
+    """Remove the cluster; its identity stays, unless another version of eksnet made it."""
+    if paths.version.exists() and paths.version.read_text().strip() != LAYOUT:
+        remove(paths.identity)
+    remove(paths.cluster)
+    paths.version.unlink(missing_ok=True)
+
+
+def remove(directory: Path) -> None:
+    """Delete a directory tree, also where containers took the right to write away."""
+
+    def make_writable(_function: object, path: str, _error: object) -> None:
+        os.chmod(Path(path).parent, 0o700)
+        os.chmod(path, 0o700)
+        shutil.rmtree(path) if Path(path).is_dir() else os.unlink(path)
+
+    if directory.exists():
+        shutil.rmtree(directory, onerror=make_writable)
 
 
 def write_identity(paths: Paths, vpc: Vpc) -> None:

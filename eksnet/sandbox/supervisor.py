@@ -8,6 +8,7 @@ status file, which every command reads.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes
 import json
 import os
@@ -17,41 +18,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from eksnet.sandbox import components, mounts, network, relay
+from eksnet.sandbox import components, mounts, network, relay, seed
 from eksnet.sandbox import node as node_root
-from eksnet.sandbox.api import Api
-from eksnet.sandbox.components import Component
+from eksnet.sandbox.api import Api, documents
 from eksnet.sandbox.paths import Paths, write_private
+from eksnet.sandbox.processes import SEARCH_PATH, Processes
 from eksnet.sandbox.vpc import Node, Vpc, plan
 
-SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _LOG_LIMIT = 10 * 2**20
-_LONGEST_PAUSE = 5.0
 _POLL = 0.05
-
-
-@dataclass
-class Running:
-    """A component as the supervisor sees it."""
-
-    component: Component
-    pid: int | None = None
-    restarts: int = 0
-    last_exit: int | None = None
-    started: float = field(default_factory=time.monotonic)
-
-    def as_status(self) -> dict[str, Any]:
-        """Return what the status file says of it."""
-        return {
-            "state": "running" if self.pid else "starting again",
-            "restarts": self.restarts,
-            "last_exit": self.last_exit,
-        }
 
 
 class Supervisor:
@@ -63,56 +42,81 @@ class Supervisor:
         self.vpc: Vpc = plan(specification["region"])
         self.programs = Path(specification["programs"])
         self.one_id: bool = specification["one_id"]
+        self.sync_frequency: str = specification["sync_frequency"]
         self.listeners: dict[str, int] = specification["listeners"]
         self.images: str = specification["images"]
         self.busybox = Path(specification["busybox"])
         self.api = Api(self.paths.identity, str(self.vpc.api_server))
-        self.running: dict[str, Running] = {}
-        self.holders: dict[str, int] = {}
+        self.processes = Processes(self.paths, changed=self.disturb, node_died=self.revive)
         self.steps: list[tuple[str, float]] = []
         self.waiting = "namespace"
         self.phase = "starting"
         self.began = time.monotonic()
+        self.since = ""
+        self.disturbed = asyncio.Event()
         self.stopping = asyncio.Event()
+        self.tasks: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
         """Start everything, then stay until a signal asks to stop."""
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGCHLD, self.reap)
+        loop.add_signal_handler(signal.SIGCHLD, self.processes.reap)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stopping.set)
-        start = asyncio.create_task(self.start())
-        stop = asyncio.create_task(self.stopping.wait())
-        await asyncio.wait((start, stop), return_when=asyncio.FIRST_COMPLETED)
-        if start.done() and (error := start.exception()):
-            self.fail(error)
-        await stop
+        self.background(self.start())
+        await self.stopping.wait()
         await self.stop()
+
+    def background(self, work: Any) -> None:
+        """Do something beside all else; if it fails, the sandbox has failed."""
+        task = asyncio.create_task(work)
+        self.tasks.add(task)
+        task.add_done_callback(self.finished)
+
+    def finished(self, task: asyncio.Task[None]) -> None:
+        """Say it when background work failed."""
+        self.tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            self.fail(error)
 
     # Starting, in order of need.
 
     async def start(self) -> None:
-        """Bring the cluster up, in parallel where nothing has to wait; then look after its logs."""
+        """Bring the cluster up, in parallel where nothing has to wait; then look after it."""
         self.report()
-        since = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        await relay.serve(self.listeners["api"], str(self.vpc.api_server), 443)
+        self.since = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        planted = seed.plant(self.paths, self.seed_key())
         self.start_control_plane()
-        for node in self.vpc.nodes:
-            await self.start_node(node)
+        await relay.serve(self.listeners["api"], str(self.vpc.api_server), 443)
+        await asyncio.gather(*(self.start_node(node) for node in self.vpc.nodes))
         self.step("nodes' namespaces")
-        await self.until("API server ready", self.api.ready)
-        self.start_controllers()
+        await self.until_none("API server answers", self.api.silence)
+        if not planted:
+            await self.take_seed()
         for node in self.vpc.nodes:
-            self.spawn(components.kubelet(node, self.vpc.region, one_id=self.one_id))
-        await self.until_none("kube-system's objects", lambda: self.create_objects("first"))
+            self.start_kubelet(node)
+        self.start_controllers()
+        await self.look()
+        self.background(self.rotate_logs())
+        while True:
+            await self.disturbed.wait()
+            await self.look()
+
+    async def look(self) -> None:
+        """Wait until the cluster is whole: what a start and the end of a disturbance need."""
+        self.disturbed.clear()
+        self.phase = "starting"
         count = len(self.vpc.nodes)
         await self.until_none("nodes Ready", lambda: self.api.nodes_not_ready(count))
-        await self.until_none("CoreDNS created", lambda: self.create_objects("nodes-ready"))
-        await self.until_none("kube-system Ready", lambda: self.api.pods_not_ready(since))
+        # From here on the cluster can be used; whether kube-system is whole is the learner's too.
+        self.phase = "settling"
+        await self.until_none("kube-system's objects", self.create_objects)
+        await self.until_none("kube-system Ready", lambda: self.api.pods_not_ready(self.since))
         await self.until_none("DNS answers on every node", self.nodes_without_dns)
-        self.phase = "ready"
-        self.report()
-        await self.rotate_logs()
+        await self.until_none("API server ready", self.api.not_ready)
+        if not self.disturbed.is_set():
+            self.phase = "ready"
+            self.report()
 
     def start_control_plane(self) -> None:
         """Start etcd, the API server and the VPC's resolver; each waits for what it needs."""
@@ -123,16 +127,37 @@ class Supervisor:
         zone.write_text(components.vpc_resolver_zone(self.vpc))
         corefile.write_text(components.vpc_resolver_corefile(self.vpc, zone))
         pki = self.paths.identity
-        self.spawn(components.etcd(self.programs, self.paths.cluster / "etcd"))
-        self.spawn(components.api_server(self.programs, pki, self.vpc))
-        self.spawn(components.vpc_resolver(self.programs, corefile))
+        self.processes.start(components.etcd(self.programs, self.paths.etcd))
+        self.processes.start(components.api_server(self.programs, pki, self.vpc))
+        self.processes.start(components.vpc_resolver(self.programs, corefile))
 
     def start_controllers(self) -> None:
         """Start what needs an API server that answers."""
         pki = self.paths.identity
         manager, scheduler = (pki / f"{n}.kubeconfig" for n in ("controller-manager", "scheduler"))
-        self.spawn(components.controller_manager(self.programs, pki, manager))
-        self.spawn(components.scheduler(self.programs, scheduler))
+        self.processes.start(components.controller_manager(self.programs, pki, manager))
+        self.processes.start(components.scheduler(self.programs, scheduler))
+
+    def seed_key(self) -> str:
+        """Return what this cluster's seed depends on."""
+        return seed.key(str(self.vpc), self.programs.name)
+
+    async def take_seed(self) -> None:
+        """Make kube-system on nodes that nobody has started yet, and keep the store as it is then.
+
+        With both nodes known beforehand, CoreDNS's replicas spread over them, as on a cluster
+        that has been up.
+        """
+        self.start_controllers()
+        nodes = [components.node_object(node, self.vpc.region) for node in self.vpc.nodes]
+        await self.until_none("nodes registered", lambda: self.api.missing(nodes))
+        await self.until_none("kube-system's objects", self.create_objects)
+        await self.until_none("pods bound", lambda: self.api.pods_unbound(2 * len(nodes)))
+        etcd = self.processes.running["etcd"].pid
+        if etcd is not None:
+            await asyncio.to_thread(seed.take, self.paths, self.seed_key(), etcd)
+
+    # Nodes.
 
     async def start_node(self, node: Node) -> None:
         """Make a node's namespaces and root, link it to the router, start its runtime."""
@@ -145,6 +170,9 @@ class Supervisor:
             self.vpc,
             {
                 "kubeconfig": (self.paths.identity / f"{node.short}.kubeconfig").read_text(),
+                "configuration": components.kubelet_configuration(
+                    node, self.vpc, self.sync_frequency
+                ),
                 "images": self.images,
             },
             {
@@ -155,31 +183,46 @@ class Supervisor:
                 "pki": self.paths.identity / "nodes" / node.short,
             },
         )
-        pid = await self.hold(node, specification)
-        self.holders[node.short] = pid
-        network.configure(network.link_commands(node, pid))
-        network.configure(network.node_commands(node), self.enter(node.short))
-        self.spawn(components.runtime(node))
+        await self.hold(node, specification)
+        enter = self.processes.enter(node.short)
+        network.configure(network.link_commands(node, self.processes.holders[node.short]))
+        network.configure(network.node_commands(node), enter)
+        network.restore_rules(network.kubernetes_service_rules(self.vpc), enter)
+        self.processes.start(components.runtime(node))
 
-    async def hold(self, node: Node, specification: dict[str, str]) -> int:
-        """Start the process that holds a node's namespaces and wait until its root stands."""
-        reader, writer = os.pipe()
-        with self.paths.log(node.short).open("wb") as log:
-            process = subprocess.Popen(
-                ["unshare", "--net", "--uts", "--ipc", "--mount", sys.executable, "-m",
-                 "eksnet.sandbox.node", json.dumps(specification)],
-                stdin=subprocess.DEVNULL, stdout=writer, stderr=log,
-            )  # fmt: skip
-        os.close(writer)
-        with os.fdopen(reader, "rb") as pipe:
+    async def hold(self, node: Node, specification: dict[str, str]) -> None:
+        """Start a node's process 1 and wait until its root stands."""
+        process = self.processes.hold(
+            node.short,
+            ["unshare", "--net", "--uts", "--ipc", "--mount", sys.executable, "-m",
+             "eksnet.sandbox.node", json.dumps(specification)],
+        )  # fmt: skip
+        assert process.stdout is not None
+        with process.stdout as pipe:
             answer = await asyncio.to_thread(pipe.readline)
         if answer != b"ready\n":
             raise RuntimeError(f"{node.short} has no root: {self.tail(node.short)}")
-        return process.pid
 
-    def create_objects(self, stage: str) -> list[str]:
-        """Create what kube-system lacks of one stage; return what could not be created yet."""
-        return self.api.missing(Path(__file__).with_name("manifests") / stage)
+    def start_kubelet(self, node: Node) -> None:
+        """Start a node's kubelet."""
+        kubelet = components.kubelet(node, self.vpc.region, one_id=self.one_id)
+        self.processes.start(kubelet)
+
+    def revive(self, short: str) -> None:
+        """Start a node again that died, and say what is going on meanwhile."""
+        node = next(node for node in self.vpc.nodes if node.short == short)
+        self.background(self.start_again(node))
+
+    async def start_again(self, node: Node) -> None:
+        """Start a node with all that belongs to it."""
+        network.unlink(node)
+        await self.start_node(node)
+        self.start_kubelet(node)
+        self.disturb()
+
+    def create_objects(self) -> list[str]:
+        """Create what kube-system lacks; return what could not be created yet."""
+        return self.api.missing(documents(seed.MANIFESTS))
 
     def nodes_without_dns(self) -> list[str]:
         """Ask kube-dns from each node: a Ready kube-proxy may not have written its rules yet."""
@@ -189,89 +232,49 @@ class Supervisor:
         return [
             f"DNS on {node.short}"
             for node in self.vpc.nodes
-            if answer
+            if node.short not in self.processes.holders
+            or answer
             not in subprocess.run(
-                ["timeout", "2", *self.enter(node.short), *ask],
+                ["timeout", "2", *self.processes.enter(node.short), *ask],
                 capture_output=True, text=True, check=False, env={"PATH": SEARCH_PATH},
             ).stdout
         ]  # fmt: skip
 
     # Waiting.
 
-    async def until(self, what: str, condition: Callable[[], bool]) -> None:
-        """Ask for a condition until it holds; the status says what is waited for."""
-        await self.until_none(what, lambda: [] if condition() else [what])
-
     async def until_none(self, what: str, missing: Callable[[], list[str]]) -> None:
         """Ask for what is missing until nothing is; the status names it meanwhile."""
         while waits := await asyncio.to_thread(missing):
-            if waits[0] != self.waiting:
-                self.waiting = waits[0]
+            said = self.restless() or waits[0]
+            if said != self.waiting:
+                self.waiting = said
                 self.report()
             await asyncio.sleep(_POLL)
         self.step(what)
 
     def step(self, what: str) -> None:
         """Record that a part of the start is done."""
-        self.steps.append((what, round(time.monotonic() - self.began, 2)))
+        if what not in dict(self.steps):
+            self.steps.append((what, round(time.monotonic() - self.began, 2)))
         self.waiting = ""
         self.report()
 
-    # Processes.
-
-    def enter(self, node: str) -> list[str]:
-        """Return the command that enters a node's namespaces before another command."""
-        target = str(self.holders[node])
-        return ["nsenter", "--target", target, "--net", "--uts", "--ipc", "--mount", "--"]
-
-    def spawn(self, component: Component) -> None:
-        """Start a component, with its output in its own log."""
-        record = self.running.setdefault(component.name, Running(component))
-        enter = self.enter(component.node) if component.node else []
-        environment = {"PATH": SEARCH_PATH, "HOME": "/", **component.environment}
-        with self.paths.log(component.name).open("ab") as log:
-            process = subprocess.Popen(
-                [*enter, *component.command],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                cwd="/", env=environment, start_new_session=True,
-            )  # fmt: skip
-        record.pid = process.pid
-        record.started = time.monotonic()
-        # Process 1 collects every exit itself (see `reap`); Popen must not wait for it as well.
-        process.returncode = 0
-
-    def reap(self) -> None:
-        """Collect every process that ended: components, and orphans that became ours."""
-        while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if pid == 0:
-                return
-            for record in self.running.values():
-                if record.pid == pid:
-                    self.ended(record, os.waitstatus_to_exitcode(status))
-
-    def ended(self, record: Running, exit_code: int) -> None:
-        """Start a component again after a pause that grows while it dies young."""
-        record.pid = None
-        record.last_exit = exit_code
-        if self.stopping.is_set():
-            return
-        lived = time.monotonic() - record.started
-        pause = 0.0 if lived > _LONGEST_PAUSE else min(_LONGEST_PAUSE, 0.1 * 2**record.restarts)
-        record.restarts += 1
-        self.report()
-        asyncio.get_running_loop().call_later(pause, self.respawn, record)
-
-    def respawn(self, record: Running) -> None:
-        """Start a component that died, unless the sandbox is ending."""
-        if not self.stopping.is_set():
-            self.spawn(record.component)
-            self.report()
-
     # Saying how it is, and ending.
+
+    def disturb(self) -> None:
+        """Say that something ended or came back, and have the cluster looked at again."""
+        if self.phase in ("ready", "settling"):
+            self.phase = "starting"
+        self.disturbed.set()
+        self.report()
+
+    def restless(self) -> str:
+        """Name the component that ends again and again, with its last words; else nothing."""
+        record = self.processes.restless()
+        if record is None:
+            return ""
+        name = record.component.name
+        return f"{name} keeps ending (exit code {record.last_exit}): {self.tail(name)}"
 
     def report(self) -> None:
         """Replace the status file."""
@@ -279,9 +282,13 @@ class Supervisor:
             "phase": self.phase,
             "waiting_for": self.waiting,
             "steps": self.steps,
-            "components": {name: r.as_status() for name, r in sorted(self.running.items())},
+            "components": self.processes.as_status(),
         }
-        write_private(self.paths.status, json.dumps(status, indent=1))
+        try:
+            write_private(self.paths.status, json.dumps(status, indent=1))
+        except OSError as error:
+            # A full disk must not end the cluster; the next report may find room.
+            print(f"status not written: {error}", file=sys.stderr, flush=True)
 
     def fail(self, error: BaseException) -> None:
         """Say that the start could not be finished, and why."""
@@ -302,27 +309,16 @@ class Supervisor:
             await asyncio.sleep(30)
             for log in self.paths.logs.glob("*.log"):
                 if log.stat().st_size > _LOG_LIMIT:
-                    shutil.copyfile(log, log.with_suffix(".log.1"))
+                    with contextlib.suppress(OSError):
+                        shutil.copyfile(log, log.with_suffix(".log.1"))
                     os.truncate(log, 0)
 
     async def stop(self) -> None:
         """End the store in good order; everything else ends with this process."""
         self.phase = "stopping"
         self.report()
-        for name in ("kube-apiserver", "etcd"):
-            record = self.running.get(name)
-            while record and record.pid:
-                os.kill(record.pid, signal.SIGTERM if name == "etcd" else signal.SIGKILL)
-                await self.gone(record)
-
-    async def gone(self, record: Running) -> None:
-        """Wait until a process has ended, up to five seconds, then kill it."""
-        for _ in range(100):
-            if not record.pid:
-                return
-            await asyncio.sleep(_POLL)
-        if record.pid:
-            os.kill(record.pid, signal.SIGKILL)
+        await self.processes.stop("kube-apiserver", signal.SIGKILL)
+        await self.processes.stop("etcd", signal.SIGTERM)
 
 
 def end_with_parent() -> None:

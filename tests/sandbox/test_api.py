@@ -1,14 +1,10 @@
 """What the supervisor reads from the cluster before it calls it ready."""
 
-from pathlib import Path
-
 import pytest
 
-from eksnet.sandbox import api, pki
-from eksnet.sandbox import supervisor as supervisor_module
+from eksnet.sandbox import api, pki, seed
 from eksnet.sandbox.vpc import plan
 
-MANIFESTS = Path(supervisor_module.__file__).with_name("manifests")
 BEGAN = "2026-01-01T10:00:00Z"
 LABELS = {"app": "dns"}
 
@@ -90,17 +86,25 @@ def test_a_pod_counts_when_this_start_brought_it_up(cluster, second, says):
     assert cluster.pods_not_ready(BEGAN) == says
 
 
-@pytest.mark.parametrize("stage", ["first", "nodes-ready"])
-def test_every_object_of_kube_system_is_asked_for_and_then_made(cluster, stage):
-    assert cluster.missing(MANIFESTS / stage) == []
+def test_every_object_of_kube_system_is_asked_for_and_then_made(cluster):
+    objects = list(api.documents(seed.MANIFESTS))
+    assert cluster.missing(objects) == []
     made = [path for method, path in cluster.asked if method == "POST"]
-    assert len(made) == len(list(api.documents(MANIFESTS / stage))) > 0
+    assert len(made) == len(objects) > 10
 
 
 def test_what_cannot_be_made_yet_is_named(cluster):
     cluster.created = 404
-    problems = cluster.missing(MANIFESTS / "nodes-ready")
+    problems = cluster.missing(api.documents(seed.MANIFESTS))
     assert "Deployment coredns: no such namespace" in problems
+
+
+@pytest.mark.parametrize(("second", "says"), [("node2", []), ("", ["1 of 2 pods have their node"])])
+def test_a_pod_is_bound_when_it_has_a_node(cluster, second, says):
+    specs = [{"nodeName": "node1"}, {"nodeName": second} if second else {}]
+    pods = [{"spec": spec} for spec in specs]
+    cluster.items["/api/v1/namespaces/kube-system/pods"] = pods
+    assert cluster.pods_unbound(2) == says
 
 
 def test_nobody_answers(tmp_path, monkeypatch):
@@ -111,4 +115,5 @@ def test_nobody_answers(tmp_path, monkeypatch):
     pki.ensure(tmp_path, plan())
     asked = api.Api(tmp_path, "192.0.2.1")
     assert asked.request("GET", "/readyz") == (0, "nobody there")
-    assert not asked.ready()
+    assert asked.not_ready() == ["API server: no answer, nobody there"]
+    assert asked.silence() == asked.not_ready()

@@ -68,15 +68,16 @@ def test_the_kubelet_leaves_user_ids_alone_where_there_is_one(one_id):
 
 
 def test_the_kubelet_asks_the_api_server_who_may_do_what():
-    found = json.loads(components.kubelet_configuration(NODE2, VPC))
+    found = json.loads(components.kubelet_configuration(NODE2, VPC, "1m"))
     assert found["authentication"]["anonymous"] == {"enabled": False}
     assert found["authorization"] == {"mode": "Webhook"}
+    assert found["syncFrequency"] == "1m"
     assert found["clusterDNS"] == ["10.100.0.10"]
     assert found["providerID"] == f"aws:///ap-northeast-2c/{NODE2.instance_id}"
 
 
 def test_a_node_asks_the_vpc_resolver():
-    texts = {"kubeconfig": "k", "images": "[]"}
+    texts = {"kubeconfig": "k", "configuration": "{}", "images": "[]"}
     found = components.node_specification(NODE1, VPC, texts, {"root": Path("/r")})
     assert found["/etc/resolv.conf"] == (
         "search ap-northeast-2.compute.internal\nnameserver 10.0.0.2\n"
@@ -85,6 +86,23 @@ def test_a_node_asks_the_vpc_resolver():
     assert found["root"] == "/r"
     # Everything is a file of the node's own /etc or a word that the node knows.
     assert {name for name in found if not name.startswith("/etc/")} == {"hostname", "root"}
+
+
+def test_pods_can_be_bound_to_a_node_that_never_ran():
+    found = components.node_object(NODE1, VPC.region)
+    labels = found["metadata"]["labels"]
+    assert labels["topology.kubernetes.io/zone"] == NODE1.zone
+    assert labels.items() >= components.node_labels(NODE1, VPC.region).items()
+    assert {c["type"]: c["status"] for c in found["status"]["conditions"]} == {"Ready": "True"}
+    assert found["status"]["allocatable"]["pods"] == str(components.MAX_PODS)
+
+
+def test_the_first_rules_are_kube_proxys_own():
+    rules = network.kubernetes_service_rules(VPC)
+    # The chain of default/kubernetes:https, the same on every cluster.
+    assert ":KUBE-SVC-NPX46M4PTMTKRN6Y - [0:0]" in rules
+    assert "-A KUBE-SERVICES -d 10.100.0.1/32 -p tcp" in rules
+    assert "--to-destination 10.0.0.10:443" in rules
 
 
 def test_the_router_has_no_way_out():

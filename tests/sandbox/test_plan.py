@@ -1,5 +1,7 @@
 """The parts of the sandbox that are made without starting anything."""
 
+import contextlib
+import ssl
 import stat
 from ipaddress import ip_address
 from pathlib import Path
@@ -70,6 +72,33 @@ def test_every_identity_has_the_rights_that_upstream_expects(tmp_path):
     server.verify_directly_issued_by(authority)
     common = server.issuer.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value
     assert common == "kubernetes"
+
+
+def test_the_strictest_client_believes_the_certificates(tmp_path):
+    pki.ensure(tmp_path, plan())
+    client = ssl.create_default_context(cafile=str(tmp_path / "ca.crt"))
+    # What Python 3.13 asks of every certificate.
+    client.verify_flags |= ssl.VERIFY_X509_STRICT
+    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(tmp_path / "ca.crt"))
+    server.verify_flags |= ssl.VERIFY_X509_STRICT
+    server.verify_mode = ssl.CERT_REQUIRED
+    server.load_cert_chain(tmp_path / "apiserver.crt", tmp_path / "apiserver.key")
+    client.load_cert_chain(tmp_path / "node1.crt", tmp_path / "node1.key")
+    assert (
+        handshake(client, server, str(plan().api_server)) == f"system:node:{plan().nodes[0].name}"
+    )
+
+
+def handshake(client, server, name):
+    """Let two sides talk until both believe each other; return the client's common name."""
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    asking = client.wrap_bio(to_client, to_server, server_hostname=name)
+    answering = server.wrap_bio(to_server, to_client, server_side=True)
+    for side in (asking, answering, asking, answering):
+        with contextlib.suppress(ssl.SSLWantReadError):
+            side.do_handshake()
+    subject = dict(pair for ((pair),) in answering.getpeercert()["subject"])
+    return subject["commonName"]
 
 
 def test_keys_are_the_owners_alone_and_made_once(tmp_path):

@@ -1,0 +1,189 @@
+"""The supervisor's children: started in their node, started again when they die, one log each."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+from eksnet.sandbox import namespaces
+from eksnet.sandbox.components import Component
+from eksnet.sandbox.paths import Paths
+
+SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+# A component that lives longer than this has started well: what ends it then is news.
+_GREW_UP = 5.0
+_LONGEST_PAUSE = 5.0
+_POLL = 0.05
+
+
+@dataclass
+class Running:
+    """A component as the supervisor sees it.
+
+    Attributes:
+        component: What it is.
+        pid: Its process; None while it is not running.
+        restarts: How often it was started again.
+        last_exit: Its last exit code, negative for a signal; None before the first.
+        young_deaths: How many times in a row it died soon after its start.
+        started: When it was started last, on the monotonic clock.
+    """
+
+    component: Component
+    pid: int | None = None
+    restarts: int = 0
+    last_exit: int | None = None
+    young_deaths: int = 0
+    started: float = field(default_factory=time.monotonic)
+
+    def as_status(self) -> dict[str, Any]:
+        """Return what the status file says of it."""
+        return {
+            "state": "running" if self.pid else "starting again",
+            "restarts": self.restarts,
+            "last_exit": self.last_exit,
+        }
+
+
+class Processes:
+    """All processes that the supervisor looks after.
+
+    Attributes:
+        running: The components by name.
+        holders: The process that holds a node's namespaces, by the node's short name.
+    """
+
+    def __init__(
+        self,
+        paths: Paths,
+        *,
+        changed: Callable[[], None],
+        node_died: Callable[[str], None],
+    ) -> None:
+        """Look after nothing yet.
+
+        Args:
+            paths: Where the logs go.
+            changed: Called when a component ended or was started again.
+            node_died: Called with a node's short name when its namespaces lost their process.
+        """
+        self.running: dict[str, Running] = {}
+        self.holders: dict[str, int] = {}
+        self._paths = paths
+        self._changed = changed
+        self._node_died = node_died
+        self._ending = False
+
+    def as_status(self) -> dict[str, dict[str, Any]]:
+        """Return what the status file says of each component."""
+        return {name: record.as_status() for name, record in sorted(self.running.items())}
+
+    def restless(self) -> Running | None:
+        """Return a component that dies young again and again, if there is one."""
+        return next((r for r in self.running.values() if r.young_deaths > 2), None)
+
+    # Starting.
+
+    def start(self, component: Component) -> None:
+        """Start a component, with its output in its own log."""
+        record = self.running.setdefault(component.name, Running(component))
+        record.component = component
+        holder = self.holders.get(component.node or "")
+        environment = {"PATH": SEARCH_PATH, "HOME": "/", **component.environment}
+        beside = namespaces.children_beside(holder) if holder else nullcontext()
+        with self._paths.log(component.name).open("ab") as log, beside:
+            process = subprocess.Popen(
+                [*self.enter(component.node), *component.command],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                cwd="/", env=environment, start_new_session=True,
+            )  # fmt: skip
+        record.pid = process.pid
+        record.started = time.monotonic()
+        # Every exit is collected by `reap`; Popen must not wait for it as well.
+        process.returncode = 0
+
+    def hold(self, node: str, command: list[str]) -> subprocess.Popen[bytes]:
+        """Start the process that is a node's process 1, its standard output as a pipe."""
+        with self._paths.log(node).open("ab") as log, namespaces.new_pids_for_children():
+            process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log
+            )
+        self.holders[node] = process.pid
+        process.returncode = 0
+        return process
+
+    def enter(self, node: str | None) -> list[str]:
+        """Return the command that enters a node's namespaces before another command."""
+        if node is None:
+            return []
+        target = str(self.holders[node])
+        return ["nsenter", "--target", target, "--net", "--uts", "--ipc", "--mount", "--"]
+
+    # Ending.
+
+    def reap(self) -> None:
+        """Collect every process that ended: components, nodes, and orphans that became ours."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            self._collected(pid, os.waitstatus_to_exitcode(status))
+
+    def _collected(self, pid: int, exit_code: int) -> None:
+        for node, holder in list(self.holders.items()):
+            if holder == pid:
+                del self.holders[node]
+                if not self._ending:
+                    self._node_died(node)
+        for record in self.running.values():
+            if record.pid == pid:
+                self._ended(record, exit_code)
+
+    def _ended(self, record: Running, exit_code: int) -> None:
+        """Start a component again after a pause that grows while it dies young."""
+        record.pid = None
+        record.last_exit = exit_code
+        if self._ending:
+            return
+        lived = time.monotonic() - record.started
+        record.young_deaths = 0 if lived > _GREW_UP else record.young_deaths + 1
+        record.restarts += 1
+        self._changed()
+        pause = min(_LONGEST_PAUSE, 0.1 * 2**record.young_deaths) if record.young_deaths else 0.0
+        asyncio.get_running_loop().call_later(pause, self._start_again, record)
+
+    def _start_again(self, record: Running) -> None:
+        node = record.component.node
+        # What belongs to a node that is gone comes back with it.
+        if self._ending or record.pid or (node and node not in self.holders):
+            return
+        try:
+            self.start(record.component)
+        except (OSError, KeyError):
+            # The node went away at this very moment, or there is no room for a process: its
+            # death will be told, or the next try will show.
+            asyncio.get_running_loop().call_later(_LONGEST_PAUSE, self._start_again, record)
+        self._changed()
+
+    async def stop(self, name: str, number: signal.Signals) -> None:
+        """End a component for good and wait for it, up to five seconds, then kill it."""
+        self._ending = True
+        record = self.running.get(name)
+        if record is None or record.pid is None:
+            return
+        os.kill(record.pid, number)
+        for _ in range(100):
+            if record.pid is None:
+                return
+            await asyncio.sleep(_POLL)
+        os.kill(record.pid, signal.SIGKILL)
