@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from eksnet.sandbox.build import toolchain
+from eksnet.sandbox.build import base_directory, toolchain
 from eksnet.sandbox.build.builder import Engine
 from eksnet.sandbox.build.modules import Module, Program
 
@@ -27,6 +27,16 @@ def write(path: Path, text: str, mode: int = 0o644) -> Path:
     path.write_text(text)
     path.chmod(mode)
     return path
+
+
+@pytest.fixture(scope="session", autouse=True)
+def go_on_the_path() -> Iterator[None]:
+    """Where no Go is on the path, put the one there that built the engine."""
+    go = toolchain.find(base_directory(), "1.24.11")
+    assert go is not None, "no Go: `eksnet engine build` installs one"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", f"{go.path.parent}:{os.environ['PATH']}")
+        yield
 
 
 @pytest.fixture
@@ -87,7 +97,7 @@ class Gate:
 @pytest.fixture
 def gate(tmp_path: Path) -> Iterator[Gate]:
     go = toolchain.find(tmp_path, "1.24.11")
-    assert go is not None, "no Go: `eksnet engine build` installs one"
+    assert go is not None
     directory = tmp_path / "gated"
     directory.mkdir()
     os.mkfifo(directory / "begun")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from eksnet.sandbox import build
+from eksnet.sandbox.build import toolchain
 
 pytestmark = [
     pytest.mark.sandbox,
@@ -90,6 +91,12 @@ def user():
     shutil.copytree(programs, home / "engine" / programs.name)
     controller = build.program("aws-load-balancer-controller").parent
     shutil.copytree(controller, home / "engine" / controller.name)
+    # Which Go built the programs is part of their directory's name: the user needs the same.
+    go = toolchain.find(build.base_directory(), "1.24.11")
+    if go and go.path.is_relative_to(build.base_directory()):
+        copy = home / "engine" / go.path.relative_to(build.base_directory())
+        copy.parent.mkdir(parents=True)
+        shutil.copy2(go.path, copy)
     subprocess.run(["chown", "-R", f"{UID}:{UID}", home], check=True)
     home.chmod(0o755)
     person = User(home)
