@@ -428,7 +428,7 @@ def stop(paths: Paths, number: signal.Signals = signal.SIGTERM) -> bool:
         )
     descriptor = os.pidfd_open(holder)
     try:
-        for child in _children(holder):
+        for child in children(holder):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(child, number)
         if not _ends(descriptor, _STOP_DEADLINE):
@@ -471,7 +471,8 @@ def start_time(pid: int) -> str:
     return text.rpartition(")")[2].split()[19]
 
 
-def _children(pid: int) -> list[int]:
+def children(pid: int) -> list[int]:
+    """Return the pids of a process's children; none when it has ended."""
     try:
         return [
             int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()

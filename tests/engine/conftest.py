@@ -147,7 +147,8 @@ def builder(engine: Engine) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     def start(first_on_path: Path, **streams: int) -> subprocess.Popen[str]:
         path = f"{first_on_path}:{os.environ['PATH']}"
         process = subprocess.Popen(
-            [sys.executable, "-c", code], env={**os.environ, "PATH": path}, text=True,
+            [sys.executable, "-c", code], env={**os.environ, "PATH": path, "TERM": "xterm"},
+            text=True,
             stdout=streams.get("stdout", subprocess.PIPE),
             stderr=streams.get("stderr", subprocess.PIPE),
         )  # fmt: skip

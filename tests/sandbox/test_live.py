@@ -264,7 +264,7 @@ def test_nothing_stays_behind(live_sandbox, ending):
     holder = lifecycle.recorded_holder(paths.paths())
     inside = own_namespace()
     assert len(members(inside)) > 10
-    supervisor = lifecycle._children(holder)[0]
+    supervisor = lifecycle.children(holder)[0]
     # Process 1 has ended when all the others of its namespace have.
     descriptor = os.pidfd_open(supervisor)
     if ending == "down":

@@ -40,7 +40,7 @@ class User:
         self.home = home
         self.environment = {
             "HOME": str(home),
-            "PATH": os.environ["PATH"],
+            "PATH": f"{home}/tools:{os.environ['PATH']}",
             "EKSNET_ENGINE_DIR": str(home / "engine"),
         }
 
@@ -91,12 +91,14 @@ def user():
     shutil.copytree(programs, home / "engine" / programs.name)
     controller = build.program("aws-load-balancer-controller").parent
     shutil.copytree(controller, home / "engine" / controller.name)
-    # Which Go built the programs is part of their directory's name: the user needs the same.
+    # Which Go built the programs is part of their directory's name. The user may not run root's
+    # own, and need not: there is nothing left to build.
     go = toolchain.find(build.base_directory(), "1.24.11")
-    if go and go.path.is_relative_to(build.base_directory()):
-        copy = home / "engine" / go.path.relative_to(build.base_directory())
-        copy.parent.mkdir(parents=True)
-        shutil.copy2(go.path, copy)
+    assert go is not None
+    says = home / "tools" / "go"
+    says.parent.mkdir()
+    says.write_text(f"#!/bin/sh\necho go version {go.version}\n")
+    says.chmod(0o755)
     subprocess.run(["chown", "-R", f"{UID}:{UID}", home], check=True)
     home.chmod(0o755)
     person = User(home)

@@ -90,7 +90,9 @@ class Count:
 @contextlib.contextmanager
 def shown(say: Say) -> Iterator[Watch]:
     """Give a function that shows reports: a bar on a terminal, now and then a line elsewhere."""
-    if not sys.stderr.isatty():
+    console = Console(stderr=True)
+    # rich shows nothing at all on a terminal that cannot move its cursor.
+    if not sys.stderr.isatty() or console.is_dumb_terminal:
         yield _lines(say)
         return
     columns = (
@@ -99,7 +101,7 @@ def shown(say: Say) -> Iterator[Watch]:
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
-    with RichProgress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with RichProgress(*columns, console=console, transient=True) as bar:
         yield _bar(bar)
 
 
