@@ -1,7 +1,7 @@
 """The supervisor's own small client of the API server.
 
-Inside the namespace only the standard library and PyYAML are loaded: the official client takes
-longer to import than the cluster takes to answer.
+Inside the namespace only the standard library and, late, PyYAML are loaded: the official client
+takes longer to import than the cluster takes to answer.
 """
 
 from __future__ import annotations
@@ -12,8 +12,6 @@ import ssl
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 _PLURALS = {
     "Node": "nodes",
@@ -149,6 +147,9 @@ class Api:
 
 def documents(manifests: Path) -> Iterator[dict[str, Any]]:
     """Yield the objects of a directory of YAML files, in the order of the files' names."""
+    # Later than the start's first moments, which belong to the API server.
+    import yaml
+
     for file in sorted(manifests.glob("*.yaml")):
         yield from yaml.load_all(file.read_text(), yaml.CSafeLoader)
 

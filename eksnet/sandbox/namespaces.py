@@ -1,4 +1,4 @@
-"""Processes in other PID namespaces, as system calls: what a node's processes are started with.
+"""Processes and sockets in other namespaces, as system calls: how the supervisor reaches a node.
 
 `nsenter --pid` would leave a process of its own beside each component, which dies and is killed
 apart from it. Only children enter a PID namespace; so the supervisor names the namespace of its
@@ -10,10 +10,12 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import socket
 from collections.abc import Iterator
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _CLONE_NEWPID = 0x20000000
+_CLONE_NEWNET = 0x40000000
 
 
 @contextlib.contextmanager
@@ -43,6 +45,21 @@ def children_beside(pid: int) -> Iterator[None]:
     with _own_pids_afterwards():
         _enter_pids(f"/proc/{pid}/ns/pid")
         yield
+
+
+def udp_socket(pid: int) -> socket.socket:
+    """Return a UDP socket in the network of a process: it stays there wherever it is used.
+
+    Raises:
+        OSError: There is no such process any more, or the kernel refused.
+    """
+    with open("/proc/thread-self/ns/net") as own, open(f"/proc/{pid}/ns/net") as other:
+        # Only this thread goes there, and comes back before anything else runs on it.
+        _check(_libc.setns(other.fileno(), _CLONE_NEWNET), f"enter the network of {pid}")
+        try:
+            return socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        finally:
+            _check(_libc.setns(own.fileno(), _CLONE_NEWNET), "come back to the own network")
 
 
 @contextlib.contextmanager

@@ -14,7 +14,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -22,11 +21,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from eksnet.sandbox import components, mounts, network, relay, seed
-from eksnet.sandbox import node as node_root
+from eksnet.sandbox import components, dnsprobe, mounts, namespaces, network, relay, seed
 from eksnet.sandbox.api import Api, documents
 from eksnet.sandbox.paths import Paths, write_private
-from eksnet.sandbox.processes import SEARCH_PATH, Processes
+from eksnet.sandbox.processes import Processes
 from eksnet.sandbox.vpc import Node, Vpc, plan
 
 _LOG_LIMIT = 10 * 2**20
@@ -151,6 +149,8 @@ class Supervisor:
         self.start_controllers()
         nodes = [components.node_object(node, self.vpc.region) for node in self.vpc.nodes]
         await self.until_none("nodes registered", lambda: self.api.missing(nodes))
+        # Not only registered: the controller takes a new node's taint away a moment later.
+        await self.until_none("nodes take pods", lambda: self.api.nodes_not_ready(len(nodes)))
         await self.until_none("kube-system's objects", self.create_objects)
         await self.until_none("pods bound", lambda: self.api.pods_unbound(2 * len(nodes)))
         etcd = self.processes.running["etcd"].pid
@@ -226,19 +226,18 @@ class Supervisor:
 
     def nodes_without_dns(self) -> list[str]:
         """Ask kube-dns from each node: a Ready kube-proxy may not have written its rules yet."""
-        question = f"kubernetes.default.svc.cluster.local. {self.vpc.cluster_dns}"
-        ask = [str(node_root.BUSYBOX / "nslookup"), "-type=a", *question.split()]
-        answer = f"Address: {self.vpc.kubernetes_service}"
-        return [
-            f"DNS on {node.short}"
-            for node in self.vpc.nodes
-            if node.short not in self.processes.holders
-            or answer
-            not in subprocess.run(
-                ["timeout", "2", *self.processes.enter(node.short), *ask],
-                capture_output=True, text=True, check=False, env={"PATH": SEARCH_PATH},
-            ).stdout
-        ]  # fmt: skip
+        return [f"DNS on {n.short}" for n in self.vpc.nodes if not self.has_dns(n.short)]
+
+    def has_dns(self, node: str) -> bool:
+        """Tell whether a node gets the right address of the Service `kubernetes` from kube-dns."""
+        try:
+            connection = namespaces.udp_socket(self.processes.holders[node])
+        except (KeyError, OSError):  # the node is being started again
+            return False
+        with connection:
+            name = "kubernetes.default.svc.cluster.local"
+            server, address = str(self.vpc.cluster_dns), self.vpc.kubernetes_service
+            return dnsprobe.ask(connection, server, name, address)
 
     # Waiting.
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -70,6 +71,18 @@ func TestEnvironment(t *testing.T) {
 	})
 	if got := p.sh(id, "echo $HOME $COLOUR $HOSTNAME"); got != "/data blue app" {
 		t.Errorf("environment: %q", got)
+	}
+}
+
+func TestTheComputersMemoryIsTakenFromPodsFirst(t *testing.T) {
+	p := newNode(t).pod("app")
+	for score, want := range map[int64]string{700: "700", -900: "0"} {
+		id := p.run(fmt.Sprintf("main%d", score), "sleep 1000", func(c *cri.ContainerConfig) {
+			c.Linux.Resources = &cri.LinuxContainerResources{OomScoreAdj: score}
+		})
+		if got := p.sh(id, "cat /proc/1/oom_score_adj"); got != want {
+			t.Errorf("score %d: %q; expected %q", score, got, want)
+		}
 	}
 }
 

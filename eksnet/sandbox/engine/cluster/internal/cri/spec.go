@@ -70,6 +70,7 @@ func (c *container) program() launch.Program {
 		Env:             c.environment(),
 		User:            security.GetRunAsUsername(),
 		NoNewPrivileges: security.GetNoNewPrivs(),
+		OOMScore:        int(c.record.Config.GetLinux().GetResources().GetOomScoreAdj()),
 	}
 	if user := security.GetRunAsUser(); user != nil {
 		program.UID = new(int)

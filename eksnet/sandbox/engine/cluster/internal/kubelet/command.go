@@ -109,11 +109,15 @@ func newDependencies(ctx context.Context, server *options.KubeletServer, s setti
 	if err != nil {
 		return nil, err
 	}
-	dependencies.ContainerManager = cm.NewStubContainerManager()
+	dependencies.ContainerManager = containerManager{cm.NewStubContainerManager()}
 	dependencies.CAdvisorInterface = &machineStats{root: s.rootDir}
 	dependencies.OOMAdjuster = oom.NewFakeOOMAdjuster()
-	if s.oneID {
-		err = dropIDs(ctx, server, dependencies, s.node)
-	}
-	return dependencies, err
+	return dependencies, newPodSource(ctx, server, dependencies, s)
 }
+
+// containerManager is upstream's stand-in for a node without cgroups, but for one answer: what all
+// pods use together is looked up under a name, and without cgroups that is the machine's.
+type containerManager struct{ cm.ContainerManager }
+
+// GetPodCgroupRoot returns the name under which machineStats answers.
+func (containerManager) GetPodCgroupRoot() string { return "/" }

@@ -1,6 +1,8 @@
 package kubelet
 
 import (
+	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -66,7 +68,7 @@ func TestEachPodIsToldOnce(t *testing.T) {
 	}
 	close(in)
 	recorder := record.NewFakeRecorder(10)
-	filter(in, out, recorder)
+	dropIDs(in, out, recorder)
 	close(recorder.Events)
 	var events []string
 	for event := range recorder.Events {
@@ -77,6 +79,24 @@ func TestEachPodIsToldOnce(t *testing.T) {
 	}
 	if update := (<-out).(kubetypes.PodUpdate); update.Pods[0].Spec.SecurityContext.RunAsUser != nil {
 		t.Error("the kubelet still sees the user")
+	}
+}
+
+func TestPodsAreAskedForOnceTheirNodeIsThere(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	looks := 0
+	found := isThere(ctx, func(context.Context) error {
+		if looks++; looks < 3 {
+			return errors.New("not found")
+		}
+		return nil
+	})
+	if !found() || looks != 3 {
+		t.Errorf("looked %d times; expected 3", looks)
+	}
+	cancel()
+	if isThere(ctx, func(context.Context) error { return errors.New("not found") })() {
+		t.Error("pods were asked for after the end")
 	}
 }
 

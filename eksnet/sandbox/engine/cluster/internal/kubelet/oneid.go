@@ -1,62 +1,17 @@
 package kubelet
 
 import (
-	"context"
-	"time"
-
 	v1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
-	clientset "k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/kubernetes/scheme"
-	typedv1 "k8s.io/client-go/kubernetes/typed/core/v1"
-	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/client-go/tools/record"
-	"k8s.io/kubernetes/cmd/kubelet/app/options"
 	podutil "k8s.io/kubernetes/pkg/api/v1/pod"
-	"k8s.io/kubernetes/pkg/kubelet"
-	"k8s.io/kubernetes/pkg/kubelet/config"
 	kubetypes "k8s.io/kubernetes/pkg/kubelet/types"
-	kubeletutil "k8s.io/kubernetes/pkg/kubelet/util"
 )
 
-// nodeHasSynced is how long a pod source waits for its node's object; the kubelet has its own check.
-const nodeHasSynced = 500 * time.Millisecond
-
-// dropIDs puts a filter between the API server's pods and the kubelet. With one mapped id, every
-// chown and setuid to another id fails, so a pod that asks for one would never start. The API
-// objects stay as they are, and an Event on the pod says what was dropped.
-func dropIDs(ctx context.Context, server *options.KubeletServer, d *kubelet.Dependencies, node string) error {
-	restConfig, err := clientcmd.BuildConfigFromFlags("", server.KubeConfig)
-	if err != nil {
-		return err
-	}
-	restConfig.QPS, restConfig.Burst = float32(server.KubeAPIQPS), int(server.KubeAPIBurst)
-	client, err := clientset.NewForConfig(restConfig)
-	if err != nil {
-		return err
-	}
-	d.PodStartupLatencyTracker = kubeletutil.NewPodStartupLatencyTracker()
-	d.PodConfig = config.NewPodConfig(config.PodConfigNotificationIncremental, &record.FakeRecorder{}, d.PodStartupLatencyTracker)
-	if server.StaticPodPath != "" {
-		config.NewSourceFile(server.StaticPodPath, types.NodeName(node),
-			server.FileCheckFrequency.Duration, d.PodConfig.Channel(ctx, kubetypes.FileSource))
-	}
-	updates := make(chan interface{})
-	go filter(updates, d.PodConfig.Channel(ctx, kubetypes.ApiserverSource), newRecorder(ctx, client, node))
-	started := time.Now()
-	synced := func() bool { return time.Since(started) > nodeHasSynced }
-	config.NewSourceApiserver(client, types.NodeName(node), synced, updates)
-	return nil
-}
-
-func newRecorder(ctx context.Context, client clientset.Interface, node string) record.EventRecorder {
-	broadcaster := record.NewBroadcaster(record.WithContext(ctx))
-	broadcaster.StartRecordingToSink(&typedv1.EventSinkImpl{Interface: client.CoreV1().Events("")})
-	return broadcaster.NewRecorder(scheme.Scheme, v1.EventSource{Component: "kubelet", Host: node})
-}
-
-// filter passes pod updates on with their ids dropped, and says so once for each pod.
-func filter(in <-chan interface{}, out chan<- interface{}, recorder record.EventRecorder) {
+// dropIDs passes pod updates on with their ids dropped, and says so once for each pod. With one
+// mapped id, every chown and setuid to another fails, so a pod that asks for one would never start.
+// The API objects stay as they are, and an Event on the pod says what was dropped.
+func dropIDs(in <-chan interface{}, out chan<- interface{}, recorder record.EventRecorder) {
 	told := map[types.UID]bool{}
 	for message := range in {
 		update, ok := message.(kubetypes.PodUpdate)

@@ -34,6 +34,8 @@ type Program struct {
 	Groups []int  `json:"groups"`
 	// NoNewPrivileges is what allowPrivilegeEscalation: false asks for.
 	NoNewPrivileges bool `json:"noNewPrivileges"`
+	// OOMScore is how much sooner than others it is killed when the computer's memory runs out.
+	OOMScore int `json:"oomScore"`
 	// Terminal gives the program a terminal of its own.
 	Terminal bool `json:"terminal"`
 }
@@ -49,6 +51,12 @@ func (p Program) become() error {
 	}
 	if err := os.Chdir(directory); err != nil {
 		return fmt.Errorf("working directory: %w", err)
+	}
+	// Only a higher score may be chosen without rights over the whole computer.
+	if p.OOMScore > 0 {
+		if err := os.WriteFile("/proc/self/oom_score_adj", []byte(strconv.Itoa(p.OOMScore)), 0); err != nil {
+			return fmt.Errorf("out-of-memory score: %w", err)
+		}
 	}
 	if err := p.takeUser(); err != nil {
 		return err
