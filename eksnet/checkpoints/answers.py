@@ -92,7 +92,7 @@ def _row(item: Any, number: int) -> tuple[str, ...]:
     if is_dataclass(item) and not isinstance(item, type):
         item = astuple(item)
     if isinstance(item, Sequence) and not isinstance(item, str | bytes | bytearray):
-        return tuple(_cell(cell, where) for cell in item)
+        return tuple(_cell(cell, where) for cell in item) or ("",)
     return (_cell(item, where),)
 
 
@@ -139,17 +139,17 @@ def compare(answer: Rows, observed: Rows, column: int) -> Observation:
 
 
 def _compare_keyed(answer: Rows, observed: Rows) -> Observation:
-    if answer.keyed:
+    keys = [key for key, _ in observed.rows]
+    said = {}
+    if answer.keyed or all(len(row) == 2 and row[0] in keys for row in answer.rows):
         said = {row[0]: row[1] for row in answer.rows}
-    elif len(answer.rows) == len(observed.rows):
-        said = {seen[0]: row[-1] for row, seen in zip(answer.rows, observed.rows, strict=True)}
-    else:
-        said = {}
+    elif len(answer.rows) == len(keys):
+        said = {key: row[-1] for key, row in zip(keys, answer.rows, strict=True)}
     for key, seen in observed.rows:
         if key not in said:
             return failed(
                 f"your answer says nothing of {key!r}",
-                f"a prediction for each of {', '.join(repr(row[0]) for row in observed.rows)}",
+                f"a prediction for each of {', '.join(map(repr, keys))}",
                 "add it, and check again",
             )
         if not same(said[key], seen):
@@ -180,26 +180,28 @@ def _without_header(answer: Rows, observed: Rows) -> Rows:
 
 
 def _agree(rows: int) -> str:
-    return f"all {rows} rows are as you predicted"
+    return f"all {_rows(rows)} as you predicted"
 
 
 def _parted(number: int, said: str, seen: str, *, single: bool) -> Observation:
     if single:
         return _differs("", said, seen, "find out why, change your prediction and check again")
     before = number - 1
-    agree = f"; {'the row' if before == 1 else f'the {before} rows'} before agree" if before else ""
+    agree = f"; {_rows(before)} before it agree{'s' * (before == 1)}" if before else ""
     return _differs(f"row {number}: ", said, seen, f"compare row {number}{agree}")
 
 
 def _differs(where: str, said: str, seen: str, next_step: str) -> Observation:
-    predicted = f"you predicted {said or 'nothing'}"
-    return failed(f"{where}{seen or 'nothing'}", f"{where}{predicted}", next_step)
+    predicted = f"your prediction, {said or 'nothing'}"
+    return failed(f"{where}{seen or 'nothing'}", predicted, next_step)
 
 
 def _ended(agreeing: int, said: list[str], seen: list[str]) -> Observation:
     where = f"row {agreeing + 1}: "
     if seen:
-        return _differs(where, "", seen[0], f"{len(seen)} more rows were observed than predicted")
-    return _differs(
-        where, said[0], "", f"{len(said)} fewer rows were observed: the walk ended before"
-    )
+        return _differs(where, "", seen[0], f"find the {_rows(len(seen))} that you left out")
+    return _differs(where, said[0], "", f"see why {_rows(len(said))} fewer came than you predicted")
+
+
+def _rows(number: int) -> str:
+    return "1 row" if number == 1 else f"{number} rows"

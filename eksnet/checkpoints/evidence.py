@@ -184,7 +184,7 @@ def _line(binding: Binding, result: Result, answer: Sequence[Sequence[str]] | No
 
 def _plain(text: str) -> str:
     """Return a text without what looks like a credential, cut to a length that fits a line."""
-    return _SECRETS.sub("(withheld)", text)[:_TEXT]
+    return _SECRETS.sub("(withheld)", text[: 2 * _TEXT])[:_TEXT]
 
 
 def _attempt(line: bytes) -> Attempt | None:

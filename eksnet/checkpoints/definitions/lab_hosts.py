@@ -74,6 +74,7 @@ def _hosts(cluster: Cluster) -> Lines | Observation:
 
 def backup(cluster: Cluster) -> Observation:
     """Whether a backup from before the edit waits for its restore."""
+    _corefile(cluster)  # Who may not read the ConfigMap cannot have backed it up.
     waiting = cluster.saved(_CONFIGMAP, _NAMESPACE)
     if waiting is None:
         used = cluster.saved(_CONFIGMAP, _NAMESPACE, restored=True)
@@ -195,12 +196,13 @@ def reloaded(cluster: Cluster) -> Observation:
 
 def restored(cluster: Cluster) -> Observation:
     """Whether the ConfigMap is as the backup held it, and the backup has been used."""
+    now = _corefile(cluster)
     if cluster.saved(_CONFIGMAP, _NAMESPACE):
         return not_started("the backup waits for its restore", "the Corefile of before", _RESTORE)
     used = cluster.saved(_CONFIGMAP, _NAMESPACE, restored=True)
     if used is None:
         return not_started("there was no backup", "the lab done, and its backup restored", _BACKUP)
-    if (used.get("data") or {}).get("Corefile") != _corefile(cluster):
+    if (used.get("data") or {}).get("Corefile") != now:
         return failed(
             "the Corefile has been changed since the restore",
             "the Corefile that was restored",
@@ -379,8 +381,8 @@ coredns.wait_for_reload(cluster, before)
             "Look at the TTL in the answers of the two trials.",
             "Compare the two: which plugin comes first in the table of the plugin order, `cache` "
             "or `hosts`, and what does the number behind `cache` say?",
-            "Put both TTLs into `prediction`, a dict with the keys of `observed`, run its cell, and "
-            "check again: " + _check("hosts-05", "observed"),
+            "Put both TTLs into `prediction`, a dict with the keys of `observed`, run its cell "
+            "and check again: " + _check("hosts-05", "observed"),
         ),
         solution='prediction = {"without cache": 3600, "with cache 30": 30}\n',
     ),
