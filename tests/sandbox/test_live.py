@@ -8,8 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import faults
 import pytest
-from hostside import arguments, listening, members, mounts_and_links, namespace_of
+from hostside import listening, members, mounts_and_links, namespace_of
 
 import eksnet
 from eksnet import coredns, sandbox
@@ -19,20 +20,6 @@ pytestmark = pytest.mark.sandbox
 
 BUSYBOX = "busybox:1.36"
 ZONES = ["ap-northeast-2a", "ap-northeast-2c"]
-
-
-def own_namespace():
-    """Return the user namespace of the suite's sandbox."""
-    return namespace_of(lifecycle.recorded_holder(paths.paths()))
-
-
-def component_pid(name):
-    """Return the host's pid of a component, by its command line."""
-    for pid in members(own_namespace()):
-        program, *rest = arguments(pid)
-        if name in (Path(program).name, *rest[:1]):
-            return pid
-    raise AssertionError(f"{name} does not run")
 
 
 def on(node):
@@ -194,7 +181,7 @@ def test_only_the_owner_can_read_the_credentials(live_sandbox):
 def test_nothing_listens_but_the_api_on_the_loopback(live_sandbox):
     port = int(sandbox.status().api.rpartition(":")[2])
     holder = lifecycle.recorded_holder(paths.paths())
-    assert listening([holder, *members(own_namespace())]) == [f"0100007F:{port:04X}"]
+    assert listening([holder, *members(faults.inside())]) == [f"0100007F:{port:04X}"]
 
 
 def test_up_joins_what_is_up(live_sandbox):
@@ -205,7 +192,7 @@ def test_up_joins_what_is_up(live_sandbox):
 
 @pytest.mark.parametrize("name", ["kube-scheduler", "kube-apiserver", "kubelet", "runtime"])
 def test_what_dies_is_started_again(cluster, name):
-    killed = component_pid(name)
+    killed = faults.component_pid(name)
     os.kill(killed, signal.SIGKILL)
     run = None
     lifecycle.wait_until_ready(paths.paths(), lambda _: None)
@@ -262,7 +249,7 @@ def test_nothing_stays_behind(live_sandbox, ending):
     sandbox.up()
     before = mounts_and_links()
     holder = lifecycle.recorded_holder(paths.paths())
-    inside = own_namespace()
+    inside = faults.inside()
     assert len(members(inside)) > 10
     supervisor = lifecycle.children(holder)[0]
     # Process 1 has ended when all the others of its namespace have.
