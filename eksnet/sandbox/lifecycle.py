@@ -99,6 +99,9 @@ def up(
     """
     paths = sandbox_paths.paths(name)
     launched = False
+    if is_alive(paths) and read_status(paths) and not is_open(paths):
+        # Its supervisor has ended, and the rest is on its way out: there is nothing to join.
+        wait_until_gone(paths)
     if not is_alive(paths):
         check_computer()
         programs = engine(say)
@@ -233,6 +236,20 @@ def is_alive(paths: Paths) -> bool:
         return False
     with paths.alive_lock.open("a") as file:
         return not _try_lock(file)
+
+
+def is_open(paths: Paths) -> bool:
+    """Tell whether the supervisor's port is there: it is from before its first to its last moment.
+
+    Whoever is suspended has it open too, although nobody answers.
+    """
+    try:
+        socket.create_connection(("127.0.0.1", _known_port(paths)), timeout=1).close()
+    except ConnectionRefusedError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _try_lock(file: IO[str]) -> bool:

@@ -207,6 +207,13 @@ def test_what_dies_is_started_again(cluster, name):
     assert sum(count for n, count in restarts.items() if n.startswith(name)) >= 1
 
 
+def test_what_is_ending_is_not_joined(cluster):
+    # At once: the dead supervisor's last word is that all is well.
+    os.kill(lifecycle.children(faults.holder())[0], signal.SIGKILL)
+    sandbox.up()
+    assert "Address: 10.100.0.1" in eksnet.connect().run(BUSYBOX, faults.LOOKUP).output
+
+
 def test_two_starts_at_once_are_one(cluster):
     sandbox.down()
     command = [sys.executable, "-m", "eksnet.cli", "up"]
