@@ -99,8 +99,8 @@ def up(
     """
     paths = sandbox_paths.paths(name)
     launched = False
-    if is_alive(paths) and read_status(paths) and not is_open(paths):
-        # Its supervisor has ended, and the rest is on its way out: there is nothing to join.
+    if is_alive(paths) and is_ending(paths):
+        # There is nothing to join: what still holds the lock is on its way out.
         wait_until_gone(paths)
     if not is_alive(paths):
         check_computer()
@@ -238,18 +238,23 @@ def is_alive(paths: Paths) -> bool:
         return not _try_lock(file)
 
 
-def is_open(paths: Paths) -> bool:
-    """Tell whether the supervisor's port is there: it is from before its first to its last moment.
+def is_ending(paths: Paths) -> bool:
+    """Tell whether a sandbox has lost its first process, whose last word may be that all is well.
 
-    Whoever is suspended has it open too, although nobody answers.
+    Before that process has said anything, the sandbox is not ending but starting.
     """
-    try:
-        socket.create_connection(("127.0.0.1", _known_port(paths)), timeout=1).close()
-    except ConnectionRefusedError:
+    if not read_status(paths):
         return False
-    except OSError:
-        return True
-    return True
+    holder = recorded_holder(paths)
+    return holder is None or not any(map(_lives, children(holder)))
+
+
+def _lives(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state not in "ZX"
 
 
 def _try_lock(file: IO[str]) -> bool:

@@ -208,8 +208,13 @@ def test_what_dies_is_started_again(cluster, name):
 
 
 def test_what_is_ending_is_not_joined(cluster):
-    # The dead supervisor's last word is that all is well.
-    faults.kill(lifecycle.children(faults.holder())[0])
+    # The dead supervisor's last word is that all is well, and the holder waits to hear of its end.
+    holder, supervisor = faults.holder(), lifecycle.children(faults.holder())[0]
+    os.kill(holder, signal.SIGSTOP)
+    faults.kill(supervisor)
+    assert sandbox.status().phase == "ready"
+    assert lifecycle.is_ending(paths.paths())
+    os.kill(holder, signal.SIGCONT)
     sandbox.up()
     assert "Address: 10.100.0.1" in eksnet.connect().run(BUSYBOX, faults.LOOKUP).output
 
