@@ -168,10 +168,12 @@ def engine_status(as_json: Json = False) -> None:
     if as_json:
         print(json.dumps([asdict(program) for program in found], default=str, indent=1))
     else:
-        table = Table("program", "state", "path")
+        table = Table("program", "state")
         for program in found:
-            table.add_row(program.name, program.state, str(program.path))
+            table.add_row(program.name, program.state)
         console.print(table)
+        for directory in dict.fromkeys(program.path.parent for program in found):
+            console.print(f"in {directory}")
     raise typer.Exit(0 if all(program.state == "built" for program in found) else 1)
 
 
