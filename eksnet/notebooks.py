@@ -155,8 +155,15 @@ def open_lab(arguments: Sequence[str] = ()) -> int:
     )  # fmt: skip
     print(f"The sandbox gets ready in the background (process {background.pid}):", flush=True)
     print("`eksnet status` tells how far it is; a notebook that needs it waits.", flush=True)
+    return subprocess.call(lab_command(directory(), *arguments))
+
+
+def lab_command(directory: Path, *arguments: str) -> list[str]:
+    """Return the command that starts JupyterLab on a directory, with the course's settings.
+
+    They answer its question about news, which would cover the first notebook, and let notebooks
+    keep the state of their widgets: reopened without their kernel they are shown as they were.
+    """
     root = ["--allow-root"] if os.geteuid() == 0 else []
-    # JupyterLab's question about news would cover the first notebook; our settings answer it.
     settings = f"--LabApp.app_settings_dir={_PACKAGE / 'lab_settings'}"
-    command = [sys.executable, "-m", "jupyterlab", *root, settings, *arguments, str(directory())]
-    return subprocess.call(command)
+    return [sys.executable, "-m", "jupyterlab", *root, settings, *arguments, str(directory)]

@@ -1,0 +1,66 @@
+"""A view and a text twin for the models of the chapters; nothing here knows a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING
+
+from eksnet.dns import Walk
+from eksnet.widgets.model import Model, Stepper
+from eksnet.widgets.panel import Panel, Table, Text
+from eksnet.widgets.search_order import SearchOrder
+
+if TYPE_CHECKING:
+    from eksnet.widgets.view import View
+
+__all__ = ["Model", "Panel", "SearchOrder", "Stepper", "Table", "Text", "search_order", "show"]
+
+
+def show(model: Model) -> View:
+    """Return the view of a model: the last expression of a cell shows it.
+
+    The model and its text need no ipywidgets; it is loaded here.
+    """
+    from eksnet.widgets.view import View
+
+    return View(model)
+
+
+def search_order(
+    name: str = "my-service",
+    *,
+    namespace: str = "default",
+    region: str = "ap-northeast-2",
+    policy: str = "ClusterFirst",
+    ndots: int | None = None,
+    profile: str = "glibc",
+    exists: Collection[str] = (),
+    observed: Walk | Callable[[SearchOrder], Walk] | None = None,
+) -> View:
+    """Return the widget *search order*: a pod's queries for one name, predicted and observed.
+
+    Args:
+        name: The name as the program gives it; a final dot makes it absolute.
+        namespace: The pod's namespace.
+        region: The node's region; empty for a node that is not on EC2.
+        policy: The pod's dnsPolicy.
+        ndots: The option in the pod's dnsConfig; None leaves it to the policy.
+        profile: The resolver: glibc, musl, go or busybox.
+        exists: The full names that have an address.
+        observed: The walk that was observed with these settings; or a function that observes one
+            with the settings of the model that it is given, behind a button *Observe*.
+    """
+    model = SearchOrder(
+        name=name,
+        namespace=namespace,
+        region=region,
+        policy=policy,
+        ndots=ndots,
+        profile=profile,
+        exists=" ".join(sorted(exists)),
+    )
+    if isinstance(observed, Walk):
+        model.remember(observed)
+    else:
+        model.witness = observed
+    return show(model)
