@@ -19,7 +19,7 @@ function render({ model, el }) {
     unseen.textContent = ` ${model.get("settings")}`;
     line.append(unseen);
   };
-  model.on("change:sentence change:settings", show);
+  model.on("change", show);
   show();
   el.append(line);
   // Once the line is in the page.

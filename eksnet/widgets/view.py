@@ -54,8 +54,10 @@ class View:
 
     def _show(self, _: object = None) -> None:
         panel = self.model.shown()
-        self._status.sentence = panel.sentence
-        self._status.settings = self.model.spoken
+        # Together, so that they are read out once.
+        with self._status.hold_sync():
+            self._status.sentence = panel.sentence
+            self._status.settings = self.model.spoken
         self._panel.value = panel._repr_html_()
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
