@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 from lab import Lab
@@ -37,6 +38,8 @@ def server(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch, (home / "log").open("w") as log:
         for name in DIRECTORIES:
             patch.setenv(name, str(home / name.lower()))
+        # The kernels find the tests' own models.
+        patch.setenv("PYTHONPATH", str(Path(__file__).parent))
         process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
         try:
             wait_for_server(process, port, home / "log")
@@ -73,13 +76,17 @@ def answers(port):
 @pytest.fixture(scope="module")
 def browser():
     """Chromium; for a module alone, because its event loop would be in other tests' way."""
-    program = shutil.which("chromium") or shutil.which("chromium-browser")
-    if not program:
-        pytest.fail("no Chromium on the path\n  next:     make test (its set-up names the package)")
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=program, args=QUIET)
+        chromium = playwright.chromium.launch(executable_path=find_chromium(), args=QUIET)
         yield chromium
         chromium.close()
+
+
+def find_chromium():
+    program = shutil.which("chromium") or shutil.which("chromium-browser")
+    if not program:
+        pytest.fail("no Chromium on the path\n  next:     make test, whose set-up installs it")
+    return program
 
 
 @pytest.fixture(scope="module")
@@ -90,5 +97,8 @@ def lab(browser, server):
     page.set_default_timeout(30_000)
     page.goto(f"http://127.0.0.1:{port}/lab?token={TOKEN}")
     page.locator("#jp-main-dock-panel").wait_for()
-    yield Lab(page, course)
+    lab = Lab(page, course)
+    # The list of files would take half of a narrow window.
+    lab.command("application:toggle-left-area")
+    yield lab
     page.close()
