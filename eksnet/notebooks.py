@@ -17,6 +17,7 @@ Say = Callable[[str], None]
 _PACKAGE = Path(__file__).parent
 # Longer than any wait of a notebook's own, which names what it waits for.
 _CELL_DEADLINE = 300
+_WIDGET = "application/vnd.jupyter.widget-view+json"
 _KERNELSPEC = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
 
@@ -117,11 +118,17 @@ def _reason(error: Exception) -> str:
 
 
 def normalised(notebook: Any) -> Any:
-    """Return a notebook without what changes from run to run: times, versions, ended countdowns."""
+    """Return a notebook without what changes from run to run.
+
+    That is times, versions, ended countdowns, and the numbers of widgets, which are nowhere any
+    more: what is kept of a widget is its twin, in text and in HTML.
+    """
     notebook.metadata = {"kernelspec": _KERNELSPEC, "language_info": {"name": "python"}}
     for cell in notebook.cells:
         cell.metadata = {key: cell.metadata[key] for key in ("tags",) if key in cell.metadata}
         if cell.cell_type == "code":
+            for output in cell.outputs:
+                output.get("data", {}).pop(_WIDGET, None)
             cell.outputs = _joined(filter(_is_shown, cell.outputs))
     return notebook
 

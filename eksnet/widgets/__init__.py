@@ -1,4 +1,9 @@
-"""A view and a text twin for the models of the chapters; nothing here knows a cluster."""
+"""A view and a text twin for the models of the chapters; nothing here knows a cluster.
+
+A new widget is a subclass of `Model`, or of `Stepper` where something is walked through: traits for
+its settings, and `panel()` for what follows from them. `show(model)` is its view. How a tested
+notebook shows it stands in docs/architecture.md, under Widgets.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-// JupyterLab's command mode takes the arrow keys from a list and Enter from a button that has the
-// focus (ipywidgets issue 3912). It spares an element that bears this attribute itself.
+// JupyterLab's command mode takes arrows and letters from a list or a button that has the focus, and
+// "dd" deletes the cell (ipywidgets issue 3912). It spares an element that bears this attribute.
 function keepKeys(widget) {
   widget?.addEventListener("focusin", ({ target }) => {
     if (!target.matches(":read-write")) target.setAttribute("data-lm-suppress-shortcuts", "true");
