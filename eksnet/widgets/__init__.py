@@ -53,7 +53,8 @@ def search_order(
         profile: The resolver: glibc, musl, go or busybox.
         exists: The full names that have an address.
         observed: The walk that was observed with these settings; or a function that observes one
-            with the settings of the model that it is given, behind a button *Observe*.
+            with the settings of the model that it is given, behind a button *Observe*. It raises
+            EksnetError for settings that it cannot observe, and the reader sees why.
     """
     model = SearchOrder(
         name=name,
