@@ -168,8 +168,7 @@ def open_lab(arguments: Sequence[str] = ()) -> int:
 def lab_command(directory: Path, *arguments: str) -> list[str]:
     """Return the command that starts JupyterLab on a directory, with the course's settings.
 
-    They answer its question about news, which would cover the first notebook, and let notebooks
-    keep the state of their widgets: reopened without their kernel they are shown as they were.
+    They answer its question about news, which would cover the first notebook.
     """
     root = ["--allow-root"] if os.geteuid() == 0 else []
     settings = f"--LabApp.app_settings_dir={_PACKAGE / 'lab_settings'}"

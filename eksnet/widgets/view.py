@@ -12,9 +12,9 @@ import traitlets
 from eksnet.widgets.model import Model, word
 
 _HERE = Path(__file__).parent
-_GONE = (
-    "No kernel stands behind these controls any more: this is how things stood. "
-    "Run the cell again to make them work."
+_RESTARTED = (
+    "The kernel was restarted: this is how things stood before. "
+    "Run the cell again to make the controls work."
 )
 
 
@@ -39,10 +39,10 @@ class View:
         self.model = model
         self._status = Status()
         self._panel = ipywidgets.HTML().add_class("eksnet-panel")
-        gone = ipywidgets.HTML(_GONE).add_class("eksnet-gone")
+        restarted = ipywidgets.HTML(_RESTARTED).add_class("eksnet-restarted")
         fields = ipywidgets.Box([control(model, name) for name in model.controls])
         fields.add_class("eksnet-fields")
-        self.box = ipywidgets.VBox([gone, fields, *_actions(model), self._status, self._panel])
+        self.box = ipywidgets.VBox([restarted, fields, *_actions(model), self._status, self._panel])
         self.box.add_class("eksnet-widget")
         self._show()
         model.observe(self._show)

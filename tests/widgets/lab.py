@@ -85,6 +85,14 @@ class Lab:
             [name, arguments],
         )
 
+    def confirm(self, name: str) -> None:
+        """Run a command that asks, and say yes."""
+        self.page.evaluate("name => { jupyterapp.commands.execute(name); }", name)
+        dialog = self.page.locator(".jp-Dialog")
+        dialog.wait_for()
+        self.page.keyboard.press("Enter")
+        dialog.wait_for(state="detached")
+
     def open(self, name: str, *cells: str) -> None:
         """Make a notebook of these cells, open it, wait for its kernel and run it."""
         notebook = new_notebook(cells=[new_code_cell(cell) for cell in cells], metadata=KERNEL)

@@ -177,9 +177,7 @@ def test_a_way_is_walked_by_keys_with_the_focus_kept(notebook, way):
 
 def test_after_restart_and_run_all_it_works(notebook, order):
     order.root.evaluate("widget => widget.dataset.old = 'yes'")
-    notebook.page.evaluate("void jupyterapp.commands.execute('notebook:restart-run-all')")
-    notebook.page.locator(".jp-Dialog").wait_for()
-    notebook.page.keyboard.press("Enter")
+    notebook.confirm("notebook:restart-run-all")
     notebook.page.locator(".eksnet-widget[data-old]").wait_for(state="detached")
     again = notebook.widget()
     again.control("name").fill("x")
@@ -196,24 +194,24 @@ def test_closed_and_reopened_it_still_works(notebook, order):
     again.wait_for(predicted(profile="busybox"))
     again.control("resolver").select_option("go")
     again.wait_for(predicted(profile="go"))
-    assert again.root.locator(".eksnet-gone").is_hidden()
+    assert again.root.locator(".eksnet-restarted").is_hidden()
 
 
-def test_without_its_kernel_it_is_shown_as_it_stood_and_says_so(notebook, order):
+def test_with_a_kernel_that_does_not_know_it_it_says_so_and_reopened_its_twin_remains(
+    notebook, order
+):
     order.control("resolver").select_option("busybox")
     order.wait_for(predicted(profile="busybox"))
-    notebook.page.evaluate("jupyterapp.shell.currentWidget.sessionContext.shutdown()")
+    notebook.confirm("notebook:restart-kernel")
+    order.root.get_by_text("The kernel was restarted").wait_for()
+    order.wait_for(predicted(profile="busybox"))
     notebook.close()
     notebook.reopen("demo")
-    again = notebook.widget()
-    again.wait_for(predicted(profile="busybox"))
-    gone = again.root.get_by_text("No kernel stands behind these controls")
-    gone.wait_for()
-    assert again.control("resolver").input_value() == "busybox"
-    assert notebook.output(1).startswith("Search order")
+    notebook.page.get_by_text("Error displaying widget: model not found").first.wait_for()
+    assert notebook.output(1) == predicted().text
     notebook.run()
     notebook.widget().wait_for(predicted())
-    assert gone.is_hidden()
+    assert notebook.widget().root.get_by_text("The kernel was restarted").is_hidden()
 
 
 def test_without_chromium_the_remedy_is_named(monkeypatch, tmp_path):
