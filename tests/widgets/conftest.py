@@ -3,14 +3,13 @@
 import http.client
 import json
 import secrets
-import shutil
 import socket
 import subprocess
 import time
 from pathlib import Path
 
 import pytest
-from lab import Lab
+from lab import Lab, find_chromium
 from playwright.sync_api import sync_playwright
 
 from eksnet import notebooks
@@ -80,13 +79,6 @@ def browser():
         chromium = playwright.chromium.launch(executable_path=find_chromium(), args=QUIET)
         yield chromium
         chromium.close()
-
-
-def find_chromium():
-    program = shutil.which("chromium") or shutil.which("chromium-browser")
-    if not program:
-        pytest.fail("no Chromium on the path\n  next:     make test, whose set-up installs it")
-    return program
 
 
 @pytest.fixture(scope="module")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from contextlib import suppress
 from pathlib import Path
 
 import nbformat
+import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 from playwright.sync_api import Locator, Page, TimeoutError
 
@@ -69,6 +71,14 @@ COLOURS = """widget => {
                          ? [rgba(around, style.borderTopColor), rgba(around)] : null };
         });
 }"""
+
+
+def find_chromium() -> str:
+    """Return the Chromium on the path; without one, fail with the remedy."""
+    program = shutil.which("chromium") or shutil.which("chromium-browser")
+    if not program:
+        pytest.fail("no Chromium on the path\n  next:     make test, whose set-up installs it")
+    return program
 
 
 class Lab:

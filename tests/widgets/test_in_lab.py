@@ -2,9 +2,8 @@
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from conftest import find_chromium
 from demo import Way
-from lab import COLOURS, THEMES, contrast
+from lab import COLOURS, THEMES, contrast, find_chromium
 
 from eksnet.widgets import SearchOrder
 
