@@ -279,3 +279,32 @@ def test_nothing_stays_behind(live_sandbox, ending):
     assert sandbox.status().phase == "down"
     sandbox.up()
     assert sandbox.status().phase == "ready"
+
+
+def test_kube_proxy_in_nftables_mode(cluster):
+    sandbox.up()
+
+    def change(old, new):
+        cluster.edit_configmap(
+            "kube-proxy-config", "config", lambda text: text.replace(old, new), "kube-system"
+        )
+        cluster.rollout_restart("daemonset/kube-proxy", "kube-system")
+        cluster.rollout_status("daemonset/kube-proxy", "kube-system")
+
+    def tables():
+        proxy = cluster.list("pods", "kube-system", selector="k8s-app=kube-proxy")[0].name
+        return cluster.exec(proxy, ["nft", "list", "tables"], "kube-system").stdout
+
+    def chains():
+        proxy = cluster.list("pods", "kube-system", selector="k8s-app=kube-proxy")[0].name
+        return cluster.exec(proxy, ["iptables-save", "-t", "nat"], "kube-system").stdout
+
+    change("mode: iptables", "mode: nftables")
+    try:
+        faults.until("nftables' rules are there", lambda: "table ip kube-proxy" in tables())
+        faults.until("those of iptables are gone", lambda: "KUBE-SVC-" not in chains())
+        assert "Address: 10.100.0.1" in cluster.run(BUSYBOX, faults.LOOKUP).output
+    finally:
+        change("mode: nftables", "mode: iptables")
+    faults.until("iptables' rules are back", lambda: "KUBE-SVC-" in chains())
+    assert "Address: 10.100.0.1" in cluster.run(BUSYBOX, faults.LOOKUP).output
