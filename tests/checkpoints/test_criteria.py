@@ -119,6 +119,14 @@ def test_a_check_that_breaks_while_waiting_says_so(broken: Exception) -> None:
     assert type(broken).__name__ in outcome.observation.observed
 
 
+def test_a_check_that_breaks_does_not_keep_the_others_from_looking() -> None:
+    def breaks(_: object) -> Observation:
+        raise TypeError("boom")
+
+    criteria = (Criterion("x-01.a", "A", 1, breaks), criterion("x-01.b", SEEN[P]))
+    assert [one.state for one in checkpoint(*criteria).check().outcomes] == [C, P]
+
+
 @pytest.mark.parametrize(
     ("wait", "before", "policy"), [(False, P, WAIT), (True, F, WAIT), (True, P, None)]
 )

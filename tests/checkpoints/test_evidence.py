@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import fcntl
 import json
 import stat
 import subprocess
@@ -16,7 +17,7 @@ from eksnet.checkpoints import evidence
 from eksnet.checkpoints.criteria import Observation, State
 from eksnet.checkpoints.evidence import Binding, append, bind, read
 from eksnet.checkpoints.results import Outcome, Result
-from eksnet.cluster import look
+from eksnet.cluster import Target, look
 
 HERE = Binding("uid:one", "n1")
 MANY = """
@@ -73,14 +74,25 @@ def test_an_attempt_after_a_crash_half_way_is_whole() -> None:
     assert found.unreadable == 1
 
 
-def test_kernels_that_write_at_once_keep_each_others_lines(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_kernels_that_write_at_once_keep_each_others_lines() -> None:
     commands = [[sys.executable, "-c", MANY, name] for name in ("x-01", "x-02", "x-03")]
     writers = [subprocess.Popen(command) for command in commands]
     assert [writer.wait(60) for writer in writers] == [0, 0, 0]
     found = read(HERE.path)
     assert (len(found.attempts), found.unreadable) == (120, 0)
+
+
+def test_nobody_else_writes_while_one_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[Path] = []
+
+    def make_room(path: Path, _: int) -> None:
+        with path.with_suffix(".lock").open("a") as lock, pytest.raises(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        tried.append(path)
+
+    monkeypatch.setattr(evidence, "_make_room", make_room)
+    append(HERE, result(), None)
+    assert tried == [HERE.path]
 
 
 def test_a_full_file_keeps_the_best_and_the_newest(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -175,6 +187,12 @@ def test_an_attempt_is_bound_to_cluster_and_nonce(api: FakeApi) -> None:
         (403, failure(403, "Forbidden", "no")) if "kube-public" in request.path else None
     )
     assert bind(look()) == Binding(f"uid:{uid}", None)
+
+
+def test_a_sandbox_is_known_by_its_authority(api: FakeApi) -> None:
+    cluster = look()
+    cluster.target = Target("sandbox", "sandbox")
+    assert bind(cluster).cluster == f"ca:{cluster.identity.ca[:32]}"
 
 
 def test_without_the_uid_the_authority_decides(api: FakeApi) -> None:

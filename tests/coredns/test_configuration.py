@@ -38,6 +38,8 @@ COREFILES = {
     "a quoted line break": PLAIN.replace(
         "reload", 'template IN A a.test {\n match "a\n*" b\n rcode NXDOMAIN\n}\n reload'
     ),
+    "a line break between arguments": PLAIN.replace("reload", 'log "a\nb" c.test\n reload'),
+    "a control character": PLAIN.replace("reload", "log a\x1fb.test\n reload"),
     "carriage returns": PLAIN.replace("\n", "\r\n"),
     "no braces": ".:0\nbind 127.0.0.1\nreload",
 }
