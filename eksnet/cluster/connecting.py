@@ -63,10 +63,9 @@ def look(target: str | None = None) -> Cluster:
         from eksnet import sandbox
 
         state = sandbox.status()
-        if state.phase not in ("ready", "settling"):
-            raise EksnetError(
-                f"the sandbox is {state.phase}", "a sandbox that is up", "`eksnet up`"
-            )
+        # In every other phase the API server may answer, and it is told when it does not.
+        if state.phase == "down":
+            raise EksnetError("the sandbox is down", "a sandbox that is up", "`eksnet up`")
         running = sandbox.Sandbox(state.name, state.kubeconfig)
         return open_context(wanted, running.context, running.kubeconfig, guard.refuse)
     if wanted.kind != "context":

@@ -4,31 +4,17 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 
 sys.path.append(str(Path(__file__).parents[1] / "cluster"))
-from fake_api import FakeApi, Request, failure
+from fake_api import FakeApi
+from lab_api import Check, no_writes, write_kubeconfig
 
 from eksnet.checkpoints import Checkpoint, definitions
 from eksnet.cluster import connecting, look
-
-Check = Callable[[str], Checkpoint]
-
-
-def write_kubeconfig(file: Path, url: str, user: dict[str, object] | None = None) -> None:
-    file.write_text(
-        yaml.safe_dump(
-            {
-                "contexts": [{"name": "lab", "context": {"cluster": "c", "user": "learner"}}],
-                "clusters": [{"name": "c", "cluster": {"server": url}}],
-                "users": [{"name": "learner", "user": user or {"token": "a-secret-of-mine"}}],
-            }
-        )
-    )
 
 
 @pytest.fixture(autouse=True)
@@ -54,17 +40,6 @@ def api(tmp_path: Path) -> Iterator[FakeApi]:
     write_kubeconfig(tmp_path / "kubeconfig", server.url)
     yield server
     server.close()
-
-
-def no_writes(request: Request) -> tuple[int, dict[str, object]] | None:
-    return (405, failure(405, "MethodNotAllowed", "read only")) if request.writes else None
-
-
-def forbid(request: Request) -> tuple[int, dict[str, object]] | None:
-    """Answer as to a token that may read nothing."""
-    if request.path == "/version":
-        return None
-    return 403, failure(403, "Forbidden", f"{request.path} is forbidden")
 
 
 @pytest.fixture

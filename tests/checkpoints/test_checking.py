@@ -12,15 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Check, forbid, write_kubeconfig
 from fake_api import FakeApi, failure
+from lab_api import Check, forbid, write_kubeconfig
 
 import eksnet
+from eksnet import sandbox
 from eksnet.checkpoints import CheckpointError, State, definitions, evidence
 from eksnet.checkpoints.checking import Checkpoint
 from eksnet.cluster import look
 from eksnet.cluster.client import Client
 from eksnet.errors import EksnetError
+from eksnet.sandbox.lifecycle import Status
 
 EVERY = [definition.id for definition in definitions.every()]
 NAMES = ["my-service"]
@@ -130,6 +132,17 @@ def test_a_sandbox_that_is_down_is_not_started_by_a_check(
     result = eksnet.checkpoint("hosts-01").check()
     assert only(result, State.CANNOT_CHECK) == {"the sandbox is down"}
     assert result.outcomes[0].observation.next_step == "`eksnet up`"
+
+
+@pytest.mark.parametrize("phase", ["starting", "settling", "ready", "stopping"])
+def test_a_sandbox_that_is_not_whole_is_looked_at_all_the_same(
+    phase: str, api: FakeApi, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    config = tmp_path / "kubeconfig"
+    config.write_text(config.read_text().replace("name: lab", "name: sandbox"))
+    monkeypatch.setattr(sandbox, "status", lambda: Status("s", phase, kubeconfig=config))
+    monkeypatch.setenv("EKSNET_TARGET", "sandbox")
+    assert eksnet.checkpoint("dns-01").check().state is State.NOT_STARTED
 
 
 def test_a_check_looks_where_the_notebook_connected(

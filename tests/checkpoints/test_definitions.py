@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import ast
 import re
+from pathlib import Path
 from typing import Any
 
 import nbformat
 import pytest
+from fake_api import FakeApi
 
 from eksnet import notebooks
-from eksnet.checkpoints import definitions
+from eksnet.checkpoints import Checkpoint, State, definitions
 from eksnet.checkpoints.criteria import Criterion, Definition, Prediction
+from eksnet.cluster import look
 
 EVERY = definitions.every()
 CRITERIA = [criterion for definition in EVERY for criterion in definition.criteria]
@@ -78,3 +81,17 @@ def test_no_cell_that_runs_shows_a_hint_or_a_solution(notebook: str) -> None:
 def test_notebooks_are_found_by_the_start_of_their_names() -> None:
     assert {one.notebook for one in definitions.of_notebook("05")} == {"05_lab_hosts"}
     assert definitions.of_notebook("") == EVERY
+
+
+def test_the_example_of_the_guide_works(api: FakeApi) -> None:
+    guide = Path(definitions.__file__).parents[3] / "docs" / "contributing.md"
+    example = re.findall(r"```python\n(.*?)```", guide.read_text(), re.DOTALL)
+    module: dict[str, Any] = {}
+    exec("\n".join(example), module)
+    (definition,) = module["CHECKPOINTS"]
+    test_a_definition_is_whole(definition)
+    states = [Checkpoint(definition, look).check().state]
+    for cpu in ("1", "2"):
+        api.put("/api/v1/namespaces/shop/configmaps/limits", {"data": {"cpu": cpu}})
+        states.append(Checkpoint(definition, look).check().state)
+    assert states == [State.NOT_STARTED, State.FAIL, State.PASS]

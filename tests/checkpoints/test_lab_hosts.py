@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from conftest import Check
 from fake_api import FakeApi
+from lab_api import Check
 
 from eksnet.checkpoints import State
 from eksnet.cluster import connect
