@@ -157,10 +157,11 @@ def _observe(
     if isinstance(criterion, Criterion):
         return criterion.check(cluster)
     if answer is None:
+        arguments = ", ".join(filter(None, ("prediction", criterion.takes)))
         return not_started(
             "no prediction was given",
             "your prediction, made before you look",
-            f'eksnet.checkpoint("{criterion.id.partition(".")[0]}").check(prediction)',
+            f'eksnet.checkpoint("{criterion.id.partition(".")[0]}").check({arguments})',
         )
     seen = criterion.observe(cluster, observed)
     return seen if isinstance(seen, Observation) else compare(

@@ -113,6 +113,7 @@ class Prediction:
             Observation when there is nothing to be seen. It is also given what the learner handed
             in as observed, None if nothing: the result of a trial that no object of the cluster
             keeps.
+        takes: The notebook's name of what is handed in as observed; empty when nothing is.
         column: Which column is compared, from 0; a number and a text have one.
         needs: As a criterion's.
         wait: As a criterion's.
@@ -122,6 +123,7 @@ class Prediction:
     description: str
     points: int
     observe: Callable[[Cluster, Any], Any]
+    takes: str = ""
     column: int = 0
     needs: tuple[str, ...] = ()
     wait: Wait | None = None

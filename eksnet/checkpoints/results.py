@@ -13,6 +13,9 @@ from eksnet.errors import EksnetError
 if TYPE_CHECKING:
     import pandas as pd
 
+# JupyterLab sets tables flush right, which sentences are not made for.
+_LEFT = '<td style="text-align: left; vertical-align: top">'
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -111,8 +114,8 @@ class Result:
 
     def _repr_html_(self) -> str:
         rows = "".join(
-            f"<tr><td>{outcome.state}</td><td>{outcome.share}</td>"
-            f"<td>{_cell(outcome, remarks)}</td></tr>"
+            f"<tr>{_LEFT}{outcome.state}</td>{_LEFT}{outcome.share}</td>"
+            f"{_LEFT}{_cell(outcome, remarks)}</td></tr>"
             for outcome, remarks in self._rows()
         )
         note = f"<p>{escape(self.note)}</p>" if self.note else ""

@@ -210,11 +210,16 @@ def test_an_answer_that_is_not_understood_is_not_wrong(api: FakeApi, checkpoint:
     assert seen == "the answer is a set, which was not understood"
 
 
-def test_a_prediction_needs_an_answer(api: FakeApi, checkpoint: Check) -> None:
-    result = checkpoint("dns-02").check()
+@pytest.mark.parametrize(
+    ("name", "arguments"), [("dns-02", "prediction"), ("hosts-02", "prediction, answer")]
+)
+def test_a_prediction_needs_an_answer(
+    name: str, arguments: str, api: FakeApi, checkpoint: Check
+) -> None:
+    result = checkpoint(name).check()
     assert only(result, State.NOT_STARTED) == {"no prediction was given"}
     assert result.outcomes[0].observation.next_step == (
-        'eksnet.checkpoint("dns-02").check(prediction)'
+        f'eksnet.checkpoint("{name}").check({arguments})'
     )
 
 

@@ -41,7 +41,9 @@ def service(cluster: Cluster) -> Observation:
                 expected,
                 f"apply it with namespace: {_SERVICE_NAMESPACE}, and delete the other one",
             )
-    return not_started(f"there is no Service {_SERVICE}", expected, "apply the Service")
+    return not_started(
+        f"there is no Service {_SERVICE}", expected, "run the cell that applies the Service"
+    )
 
 
 def witness_ready(cluster: Cluster) -> Observation:
@@ -51,7 +53,7 @@ def witness_ready(cluster: Cluster) -> Observation:
         return not_started(
             "there is no pod witness in the namespace witness",
             "the pod witness, Ready",
-            "apply the witness's ConfigMap and pod",
+            "run the cells that apply the witness's ConfigMap and pod",
         )
     if _is_ready(pod):
         return passed("the pod witness is Ready")
@@ -70,7 +72,9 @@ def witness_logs(cluster: Cluster) -> Observation:
     corefile = (configmap.get("data") or {}).get("Corefile", "") if configmap else ""
     expected = "the plugins log and forward in the server block .:53"
     if not corefile:
-        return not_started("the witness has no Corefile", expected, "apply the witness's ConfigMap")
+        return not_started(
+            "the witness has no Corefile", expected, "run the cell that applies its ConfigMap"
+        )
     missing = [name for name in ("log", "forward") if name not in plugins(corefile)]
     if missing:
         return failed(

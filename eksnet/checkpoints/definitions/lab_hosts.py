@@ -34,7 +34,11 @@ ADDRESS, NAME, SECOND_NAME = "10.43.0.1", "myapp.local", "www.myapp.local"
 _ZONE = ".:53"
 _SAME_ZONE = {".", _ZONE, "dns://.", f"dns://{_ZONE}"}
 _CONFIGMAP, _NAMESPACE = "coredns", "kube-system"
-_EDIT = 'cluster.edit_configmap("coredns", "Corefile", …, "kube-system")'
+_ADD = (
+    'cluster.edit_configmap("coredns", "Corefile", '
+    'lambda text: coredns.add_plugin(text, block), "kube-system")'
+)
+_CHANGE = _ADD.replace("coredns.add_plugin(text, block)", 'text.replace("OLD", "NEW")')
 _BACKUP = 'cluster.backup("coredns", "kube-system")'
 _RESTORE = 'cluster.restore("coredns", "kube-system")'
 _RESTART = 'cluster.rollout_restart("deployment/coredns", "kube-system")'
@@ -54,7 +58,7 @@ def _hosts(cluster: Cluster) -> Lines | Observation:
     try:
         blocks = read_corefile(_corefile(cluster))
     except CorefileError as error:
-        return failed(error.seen, error.expected, "mend the braces with " + _EDIT)
+        return failed(error.seen, error.expected, "mend the braces: " + _CHANGE)
     for block in blocks:
         if _SAME_ZONE.intersection(block.keys) and "hosts" in block.plugins:
             return block.lines("hosts")[1:]
@@ -63,12 +67,12 @@ def _hosts(cluster: Cluster) -> Lines | Observation:
             return failed(
                 f"the block hosts stands in the server block {' '.join(block.keys)}",
                 f"hosts inside the server block {_ZONE}, which answers for every name",
-                "move it there with " + _EDIT,
+                "move it there: " + _CHANGE,
             )
     return not_started(
         "the Corefile has no block hosts",
         f"a block hosts with the line {ADDRESS} {NAME}",
-        _EDIT + " with coredns.add_plugin",
+        _ADD,
     )
 
 
@@ -87,7 +91,7 @@ def backup(cluster: Cluster) -> Observation:
         return failed(
             f"the backup holds a Corefile that has {NAME} already",
             "a backup of the ConfigMap coredns, made before the edit",
-            f"{_RESTORE}, take the block out with {_EDIT}, then {_BACKUP}",
+            f"{_RESTORE}, take the block out: {_CHANGE}, then {_BACKUP}",
         )
     return passed("a backup from before the edit waits for its restore")
 
@@ -116,10 +120,12 @@ def _stands(cluster: Cluster, name: str) -> Observation:
     if addresses == [ADDRESS]:
         return passed(f"{name} is {ADDRESS}")
     if addresses:
-        return failed(f"{name} is {' and '.join(addresses)}", expected, f"correct it with {_EDIT}")
+        return failed(f"{name} is {' and '.join(addresses)}", expected, f"correct it: {_CHANGE}")
     if any(line[0].lower() == name for line in lines):
-        return failed(f"a line begins with {name}", "the address first, the names after it", _EDIT)
-    return failed(f"the block hosts has no line for {name}", expected, f"add it with {_EDIT}")
+        return failed(
+            f"a line begins with {name}", "the address first, the names after it", _CHANGE
+        )
+    return failed(f"the block hosts has no line for {name}", expected, f"add it: {_CHANGE}")
 
 
 def _names(line: tuple[str, ...]) -> list[str]:
@@ -134,17 +140,17 @@ def fallthrough(cluster: Cluster) -> Observation:
     words = [line[0] for line in lines]
     expected = "a last line fallthrough, so that names that hosts does not know go on"
     if "fallthrough" not in words:
-        return failed("the block hosts has no line fallthrough", expected, f"add it with {_EDIT}")
+        return failed("the block hosts has no line fallthrough", expected, f"add it: {_CHANGE}")
     place = words.index("fallthrough")
     if zones := [zone for zone in lines[place][1:] if zone != "."]:
         return failed(
-            f"only names in {', '.join(zones)} go on", expected, f"drop the zones: {_EDIT}"
+            f"only names in {', '.join(zones)} go on", expected, f"drop the zones: {_CHANGE}"
         )
     if any(ADDRESS in line for line in lines[place + 1 :]):
         return failed(
             "an entry stands after fallthrough",
             "every entry before it; CoreDNS refuses one that comes after",
-            f"move fallthrough to the end of the block with {_EDIT}",
+            f"begin again, with fallthrough last: {_RESTORE}, {_BACKUP}, {_ADD}",
         )
     return passed("fallthrough stands after the entries")
 
@@ -163,7 +169,7 @@ def running(cluster: Cluster) -> Observation:
         return cannot_check(
             "the Corefile has no plugin reload, so the pods do not tell what they run",
             "the plugin reload, as EKS installs it",
-            f"add the line reload with {_EDIT}",
+            f"add the line reload: {_CHANGE}",
         )
     wanted, logs = configuration_hash(corefile), _logs(cluster)
     up_to_date = sum(logged_configurations(log)[-1:] == (wanted,) for log in logs)
@@ -174,7 +180,7 @@ def running(cluster: Cluster) -> Observation:
         f"{up_to_date} of {len(logs)} CoreDNS pods run the Corefile of the ConfigMap"
         + (f"; one refuses a Corefile, {refused}" if refused else ""),
         "all of them",
-        f"correct that line with {_EDIT}" if refused else f"{_RESTART}, or wait for the reload",
+        f"correct that line: {_CHANGE}" if refused else f"{_RESTART}, or wait for the reload",
     )
 
 
@@ -189,7 +195,7 @@ def reloaded(cluster: Cluster) -> Observation:
         return failed(
             f"{began} of {len(histories)} CoreDNS pods have run nothing else since they started",
             "pods that took it over while they ran: an earlier hash stands in their logs",
-            f"change a name and change it back with {_EDIT}, and wait; restart nothing",
+            f"change a name, check again, and change it back: {_CHANGE}; restart nothing",
         )
     return passed(f"{len(histories)} CoreDNS pods took it over without a restart")
 
@@ -206,7 +212,7 @@ def restored(cluster: Cluster) -> Observation:
         return failed(
             "the Corefile has been changed since the restore",
             "the Corefile that was restored",
-            "take the change back with " + _EDIT,
+            "take the change back: " + _CHANGE,
         )
     return passed("its Corefile is that of the backup")
 
@@ -303,8 +309,9 @@ CHECKPOINTS = (
             f"Compare the server block `{_ZONE}` with that of the section *Edit the Corefile*: a "
             f"block `hosts` with the line `{ADDRESS} {NAME}`, and `fallthrough` as its last line. "
             "Then compare the hash that each CoreDNS pod logs with the one from before.",
-            f"{_BACKUP}, then {_EDIT} with `coredns.add_plugin(text, block)` as the change, then "
-            f"{_RESTART}.",
+            f"`{_BACKUP}`, then, with the block as a text in `block`, `{_ADD}`, then `{_RESTART}`. "
+            "A block that is there already is changed instead: "
+            f"`{_CHANGE}`.",
         ),
         solution=f"{_BACKUP}\n{_BLOCK}{_ROLLOUT}",
     ),
@@ -313,14 +320,17 @@ CHECKPOINTS = (
         notebook=NOTEBOOK,
         title="Which plugin sees the query first?",
         criteria=(
-            Prediction("hosts-02.plugin", "The plugin that you predicted", 1, _first_to_see),
+            Prediction(
+                "hosts-02.plugin", "The plugin that you predicted", 1, _first_to_see, takes="answer"
+            ),
         ),
         hints=(
             "Look at the answer of `nslookup`: an address, or NXDOMAIN?",
             f"Compare the address with what the two plugins know: `{ADDRESS}` stands in the block "
             "`hosts`, and the resolver behind `forward` has never heard of the name.",
-            'Put the plugin that can have given this answer into `prediction`, "hosts" or '
-            '"forward", run its cell, and check again: ' + _check("hosts-02", "answer"),
+            f'`answer = cluster.run("busybox:1.36", "nslookup {NAME}")` asks. Put the plugin that '
+            'can have given this answer into `prediction`, "hosts" or "forward", run its cell, and '
+            f"check again: `{_check('hosts-02', 'answer')}`",
         ),
         solution='prediction = "hosts"\n',
     ),
@@ -344,9 +354,9 @@ CHECKPOINTS = (
             f"Compare the line with `{ADDRESS} {NAME} {SECOND_NAME}`, and the names of the pods "
             "with those from before: the same pods have to log a second hash. That takes up to "
             "two minutes, and no restart.",
-            f"{_EDIT} with a change that puts `{SECOND_NAME}` behind `{NAME}`, then "
-            "`coredns.wait_for_reload(cluster, before)`, where `before` is what "
-            "`coredns.running_configurations(cluster)` gave before the edit.",
+            "`before = coredns.running_configurations(cluster)`, then "
+            f"`{_CHANGE}`, where OLD is `{ADDRESS} {NAME}` and NEW is the same with "
+            f"`{SECOND_NAME}` after it, then `coredns.wait_for_reload(cluster, before)`.",
         ),
         solution=f"""\
 before = coredns.running_configurations(cluster)
@@ -362,13 +372,18 @@ coredns.wait_for_reload(cluster, before)
         id="hosts-04",
         notebook=NOTEBOOK,
         title="Without fallthrough",
-        criteria=(Prediction("hosts-04.code", "The code that you predicted", 1, _code_of_others),),
+        criteria=(
+            Prediction(
+                "hosts-04.code", "The code that you predicted", 1, _code_of_others, takes="broken"
+            ),
+        ),
         hints=(
             "Look at the second row of the trial without `fallthrough`.",
             "Compare its code with your prediction: did `hosts` say that there is no such name, "
             "or that it could not tell?",
-            "Put the code of that row into `prediction`, run its cell, and check again: "
-            + _check("hosts-04", "broken"),
+            "`broken = coredns.try_corefile(cluster, without, *names)` is the trial. Put the code "
+            "of that row into `prediction`, run its cell, and check again: "
+            f"`{_check('hosts-04', 'broken')}`",
         ),
         solution='prediction = "SERVFAIL"\n',
     ),
@@ -376,13 +391,17 @@ coredns.wait_for_reload(cluster, before)
         id="hosts-05",
         notebook=NOTEBOOK,
         title="How long an answer is kept",
-        criteria=(Prediction("hosts-05.ttl", "The TTLs that you predicted", 1, _ttls),),
+        criteria=(
+            Prediction("hosts-05.ttl", "The TTLs that you predicted", 1, _ttls, takes="observed"),
+        ),
         hints=(
             "Look at the TTL in the answers of the two trials.",
             "Compare the two: which plugin comes first in the table of the plugin order, `cache` "
             "or `hosts`, and what does the number behind `cache` say?",
-            "Put both TTLs into `prediction`, a dict with the keys of `observed`, run its cell "
-            "and check again: " + _check("hosts-05", "observed"),
+            f'`coredns.try_corefile(cluster, with_it, "{NAME}")[0].ttl` is the one without '
+            "`cache`, `with_cache` in place of `with_it` gives the other. Put both into "
+            "`prediction`, a dict with the keys of `observed`, run its cell, and check again: "
+            f"`{_check('hosts-05', 'observed')}`",
         ),
         solution='prediction = {"without cache": 3600, "with cache 30": 30}\n',
     ),
@@ -405,7 +424,7 @@ coredns.wait_for_reload(cluster, before)
             "Look at the Corefile in the ConfigMap `coredns`, and at what the pods run.",
             "Compare the Corefile with the one that you saw at the start, and the hashes that the "
             "pods log with those that you remembered.",
-            f"{_RESTORE}, then {_RESTART}.",
+            f"`{_RESTORE}`, then `{_RESTART}`.",
         ),
         solution=f"{_RESTORE}\n{_ROLLOUT}",
     ),
