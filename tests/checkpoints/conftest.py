@@ -13,7 +13,7 @@ sys.path.append(str(Path(__file__).parents[1] / "cluster"))
 from fake_api import FakeApi
 from lab_api import Check, no_writes, write_kubeconfig
 
-from eksnet.checkpoints import Checkpoint, definitions
+from eksnet.checkpoints import Checkpoint, definitions, evidence
 from eksnet.cluster import connecting, look
 
 
@@ -23,6 +23,8 @@ def own_state(
 ) -> None:
     """Keep each test's files, variables and connections to itself."""
     monkeypatch.setattr(connecting, "_latest", None)
+    # The notebooks on the suite's sandbox show the progress of notebooks, not that of tests.
+    monkeypatch.setattr(evidence, "directory", lambda: tmp_path / "state" / "eksnet-evidence")
     if request.node.get_closest_marker("sandbox"):
         return
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))

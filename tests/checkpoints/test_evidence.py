@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 import stat
 import subprocess
 import sys
@@ -75,6 +76,7 @@ def test_an_attempt_after_a_crash_half_way_is_whole() -> None:
 
 
 def test_kernels_that_write_at_once_keep_each_others_lines() -> None:
+    assert HERE.path.is_relative_to(os.environ["XDG_STATE_HOME"])
     commands = [[sys.executable, "-c", MANY, name] for name in ("x-01", "x-02", "x-03")]
     writers = [subprocess.Popen(command) for command in commands]
     assert [writer.wait(60) for writer in writers] == [0, 0, 0]
