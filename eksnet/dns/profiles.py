@@ -88,12 +88,14 @@ class Profile:
         seen_with: The version that the conformance suite was last run with by hand.
         candidates: Every name that it would ask if none were answered, in order.
         ask: What it does with these names, one after the other.
+        by_kind: Whether it asks all names for A and then all for AAAA.
     """
 
     name: str
     seen_with: str
     candidates: Callable[[str, ResolvConf], tuple[str, ...]]
     ask: Callable[[str, tuple[str, ...], ResolvConf, Answers], Iterator[Asked]]
+    by_kind: bool = False
 
 
 def profile_called(name: str) -> Profile:
@@ -328,6 +330,12 @@ PROFILES: dict[str, Profile] = {
             _in_turn(_judge_musl, _MUSL_ATTEMPTS),
         ),
         Profile("go", "1.26", _go_candidates, _in_turn(_judge_go)),
-        Profile("busybox", "1.35 (Debian 12), nslookup", _busybox_candidates, _ask_busybox),
+        Profile(
+            "busybox",
+            "1.35 (Debian 12), nslookup",
+            _busybox_candidates,
+            _ask_busybox,
+            by_kind=True,
+        ),
     )
 }

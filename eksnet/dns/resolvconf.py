@@ -37,7 +37,7 @@ class ResolvConf:
 
     @classmethod
     def parse(cls, text: str) -> ResolvConf:
-        """Read a resolv.conf as glibc does.
+        r"""Read a resolv.conf as glibc does.
 
         A later `search` or `domain` line replaces an earlier one; `ndots` above 15 means 15;
         unknown lines and what follows `#` or `;` count for nothing.
@@ -45,7 +45,7 @@ class ResolvConf:
         Source: resolv.conf(5); glibc 2.42 resolv/res_init.c.
 
         Example:
-            >>> ResolvConf.parse("search a.example b.example\\noptions ndots:2").search
+            >>> ResolvConf.parse("search a.example b.example\noptions ndots:2").search
             ('a.example', 'b.example')
         """
         nameservers: list[str] = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from eksnet.dns.profiles import PROFILES, Asked, Question, Verdict, profile_called
 from eksnet.dns.replies import KINDS, Answers, Reply, autopath, given_answers
@@ -20,34 +20,18 @@ class Query:
     Attributes:
         order: Its place in the walk, from 1.
         name: The name that is asked, without the final dot.
-        answered: Whether the resolver takes an address from it.
-        questions: The questions that it stands for; empty when nothing more is known of them.
+        mark: O for an answer, X for none; else what came back, by type where the types differ.
+            `dns.marks()` explains the marks.
     """
 
     order: int
     name: str
-    answered: bool
-    questions: tuple[Question, ...] = ()
+    mark: str
 
     @property
-    def mark(self) -> str:
-        """O for an answer, X for none; else what came back, by type where the types differ.
-
-        `dns.marks()` explains the marks.
-        """
-        if self.answered:
-            return Reply.ANSWER.mark
-        replies = {question.reply for question in self.questions}
-        if len(replies) > 1:
-            return ", ".join(
-                f"{question.kind} {question.reply.mark}" for question in self.questions
-            )
-        return (replies or {Reply.NXDOMAIN}).pop().mark
-
-    @property
-    def packets(self) -> int:
-        """How many queries leave the pod for it."""
-        return sum(question.sent for question in self.questions) if self.questions else len(KINDS)
+    def answered(self) -> bool:
+        """Whether the resolver takes an address from it."""
+        return self.mark == Reply.ANSWER.mark
 
 
 @dataclass(frozen=True, repr=False)
@@ -55,12 +39,14 @@ class Walk(Listing[Query]):
     """The queries for one name, in order: a row for each name, for A and AAAA.
 
     Attributes:
+        questions: Every question once, in the order in which they are first sent; empty when no
+            more is known than the rows say. The two of one row leave together: in which order
+            they arrive is not certain, and Go sends them from two goroutines.
         why: Why the walk ends where it does; empty where it was observed.
-        by_kind: Whether the types are asked apart: all names for A, then all for AAAA.
     """
 
+    questions: tuple[Question, ...] = ()
     why: str = ""
-    by_kind: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -73,54 +59,62 @@ class Walk(Listing[Query]):
         return any(query.answered for query in self.items)
 
     @property
-    def questions(self) -> tuple[Question, ...]:
-        """Every question once, in the order in which they are first sent.
-
-        The two of one row leave together; in which order they arrive is not certain, and Go sends
-        them from two goroutines.
-        """
-        every = [question for query in self.items for question in query.questions]
-        if self.by_kind:
-            every.sort(key=lambda question: KINDS.index(question.kind))
-        return tuple(every)
-
-    @property
     def packets(self) -> int:
         """How many queries leave the pod: A and AAAA for each row, and each resend."""
-        return sum(query.packets for query in self.items)
+        if not self.questions:
+            return len(KINDS) * len(self)
+        return sum(question.sent for question in self.questions)
 
 
 def walk(rows: Collection[tuple[str, bool]]) -> Walk:
     """Return a walk of (name, answered) rows."""
-    return _listed([Query(n, name, answered) for n, (name, answered) in enumerate(rows, start=1)])
+    marks = {True: Reply.ANSWER.mark, False: Reply.NXDOMAIN.mark}
+    return _listed([(name, marks[answered]) for name, answered in rows])
 
 
-def walk_of_questions(
-    questions: Iterable[Question], *, by_kind: bool = False, answered: Collection[str] | None = None
-) -> Walk:
-    """Return the walk that questions make: those for one name are one row.
+def walk_of_questions(questions: Iterable[Question]) -> Walk:
+    """Return the walk that questions make, such as a server's log holds.
 
-    Args:
-        questions: The questions, in order.
-        by_kind: Whether the types were asked apart.
-        answered: The names that an address was taken from; those with an answer when None.
+    All questions for one name are one row; a question that is sent again counts as another packet.
+
+    Example:
+        >>> seen = Question("a.example", "A", Reply.SERVFAIL)
+        >>> walk_of_questions([seen, seen]).packets
+        2
     """
-    rows: dict[str, list[Question]] = {}
+    sent: dict[tuple[str, str], Question] = {}
     for question in questions:
+        before = sent.get((question.name, question.kind))
+        count = question.sent + (before.sent if before else 0)
+        sent[question.name, question.kind] = replace(question, sent=count)
+    rows: dict[str, list[Question]] = {}
+    for question in sent.values():
         rows.setdefault(question.name, []).append(question)
-    taken = answered
-    if taken is None:
-        taken = {name for name, of in rows.items() if any(q.reply is Reply.ANSWER for q in of)}
-    queries = [
-        Query(n, name, name in taken, tuple(of)) for n, (name, of) in enumerate(rows.items(), 1)
+    marked = [
+        (name, _mark(of, any(question.reply is Reply.ANSWER for question in of)))
+        for name, of in rows.items()
     ]
-    return _listed(queries, by_kind=by_kind)
+    return _listed(marked, tuple(sent.values()))
 
 
-def _listed(queries: Iterable[Query], why: str = "", by_kind: bool = False) -> Walk:
-    queries = tuple(queries)
+def _mark(questions: Collection[Question], taken: bool) -> str:
+    """Return what came back for one name, in a word or two.
+
+    An address beside a reply that the resolver will not take does not end its walk.
+    """
+    if taken:
+        return Reply.ANSWER.mark
+    if len({question.reply for question in questions}) == 1:
+        return next(iter(questions)).reply.mark
+    return ", ".join(f"{question.kind} {question.reply.mark}" for question in questions)
+
+
+def _listed(
+    marked: Iterable[tuple[str, str]], questions: tuple[Question, ...] = (), why: str = ""
+) -> Walk:
+    queries = tuple(Query(n, name, mark) for n, (name, mark) in enumerate(marked, start=1))
     cells = tuple((str(query.order), query.name, query.mark) for query in queries)
-    return Walk(("order", "query name", "match"), cells, queries, why, by_kind)
+    return Walk(("order", "query name", "match"), cells, queries, questions, why)
 
 
 def search_walk(
@@ -168,11 +162,13 @@ def search_walk(
     bare = name.rstrip(".")
     names = candidates(name, conf, profile)
     asked = tuple(rules.ask(bare, names, conf, replies))
-    queries = [
-        Query(n, one.questions[0].name, one.verdict is Verdict.FOUND, one.questions)
-        for n, one in enumerate(asked, start=1)
+    marked = [
+        (one.questions[0].name, _mark(one.questions, one.verdict is Verdict.FOUND)) for one in asked
     ]
-    return _listed(queries, _why(profile, name, names, asked), by_kind=profile == "busybox")
+    questions = tuple(question for one in asked for question in one.questions)
+    if rules.by_kind:
+        questions = tuple(sorted(questions, key=lambda question: KINDS.index(question.kind)))
+    return _listed(marked, questions, _why(profile, name, names, asked))
 
 
 def candidates(name: str, conf: ResolvConf, profile: str = "glibc") -> tuple[str, ...]:
@@ -279,12 +275,12 @@ def remedies(
 
     Example:
         >>> remedies("example.com", pod_resolv_conf("ops-ns"), {"example.com"})
-        setting            names  from the pod  to CoreDNS       found
-        ndots:5            5      10            10               yes
-        ndots:1            1      2             2                yes
-        a final dot        1      2             2                yes
-        autopath           1      2             2                yes
-        NodeLocal DNSCache 5      10            10, then cached  yes
+        setting             names  from the pod  to CoreDNS       found
+        ndots:5             5      10            10               yes
+        ndots:1             1      2             2                yes
+        a final dot         1      2             2                yes
+        autopath            1      2             2                yes
+        NodeLocal DNSCache  5      10            10, then cached  yes
     """
     replies = answers if callable(answers) else given_answers(exists, answers)
     asked = name.rstrip(".")
