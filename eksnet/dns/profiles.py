@@ -130,7 +130,7 @@ def _go_candidates(name: str, conf: ResolvConf) -> tuple[str, ...]:
 
     Source: Go 1.26 src/net/dnsclient_unix.go, nameList; dnsconfig_unix.go.
     """
-    searched = completed(name, (domain for domain in conf.search if domain != "."))
+    searched = completed(name, _without_root(conf))
     return (name, *searched) if _is_dotted(name, conf) else (*searched, name)
 
 
@@ -140,21 +140,28 @@ _MUSL_LINE = 255
 def _musl_candidates(name: str, conf: ResolvConf) -> tuple[str, ...]:
     """From ndots dots on the name as it is and nothing else.
 
-    A search line that is longer than 255 characters, with its end, is not read at all.
+    A search line that is longer than 255 characters, with its end, is not read at all. A root in
+    the list is passed over since 1.2.4; before, it made a query that no server understands.
 
     Source: musl 1.2.5 src/network/lookup_name.c (name_from_dns_search), resolvconf.c.
     """
     if _is_dotted(name, conf) or len(f"{conf.search_line}\n") > _MUSL_LINE:
         return (name,)
-    return (*completed(name, conf.search), name)
+    return (*completed(name, _without_root(conf)), name)
 
 
 def _busybox_candidates(name: str, conf: ResolvConf) -> tuple[str, ...]:
     """The list for a name without any dot, else the name as it is; ndots is never read.
 
+    A root in the list is not modelled: nslookup gives up when it gets there.
+
     Source: busybox 1.36 networking/nslookup.c, add_query_with_search (since 1.29).
     """
     return completed(name, conf.search) if conf.search and "." not in name else (name,)
+
+
+def _without_root(conf: ResolvConf) -> tuple[str, ...]:
+    return tuple(domain for domain in conf.search if domain != ".")
 
 
 def _is_dotted(name: str, conf: ResolvConf) -> bool:
