@@ -9,7 +9,15 @@ from eksnet.dns.profiles import PROFILES, Profile, Question
 from eksnet.dns.records import Record, dashed, records
 from eksnet.dns.replies import Answers, Reply, autopath, given_answers, marks
 from eksnet.dns.resolvconf import POLICIES, ResolvConf, pod_resolv_conf
-from eksnet.dns.walk import Query, Walk, candidates, compare, remedies, search_walk
+from eksnet.dns.walk import (
+    Query,
+    Walk,
+    candidates,
+    compare,
+    remedies,
+    search_walk,
+    walk_of_questions,
+)
 
 __all__ = [
     "POLICIES",
@@ -32,4 +40,5 @@ __all__ = [
     "records",
     "remedies",
     "search_walk",
+    "walk_of_questions",
 ]

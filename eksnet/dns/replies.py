@@ -26,6 +26,11 @@ class Reply(StrEnum):
         """O for an answer and X for no such name, the document's own marks; else the word."""
         return {Reply.ANSWER: "O", Reply.NXDOMAIN: "X"}.get(self, self.value)
 
+    @classmethod
+    def of_rcode(cls, rcode: str) -> Reply:
+        """Return the reply for an answer's code other than NOERROR; SERVFAIL for the rarer ones."""
+        return cls(rcode) if rcode in (cls.NXDOMAIN, cls.REFUSED) else cls.SERVFAIL
+
 
 Answers = Callable[[str, str], Reply]
 """From a full name, without the final dot, and a type to what comes back."""

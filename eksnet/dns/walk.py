@@ -75,26 +75,25 @@ def walk(rows: Collection[tuple[str, bool]]) -> Walk:
 def walk_of_questions(questions: Iterable[Question]) -> Walk:
     """Return the walk that questions make, such as a server's log holds.
 
-    All questions for one name are one row; a question that is sent again counts as another packet.
+    All questions for one name are one row, A first: which arrives first is not certain. A question
+    that is sent again counts as another packet.
 
     Example:
         >>> seen = Question("a.example", "A", Reply.SERVFAIL)
         >>> walk_of_questions([seen, seen]).packets
         2
     """
-    sent: dict[tuple[str, str], Question] = {}
+    rows: dict[str, dict[str, Question]] = {}
     for question in questions:
-        before = sent.get((question.name, question.kind))
-        count = question.sent + (before.sent if before else 0)
-        sent[question.name, question.kind] = replace(question, sent=count)
-    rows: dict[str, list[Question]] = {}
-    for question in sent.values():
-        rows.setdefault(question.name, []).append(question)
+        row = rows.setdefault(question.name, {})
+        before = row.get(question.kind)
+        row[question.kind] = replace(question, sent=question.sent + (before.sent if before else 0))
+    of_names = {name: tuple(row[kind] for kind in sorted(row)) for name, row in rows.items()}
     marked = [
         (name, _mark(of, any(question.reply is Reply.ANSWER for question in of)))
-        for name, of in rows.items()
+        for name, of in of_names.items()
     ]
-    return _listed(marked, tuple(sent.values()))
+    return _listed(marked, tuple(question for of in of_names.values() for question in of))
 
 
 def _mark(questions: Collection[Question], taken: bool) -> str:
