@@ -12,6 +12,7 @@ DEFAULT_NDOTS = 1
 DEFAULT_ATTEMPTS = 2
 POLICIES = ("ClusterFirst", "ClusterFirstWithHostNet", "Default", "None")
 VPC_RESOLVER = "10.0.0.2"
+KUBE_DNS = "10.100.0.10"
 _MAX_NDOTS = 15
 _MAX_NAMESERVERS = 3
 _MAX_SEARCH_DOMAINS = 32
@@ -98,7 +99,7 @@ class ResolvConf:
 def pod_resolv_conf(
     namespace: str,
     *,
-    nameserver: str = "10.100.0.10",
+    nameserver: str = KUBE_DNS,
     region: str | None = "ap-northeast-2",
     domain: str = "cluster.local",
     policy: str = "ClusterFirst",
