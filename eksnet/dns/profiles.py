@@ -261,7 +261,7 @@ def _in_turn(
         manner = _manner(conf, attempts_at_most)
         left, asked = deque(names), set[str]()
         # What a name that is tried as it is first brings back never ends the list.
-        first_as_is = names[0] == name and len(names) > 1
+        first_as_is = _is_dotted(name, conf) and len(names) > 1
         while left:
             full = left.popleft()
             a, aaaa = (replies(full, kind) for kind in KINDS)

@@ -128,6 +128,17 @@ def test_every_query_is_as_predicted_where_replies_are_lost(networks):
     assert_alike(networks, asked)
 
 
+def test_glibc_asks_otherwise_once_it_has_lost_an_aaaa(networks):
+    # Rare at random: the first loss is asked for again, one type after the other; the second from
+    # a fresh socket, and from then on no more than once.
+    conf = ResolvConf.parse("search b c d\nnameserver 127.0.0.1\noptions timeout:1 attempts:1\n")
+    lost = {f"{full} AAAA": "silence" for full in ("a.b", "a.c", "a.d")}
+    case = Case("glibc", "a", conf, lost)
+    (seen,) = networks.look_up([case])
+    assert parting(case, seen) == ""
+    assert len(seen.queries) > 8
+
+
 @pytest.mark.soak
 @pytest.mark.parametrize("profile", PROFILES)
 @pytest.mark.parametrize(("count", "slow"), [(SOAK_QUICK, False), (SOAK_SLOW, True)])

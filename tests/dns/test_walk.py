@@ -176,6 +176,14 @@ def test_the_mark_and_the_reason(profile, answers, mark, why):
     assert walk.rows[0] == ("1", FIRST, mark)
 
 
+def test_a_root_in_the_list_is_not_the_name_tried_first():
+    # Seen by the conformance suite at random: after a refusal in that place glibc stops.
+    conf = ResolvConf(search=(".", "b"), ndots=5)
+    assert search_walk("a", conf, answers={"a": "REFUSED"}).names == ("a",)
+    dotted = ResolvConf(search=("b",), ndots=0)
+    assert search_walk("a", dotted, answers={"a": "REFUSED"}).names == ("a", "a.b")
+
+
 def test_the_other_reasons():
     assert search_walk("a.", OPS).why == "a final dot: the name is complete, nothing is appended"
     assert search_walk("a.b", OPS.with_option("ndots", "1"), profile="musl").why == (
