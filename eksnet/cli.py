@@ -11,7 +11,7 @@ import subprocess
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -19,6 +19,9 @@ from rich.table import Table
 
 from eksnet import sandbox
 from eksnet.errors import EksnetError
+
+if TYPE_CHECKING:
+    from eksnet.dns import Walk
 
 app = typer.Typer(
     help="The EKS networking workbook: a real cluster on your own computer.",
@@ -130,6 +133,80 @@ def _kubectl(arguments: list[str], name: str | None) -> None:
     program, kubeconfig = sandbox.kubectl(name)
     environment = {**os.environ, "KUBECONFIG": str(kubeconfig)}
     raise typer.Exit(subprocess.call([program, *arguments], env=environment))
+
+
+@app.command()
+def resolve(
+    name: Annotated[str, typer.Argument(help="The name as a program gives it.")],
+    namespace: Annotated[str, typer.Option("--from", help="The namespace of the pod that asks.")],
+    profile: Annotated[
+        str, typer.Option(help="The resolver: glibc, musl, go or busybox.")
+    ] = "glibc",
+    ndots: Annotated[
+        int | None, typer.Option(help="The pod's ndots, when it sets its own.")
+    ] = None,
+    exists: Annotated[
+        list[str] | None, typer.Option(help="A full name that has an address; may be repeated.")
+    ] = None,
+    live: Annotated[bool, typer.Option("--live", help="Observe it on a cluster too.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Show what a pod's resolver asks for a name, in order, and what it is told.
+
+    A prediction is of rules alone, for a pod on EKS in ap-northeast-2: which names exist it learns
+    from --exists. With --live a Debian pod (glibc) of a namespace made for it looks the name up in
+    the sandbox, or where EKSNET_TARGET says, and a CoreDNS between it and the cluster's DNS logs
+    what it asks; the prediction then has the cluster's own replies.
+
+    Exit code 1: the name has no address, or the observation is not as predicted. A prediction
+    without --exists claims neither.
+    """
+    from eksnet import dns
+
+    if live:
+        walks = _predicted_and_observed(name, namespace, profile, ndots, exists)
+    else:
+        conf = dns.pod_resolv_conf(namespace)
+        conf = conf if ndots is None else conf.with_option("ndots", str(ndots))
+        walks = {"predicted": dns.search_walk(name, conf, exists or (), profile)}
+    if as_json:
+        print(json.dumps({title: _questions(walk) for title, walk in walks.items()}, indent=1))
+    else:
+        for title, walk in walks.items():
+            console.print(_walk_table(title, walk))
+        console.print(walks["predicted"].why)
+    walk = walks.get("observed", walks["predicted"])
+    fine = walk.found or not (live or exists)
+    raise typer.Exit(0 if fine and walk.rows == walks["predicted"].rows else 1)
+
+
+def _predicted_and_observed(
+    name: str, namespace: str, profile: str, ndots: int | None, exists: list[str] | None
+) -> dict[str, Walk]:
+    if profile != "glibc" or exists:
+        raise EksnetError(
+            f"--live with {'--exists' if exists else f'the resolver {profile}'}",
+            "glibc, which looks up in the pod, and the names that the cluster has",
+            f"eksnet resolve {name} --from {namespace} --live",
+        )
+    import eksnet
+    from eksnet import coredns
+
+    lookup = coredns.look_up(eksnet.connect(), name, namespace, ndots=ndots)
+    return {"predicted": lookup.predicted, "observed": lookup.observed}
+
+
+def _questions(walk: Walk) -> list[dict[str, str]]:
+    return [
+        {"name": one.name, "type": one.kind, "answer": str(one.reply)} for one in walk.questions
+    ]
+
+
+def _walk_table(title: str, walk: Walk) -> Table:
+    table = Table(*walk.columns, title=f"{title}: {walk.packets} packets", title_justify="left")
+    for row in walk.rows:
+        table.add_row(*row)
+    return table
 
 
 @app.command()

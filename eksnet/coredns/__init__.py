@@ -13,12 +13,15 @@ from eksnet.coredns.observe import (
 )
 from eksnet.coredns.querylog import LoggedQuery, observed_walk, read_queries
 from eksnet.coredns.trial import try_corefile
+from eksnet.coredns.witness import Lookup, look_up
 
 __all__ = [
     "Answer",
     "LoggedQuery",
+    "Lookup",
     "add_plugin",
     "ask",
+    "look_up",
     "observed_walk",
     "plugins",
     "read_queries",

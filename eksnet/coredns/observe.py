@@ -227,7 +227,7 @@ def witness_walk(
     """
     start = len(read_queries(cluster.logs(witness, witness_namespace)))
     end = f"end-{secrets.token_hex(4)}"
-    cluster.exec(pod, ["getent", "ahosts", name], namespace)
+    found = cluster.exec(pod, ["getent", "ahosts", name], namespace).stdout
     cluster.exec(pod, ["getent", "ahosts", f"{end}."], namespace)
 
     def seen() -> list[str]:
@@ -236,7 +236,10 @@ def witness_walk(
 
     _wait("the witness's log", lambda: end in seen(), 30)
     queries = read_queries(cluster.logs(witness, witness_namespace))[start:]
-    return observed_walk(query for query in queries if query.name != end)
+    return observed_walk(
+        (query for query in queries if query.name != end),
+        {line.split()[0] for line in found.splitlines()},
+    )
 
 
 def _wait(what: str, holds: Callable[[], bool], timeout: float) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from eksnet.dns.walk import Walk, walk
+from eksnet.dns import Question, Reply, Walk, walk_of_questions
 
 # The plugin's default format: {remote}:{port} - {>id} "{type} {class} {name} {proto} …" {rcode} …
 _LINE = re.compile(
@@ -43,9 +43,24 @@ def read_queries(log: str) -> tuple[LoggedQuery, ...]:
     )
 
 
-def observed_walk(queries: Iterable[LoggedQuery]) -> Walk:
-    """Return the walk that the queries make: A and AAAA for one name are one row."""
-    answered: dict[str, bool] = {}
-    for query in queries:
-        answered[query.name] = answered.get(query.name, False) or query.rcode == "NOERROR"
-    return walk(list(answered.items()))
+def observed_walk(queries: Iterable[LoggedQuery], addresses: Collection[str] | None = None) -> Walk:
+    """Return the walk that the queries make: A and AAAA for one name are one row.
+
+    The log's NOERROR stands for an address and for a name without one (NODATA). What the lookup
+    itself found tells the two apart: it took its addresses from the last name that it asked.
+
+    Args:
+        queries: The queries of one lookup, in the log's order.
+        addresses: The addresses that the lookup found; when None, each NOERROR counts as an answer.
+    """
+    asked = tuple(queries)
+    last = tuple(dict.fromkeys(query.name for query in asked))[-1:]
+    found = None if addresses is None else {"AAAA" if ":" in one else "A" for one in addresses}
+
+    def reply(query: LoggedQuery) -> Reply:
+        if query.rcode != "NOERROR":
+            return Reply.of_rcode(query.rcode)
+        taken = found is None or (query.name in last and query.kind in found)
+        return Reply.ANSWER if taken else Reply.NODATA
+
+    return walk_of_questions(Question(one.name, one.kind, reply(one)) for one in asked)

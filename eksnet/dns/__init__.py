@@ -5,15 +5,40 @@ Pure models: text and numbers in, frozen dataclasses out. No cluster, no widgets
 
 from __future__ import annotations
 
-from eksnet.dns.resolvconf import ResolvConf, pod_resolv_conf
-from eksnet.dns.walk import PROFILES, Query, Walk, candidates, search_walk
+from eksnet.dns.profiles import PROFILES, Profile, Question
+from eksnet.dns.records import Record, dashed, records
+from eksnet.dns.replies import Answers, Reply, autopath, given_answers, marks
+from eksnet.dns.resolvconf import POLICIES, ResolvConf, pod_resolv_conf
+from eksnet.dns.walk import (
+    Query,
+    Walk,
+    candidates,
+    compare,
+    remedies,
+    search_walk,
+    walk_of_questions,
+)
 
 __all__ = [
+    "POLICIES",
     "PROFILES",
+    "Answers",
+    "Profile",
     "Query",
+    "Question",
+    "Record",
+    "Reply",
     "ResolvConf",
     "Walk",
+    "autopath",
     "candidates",
+    "compare",
+    "dashed",
+    "given_answers",
+    "marks",
     "pod_resolv_conf",
+    "records",
+    "remedies",
     "search_walk",
+    "walk_of_questions",
 ]

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from eksnet.errors import EksnetError
 
 DEFAULT_NDOTS = 1
+DEFAULT_ATTEMPTS = 2
+POLICIES = ("ClusterFirst", "ClusterFirstWithHostNet", "Default", "None")
+VPC_RESOLVER = "10.0.0.2"
+KUBE_DNS = "10.100.0.10"
 _MAX_NDOTS = 15
 _MAX_NAMESERVERS = 3
+_MAX_SEARCH_DOMAINS = 32
+_MAX_SEARCH_CHARACTERS = 2048
+_MAX_DOMAIN_CHARACTERS = 253
 
 
 @dataclass(frozen=True, repr=False)
@@ -27,12 +38,16 @@ class ResolvConf:
 
     @classmethod
     def parse(cls, text: str) -> ResolvConf:
-        """Read a resolv.conf as glibc does.
+        r"""Read a resolv.conf as glibc does.
 
         A later `search` or `domain` line replaces an earlier one; `ndots` above 15 means 15;
         unknown lines and what follows `#` or `;` count for nothing.
 
         Source: resolv.conf(5); glibc 2.42 resolv/res_init.c.
+
+        Example:
+            >>> ResolvConf.parse("search a.example b.example\noptions ndots:2").search
+            ('a.example', 'b.example')
         """
         nameservers: list[str] = []
         search: tuple[str, ...] = ()
@@ -50,12 +65,32 @@ class ResolvConf:
         used = tuple(nameservers[:_MAX_NAMESERVERS])
         return cls(used, search, _ndots(options), tuple(options))
 
+    @property
+    def attempts(self) -> int:
+        """How often a question is sent that nobody answers; 2 when nothing is said."""
+        return max(1, _number(self.options, "attempts", DEFAULT_ATTEMPTS))
+
+    def with_option(self, name: str, value: str = "") -> ResolvConf:
+        """Return the same with one option more, or with another value for it.
+
+        Example:
+            >>> pod_resolv_conf("ops-ns").with_option("ndots", "1").options
+            ('ndots:1',)
+        """
+        options = _merged_options(self.options, [{"name": name, "value": value}])
+        return replace(self, ndots=_ndots(options), options=options)
+
     def render(self) -> str:
         """Return the text as the kubelet writes it: search, nameservers, options."""
-        lines = [f"search {' '.join(self.search)}"] if self.search else []
+        lines = [self.search_line] if self.search else []
         lines += [f"nameserver {address}" for address in self.nameservers]
         lines += [f"options {' '.join(self.options)}"] if self.options else []
         return "".join(f"{line}\n" for line in lines)
+
+    @property
+    def search_line(self) -> str:
+        """The line that holds the search list."""
+        return f"search {' '.join(self.search)}"
 
     def __repr__(self) -> str:
         return self.render().rstrip("\n")
@@ -64,11 +99,19 @@ class ResolvConf:
 def pod_resolv_conf(
     namespace: str,
     *,
-    nameserver: str = "10.100.0.10",
+    nameserver: str = KUBE_DNS,
     region: str | None = "ap-northeast-2",
     domain: str = "cluster.local",
+    policy: str = "ClusterFirst",
+    dns_config: Mapping[str, Any] | None = None,
+    host_network: bool = False,
+    node: ResolvConf | None = None,
 ) -> ResolvConf:
-    """Return what the kubelet writes for a pod with dnsPolicy ClusterFirst.
+    """Return what the kubelet writes for a pod.
+
+    ClusterFirst: kube-dns, the cluster's three domains before the node's, `ndots:5`. Default: what
+    the node has. None: nothing but `dns_config`. A pod with hostNetwork and the policy ClusterFirst
+    gets Default; ClusterFirstWithHostNet is what it takes to get ClusterFirst there.
 
     Args:
         namespace: The pod's namespace.
@@ -76,13 +119,86 @@ def pod_resolv_conf(
         region: The region whose instance domain the node searches; None for a node without one,
             as on a general cluster.
         domain: The cluster's domain.
+        policy: The pod's dnsPolicy.
+        dns_config: The pod's dnsConfig as in its manifest: `nameservers` and `searches` are
+            appended, each only once; of `options` of one name the pod's own holds.
+        host_network: Whether the pod has hostNetwork.
+        node: The node's resolv.conf; made of the region and the VPC's resolver when None.
 
-    Source: Kubernetes 1.34 pkg/kubelet/network/dns/dns.go.
+    Raises:
+        EksnetError: No such policy, or None without a nameserver: the API server refuses both.
+
+    Source: Kubernetes 1.34 pkg/kubelet/network/dns/dns.go (GetPodDNS, appendDNSConfig, the limits
+    of 3 nameservers, 32 domains and 2,048 characters). The kubelet writes several options in no
+    certain order; here they keep theirs.
+
+    Example:
+        >>> pod_resolv_conf("ops-ns", policy="None", dns_config={"nameservers": ["10.9.9.9"]})
+        nameserver 10.9.9.9
+        >>> pod_resolv_conf("ops-ns", region=None, dns_config={"options": [
+        ...     {"name": "ndots", "value": "2"}, {"name": "edns0"}]})
+        search ops-ns.svc.cluster.local svc.cluster.local cluster.local
+        nameserver 10.100.0.10
+        options ndots:2 edns0
     """
-    search = [f"{namespace}.svc.{domain}", f"svc.{domain}", domain]
-    if region:
-        search.append("ec2.internal" if region == "us-east-1" else f"{region}.compute.internal")
-    return ResolvConf((nameserver,), tuple(search), 5, ("ndots:5",))
+    _check_policy(policy, dns_config or {})
+    of_node = node or ResolvConf((VPC_RESOLVER,), _node_search(region))
+    if policy == "None":
+        base = ResolvConf()
+    elif policy == "Default" or (policy == "ClusterFirst" and host_network):
+        base = of_node
+    else:
+        cluster = (f"{namespace}.svc.{domain}", f"svc.{domain}", domain)
+        base = ResolvConf((nameserver,), _once((*cluster, *of_node.search)), 5, ("ndots:5",))
+    return _within_limits(_with_dns_config(base, dns_config or {}))
+
+
+def _check_policy(policy: str, dns_config: Mapping[str, Any]) -> None:
+    if policy not in POLICIES:
+        raise EksnetError(f"no dnsPolicy {policy!r}", f"one of {', '.join(POLICIES)}")
+    if policy == "None" and not dns_config.get("nameservers"):
+        raise EksnetError(
+            "dnsPolicy None without a nameserver",
+            "a dnsConfig with at least one of `nameservers`: the API server refuses the pod else",
+            'pod_resolv_conf(..., policy="None", dns_config={"nameservers": ["10.100.0.10"]})',
+        )
+
+
+def _node_search(region: str | None) -> tuple[str, ...]:
+    if region is None:
+        return ()
+    return ("ec2.internal",) if region == "us-east-1" else (f"{region}.compute.internal",)
+
+
+def _with_dns_config(base: ResolvConf, config: Mapping[str, Any]) -> ResolvConf:
+    options = _merged_options(base.options, config.get("options", ()))
+    return ResolvConf(
+        _once((*base.nameservers, *config.get("nameservers", ()))),
+        _once((*base.search, *config.get("searches", ()))),
+        _ndots(options),
+        options,
+    )
+
+
+def _within_limits(conf: ResolvConf) -> ResolvConf:
+    """Leave out what is too much, as the kubelet does with a Warning event DNSConfigForming."""
+    search = conf.search[:_MAX_SEARCH_DOMAINS]
+    search = tuple(domain for domain in search if len(domain) <= _MAX_DOMAIN_CHARACTERS)
+    while len(" ".join(search)) > _MAX_SEARCH_CHARACTERS:
+        search = search[:-1]
+    return replace(conf, nameservers=conf.nameservers[:_MAX_NAMESERVERS], search=search)
+
+
+def _once(words: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(words))
+
+
+def _merged_options(
+    options: Iterable[str], changes: Iterable[Mapping[str, str | None]]
+) -> tuple[str, ...]:
+    values = dict(option.partition(":")[::2] for option in options)
+    values |= {str(change["name"]): change.get("value") or "" for change in changes}
+    return tuple(f"{name}:{value}" if value else name for name, value in values.items())
 
 
 def _before_comment(words: list[str]) -> list[str]:
@@ -92,10 +208,15 @@ def _before_comment(words: list[str]) -> list[str]:
     return words
 
 
-def _ndots(options: list[str]) -> int:
-    ndots = DEFAULT_NDOTS
+def _ndots(options: Iterable[str]) -> int:
+    return min(_number(options, "ndots", DEFAULT_NDOTS), _MAX_NDOTS)
+
+
+def _number(options: Iterable[str], wanted: str, default: int) -> int:
+    """Return an option's number; of several the last one holds."""
+    number = default
     for option in options:
         name, _, value = option.partition(":")
-        if name == "ndots" and value.isdigit():
-            ndots = min(int(value), _MAX_NDOTS)
-    return ndots
+        if name == wanted and value.isdigit():
+            number = int(value)
+    return number

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+import ipaddress
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 
+from eksnet.dns.profiles import PROFILES, Asked, Question, Verdict, profile_called
+from eksnet.dns.replies import KINDS, Answers, Reply, autopath, given_answers
 from eksnet.dns.resolvconf import ResolvConf
 from eksnet.errors import EksnetError
 from eksnet.listing import Listing
@@ -12,27 +15,38 @@ from eksnet.listing import Listing
 
 @dataclass(frozen=True)
 class Query:
-    """One row of a walk.
+    """One row of a walk: a name, asked for A and for AAAA.
 
     Attributes:
         order: Its place in the walk, from 1.
         name: The name that is asked, without the final dot.
-        answered: Whether an address comes back: O, else X.
+        mark: O for an answer, X for none; else what came back, by type where the types differ.
+            `dns.marks()` explains the marks.
     """
 
     order: int
     name: str
-    answered: bool
+    mark: str
 
     @property
-    def mark(self) -> str:
-        """O for an answer, X for none: the document's own marks."""
-        return "O" if self.answered else "X"
+    def answered(self) -> bool:
+        """Whether the resolver takes an address from it."""
+        return self.mark == Reply.ANSWER.mark
 
 
 @dataclass(frozen=True, repr=False)
 class Walk(Listing[Query]):
-    """The queries for one name, in order. Each row is two packets: one for A and one for AAAA."""
+    """The queries for one name, in order: a row for each name, for A and AAAA.
+
+    Attributes:
+        questions: Every question once, in the order in which they are first sent; empty when no
+            more is known than the rows say. The two of one row leave together: in which order
+            they arrive is not certain, and Go sends them from two goroutines.
+        why: Why the walk ends where it does; empty where it was observed.
+    """
+
+    questions: tuple[Question, ...] = ()
+    why: str = ""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -40,42 +54,120 @@ class Walk(Listing[Query]):
         return tuple(query.name for query in self.items)
 
     @property
+    def found(self) -> bool:
+        """Whether the lookup ends with an address."""
+        return any(query.answered for query in self.items)
+
+    @property
     def packets(self) -> int:
-        """How many queries leave the pod: A and AAAA for each row."""
-        return 2 * len(self.items)
+        """How many queries leave the pod: A and AAAA for each row, and each resend."""
+        if not self.questions:
+            return len(KINDS) * len(self)
+        return sum(question.sent for question in self.questions)
 
 
 def walk(rows: Collection[tuple[str, bool]]) -> Walk:
     """Return a walk of (name, answered) rows."""
-    queries = tuple(Query(n, name, answered) for n, (name, answered) in enumerate(rows, start=1))
+    marks = {True: Reply.ANSWER.mark, False: Reply.NXDOMAIN.mark}
+    return _listed([(name, marks[answered]) for name, answered in rows])
+
+
+def walk_of_questions(questions: Iterable[Question]) -> Walk:
+    """Return the walk that questions make, such as a server's log holds.
+
+    All questions for one name are one row, A first: which arrives first is not certain. A question
+    that is sent again counts as another packet.
+
+    Example:
+        >>> seen = Question("a.example", "A", Reply.SERVFAIL)
+        >>> walk_of_questions([seen, seen]).packets
+        2
+    """
+    rows: dict[str, dict[str, Question]] = {}
+    for question in questions:
+        row = rows.setdefault(question.name, {})
+        before = row.get(question.kind)
+        row[question.kind] = replace(question, sent=question.sent + (before.sent if before else 0))
+    of_names = {name: tuple(row[kind] for kind in sorted(row)) for name, row in rows.items()}
+    marked = [
+        (name, _mark(of, any(question.reply is Reply.ANSWER for question in of)))
+        for name, of in of_names.items()
+    ]
+    return _listed(marked, tuple(question for of in of_names.values() for question in of))
+
+
+def _mark(questions: Collection[Question], taken: bool) -> str:
+    """Return what came back for one name, in a word or two.
+
+    An address beside a reply that the resolver will not take does not end its walk.
+    """
+    if taken:
+        return Reply.ANSWER.mark
+    if len({question.reply for question in questions}) == 1:
+        return next(iter(questions)).reply.mark
+    return ", ".join(f"{question.kind} {question.reply.mark}" for question in questions)
+
+
+def _listed(
+    marked: Iterable[tuple[str, str]], questions: tuple[Question, ...] = (), why: str = ""
+) -> Walk:
+    queries = tuple(Query(n, name, mark) for n, (name, mark) in enumerate(marked, start=1))
     cells = tuple((str(query.order), query.name, query.mark) for query in queries)
-    return Walk(("order", "query name", "match"), cells, queries)
+    return Walk(("order", "query name", "match"), cells, queries, questions, why)
 
 
 def search_walk(
-    name: str, conf: ResolvConf, exists: Collection[str] = (), profile: str = "glibc"
+    name: str,
+    conf: ResolvConf,
+    exists: Collection[str] = (),
+    profile: str = "glibc",
+    *,
+    answers: Answers | Mapping[str | tuple[str, str], Reply | str] | None = None,
 ) -> Walk:
-    """Predict the queries for a name, up to the first that is answered.
+    """Predict the queries for a name, up to the one that ends the walk.
 
-    Holds while every other name is answered with NXDOMAIN, as CoreDNS and the VPC resolver do.
+    Holds for one nameserver, which is what a pod has, for names that /etc/hosts does not have and
+    that are no longer than 253 characters with the longest domain.
 
     Args:
         name: The name as the program gives it; a final dot makes it absolute.
         conf: The pod's resolv.conf.
-        exists: The full names that have an address.
+        exists: The full names that have an IPv4 address: A is answered, AAAA is NODATA.
         profile: The resolver: glibc, musl, go or busybox (its nslookup).
+        answers: What comes back, beside `exists`: for a name or a (name, type), or a function of
+            the two. Every name that neither mentions is NXDOMAIN.
 
     Raises:
-        EksnetError: The profile is not known.
+        EksnetError: The profile is not known, or the name is empty or an address.
+
+    Example:
+        >>> conf = pod_resolv_conf("ops-ns")
+        >>> walk = search_walk("my-service.app-ns", conf, {"my-service.app-ns.svc.cluster.local"})
+        >>> walk
+        order  query name                                  match
+        1      my-service.app-ns.ops-ns.svc.cluster.local  X
+        2      my-service.app-ns.svc.cluster.local         O
+        >>> walk.packets
+        4
+        >>> print(walk.why)
+        an address came back for my-service.app-ns.svc.cluster.local
+        >>> fails = {"my-service.ops-ns.svc.cluster.local": "SERVFAIL"}
+        >>> print(search_walk("my-service", conf, profile="musl", answers=fails).why)
+        musl goes no further after SERVFAIL for my-service.ops-ns.svc.cluster.local
     """
-    known = {full.rstrip(".").lower() for full in exists}
-    rows: list[tuple[str, bool]] = []
-    for candidate in candidates(name, conf, profile):
-        rows.append((candidate, candidate.lower() in known))
-        # busybox prints the answer to every candidate; the others stop at the first.
-        if rows[-1][1] and profile != "busybox":
-            break
-    return walk(rows)
+    _check_name(name)
+    rules = profile_called(profile)
+    replies = answers if callable(answers) else given_answers(exists, answers)
+    bare = name.rstrip(".")
+    names = candidates(name, conf, profile)
+    asked = tuple(rules.ask(bare, names, conf, replies))
+    marked = [
+        (one.questions[0].name, _mark(one.questions, one.verdict is Verdict.FOUND)) for one in asked
+    ]
+    questions = tuple(question for one in asked for question in one.questions)
+    if rules.by_kind:
+        questions = tuple(sorted(questions, key=lambda question: KINDS.index(question.kind)))
+    return _listed(marked, questions, _why(profile, name, names, asked))
 
 
 def candidates(name: str, conf: ResolvConf, profile: str = "glibc") -> tuple[str, ...]:
@@ -83,52 +175,138 @@ def candidates(name: str, conf: ResolvConf, profile: str = "glibc") -> tuple[str
 
     Raises:
         EksnetError: The profile is not known.
+
+    Example:
+        >>> candidates("a.b.c.d.e.f", pod_resolv_conf("ops-ns"), "musl")
+        ('a.b.c.d.e.f',)
     """
-    if profile not in PROFILES:
-        raise EksnetError(f"no resolver profile {profile!r}", f"one of {', '.join(PROFILES)}")
+    rules = profile_called(profile)
     if name.endswith("."):
         return (name.rstrip("."),)
-    return PROFILES[profile](name, conf)
+    return rules.candidates(name, conf)
 
 
-def _glibc(name: str, conf: ResolvConf) -> tuple[str, ...]:
-    """As it is first from ndots dots on, the list in any case, as it is last otherwise.
+def _check_name(name: str) -> None:
+    if not name.strip("."):
+        raise EksnetError(f"{name!r} is no name to look up", "a name such as my-service.app-ns")
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return
+    raise EksnetError(f"{name} is an address: nothing is asked for it", "a name")
 
-    Source: glibc 2.42 resolv/res_query.c, __res_context_search.
+
+def _why(profile: str, name: str, names: tuple[str, ...], asked: tuple[Asked, ...]) -> str:
+    """Tell in one sentence why a walk ends."""
+    last = asked[-1]
+    full = last.questions[0].name
+    if profile == "busybox":
+        return "busybox nslookup asks all its names, whatever comes back"
+    if last.verdict is Verdict.FOUND:
+        return f"an address came back for {full}"
+    if last.verdict is Verdict.END:
+        return f"{profile} goes no further after {_ending(last)} for {full}"
+    if len(asked) < len(names):
+        skipped = next(one for one in asked if one.verdict is Verdict.AS_IS)
+        return (
+            f"after {_ending(skipped)} for {skipped.questions[0].name} {profile} leaves the rest of"
+            f" the list out"
+        )
+    if name.endswith("."):
+        return "a final dot: the name is complete, nothing is appended"
+    if names == (name,):
+        return f"{profile} asks this name only as it is"
+    return "no name is left to ask"
+
+
+def _ending(asked: Asked) -> str:
+    replies = (q.reply.value for q in asked.questions if q.reply is not Reply.ANSWER)
+    return " and ".join(dict.fromkeys(replies))
+
+
+def compare(
+    name: str,
+    conf: ResolvConf,
+    exists: Collection[str] = (),
+    *,
+    answers: Answers | Mapping[str | tuple[str, str], Reply | str] | None = None,
+) -> Listing[Walk]:
+    """Predict the walk of every resolver for one name, a row for each.
+
+    Example:
+        >>> compare("a.example", ResolvConf(search=("b",)), answers={"a.example": "NODATA"})
+        profile  names  packets  found  why
+        glibc    2      4        no     no name is left to ask
+        musl     1      2        no     musl goes no further after NODATA for a.example
+        go       2      4        no     no name is left to ask
+        busybox  1      2        no     busybox nslookup asks all its names, whatever comes back
     """
-    if _is_dotted(name, conf):
-        return (name, *_searched(name, conf))
-    return (*_searched(name, conf), name)
+    walks = {profile: search_walk(name, conf, exists, profile, answers=answers)
+             for profile in PROFILES}  # fmt: skip
+    rows = tuple(
+        (profile, str(len(walk)), str(walk.packets), _yes(walk.found), walk.why)
+        for profile, walk in walks.items()
+    )
+    columns = ("profile", "names", "packets", "found", "why")
+    return Listing(columns, rows, tuple(walks.values()))
 
 
-def _musl(name: str, conf: ResolvConf) -> tuple[str, ...]:
-    """From ndots dots on the name as it is and nothing else.
+def remedies(
+    name: str,
+    conf: ResolvConf,
+    exists: Collection[str] = (),
+    profile: str = "glibc",
+    *,
+    answers: Answers | Mapping[str | tuple[str, str], Reply | str] | None = None,
+) -> Listing[Walk]:
+    """Predict what four ways to save queries change for one name.
 
-    Source: musl 1.2.5 src/network/lookup_name.c, name_from_dns_search.
+    `ndots:1` and a final dot change what the pod asks; `autopath` what it is told; NodeLocal
+    DNSCache neither: as many queries leave the pod, but a cache on its node answers those that it
+    knows, the negative answers too.
+
+    Args:
+        name: The name as the program gives it, without a final dot.
+        conf: The pod's resolv.conf.
+        exists: As for `search_walk`.
+        profile: As for `search_walk`.
+        answers: As for `search_walk`.
+
+    Example:
+        >>> remedies("example.com", pod_resolv_conf("ops-ns"), {"example.com"})
+        setting             names  from the pod  to CoreDNS       found
+        ndots:5             5      10            10               yes
+        ndots:1             1      2             2                yes
+        a final dot         1      2             2                yes
+        autopath            1      2             2                yes
+        NodeLocal DNSCache  5      10            10, then cached  yes
     """
-    return (name,) if _is_dotted(name, conf) else (*_searched(name, conf), name)
+    replies = answers if callable(answers) else given_answers(exists, answers)
+    asked = name.rstrip(".")
+
+    def predict(name: str, conf: ResolvConf, replies: Answers) -> Walk:
+        return search_walk(name, conf, profile=profile, answers=replies)
+
+    as_it_is = predict(asked, conf, replies)
+    walks = {
+        f"ndots:{conf.ndots}": as_it_is,
+        "ndots:1": predict(asked, conf.with_option("ndots", "1"), replies),
+        "a final dot": predict(f"{asked}.", conf, replies),
+        "autopath": predict(asked, conf, autopath(conf, replies)),
+        "NodeLocal DNSCache": as_it_is,
+    }
+    rows = tuple(
+        (setting, str(len(walk)), str(walk.packets), _to_coredns(setting, walk), _yes(walk.found))
+        for setting, walk in walks.items()
+    )
+    columns = ("setting", "names", "from the pod", "to CoreDNS", "found")
+    return Listing(columns, rows, tuple(walks.values()))
 
 
-def _busybox(name: str, conf: ResolvConf) -> tuple[str, ...]:
-    """The list for a name without any dot, else the name as it is; ndots is never read.
-
-    Source: busybox 1.36 networking/nslookup.c, add_query_with_search (since 1.29).
-    """
-    return (name,) if "." in name else _searched(name, conf)
+def _to_coredns(setting: str, walk: Walk) -> str:
+    cached = ", then cached" if setting == "NodeLocal DNSCache" else ""
+    return f"{walk.packets}{cached}"
 
 
-def _is_dotted(name: str, conf: ResolvConf) -> bool:
-    return name.count(".") >= conf.ndots
-
-
-def _searched(name: str, conf: ResolvConf) -> tuple[str, ...]:
-    return tuple(f"{name}.{domain}" for domain in conf.search)
-
-
-# Go's resolver (net/dnsclient_unix.go, nameList) asks in glibc's order.
-PROFILES: dict[str, Callable[[str, ResolvConf], tuple[str, ...]]] = {
-    "glibc": _glibc,
-    "musl": _musl,
-    "go": _glibc,
-    "busybox": _busybox,
-}
+def _yes(condition: bool) -> str:
+    return "yes" if condition else "no"

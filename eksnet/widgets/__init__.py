@@ -48,7 +48,7 @@ def search_order(
         name: The name as the program gives it; a final dot makes it absolute.
         namespace: The pod's namespace.
         region: The node's region; empty for a node that is not on EC2.
-        policy: The pod's dnsPolicy.
+        policy: The pod's dnsPolicy: ClusterFirst, Default, or None with the usual nameserver.
         ndots: The option in the pod's dnsConfig; None leaves it to the policy.
         profile: The resolver: glibc, musl, go or busybox.
         exists: The full names that have an address.

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, ClassVar
 
 from traitlets import Callable, Dict, Enum, Unicode
 
 from eksnet.dns import PROFILES, ResolvConf, Walk, pod_resolv_conf, search_walk
+from eksnet.dns.resolvconf import KUBE_DNS
 from eksnet.errors import EksnetError
 from eksnet.widgets.model import Model
 from eksnet.widgets.panel import Panel, Table, Text
 
-POLICIES = ("ClusterFirst",)
+POLICIES = ("ClusterFirst", "Default", "None")
 REGIONS = ("ap-northeast-2", "us-east-1", "us-west-2", "eu-central-1")
 _OF_THE_POLICY = {None: "as the policy says"}
 
@@ -25,7 +25,7 @@ class SearchOrder(Model):
         name: The name that the program gives.
         namespace: The pod's namespace.
         region: The node's region; empty for a node that is not on EC2.
-        policy: The pod's dnsPolicy.
+        policy: The pod's dnsPolicy: ClusterFirst, Default, or None with the usual nameserver.
         ndots: The option in the pod's dnsConfig; None for none.
         profile: The resolver: glibc, musl, go or busybox.
         exists: The full names that have an address, with blanks between.
@@ -52,10 +52,15 @@ class SearchOrder(Model):
     def conf(self) -> ResolvConf:
         """The pod's resolv.conf."""
         namespace, region = _one_word("namespace", self.namespace), self.region.strip()
-        conf = pod_resolv_conf(namespace, region=region or None)
-        if self.ndots is None:
-            return conf
-        return replace(conf, ndots=self.ndots, options=(f"ndots:{self.ndots}",))
+        options = [] if self.ndots is None else [{"name": "ndots", "value": str(self.ndots)}]
+        # With the policy None a pod has to bring a nameserver; it may be the usual one.
+        nameservers = [KUBE_DNS] if self.policy == "None" else []
+        return pod_resolv_conf(
+            namespace,
+            region=region or None,
+            policy=self.policy,
+            dns_config={"nameservers": nameservers, "options": options},
+        )
 
     @property
     def predicted(self) -> Walk:

@@ -1,3 +1,5 @@
+import pytest
+
 from eksnet.coredns import LoggedQuery, observed_walk, read_queries
 
 LOG = """\
@@ -25,3 +27,39 @@ def test_a_and_aaaa_are_one_row():
         ("1", "my-service.app-ns.ops-ns.svc.cluster.local", "X"),
         ("2", "my-service.app-ns.svc.cluster.local", "O"),
     )
+
+
+def logged(*rows):
+    return [LoggedQuery("10.0.129.12", kind, name, rcode) for kind, name, rcode in rows]
+
+
+@pytest.mark.parametrize(
+    ("rcode", "mark"), [("SERVFAIL", "SERVFAIL"), ("REFUSED", "REFUSED"), ("NXDOMAIN", "X"),
+                        ("FORMERR", "SERVFAIL"), ("NOERROR", "O")],
+)  # fmt: skip
+def test_each_code_has_its_own_mark(rcode, mark):
+    walk = observed_walk(logged(("AAAA", "a", rcode), ("A", "a", rcode)))
+    assert [(query.mark, query.answered) for query in walk] == [(mark, mark == "O")]
+    assert [question.kind for question in walk.questions] == ["A", "AAAA"]
+
+
+def test_what_the_lookup_found_tells_an_address_from_none():
+    queries = logged(
+        ("A", "a.svc", "NOERROR"), ("AAAA", "a.svc", "NOERROR"),
+        ("AAAA", "a", "NOERROR"), ("A", "a", "NOERROR"),
+    )  # fmt: skip
+    assert [query.mark for query in observed_walk(queries)] == ["O", "O"]
+    assert [query.mark for query in observed_walk(queries, [])] == ["NODATA", "NODATA"]
+    found = observed_walk(queries, ["2001:db8::1"])
+    assert [query.mark for query in found] == ["NODATA", "O"]
+    assert [str(one.reply) for one in found.questions] == ["NODATA", "NODATA", "NODATA", "answer"]
+
+
+def test_a_query_that_is_sent_again_is_another_packet():
+    walk = observed_walk(logged(*[("A", "a", "SERVFAIL")] * 2, ("AAAA", "a", "NOERROR")), [])
+    assert (walk.rows, walk.packets) == ((("1", "a", "A SERVFAIL, AAAA NODATA"),), 3)
+
+
+def test_nothing_logged_is_no_walk():
+    assert len(observed_walk([])) == 0
+    assert observed_walk([], ["192.0.2.1"]).packets == 0

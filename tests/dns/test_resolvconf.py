@@ -3,6 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eksnet.dns import ResolvConf, pod_resolv_conf
+from eksnet.errors import EksnetError
 
 LABEL = st.from_regex(r"[a-z][a-z0-9-]{0,8}", fullmatch=True)
 
@@ -41,3 +42,76 @@ def test_a_pod_on_eks_and_elsewhere():
     )
     assert pod_resolv_conf("a", region="us-east-1").search[-1] == "ec2.internal"
     assert pod_resolv_conf("a", region=None).search[-1] == "cluster.local"
+
+
+NODE = "search ap-northeast-2.compute.internal\nnameserver 10.0.0.2\n"
+
+
+@pytest.mark.parametrize(
+    ("policy", "host_network", "expected"),
+    [
+        ("ClusterFirst", False, pod_resolv_conf("ops-ns").render()),
+        ("ClusterFirstWithHostNet", True, pod_resolv_conf("ops-ns").render()),
+        # The trap: a pod with hostNetwork has to say ClusterFirstWithHostNet.
+        ("ClusterFirst", True, NODE),
+        ("Default", False, NODE),
+    ],
+)
+def test_each_policy(policy, host_network, expected):
+    conf = pod_resolv_conf("ops-ns", policy=policy, host_network=host_network)
+    assert conf.render() == expected
+
+
+def test_the_policy_none_takes_the_pods_own_settings_alone():
+    own = {"nameservers": ["10.9.9.9"], "searches": ["b.example"], "options": [{"name": "edns0"}]}
+    conf = pod_resolv_conf("ops-ns", policy="None", dns_config=own)
+    assert conf.render() == "search b.example\nnameserver 10.9.9.9\noptions edns0\n"
+
+
+@pytest.mark.parametrize(
+    ("policy", "message"),
+    [("None", "dnsPolicy None without a nameserver"), ("Cluster", "no dnsPolicy 'Cluster'")],
+)
+def test_what_the_api_server_refuses(policy, message):
+    with pytest.raises(EksnetError, match=message):
+        pod_resolv_conf("ops-ns", policy=policy)
+
+
+def test_the_pods_own_settings_are_appended_once_and_hold():
+    own = {
+        "nameservers": ["10.100.0.10", "10.9.9.9"],
+        "searches": ["svc.cluster.local", "b.example"],
+        "options": [{"name": "ndots", "value": "2"}, {"name": "edns0"}],
+    }
+    conf = pod_resolv_conf("ops-ns", region=None, dns_config=own)
+    assert conf.nameservers == ("10.100.0.10", "10.9.9.9")
+    assert conf.search == (
+        "ops-ns.svc.cluster.local", "svc.cluster.local", "cluster.local", "b.example",
+    )  # fmt: skip
+    assert (conf.ndots, conf.options) == (2, ("ndots:2", "edns0"))
+
+
+def test_what_is_too_much_is_left_out():
+    many = {"searches": [f"d{n}.example" for n in range(40)]}
+    assert len(pod_resolv_conf("ops-ns", dns_config=many).search) == 32
+    servers = {"nameservers": [f"10.9.9.{n}" for n in range(5)]}
+    assert len(pod_resolv_conf("ops-ns", dns_config=servers).nameservers) == 3
+    long = {"searches": [".".join([f"{n:060}"] * 4) for n in range(20)]}
+    search = pod_resolv_conf("ops-ns", dns_config=long).search
+    assert 2048 - 244 < len(" ".join(search)) <= 2048
+    too_long = {"searches": [".".join(["x" * 60] * 5), "short.example"]}
+    assert pod_resolv_conf("ops-ns", dns_config=too_long).search[-1] == "short.example"
+
+
+def test_a_node_of_its_own():
+    node = ResolvConf.parse("search office.example\nnameserver 192.0.2.53\noptions rotate\n")
+    assert pod_resolv_conf("a", node=node).search[-1] == "office.example"
+    assert pod_resolv_conf("a", node=node, policy="Default") == node
+
+
+@pytest.mark.parametrize(
+    ("options", "attempts"),
+    [("", 2), ("attempts:4", 4), ("attempts:0", 1), ("attempts:1 attempts:3", 3)],
+)
+def test_attempts(options, attempts):
+    assert ResolvConf.parse(f"options {options}\n").attempts == attempts

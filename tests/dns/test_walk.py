@@ -1,10 +1,22 @@
 import dns.name
 import dns.resolver
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eksnet.dns import PROFILES, ResolvConf, candidates, pod_resolv_conf, search_walk
+from eksnet.dns import (
+    PROFILES,
+    Reply,
+    ResolvConf,
+    autopath,
+    candidates,
+    compare,
+    given_answers,
+    pod_resolv_conf,
+    remedies,
+    search_walk,
+)
+from eksnet.dns import marks as dns_marks
 from eksnet.errors import EksnetError
 
 OPS = pod_resolv_conf("ops-ns")
@@ -60,14 +72,49 @@ def test_an_unknown_profile_is_named():
         candidates("a", OPS, "windows")
 
 
-@given(NAME, st.lists(LABEL, max_size=4), st.integers(0, 6))
-def test_glibc_order_is_dnspythons(name, search, ndots):
+SEARCH = st.lists(st.lists(LABEL, min_size=1, max_size=3).map(".".join), max_size=4)
+NDOTS = st.integers(0, 8)
+
+
+def dnspythons(name, search, ndots):
+    """Return the names that dnspython tries: its own rules, not ours."""
     resolver = dns.resolver.Resolver(configure=False)
     resolver.search = [dns.name.from_text(domain) for domain in search]
     resolver.ndots = ndots
-    relative = dns.name.from_text(name, origin=None)
-    theirs = [str(q).rstrip(".") for q in resolver._get_qnames_to_try(relative, True)]
-    assert list(candidates(name, ResolvConf(search=tuple(search), ndots=ndots))) == theirs
+    wanted = dns.name.from_text(name, origin=None)
+    return tuple(str(full).rstrip(".") for full in resolver._get_qnames_to_try(wanted, True))
+
+
+@given(NAME, SEARCH, NDOTS, st.sampled_from(["glibc", "go"]), st.booleans())
+def test_glibcs_and_gos_order_is_dnspythons(name, search, ndots, profile, final_dot):
+    name += "." * final_dot
+    conf = ResolvConf(search=tuple(search), ndots=ndots)
+    assert candidates(name, conf, profile) == dnspythons(name, search, ndots)
+
+
+@given(NAME, SEARCH, NDOTS)
+def test_musls_order_is_dnspythons_up_to_a_name_as_it_is(name, search, ndots):
+    theirs = dnspythons(name, search, ndots)
+    # dnspython goes on to the list after a name with dots enough; musl does not.
+    ours = theirs[:1] if name.count(".") >= ndots else theirs
+    assert candidates(name, ResolvConf(search=tuple(search), ndots=ndots), "musl") == ours
+
+
+@given(NAME, SEARCH, NDOTS)
+def test_busyboxs_order_is_dnspythons_without_ndots(name, search, ndots):
+    conf = ResolvConf(search=tuple(search), ndots=ndots)
+    asked = candidates(name, conf, "busybox")
+    if "." in name or not search:
+        assert asked == (name,)
+    else:
+        assert (*asked, name) == dnspythons(name, search, 1)
+
+
+def test_where_dnspython_parts_from_glibc():
+    # A root in the list: glibc asks the name as it is in that place, and then not again at the end.
+    assert dnspythons("a", ["b", ".", "c"], 1) == ("a.b", "a", "a.c", "a")
+    assert candidates("a", ResolvConf(search=("b", ".", "c"))) == ("a.b", "a", "a.c")
+    assert candidates("a", ResolvConf(search=("b", ".", "c")), "go") == ("a.b", "a.c", "a")
 
 
 @given(NAME, st.data())
@@ -78,3 +125,143 @@ def test_a_walk_ends_at_its_first_answer(name, data):
     assert [q.answered for q in walk][:-1] == [False] * (len(walk) - 1)
     assert walk[-1].answered == bool(exists)
     assert walk.names == asked[: len(walk)]
+
+
+FIRST, SECOND = "a.ops-ns.svc.cluster.local", "a.svc.cluster.local"
+
+
+@pytest.mark.parametrize(
+    ("reply", "goes_on"),
+    [
+        ("NXDOMAIN", {"glibc", "musl", "go", "busybox"}),
+        ("NODATA", {"glibc", "go", "busybox"}),
+        ("SERVFAIL", {"glibc", "go", "busybox"}),
+        ("REFUSED", {"go", "busybox"}),
+        ("silence", {"go", "busybox"}),
+        ("answer", {"busybox"}),
+    ],
+)
+def test_who_goes_on_to_the_second_name(reply, goes_on):
+    walks = {
+        profile: search_walk("a", OPS, profile=profile, answers={FIRST: reply})
+        for profile in PROFILES
+    }
+    assert {profile for profile, walk in walks.items() if SECOND in walk.names} == goes_on
+    assert {profile for profile, walk in walks.items() if walk.found} == (
+        set(PROFILES) if reply == "answer" else set()
+    )
+    # glibc alone tries the name as it is once more when it leaves the list.
+    assert ("a" in walks["glibc"].names) == (reply != "answer")
+    assert ("a" in walks["musl"].names) == (reply == "NXDOMAIN")
+
+
+@pytest.mark.parametrize(
+    ("profile", "answers", "mark", "why"),
+    [
+        ("glibc", {FIRST: "answer"}, "O", f"an address came back for {FIRST}"),
+        ("glibc", {FIRST: "REFUSED"}, "REFUSED",
+         f"after REFUSED for {FIRST} glibc leaves the rest of the list out"),
+        ("glibc", {(FIRST, "A"): "silence", (FIRST, "AAAA"): "answer"}, "A silence, AAAA O",
+         f"after silence for {FIRST} glibc leaves the rest of the list out"),
+        ("musl", {(FIRST, "A"): "answer", (FIRST, "AAAA"): "SERVFAIL"}, "A O, AAAA SERVFAIL",
+         f"musl goes no further after SERVFAIL for {FIRST}"),
+        ("musl", {FIRST: "NODATA"}, "NODATA", f"musl goes no further after NODATA for {FIRST}"),
+        ("go", {(FIRST, "A"): "NODATA"}, "A NODATA, AAAA X", "no name is left to ask"),
+        ("busybox", {}, "X", "busybox nslookup asks all its names, whatever comes back"),
+    ],
+)  # fmt: skip
+def test_the_mark_and_the_reason(profile, answers, mark, why):
+    walk = search_walk("a", OPS, profile=profile, answers=answers)
+    assert (walk[0].name, walk[0].mark, walk.why) == (FIRST, mark, why)
+    assert walk.rows[0] == ("1", FIRST, mark)
+
+
+def test_a_root_in_the_list_is_not_the_name_tried_first():
+    # Seen by the conformance suite at random: after a refusal in that place glibc stops.
+    conf = ResolvConf(search=(".", "b"), ndots=5)
+    assert search_walk("a", conf, answers={"a": "REFUSED"}).names == ("a",)
+    dotted = ResolvConf(search=("b",), ndots=0)
+    assert search_walk("a", dotted, answers={"a": "REFUSED"}).names == ("a", "a.b")
+
+
+def test_the_other_reasons():
+    assert search_walk("a.", OPS).why == "a final dot: the name is complete, nothing is appended"
+    assert search_walk("a.b", OPS.with_option("ndots", "1"), profile="musl").why == (
+        "musl asks this name only as it is"
+    )
+
+
+def test_every_mark_is_explained():
+    explained = {mark for mark, _ in dns_marks().rows}
+    assert explained == {reply.mark for reply in Reply}
+
+
+@pytest.mark.parametrize("name", ["", ".", "10.0.0.1", "2001:db8::1"])
+def test_what_is_no_name_is_refused(name):
+    with pytest.raises(EksnetError, match="name"):
+        search_walk(name, OPS)
+
+
+def test_a_name_is_known_however_it_is_written():
+    reply = given_answers({"A.Example."}, {("B.example", "AAAA"): "SERVFAIL"})
+    assert [reply("a.example", kind) for kind in ("A", "AAAA")] == [Reply.ANSWER, Reply.NODATA]
+    assert [reply("b.EXAMPLE.", kind) for kind in ("A", "AAAA")] == [Reply.NXDOMAIN, Reply.SERVFAIL]
+
+
+def test_an_answer_may_be_a_function():
+    walk = search_walk("a", OPS, answers=lambda name, kind: Reply.NODATA)
+    assert {query.mark for query in walk} == {"NODATA"}
+
+
+@given(NAME, st.data())
+def test_autopath_makes_one_row_of_every_walk_that_finds(name, data):
+    short = name.count(".") < OPS.ndots
+    exists = data.draw(st.sets(st.sampled_from(candidates(name, OPS)), min_size=1))
+    replies = autopath(OPS, given_answers(exists))
+    assert len(search_walk(name, OPS, answers=replies)) == 1 or not short
+
+
+def test_autopath_saves_nothing_where_nothing_is_found():
+    walk = search_walk("a", OPS, answers=autopath(OPS, given_answers()))
+    assert walk.names == candidates("a", OPS)
+    nowhere = ResolvConf(("10.100.0.10",))
+    assert search_walk("a", nowhere, answers=autopath(nowhere, given_answers({"a"}))).found
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+@settings(max_examples=40)
+@given(name=NAME, search=SEARCH, ndots=NDOTS, data=st.data())
+def test_a_walk_asks_its_candidates_and_counts_its_packets(profile, name, search, ndots, data):
+    conf = ResolvConf(search=tuple(search), ndots=ndots)
+    asked = candidates(name, conf, profile)
+    replies = data.draw(
+        st.dictionaries(
+            st.tuples(st.sampled_from(asked), st.sampled_from(["A", "AAAA"])),
+            st.sampled_from(list(Reply)),
+        )
+    )
+    walk = search_walk(name, conf, profile=profile, answers=replies)
+    assert set(walk.names) <= set(asked)
+    assert walk.packets >= len(walk.questions) >= len(walk) >= 1
+    assert walk.why
+
+
+def test_the_four_resolvers_side_by_side():
+    table = compare("my-service.app-ns", OPS, {"my-service.app-ns.svc.cluster.local"})
+    assert [(row[0], row[1], row[3]) for row in table.rows] == [
+        ("glibc", "2", "yes"), ("musl", "2", "yes"), ("go", "2", "yes"), ("busybox", "1", "no"),
+    ]  # fmt: skip
+    assert [walk.names for walk in table] == [
+        search_walk("my-service.app-ns", OPS, {"my-service.app-ns.svc.cluster.local"}, p).names
+        for p in PROFILES
+    ]
+
+
+def test_what_saves_queries_can_cost_the_answer():
+    table = remedies("my-service.app-ns", OPS, {"my-service.app-ns.svc.cluster.local"}, "musl")
+    found = {row[0]: row[-1] for row in table.rows}
+    # With ndots:1 musl never goes along the list, and a final dot is an absolute name to all.
+    assert found == {
+        "ndots:5": "yes", "ndots:1": "no", "a final dot": "no", "autopath": "yes",
+        "NodeLocal DNSCache": "yes",
+    }  # fmt: skip

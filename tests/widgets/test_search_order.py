@@ -45,6 +45,21 @@ def test_ndots_is_the_policys_until_it_is_set():
     assert set_to_one.predicted.names[0] == "my-service.app-ns"
 
 
+@pytest.mark.parametrize(
+    ("policy", "file", "names"),
+    [
+        ("ClusterFirst", repr(dns.pod_resolv_conf("ops-ns")), 2),
+        ("Default", "search ap-northeast-2.compute.internal\nnameserver 10.0.0.2", 2),
+        ("None", "nameserver 10.100.0.10", 1),
+    ],
+)
+def test_the_policy_decides_what_the_pod_is_told(policy, file, names):
+    model = order(policy=policy)
+    assert (repr(model.conf), len(model.predicted)) == (file, names)
+    assert file in model.text
+    assert order(policy=policy, ndots=3).conf.options == ("ndots:3",)
+
+
 @pytest.mark.parametrize("field", ["name", "namespace"])
 @pytest.mark.parametrize("text", ["", "  ", "two words"])
 def test_a_field_that_is_no_word_is_asked_for_again(field, text):

@@ -1,0 +1,192 @@
+"""A witness for one lookup: a CoreDNS of the course's own between a pod and the cluster's DNS.
+
+It has a namespace of its own, which is removed with it. Nothing else of the cluster is touched: the
+cluster's DNS and the namespace that is asked from stay as they are. Same on every target; on any
+but the sandbox the guard wants the cluster's name said.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import ipaddress
+import secrets
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from eksnet.coredns.observe import (
+    BASH_IMAGE,
+    Answer,
+    carrier,
+    make_queries,
+    read_answers,
+    witness_walk,
+)
+from eksnet.dns import Answers, Reply, ResolvConf, Walk, candidates, given_answers, search_walk
+from eksnet.dns.replies import KINDS
+
+if TYPE_CHECKING:
+    from eksnet.cluster import Cluster
+
+WITNESS_IMAGE = "registry.k8s.io/coredns/coredns:v1.12.4"
+_NEIGHBOUR, _WITNESS, _ASKER = "neighbour", "witness", "asker"
+
+_PLACE = """
+apiVersion: v1
+kind: Namespace
+metadata: {{name: {place}, labels: {{app.kubernetes.io/managed-by: eksnet}}}}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {{name: witness, namespace: {place}}}
+data:
+  Corefile: |
+    .:53 {{
+        log
+        ready
+        forward . /etc/resolv.conf
+    }}
+---
+apiVersion: v1
+kind: Pod
+metadata: {{name: witness, namespace: {place}}}
+spec:
+  terminationGracePeriodSeconds: 0
+  containers:
+  - name: coredns
+    image: {image}
+    args: [-conf, /etc/coredns/Corefile]
+    readinessProbe: {{httpGet: {{path: /ready, port: 8181}}, periodSeconds: 1}}
+    volumeMounts: [{{name: corefile, mountPath: /etc/coredns}}]
+  volumes: [{{name: corefile, configMap: {{name: witness}}}}]
+---
+"""
+_POD = """
+apiVersion: v1
+kind: Pod
+metadata: {{name: {name}, namespace: {place}}}
+spec:
+  terminationGracePeriodSeconds: 0
+  {dns}
+  containers: [{{name: debian, image: "{image}", command: [sleep, infinity]}}]
+"""
+_ASKERS_DNS = """dnsPolicy: None
+  dnsConfig:
+    nameservers: ["{nameserver}"]
+    searches: {searches}
+    options: {options}"""
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """One lookup, predicted and observed.
+
+    Attributes:
+        conf: The resolv.conf that it was made with, but for the nameserver: the real one's stands.
+        predicted: The walk by glibc's rules, with the replies that the cluster's DNS gave when each
+            name was asked for by itself.
+        observed: The walk that the witness logged.
+    """
+
+    conf: ResolvConf
+    predicted: Walk
+    observed: Walk
+
+    @property
+    def agrees(self) -> bool:
+        """Whether both have the same rows."""
+        return self.predicted.rows == self.observed.rows
+
+
+def look_up(cluster: Cluster, name: str, namespace: str, *, ndots: int | None = None) -> Lookup:
+    """Look a name up as a pod of a namespace would, and return what was predicted and observed.
+
+    Makes a namespace with three pods and removes it at the end, whatever happens. The lookup is
+    glibc's (`getent ahosts` in a Debian image), with the real search list of the namespace's pods.
+
+    Args:
+        cluster: The cluster.
+        name: The name, as a program would give it.
+        namespace: The namespace whose pods look it up; no pod is made in it.
+        ndots: Another ndots than that of the real file, as in a pod's dnsConfig.
+
+    Raises:
+        EksnetError: No such namespace, the pods do not start, or the DNS does not answer.
+    """
+    cluster.get("namespace", namespace)
+    with _place(cluster) as place:
+        conf = _conf_in(cluster, place, namespace)
+        if ndots is not None:
+            conf = conf.with_option("ndots", str(ndots))
+        _start_asker(cluster, place, conf)
+        observed = witness_walk(
+            cluster, _ASKER, name, place, witness=_WITNESS, witness_namespace=place
+        )
+        replies = _replies(cluster, place, candidates(name, conf), conf.nameservers[0])
+    return Lookup(conf, search_walk(name, conf, answers=replies), observed)
+
+
+@contextlib.contextmanager
+def _place(cluster: Cluster) -> Iterator[str]:
+    """Make the witness's namespace and what is in it; remove it at the end."""
+    place = f"eksnet-witness-{secrets.token_hex(3)}"
+    try:
+        neighbour = _POD.format(name=_NEIGHBOUR, place=place, dns="", image=BASH_IMAGE)
+        cluster.apply(_PLACE.format(place=place, image=WITNESS_IMAGE) + neighbour)
+        _wait(cluster, place, _WITNESS, _NEIGHBOUR)
+        yield place
+    finally:
+        cluster.delete("namespace", place)
+
+
+def _conf_in(cluster: Cluster, place: str, namespace: str) -> ResolvConf:
+    """Return the file of a usual pod of a namespace: its neighbour's, with the other namespace."""
+    read = cluster.exec(_NEIGHBOUR, ["cat", "/etc/resolv.conf"], place)
+    return ResolvConf.parse(read.stdout.replace(f" {place}.svc.", f" {namespace}.svc."))
+
+
+def _start_asker(cluster: Cluster, place: str, conf: ResolvConf) -> None:
+    witness = cluster.get("pod", _WITNESS, place)["status"]["podIP"]
+    options = [option.partition(":")[::2] for option in conf.options]
+    dns = _ASKERS_DNS.format(
+        nameserver=witness,
+        searches=list(conf.search),
+        options=[{"name": name, **({"value": value} if value else {})} for name, value in options],
+    )
+    cluster.apply(_POD.format(name=_ASKER, place=place, dns=dns, image=BASH_IMAGE))
+    _wait(cluster, place, _ASKER)
+
+
+def _wait(cluster: Cluster, place: str, *pods: str) -> None:
+    # `wait` tells the reader what it waited for; these pods are no part of the lesson.
+    with contextlib.redirect_stdout(io.StringIO()):
+        for pod in pods:
+            cluster.wait("pod", pod, namespace=place)
+
+
+def _replies(cluster: Cluster, place: str, names: Collection[str], nameserver: str) -> Answers:
+    """Ask the cluster's DNS for each name by itself, A and AAAA, and return what came back."""
+    told: dict[str | tuple[str, str], Reply | str] = {}
+    for kind in KINDS:
+        absolute = [f"{name}." for name in names]
+        command = carrier(make_queries(absolute, kind), f"{nameserver}/53")
+        said = cluster.exec(_NEIGHBOUR, command, place, timeout=5 * len(names) + 30)
+        for name, answer in zip(names, read_answers(absolute, said.stdout), strict=True):
+            told[name, kind] = reply_of(answer)
+    return given_answers(given=told)
+
+
+def reply_of(answer: Answer) -> Reply:
+    """Return what an answer is to a resolver: an address, or which kind of none."""
+    if answer.rcode == "NOERROR":
+        return Reply.ANSWER if any(map(_is_address, answer.addresses)) else Reply.NODATA
+    return Reply.of_rcode(answer.rcode)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True

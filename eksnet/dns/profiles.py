@@ -1,0 +1,348 @@
+"""The rules of four resolvers: which names are asked, how often, and what makes them stop.
+
+Each rule was seen with the real resolver: `tests/dns/test_conformance.py` runs them against a
+scripted server and compares every question. What upstream's source says is named beside it.
+
+A reply to A is taken to arrive before the reply to AAAA, as it does from one server that answers in
+turn; glibc's rule for a pair of failures depends on which comes first.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from enum import Enum, auto
+
+from eksnet.dns.replies import KINDS, Answers, Reply, completed
+from eksnet.dns.resolvconf import ResolvConf
+from eksnet.errors import EksnetError
+
+_BROKEN = (Reply.SERVFAIL, Reply.REFUSED)
+
+
+class Verdict(Enum):
+    """What a resolver does after one name."""
+
+    FOUND = auto()
+    """It has an address and ends."""
+    GO_ON = auto()
+    """It asks the next name."""
+    AS_IS = auto()
+    """It leaves the rest of the list out and asks the name as it is, unless it has already."""
+    END = auto()
+    """It ends without an address."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """One question: a name and a type.
+
+    Attributes:
+        name: The name, without the final dot.
+        kind: The record type, A or AAAA.
+        reply: What comes back.
+        sent: How many packets carry it; more than one where the resolver tries again.
+    """
+
+    name: str
+    kind: str
+    reply: Reply
+    sent: int = 1
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a resolver did with one name.
+
+    Attributes:
+        questions: What it asked; without the types that it gave up on.
+        verdict: What it does next.
+    """
+
+    questions: tuple[Question, ...]
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class _Manner:
+    """How glibc asks: both types at once, or one after the other once a server has lost one."""
+
+    attempts: int
+    serial: bool = False
+    fresh_socket: bool = False
+
+
+_Judged = tuple[Verdict, int, int, _Manner]
+"""The verdict, how often A and AAAA were sent, and how it asks from now on."""
+
+_Judge = Callable[[Reply, Reply, _Manner], _Judged]
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A resolver.
+
+    Attributes:
+        name: What it is called here.
+        seen_with: The version that the conformance suite was last run with by hand.
+        candidates: Every name that it would ask if none were answered, in order.
+        ask: What it does with these names, one after the other.
+        by_kind: Whether it asks all names for A and then all for AAAA.
+    """
+
+    name: str
+    seen_with: str
+    candidates: Callable[[str, ResolvConf], tuple[str, ...]]
+    ask: Callable[[str, tuple[str, ...], ResolvConf, Answers], Iterator[Asked]]
+    by_kind: bool = False
+
+
+def profile_called(name: str) -> Profile:
+    """Return a profile.
+
+    Raises:
+        EksnetError: The profile is not known.
+    """
+    if name not in PROFILES:
+        raise EksnetError(f"no resolver profile {name!r}", f"one of {', '.join(PROFILES)}")
+    return PROFILES[name]
+
+
+# Which names.
+
+
+def _glibc_candidates(name: str, conf: ResolvConf) -> tuple[str, ...]:
+    """As it is first from ndots dots on, the list in any case, as it is last otherwise.
+
+    A root (`.`) in the list stands for the name as it is, which then is not asked at the end.
+
+    Source: glibc 2.42 resolv/res_query.c, __res_context_search.
+    """
+    searched = completed(name, conf.search)
+    if _is_dotted(name, conf):
+        return (name, *searched)
+    return searched if name in searched else (*searched, name)
+
+
+def _go_candidates(name: str, conf: ResolvConf) -> tuple[str, ...]:
+    """In glibc's order; a root in the list is passed over.
+
+    Source: Go 1.26 src/net/dnsclient_unix.go, nameList; dnsconfig_unix.go.
+    """
+    searched = completed(name, _without_root(conf))
+    return (name, *searched) if _is_dotted(name, conf) else (*searched, name)
+
+
+_MUSL_LINE = 255
+
+
+def _musl_candidates(name: str, conf: ResolvConf) -> tuple[str, ...]:
+    """From ndots dots on the name as it is and nothing else.
+
+    A search line that is longer than 255 characters, with its end, is not read at all. A root in
+    the list is passed over since 1.2.4; before, it made a query that no server understands.
+
+    Source: musl 1.2.5 src/network/lookup_name.c (name_from_dns_search), resolvconf.c.
+    """
+    if _is_dotted(name, conf) or len(f"{conf.search_line}\n") > _MUSL_LINE:
+        return (name,)
+    return (*completed(name, _without_root(conf)), name)
+
+
+def _busybox_candidates(name: str, conf: ResolvConf) -> tuple[str, ...]:
+    """The list for a name without any dot, else the name as it is; ndots is never read.
+
+    A root in the list is not modelled: nslookup gives up when it gets there.
+
+    Source: busybox 1.36 networking/nslookup.c, add_query_with_search (since 1.29).
+    """
+    return completed(name, conf.search) if conf.search and "." not in name else (name,)
+
+
+def _without_root(conf: ResolvConf) -> tuple[str, ...]:
+    return tuple(domain for domain in conf.search if domain != ".")
+
+
+def _is_dotted(name: str, conf: ResolvConf) -> bool:
+    return name.count(".") >= conf.ndots
+
+
+# What each does with a pair of replies.
+
+_GLIBC_ATTEMPTS = 5
+_MUSL_ATTEMPTS = 10
+
+
+def _judge_glibc(a: Reply, aaaa: Reply, manner: _Manner) -> _Judged:
+    """One address of either type is enough; NXDOMAIN, NODATA and SERVFAIL lead to the next name.
+
+    REFUSED and silence for both end the list. One failure beside a proper reply counts for
+    nothing. But a lost AAAA is asked for twice more, one type after the other and then from a
+    fresh socket; and a lost A ends the list, although AAAA was answered.
+
+    Source: glibc 2.36 resolv/res_query.c, res_send.c (send_dg).
+    """
+    if manner.serial:
+        return _judge_glibc_serially(a, aaaa, manner)
+    if a in (*_BROKEN, Reply.SILENCE) and aaaa in (*_BROKEN, Reply.SILENCE):
+        first = aaaa if a is Reply.SILENCE else a
+        verdict = Verdict.GO_ON if first is Reply.SERVFAIL else Verdict.AS_IS
+        return verdict, manner.attempts, manner.attempts, manner
+    if a is Reply.SILENCE:
+        return Verdict.AS_IS, 1 + manner.attempts, 1, replace(manner, serial=True)
+    if aaaa is Reply.SILENCE:
+        return _either(a, aaaa), 3, 3, replace(manner, serial=True, fresh_socket=True)
+    return _either(a, aaaa), 1, 1, manner
+
+
+def _judge_glibc_serially(a: Reply, aaaa: Reply, manner: _Manner) -> _Judged:
+    """AAAA is asked for once A has had a proper reply (`single-request`)."""
+    if a in _BROKEN or a is Reply.SILENCE:
+        verdict = Verdict.GO_ON if a is Reply.SERVFAIL else Verdict.AS_IS
+        return verdict, manner.attempts, 0, manner
+    if aaaa is Reply.SILENCE:
+        sent = 1 if manner.fresh_socket else 2
+        return _either(a, aaaa), sent, sent, replace(manner, fresh_socket=True)
+    return _either(a, aaaa), 1, 1, manner
+
+
+def _judge_go(a: Reply, aaaa: Reply, manner: _Manner) -> _Judged:
+    """One address of either type is enough; whatever else comes back leads to the next name.
+
+    Source: Go 1.26 src/net/dnsclient_unix.go, goLookupIPCNAMEOrder, tryOneName.
+    """
+
+    def sent(reply: Reply) -> int:
+        return manner.attempts if reply in (*_BROKEN, Reply.SILENCE) else 1
+
+    return _either(a, aaaa), sent(a), sent(aaaa), manner
+
+
+def _judge_musl(a: Reply, aaaa: Reply, manner: _Manner) -> _Judged:
+    """Both types need a proper reply: half an answer is none.
+
+    NXDOMAIN for either leads to the next name, even beside an address; NODATA for both ends the
+    walk, and so does any reply that musl will not take: SERVFAIL, REFUSED, silence. SERVFAIL is
+    asked again at once, up to four times each round, and then waited for.
+
+    Source: musl 1.2.5 src/network/lookup_name.c (name_from_dns), res_msend.c. Before 1.2.4 the
+    error is another one (EAI_NONAME for NODATA), the questions are the same.
+    """
+    rounds = manner.attempts
+    resent = 4 // [a, aaaa].count(Reply.SERVFAIL) if Reply.SERVFAIL in (a, aaaa) else 0
+
+    def sent(reply: Reply) -> int:
+        if reply is Reply.SERVFAIL:
+            return rounds * (1 + resent)
+        return rounds if reply in (Reply.REFUSED, Reply.SILENCE) else 1
+
+    for reply in (a, aaaa):
+        if reply in _BROKEN or reply is Reply.SILENCE:
+            return Verdict.END, sent(a), sent(aaaa), manner
+        if reply is Reply.NXDOMAIN:
+            return Verdict.GO_ON, sent(a), sent(aaaa), manner
+    found = Reply.ANSWER in (a, aaaa)
+    return Verdict.FOUND if found else Verdict.END, 1, 1, manner
+
+
+def _either(a: Reply, aaaa: Reply) -> Verdict:
+    return Verdict.FOUND if Reply.ANSWER in (a, aaaa) else Verdict.GO_ON
+
+
+def _in_turn(
+    judge: _Judge, attempts_at_most: int | None = None
+) -> Callable[[str, tuple[str, ...], ResolvConf, Answers], Iterator[Asked]]:
+    """Ask one name after the other, both types of each, until a verdict ends it."""
+
+    def ask(
+        name: str, names: tuple[str, ...], conf: ResolvConf, replies: Answers
+    ) -> Iterator[Asked]:
+        manner = _manner(conf, attempts_at_most)
+        left, asked = deque(names), set[str]()
+        # What a name that is tried as it is first brings back never ends the list.
+        first_as_is = _is_dotted(name, conf) and len(names) > 1
+        while left:
+            full = left.popleft()
+            a, aaaa = (replies(full, kind) for kind in KINDS)
+            verdict, *sent, manner = judge(a, aaaa, manner)
+            if first_as_is and not asked and verdict is not Verdict.FOUND:
+                verdict = Verdict.GO_ON
+            asked.add(full)
+            yield Asked(_questions(full, (a, aaaa), sent), verdict)
+            if verdict in (Verdict.FOUND, Verdict.END):
+                return
+            if verdict is Verdict.AS_IS:
+                left = deque([name] if name not in asked else [])
+
+    return ask
+
+
+def _manner(conf: ResolvConf, attempts_at_most: int | None) -> _Manner:
+    attempts = min(conf.attempts, attempts_at_most or conf.attempts)
+    fresh = "single-request-reopen" in conf.options
+    return _Manner(attempts, fresh or "single-request" in conf.options, fresh)
+
+
+def _questions(name: str, replies: tuple[Reply, Reply], sent: list[int]) -> tuple[Question, ...]:
+    every = zip(KINDS, replies, sent, strict=True)
+    return tuple(Question(name, kind, reply, n) for kind, reply, n in every if n)
+
+
+_BUSYBOX_ROUNDS = 2
+
+
+def _ask_busybox(
+    name: str, names: tuple[str, ...], conf: ResolvConf, replies: Answers
+) -> Iterator[Asked]:
+    """Ask every name for A, then every name for AAAA, all at once, and print what comes back.
+
+    Nothing ends the walk. Silence is asked again once, `timeout` and `attempts` of resolv.conf
+    count for nothing; SERVFAIL is asked again at once, two resends for each question of the walk.
+
+    Source: busybox 1.35 networking/nslookup.c, send_queries.
+    """
+    every = [(full, kind, replies(full, kind)) for kind in KINDS for full in names]
+    failing = [(full, kind) for full, kind, reply in every if reply is Reply.SERVFAIL]
+    resends = 2 * len(every)
+
+    def sent(full: str, kind: str, reply: Reply) -> int:
+        if reply is Reply.SILENCE:
+            return _BUSYBOX_ROUNDS
+        if reply is not Reply.SERVFAIL:
+            return 1
+        share, rest = divmod(resends, len(failing))
+        return 1 + share + (failing.index((full, kind)) < rest)
+
+    asked = {(full, kind): Question(full, kind, r, sent(full, kind, r)) for full, kind, r in every}
+    for full in names:
+        questions = tuple(asked[full, kind] for kind in KINDS)
+        found = any(question.reply is Reply.ANSWER for question in questions)
+        yield Asked(questions, Verdict.FOUND if found else Verdict.GO_ON)
+
+
+PROFILES: dict[str, Profile] = {
+    profile.name: profile
+    for profile in (
+        Profile(
+            "glibc",
+            "2.36 (Debian 12)",
+            _glibc_candidates,
+            _in_turn(_judge_glibc, _GLIBC_ATTEMPTS),
+        ),
+        Profile(
+            "musl",
+            "1.2.3 (Debian 12) and 1.2.5",
+            _musl_candidates,
+            _in_turn(_judge_musl, _MUSL_ATTEMPTS),
+        ),
+        Profile("go", "1.26", _go_candidates, _in_turn(_judge_go)),
+        Profile(
+            "busybox",
+            "1.35 (Debian 12), nslookup",
+            _busybox_candidates,
+            _ask_busybox,
+            by_kind=True,
+        ),
+    )
+}

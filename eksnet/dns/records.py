@@ -1,0 +1,190 @@
+"""The records that a cluster's DNS has for its Services and Pods, from the objects alone."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from eksnet.errors import EksnetError
+from eksnet.listing import Listing
+
+SPECIFICATION = "Kubernetes DNS specification 1.1.0"
+PODS = "kubernetes.io, DNS for Services and Pods; CoreDNS 1.12.4, `pods insecure`"
+_SERVICE_OF = "kubernetes.io/service-name"
+
+_Object = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Record:
+    """One record.
+
+    Attributes:
+        name: Its name, without the final dot.
+        kind: Its type: A, AAAA, SRV, CNAME or PTR.
+        value: What it says, in the form of a zone file, names without the final dot.
+        source: Where it is laid down.
+    """
+
+    name: str
+    kind: str
+    value: str
+    source: str
+
+
+def records(*objects: _Object, domain: str = "cluster.local") -> Listing[Record]:
+    """Return the records that follow from Services, their EndpointSlices, and Pods.
+
+    A Service with an address has one name for it, and an SRV record for each port with a name. A
+    headless Service has the addresses of its ready endpoints, each with a name of its own below the
+    Service's: the pod's hostname, else its address with dashes. An ExternalName Service is a CNAME.
+    A pod has its address with dashes; with `pods insecure`, the setting on EKS, CoreDNS answers
+    this for any address at all, whether or not such a pod exists.
+
+    The weight of an SRV record is CoreDNS's: a hundred, shared out.
+
+    Args:
+        objects: Objects as the API gives them, in any order; EndpointSlices count for the headless
+            Services among them.
+        domain: The cluster's domain.
+
+    Raises:
+        EksnetError: An object is of another kind.
+
+    Example:
+        >>> service = {"kind": "Service", "metadata": {"name": "web", "namespace": "shop"},
+        ...     "spec": {"clusterIPs": ["10.100.0.9"], "ports": [{"name": "http", "port": 80}]}}
+        >>> for record in records(service):
+        ...     print(record.name, record.kind, record.value)
+        web.shop.svc.cluster.local A 10.100.0.9
+        _http._tcp.web.shop.svc.cluster.local SRV 0 100 80 web.shop.svc.cluster.local
+        9.0.100.10.in-addr.arpa PTR web.shop.svc.cluster.local
+        >>> records({"kind": "Pod", "metadata": {"name": "a", "namespace": "my-namespace"},
+        ...     "status": {"podIPs": [{"ip": "172.17.0.3"}]}})[0].name
+        '172-17-0-3.my-namespace.pod.cluster.local'
+    """
+    slices = [one for one in objects if one.get("kind") == "EndpointSlice"]
+    found = tuple(record for one in objects for record in _records_of(one, slices, domain))
+    rows = tuple((one.name, one.kind, one.value, one.source) for one in found)
+    return Listing(("name", "type", "value", "source"), rows, found)
+
+
+def _records_of(one: _Object, slices: Sequence[_Object], domain: str) -> Iterator[Record]:
+    kind = one.get("kind")
+    if kind == "Pod":
+        return _pod(one, domain)
+    if kind == "EndpointSlice":
+        return iter(())
+    if kind != "Service":
+        raise EksnetError(f"no records are known for the kind {kind!r}", "Service or Pod")
+    if one["spec"].get("type") == "ExternalName":
+        return _external_name(one, domain)
+    # A Service is headless when its first address is the word None.
+    if _addresses(one["spec"])[:1] == ["None"]:
+        return _headless(one, [each for each in slices if _belongs(each, one)], domain)
+    return _cluster_ip(one, domain)
+
+
+def _cluster_ip(service: _Object, domain: str) -> Iterator[Record]:
+    name, spec = _name(service, domain), service["spec"]
+    addresses = _addresses(spec)
+    for address in addresses:
+        yield _address(name, address, "2.3.1")
+    for port in spec.get("ports", ()):
+        if port.get("name"):
+            yield _srv(name, port, len(addresses), name, "2.3.2")
+    for address in addresses:
+        yield _ptr(address, name, "2.3.3")
+
+
+def _headless(service: _Object, slices: Sequence[_Object], domain: str) -> Iterator[Record]:
+    name = _name(service, domain)
+    ready = list(_ready(slices))
+    for address, _, _ in ready:
+        yield _address(name, address, "2.4.1")
+    for address, hostname, _ in ready:
+        yield _address(f"{hostname}.{name}", address, "2.4.1")
+    named = [(port, hostname) for _, hostname, ports in ready for port in ports if port.get("name")]
+    for port, hostname in named:
+        sharing = sum(other["name"] == port["name"] for other, _ in named)
+        yield _srv(name, port, sharing, f"{hostname}.{name}", "2.4.2")
+    for address, hostname, _ in ready:
+        yield _ptr(address, f"{hostname}.{name}", "2.4.3")
+
+
+def _external_name(service: _Object, domain: str) -> Iterator[Record]:
+    yield _specified(
+        _name(service, domain), "CNAME", service["spec"]["externalName"].rstrip("."), "2.5.1"
+    )
+
+
+def _pod(pod: _Object, domain: str) -> Iterator[Record]:
+    for one in pod.get("status", {}).get("podIPs", ()):
+        address = one["ip"]
+        name = f"{dashed(address)}.{pod['metadata']['namespace']}.pod.{domain}"
+        yield Record(name, _kind(address), address, PODS)
+
+
+def dashed(address: str) -> str:
+    """Return an address as a name's first label.
+
+    Example:
+        >>> dashed("172.17.0.3"), dashed("2001:db8::")
+        ('172-17-0-3', '2001-db8--0')
+    """
+    label = address.replace(".", "-").replace(":", "-")
+    return f"{label}0" if label.endswith("-") else label
+
+
+def _ready(slices: Sequence[_Object]) -> Iterator[tuple[str, str, Sequence[_Object]]]:
+    """Yield address, hostname and ports of each endpoint that counts as ready.
+
+    A Service with publishNotReadyAddresses has ready ones only: the controller marks them so.
+    """
+    for each in slices:
+        for endpoint in each.get("endpoints") or ():
+            if endpoint.get("conditions", {}).get("ready") is False:
+                continue
+            for address in endpoint["addresses"]:
+                yield address, endpoint.get("hostname") or dashed(address), each.get("ports") or ()
+
+
+def _belongs(each: _Object, service: _Object) -> bool:
+    metadata = each["metadata"]
+    return (metadata.get("labels", {}).get(_SERVICE_OF), metadata["namespace"]) == (
+        service["metadata"]["name"],
+        service["metadata"]["namespace"],
+    )
+
+
+def _addresses(spec: _Object) -> list[str]:
+    return list(spec.get("clusterIPs") or filter(None, [spec.get("clusterIP")]))
+
+
+def _name(service: _Object, domain: str) -> str:
+    metadata = service["metadata"]
+    return f"{metadata['name']}.{metadata['namespace']}.svc.{domain}"
+
+
+def _kind(address: str) -> str:
+    return "AAAA" if ":" in address else "A"
+
+
+def _address(name: str, address: str, section: str) -> Record:
+    return _specified(name, _kind(address), address, section)
+
+
+def _srv(name: str, port: _Object, sharing: int, target: str, section: str) -> Record:
+    protocol = port.get("protocol", "TCP").lower()
+    value = f"0 {max(1, 100 // sharing)} {port['port']} {target}"
+    return _specified(f"_{port['name']}._{protocol}.{name}", "SRV", value, section)
+
+
+def _ptr(address: str, name: str, section: str) -> Record:
+    return _specified(ipaddress.ip_address(address).reverse_pointer, "PTR", name, section)
+
+
+def _specified(name: str, kind: str, value: str, section: str) -> Record:
+    return Record(name, kind, value, f"{SPECIFICATION}, {section}")

@@ -1,0 +1,129 @@
+"""What comes back for a question, and where a prediction gets its replies from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from enum import StrEnum
+
+from eksnet.dns.resolvconf import ResolvConf
+from eksnet.listing import Listing
+
+KINDS = ("A", "AAAA")
+
+
+class Reply(StrEnum):
+    """What comes back for one name and one type."""
+
+    ANSWER = "answer"
+    NXDOMAIN = "NXDOMAIN"
+    NODATA = "NODATA"
+    SERVFAIL = "SERVFAIL"
+    REFUSED = "REFUSED"
+    SILENCE = "silence"
+
+    @property
+    def mark(self) -> str:
+        """O for an answer and X for no such name, the document's own marks; else the word."""
+        return {Reply.ANSWER: "O", Reply.NXDOMAIN: "X"}.get(self, self.value)
+
+    @classmethod
+    def of_rcode(cls, rcode: str) -> Reply:
+        """Return the reply for an answer's code other than NOERROR; SERVFAIL for the rarer ones."""
+        return cls(rcode) if rcode in (cls.NXDOMAIN, cls.REFUSED) else cls.SERVFAIL
+
+
+Answers = Callable[[str, str], Reply]
+"""From a full name, without the final dot, and a type to what comes back."""
+
+_MEANINGS = {
+    Reply.ANSWER: "an address comes back",
+    Reply.NXDOMAIN: "the name does not exist (NXDOMAIN)",
+    Reply.NODATA: "the name exists, but has no record of this type (NOERROR, and no record)",
+    Reply.SERVFAIL: "the server could not find out",
+    Reply.REFUSED: "the server will not answer this question",
+    Reply.SILENCE: "nothing comes back until the resolver's patience ends (`timeout`, `attempts`)",
+}
+
+
+def marks() -> Listing[Reply]:
+    """Return what the marks of a walk mean.
+
+    Example:
+        >>> marks().rows[1]
+        ('X', 'the name does not exist (NXDOMAIN)')
+    """
+    rows = tuple((reply.mark, meaning) for reply, meaning in _MEANINGS.items())
+    return Listing(("mark", "meaning"), rows, tuple(_MEANINGS))
+
+
+def given_answers(
+    exists: Collection[str] = (),
+    given: Mapping[str | tuple[str, str], Reply | str] | None = None,
+) -> Answers:
+    """Return the replies of a server that knows some names; every other is NXDOMAIN.
+
+    Args:
+        exists: Full names that have an IPv4 address, and no other: AAAA is NODATA, as for every
+            name of an IPv4 cluster.
+        given: Replies for a full name, or for a (name, type); these come first.
+
+    Example:
+        >>> reply = given_answers({"a.example"}, {"b.example": "SERVFAIL"})
+        >>> str(reply("a.example", "AAAA")), str(reply("b.example", "A"))
+        ('NODATA', 'SERVFAIL')
+    """
+    known = {_canonical(name) for name in exists}
+    told = {_canonical_key(key): Reply(reply) for key, reply in (given or {}).items()}
+
+    def reply(name: str, kind: str) -> Reply:
+        name = _canonical(name)
+        found = told.get((name, kind)) or told.get((name, ""))
+        if found:
+            return found
+        if name in known:
+            return Reply.ANSWER if kind == "A" else Reply.NODATA
+        return Reply.NXDOMAIN
+
+    return reply
+
+
+def autopath(conf: ResolvConf, replies: Answers) -> Answers:
+    """Return the replies of a CoreDNS with `autopath @kubernetes` in front of another's.
+
+    For a name with the first domain of the list CoreDNS goes along the rest of the list by itself
+    and answers with what it finds, behind a CNAME: the pod's own walk ends with its first row. It
+    needs `pods verified`: only then does CoreDNS know the pods' addresses, and so the asking pod's
+    namespace. When nothing is found, the pod walks the whole list all the same.
+
+    Args:
+        conf: The pod's resolv.conf; its search list is the one that CoreDNS goes along.
+        replies: What the names have without autopath.
+
+    Source: CoreDNS 1.12.4 plugin/autopath, plugin/kubernetes/autopath.go.
+    """
+    if not conf.search:
+        return replies
+    first = f".{_canonical(conf.search[0])}"
+
+    def reply(name: str, kind: str) -> Reply:
+        base = _canonical(name).removesuffix(first)
+        if base == _canonical(name):
+            return replies(name, kind)
+        tried = (replies(full, kind) for full in (*completed(base, conf.search), base))
+        return next((found for found in tried if found != Reply.NXDOMAIN), Reply.NXDOMAIN)
+
+    return reply
+
+
+def completed(name: str, domains: Iterable[str]) -> tuple[str, ...]:
+    """Return a name with each domain appended; the root (`.`) leaves it as it is."""
+    return tuple(f"{name}.{domain}".rstrip(".") for domain in domains)
+
+
+def _canonical(name: str) -> str:
+    return name.rstrip(".").lower()
+
+
+def _canonical_key(key: str | tuple[str, str]) -> tuple[str, str]:
+    name, kind = (key, "") if isinstance(key, str) else key
+    return _canonical(name), kind

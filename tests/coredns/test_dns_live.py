@@ -1,0 +1,173 @@
+"""The DNS model beside a live cluster: its kubelet, its CoreDNS and its resolvers are right."""
+
+import json
+import subprocess
+import sys
+import time
+from collections import Counter
+
+import pytest
+
+from eksnet import coredns, dns
+
+pytestmark = pytest.mark.sandbox
+
+OBJECTS = """
+{apiVersion: v1, kind: Namespace, metadata: {name: dns-live}}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: my-svc, namespace: dns-live}
+spec: {selector: {app: none}, ports: [{name: http, port: 80}, {name: dns, port: 53, protocol: UDP}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: my-db, namespace: dns-live}
+spec: {clusterIP: None, selector: {app: db}, ports: [{name: sql, port: 5432}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: my-shop, namespace: dns-live}
+spec: {type: ExternalName, externalName: shop.example.com}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: db-0, namespace: dns-live, labels: {app: db}}
+spec:
+  hostname: db-0
+  subdomain: my-db
+  terminationGracePeriodSeconds: 0
+  containers: [{name: main, image: "debian:12", command: [sleep, infinity]}]
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: db-x, namespace: dns-live, labels: {app: db}}
+spec:
+  terminationGracePeriodSeconds: 0
+  containers: [{name: main, image: "debian:12", command: [sleep, infinity]}]
+"""
+
+
+@pytest.fixture(scope="module")
+def objects(cluster):
+    cluster.apply(OBJECTS)
+    for pod in ("db-0", "db-x"):
+        cluster.wait("pod", pod, namespace="dns-live")
+    yield
+    cluster.delete("namespace", "dns-live")
+
+
+def of_slices(cluster):
+    return [
+        each
+        for each in cluster.list("endpointslices", "dns-live")
+        if each["metadata"]["labels"]["kubernetes.io/service-name"] == "my-db"
+    ]
+
+
+def wait_until(holds, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not (found := holds()):
+        assert time.monotonic() < deadline, "in vain"
+        time.sleep(0.5)
+    return found
+
+
+def both_endpoints(cluster):
+    slices = of_slices(cluster)
+    ready = [one["conditions"]["ready"] for each in slices for one in each["endpoints"] or ()]
+    return slices if ready == [True, True] else None
+
+
+def told(cluster, records):
+    """Return what the cluster's DNS says to each (name, type) of the records."""
+    found = {}
+    for kind in sorted({record.kind for record in records}):
+        names = sorted({record.name for record in records if record.kind == kind})
+        answers = coredns.ask(cluster, *(f"{name}." for name in names), kind=kind)
+        for name, answer in zip(names, answers, strict=True):
+            found[name, kind] = {value.rstrip(".") for value in answer.addresses}
+    return found
+
+
+def test_the_clusters_dns_has_the_records(cluster, objects):
+    slices = wait_until(lambda: both_endpoints(cluster))
+    services = [cluster.get("service", name, "dns-live") for name in ("my-svc", "my-db", "my-shop")]
+    pods = [cluster.get("pod", name, "dns-live") for name in ("db-0", "db-x")]
+    records = dns.records(*services, *slices, *pods)
+    assert Counter(record.kind for record in records) == {"A": 7, "SRV": 4, "PTR": 3, "CNAME": 1}
+    expected = {}
+    for record in records:
+        expected.setdefault((record.name, record.kind), set()).add(record.value)
+    # CoreDNS hears of endpoints a moment later, and keeps an answer for up to 30 seconds.
+    wait_until(lambda: told(cluster, records) == expected)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {},
+        {"dnsPolicy": "Default"},
+        {
+            "dnsPolicy": "None",
+            "dnsConfig": {"nameservers": ["10.9.9.9"], "searches": ["b.example"]},
+        },
+        {"hostNetwork": True},
+        {"hostNetwork": True, "dnsPolicy": "ClusterFirstWithHostNet"},
+        {
+            "dnsConfig": {
+                "nameservers": ["10.9.9.9", "10.9.9.9"],
+                "searches": ["svc.cluster.local", *(f"d{n}.example" for n in range(31))],
+                "options": [{"name": "ndots", "value": "2"}, {"name": "edns0"}],
+            }
+        },
+    ],
+)
+def test_the_kubelet_writes_what_the_model_says(cluster, spec):
+    real = dns.ResolvConf.parse(
+        cluster.run("debian:12", "cat /etc/resolv.conf", "default", spec=spec).output
+    )
+    model = dns.pod_resolv_conf(
+        "default",
+        policy=spec.get("dnsPolicy", "ClusterFirst"),
+        dns_config=spec.get("dnsConfig"),
+        host_network=spec.get("hostNetwork", False),
+    )
+    assert (real.nameservers, real.search, real.ndots) == (
+        model.nameservers, model.search, model.ndots,
+    )  # fmt: skip
+    assert sorted(real.options) == sorted(model.options)
+
+
+def namespaces(cluster):
+    return {one.name for one in cluster.list("namespaces")}
+
+
+def test_a_lookup_is_observed_and_nothing_is_left(cluster, objects):
+    before = namespaces(cluster)
+    # A namespace is a name without an address of its own: NODATA, and glibc goes on.
+    lookup = coredns.look_up(cluster, "dns-live", "dns-live")
+    marks = [(query.name, query.mark) for query in lookup.observed]
+    assert marks[:2] == [("dns-live.dns-live.svc.cluster.local", "X"),
+                         ("dns-live.svc.cluster.local", "NODATA")]  # fmt: skip
+    assert lookup.agrees
+    assert lookup.predicted.questions == lookup.observed.questions
+    assert namespaces(cluster) == before
+
+
+def test_resolve_prints_both_walks(cluster, objects):
+    done = subprocess.run(
+        [sys.executable, "-m", "eksnet.cli", "resolve", "my-svc.dns-live", "--from", "default",
+         "--live", "--json"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    said = json.loads(done.stdout)
+    first, second = "my-svc.dns-live.default.svc.cluster.local", "my-svc.dns-live.svc.cluster.local"
+    assert said["predicted"] == [
+        {"name": first, "type": "A", "answer": "NXDOMAIN"},
+        {"name": first, "type": "AAAA", "answer": "NXDOMAIN"},
+        {"name": second, "type": "A", "answer": "answer"},
+        {"name": second, "type": "AAAA", "answer": "NODATA"},
+    ]
+    assert said["observed"] == said["predicted"]

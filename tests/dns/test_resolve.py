@@ -1,0 +1,67 @@
+"""`eksnet resolve` without a cluster; tests/coredns/test_dns_live.py observes with it."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from eksnet import dns
+
+SERVICE = "my-service.app-ns.svc.cluster.local"
+
+
+def resolve(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "eksnet.cli", "resolve", *arguments],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "names"),
+    [
+        (["my-service"], 0, dns.candidates("my-service", dns.pod_resolv_conf("ops-ns"))),
+        (["my-service", "--exists", SERVICE], 1,
+         dns.candidates("my-service", dns.pod_resolv_conf("ops-ns"))),
+        (["my-service.app-ns", "--exists", SERVICE], 0,
+         ("my-service.app-ns.ops-ns.svc.cluster.local", SERVICE)),
+        (["my-service.app-ns", "--exists", SERVICE, "--profile", "busybox"], 1,
+         ("my-service.app-ns",)),
+        (["my-service.app-ns", "--ndots", "1", "--profile", "musl"], 0, ("my-service.app-ns",)),
+    ],
+)  # fmt: skip
+def test_the_prediction_as_json_and_its_exit_code(arguments, code, names):
+    done = resolve(*arguments, "--from", "ops-ns", "--json")
+    assert (done.returncode, done.stderr) == (code, "")
+    said = json.loads(done.stdout)
+    assert set(said) == {"predicted"}
+    assert [one["name"] for one in said["predicted"] if one["type"] == "A"] == list(names)
+    exists = SERVICE in names
+    answers = {(one["name"], one["type"]): one["answer"] for one in said["predicted"]}
+    assert answers.get((SERVICE, "A")) == ("answer" if exists else None)
+
+
+def test_the_table_has_the_rows_of_the_walk():
+    done = resolve("my-service.app-ns", "--from", "ops-ns", "--exists", SERVICE)
+    rows = [line.split("│")[1:4] for line in done.stdout.splitlines() if line.startswith("│")]
+    walk = dns.search_walk("my-service.app-ns", dns.pod_resolv_conf("ops-ns"), {SERVICE})
+    assert [tuple(cell.strip() for cell in row) for row in rows] == list(walk.rows)
+    assert f"predicted: {walk.packets} packets" in done.stdout
+    assert walk.why in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["a", "--profile", "windows"], "no resolver profile 'windows'"),
+        (["10.0.0.1"], "10.0.0.1 is an address"),
+        (["a", "--live", "--profile", "musl"], "--live with the resolver musl"),
+        (["a", "--live", "--exists", "a"], "--live with --exists"),
+    ],
+)
+def test_what_cannot_be_done_is_said(arguments, says):
+    done = resolve(*arguments, "--from", "ops-ns")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert says in done.stderr
+    assert "expected: " in done.stderr
