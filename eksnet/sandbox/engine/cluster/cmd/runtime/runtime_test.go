@@ -409,6 +409,26 @@ func TestAfterABootNothingIsBelieved(t *testing.T) {
 	}
 }
 
+func TestADeadPodDoesNotGiveAnothersAddressAway(t *testing.T) {
+	n := newNode(t)
+	first := n.pod("first")
+	n.pod("second")
+	n.crash()
+	killAllOthers(t)
+	n.await("all are dead", func() bool { return findProcess(t, "/pause") == 0 })
+	n.serve()
+	// The kubelet clears the dead pods away one by one, while it starts others.
+	if got := n.pod("third").address(); got != "10.0.129.10" {
+		t.Fatalf("address %s; expected 10.0.129.10", got)
+	}
+	if _, err := n.StopPodSandbox(background, &cri.StopPodSandboxRequest{PodSandboxId: first.id}); err != nil {
+		t.Fatal(err)
+	}
+	if got := n.pod("fourth").address(); got != "10.0.129.11" {
+		t.Errorf("address %s; expected 10.0.129.11: 10.0.129.10 is the third pod's", got)
+	}
+}
+
 // killAllOthers is what the end of the sandbox does to all of its processes but this one.
 func killAllOthers(t *testing.T) {
 	t.Helper()
