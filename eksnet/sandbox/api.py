@@ -102,8 +102,14 @@ class Api:
         return [
             f"{manifest['kind']} {manifest['metadata']['name']} is gone"
             for manifest in manifests
-            if self.request("GET", object_path(manifest))[0] == 404
+            if not self._exists(object_path(manifest))
         ]
+
+    def _exists(self, path: str) -> bool:
+        status, answer = self.request("GET", path)
+        if status not in (200, 404):
+            raise UnansweredError(f"API server: {status or 'no answer'}, {answer}")
+        return status == 200
 
     def missing(self, manifests: Iterable[dict[str, Any]]) -> list[str]:
         """Create the objects that do not exist; what exists stays as it is.

@@ -122,7 +122,8 @@ def up(
             stop(paths)
         raise
     if not launched:
-        lacks = lacks or lacking(paths)
+        # Only what was deleted: a pod that is not Ready may be a lab's own doing, or become it.
+        lacks = lacks or gone(paths)
     return Sandbox(paths.state.name, paths.kubeconfig, lacks=lacks)
 
 
@@ -176,18 +177,27 @@ def status(name: str | None = None, *, ask: bool = False) -> Status:
     )
 
 
+def gone(paths: Paths) -> str:
+    """Return the first node or object of kube-system that was deleted; empty when none was."""
+    vpc = plan(REGION)
+    nodes = [components.node_object(node, REGION, since="") for node in vpc.nodes]
+    return _ask(paths, lambda api: api.absent([*nodes, *documents(seed.MANIFESTS)]))
+
+
 def lacking(paths: Paths) -> str:
     """Return the first thing that a cluster lacks to be whole; empty when it is whole."""
-    asked = Api(paths.identity, f"127.0.0.1:{_known_port(paths)}")
+    nodes = len(plan(REGION).nodes)
+    return gone(paths) or _ask(
+        paths, lambda api: api.nodes_not_ready(nodes) or api.pods_not_ready(since="")
+    )
+
+
+def _ask(paths: Paths, question: Callable[[Api], list[str]]) -> str:
     try:
-        found = (
-            asked.nodes_not_ready(len(plan(REGION).nodes))
-            or asked.absent(documents(seed.MANIFESTS))
-            or asked.pods_not_ready(since="")
-        )
+        answers = question(Api(paths.identity, f"127.0.0.1:{_known_port(paths)}"))
     except UnansweredError as error:
-        found = [str(error)]
-    return found[0] if found else ""
+        return str(error)
+    return answers[0] if answers else ""
 
 
 # What a start needs of the computer.

@@ -135,3 +135,5 @@ def test_nobody_answers(tmp_path, monkeypatch):
     assert asked.request("GET", "/readyz") == (0, "nobody there")
     assert asked.not_ready() == ["API server: no answer, nobody there"]
     assert asked.silence() == asked.not_ready()
+    with pytest.raises(api.UnansweredError, match="nobody there"):
+        asked.absent(api.documents(seed.MANIFESTS))

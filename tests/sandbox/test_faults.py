@@ -106,7 +106,8 @@ def test_what_was_deleted_is_told_and_made_again_by_the_next_start(cluster):
     assert sandbox.up().lacks == "Deployment coredns is gone"
     sandbox.down()
     sandbox.up()
-    assert sandbox.status(ask=True).waiting_for == ""
+    assert sandbox.up().lacks == ""
+    faults.until("it is whole", lambda: sandbox.status(ask=True).waiting_for == "")
 
 
 @pytest.mark.sandbox
