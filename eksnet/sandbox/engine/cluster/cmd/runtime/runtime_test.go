@@ -203,6 +203,18 @@ func TestVolumes(t *testing.T) {
 	}
 }
 
+func TestAHostPathThatIsNotThereBecomesADirectory(t *testing.T) {
+	n := newNode(t)
+	volume := filepath.Join(n.directory, "not", "there")
+	id := n.pod("app").run("main", "sleep 1000", func(c *cri.ContainerConfig) {
+		c.Mounts = []*cri.Mount{{HostPath: volume, ContainerPath: "/data"}}
+	})
+	n.sh(id, "echo ok >/data/file")
+	if _, err := os.Stat(filepath.Join(volume, "file")); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestLinkInAVolumeStaysInTheContainer(t *testing.T) {
 	n := newNode(t)
 	p := n.pod("app")
