@@ -63,7 +63,8 @@ def up(
     console.print(f"The sandbox is up. Credentials: {started.kubeconfig}")
     if started.lacks:
         console.print(f"But kube-system is not whole: {started.lacks}")
-        console.print("`eksnet kubectl -n kube-system get pods` shows it; `eksnet reset` mends it.")
+        console.print("`eksnet kubectl -n kube-system get pods` shows it. `eksnet down` and then")
+        console.print("`eksnet up` make again what was deleted; `eksnet reset` starts over.")
         raise typer.Exit(1)
 
 
@@ -84,7 +85,7 @@ def reset(name: Name = None) -> None:
 @app.command()
 def status(name: Name = None, as_json: Json = False) -> None:
     """Show how the sandbox is; exit code 1 when it is not ready."""
-    found = sandbox.status(name)
+    found = sandbox.status(name, ask=True)
     if as_json:
         print(json.dumps(asdict(found), default=str, indent=1))
     else:

@@ -97,6 +97,20 @@ class Api:
         status, answer = self.request("GET", path)
         return [] if status == wanted else [f"API server: {status or 'no answer'}, {answer}"]
 
+    def absent(self, manifests: Iterable[dict[str, Any]]) -> list[str]:
+        """Return which objects do not exist, one line each; changes nothing."""
+        return [
+            f"{manifest['kind']} {manifest['metadata']['name']} is gone"
+            for manifest in manifests
+            if not self._exists(object_path(manifest))
+        ]
+
+    def _exists(self, path: str) -> bool:
+        status, answer = self.request("GET", path)
+        if status not in (200, 404):
+            raise UnansweredError(f"API server: {status or 'no answer'}, {answer}")
+        return status == 200
+
     def missing(self, manifests: Iterable[dict[str, Any]]) -> list[str]:
         """Create the objects that do not exist; what exists stays as it is.
 
@@ -105,14 +119,13 @@ class Api:
         """
         problems = []
         for manifest in manifests:
-            collection, name = collection_path(manifest), manifest["metadata"]["name"]
             # Ask first: a Service that exists refuses its twin for its address, not for its name.
-            if self.request("GET", f"{collection}/{name}")[0] == 200:
+            if self.request("GET", object_path(manifest))[0] == 200:
                 continue
-            status, answer = self.request("POST", collection, manifest)
+            status, answer = self.request("POST", collection_path(manifest), manifest)
             if status != 201:
                 reason = answer.get("message") if isinstance(answer, dict) else answer
-                problems.append(f"{manifest['kind']} {name}: {reason}")
+                problems.append(f"{manifest['kind']} {manifest['metadata']['name']}: {reason}")
         return problems
 
     def pods_unbound(self, wanted: int) -> list[str]:
@@ -172,6 +185,11 @@ def collection_path(manifest: dict[str, Any]) -> str:
     namespace = manifest["metadata"].get("namespace")
     scope = f"/namespaces/{namespace}" if namespace else ""
     return f"{base}{scope}/{_PLURALS[manifest['kind']]}"
+
+
+def object_path(manifest: dict[str, Any]) -> str:
+    """Return the API path of an object."""
+    return f"{collection_path(manifest)}/{manifest['metadata']['name']}"
 
 
 def _serves(pod: dict[str, Any], labels: Labels, since: str) -> bool:

@@ -190,7 +190,7 @@ def node_labels(node: Node, region: str) -> dict[str, str]:
     }
 
 
-def node_object(node: Node, region: str) -> dict[str, Any]:
+def node_object(node: Node, region: str, since: str) -> dict[str, Any]:
     """Return the Node under which pods can be bound before the node's kubelet has ever run.
 
     The kubelet finds it registered, as after a restart, and replaces its status by what is.
@@ -198,7 +198,10 @@ def node_object(node: Node, region: str) -> dict[str, Any]:
     Args:
         node: The node.
         region: Its region.
+        since: When it counts as Ready, as RFC 3339: the kubelet keeps the time of a condition
+            that stays.
     """
+    ready = {"type": "Ready", "status": "True", "reason": "Registered", "lastTransitionTime": since}
     labels = {"kubernetes.io/hostname": node.name, "kubernetes.io/os": "linux"}
     room = {"cpu": "2", "memory": "8Gi", "pods": str(MAX_PODS)}
     return {
@@ -210,7 +213,7 @@ def node_object(node: Node, region: str) -> dict[str, Any]:
             "capacity": room,
             "allocatable": room,
             "addresses": [{"type": "InternalIP", "address": str(node.address.ip)}],
-            "conditions": [{"type": "Ready", "status": "True", "reason": "Registered"}],
+            "conditions": [ready],
         },
     }
 

@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from eksnet.errors import EksnetError
-from eksnet.sandbox import components, pki, state
+from eksnet.sandbox import components, pki, seed, state
 from eksnet.sandbox import paths as sandbox_paths
+from eksnet.sandbox.api import Api, UnansweredError, documents
 from eksnet.sandbox.paths import Paths, write_private
 from eksnet.sandbox.vpc import plan
 
@@ -120,6 +121,9 @@ def up(
         if launched:
             stop(paths)
         raise
+    if not launched:
+        # Only what was deleted: a pod that is not Ready may be a lab's own doing, or become it.
+        lacks = lacks or gone(paths)
     return Sandbox(paths.state.name, paths.kubeconfig, lacks=lacks)
 
 
@@ -147,12 +151,20 @@ def reset(name: str | None = None, *, say: Say = lambda _: None) -> Sandbox:
     return up(name, say=say)
 
 
-def status(name: str | None = None) -> Status:
-    """Return how a sandbox is; never changes anything."""
+def status(name: str | None = None, *, ask: bool = False) -> Status:
+    """Return how a sandbox is; never changes anything.
+
+    Args:
+        name: The sandbox's name; see `eksnet.sandbox.paths.paths`.
+        ask: Whether to ask a cluster that is ready what it lacks all the same: a node or an
+            object of kube-system that somebody deleted disturbs none of its processes.
+    """
     paths = sandbox_paths.paths(name)
     if not is_alive(paths):
         return Status(paths.state.name, "down")
     said = read_status(paths)
+    if ask and said.get("phase") == "ready":
+        said["waiting_for"] = lacking(paths)
     return Status(
         paths.state.name,
         said.get("phase", "starting"),
@@ -163,6 +175,29 @@ def status(name: str | None = None) -> Status:
         f"https://127.0.0.1:{_known_port(paths)}",
         paths.kubeconfig,
     )
+
+
+def gone(paths: Paths) -> str:
+    """Return the first node or object of kube-system that was deleted; empty when none was."""
+    vpc = plan(REGION)
+    nodes = [components.node_object(node, REGION, since="") for node in vpc.nodes]
+    return _ask(paths, lambda api: api.absent([*nodes, *documents(seed.MANIFESTS)]))
+
+
+def lacking(paths: Paths) -> str:
+    """Return the first thing that a cluster lacks to be whole; empty when it is whole."""
+    nodes = len(plan(REGION).nodes)
+    return gone(paths) or _ask(
+        paths, lambda api: api.nodes_not_ready(nodes) or api.pods_not_ready(since="")
+    )
+
+
+def _ask(paths: Paths, question: Callable[[Api], list[str]]) -> str:
+    try:
+        answers = question(Api(paths.identity, f"127.0.0.1:{_known_port(paths)}"))
+    except UnansweredError as error:
+        return str(error)
+    return answers[0] if answers else ""
 
 
 # What a start needs of the computer.

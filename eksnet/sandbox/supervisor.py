@@ -148,7 +148,8 @@ class Supervisor:
         With both nodes known beforehand, CoreDNS's replicas spread over them, as on a cluster
         that has been up.
         """
-        nodes = [components.node_object(node, self.vpc.region) for node in self.vpc.nodes]
+        region, since = self.vpc.region, self.since
+        nodes = [components.node_object(node, region, since) for node in self.vpc.nodes]
         await self.until_none("nodes registered", lambda: self.api.missing(nodes))
         # Not only registered: the controller takes a new node's taint away a moment later.
         await self.until_none("nodes take pods", lambda: self.api.nodes_not_ready(len(nodes)))

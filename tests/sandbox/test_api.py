@@ -94,6 +94,14 @@ def test_every_object_of_kube_system_is_asked_for_and_then_made(cluster):
     assert len(made) == len(objects) > 10
 
 
+def test_what_is_gone_is_named_and_not_made(cluster):
+    objects = list(api.documents(seed.MANIFESTS))
+    there = [manifest for manifest in objects if manifest["kind"] != "Service"]
+    cluster.items = {api.object_path(manifest): [] for manifest in there}
+    assert cluster.absent(objects) == ["Service kube-dns is gone"]
+    assert {method for method, _ in cluster.asked} == {"GET"}
+
+
 def test_what_cannot_be_made_yet_is_named(cluster):
     cluster.created = 404
     problems = cluster.missing(api.documents(seed.MANIFESTS))
@@ -127,3 +135,5 @@ def test_nobody_answers(tmp_path, monkeypatch):
     assert asked.request("GET", "/readyz") == (0, "nobody there")
     assert asked.not_ready() == ["API server: no answer, nobody there"]
     assert asked.silence() == asked.not_ready()
+    with pytest.raises(api.UnansweredError, match="nobody there"):
+        asked.absent(api.documents(seed.MANIFESTS))

@@ -89,11 +89,13 @@ def test_a_node_asks_the_vpc_resolver():
 
 
 def test_pods_can_be_bound_to_a_node_that_never_ran():
-    found = components.node_object(NODE1, VPC.region)
+    since = "2026-01-01T10:00:00Z"
+    found = components.node_object(NODE1, VPC.region, since)
     labels = found["metadata"]["labels"]
     assert labels["topology.kubernetes.io/zone"] == NODE1.zone
     assert labels.items() >= components.node_labels(NODE1, VPC.region).items()
     assert {c["type"]: c["status"] for c in found["status"]["conditions"]} == {"Ready": "True"}
+    assert [c["lastTransitionTime"] for c in found["status"]["conditions"]] == [since]
     assert found["status"]["allocatable"]["pods"] == str(components.MAX_PODS)
 
 

@@ -99,6 +99,18 @@ def test_what_a_lab_broke_is_told_and_does_not_lock_the_learner_out(cluster, mon
 
 
 @pytest.mark.sandbox
+def test_what_was_deleted_is_told_and_made_again_by_the_next_start(cluster):
+    # No process ends, so that nothing disturbs the supervisor.
+    cluster.delete("deployment/coredns", namespace="kube-system")
+    assert sandbox.status(ask=True).waiting_for == "Deployment coredns is gone"
+    assert sandbox.up().lacks == "Deployment coredns is gone"
+    sandbox.down()
+    sandbox.up()
+    assert sandbox.up().lacks == ""
+    faults.until("it is whole", lambda: sandbox.status(ask=True).waiting_for == "")
+
+
+@pytest.mark.sandbox
 def test_another_sandbox_beside_this_one(live_sandbox):
     before = faults.holder()
     other = sandbox.up("beside")

@@ -203,6 +203,18 @@ func TestVolumes(t *testing.T) {
 	}
 }
 
+func TestAHostPathThatIsNotThereBecomesADirectory(t *testing.T) {
+	n := newNode(t)
+	volume := filepath.Join(n.directory, "not", "there")
+	id := n.pod("app").run("main", "sleep 1000", func(c *cri.ContainerConfig) {
+		c.Mounts = []*cri.Mount{{HostPath: volume, ContainerPath: "/data"}}
+	})
+	n.sh(id, "echo ok >/data/file")
+	if _, err := os.Stat(filepath.Join(volume, "file")); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestLinkInAVolumeStaysInTheContainer(t *testing.T) {
 	n := newNode(t)
 	p := n.pod("app")
@@ -406,6 +418,26 @@ func TestAfterABootNothingIsBelieved(t *testing.T) {
 	}
 	if got := n.pod("next").address(); got != "10.0.129.10" {
 		t.Errorf("the dead pod still holds its address: the next got %s", got)
+	}
+}
+
+func TestADeadPodDoesNotGiveAnothersAddressAway(t *testing.T) {
+	n := newNode(t)
+	first := n.pod("first")
+	n.pod("second")
+	n.crash()
+	killAllOthers(t)
+	n.await("all are dead", func() bool { return findProcess(t, "/pause") == 0 })
+	n.serve()
+	// The kubelet clears the dead pods away one by one, while it starts others.
+	if got := n.pod("third").address(); got != "10.0.129.10" {
+		t.Fatalf("address %s; expected 10.0.129.10", got)
+	}
+	if _, err := n.StopPodSandbox(background, &cri.StopPodSandboxRequest{PodSandboxId: first.id}); err != nil {
+		t.Fatal(err)
+	}
+	if got := n.pod("fourth").address(); got != "10.0.129.11" {
+		t.Errorf("address %s; expected 10.0.129.11: 10.0.129.10 is the third pod's", got)
 	}
 }
 

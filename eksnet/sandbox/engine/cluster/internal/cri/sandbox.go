@@ -342,7 +342,11 @@ func (s *Server) adoptSandbox(id string) error {
 		return err
 	}
 	s.sandboxes[id] = b
-	if b.state() == runtime.PodSandboxState_SANDBOX_READY && b.record.Address.IsValid() {
+	if b.state() != runtime.PodSandboxState_SANDBOX_READY {
+		// The next pod may get the address: this one must not give it back when it is stopped.
+		b.record.Address = netip.Addr{}
+	}
+	if b.record.Address.IsValid() {
 		s.pool.Keep(b.record.Address)
 	}
 	return nil

@@ -1,6 +1,8 @@
 package cri
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -52,11 +54,24 @@ func (c *container) rootSpec() (rootfs.Spec, error) {
 		if mount.GetImage().GetImage() != "" {
 			return spec, status.Errorf(codes.Unimplemented, "%s: a volume from an image is not available here", mount.ContainerPath)
 		}
+		if err := ensureSource(mount.HostPath); err != nil {
+			return spec, err
+		}
 		spec.Mounts = append(spec.Mounts, rootfs.Mount{
 			Source: mount.HostPath, Target: mount.ContainerPath, ReadOnly: mount.Readonly,
 		})
 	}
 	return spec, nil
+}
+
+// ensureSource makes a directory of what a hostPath volume names and the node does not have, as
+// containerd does, which EKS's nodes run.
+func ensureSource(path string) error {
+	_, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = os.MkdirAll(path, 0o755)
+	}
+	return err
 }
 
 func (c *container) security() *runtime.LinuxContainerSecurityContext {

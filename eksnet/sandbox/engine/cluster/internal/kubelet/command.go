@@ -10,6 +10,7 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
+	v1 "k8s.io/api/core/v1"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	utilfeature "k8s.io/apiserver/pkg/util/feature"
 	cliflag "k8s.io/component-base/cli/flag"
@@ -17,6 +18,7 @@ import (
 	"k8s.io/kubernetes/cmd/kubelet/app"
 	"k8s.io/kubernetes/cmd/kubelet/app/options"
 	"k8s.io/kubernetes/pkg/kubelet"
+	"k8s.io/kubernetes/pkg/kubelet/cadvisor"
 	"k8s.io/kubernetes/pkg/kubelet/cm"
 	"k8s.io/kubernetes/pkg/kubelet/kubeletconfig/configfiles"
 	utilfs "k8s.io/kubernetes/pkg/util/filesystem"
@@ -109,15 +111,29 @@ func newDependencies(ctx context.Context, server *options.KubeletServer, s setti
 	if err != nil {
 		return nil, err
 	}
-	dependencies.ContainerManager = containerManager{cm.NewStubContainerManager()}
-	dependencies.CAdvisorInterface = &machineStats{root: s.rootDir}
+	machine := &machineStats{root: s.rootDir}
+	dependencies.ContainerManager = containerManager{cm.NewStubContainerManager(), machine}
+	dependencies.CAdvisorInterface = machine
 	dependencies.OOMAdjuster = oom.NewFakeOOMAdjuster()
 	return dependencies, newPodSource(ctx, server, dependencies, s)
 }
 
-// containerManager is upstream's stand-in for a node without cgroups, but for one answer: what all
-// pods use together is looked up under a name, and without cgroups that is the machine's.
-type containerManager struct{ cm.ContainerManager }
+// containerManager is upstream's stand-in for a node without cgroups, but for two answers.
+type containerManager struct {
+	cm.ContainerManager
+	machine *machineStats
+}
 
-// GetPodCgroupRoot returns the name under which machineStats answers.
+// GetPodCgroupRoot returns the name under which machineStats answers: what all pods use together is
+// looked up under a name, and without cgroups that is the machine's.
 func (containerManager) GetPodCgroupRoot() string { return "/" }
+
+// GetCapacity returns the size of the node's disk: the stand-in's own answer, none, would keep every
+// pod that asks for ephemeral storage from being scheduled.
+func (c containerManager) GetCapacity(localStorageCapacityIsolation bool) v1.ResourceList {
+	disk, err := c.machine.RootFsInfo()
+	if !localStorageCapacityIsolation || err != nil {
+		return c.ContainerManager.GetCapacity(localStorageCapacityIsolation)
+	}
+	return cadvisor.EphemeralStorageCapacityFromFsInfo(disk)
+}

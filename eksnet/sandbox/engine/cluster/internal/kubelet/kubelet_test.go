@@ -7,9 +7,11 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
 	v1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/record"
+	"k8s.io/kubernetes/pkg/kubelet/cm"
 	kubetypes "k8s.io/kubernetes/pkg/kubelet/types"
 )
 
@@ -115,5 +117,21 @@ func TestPrettyName(t *testing.T) {
 	}
 	if got := prettyName(strings.NewReader("")); got != "Linux" {
 		t.Errorf("%q", got)
+	}
+}
+
+func TestTheDiskIsTheNodesEphemeralStorage(t *testing.T) {
+	var disk unix.Statfs_t
+	root := t.TempDir()
+	if err := unix.Statfs(root, &disk); err != nil {
+		t.Fatal(err)
+	}
+	manager := containerManager{cm.NewStubContainerManager(), &machineStats{root: root}}
+	got, want := manager.GetCapacity(true)[v1.ResourceEphemeralStorage], int64(disk.Blocks)*disk.Bsize
+	if want == 0 || got.Value() != want {
+		t.Errorf("%d bytes; expected %d", got.Value(), want)
+	}
+	if got := manager.GetCapacity(false); len(got) != 0 {
+		t.Errorf("storage that pods may not ask for: %v", got)
 	}
 }
