@@ -1,7 +1,7 @@
 # The two commands are `make lab` and `make test`; each does all the set-up that is missing.
 
 PYTHON ?= python3
-ROUNDS ?= 3
+ROUNDS ?= 1
 
 # What set-up installs where there is no uv; one that is on the path comes first.
 export PATH := $(PATH):$(CURDIR)/.tools/bin
@@ -15,8 +15,8 @@ export UV_FROZEN := 1
 help:
 	@echo 'make lab    set up, start the sandbox and open JupyterLab on the course'
 	@echo 'make test   set up and run the whole suite'
-	@echo 'make soak   what takes longer: every order of notebooks, and the suite $(ROUNDS) times'
-	@echo 'make bench  the suite, with the time of each of its slow parts'
+	@echo 'make soak   what takes longer: faults at random, every order of notebooks, the suite $(ROUNDS) times'
+	@echo 'make bench  the ratios of docs/benchmarks.md; non-zero when one is beyond its bound'
 	@echo 'make lint   ruff and mypy alone'
 	@echo 'make clean  remove what was installed here; the engine and the sandbox stay'
 
@@ -34,7 +34,7 @@ soak: setup-tests engine
 	done
 
 bench: setup-tests engine
-	uv run pytest --quiet --durations=25 --durations-min=0.5
+	uv run python tests/bench/start.py
 
 lint:
 	uv run ruff check

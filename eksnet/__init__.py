@@ -12,9 +12,10 @@ from eksnet import data
 from eksnet.errors import EksnetError
 
 if TYPE_CHECKING:
+    from eksnet.checkpoints import Checkpoint, Progress
     from eksnet.cluster import Cluster
 
-__all__ = ["EksnetError", "connect", "data"]
+__all__ = ["EksnetError", "checkpoint", "connect", "data", "progress"]
 
 
 def connect(target: str | None = None, *, changes: str | None = None) -> Cluster:
@@ -22,3 +23,17 @@ def connect(target: str | None = None, *, changes: str | None = None) -> Cluster
     from eksnet import cluster
 
     return cluster.connect(target, changes=changes)
+
+
+def checkpoint(name: str, target: str | None = None) -> Checkpoint:
+    """Return a checkpoint of the course; see `eksnet.checkpoints.checkpoint`."""
+    from eksnet import checkpoints
+
+    return checkpoints.checkpoint(name, target)
+
+
+def progress(notebook: str = "", target: str | None = None) -> Progress:
+    """Return how far you are; see `eksnet.checkpoints.progress`."""
+    from eksnet import checkpoints
+
+    return checkpoints.progress(notebook, target)

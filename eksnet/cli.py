@@ -28,7 +28,8 @@ app = typer.Typer(
 )
 engine_app = typer.Typer(help="The cluster's programs.", no_args_is_help=True)
 app.add_typer(engine_app, name="engine")
-console = Console(highlight=False)
+# Paths and URLs stay in one piece, to be copied.
+console = Console(highlight=False, soft_wrap=True)
 
 Name = Annotated[str | None, typer.Option("--sandbox", help="The sandbox's name.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -88,7 +89,7 @@ def status(name: Name = None, as_json: Json = False) -> None:
         if found.components:
             console.print(_components(found))
             console.print(f"API server {found.api}, credentials {found.kubeconfig}")
-    raise typer.Exit(0 if found.phase == "ready" else 1)
+    raise typer.Exit(0 if found.phase == "ready" and not found.waiting_for else 1)
 
 
 def _components(found: sandbox.Status) -> Table:
@@ -167,10 +168,12 @@ def engine_status(as_json: Json = False) -> None:
     if as_json:
         print(json.dumps([asdict(program) for program in found], default=str, indent=1))
     else:
-        table = Table("program", "state", "path")
+        table = Table("program", "state")
         for program in found:
-            table.add_row(program.name, program.state, str(program.path))
+            table.add_row(program.name, program.state)
         console.print(table)
+        for directory in dict.fromkeys(program.path.parent for program in found):
+            console.print(f"in {directory}")
     raise typer.Exit(0 if all(program.state == "built" for program in found) else 1)
 
 

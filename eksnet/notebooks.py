@@ -17,6 +17,7 @@ Say = Callable[[str], None]
 _PACKAGE = Path(__file__).parent
 # Longer than any wait of a notebook's own, which names what it waits for.
 _CELL_DEADLINE = 300
+_WIDGET = "application/vnd.jupyter.widget-view+json"
 _KERNELSPEC = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
 
@@ -117,11 +118,17 @@ def _reason(error: Exception) -> str:
 
 
 def normalised(notebook: Any) -> Any:
-    """Return a notebook without what changes from run to run: times, versions, ended countdowns."""
+    """Return a notebook without what changes from run to run.
+
+    That is times, versions, ended countdowns, and the numbers of widgets, which are nowhere any
+    more: what is kept of a widget is its twin, in text and in HTML.
+    """
     notebook.metadata = {"kernelspec": _KERNELSPEC, "language_info": {"name": "python"}}
     for cell in notebook.cells:
         cell.metadata = {key: cell.metadata[key] for key in ("tags",) if key in cell.metadata}
         if cell.cell_type == "code":
+            for output in cell.outputs:
+                output.get("data", {}).pop(_WIDGET, None)
             cell.outputs = _joined(filter(_is_shown, cell.outputs))
     return notebook
 
@@ -155,8 +162,14 @@ def open_lab(arguments: Sequence[str] = ()) -> int:
     )  # fmt: skip
     print(f"The sandbox gets ready in the background (process {background.pid}):", flush=True)
     print("`eksnet status` tells how far it is; a notebook that needs it waits.", flush=True)
+    return subprocess.call(lab_command(directory(), *arguments))
+
+
+def lab_command(directory: Path, *arguments: str) -> list[str]:
+    """Return the command that starts JupyterLab on a directory, with the course's settings.
+
+    They answer its question about news, which would cover the first notebook.
+    """
     root = ["--allow-root"] if os.geteuid() == 0 else []
-    # JupyterLab's question about news would cover the first notebook; our settings answer it.
     settings = f"--LabApp.app_settings_dir={_PACKAGE / 'lab_settings'}"
-    command = [sys.executable, "-m", "jupyterlab", *root, settings, *arguments, str(directory())]
-    return subprocess.call(command)
+    return [sys.executable, "-m", "jupyterlab", *root, settings, *arguments, str(directory)]

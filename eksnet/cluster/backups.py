@@ -118,6 +118,11 @@ class Backups:
             path.replace(used)
         return restored
 
+    def saved(self, name: str, namespace: str, *, restored: bool) -> Json | None:
+        """Return what a backup holds; None when there is none."""
+        path = self.path(name, namespace, ".restored" if restored else "")
+        return self._load(path) if path.exists() else None
+
     def restore_file(self, file: Path) -> Restored:
         """Put back what a backup's file holds; the file stays."""
         saved = self._load(file)

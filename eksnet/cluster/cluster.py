@@ -360,6 +360,23 @@ class Cluster:
             return self._backups.restore_file(configmap)
         return self._backups.restore(configmap, namespace or self.namespace)
 
+    def saved(
+        self, configmap: str, namespace: str | None = None, *, restored: bool = False
+    ) -> Resource | None:
+        """Return a ConfigMap as a backup of this cluster holds it; None when there is none.
+
+        Args:
+            configmap: The ConfigMap's name.
+            namespace: The namespace; the context's own when None.
+            restored: Whether the backup is meant that the last restore used, instead of the one
+                that waits for its restore.
+
+        Raises:
+            EksnetError: The file is no whole backup.
+        """
+        found = self._backups.saved(configmap, namespace or self.namespace, restored=restored)
+        return None if found is None else Resource(found)
+
     def _place(self, kind: str, name: str, namespace: str | None) -> Place:
         if not name:
             kind, _, name = kind.partition("/")

@@ -1,4 +1,4 @@
-"""`connect`: from a target's name to the cluster that all notebooks use."""
+"""`connect` and `look`: from a target's name to the cluster that all notebooks use."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ from eksnet.cluster.kinds import Kinds
 from eksnet.cluster.targets import Target
 from eksnet.errors import EksnetError
 
+# What `connect` opened last in this process: what `look` looks at when nothing is named.
+_latest: Cluster | None = None
+
 
 def connect(target: str | None = None, *, changes: str | None = None) -> Cluster:
     """Connect to a cluster.
@@ -27,6 +30,7 @@ def connect(target: str | None = None, *, changes: str | None = None) -> Cluster
     Raises:
         EksnetError: No such target, it does not answer, or `changes` names another cluster.
     """
+    global _latest
     wanted = targets.chosen(target)
     if changes is not None:
         guard.check_name(wanted, changes)
@@ -34,10 +38,50 @@ def connect(target: str | None = None, *, changes: str | None = None) -> Cluster
         from eksnet import sandbox
 
         running = sandbox.ensure_up()
-        return open_context(wanted, running.context, running.kubeconfig, guard.free)
-    if wanted.kind == "context":
-        return open_context(wanted, wanted.name, None, changes=changes)
-    raise EksnetError(
+        _latest = open_context(wanted, running.context, running.kubeconfig, guard.free)
+    elif wanted.kind == "context":
+        _latest = open_context(wanted, wanted.name, None, changes=changes)
+    else:
+        raise _not_yet(wanted)
+    return _latest
+
+
+def look(target: str | None = None) -> Cluster:
+    """Connect for reading only: nothing is started, and every change is refused.
+
+    Args:
+        target: As `connect` takes it; else what this process connected to last, else what
+            `connect` would take.
+
+    Raises:
+        EksnetError: It does not answer, the sandbox is not up, or the context has come to mean
+            another cluster since `connect`.
+    """
+    known = None if target else _latest
+    wanted = known.target if known else targets.chosen(target)
+    if wanted.kind == "sandbox":
+        from eksnet import sandbox
+
+        state = sandbox.status()
+        # In every other phase the API server may answer, and it is told when it does not.
+        if state.phase == "down":
+            raise EksnetError("the sandbox is down", "a sandbox that is up", "`eksnet up`")
+        running = sandbox.Sandbox(state.name, state.kubeconfig)
+        return open_context(wanted, running.context, running.kubeconfig, guard.refuse)
+    if wanted.kind != "context":
+        raise _not_yet(wanted)
+    found = open_context(wanted, wanted.name, None, guard.refuse)
+    if known and not found.identity.is_same_cluster(known.identity):
+        raise EksnetError(
+            f"{wanted} has come to mean another cluster since eksnet.connect()",
+            f"the API server {known.identity.server} as it was then",
+            f'look at `kubectl config view`; if it is right, eksnet.connect("{wanted}") again',
+        )
+    return found
+
+
+def _not_yet(wanted: Target) -> EksnetError:
+    return EksnetError(
         f"{wanted} cannot be reached yet: targets of the form eks:NAME come later",
         "`sandbox` or `context:NAME`",
         f"`aws eks update-kubeconfig --name {wanted.name} --alias {wanted.name}`, "

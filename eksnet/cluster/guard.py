@@ -62,6 +62,19 @@ def free() -> None:
     """Let every write pass: the sandbox's guard."""
 
 
+def refuse() -> None:
+    """Let no write pass: the guard of those who only look.
+
+    Raises:
+        EksnetError: Always.
+    """
+    raise EksnetError(
+        "this would change the cluster, and it was opened for reading only",
+        "requests that read",
+        "eksnet.connect() opens it for changes",
+    )
+
+
 class NamedCluster:
     """The guard of every target but the sandbox."""
 

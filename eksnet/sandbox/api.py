@@ -31,8 +31,16 @@ _NOT_YET = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
 Labels = dict[str, str]
 
 
+class UnansweredError(Exception):
+    """The API server did not answer a question, so that nothing is known yet."""
+
+
 class Api:
-    """Requests to the API server with the supervisor's certificate."""
+    """Requests to the API server with the supervisor's certificate.
+
+    What reads several objects raises `UnansweredError` when one request fails: no answer is not
+    the answer that there are none.
+    """
 
     def __init__(self, pki: Path, address: str) -> None:
         """Prepare to talk to `https://ADDRESS:443`; nothing is sent yet."""
@@ -142,7 +150,10 @@ class Api:
 
     def _items(self, path: str) -> list[dict[str, Any]]:
         status, answer = self.request("GET", path)
-        return answer["items"] if status == 200 else []
+        if status != 200:
+            raise UnansweredError(f"API server: {status or 'no answer'}, {answer}")
+        items: list[dict[str, Any]] = answer["items"]
+        return items
 
 
 def documents(manifests: Path) -> Iterator[dict[str, Any]]:
@@ -169,6 +180,8 @@ def _serves(pod: dict[str, Any], labels: Labels, since: str) -> bool:
     started = [c["state"].get("running", {}).get("startedAt", "") for c in containers]
     return (
         labels.items() <= pod["metadata"].get("labels", {}).items()
+        # One that is being taken away stays Ready to its end.
+        and "deletionTimestamp" not in pod["metadata"]
         and _is_ready(pod)
         and all(moment >= since for moment in started)
     )

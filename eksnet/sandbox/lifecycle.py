@@ -31,6 +31,7 @@ _PORT_FILE = "port"
 _START_DEADLINE = 180.0
 _SETTLE_DEADLINE = 60.0
 _STOP_DEADLINE = 20.0
+_IDS = 65536
 _POLL = 0.05
 
 Say = Callable[[str], None]
@@ -98,6 +99,9 @@ def up(
     """
     paths = sandbox_paths.paths(name)
     launched = False
+    if is_alive(paths) and is_ending(paths):
+        # There is nothing to join: what still holds the lock is on its way out.
+        wait_until_gone(paths)
     if not is_alive(paths):
         check_computer()
         programs = engine(say)
@@ -234,6 +238,25 @@ def is_alive(paths: Paths) -> bool:
         return not _try_lock(file)
 
 
+def is_ending(paths: Paths) -> bool:
+    """Tell whether a sandbox has lost its first process, whose last word may be that all is well.
+
+    Before that process has said anything, the sandbox is not ending but starting.
+    """
+    if not read_status(paths):
+        return False
+    holder = recorded_holder(paths)
+    return holder is None or not any(map(_lives, children(holder)))
+
+
+def _lives(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state not in "ZX"
+
+
 def _try_lock(file: IO[str]) -> bool:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -271,7 +294,7 @@ def launch(paths: Paths, programs: Path, port: int | None, sync_frequency: str) 
             "programs": str(programs),
             "busybox": str(busybox),
             "images": Path(__file__).with_name("images.json").read_text(),
-            "one_id": os.geteuid() != 0,
+            "one_id": not owns_ids(),
             "sync_frequency": sync_frequency,
             "listeners": {"api": listener.fileno()},
             "alive": alive.fileno(),
@@ -325,7 +348,7 @@ def unshare(paths: Paths, descriptors: tuple[int, ...]) -> int:
             "stdout": log, "stderr": log, "env": _environment(), "cwd": "/",
             "pass_fds": descriptors, "start_new_session": True,
         }  # fmt: skip
-        if os.geteuid() != 0:
+        if not owns_ids():
             one_id = [*common, "--user", "--map-root-user", *supervisor]
             return subprocess.Popen(one_id, stdin=subprocess.DEVNULL, **options).pid
         # The shell waits in the new namespace until its ids are mapped; without them, the exec
@@ -338,6 +361,12 @@ def unshare(paths: Paths, descriptors: tuple[int, ...]) -> int:
         return process.pid
 
 
+def owns_ids() -> bool:
+    """Tell whether this user may map 65536 ids: root may, unless it is root of one id itself."""
+    ranges = [line.split() for line in Path("/proc/self/uid_map").read_text().splitlines()]
+    return os.geteuid() == 0 and any(int(first) == 0 and int(n) >= _IDS for first, _, n in ranges)
+
+
 def _map_ids(process: subprocess.Popen[bytes]) -> None:
     assert process.stdin is not None
     pid = process.pid
@@ -345,7 +374,7 @@ def _map_ids(process: subprocess.Popen[bytes]) -> None:
     while os.readlink(f"/proc/{pid}/ns/user") == own:
         time.sleep(_POLL / 10)
     for kind in ("uid", "gid"):
-        Path(f"/proc/{pid}/{kind}_map").write_text("0 0 65536")
+        Path(f"/proc/{pid}/{kind}_map").write_text(f"0 0 {_IDS}")
     process.stdin.write(b"go\n")
     process.stdin.close()
 

@@ -92,8 +92,9 @@ class Processes:
     # Starting.
 
     def start(self, component: Component) -> None:
-        """Start a component, with its output in its own log."""
+        """Start a component that is not running, with its output in its own log."""
         record = self.running.setdefault(component.name, Running(component))
+        assert record.pid is None, f"{component.name} runs already"
         record.component = component
         holder = self.holders.get(component.node or "")
         environment = {"PATH": SEARCH_PATH, "HOME": "/", **component.environment}

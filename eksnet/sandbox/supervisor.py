@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from eksnet.sandbox import components, dnsprobe, mounts, namespaces, network, relay, seed
-from eksnet.sandbox.api import Api, documents
+from eksnet.sandbox.api import Api, UnansweredError, documents
 from eksnet.sandbox.paths import Paths, write_private
 from eksnet.sandbox.processes import Processes
 from eksnet.sandbox.vpc import Node, Vpc, plan
@@ -90,10 +90,12 @@ class Supervisor:
         self.step("nodes' namespaces")
         await self.until_none("API server answers", self.api.silence)
         if not planted:
+            self.start_controllers()
             await self.take_seed()
         for node in self.vpc.nodes:
             self.start_kubelet(node)
-        self.start_controllers()
+        if planted:
+            self.start_controllers()
         await self.look()
         self.background(self.rotate_logs())
         while True:
@@ -146,7 +148,6 @@ class Supervisor:
         With both nodes known beforehand, CoreDNS's replicas spread over them, as on a cluster
         that has been up.
         """
-        self.start_controllers()
         nodes = [components.node_object(node, self.vpc.region) for node in self.vpc.nodes]
         await self.until_none("nodes registered", lambda: self.api.missing(nodes))
         # Not only registered: the controller takes a new node's taint away a moment later.
@@ -243,7 +244,7 @@ class Supervisor:
 
     async def until_none(self, what: str, missing: Callable[[], list[str]]) -> None:
         """Ask for what is missing until nothing is; the status names it meanwhile."""
-        while waits := await asyncio.to_thread(missing):
+        while waits := await asyncio.to_thread(answered, missing):
             said = self.restless() or waits[0]
             if said != self.waiting:
                 self.waiting = said
@@ -318,6 +319,14 @@ class Supervisor:
         self.report()
         await self.processes.stop("kube-apiserver", signal.SIGKILL)
         await self.processes.stop("etcd", signal.SIGTERM)
+
+
+def answered(missing: Callable[[], list[str]]) -> list[str]:
+    """Ask for what is missing; without an answer, that is the answer."""
+    try:
+        return missing()
+    except UnansweredError as error:
+        return [str(error)]
 
 
 def end_with_parent() -> None:

@@ -1,0 +1,72 @@
+"""A view and a text twin for the models of the chapters; nothing here knows a cluster.
+
+A new widget is a subclass of `Model`, or of `Stepper` where something is walked through: traits for
+its settings, and `panel()` for what follows from them. `show(model)` is its view. How a tested
+notebook shows it stands in docs/architecture.md, under Widgets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING
+
+from eksnet.dns import Walk
+from eksnet.widgets.model import Model, Stepper
+from eksnet.widgets.panel import Panel, Table, Text
+from eksnet.widgets.search_order import SearchOrder
+
+if TYPE_CHECKING:
+    from eksnet.widgets.view import View
+
+__all__ = ["Model", "Panel", "SearchOrder", "Stepper", "Table", "Text", "search_order", "show"]
+
+
+def show(model: Model) -> View:
+    """Return the view of a model: the last expression of a cell shows it.
+
+    The model and its text need no ipywidgets; it is loaded here.
+    """
+    from eksnet.widgets.view import View
+
+    return View(model)
+
+
+def search_order(
+    name: str = "my-service",
+    *,
+    namespace: str = "default",
+    region: str = "ap-northeast-2",
+    policy: str = "ClusterFirst",
+    ndots: int | None = None,
+    profile: str = "glibc",
+    exists: Collection[str] = (),
+    observed: Walk | Callable[[SearchOrder], Walk] | None = None,
+) -> View:
+    """Return the widget *search order*: a pod's queries for one name, predicted and observed.
+
+    Args:
+        name: The name as the program gives it; a final dot makes it absolute.
+        namespace: The pod's namespace.
+        region: The node's region; empty for a node that is not on EC2.
+        policy: The pod's dnsPolicy.
+        ndots: The option in the pod's dnsConfig; None leaves it to the policy.
+        profile: The resolver: glibc, musl, go or busybox.
+        exists: The full names that have an address.
+        observed: The walk that was observed with these settings; or a function that observes one
+            with the settings of the model that it is given, behind a button *Observe*. It raises
+            EksnetError for settings that it cannot observe, and the reader sees why.
+    """
+    model = SearchOrder(
+        name=name,
+        namespace=namespace,
+        region=region,
+        policy=policy,
+        ndots=ndots,
+        profile=profile,
+        exists=" ".join(sorted(exists)),
+    )
+    if isinstance(observed, Walk):
+        model.remember(observed)
+    else:
+        model.witness = observed
+    return show(model)

@@ -24,6 +24,7 @@ READING: dict[str, Callable[[Cluster], object]] = {
     "list": lambda cluster: cluster.list("pods"),
     "logs": lambda cluster: cluster.logs("web"),
     "rollout_status": lambda cluster: cluster.rollout_status("deployment/web"),
+    "saved": lambda cluster: cluster.saved("web"),
     "wait": lambda cluster: cluster.wait("pod/web", condition="Ready"),
 }
 WRITING: dict[str, Callable[[Cluster], object]] = {

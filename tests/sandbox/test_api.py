@@ -38,10 +38,10 @@ def node(ready="True", *taints):
     }
 
 
-def pod(started=BEGAN, ready="True", labels=LABELS):
+def pod(started=BEGAN, ready="True", labels=LABELS, **metadata):
     state = {"running": {"startedAt": started}} if started else {"waiting": {}}
     return {
-        "metadata": {"labels": {**labels, "pod-template-hash": "x"}},
+        "metadata": {"labels": {**labels, "pod-template-hash": "x"}, **metadata},
         "status": {
             "conditions": [{"type": "Ready", "status": ready}],
             "containerStatuses": [{"state": state}],
@@ -72,6 +72,7 @@ def test_a_node_counts_when_pods_can_go_there(cluster, second, says):
         (pod(started=""), ["dns: 1 of 2 pods Ready"]),
         (pod(started="2026-01-01T09:59:59Z"), ["dns: 1 of 2 pods Ready"]),
         (pod(labels={"app": "other"}), ["dns: 1 of 2 pods Ready"]),
+        (pod(deletionTimestamp=BEGAN), ["dns: 1 of 2 pods Ready"]),
     ],
 )
 def test_a_pod_counts_when_this_start_brought_it_up(cluster, second, says):
@@ -105,6 +106,15 @@ def test_a_pod_is_bound_when_it_has_a_node(cluster, second, says):
     pods = [{"spec": spec} for spec in specs]
     cluster.items["/api/v1/namespaces/kube-system/pods"] = pods
     assert cluster.pods_unbound(2) == says
+
+
+@pytest.mark.parametrize(
+    "look",
+    [lambda a: a.nodes_not_ready(2), lambda a: a.pods_not_ready(""), lambda a: a.pods_unbound(1)],
+)
+def test_no_answer_is_not_the_answer_that_there_is_nothing(cluster, look):
+    with pytest.raises(api.UnansweredError, match="404"):
+        look(cluster)
 
 
 def test_nobody_answers(tmp_path, monkeypatch):

@@ -8,8 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import faults
 import pytest
-from hostside import arguments, listening, members, mounts_and_links, namespace_of
+from hostside import listening, members, mounts_and_links, namespace_of
 
 import eksnet
 from eksnet import coredns, sandbox
@@ -19,20 +20,6 @@ pytestmark = pytest.mark.sandbox
 
 BUSYBOX = "busybox:1.36"
 ZONES = ["ap-northeast-2a", "ap-northeast-2c"]
-
-
-def own_namespace():
-    """Return the user namespace of the suite's sandbox."""
-    return namespace_of(lifecycle.recorded_holder(paths.paths()))
-
-
-def component_pid(name):
-    """Return the host's pid of a component, by its command line."""
-    for pid in members(own_namespace()):
-        program, *rest = arguments(pid)
-        if name in (Path(program).name, *rest[:1]):
-            return pid
-    raise AssertionError(f"{name} does not run")
 
 
 def on(node):
@@ -194,7 +181,7 @@ def test_only_the_owner_can_read_the_credentials(live_sandbox):
 def test_nothing_listens_but_the_api_on_the_loopback(live_sandbox):
     port = int(sandbox.status().api.rpartition(":")[2])
     holder = lifecycle.recorded_holder(paths.paths())
-    assert listening([holder, *members(own_namespace())]) == [f"0100007F:{port:04X}"]
+    assert listening([holder, *members(faults.inside())]) == [f"0100007F:{port:04X}"]
 
 
 def test_up_joins_what_is_up(live_sandbox):
@@ -205,7 +192,7 @@ def test_up_joins_what_is_up(live_sandbox):
 
 @pytest.mark.parametrize("name", ["kube-scheduler", "kube-apiserver", "kubelet", "runtime"])
 def test_what_dies_is_started_again(cluster, name):
-    killed = component_pid(name)
+    killed = faults.component_pid(name)
     os.kill(killed, signal.SIGKILL)
     run = None
     lifecycle.wait_until_ready(paths.paths(), lambda _: None)
@@ -218,6 +205,18 @@ def test_what_dies_is_started_again(cluster, name):
     assert "Address: 10.100.0.1" in run.output
     restarts = {n: c["restarts"] for n, c in sandbox.status().components.items()}
     assert sum(count for n, count in restarts.items() if n.startswith(name)) >= 1
+
+
+def test_what_is_ending_is_not_joined(cluster):
+    # The dead supervisor's last word is that all is well, and the holder waits to hear of its end.
+    holder, supervisor = faults.holder(), lifecycle.children(faults.holder())[0]
+    os.kill(holder, signal.SIGSTOP)
+    faults.kill(supervisor)
+    assert sandbox.status().phase == "ready"
+    assert lifecycle.is_ending(paths.paths())
+    os.kill(holder, signal.SIGCONT)
+    sandbox.up()
+    assert "Address: 10.100.0.1" in eksnet.connect().run(BUSYBOX, faults.LOOKUP).output
 
 
 def test_two_starts_at_once_are_one(cluster):
@@ -262,7 +261,7 @@ def test_nothing_stays_behind(live_sandbox, ending):
     sandbox.up()
     before = mounts_and_links()
     holder = lifecycle.recorded_holder(paths.paths())
-    inside = own_namespace()
+    inside = faults.inside()
     assert len(members(inside)) > 10
     supervisor = lifecycle.children(holder)[0]
     # Process 1 has ended when all the others of its namespace have.
@@ -280,3 +279,32 @@ def test_nothing_stays_behind(live_sandbox, ending):
     assert sandbox.status().phase == "down"
     sandbox.up()
     assert sandbox.status().phase == "ready"
+
+
+def test_kube_proxy_in_nftables_mode(cluster):
+    sandbox.up()
+
+    def change(old, new):
+        cluster.edit_configmap(
+            "kube-proxy-config", "config", lambda text: text.replace(old, new), "kube-system"
+        )
+        cluster.rollout_restart("daemonset/kube-proxy", "kube-system")
+        cluster.rollout_status("daemonset/kube-proxy", "kube-system")
+
+    def tables():
+        proxy = cluster.list("pods", "kube-system", selector="k8s-app=kube-proxy")[0].name
+        return cluster.exec(proxy, ["nft", "list", "tables"], "kube-system").stdout
+
+    def chains():
+        proxy = cluster.list("pods", "kube-system", selector="k8s-app=kube-proxy")[0].name
+        return cluster.exec(proxy, ["iptables-save", "-t", "nat"], "kube-system").stdout
+
+    change("mode: iptables", "mode: nftables")
+    try:
+        faults.until("nftables' rules are there", lambda: "table ip kube-proxy" in tables())
+        faults.until("those of iptables are gone", lambda: "KUBE-SVC-" not in chains())
+        assert "Address: 10.100.0.1" in cluster.run(BUSYBOX, faults.LOOKUP).output
+    finally:
+        change("mode: nftables", "mode: iptables")
+    faults.until("iptables' rules are back", lambda: "KUBE-SVC-" in chains())
+    assert "Address: 10.100.0.1" in cluster.run(BUSYBOX, faults.LOOKUP).output

@@ -1,0 +1,59 @@
+"""The checkpoints room: what a learner has done, told from the state of the cluster.
+
+A checkpoint reads and never writes. What it asks is data in `eksnet.checkpoints.definitions`;
+docs/contributing.md says how to add one.
+"""
+
+from __future__ import annotations
+
+import functools
+
+from eksnet.checkpoints import definitions, evidence
+from eksnet.checkpoints.checking import Checkpoint, quiet
+from eksnet.checkpoints.criteria import State
+from eksnet.checkpoints.results import CheckpointError, Result
+from eksnet.checkpoints.standing import Progress, standings
+from eksnet.errors import EksnetError
+
+__all__ = ["Checkpoint", "CheckpointError", "Progress", "Result", "State", "checkpoint", "progress"]
+
+
+def checkpoint(name: str, target: str | None = None) -> Checkpoint:
+    """Return a checkpoint of the course.
+
+    Args:
+        name: Its id, such as `hosts-01`.
+        target: The cluster to look at, as `eksnet.connect` takes it; else what was connected to
+            last.
+
+    Raises:
+        EksnetError: There is no such checkpoint.
+    """
+    from eksnet.cluster import look
+
+    return Checkpoint(definitions.find(name), functools.partial(look, target))
+
+
+def progress(notebook: str = "", target: str | None = None) -> Progress:
+    """Return the best attempts at the course's checkpoints on this cluster.
+
+    Args:
+        notebook: A notebook, by the start of its name; the whole course when empty.
+        target: As in `checkpoint`.
+
+    Raises:
+        EksnetError: There is no such notebook.
+    """
+    from eksnet.cluster import look
+
+    wanted = definitions.of_notebook(notebook)
+    try:
+        with quiet():
+            binding = evidence.bind(look(target))
+        found = evidence.read(binding.path)
+    except (EksnetError, OSError) as error:
+        seen = error.seen if isinstance(error, EksnetError) else str(error)
+        return Progress(standings(wanted, ()), f"Nothing could be counted: {seen}")
+    counted = [attempt for attempt in found.attempts if attempt.binding == binding]
+    note = f"{found.unreadable} lines of {binding.path.name} are no attempts"
+    return Progress(standings(wanted, counted), note if found.unreadable else "")

@@ -1,0 +1,207 @@
+"""What a learner predicted, read from whatever form it has, beside what was observed."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple, dataclass, is_dataclass
+from numbers import Real
+from typing import Any
+
+from eksnet.checkpoints.criteria import Observation, failed, not_started, passed
+from eksnet.errors import EksnetError
+from eksnet.listing import Listing
+
+FORMS = "a table, a list or tuple of rows, a dict, a number or a text"
+_MARKS = {"o": True, "yes": True, "x": False, "no": False}
+
+
+class NotUnderstoodError(EksnetError):
+    """An answer in a form that cannot be compared."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """An answer as rows of text.
+
+    Attributes:
+        rows: The rows, each a tuple of cells.
+        columns: The columns' names; empty when it has none.
+        keyed: Whether each row is found by its first cell, not by its place.
+    """
+
+    rows: tuple[tuple[str, ...], ...]
+    columns: tuple[str, ...] = ()
+    keyed: bool = False
+
+
+def understand(answer: Any) -> Rows:
+    """Read an answer.
+
+    A first column that only counts the rows is left out.
+
+    Raises:
+        NotUnderstoodError: It has none of the forms, or a part of it has not.
+    """
+    found = _read(answer)
+    counting = [row[0] for row in found.rows if len(row) > 1]
+    if counting and counting == [str(n) for n in range(1, len(found.rows) + 1)]:
+        return Rows(tuple(row[1:] for row in found.rows), found.columns[1:])
+    return found
+
+
+def _read(answer: Any) -> Rows:
+    if isinstance(answer, Listing):
+        return Rows(answer.rows, tuple(answer.columns))
+    if isinstance(answer, str):
+        return _from_text(answer)
+    if isinstance(answer, Real):
+        return Rows(((_cell(answer, "it"),),))
+    if isinstance(answer, Mapping):
+        items = answer.items()
+        return Rows(
+            tuple((_cell(key, "a key"), _cell(value, key)) for key, value in items), (), True
+        )
+    if isinstance(answer, Sequence) and not isinstance(answer, bytes | bytearray):
+        return Rows(tuple(_row(item, n) for n, item in enumerate(answer, start=1)))
+    if type(answer).__module__.partition(".")[0] == "pandas" and hasattr(answer, "columns"):
+        rows = answer.itertuples(index=False, name=None)
+        return Rows(
+            tuple(_row(row, n) for n, row in enumerate(rows, start=1)),
+            tuple(map(str, answer.columns)),
+        )
+    if hasattr(answer, "tolist"):  # a column of a data frame, an array
+        return _read(answer.tolist())
+    raise NotUnderstoodError(
+        f"the answer is a {type(answer).__name__}, which was not understood",
+        FORMS,
+        "check again with one of these",
+    )
+
+
+def _from_text(text: str) -> Rows:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if len(lines) == 1:
+        return Rows(tuple((part.strip(),) for part in lines[0].split(",")))
+    return Rows(tuple(tuple(filter(None, re.split(r"[\s,|]+", line))) for line in lines))
+
+
+def _row(item: Any, number: int) -> tuple[str, ...]:
+    where = f"row {number}"
+    if is_dataclass(item) and not isinstance(item, type):
+        item = astuple(item)
+    if isinstance(item, Sequence) and not isinstance(item, str | bytes | bytearray):
+        return tuple(_cell(cell, where) for cell in item) or ("",)
+    return (_cell(item, where),)
+
+
+def _cell(value: Any, where: object) -> str:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    if isinstance(value, bool):
+        return "O" if value else "X"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, Real):
+        return f"{float(value):.15g}"
+    if isinstance(value, str):
+        return value.strip()
+    raise NotUnderstoodError(
+        f"in the answer, {where} holds a {type(value).__name__}, which was not understood",
+        FORMS,
+        "check again with texts and numbers in its cells",
+    )
+
+
+def compare(answer: Rows, observed: Rows, column: int) -> Observation:
+    """Compare a column of an answer with what was observed, and say at which row they part."""
+    answer = _without_header(answer, observed)
+    if observed.keyed:
+        return _compare_keyed(answer, observed)
+    name = observed.columns[column] if column < len(observed.columns) else ""
+    place = answer.columns.index(name) if name in answer.columns else column
+    if answer.rows and all(len(row) <= place for row in answer.rows):
+        return not_started(
+            f"your answer has no column for {name or f'part {column + 1}'}",
+            f"rows with {', '.join(observed.columns) or f'{column + 1} parts'}",
+            "add it to each row, and check again",
+        )
+    seen = [row[column] for row in observed.rows]
+    said = [row[place] if place < len(row) else "" for row in answer.rows]
+    for number, (one, other) in enumerate(zip(said, seen, strict=False), start=1):
+        if not same(one, other):
+            return _parted(number, one, other, single=len(said) == len(seen) == 1)
+    if len(said) != len(seen):
+        shorter = min(len(said), len(seen))
+        return _ended(shorter, said[shorter:], seen[shorter:])
+    return passed(f"as you predicted: {seen[0]}" if len(seen) == 1 else _agree(len(seen)))
+
+
+def _compare_keyed(answer: Rows, observed: Rows) -> Observation:
+    keys = [key for key, _ in observed.rows]
+    said = {}
+    if answer.keyed or all(len(row) == 2 and row[0] in keys for row in answer.rows):
+        said = {row[0]: row[1] for row in answer.rows}
+    elif len(answer.rows) == len(keys):
+        said = {key: row[-1] for key, row in zip(keys, answer.rows, strict=True)}
+    for key, seen in observed.rows:
+        if key not in said:
+            return failed(
+                f"your answer says nothing of {key!r}",
+                f"a prediction for each of {', '.join(map(repr, keys))}",
+                "add it, and check again",
+            )
+        if not same(said[key], seen):
+            return _differs(f"{key}: ", said[key], seen, f"look at {key!r} again")
+    return passed(_agree(len(observed.rows)))
+
+
+def same(one: str, other: str) -> bool:
+    """Tell whether two cells say the same: letter case and a final dot of a name do not count."""
+    plain, seen = (text.strip().lower().rstrip(".") for text in (one, other))
+    if plain == seen:
+        return True
+    if plain in _MARKS and seen in _MARKS:
+        return _MARKS[plain] == _MARKS[seen]
+    try:
+        return float(plain) == float(seen)
+    except ValueError:
+        return False
+
+
+def _without_header(answer: Rows, observed: Rows) -> Rows:
+    """Drop a first row that repeats the columns' names, as in a table that was copied as text."""
+    if answer.rows and observed.columns and not answer.columns:
+        first = "".join(answer.rows[0]).replace(" ", "").lower()
+        if first.endswith("".join(observed.columns).replace(" ", "").lower()):
+            return understand([list(row) for row in answer.rows[1:]])
+    return answer
+
+
+def _agree(rows: int) -> str:
+    return f"all {_rows(rows)} as you predicted"
+
+
+def _parted(number: int, said: str, seen: str, *, single: bool) -> Observation:
+    if single:
+        return _differs("", said, seen, "find out why, change your prediction and check again")
+    before = number - 1
+    agree = f"; {_rows(before)} before it agree{'s' * (before == 1)}" if before else ""
+    return _differs(f"row {number}: ", said, seen, f"compare row {number}{agree}")
+
+
+def _differs(where: str, said: str, seen: str, next_step: str) -> Observation:
+    predicted = f"your prediction, {said or 'nothing'}"
+    return failed(f"{where}{seen or 'nothing'}", predicted, next_step)
+
+
+def _ended(agreeing: int, said: list[str], seen: list[str]) -> Observation:
+    where = f"row {agreeing + 1}: "
+    if seen:
+        return _differs(where, "", seen[0], f"find the {_rows(len(seen))} that you left out")
+    return _differs(where, said[0], "", f"see why {_rows(len(said))} fewer came than you predicted")
+
+
+def _rows(number: int) -> str:
+    return "1 row" if number == 1 else f"{number} rows"

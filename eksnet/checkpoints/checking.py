@@ -1,0 +1,212 @@
+"""A checkpoint as a learner uses it: check, hint, solution, require."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from eksnet.checkpoints import evidence
+from eksnet.checkpoints.answers import Rows, compare, understand
+from eksnet.checkpoints.criteria import (
+    Criterion,
+    Definition,
+    Observation,
+    Prediction,
+    State,
+    cannot_check,
+    not_started,
+)
+from eksnet.checkpoints.evidence import Binding
+from eksnet.checkpoints.results import CheckpointError, Outcome, Result, Text, points
+from eksnet.cluster.countdown import Countdown
+from eksnet.errors import EksnetError
+
+if TYPE_CHECKING:
+    from eksnet.cluster import Cluster
+
+_LONGEST = 300
+
+
+class Checkpoint:
+    """A checkpoint of the course.
+
+    Attributes:
+        definition: What it asks.
+    """
+
+    def __init__(self, definition: Definition, look: Callable[[], Cluster]) -> None:
+        """Take a definition, and what opens the cluster for reading each time it is checked."""
+        self.definition = definition
+        self._look = look
+
+    def __repr__(self) -> str:
+        what = self.definition
+        return f"<Checkpoint {what.id} {what.title}: {points(what.points)}>"
+
+    def check(self, answer: Any = None, observed: Any = None, *, wait: bool = True) -> Result:
+        """Look at the cluster and say what is right, what is not, and what comes next.
+
+        It reads and changes nothing, never raises, and may be called again at any time.
+
+        Args:
+            answer: Your prediction, where the checkpoint asks for one: a table, a list, a dict, a
+                number or a text.
+            observed: What a trial gave that no object of the cluster keeps, where the checkpoint
+                asks for it.
+            wait: Whether to wait for what comes by itself.
+        """
+        binding, rows = Binding(), None
+        with quiet():
+            try:
+                cluster = self._look()
+                binding = evidence.bind(cluster)
+                rows = None if answer is None else understand(answer)
+                result = self._result(self._outcomes(cluster, rows, observed, wait=wait))
+            except Exception as error:
+                result = self._result(self._not_checked(_told(error)))
+            try:
+                evidence.append(binding, result, rows.rows if rows else None)
+            except Exception as error:
+                result = replace(result, note=f"This attempt was not recorded: {error}")
+        return result
+
+    def require(self, answer: Any = None, observed: Any = None, *, wait: bool = True) -> Result:
+        """Check, and raise on anything but a pass, for programs that run notebooks.
+
+        Args:
+            answer: As in `check`.
+            observed: As in `check`.
+            wait: As in `check`.
+
+        Raises:
+            CheckpointError: It did not pass; its `result` says why.
+        """
+        result = self.check(answer, observed, wait=wait)
+        if result.state is not State.PASS:
+            raise CheckpointError(result)
+        return result
+
+    def hint(self, number: int = 1) -> Text:
+        """Return a hint: 1 says where to look, 2 what to compare, 3 the command."""
+        hints = self.definition.hints
+        if number not in range(1, len(hints) + 1):
+            return Text(f"{self.definition.id} has the hints 1 to {len(hints)}.")
+        more = f"\nMore: hint({number + 1})" if number < len(hints) else ""
+        return Text(f"Hint {number} of {len(hints)}: {hints[number - 1].strip()}{more}")
+
+    def solution(self, *, reveal: bool = False) -> Text:
+        """Return the solution to those who say so with `reveal=True`."""
+        if not reveal:
+            return Text(
+                f"{self.definition.id} has {len(self.definition.hints)} hints: hint(), hint(2), …\n"
+                "The solution is shown by solution(reveal=True)."
+            )
+        return Text(self.definition.solution.strip())
+
+    def _result(self, outcomes: Sequence[Outcome]) -> Result:
+        return Result(self.definition.id, self.definition.title, tuple(outcomes))
+
+    def _outcomes(
+        self, cluster: Cluster, answer: Rows | None, observed: Any, *, wait: bool
+    ) -> list[Outcome]:
+        done: list[Outcome] = []
+        for criterion in self.definition.criteria:
+
+            def look(criterion: Criterion | Prediction = criterion) -> Observation:
+                try:
+                    return _observe(criterion, cluster, answer, observed)
+                except Exception as error:
+                    return _told(error)
+
+            seen = _needed(criterion, done) or look()
+            # A checkpoint that has failed already would not pass for waiting.
+            if wait and not any(one.state is State.FAIL for one in done):
+                seen = _patient(criterion, seen, look)
+            done.append(_outcome(criterion, seen))
+        return done
+
+    def _not_checked(self, why: Observation) -> list[Outcome]:
+        return [_outcome(criterion, why) for criterion in self.definition.criteria]
+
+
+def _outcome(criterion: Criterion | Prediction, seen: Observation) -> Outcome:
+    return Outcome(criterion.id, criterion.description, criterion.points, seen)
+
+
+def _needed(criterion: Criterion | Prediction, done: Sequence[Outcome]) -> Observation | None:
+    """Return why a criterion cannot be looked at yet; None when all that it needs holds."""
+    for outcome in done:
+        if outcome.id not in criterion.needs or outcome.state is State.PASS:
+            continue
+        comes_after = f"this comes after: {outcome.description}"
+        if outcome.state is State.CANNOT_CHECK:
+            return cannot_check(comes_after, "", "")
+        return not_started(comes_after, "", "")
+    return None
+
+
+def _observe(
+    criterion: Criterion | Prediction, cluster: Cluster, answer: Rows | None, observed: Any
+) -> Observation:
+    if isinstance(criterion, Criterion):
+        return criterion.check(cluster)
+    if answer is None:
+        arguments = ", ".join(filter(None, ("prediction", criterion.takes)))
+        return not_started(
+            "no prediction was given",
+            "your prediction, made before you look",
+            f'eksnet.checkpoint("{criterion.id.partition(".")[0]}").check({arguments})',
+        )
+    seen = criterion.observe(cluster, observed)
+    return seen if isinstance(seen, Observation) else compare(
+        answer, understand(seen), criterion.column
+    )  # fmt: skip
+
+
+def _patient(
+    criterion: Criterion | Prediction, seen: Observation, look: Callable[[], Observation]
+) -> Observation:
+    """Look again, by the criterion's wait policy, while it may still come."""
+    if not criterion.wait or not seen.may_come:
+        return seen
+    deadline = time.monotonic() + criterion.wait.deadline
+    with Countdown(criterion.wait.condition) as countdown:
+        while seen.may_come and (left := deadline - time.monotonic()) > 0:
+            countdown.show(left, seen.observed)
+            time.sleep(min(criterion.wait.poll, left))
+            seen = look()
+    return seen
+
+
+def _told(error: Exception) -> Observation:
+    """Return an error as what it is to a checkpoint: something that could not be looked at."""
+    if isinstance(error, EksnetError):
+        return cannot_check(_line(error.seen), _line(error.expected), _line(error.next_step))
+    return cannot_check(
+        _line(f"the check itself failed: {type(error).__name__}: {error}"),
+        "a check that can look",
+        "tell the course's authors this line; it is not your doing",
+    )
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())[:_LONGEST]
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keep warnings, logs and standard error silent: graders take any text there for a failure."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)

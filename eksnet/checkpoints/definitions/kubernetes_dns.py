@@ -1,0 +1,251 @@
+"""The checkpoints of 01_kubernetes_dns: the questions that a pod really asks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from eksnet.checkpoints.criteria import (
+    Criterion,
+    Definition,
+    Observation,
+    Prediction,
+    Wait,
+    failed,
+    not_started,
+    not_yet,
+    passed,
+)
+from eksnet.checkpoints.reading import find, log_of
+from eksnet.coredns.querylog import LoggedQuery, observed_walk, read_queries
+
+if TYPE_CHECKING:
+    from eksnet.cluster import Cluster, Resource
+
+NOTEBOOK = "01_kubernetes_dns"
+_POD, _POD_NAMESPACE = "op-pod-1", "ops-ns"
+_SERVICE, _SERVICE_NAMESPACE = "my-service", "app-ns"
+_WITNESS = "witness"
+_POD_CELL = "run the cell that applies op-pod-1"
+
+
+def service(cluster: Cluster) -> Observation:
+    """Whether the Service is in the namespace of the document's example."""
+    expected = f"the Service {_SERVICE} in the namespace {_SERVICE_NAMESPACE}"
+    if find(cluster, f"service/{_SERVICE}", _SERVICE_NAMESPACE):
+        return passed(f"{_SERVICE} is in {_SERVICE_NAMESPACE}")
+    for namespace in (_POD_NAMESPACE, "default", _WITNESS):
+        if find(cluster, f"service/{_SERVICE}", namespace):
+            return failed(
+                f"{_SERVICE} is in {namespace}",
+                expected,
+                f"apply it with namespace: {_SERVICE_NAMESPACE}, and delete the other one",
+            )
+    return not_started(
+        f"there is no Service {_SERVICE}", expected, "run the cell that applies the Service"
+    )
+
+
+def witness_ready(cluster: Cluster) -> Observation:
+    """Whether the witness answers."""
+    pod = find(cluster, f"pod/{_WITNESS}", _WITNESS)
+    if pod is None:
+        return not_started(
+            "there is no pod witness in the namespace witness",
+            "the pod witness, Ready",
+            "run the cells that apply the witness's ConfigMap and pod",
+        )
+    if _is_ready(pod):
+        return passed("the pod witness is Ready")
+    return not_yet(
+        "the pod witness is not Ready",
+        "a pod whose CoreDNS answers",
+        f'cluster.logs("{_WITNESS}", "{_WITNESS}") says why',
+    )
+
+
+def witness_logs(cluster: Cluster) -> Observation:
+    """Whether the witness logs each question and hands it on."""
+    from eksnet.coredns import plugins
+
+    configmap = find(cluster, f"configmap/{_WITNESS}", _WITNESS)
+    corefile = (configmap.get("data") or {}).get("Corefile", "") if configmap else ""
+    expected = "the plugins log and forward in the server block .:53"
+    if not corefile:
+        return not_started(
+            "the witness has no Corefile", expected, "run the cell that applies its ConfigMap"
+        )
+    missing = [name for name in ("log", "forward") if name not in plugins(corefile)]
+    if missing:
+        return failed(
+            f"the witness's Corefile lacks {' and '.join(missing)}",
+            expected,
+            "add it to the ConfigMap, then delete the pod witness and apply it again",
+        )
+    return passed("its Corefile has log and forward")
+
+
+def asks_witness(cluster: Cluster) -> Observation:
+    """Whether the pod's nameserver is the witness."""
+    pod = find(cluster, f"pod/{_POD}", _POD_NAMESPACE)
+    expected = "the policy None, with the address of the witness as the only nameserver"
+    if pod is None:
+        return not_started(f"there is no pod {_POD} in {_POD_NAMESPACE}", expected, _POD_CELL)
+    policy = pod["spec"].get("dnsPolicy", "ClusterFirst")
+    if policy != "None":
+        return failed(f"its DNS policy is {policy}", expected, _again(_POD_CELL))
+    witness = find(cluster, f"pod/{_WITNESS}", _WITNESS)
+    address = witness.get("status", {}).get("podIP") if witness else None
+    if _dns(pod).get("nameservers") != [address]:
+        return failed(
+            "its nameserver is not the witness",
+            expected,
+            _again("read the witness's address again, then " + _POD_CELL),
+        )
+    return passed("its nameserver is the witness")
+
+
+def search_list(cluster: Cluster) -> Observation:
+    """Whether the pod's resolver has the settings of a usual pod in its namespace."""
+    pod = find(cluster, f"pod/{_POD}", _POD_NAMESPACE)
+    expected = "the search list that starts with the pod's own namespace, and ndots 5"
+    if pod is None:
+        return not_started(f"there is no pod {_POD} in {_POD_NAMESPACE}", expected, _POD_CELL)
+    domains = _dns(pod).get("searches") or []
+    wanted = [f"{_POD_NAMESPACE}.svc.cluster.local", "svc.cluster.local", "cluster.local"]
+    if domains[:3] != wanted:
+        return failed(
+            f"its search list starts with {', '.join(domains[:3]) or 'nothing'}",
+            expected,
+            _again("parse the file of a real pod in ops-ns, then " + _POD_CELL),
+        )
+    options = {one.get("name"): one.get("value") for one in _dns(pod).get("options") or ()}
+    if options.get("ndots") != "5":
+        return failed(
+            f"its ndots is {options.get('ndots', 'not set, which means 1')}",
+            expected,
+            _again("add the option ndots, then " + _POD_CELL),
+        )
+    return passed("its search list and ndots are those of a usual pod in ops-ns")
+
+
+def _again(next_step: str) -> str:
+    return f"delete {_POD}; {next_step}"
+
+
+def _is_ready(pod: Resource) -> bool:
+    conditions = pod.get("status", {}).get("conditions") or ()
+    return any(one.get("type") == "Ready" and one.get("status") == "True" for one in conditions)
+
+
+def _dns(pod: Resource) -> dict[str, Any]:
+    return dict(pod["spec"].get("dnsConfig") or {})
+
+
+def _walk_of(name: str) -> Callable[[Cluster, Any], Any]:
+    """Return what observes the walk of a name: the questions of the pod in the witness's log."""
+
+    def observe(cluster: Cluster, _: Any) -> Any:
+        pod = find(cluster, f"pod/{_POD}", _POD_NAMESPACE)
+        address = pod.get("status", {}).get("podIP") if pod else None
+        domains = (_dns(pod).get("searches") or []) if pod else []
+        names = {name, *(f"{name}.{domain}" for domain in domains)}
+        log = log_of(cluster, _WITNESS, _WITNESS)
+        asked = [one for one in read_queries(log) if one.client == address and one.name in names]
+        if not asked:
+            return not_started(
+                f"the witness has not seen {_POD} look up {name}",
+                f"a lookup of {name} in {_POD}",
+                f'coredns.witness_walk(cluster, "{_POD}", "{name}", "{_POD_NAMESPACE}")',
+            )
+        return observed_walk(_last_walk(asked))
+
+    return observe
+
+
+def _last_walk(asked: Sequence[LoggedQuery]) -> Sequence[LoggedQuery]:
+    """Return the queries since the first name of a walk was asked for the last time."""
+    first = asked[0].name
+    begins = [
+        index
+        for index, query in enumerate(asked)
+        if query.name == first and (index == 0 or asked[index - 1].name != first)
+    ]
+    return asked[begins[-1] :]
+
+
+def _prediction(number: str, name: str, title: str, mark_fact: str) -> Definition:
+    checkpoint = f"dns-{number}"
+    observe = _walk_of(name)
+    return Definition(
+        id=checkpoint,
+        notebook=NOTEBOOK,
+        title=title,
+        criteria=(
+            Prediction(
+                f"{checkpoint}.names", "The names that you predicted, in their order", 2, observe
+            ),
+            Prediction(f"{checkpoint}.match", mark_fact, 1, observe, column=1),
+        ),
+        hints=(
+            f"Look at the pod's search list and at the dots in `{name}`: fewer than `ndots`?",
+            "Compare row by row: each domain of the list, in order, and the name as it is after "
+            "the last of them. The walk ends at the first name that exists.",
+            f'`dns.search_walk("{name}", conf, exists)`, where `conf` is the real pod\'s file and '
+            "`exists` holds the full name of the Service.",
+        ),
+        solution=f"""\
+exists = {{"{_SERVICE}.{_SERVICE_NAMESPACE}.svc.cluster.local"}}
+prediction = dns.search_walk("{name}", conf, exists)
+""",
+    )
+
+
+CHECKPOINTS = (
+    Definition(
+        id="dns-01",
+        notebook=NOTEBOOK,
+        title="A pod, a Service and a witness",
+        criteria=(
+            Criterion("dns-01.service", "The Service my-service is in app-ns", 1, service),
+            Criterion(
+                "dns-01.witness",
+                "The witness answers",
+                1,
+                witness_ready,
+                wait=Wait("the pod witness to be Ready", deadline=60),
+            ),
+            Criterion(
+                "dns-01.log", "The witness logs each question and hands it on", 1, witness_logs
+            ),
+            Criterion("dns-01.pod", "op-pod-1 asks the witness and nobody else", 1, asks_witness),
+            Criterion("dns-01.search", "op-pod-1 searches as its neighbours do", 1, search_list),
+        ),
+        hints=(
+            "Look at the namespaces `ops-ns`, `app-ns` and `witness`: what lies in which?",
+            "Compare the nameserver in the pod's `dnsConfig` with the address in the witness's "
+            "status, and its `searches` with the search list of a usual pod in `ops-ns`.",
+            '`cluster.get("pod/op-pod-1", namespace="ops-ns")["spec"]["dnsConfig"]` shows what '
+            'the pod was told, `cluster.get("pod/witness", namespace="witness")["status"]["podIP"]`'
+            " whom it should ask. A pod's DNS settings cannot be changed: delete it with "
+            '`cluster.delete("pod/op-pod-1", namespace="ops-ns")` and apply it again.',
+        ),
+        solution="""\
+Run the cells of the section Apply in their order, from the Service to op-pod-1. If op-pod-1 was
+there before the witness, delete it first:
+cluster.delete("pod/op-pod-1", namespace="ops-ns")
+""",
+    ),
+    _prediction(
+        "02",
+        _SERVICE,
+        "The walk of my-service",
+        "Which of them is answered",
+    ),
+    _prediction(
+        "03",
+        f"{_SERVICE}.{_SERVICE_NAMESPACE}",
+        "The walk of my-service.app-ns",
+        "Which of them is answered",
+    ),
+)

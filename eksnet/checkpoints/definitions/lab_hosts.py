@@ -1,0 +1,431 @@
+"""The checkpoints of 05_lab_hosts: an entry in the cluster's DNS."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from eksnet.checkpoints.criteria import (
+    Criterion,
+    Definition,
+    Observation,
+    Prediction,
+    State,
+    Wait,
+    cannot_check,
+    failed,
+    not_started,
+    not_yet,
+    passed,
+)
+from eksnet.checkpoints.reading import log_of
+from eksnet.coredns.configuration import (
+    CorefileError,
+    configuration_hash,
+    logged_configurations,
+    read_corefile,
+    refusal,
+)
+
+if TYPE_CHECKING:
+    from eksnet.cluster import Cluster
+
+NOTEBOOK = "05_lab_hosts"
+ADDRESS, NAME, SECOND_NAME = "10.43.0.1", "myapp.local", "www.myapp.local"
+_ZONE = ".:53"
+_SAME_ZONE = {".", _ZONE, "dns://.", f"dns://{_ZONE}"}
+_CONFIGMAP, _NAMESPACE = "coredns", "kube-system"
+_ADD = (
+    'cluster.edit_configmap("coredns", "Corefile", '
+    'lambda text: coredns.add_plugin(text, block), "kube-system")'
+)
+_CHANGE = _ADD.replace("coredns.add_plugin(text, block)", 'text.replace("OLD", "NEW")')
+_BACKUP = 'cluster.backup("coredns", "kube-system")'
+_RESTORE = 'cluster.restore("coredns", "kube-system")'
+_RESTART = 'cluster.rollout_restart("deployment/coredns", "kube-system")'
+
+Lines = tuple[tuple[str, ...], ...]
+# The kubelet brings a ConfigMap within a minute or so, `reload` looks every 30 s, give or take 15.
+_TAKEN_OVER = Wait("every CoreDNS pod to run the Corefile of the ConfigMap", deadline=150)
+
+
+def _corefile(cluster: Cluster) -> str:
+    data = cluster.get("configmap", _CONFIGMAP, _NAMESPACE).get("data") or {}
+    return str(data.get("Corefile", ""))
+
+
+def _hosts(cluster: Cluster) -> Lines | Observation:
+    """Return the lines inside the block `hosts`, or what is to be said when it is not there."""
+    try:
+        blocks = read_corefile(_corefile(cluster))
+    except CorefileError as error:
+        return failed(error.seen, error.expected, "mend the braces: " + _CHANGE)
+    for block in blocks:
+        if _SAME_ZONE.intersection(block.keys) and "hosts" in block.plugins:
+            return block.lines("hosts")[1:]
+    for block in blocks:
+        if "hosts" in block.plugins:
+            return failed(
+                f"the block hosts stands in the server block {' '.join(block.keys)}",
+                f"hosts inside the server block {_ZONE}, which answers for every name",
+                "move it there: " + _CHANGE,
+            )
+    return not_started(
+        "the Corefile has no block hosts",
+        f"a block hosts with the line {ADDRESS} {NAME}",
+        _ADD,
+    )
+
+
+def backup(cluster: Cluster) -> Observation:
+    """Whether a backup from before the edit waits for its restore."""
+    _corefile(cluster)  # Who may not read the ConfigMap cannot have backed it up.
+    waiting = cluster.saved(_CONFIGMAP, _NAMESPACE)
+    if waiting is None:
+        used = cluster.saved(_CONFIGMAP, _NAMESPACE, restored=True)
+        return not_started(
+            "the last backup has been restored already" if used else "there is no backup",
+            "a backup of the ConfigMap coredns, made before the edit",
+            _BACKUP,
+        )
+    if NAME in str((waiting.get("data") or {}).get("Corefile")):
+        return failed(
+            f"the backup holds a Corefile that has {NAME} already",
+            "a backup of the ConfigMap coredns, made before the edit",
+            f"{_RESTORE}, take the block out: {_CHANGE}, then {_BACKUP}",
+        )
+    return passed("a backup from before the edit waits for its restore")
+
+
+def entry(cluster: Cluster) -> Observation:
+    """Whether the name stands in the block with its address, and with no other."""
+    return _stands(cluster, NAME)
+
+
+def second_name(cluster: Cluster) -> Observation:
+    """Whether the second name stands in the block too."""
+    first, second = _stands(cluster, NAME), _stands(cluster, SECOND_NAME)
+    if first.state is not State.PASS:
+        return first
+    if "no line" in second.observed:
+        return not_started(second.observed, second.expected, second.next_step)
+    return second
+
+
+def _stands(cluster: Cluster, name: str) -> Observation:
+    lines = _hosts(cluster)
+    if isinstance(lines, Observation):
+        return lines
+    addresses = [line[0] for line in lines if name in _names(line)]
+    expected = f"the line {ADDRESS} {name}"
+    if addresses == [ADDRESS]:
+        return passed(f"{name} is {ADDRESS}")
+    if addresses:
+        return failed(f"{name} is {' and '.join(addresses)}", expected, f"correct it: {_CHANGE}")
+    if any(line[0].lower() == name for line in lines):
+        return failed(
+            f"a line begins with {name}", "the address first, the names after it", _CHANGE
+        )
+    return failed(f"the block hosts has no line for {name}", expected, f"add it: {_CHANGE}")
+
+
+def _names(line: tuple[str, ...]) -> list[str]:
+    return [word.lower().rstrip(".") for word in line[1:]]
+
+
+def fallthrough(cluster: Cluster) -> Observation:
+    """Whether the block passes on what it does not know, and the entries stand before that."""
+    lines = _hosts(cluster)
+    if isinstance(lines, Observation):
+        return lines
+    words = [line[0] for line in lines]
+    expected = "a last line fallthrough, so that names that hosts does not know go on"
+    if "fallthrough" not in words:
+        return failed("the block hosts has no line fallthrough", expected, f"add it: {_CHANGE}")
+    place = words.index("fallthrough")
+    if zones := [zone for zone in lines[place][1:] if zone != "."]:
+        return failed(
+            f"only names in {', '.join(zones)} go on", expected, f"drop the zones: {_CHANGE}"
+        )
+    if any(ADDRESS in line for line in lines[place + 1 :]):
+        return failed(
+            "an entry stands after fallthrough",
+            "every entry before it; CoreDNS refuses one that comes after",
+            f"begin again, with fallthrough last: {_RESTORE}, {_BACKUP}, {_ADD}",
+        )
+    return passed("fallthrough stands after the entries")
+
+
+def _logs(cluster: Cluster) -> list[str]:
+    """Return the logs of the CoreDNS pods that are not being taken away."""
+    pods = cluster.list("pods", _NAMESPACE, selector="k8s-app=kube-dns")
+    staying = [pod.name for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+    return [log_of(cluster, pod, _NAMESPACE) for pod in staying]
+
+
+def running(cluster: Cluster) -> Observation:
+    """Whether each CoreDNS pod logs the hash of the ConfigMap's Corefile as its last one."""
+    corefile = _corefile(cluster)
+    if not any("reload" in block.plugins for block in read_corefile(corefile)):
+        return cannot_check(
+            "the Corefile has no plugin reload, so the pods do not tell what they run",
+            "the plugin reload, as EKS installs it",
+            f"add the line reload: {_CHANGE}",
+        )
+    wanted, logs = configuration_hash(corefile), _logs(cluster)
+    up_to_date = sum(logged_configurations(log)[-1:] == (wanted,) for log in logs)
+    if logs and up_to_date == len(logs):
+        return passed(f"{up_to_date} of {len(logs)} CoreDNS pods run the Corefile of the ConfigMap")
+    refused = next(filter(None, map(refusal, logs)), "")
+    return not_yet(
+        f"{up_to_date} of {len(logs)} CoreDNS pods run the Corefile of the ConfigMap"
+        + (f"; one refuses a Corefile, {refused}" if refused else ""),
+        "all of them",
+        f"correct that line: {_CHANGE}" if refused else f"{_RESTART}, or wait for the reload",
+    )
+
+
+def reloaded(cluster: Cluster) -> Observation:
+    """Whether each CoreDNS pod took the Corefile over while it ran."""
+    seen = running(cluster)
+    if seen.state is not State.PASS:
+        return seen
+    histories = [logged_configurations(log) for log in _logs(cluster)]
+    began = sum(len(set(history)) == 1 for history in histories)
+    if began:
+        return failed(
+            f"{began} of {len(histories)} CoreDNS pods have run nothing else since they started",
+            "pods that took it over while they ran: an earlier hash stands in their logs",
+            f"change a name, check again, and change it back: {_CHANGE}; restart nothing",
+        )
+    return passed(f"{len(histories)} CoreDNS pods took it over without a restart")
+
+
+def restored(cluster: Cluster) -> Observation:
+    """Whether the ConfigMap is as the backup held it, and the backup has been used."""
+    now = _corefile(cluster)
+    if cluster.saved(_CONFIGMAP, _NAMESPACE):
+        return not_started("the backup waits for its restore", "the Corefile of before", _RESTORE)
+    used = cluster.saved(_CONFIGMAP, _NAMESPACE, restored=True)
+    if used is None:
+        return not_started("there was no backup", "the lab done, and its backup restored", _BACKUP)
+    if (used.get("data") or {}).get("Corefile") != now:
+        return failed(
+            "the Corefile has been changed since the restore",
+            "the Corefile that was restored",
+            "take the change back: " + _CHANGE,
+        )
+    return passed("its Corefile is that of the backup")
+
+
+def _first_to_see(cluster: Cluster, transcript: Any) -> Any:
+    """Which plugin saw the query: only `hosts` knows the address of the block's entry."""
+    stands = entry(cluster)
+    if stands.state is not State.PASS:
+        return stands
+    if transcript is None:
+        return not_started(
+            "no answer was handed in",
+            f"what nslookup {NAME} printed in a pod",
+            _check("hosts-02", "answer"),
+        )
+    return "hosts" if ADDRESS in str(transcript).split() else "forward"
+
+
+def _code_of_others(cluster: Cluster, answers: Any) -> Any:
+    """The code that a trial gave for a name that is not in its block."""
+    lines = _hosts(cluster)
+    if isinstance(lines, Observation):
+        return lines
+    ours = {name for line in lines for name in _names(line)}
+    codes = [one.rcode for one in answers or () if getattr(one, "name", NAME) not in ours]
+    return codes[0] if codes else _no_trial("hosts-04", "broken")
+
+
+def _ttls(cluster: Cluster, ttls: Any) -> Any:
+    """The TTLs that the two trials gave."""
+    lines = _hosts(cluster)
+    if isinstance(lines, Observation):
+        return lines
+    return _no_trial("hosts-05", "observed") if ttls is None else ttls
+
+
+def _no_trial(checkpoint: str, name: str) -> Observation:
+    return not_started(
+        "no trial's answers were handed in",
+        "what coredns.try_corefile returned",
+        _check(checkpoint, name),
+    )
+
+
+def _check(checkpoint: str, observed: str) -> str:
+    return f'eksnet.checkpoint("{checkpoint}").check(prediction, {observed})'
+
+
+_BLOCK = f"""\
+hosts = \"\"\"
+hosts {{
+    {ADDRESS} {NAME}
+    fallthrough
+}}
+\"\"\"
+cluster.edit_configmap(
+    "coredns", "Corefile", lambda text: coredns.add_plugin(text, hosts), "kube-system"
+)
+"""
+_ROLLOUT = f"""\
+before = coredns.running_configurations(cluster)
+{_RESTART}
+cluster.rollout_status("deployment/coredns", "kube-system")
+coredns.wait_for_restart(cluster, before)
+"""
+
+CHECKPOINTS = (
+    Definition(
+        id="hosts-01",
+        notebook=NOTEBOOK,
+        title="The entry",
+        criteria=(
+            Criterion("hosts-01.backup", "The ConfigMap was backed up before the edit", 1, backup),
+            Criterion("hosts-01.entry", f"hosts in {_ZONE} knows {NAME} as {ADDRESS}", 2, entry),
+            Criterion(
+                "hosts-01.fallthrough",
+                "hosts passes on the names that it does not know",
+                1,
+                fallthrough,
+                needs=("hosts-01.entry",),
+            ),
+            Criterion(
+                "hosts-01.running",
+                "Every CoreDNS pod runs this Corefile",
+                2,
+                running,
+                needs=("hosts-01.entry",),
+                wait=_TAKEN_OVER,
+            ),
+        ),
+        hints=(
+            "Look at the ConfigMap `coredns` in `kube-system`: its key `Corefile` is what CoreDNS "
+            "reads. Back it up first.",
+            f"Compare the server block `{_ZONE}` with that of the section *Edit the Corefile*: a "
+            f"block `hosts` with the line `{ADDRESS} {NAME}`, and `fallthrough` as its last line. "
+            "Then compare the hash that each CoreDNS pod logs with the one from before.",
+            f"`{_BACKUP}`, then, with the block as a text in `block`, `{_ADD}`, then `{_RESTART}`. "
+            "A block that is there already is changed instead: "
+            f"`{_CHANGE}`.",
+        ),
+        solution=f"{_BACKUP}\n{_BLOCK}{_ROLLOUT}",
+    ),
+    Definition(
+        id="hosts-02",
+        notebook=NOTEBOOK,
+        title="Which plugin sees the query first?",
+        criteria=(
+            Prediction(
+                "hosts-02.plugin", "The plugin that you predicted", 1, _first_to_see, takes="answer"
+            ),
+        ),
+        hints=(
+            "Look at the answer of `nslookup`: an address, or NXDOMAIN?",
+            f"Compare the address with what the two plugins know: `{ADDRESS}` stands in the block "
+            "`hosts`, and the resolver behind `forward` has never heard of the name.",
+            f'`answer = cluster.run("busybox:1.36", "nslookup {NAME}")` asks. Put the plugin that '
+            'can have given this answer into `prediction`, "hosts" or "forward", run its cell, and '
+            f"check again: `{_check('hosts-02', 'answer')}`",
+        ),
+        solution='prediction = "hosts"\n',
+    ),
+    Definition(
+        id="hosts-03",
+        notebook=NOTEBOOK,
+        title="A second name, without a restart",
+        criteria=(
+            Criterion("hosts-03.name", f"{ADDRESS} is {SECOND_NAME} too", 1, second_name),
+            Criterion(
+                "hosts-03.reload",
+                "Every CoreDNS pod took this Corefile over while it ran",
+                2,
+                reloaded,
+                needs=("hosts-03.name",),
+                wait=_TAKEN_OVER,
+            ),
+        ),
+        hints=(
+            "Look at the line of the block `hosts`, and at the log of each CoreDNS pod.",
+            f"Compare the line with `{ADDRESS} {NAME} {SECOND_NAME}`, and the names of the pods "
+            "with those from before: the same pods have to log a second hash. That takes up to "
+            "two minutes, and no restart.",
+            "`before = coredns.running_configurations(cluster)`, then "
+            f"`{_CHANGE}`, where OLD is `{ADDRESS} {NAME}` and NEW is the same with "
+            f"`{SECOND_NAME}` after it, then `coredns.wait_for_reload(cluster, before)`.",
+        ),
+        solution=f"""\
+before = coredns.running_configurations(cluster)
+cluster.edit_configmap(
+    "coredns", "Corefile",
+    lambda text: text.replace("{ADDRESS} {NAME}", "{ADDRESS} {NAME} {SECOND_NAME}"),
+    "kube-system",
+)
+coredns.wait_for_reload(cluster, before)
+""",
+    ),
+    Definition(
+        id="hosts-04",
+        notebook=NOTEBOOK,
+        title="Without fallthrough",
+        criteria=(
+            Prediction(
+                "hosts-04.code", "The code that you predicted", 1, _code_of_others, takes="broken"
+            ),
+        ),
+        hints=(
+            "Look at the second row of the trial without `fallthrough`.",
+            "Compare its code with your prediction: did `hosts` say that there is no such name, "
+            "or that it could not tell?",
+            "`broken = coredns.try_corefile(cluster, without, *names)` is the trial. Put the code "
+            "of that row into `prediction`, run its cell, and check again: "
+            f"`{_check('hosts-04', 'broken')}`",
+        ),
+        solution='prediction = "SERVFAIL"\n',
+    ),
+    Definition(
+        id="hosts-05",
+        notebook=NOTEBOOK,
+        title="How long an answer is kept",
+        criteria=(
+            Prediction("hosts-05.ttl", "The TTLs that you predicted", 1, _ttls, takes="observed"),
+        ),
+        hints=(
+            "Look at the TTL in the answers of the two trials.",
+            "Compare the two: which plugin comes first in the table of the plugin order, `cache` "
+            "or `hosts`, and what does the number behind `cache` say?",
+            f'`coredns.try_corefile(cluster, with_it, "{NAME}")[0].ttl` is the one without '
+            "`cache`, `with_cache` in place of `with_it` gives the other. Put both into "
+            "`prediction`, a dict with the keys of `observed`, run its cell, and check again: "
+            f"`{_check('hosts-05', 'observed')}`",
+        ),
+        solution='prediction = {"without cache": 3600, "with cache 30": 30}\n',
+    ),
+    Definition(
+        id="hosts-06",
+        notebook=NOTEBOOK,
+        title="Everything as it was",
+        criteria=(
+            Criterion("hosts-06.restored", "The ConfigMap is as it was backed up", 1, restored),
+            Criterion(
+                "hosts-06.running",
+                "Every CoreDNS pod runs it",
+                1,
+                running,
+                needs=("hosts-06.restored",),
+                wait=_TAKEN_OVER,
+            ),
+        ),
+        hints=(
+            "Look at the Corefile in the ConfigMap `coredns`, and at what the pods run.",
+            "Compare the Corefile with the one that you saw at the start, and the hashes that the "
+            "pods log with those that you remembered.",
+            f"`{_RESTORE}`, then `{_RESTART}`.",
+        ),
+        solution=f"{_RESTORE}\n{_ROLLOUT}",
+    ),
+)

@@ -1,0 +1,121 @@
+"""How far a learner is: the best attempt at each checkpoint, on this cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING
+
+from eksnet.checkpoints.criteria import Definition, State, whole
+from eksnet.checkpoints.evidence import Attempt
+from eksnet.checkpoints.results import points
+from eksnet.listing import Listing
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_RANKS = (State.NOT_STARTED, State.CANNOT_CHECK, State.FAIL, State.PASS)
+_COLUMNS = ("notebook", "checkpoint", "title", "state", "points")
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a learner stands with one checkpoint.
+
+    Attributes:
+        definition: The checkpoint.
+        state: The state of the best attempt; NOT_STARTED without any.
+        points: The points of the best attempt.
+    """
+
+    definition: Definition
+    state: State
+    points: int
+
+    @property
+    def share(self) -> str:
+        """The points as text; a dash when nobody could look."""
+        unknown = self.state is State.CANNOT_CHECK and not self.points
+        return f"{'-' if unknown else self.points} of {self.definition.points}"
+
+
+@dataclass(frozen=True, repr=False)
+class Progress:
+    """Where a learner stands, a row per checkpoint.
+
+    Attributes:
+        standings: One for each checkpoint, in the course's order.
+        note: What has to be known about it; empty when nothing.
+    """
+
+    standings: tuple[Standing, ...]
+    note: str = ""
+
+    @property
+    def points(self) -> int:
+        """The points of the best attempts."""
+        return sum(standing.points for standing in self.standings)
+
+    @property
+    def of(self) -> int:
+        """The points that there are."""
+        return sum(standing.definition.points for standing in self.standings)
+
+    @property
+    def headline(self) -> str:
+        """The whole in one line."""
+        return f"{self.points} of {points(self.of)}, the best attempts on this cluster"
+
+    def _listing(self) -> Listing[Standing]:
+        rows = tuple(
+            (
+                one.definition.notebook,
+                one.definition.id,
+                one.definition.title,
+                str(one.state),
+                one.share,
+            )
+            for one in self.standings
+        )
+        return Listing(_COLUMNS, rows, self.standings)
+
+    def __repr__(self) -> str:
+        return "\n".join(filter(None, (repr(self._listing()), self.headline, self.note)))
+
+    def _repr_html_(self) -> str:
+        said = "".join(f"<p>{escape(text)}</p>" for text in (self.headline, self.note) if text)
+        return self._listing()._repr_html_() + said
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a row per checkpoint, as text but for the points."""
+        frame = self._listing().to_frame()
+        frame["points"] = [standing.points for standing in self.standings]
+        frame["of"] = [standing.definition.points for standing in self.standings]
+        return frame
+
+
+def standings(
+    definitions: Iterable[Definition], attempts: Sequence[Attempt]
+) -> tuple[Standing, ...]:
+    """Return the best attempt at each checkpoint; criteria that are no more count for nothing."""
+    return tuple(
+        max(
+            (_standing(one, attempt) for attempt in attempts if attempt.checkpoint == one.id),
+            key=lambda standing: (standing.points, _RANKS.index(standing.state)),
+            default=Standing(one, State.NOT_STARTED, 0),
+        )
+        for one in definitions
+    )
+
+
+def _standing(definition: Definition, attempt: Attempt) -> Standing:
+    states = [
+        attempt.states.get(criterion.id, State.NOT_STARTED) for criterion in definition.criteria
+    ]
+    earned = sum(
+        criterion.points
+        for criterion, state in zip(definition.criteria, states, strict=True)
+        if state is State.PASS
+    )
+    return Standing(definition, whole(states), earned)

@@ -1,0 +1,127 @@
+"""The widget *search order*: which names a pod's resolver asks, predicted and observed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, ClassVar
+
+from traitlets import Callable, Dict, Enum, Unicode
+
+from eksnet.dns import PROFILES, ResolvConf, Walk, pod_resolv_conf, search_walk
+from eksnet.errors import EksnetError
+from eksnet.widgets.model import Model
+from eksnet.widgets.panel import Panel, Table, Text
+
+POLICIES = ("ClusterFirst",)
+REGIONS = ("ap-northeast-2", "us-east-1", "us-west-2", "eu-central-1")
+_OF_THE_POLICY = {None: "as the policy says"}
+
+
+class SearchOrder(Model):
+    """The walk for one name from one pod.
+
+    Attributes:
+        name: The name that the program gives.
+        namespace: The pod's namespace.
+        region: The node's region; empty for a node that is not on EC2.
+        policy: The pod's dnsPolicy.
+        ndots: The option in the pod's dnsConfig; None for none.
+        profile: The resolver: glibc, musl, go or busybox.
+        exists: The full names that have an address, with blanks between.
+        witness: Called with this model to observe the walk in a pod; None without a cluster.
+        observed: What was observed, by the settings that it was observed with.
+    """
+
+    title: ClassVar[str] = "Search order"
+    controls: ClassVar[tuple[str, ...]] = (
+        "name", "namespace", "region", "policy", "ndots", "profile", "exists",
+    )  # fmt: skip
+
+    name = Unicode("my-service").tag(label="name")
+    namespace = Unicode("default").tag(label="namespace")
+    region = Unicode(REGIONS[0]).tag(label="region", suggestions=REGIONS)
+    policy = Enum(POLICIES, POLICIES[0]).tag(label="dnsPolicy")
+    ndots = Enum((None, *range(16)), None).tag(label="ndots", words=_OF_THE_POLICY)
+    profile = Enum(tuple(PROFILES), "glibc").tag(label="resolver")
+    exists = Unicode().tag(label="names with an address", wide=True)
+    witness: Any = Callable(None, allow_none=True)
+    observed: Dict[tuple[tuple[str, ...], ...], Walk] = Dict()
+
+    @property
+    def conf(self) -> ResolvConf:
+        """The pod's resolv.conf."""
+        namespace, region = _one_word("namespace", self.namespace), self.region.strip()
+        conf = pod_resolv_conf(namespace, region=region or None)
+        if self.ndots is None:
+            return conf
+        return replace(conf, ndots=self.ndots, options=(f"ndots:{self.ndots}",))
+
+    @property
+    def predicted(self) -> Walk:
+        """The walk as the resolver's rules have it."""
+        name = _one_word("name", self.name)
+        return search_walk(name, self.conf, self.exists.split(), self.profile)
+
+    @property
+    def seen(self) -> Walk | None:
+        """The walk that was observed with these settings, if one was."""
+        return self.observed.get(self.settings.rows)
+
+    @property
+    def actions(self) -> Mapping[str, str]:
+        """Observe, where there is something to observe with."""
+        return {"look": "Observe"} if self.witness else {}
+
+    def look(self) -> None:
+        """Observe the walk with these settings, and keep it beside the prediction."""
+        self.note = f"Looking up {self.name} and reading the witness's log …"
+        self.remember(self.witness(self))
+
+    def remember(self, walk: Walk) -> None:
+        """Keep a walk as what is observed with these settings."""
+        self.observed = {**self.observed, self.settings.rows: walk}
+
+    def panel(self) -> Panel:
+        """Return the walk: the outcome in a sentence, the pod's file, the queries in order."""
+        walks = {"Predicted": self.predicted} | ({"Observed": self.seen} if self.seen else {})
+        tables = (Table(f"{title}: {_cost(walk)}", walk) for title, walk in walks.items())
+        file = Text("The pod's /etc/resolv.conf", repr(self.conf))
+        sentence = f"{_outcome(self.predicted)} {self._verdict()}".rstrip()
+        return Panel(sentence, (*tables, file))
+
+    def _verdict(self) -> str:
+        if self.seen is None:
+            return ""
+        place = _parting(self.predicted, self.seen)
+        return f"Observed otherwise from row {place} on." if place else "Observed exactly so."
+
+
+def _one_word(label: str, text: str) -> str:
+    """Return a text without blanks around it.
+
+    Raises:
+        EksnetError: It is empty, or there are blanks in it.
+    """
+    if len(text.split()) != 1:
+        raise EksnetError(f"the {label} is {text!r}", "one word", f"fill in the field {label!r}")
+    return text.strip()
+
+
+def _outcome(walk: Walk) -> str:
+    answered = ", ".join(query.name for query in walk if query.answered)
+    return f"{_cost(walk)}; answered: {answered or 'none'}."
+
+
+def _cost(walk: Walk) -> str:
+    names = "1 name" if len(walk) == 1 else f"{len(walk)} names"
+    return f"{names}, {walk.packets} packets"
+
+
+def _parting(predicted: Walk, observed: Walk) -> int:
+    """Return from which row on, counted from 1, two walks are different; 0 when they are not."""
+    rows = zip(predicted.rows, observed.rows, strict=False)
+    same = next((n for n, (one, other) in enumerate(rows) if one != other), None)
+    if same is None and len(predicted) != len(observed):
+        same = min(len(predicted), len(observed))
+    return 0 if same is None else same + 1

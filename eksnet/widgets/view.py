@@ -1,0 +1,118 @@
+"""The view of any model: ipywidgets' own controls, a status line that is read out, the panel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import ipywidgets
+import traitlets
+
+from eksnet.widgets.model import Model, word
+
+_HERE = Path(__file__).parent
+_RESTARTED = (
+    "The kernel was restarted: this is how things stood before. "
+    "Run the cell again to make the controls work."
+)
+
+
+class Status(anywidget.AnyWidget):
+    """The sentence, shown; the settings behind it are for screen readers alone."""
+
+    _esm = _HERE / "status.js"
+    _css = _HERE / "view.css"
+    sentence = traitlets.Unicode().tag(sync=True)
+    settings = traitlets.Unicode().tag(sync=True)
+
+
+class View:
+    """What a cell shows of a model, and the model's text where nothing else can be shown.
+
+    Attributes:
+        model: The model; a trait that is set there changes what is shown.
+        box: The widget.
+    """
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self._status = Status()
+        self._panel = ipywidgets.HTML().add_class("eksnet-panel")
+        restarted = ipywidgets.HTML(_RESTARTED).add_class("eksnet-restarted")
+        fields = ipywidgets.Box([control(model, name) for name in model.controls])
+        fields.add_class("eksnet-fields")
+        self.box = ipywidgets.VBox([restarted, fields, *_actions(model), self._status, self._panel])
+        self.box.add_class("eksnet-widget")
+        self._show()
+        model.observe(self._show)
+
+    @property
+    def text(self) -> str:
+        """The model's text."""
+        return self.model.text
+
+    def _show(self, _: object = None) -> None:
+        panel = self.model.shown()
+        # Together, so that they are read out once.
+        with self._status.hold_sync():
+            self._status.sentence = panel.sentence
+            self._status.settings = self.model.spoken
+        self._panel.value = panel._repr_html_()
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
+        bundle: dict[str, Any] = self.box._repr_mimebundle_(**kwargs)
+        return {**bundle, "text/plain": self.model.text, "text/html": self.model.html}
+
+    def __repr__(self) -> str:
+        return self.model.text
+
+
+def control(model: Model, name: str) -> ipywidgets.Widget:
+    """Return a control for a trait, tied to it both ways.
+
+    The keyboard works all of them, and the browser ties each label to its control.
+    """
+    trait = model.traits()[name]
+    label = {"description": trait.metadata["label"]}
+    # A text counts when it is finished: each letter would be read out otherwise.
+    finished = {**label, "continuous_update": False}
+    match trait:
+        case traitlets.Enum():
+            return _choice(model, trait, ipywidgets.Dropdown(**label))
+        case traitlets.Bool():
+            widget = ipywidgets.Checkbox(indent=False, **label)
+        case traitlets.Int():
+            widget = ipywidgets.BoundedIntText(min=trait.min, max=trait.max, **finished)
+        case traitlets.Unicode() if "suggestions" in trait.metadata:
+            widget = ipywidgets.Combobox(options=trait.metadata["suggestions"], **finished)
+        case traitlets.Unicode():
+            widget = ipywidgets.Text(**finished)
+        case _:
+            raise TypeError(f"no control for a {type(trait).__name__}")
+    if trait.metadata.get("wide"):
+        widget.add_class("eksnet-wide")
+    traitlets.link((model, name), (widget, "value"))
+    return widget
+
+
+def _choice(model: Model, trait: Any, widget: ipywidgets.Dropdown) -> ipywidgets.Dropdown:
+    """Return a list of a trait's values, tied by their places: None is a value like any other."""
+    values = tuple(trait.values)
+    widget.options = [word(trait, value) for value in values]
+    transform = (values.index, values.__getitem__)
+    traitlets.link((model, trait.name), (widget, "index"), transform=transform)
+    return widget
+
+
+def _actions(model: Model) -> list[ipywidgets.Box]:
+    """Return the row of a model's buttons, if it has any."""
+    row = ipywidgets.Box([button(model, name) for name in model.actions])
+    return [row.add_class("eksnet-actions")] if row.children else []
+
+
+def button(model: Model, name: str) -> ipywidgets.Button:
+    """Return the button for one of a model's actions."""
+    widget = ipywidgets.Button(description=model.actions[name])
+    widget.on_click(lambda _: model.act(name))
+    return widget

@@ -1,0 +1,50 @@
+"""A cluster for checkpoints: an API server that holds what a test puts there."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.append(str(Path(__file__).parents[1] / "cluster"))
+from fake_api import FakeApi
+from lab_api import Check, no_writes, write_kubeconfig
+
+from eksnet.checkpoints import Checkpoint, definitions, evidence
+from eksnet.cluster import connecting, look
+
+
+@pytest.fixture(autouse=True)
+def own_state(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Keep each test's files, variables and connections to itself."""
+    monkeypatch.setattr(connecting, "_latest", None)
+    # The notebooks on the suite's sandbox show the progress of notebooks, not that of tests.
+    monkeypatch.setattr(evidence, "directory", lambda: tmp_path / "state" / "eksnet-evidence")
+    if request.node.get_closest_marker("sandbox"):
+        return
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
+    monkeypatch.setenv("EKSNET_TARGET", "context:lab")
+    # A check may not change anything even where the learner may.
+    monkeypatch.setenv("EKSNET_CHANGES", "lab")
+
+
+@pytest.fixture
+def api(tmp_path: Path) -> Iterator[FakeApi]:
+    """An API server that refuses every request that could change anything."""
+    server = FakeApi()
+    server.refuse = no_writes
+    write_kubeconfig(tmp_path / "kubeconfig", server.url)
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def checkpoint(api: FakeApi) -> Check:
+    """Makes a checkpoint that looks at the API server of the test."""
+    return lambda name: Checkpoint(definitions.find(name), functools.partial(look, None))

@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from eksnet.checkpoints.answers import NotUnderstoodError, compare, understand
+from eksnet.checkpoints.criteria import State
+from eksnet.dns.walk import walk
+
+SEEN = walk([("a.ops-ns", False), ("a.svc", False), ("a", True)])
+TABLE = "order  query name  match\n1  a.ops-ns  X\n2  a.svc  X\n3  a  O\n"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        SEEN,
+        list(SEEN),
+        SEEN.to_frame(),
+        SEEN.to_frame()[["match", "query name"]],
+        TABLE,
+        "a.ops-ns, X\nA.SVC., X\n a | O",
+        [("a.ops-ns", "X"), ("a.svc", "x"), ("a", "o")],
+        (["a.ops-ns", False], ["a.svc", "no"], ["a", True]),
+        [[1, "a.ops-ns", "X"], [2, "a.svc", "X"], [3, "a", "O"]],
+    ],
+)
+def test_a_table_is_understood_in_many_forms(answer: Any) -> None:
+    rows, seen = understand(answer), understand(SEEN)
+    assert [compare(rows, seen, column).state for column in (0, 1)] == [State.PASS] * 2
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["a.ops-ns", "a.svc", "a"],
+        ("a.ops-ns", "a.svc", "a"),
+        np.array(["a.ops-ns", "a.svc", "a"]),
+        pd.Series(["a.ops-ns", "a.svc", "a"]),
+        SEEN.names,
+        SEEN.to_frame()["query name"],
+        "a.ops-ns, a.svc, a",
+        "a.ops-ns\na.svc\na",
+    ],
+)
+def test_a_list_of_names_is_an_answer_to_the_names_alone(names: Any) -> None:
+    rows, seen = understand(names), understand(SEEN)
+    assert compare(rows, seen, 0).state is State.PASS
+    missing = compare(rows, seen, 1)
+    assert missing.state is State.NOT_STARTED
+    assert missing.observed == "your answer has no column for match"
+
+
+@pytest.mark.parametrize(
+    ("answer", "observed", "expected", "next_step"),
+    [
+        (["a.ops-ns", "a", "a"], "row 2: a.svc", "your prediction, a", "1 row before it agrees"),
+        (["b", "a", "a"], "row 1: a.ops-ns", "your prediction, b", "compare row 1"),
+        (["a.ops-ns", "a.svc"], "row 3: a", "your prediction, nothing", "the 1 row that you"),
+        ([], "row 1: a.ops-ns", "your prediction, nothing", "the 3 rows that you"),
+        (
+            ["a.ops-ns", "a.svc", "a", "b"],
+            "row 4: nothing",
+            "your prediction, b",
+            "why 1 row fewer",
+        ),
+        (["a.ops-ns", None, "a"], "row 2: a.svc", "your prediction, nothing", ""),
+    ],
+)
+def test_the_row_is_named_at_which_they_part(
+    answer: Any, observed: str, expected: str, next_step: str
+) -> None:
+    seen = compare(understand(answer), understand(SEEN), 0)
+    assert (seen.state, seen.observed, seen.expected) == (State.FAIL, observed, expected)
+    assert next_step in seen.next_step
+
+
+@pytest.mark.parametrize(
+    ("answer", "seen", "state"),
+    [
+        (30, 30, State.PASS), (30.0, 30, State.PASS), ("30", 30, State.PASS),
+        (np.int64(30), 30, State.PASS), (np.float64(30), 30, State.PASS), ([30], 30, State.PASS),
+        (31, 30, State.FAIL), ("servfail", "SERVFAIL", State.PASS),
+        ("NXDOMAIN", "SERVFAIL", State.FAIL), (True, "O", State.PASS), (False, "O", State.FAIL),
+    ],
+)  # fmt: skip
+def test_one_value_is_compared_with_one(answer: Any, seen: Any, state: State) -> None:
+    assert compare(understand(answer), understand(seen), 0).state is state
+
+
+@pytest.mark.parametrize(
+    ("answer", "observed"),
+    [
+        ({"cached": 30, "uncached": 3600}, ""),
+        ([3600, 30], ""),
+        ([("uncached", 3600), ("cached", 30)], ""),
+        ([("cached", 30), ("uncached", 3600)], ""),
+        ({"uncached": 3600, "cached": 3600}, "cached: 30"),
+        ({"uncached": 30, "cached": 30}, "uncached: 3600"),
+        ({"uncached": 3600}, "your answer says nothing of 'cached'"),
+        ([3600], "your answer says nothing of 'uncached'"),
+    ],
+)
+def test_a_dict_is_compared_by_its_keys(answer: Any, observed: str) -> None:
+    seen = compare(understand(answer), understand({"uncached": 3600, "cached": 30}), 0)
+    if observed:
+        assert (seen.state, seen.observed) == (State.FAIL, observed)
+    else:
+        assert seen.state is State.PASS
+
+
+@pytest.mark.parametrize(
+    ("answer", "what"),
+    [
+        ({"a", "b"}, "the answer is a set"),
+        (object(), "the answer is a object"),
+        (b"a", "the answer is a bytes"),
+        (["a", {"b"}], "row 2 holds a set"),
+        ([["a", ["b"]]], "row 1 holds a list"),
+        ({"a": [1]}, "a holds a list"),
+        ((name for name in "ab"), "the answer is a generator"),
+        (pd.DataFrame({"a": [pd.NaT]}), "row 1 holds a NaTType"),
+    ],
+)
+def test_what_is_not_understood_is_said(answer: Any, what: str) -> None:
+    with pytest.raises(NotUnderstoodError, match=what) as raised:
+        understand(answer)
+    assert "a number or a text" in raised.value.expected
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(ANYTHING, ANYTHING)
+def test_whatever_is_answered_is_compared_or_not_understood(answer: Any, seen: Any) -> None:
+    try:
+        one, other = understand(answer), understand(seen)
+    except NotUnderstoodError as error:
+        assert "not understood" in error.seen
+        return
+    columns = min((len(row) for row in other.rows), default=1)
+    assert compare(one, other, max(0, columns - 1)).state in (
+        State.PASS, State.FAIL, State.NOT_STARTED,
+    )  # fmt: skip
+    assert compare(other, other, 0).state is State.PASS

@@ -1,0 +1,185 @@
+"""The checkpoints of 01_kubernetes_dns on clusters that are right, and on those that are not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+from fake_api import FakeApi
+from lab_api import Check
+
+from eksnet import dns
+from eksnet.checkpoints import State
+from eksnet.dns.resolvconf import pod_resolv_conf
+
+P, F, N = State.PASS, State.FAIL, State.NOT_STARTED
+SERVICE = "my-service.app-ns.svc.cluster.local"
+SEARCH = list(pod_resolv_conf("ops-ns").search)
+WITNESS = "/api/v1/namespaces/witness/pods/witness"
+CONFIGMAP = "/api/v1/namespaces/witness/configmaps/witness"
+POD = "/api/v1/namespaces/ops-ns/pods/op-pod-1"
+COREFILE = ".:53 {\n  log\n  ready\n  forward . /etc/resolv.conf\n}\n"
+
+Stage = Callable[..., None]
+
+
+@pytest.fixture
+def stage(api: FakeApi) -> Stage:
+    """Puts everything in its place, but for what a test wants otherwise."""
+
+    def put(
+        *,
+        service: str = "app-ns",
+        ready: str = "True",
+        corefile: str = COREFILE,
+        policy: str = "None",
+        nameserver: str = "10.0.129.9",
+        search: Sequence[str] = tuple(SEARCH),
+        ndots: str = "5",
+    ) -> None:
+        api.put(f"/api/v1/namespaces/{service}/services/my-service", {})
+        conditions = [{"type": "Ready", "status": ready}]
+        api.put(WITNESS, {"status": {"podIP": "10.0.129.9", "conditions": conditions}})
+        api.put(CONFIGMAP, {"data": {"Corefile": corefile}})
+        settings = {
+            "nameservers": [nameserver],
+            "searches": list(search),
+            "options": [{"name": "ndots", "value": ndots}] if ndots else [],
+        }
+        spec: dict[str, Any] = {"dnsPolicy": policy, "dnsConfig": settings}
+        api.put(POD, {"spec": spec, "status": {"podIP": "10.0.145.7"}})
+
+    return put
+
+
+def asked(api: FakeApi, name: str, namespace: str = "ops-ns", client: str = "10.0.145.7") -> None:
+    """Let the witness log a walk, in pairs as glibc asks."""
+    walk = dns.search_walk(name, pod_resolv_conf(namespace), {SERVICE})
+    log = api.logs.get(WITNESS, ".:53\n[INFO] plugin/reload: Running\n")
+    for query in walk:
+        for kind in ("A", "AAAA"):
+            rcode = "NOERROR" if query.answered else "NXDOMAIN"
+            log += f'[INFO] {client}:40000 - 7 "{kind} IN {query.name}. udp 50" {rcode} qr 0.1s\n'
+    api.logs[WITNESS] = log + f'[INFO] {client}:4 - 7 "A IN end-12. udp 50" NXDOMAIN qr 0.1s\n'
+
+
+def states(result: Any) -> list[State]:
+    return [outcome.state for outcome in result.outcomes]
+
+
+def test_untouched(api: FakeApi, checkpoint: Check) -> None:
+    assert set(states(checkpoint("dns-01").check())) == {N}
+    for name in ("dns-02", "dns-03"):
+        assert states(checkpoint(name).check(["my-service"])) == [N, N]
+
+
+def test_a_stage_that_is_set(stage: Stage, checkpoint: Check) -> None:
+    stage()
+    assert checkpoint("dns-01").require().points == 5
+
+
+@pytest.mark.parametrize(
+    ("fields", "number", "reason"),
+    [
+        ({"service": "ops-ns"}, 0, "my-service is in ops-ns"),
+        ({"service": "default"}, 0, "my-service is in default"),
+        ({"ready": "False"}, 1, "the pod witness is not Ready"),
+        ({"corefile": COREFILE.replace("log", "errors")}, 2, "Corefile lacks log"),
+        ({"corefile": ".:53 {\n errors\n}\n"}, 2, "Corefile lacks log and forward"),
+        ({"policy": "ClusterFirst"}, 3, "its DNS policy is ClusterFirst"),
+        ({"nameserver": "10.100.0.10"}, 3, "its nameserver is not the witness"),
+        ({"search": SEARCH[1:]}, 4, "its search list starts with svc.cluster.local, cluster.l"),
+        ({"search": pod_resolv_conf("app-ns").search}, 4, "starts with app-ns.svc.cluster.local"),
+        ({"search": []}, 4, "its search list starts with nothing"),
+        ({"ndots": "2"}, 4, "its ndots is 2"),
+        ({"ndots": ""}, 4, "its ndots is not set, which means 1"),
+    ],
+)
+def test_a_stage_that_is_not_set(
+    fields: dict[str, Any], number: int, reason: str, stage: Stage, checkpoint: Check
+) -> None:
+    stage(**fields)
+    result = checkpoint("dns-01").check(wait=False)
+    assert states(result) == [F if place == number else P for place in range(5)]
+    assert reason in result.outcomes[number].observation.observed
+
+
+PREDICTIONS = {"dns-02": "my-service", "dns-03": "my-service.app-ns"}
+
+
+@pytest.mark.parametrize(("checkpoint_id", "name"), PREDICTIONS.items())
+def test_a_right_prediction(
+    checkpoint_id: str, name: str, api: FakeApi, stage: Stage, checkpoint: Check
+) -> None:
+    stage()
+    # Others ask too, and so did the pod for other names, before and after.
+    for other in PREDICTIONS.values():
+        asked(api, other)
+        asked(api, other, client="10.0.145.99")
+    walk = dns.search_walk(name, pod_resolv_conf("ops-ns"), {SERVICE})
+    assert states(checkpoint(checkpoint_id).require(walk)) == [P, P]
+    assert states(checkpoint(checkpoint_id).check(list(walk.names))) == [P, N]
+
+
+LONG = [("my-service.app-ns.ops-ns.svc.cluster.local", "X"), (SERVICE, "O")]
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected", "reason"),
+    [
+        (LONG[1:], [F, F], f"row 1: {LONG[0][0]}"),
+        (LONG[:1], [F, F], f"row 2: {SERVICE}"),
+        ([*LONG, ("my-service.app-ns.cluster.local", "X")], [F, F], "row 3: nothing"),
+        ([LONG[0], (SERVICE, "X")], [P, F], "row 2: O"),
+    ],
+)
+def test_a_wrong_prediction(
+    answer: Any, expected: list[State], reason: str, api: FakeApi, stage: Stage, checkpoint: Check
+) -> None:
+    stage()
+    asked(api, "my-service.app-ns")
+    result = checkpoint("dns-03").check(answer)
+    assert states(result) == expected
+    assert result.outcomes[expected.index(F)].observation.observed == reason
+
+
+@pytest.mark.parametrize(
+    ("search", "row"),
+    [(SEARCH[:3], "row 4: my-service"), (SEARCH[1:], "row 1: my-service.svc.cluster.local")],
+)
+def test_a_right_prediction_on_a_wrong_cluster(
+    search: list[str], row: str, api: FakeApi, stage: Stage, checkpoint: Check
+) -> None:
+    stage(search=search)
+    log = "".join(
+        f'[INFO] 10.0.145.7:4 - 7 "A IN {name}. udp 50" NXDOMAIN qr 0.1s\n'
+        for name in (*(f"my-service.{domain}" for domain in search), "my-service")
+    )
+    api.logs[WITNESS] = log
+    walk = dns.search_walk("my-service", pod_resolv_conf("ops-ns"), {SERVICE})
+    result = checkpoint("dns-02").check(walk)
+    assert result.state is F
+    assert result.outcomes[0].observation.observed == row
+
+
+def test_the_last_walk_counts(api: FakeApi, stage: Stage, checkpoint: Check) -> None:
+    stage()
+    first = "my-service.app-ns.ops-ns.svc.cluster.local"
+    # Before the Service was there, the walk went on to its end.
+    for name in (first, SERVICE, "my-service.app-ns.cluster.local", "my-service.app-ns"):
+        api.logs[WITNESS] = api.logs.get(WITNESS, "") + (
+            f'[INFO] 10.0.145.7:4 - 7 "A IN {name}. udp 50" NXDOMAIN qr 0.1s\n'
+        )
+    assert states(checkpoint("dns-03").check(LONG)) == [F, F]
+    asked(api, "my-service.app-ns")
+    assert states(checkpoint("dns-03").check(LONG)) == [P, P]
+
+
+def test_without_the_pod_there_is_nothing_to_compare(
+    api: FakeApi, stage: Stage, checkpoint: Check
+) -> None:
+    stage()
+    asked(api, "my-service")
+    api.remove(POD)
+    assert states(checkpoint("dns-02").check(["my-service"])) == [N, N]

@@ -1,0 +1,342 @@
+"""The checkpoints of 05_lab_hosts on clusters that are right, and on those that are not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from fake_api import FakeApi
+from lab_api import Check
+
+from eksnet.checkpoints import State
+from eksnet.cluster import connect
+from eksnet.coredns import Answer, add_plugin
+from eksnet.coredns.configuration import configuration_hash
+from eksnet.listing import Listing
+
+P, F, N, C = State.PASS, State.FAIL, State.NOT_STARTED, State.CANNOT_CHECK
+UNTOUCHED = ".:53 {\n    errors\n    forward . /etc/resolv.conf\n    cache 30\n    reload\n}\n"
+HOSTS = "hosts {\n    10.43.0.1 myapp.local\n    fallthrough\n}\n"
+SOLVED = add_plugin(UNTOUCHED, HOSTS)
+BOTH = SOLVED.replace("myapp.local", "myapp.local www.myapp.local")
+CONFIGMAP = "/api/v1/namespaces/kube-system/configmaps/coredns"
+PODS = "/api/v1/namespaces/kube-system/pods"
+RESTARTED, RELOADED = "restarted", "reloaded"
+
+Lab = Callable[..., None]
+
+
+@pytest.fixture
+def lab(api: FakeApi) -> Lab:
+    """Puts a cluster into a state of the lab."""
+
+    def put(
+        corefile: str = UNTOUCHED, *, runs: str = "", first: str = "", backup: str = ""
+    ) -> None:
+        """Make the ConfigMap and two CoreDNS pods.
+
+        Args:
+            corefile: The text of the ConfigMap.
+            runs: What the pods run; the text of the ConfigMap when empty.
+            first: What they ran when they started; the same when empty.
+            backup: The text when the backup was made; no backup when empty.
+        """
+        if backup:
+            api.put(CONFIGMAP, {"data": {"Corefile": backup}})
+            connect("context:lab").backup("coredns", "kube-system")
+        api.put(CONFIGMAP, {"data": {"Corefile": corefile}})
+        for name in ("coredns-a", "coredns-b"):
+            api.put(f"{PODS}/{name}", {"metadata": {"labels": {"k8s-app": "kube-dns"}}})
+            ran = [first, runs or corefile] if first else [runs or corefile]
+            api.logs[f"{PODS}/{name}"] = "".join(
+                f"Running configuration SHA512 = {configuration_hash(text)}\n" for text in ran
+            )
+
+    return put
+
+
+def states(result: Any) -> list[State]:
+    return [outcome.state for outcome in result.outcomes]
+
+
+def seen(result: Any, number: int) -> str:
+    return str(result.outcomes[number].observation.observed)
+
+
+def answered(rcode: str) -> Listing[Answer]:
+    answers = (
+        Answer("myapp.local", "NOERROR", 3600, ("10.43.0.1",)),
+        Answer("kubernetes.default.svc.cluster.local", rcode, None, ()),
+    )
+    return Listing((), (), answers)
+
+
+def nslookup(address: str) -> str:
+    return f"Server:\t\t10.100.0.10\n\nName:\tmyapp.local\nAddress: {address}\n"
+
+
+class TestTheEntry:
+    def test_untouched(self, lab: Lab, checkpoint: Check) -> None:
+        lab()
+        assert states(checkpoint("hosts-01").check()) == [N, N, N, N]
+
+    def test_solved(self, lab: Lab, checkpoint: Check) -> None:
+        lab(SOLVED, backup=UNTOUCHED)
+        assert states(checkpoint("hosts-01").require()) == [P, P, P, P]
+
+    @pytest.mark.parametrize("key", [".", "dns://.:53", "example.org:53 .:53"])
+    def test_other_ways_to_write_the_server_block(
+        self, key: str, lab: Lab, checkpoint: Check
+    ) -> None:
+        lab(SOLVED.replace(".:53", key, 1), backup=UNTOUCHED)
+        assert checkpoint("hosts-01").check().state is P
+
+    @pytest.mark.parametrize(
+        ("corefile", "number", "reason"),
+        [
+            (SOLVED.replace("10.43.0.1", "10.34.0.1"), 1, "myapp.local is 10.34.0.1"),
+            (SOLVED.replace("myapp.local", "myap.local"), 1, "has no line for myapp.local"),
+            (
+                SOLVED.replace("10.43.0.1 myapp.local", "myapp.local 10.43.0.1"),
+                1,
+                "a line begins with myapp.local",
+            ),
+            (
+                SOLVED.replace("fallthrough", "10.0.0.9 myapp.local\n fallthrough"),
+                1,
+                "myapp.local is 10.43.0.1 and 10.0.0.9",
+            ),
+            (
+                UNTOUCHED + "example.org:53 {\n" + HOSTS + "}\n",
+                1,
+                "stands in the server block example.org:53",
+            ),
+            (SOLVED[:-2], 1, "the server block .:53 is not closed"),
+            (SOLVED.replace("    fallthrough\n", ""), 2, "has no line fallthrough"),
+            (SOLVED.replace("fallthrough", "fallthrough a.test"), 2, "only names in a.test go on"),
+            (
+                SOLVED.replace("fallthrough", "").replace("hosts {", "hosts {\n fallthrough"),
+                2,
+                "an entry stands after fallthrough",
+            ),
+        ],
+    )
+    def test_wrong(
+        self, corefile: str, number: int, reason: str, lab: Lab, checkpoint: Check
+    ) -> None:
+        lab(corefile, runs=UNTOUCHED, backup=UNTOUCHED)
+        result = checkpoint("hosts-01").check()
+        assert (result.state, result.outcomes[number].state) == (F, F)
+        assert reason in seen(result, number)
+
+    def test_a_pod_that_runs_something_else(
+        self, api: FakeApi, lab: Lab, checkpoint: Check
+    ) -> None:
+        lab(SOLVED, backup=UNTOUCHED)
+        old = f"Running configuration SHA512 = {configuration_hash(UNTOUCHED)}\n"
+        refuses = "x:7 - Error during parsing: unknown property 'ttl'\n"
+        api.logs[f"{PODS}/coredns-b"] = old + refuses
+        result = checkpoint("hosts-01").check(wait=False)
+        assert states(result) == [P, P, P, F]
+        assert seen(result, 3) == (
+            "1 of 2 CoreDNS pods run the Corefile of the ConfigMap; "
+            "one refuses a Corefile, line 7: unknown property 'ttl'"
+        )
+        del api.logs[f"{PODS}/coredns-b"]
+        assert seen(checkpoint("hosts-01").check(wait=False), 3).startswith("1 of 2")
+
+    def test_a_pod_that_is_being_taken_away_does_not_count(
+        self, api: FakeApi, lab: Lab, checkpoint: Check
+    ) -> None:
+        lab(SOLVED, backup=UNTOUCHED)
+        leaving = {"labels": {"k8s-app": "kube-dns"}, "deletionTimestamp": "now"}
+        api.put(f"{PODS}/coredns-old", {"metadata": leaving})
+        assert checkpoint("hosts-01").check().state is P
+
+    def test_a_backup_from_after_the_edit(self, lab: Lab, checkpoint: Check) -> None:
+        lab(SOLVED, backup=SOLVED)
+        result = checkpoint("hosts-01").check()
+        assert states(result) == [F, P, P, P]
+        assert result.points == 5
+
+    def test_text_that_cannot_be_seen_is_no_failure(self, lab: Lab, checkpoint: Check) -> None:
+        lab(SOLVED, backup=UNTOUCHED)
+        lab("import others\n" + SOLVED, runs=SOLVED)
+        assert states(checkpoint("hosts-01").check()) == [P, C, C, C]
+
+    def test_without_reload_the_pods_do_not_tell(self, lab: Lab, checkpoint: Check) -> None:
+        lab(SOLVED.replace("    reload\n", ""), backup=UNTOUCHED)
+        assert states(checkpoint("hosts-01").check()) == [P, P, P, C]
+
+    def test_a_configmap_without_corefile(self, api: FakeApi, lab: Lab, checkpoint: Check) -> None:
+        lab()
+        api.put(CONFIGMAP, {})
+        assert checkpoint("hosts-01").check().state is N
+        api.remove(CONFIGMAP)
+        assert checkpoint("hosts-01").check().state is C
+
+
+class TestWhichPlugin:
+    def test_untouched(self, lab: Lab, checkpoint: Check) -> None:
+        lab()
+        assert checkpoint("hosts-02").check("hosts", nslookup("10.43.0.1")).state is N
+
+    def test_solved(self, lab: Lab, checkpoint: Check) -> None:
+        lab(SOLVED)
+        assert checkpoint("hosts-02").require("hosts", nslookup("10.43.0.1")).state is P
+
+    @pytest.mark.parametrize(
+        ("corefile", "prediction", "address", "reason"),
+        [
+            (SOLVED, "forward", "10.43.0.1", "hosts"),
+            # The pods run the old Corefile still: NXDOMAIN, and forward it was.
+            (SOLVED, "hosts", "", "forward"),
+            (SOLVED.replace("10.43.0.1", "10.43.0.12"), "hosts", "10.43.0.12", "is 10.43.0.12"),
+        ],
+    )
+    def test_wrong(
+        self, corefile: str, prediction: str, address: str, reason: str, lab: Lab, checkpoint: Check
+    ) -> None:
+        lab(corefile)
+        result = checkpoint("hosts-02").check(prediction, nslookup(address))
+        assert result.state is F
+        assert reason in seen(result, 0)
+
+    def test_no_answer_was_handed_in(self, lab: Lab, checkpoint: Check) -> None:
+        lab(SOLVED)
+        result = checkpoint("hosts-02").check("hosts")
+        assert (result.state, seen(result, 0)) == (N, "no answer was handed in")
+
+
+class TestTheReload:
+    @pytest.mark.parametrize("corefile", [UNTOUCHED, SOLVED])
+    def test_untouched(self, corefile: str, lab: Lab, checkpoint: Check) -> None:
+        lab(corefile)
+        assert states(checkpoint("hosts-03").check()) == [N, N]
+
+    def test_solved(self, lab: Lab, checkpoint: Check) -> None:
+        lab(BOTH, first=SOLVED)
+        assert states(checkpoint("hosts-03").require()) == [P, P]
+
+    @pytest.mark.parametrize(
+        ("corefile", "fields", "expected", "reason"),
+        [
+            (BOTH, {}, [P, F], "2 of 2 CoreDNS pods have run nothing else since they started"),
+            (BOTH, {"runs": SOLVED}, [P, F], "0 of 2 CoreDNS pods run the Corefile"),
+            (
+                SOLVED.replace("fallthrough", "10.0.0.9 www.myapp.local\n fallthrough"),
+                {},
+                [F, N],
+                "www.myapp.local is 10.0.0.9",
+            ),
+            (
+                UNTOUCHED.replace("reload", "hosts {\n 10.43.0.1 www.myapp.local\n}\n reload"),
+                {},
+                [F, N],
+                "has no line for myapp.local",
+            ),
+        ],
+    )
+    def test_wrong(
+        self,
+        corefile: str,
+        fields: dict[str, str],
+        expected: list[State],
+        reason: str,
+        lab: Lab,
+        checkpoint: Check,
+    ) -> None:
+        lab(corefile, **fields)
+        result = checkpoint("hosts-03").check(wait=False)
+        assert states(result) == expected
+        assert reason in seen(result, expected.index(F))
+
+
+class TestTheTrials:
+    @pytest.mark.parametrize(
+        ("name", "prediction", "observed"),
+        [
+            ("hosts-04", "SERVFAIL", answered("SERVFAIL")),
+            ("hosts-05", {"without": 3600, "with": 30}, {"without": 3600, "with": 30}),
+        ],
+    )
+    def test_both_ways(
+        self, name: str, prediction: Any, observed: Any, lab: Lab, checkpoint: Check
+    ) -> None:
+        lab()
+        assert checkpoint(name).check(prediction, observed).state is N
+        lab(SOLVED)
+        assert checkpoint(name).require(prediction, observed).state is P
+        missing = checkpoint(name).check(prediction)
+        assert (missing.state, seen(missing, 0)) == (N, "no trial's answers were handed in")
+
+    @pytest.mark.parametrize(
+        ("name", "prediction", "observed", "reason"),
+        [
+            ("hosts-04", "NXDOMAIN", answered("SERVFAIL"), "SERVFAIL"),
+            # The trial had the word in it after all.
+            ("hosts-04", "SERVFAIL", answered("NOERROR"), "NOERROR"),
+            ("hosts-05", {"a": 3600, "b": 3600}, {"a": 3600, "b": 30}, "b: 30"),
+            ("hosts-05", {"a": 30, "b": 30}, {"a": 3600, "b": 30}, "a: 3600"),
+            ("hosts-05", [30], {"a": 3600, "b": 30}, "your answer says nothing of 'a'"),
+        ],
+    )
+    def test_wrong(
+        self,
+        name: str,
+        prediction: Any,
+        observed: Any,
+        reason: str,
+        lab: Lab,
+        checkpoint: Check,
+    ) -> None:
+        lab(SOLVED)
+        result = checkpoint(name).check(prediction, observed)
+        assert (result.state, seen(result, 0)) == (F, reason)
+
+    @pytest.mark.parametrize("name", ["hosts-04", "hosts-05"])
+    def test_the_cluster_has_to_be_the_labs(self, name: str, lab: Lab, checkpoint: Check) -> None:
+        lab(UNTOUCHED + "a:53 {\n" + HOSTS + "}\n")
+        result = checkpoint(name).check("x", answered("x") if name == "hosts-04" else {"x": 1})
+        assert (result.state, seen(result, 0)) == (
+            F, "the block hosts stands in the server block a:53",
+        )  # fmt: skip
+
+
+class TestEverythingAsItWas:
+    def test_untouched(self, lab: Lab, checkpoint: Check) -> None:
+        lab()
+        result = checkpoint("hosts-06").check()
+        assert states(result) == [N, N]
+        assert seen(result, 0) == "there was no backup"
+
+    def test_before_the_restore(self, lab: Lab, checkpoint: Check) -> None:
+        lab(SOLVED, backup=UNTOUCHED)
+        result = checkpoint("hosts-06").check()
+        assert states(result) == [N, N]
+        assert seen(result, 0) == "the backup waits for its restore"
+
+    def restore(self, api: FakeApi, lab: Lab) -> None:
+        lab(SOLVED, backup=UNTOUCHED)
+        refuse, api.refuse = api.refuse, lambda _: None
+        connect("context:lab").restore("coredns", "kube-system")
+        api.refuse = refuse
+
+    def test_solved(self, api: FakeApi, lab: Lab, checkpoint: Check) -> None:
+        self.restore(api, lab)
+        lab(UNTOUCHED)
+        assert states(checkpoint("hosts-06").require()) == [P, P]
+
+    def test_pods_that_run_the_old_text(self, api: FakeApi, lab: Lab, checkpoint: Check) -> None:
+        self.restore(api, lab)
+        result = checkpoint("hosts-06").check(wait=False)
+        assert states(result) == [P, F]
+        assert seen(result, 1) == "0 of 2 CoreDNS pods run the Corefile of the ConfigMap"
+
+    def test_a_change_after_the_restore(self, api: FakeApi, lab: Lab, checkpoint: Check) -> None:
+        self.restore(api, lab)
+        lab(BOTH)
+        result = checkpoint("hosts-06").check()
+        assert states(result) == [F, N]
+        assert seen(result, 0) == "the Corefile has been changed since the restore"

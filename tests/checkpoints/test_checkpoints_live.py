@@ -1,0 +1,140 @@
+"""Checkpoints on a live sandbox: what only the real CoreDNS, kubelet and API server can say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import eksnet
+from eksnet import coredns, sandbox
+from eksnet.checkpoints import State, definitions, evidence
+from eksnet.cluster import Cluster, look
+from eksnet.coredns.configuration import configuration_hash
+from eksnet.sandbox import Sandbox
+
+pytestmark = pytest.mark.sandbox
+
+P, F, N, C = State.PASS, State.FAIL, State.NOT_STARTED, State.CANNOT_CHECK
+HOSTS = "hosts {\n    10.43.0.1 myapp.local\n    fallthrough\n}\n"
+WRONG_ORDER = "hosts {\n    fallthrough\n    10.43.0.1 myapp.local\n}\n"
+COREDNS = ("deployment/coredns", "kube-system")
+
+
+def edit(cluster: Cluster, corefile: str) -> None:
+    cluster.edit_configmap("coredns", "Corefile", corefile, "kube-system")
+
+
+@pytest.fixture
+def untouched(cluster: Cluster) -> Iterator[str]:
+    """The Corefile, put back at the end."""
+    corefile = cluster.get("configmap/coredns", namespace="kube-system")["data"]["Corefile"]
+    yield corefile
+    edit(cluster, corefile)
+    before = coredns.running_configurations(cluster)
+    if set(before.values()) != {configuration_hash(corefile)}:
+        restart(cluster)
+
+
+def restart(cluster: Cluster) -> None:
+    before = coredns.running_configurations(cluster)
+    cluster.rollout_restart(*COREDNS)
+    cluster.rollout_status(*COREDNS)
+    coredns.wait_for_restart(cluster, before)
+
+
+def states(result: Any) -> list[State]:
+    return [outcome.state for outcome in result.outcomes]
+
+
+def seen(result: Any, number: int) -> str:
+    return str(result.outcomes[number].observation.observed)
+
+
+def test_the_identity_outlives_a_reset(cluster: Cluster) -> None:
+    before = evidence.bind(look())
+    eksnet.checkpoint("dns-01").check()
+    sandbox.reset()
+    assert evidence.bind(look()) == before
+    tried = [one.checkpoint for one in evidence.read(before.path).attempts]
+    assert "dns-01" in tried
+
+
+def test_a_cluster_that_nobody_has_touched(cluster: Cluster) -> None:
+    results = {one.id: eksnet.checkpoint(one.id).check("hosts", "x") for one in definitions.every()}
+    # What a reset brought back is as it was backed up, if ever it was.
+    assert results.pop("hosts-06").state in (N, P)
+    assert {name: result.state for name, result in results.items()} == dict.fromkeys(results, N)
+
+
+def test_the_lab_from_wrong_to_right_and_back(cluster: Cluster, untouched: str) -> None:
+    # Two wrong ways: CoreDNS would refuse the first and never ask the second for the name.
+    edit(cluster, coredns.add_plugin(untouched, WRONG_ORDER))
+    result = eksnet.checkpoint("hosts-01").check()
+    assert states(result) == [N, P, F, F]
+    assert seen(result, 2) == "an entry stands after fallthrough"
+    edit(cluster, f"{untouched}example.org:53 {{\n{HOSTS}}}\n")
+    result = eksnet.checkpoint("hosts-01").check()
+    assert states(result) == [N, F, N, N]
+    assert seen(result, 1) == "the block hosts stands in the server block example.org:53"
+
+    # The right one, before and after the pods run it.
+    edit(cluster, untouched)
+    cluster.backup("coredns", "kube-system")
+    edit(cluster, coredns.add_plugin(untouched, HOSTS))
+    result = eksnet.checkpoint("hosts-01").check(wait=False)
+    assert states(result) == [P, P, P, F]
+    before = coredns.running_configurations(cluster)
+    cluster.rollout_restart(*COREDNS)
+    assert eksnet.checkpoint("hosts-01").require().points == 6
+    coredns.wait_for_restart(cluster, before)
+    answer = cluster.run("busybox:1.36", "nslookup myapp.local")
+    assert eksnet.checkpoint("hosts-02").require("hosts", answer).state is P
+    assert eksnet.checkpoint("hosts-02").check("forward", answer).state is F
+
+    # A restart is no reload.
+    names = "10.43.0.1 myapp.local www.myapp.local"
+    edit(cluster, coredns.add_plugin(untouched, HOSTS.replace("10.43.0.1 myapp.local", names)))
+    cluster.rollout_restart(*COREDNS)
+    result = eksnet.checkpoint("hosts-03").check()
+    assert states(result) == [P, F]
+    assert seen(result, 1) == "2 of 2 CoreDNS pods have run nothing else since they started"
+
+    # And back.
+    assert states(eksnet.checkpoint("hosts-06").check()) == [N, N]
+    cluster.restore("coredns", "kube-system")
+    assert states(eksnet.checkpoint("hosts-06").check(wait=False)) == [P, F]
+    restart(cluster)
+    assert eksnet.checkpoint("hosts-06").require().points == 2
+    assert eksnet.progress("05").points == 6 + 1 + 1 + 2
+
+
+@pytest.fixture
+def nobody(
+    cluster: Cluster, live_sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[str]:
+    """A target whose token may read nothing."""
+    manifest = "{apiVersion: v1, kind: ServiceAccount, metadata: {name: nobody}}"
+    cluster.apply(manifest)
+    path = "/api/v1/namespaces/default/serviceaccounts/nobody/token"
+    asked = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
+    token = cluster._client.send("POST", path, asked).body["status"]["token"]
+    config = yaml.safe_load(live_sandbox.kubeconfig.read_text())
+    config["users"] = [{"name": "nobody", "user": {"token": token}}]
+    place = {"cluster": config["clusters"][0]["name"], "user": "nobody"}
+    config["contexts"] = [{"name": "nobody", "context": place}]
+    file = tmp_path / "kubeconfig"
+    file.write_text(yaml.safe_dump(config))
+    monkeypatch.setenv("KUBECONFIG", str(file))
+    yield "context:nobody"
+    cluster.delete(manifest)
+
+
+def test_a_token_that_may_read_nothing_is_no_failure(nobody: str) -> None:
+    for definition in definitions.every():
+        result = eksnet.checkpoint(definition.id, nobody).check("x")
+        assert set(states(result)) == {C}, repr(result)
+        assert "forbidden" in seen(result, 0)

@@ -1,0 +1,97 @@
+"""The form of every definition: what an instructor who adds one has to keep to."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+from fake_api import FakeApi
+
+from eksnet import notebooks
+from eksnet.checkpoints import Checkpoint, State, definitions
+from eksnet.checkpoints.criteria import Criterion, Definition, Prediction
+from eksnet.cluster import look
+
+EVERY = definitions.every()
+CRITERIA = [criterion for definition in EVERY for criterion in definition.criteria]
+
+
+def cells(notebook: str) -> list[str]:
+    """Return the text of a notebook's code cells."""
+    read: Any = nbformat.read(notebooks.find(notebook), as_version=4)
+    return [cell.source for cell in read.cells if cell.cell_type == "code"]
+
+
+def test_ids_are_permanent_names_of_one_thing_each() -> None:
+    ids = [definition.id for definition in EVERY] + [criterion.id for criterion in CRITERIA]
+    assert len(set(ids)) == len(ids)
+
+
+@pytest.mark.parametrize("definition", EVERY, ids=lambda definition: definition.id)
+def test_a_definition_is_whole(definition: Definition) -> None:
+    assert re.fullmatch(r"[a-z]+-\d\d", definition.id)
+    assert definition.title
+    assert definition.criteria
+    assert len(set(definition.hints)) == 3
+    assert all(hint.strip() for hint in definition.hints)
+    assert definition.solution.strip()
+    earlier: list[str] = []
+    for criterion in definition.criteria:
+        assert re.fullmatch(rf"{definition.id}\.[a-z-]+", criterion.id)
+        assert criterion.description
+        assert criterion.points > 0
+        assert set(criterion.needs) <= set(earlier)
+        if criterion.wait:
+            assert criterion.wait.condition
+            assert 0 < criterion.wait.poll <= criterion.wait.deadline <= 300
+        earlier.append(criterion.id)
+
+
+@pytest.mark.parametrize("criterion", CRITERIA, ids=lambda criterion: criterion.id)
+def test_what_looks_says_what_it_looks_at(criterion: Criterion | Prediction) -> None:
+    if isinstance(criterion, Criterion):
+        assert criterion.check.__doc__
+    else:
+        assert criterion.column >= 0
+
+
+@pytest.mark.parametrize("definition", EVERY, ids=lambda definition: definition.id)
+def test_a_checkpoint_stands_in_its_notebook(definition: Definition) -> None:
+    stands = [cell for cell in cells(definition.notebook) if f'"{definition.id}"' in cell]
+    assert len(stands) == 1
+    predicts = isinstance(definition.criteria[0], Prediction)
+    assert re.search(r"\.(check|require)\(" + ("[a-z]" if predicts else r"\)"), stands[0])
+
+
+@pytest.mark.parametrize("notebook", sorted({definition.notebook for definition in EVERY}))
+def test_no_cell_that_runs_shows_a_hint_or_a_solution(notebook: str) -> None:
+    for source in cells(notebook):
+        called = {
+            node.func.attr
+            for node in ast.walk(ast.parse(source))
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+        }
+        assert not called & {"hint", "solution"}, source
+
+
+def test_notebooks_are_found_by_the_start_of_their_names() -> None:
+    assert {one.notebook for one in definitions.of_notebook("05")} == {"05_lab_hosts"}
+    assert definitions.of_notebook("") == EVERY
+
+
+def test_the_example_of_the_guide_works(api: FakeApi) -> None:
+    guide = Path(definitions.__file__).parents[3] / "docs" / "contributing.md"
+    example = re.findall(r"```python\n(.*?)```", guide.read_text(), re.DOTALL)
+    module: dict[str, Any] = {}
+    exec("\n".join(example), module)
+    (definition,) = module["CHECKPOINTS"]
+    test_a_definition_is_whole(definition)
+    states = [Checkpoint(definition, look).check().state]
+    for cpu in ("1", "2"):
+        api.put("/api/v1/namespaces/shop/configmaps/limits", {"data": {"cpu": cpu}})
+        states.append(Checkpoint(definition, look).check().state)
+    assert states == [State.NOT_STARTED, State.FAIL, State.PASS]

@@ -1,0 +1,120 @@
+"""What can happen to a sandbox, done on purpose, and how to see that it goes on."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from hostside import arguments, members, namespace_of
+
+from eksnet import sandbox
+from eksnet.cluster import Cluster
+from eksnet.errors import EksnetError
+from eksnet.sandbox import lifecycle, paths
+from eksnet.sandbox.vpc import plan
+
+COMPONENTS = (
+    "etcd",
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "coredns",
+    "kubelet",
+    "runtime",
+    "kube-proxy",
+)
+LOOKUP = "nslookup -type=a kubernetes.default.svc.cluster.local"
+_DEADLINE = 120.0
+
+
+def holder() -> int:
+    """Return the process outside that holds the suite's sandbox."""
+    found = lifecycle.recorded_holder(paths.paths())
+    assert found is not None, "the sandbox is down"
+    return found
+
+
+def inside() -> str:
+    """Return the user namespace of the suite's sandbox."""
+    return namespace_of(lifecycle.children(holder())[0])
+
+
+def component_pid(name: str) -> int:
+    """Return a component's pid on the host, by its command line."""
+    for pid in members(inside()):
+        program, *rest = arguments(pid) or [""]
+        if name in (Path(program).name, *rest[:1]):
+            return pid
+    raise AssertionError(f"{name} does not run")
+
+
+def node_process(short: str) -> int:
+    """Return the pid on the host of a node's process 1."""
+    name = next(node.name for node in plan().nodes if node.short == short)
+    supervisor = lifecycle.children(holder())[0]
+    for pid in lifecycle.children(supervisor):
+        hostname = Path(f"/proc/{pid}/root/etc/hostname")
+        if arguments(pid)[:2] == ["sh", "-c"] and hostname.read_text() == f"{name}\n":
+            return pid
+    raise AssertionError(f"{short} does not run")
+
+
+def kill(pid: int) -> None:
+    """End a process without a word, and wait until it is gone."""
+    descriptor = os.pidfd_open(pid)
+    try:
+        os.kill(pid, signal.SIGKILL)
+        assert lifecycle._ends(descriptor, 20)
+    finally:
+        os.close(descriptor)
+
+
+def suspend() -> list[int]:
+    """Stop every process of the sandbox, as a closed laptop does; return them."""
+    stopped = [holder(), *members(inside())]
+    for pid in stopped:
+        os.kill(pid, signal.SIGSTOP)
+    until("all have stopped", lambda: {_state(pid) for pid in stopped} == {"T"})
+    return stopped
+
+
+def _state(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def resume(stopped: list[int]) -> None:
+    """Let the processes go on."""
+    for pid in reversed(stopped):
+        os.kill(pid, signal.SIGCONT)
+
+
+def restarts(name: str) -> int:
+    """Return how often the supervisor started a component again."""
+    return int(sandbox.status().components[name]["restarts"])
+
+
+def until(what: str, holds: Callable[[], bool]) -> None:
+    """Look until something holds."""
+    deadline = time.monotonic() + _DEADLINE
+    while not holds():
+        assert time.monotonic() < deadline, f"after {_DEADLINE:.0f} s still waiting: {what}"
+        time.sleep(0.1)
+
+
+def assert_goes_on(cluster: Cluster) -> None:
+    """See that the cluster is whole and that a pod resolves a name."""
+    until("the sandbox is ready", lambda: sandbox.status().phase == "ready")
+    said: list[str] = []
+
+    def resolves() -> bool:
+        try:
+            said.append(cluster.run("busybox:1.36", LOOKUP, timeout=60).output)
+        except EksnetError as error:
+            # What was asked in the middle of a fault may fail; what is asked after it may not.
+            said.append(str(error))
+        return "Address: 10.100.0.1" in said[-1]
+
+    until("a pod resolves a name", resolves)

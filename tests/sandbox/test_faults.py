@@ -1,0 +1,198 @@
+"""Faults, done on purpose: the cluster goes on, or one command mends it, and nothing stays."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import faults
+import pytest
+from hostside import arguments, members
+
+import eksnet
+from eksnet import sandbox
+from eksnet.errors import EksnetError
+from eksnet.sandbox import lifecycle, paths, processes
+from eksnet.sandbox.components import Component
+
+BUSYBOX = "busybox:1.36"
+
+
+@pytest.mark.sandbox
+def test_a_node_that_dies_comes_back(cluster):
+    before = faults.restarts("kubelet-node1")
+    faults.kill(faults.node_process("node1"))
+    faults.until("its kubelet is back", lambda: faults.restarts("kubelet-node1") > before)
+    faults.assert_goes_on(cluster)
+    node = cluster.get("node", "ip-10-0-128-10.ap-northeast-2.compute.internal")
+    run = cluster.run(BUSYBOX, faults.LOOKUP, spec={"nodeName": node["metadata"]["name"]})
+    assert "Address: 10.100.0.1" in run.output
+
+
+@pytest.mark.sandbox
+def test_a_suspended_sandbox_goes_on(cluster):
+    before = {name: faults.restarts(name) for name in sandbox.status().components}
+    faults.resume(faults.suspend())
+    faults.assert_goes_on(cluster)
+    # Nothing was started again for it.
+    assert {name: faults.restarts(name) for name in before} == before
+
+
+@pytest.mark.sandbox
+def test_a_pod_that_sees_its_nodes_processes_sees_no_more(cluster, tmp_path):
+    (tmp_path / "canary").write_text("mine")
+    looks = f"cat /proc/*/comm; ls -d /proc/1/root{tmp_path} /proc/1/root/opt/eksnet 2>&1"
+    output = cluster.run(BUSYBOX, ["sh", "-c", looks], spec={"hostPID": True}).output
+    seen = output.split()
+    assert {"kubelet", "runtime"} & set(seen) or "kube" in seen
+    assert not {"etcd", "kube-apiserver", "python"} & set(seen)
+    assert seen.count("runtime") >= 1
+    assert "No such file or directory" in output
+    assert "/proc/1/root/opt/eksnet" in seen
+
+
+@pytest.mark.sandbox
+def test_a_node_collects_its_orphans(cluster):
+    pod = "{apiVersion: v1, kind: Pod, metadata: {name: orphan}, spec: {nodeName: %s, \
+terminationGracePeriodSeconds: 0, containers: [{name: main, image: busybox, command: [sleep, \
+infinity]}]}}"
+    node = "ip-10-0-128-10.ap-northeast-2.compute.internal"
+    cluster.apply(pod % node)
+    cluster.wait("pod/orphan", condition="Ready")
+    # Without its runtime, the pod's shim is the node's.
+    before = faults.restarts("runtime-node1")
+    parent = faults.node_process("node1")
+    runtimes = [pid for pid in members(faults.inside()) if "runtime" in arguments(pid)[0]]
+    for pid in runtimes:
+        if "--pod-cidr=10.0.129.0/24" in arguments(pid):
+            faults.kill(pid)
+    faults.until("the runtime is back", lambda: faults.restarts("runtime-node1") > before)
+    adopted = lifecycle.children(parent)
+    assert len(adopted) > 1
+    cluster.delete("pod/orphan")
+    faults.until("orphans are collected", lambda: set(lifecycle.children(parent)) < set(adopted))
+    states = [Path(f"/proc/{pid}/stat").read_text() for pid in lifecycle.children(parent)]
+    assert not [state for state in states if state.rpartition(")")[2][1] == "Z"]
+
+
+def ready_replicas(cluster):
+    return cluster.get("deployment/coredns", namespace="kube-system")["status"].get("readyReplicas")
+
+
+@pytest.mark.sandbox
+def test_what_a_lab_broke_is_told_and_does_not_lock_the_learner_out(cluster, monkeypatch):
+    broken = {"spec": {"template": {"spec": {"containers": [{"name": "coredns", "image": "no"}]}}}}
+    cluster.patch("deployment", "coredns", broken, "kube-system")
+    faults.until("one replica is left", lambda: ready_replicas(cluster) == 1)
+    scheduler = faults.restarts("kube-scheduler")
+    faults.kill(faults.component_pid("kube-scheduler"))
+    faults.until("it is seen", lambda: faults.restarts("kube-scheduler") > scheduler)
+    faults.until("it is looked at", lambda: "coredns" in sandbox.status().waiting_for)
+    monkeypatch.setattr(lifecycle, "_SETTLE_DEADLINE", 0)
+    joined = sandbox.up()
+    assert joined.lacks == "coredns: 1 of 2 pods Ready"
+    assert cluster.list("pods", "kube-system")
+    sandbox.reset()
+    assert sandbox.up().lacks == ""
+
+
+@pytest.mark.sandbox
+def test_another_sandbox_beside_this_one(live_sandbox):
+    before = faults.holder()
+    other = sandbox.up("beside")
+    try:
+        assert other.kubeconfig != live_sandbox.kubeconfig
+        one, two = sandbox.status(), sandbox.status("beside")
+        assert (one.phase, two.phase) == ("ready", "ready")
+        assert one.api != two.api
+    finally:
+        sandbox.down("beside")
+    assert faults.holder() == before
+    assert sandbox.status("beside").phase == "down"
+    assert eksnet.connect().version.startswith("v1.34")
+
+
+@pytest.mark.sandbox
+def test_what_another_version_started_is_not_joined(live_sandbox):
+    version = paths.paths().version
+    mine = version.read_text()
+    version.write_text("0 kubernetes-1.29\n")
+    try:
+        with pytest.raises(EksnetError, match="another version"):
+            sandbox.up()
+    finally:
+        version.write_text(mine)
+    assert sandbox.up() == live_sandbox
+
+
+FULL_DISK = """
+import os, subprocess, sys
+from pathlib import Path
+home = Path(os.environ["XDG_STATE_HOME"])
+subprocess.run(["mount", "-t", "tmpfs", "-o", "size=700m", "none", str(home)], check=True)
+def eksnet(*words):
+    said = subprocess.run([sys.executable, "-m", "eksnet.cli", *words],
+                          capture_output=True, text=True)
+    print(words[0], said.returncode, said.stdout + said.stderr, flush=True)
+    return said
+eksnet("up")
+ballast = home / "ballast"
+with open(ballast, "wb", buffering=0) as file:
+    try:
+        while True:
+            file.write(bytes(2**20))
+    except OSError as error:
+        print("ballast:", error)
+eksnet("status")
+eksnet("down")
+eksnet("up")
+ballast.unlink()
+eksnet("up")
+eksnet("kubectl", "get", "pods", "-n", "kube-system")
+eksnet("down")
+"""
+
+
+@pytest.mark.sandbox
+def test_a_full_disk_is_told_and_mended_by_room(tmp_path):
+    environment = {**os.environ, "XDG_STATE_HOME": str(tmp_path), "EKSNET_SANDBOX": "full"}
+    run = subprocess.run(
+        ["unshare", "--user", "--map-root-user", "--mount", sys.executable, "-c", FULL_DISK],
+        env=environment, capture_output=True, text=True, check=False, timeout=300,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    said = run.stdout
+    assert "up 0" in said
+    assert "ballast: [Errno 28] No space left on device" in said
+    assert "status 1" in said
+    assert "no space left for" in said
+    # A start is refused with the remedy, and the next one finds the cluster as it was.
+    assert "up 2 eksnet: no space left for" in said
+    assert said.count("The sandbox is up.") == 2
+    assert said.count("Running") == 4, said
+
+
+def test_a_component_that_keeps_ending_is_named(tmp_path):
+    own = paths.Paths(tmp_path)
+    own.logs.mkdir()
+
+    async def watch():
+        seen = asyncio.Event()
+        looked = processes.Processes(
+            own,
+            changed=lambda: seen.set() if looked.restless() else None,
+            node_died=lambda _node: None,
+        )
+        asyncio.get_running_loop().add_signal_handler(signal.SIGCHLD, looked.reap)
+        looked.start(Component("weak", ("sh", "-c", "echo too weak; exit 3")))
+        await asyncio.wait_for(seen.wait(), 30)
+        return looked
+
+    # Exits are collected by the watch alone, as process 1 does it.
+    looked = asyncio.run(watch())
+    record = looked.restless()
+    assert (record.component.name, record.last_exit) == ("weak", 3)
+    assert record.restarts == 3
+    assert own.log("weak").read_text().startswith("too weak\n")

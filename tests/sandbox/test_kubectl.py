@@ -1,0 +1,247 @@
+"""What a learner types, with the real kubectl and a real terminal."""
+
+import os
+import re
+import ssl
+import subprocess
+import urllib.error
+import urllib.request
+
+import faults
+import pexpect
+import pytest
+
+from eksnet import sandbox
+
+pytestmark = pytest.mark.sandbox
+PATIENCE = 60
+POD = """
+apiVersion: v1
+kind: Pod
+metadata: {name: typed, labels: {app: typed}}
+spec:
+  terminationGracePeriodSeconds: 0
+  shareProcessNamespace: true
+  initContainers:
+  - {name: first, image: busybox, command: [sh, -c, "echo made-by-init > /shared/file"],
+     volumeMounts: [{name: shared, mountPath: /shared}]}
+  - {name: sidecar, image: busybox, restartPolicy: Always, command: [sleep, infinity]}
+  containers:
+  - name: web
+    image: busybox
+    command: [sh, -c, "echo serving; exec httpd -f -p 8080 -h /shared"]
+    lifecycle: {postStart: {exec: {command: [sh, -c, "echo hooked > /shared/hook"]}}}
+    volumeMounts: [{name: shared, mountPath: /shared}]
+  volumes: [{name: shared, emptyDir: {}}]
+"""
+
+
+@pytest.fixture(scope="module")
+def kubectl(live_sandbox):
+    """Return a function that runs kubectl and returns its output; it must succeed."""
+    sandbox.up()
+    program, kubeconfig = sandbox.kubectl()
+
+    def run(*words, code=0, **options):
+        environment = {**os.environ, "KUBECONFIG": str(kubeconfig)}
+        done = subprocess.run(
+            [program, *words], env=environment, capture_output=True, text=True, timeout=PATIENCE,
+            check=False, **options,
+        )  # fmt: skip
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    run.program, run.kubeconfig = str(program), str(kubeconfig)
+    return run
+
+
+@pytest.fixture(scope="module")
+def pod(kubectl):
+    kubectl("apply", "-f", "-", input=POD)
+    kubectl("wait", "--for=condition=Ready", "pod/typed", f"--timeout={PATIENCE}s")
+    yield "typed"
+    kubectl("delete", "pod", "typed")
+
+
+@pytest.fixture
+def terminal(kubectl):
+    """Start kubectl on a terminal; what is still running at the end is ended."""
+    started = []
+
+    def start(*words):
+        environment = {**os.environ, "KUBECONFIG": kubectl.kubeconfig, "TERM": "xterm"}
+        child = pexpect.spawn(
+            kubectl.program, list(words), env=environment, encoding="utf-8", timeout=PATIENCE,
+            dimensions=(24, 80),
+        )  # fmt: skip
+        started.append(child)
+        return child
+
+    yield start
+    for child in started:
+        child.close(force=True)
+
+
+def test_init_container_sidecar_hook_and_shared_processes(kubectl, pod):
+    assert kubectl("exec", pod, "-c", "web", "--", "cat", "/shared/file") == "made-by-init\n"
+    assert kubectl("exec", pod, "-c", "web", "--", "cat", "/shared/hook") == "hooked\n"
+    seen = kubectl("exec", pod, "-c", "web", "--", "ps")
+    assert "sleep infinity" in seen
+    assert "httpd" in seen
+    assert kubectl("get", "pod", pod).split()[6] == "2/2"
+
+
+def test_a_shell_on_a_terminal_follows_its_size(terminal, pod):
+    shell = terminal("exec", "-it", pod, "-c", "web", "--", "sh")
+    shell.expect("# ")
+    shell.sendline("stty size")
+    shell.expect("24 80")
+    shell.setwinsize(40, 132)
+
+    def resized():
+        shell.sendline("stty size")
+        return shell.expect(["40 132", r"24 80\s"]) == 0
+
+    faults.until("the new size arrives", resized)
+    shell.sendline("exit 7")
+    shell.expect(pexpect.EOF)
+    shell.close()
+    assert shell.exitstatus == 7
+
+
+def test_the_documents_own_command(terminal, kubectl):
+    words = "run test-pod --image=busybox --restart=Never --rm -it -- /bin/sh"
+    shell = terminal(*words.split())
+    shell.expect("If you don't see a command prompt")
+    shell.sendline("")
+    shell.expect("/ # ")
+    shell.sendline("nslookup kubernetes.default.svc.cluster.local")
+    shell.expect(r"Server:\s+10\.100\.0\.10")
+    shell.expect(r"Address: 10\.100\.0\.1\s")
+    shell.sendline("exit")
+    shell.expect('pod "test-pod" deleted')
+    shell.expect(pexpect.EOF)
+    assert "NotFound" in kubectl("get", "pod", "test-pod", code=1)
+
+
+READER = """
+apiVersion: v1
+kind: Pod
+metadata: {name: reader}
+spec:
+  containers:
+  - {name: main, image: busybox, stdin: true, tty: true,
+     command: [sh, -c, "while read line; do echo got $line; done"]}
+"""
+
+
+def test_attach_sees_what_is_written_and_can_write(terminal, kubectl):
+    kubectl("apply", "-f", "-", input=READER)
+    kubectl("wait", "--for=condition=Ready", "pod/reader", f"--timeout={PATIENCE}s")
+    attached = terminal("attach", "-it", "reader")
+    attached.expect("If you don't see a command prompt")
+    attached.sendline("hello")
+    attached.expect("got hello")
+    attached.close(force=True)
+    kubectl("delete", "pod", "reader", "--now")
+
+
+# The second run stays: what is kept of a pod's earlier runs is the last.
+TWICE = """
+apiVersion: v1
+kind: Pod
+metadata: {name: twice}
+spec:
+  terminationGracePeriodSeconds: 0
+  volumes: [{name: kept, emptyDir: {}}]
+  containers:
+  - name: main
+    image: busybox
+    command: [sh, -c, "test -e /kept/x && sleep infinity; touch /kept/x; echo first run; exit 1"]
+    volumeMounts: [{name: kept, mountPath: /kept}]
+"""
+
+
+def test_logs_follow_and_of_the_run_before(terminal, kubectl):
+    kubectl("apply", "-f", "-", input=TWICE)
+    count = "jsonpath={.status.containerStatuses[0].restartCount}"
+    faults.until("it was started again", lambda: kubectl("get", "pod", "twice", "-o", count) == "1")
+    assert kubectl("logs", "twice", "--previous") == "first run\n"
+    kubectl("delete", "pod", "twice", "--now")
+    kubectl("run", "counts", "--image=busybox", "--restart=Never", "--",
+            "sh", "-c", "for i in 1 2 3; do echo line $i; sleep 1; done")  # fmt: skip
+    kubectl("wait", "--for=jsonpath={.status.phase}=Running", "pod/counts",
+            f"--timeout={PATIENCE}s")  # fmt: skip
+    followed = terminal("logs", "-f", "counts")
+    followed.expect("line 1.*line 2.*line 3")
+    followed.expect(pexpect.EOF)
+    kubectl("delete", "pod", "counts", "--now")
+
+
+def test_port_forward(terminal, pod):
+    forward = terminal("port-forward", f"pod/{pod}", ":8080")
+    forward.expect(r"Forwarding from 127\.0\.0\.1:(\d+)")
+    url = f"http://127.0.0.1:{forward.match[1]}/file"
+    for _ in range(3):
+        with urllib.request.urlopen(url, timeout=PATIENCE) as answer:
+            assert answer.read() == b"made-by-init\n"
+
+
+def test_files_are_copied_both_ways(kubectl, pod, tmp_path):
+    mine = tmp_path / "mine"
+    mine.write_bytes(os.urandom(2**20))
+    kubectl("cp", str(mine), f"{pod}:/shared/theirs", "-c", "web")
+    kubectl("cp", f"{pod}:/shared/theirs", str(tmp_path / "back"), "-c", "web")
+    assert (tmp_path / "back").read_bytes() == mine.read_bytes()
+
+
+def test_a_debug_container_sees_its_target(kubectl, pod):
+    kubectl("debug", pod, "--image=busybox", "--target=web", "-c", "look", "--", "sh", "-c",
+            "cat /proc/*/cmdline | tr '\\0' ' '")  # fmt: skip
+    ended = "jsonpath={.status.ephemeralContainerStatuses[0].state.terminated.exitCode}"
+    faults.until("it ran", lambda: kubectl("get", "pod", pod, "-o", ended) == "0")
+    assert "httpd -f" in kubectl("logs", pod, "-c", "look")
+
+
+def test_a_debug_pod_sees_its_node(terminal, kubectl):
+    node = "ip-10-0-128-10.ap-northeast-2.compute.internal"
+    shell = terminal("debug", f"node/{node}", "-it", "--image=busybox", "--", "sh")
+    shell.expect("# ")
+    shell.sendline("chroot /host cat /etc/hostname; hostname")
+    shell.expect(f"{node}\\s+{node}")
+    shell.sendline("exit")
+    shell.expect(pexpect.EOF)
+    for name in re.findall(r"node-debugger-\S+", kubectl("get", "pods")):
+        kubectl("delete", "pod", name, "--now")
+
+
+def test_grace_is_given_and_ends(kubectl):
+    script = "trap 'echo asked to end; exit 0' TERM; echo ready; while :; do sleep 1; done"
+    kubectl("run", "polite", "--image=busybox", "--restart=Never", "--", "sh", "-c", script)
+    kubectl("wait", "--for=condition=Ready", "pod/polite", f"--timeout={PATIENCE}s")
+    faults.until("it listens", lambda: "ready" in kubectl("logs", "polite"))
+    followed = subprocess.Popen(
+        [kubectl.program, "logs", "-f", "polite"], stdout=subprocess.PIPE, text=True,
+        env={**os.environ, "KUBECONFIG": kubectl.kubeconfig},
+    )  # fmt: skip
+    kubectl("delete", "pod", "polite", "--wait=true")
+    said, _ = followed.communicate(timeout=PATIENCE)
+    assert said.splitlines()[-1] == "asked to end"
+
+
+def test_figures_of_a_node_and_its_pods(kubectl):
+    node = "ip-10-0-128-10.ap-northeast-2.compute.internal"
+    summary = kubectl("get", "--raw", f"/api/v1/nodes/{node}/proxy/stats/summary")
+    assert '"podRef"' in summary
+    assert '"kube-proxy' in summary
+    assert '"workingSetBytes"' in summary
+
+
+def test_nobody_without_credentials_may_use_the_api(live_sandbox):
+    untrusting = ssl.create_default_context()
+    untrusting.check_hostname, untrusting.verify_mode = False, ssl.CERT_NONE
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(f"{sandbox.status().api}/api/v1/secrets", context=untrusting)
+    with refused.value as answer:
+        assert answer.code == 403
+        assert "system:anonymous" in answer.read().decode()

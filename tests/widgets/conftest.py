@@ -1,0 +1,96 @@
+"""A real JupyterLab and a real Chromium, one of each for all tests."""
+
+import http.client
+import json
+import secrets
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from lab import Lab, find_chromium
+from playwright.sync_api import sync_playwright
+
+from eksnet import notebooks
+
+TOKEN = secrets.token_hex(16)
+QUIET = (
+    "--no-sandbox", "--disable-gpu", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--no-first-run",
+)  # fmt: skip
+DIRECTORIES = (
+    "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR",
+    "JUPYTERLAB_SETTINGS_DIR", "JUPYTERLAB_WORKSPACES_DIR",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory):
+    """The port and the directory of a JupyterLab that starts as the learner's does."""
+    home, course = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("course")
+    port = free_port()
+    command = notebooks.lab_command(
+        course, "--no-browser", "--expose-app-in-browser", f"--IdentityProvider.token={TOKEN}",
+        "--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}", "--ServerApp.port_retries=0",
+    )  # fmt: skip
+    with pytest.MonkeyPatch.context() as patch, (home / "log").open("w") as log:
+        for name in DIRECTORIES:
+            patch.setenv(name, str(home / name.lower()))
+        # The kernels find the tests' own models.
+        patch.setenv("PYTHONPATH", str(Path(__file__).parent))
+        process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+        try:
+            wait_for_server(process, port, home / "log")
+            yield port, course
+        finally:
+            process.terminate()
+            process.wait(timeout=30)
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        return listening.getsockname()[1]
+
+
+def wait_for_server(process, port, log):
+    deadline = time.monotonic() + 90
+    while not answers(port):
+        assert process.poll() is None, f"JupyterLab ended at once:\n{log.read_text()[-3000:]}"
+        assert time.monotonic() < deadline, f"no JupyterLab in time:\n{log.read_text()[-3000:]}"
+        time.sleep(0.1)
+
+
+def answers(port):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", "/api/status", headers={"Authorization": f"token {TOKEN}"})
+        return "started" in json.load(connection.getresponse())
+    except (OSError, ValueError):
+        return False
+    finally:
+        connection.close()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Chromium; for a module alone, because its event loop would be in other tests' way."""
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=find_chromium(), args=QUIET)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="module")
+def lab(browser, server):
+    """JupyterLab in a window of its own."""
+    port, course = server
+    page = browser.new_page(viewport={"width": 1280, "height": 1000})
+    page.set_default_timeout(30_000)
+    page.goto(f"http://127.0.0.1:{port}/lab?token={TOKEN}")
+    page.locator("#jp-main-dock-panel").wait_for()
+    lab = Lab(page, course)
+    # The list of files would take half of a narrow window.
+    lab.command("application:toggle-left-area")
+    yield lab
+    page.close()

@@ -1,0 +1,51 @@
+"""Models of the tests' own, which use every kind of control that a later chapter may need."""
+
+from traitlets import Bool, Enum, Int, Unicode
+
+from eksnet.errors import EksnetError
+from eksnet.listing import Listing
+from eksnet.widgets import Model, Panel, Stepper, Table
+
+CHAINS = ("KUBE-SERVICES", "KUBE-SVC-A", "KUBE-SEP-B")
+
+
+class Way(Stepper):
+    """A packet's way along chains."""
+
+    title = "Packet"
+    controls = ("protocol",)
+    protocol = Enum(("udp", "tcp"), "udp").tag(label="protocol")
+    steps = len(CHAINS)
+
+    def panel(self):
+        rows = tuple((chain, f"-p {self.protocol}") for chain in CHAINS)
+        table = Table("Chains", Listing(("chain", "rule"), rows, CHAINS), self.step)
+        return Panel(f"{self.place} The packet is in {CHAINS[self.step]}.", (table,))
+
+
+class Everything(Model):
+    """A control of each kind, a button that works and one that does not."""
+
+    title = "Everything"
+    controls = ("phrase", "region", "number", "flag", "choice")
+    phrase = Unicode("a").tag(label="phrase", wide=True)
+    region = Unicode("here").tag(label="region", suggestions=("here", "there"))
+    number = Int(2, min=0, max=9).tag(label="number")
+    flag = Bool(False).tag(label="flag")
+    choice = Enum((None, "one"), None).tag(label="choice", words={None: "none of them"})
+    actions = {"count": "Count", "fail": "Fail", "refuse": "Refuse"}  # noqa: RUF012
+    counted = Int(0)
+
+    def count(self):
+        self.counted += 1
+
+    def fail(self):
+        raise ValueError("broken inside")
+
+    def refuse(self):
+        raise EksnetError("nothing there", "something", "eksnet up")
+
+    def panel(self):
+        if not self.phrase:
+            raise EksnetError("no text", "some text", "type one")
+        return Panel(f"{self.phrase} {self.number} {self.flag} {self.choice} {self.counted}")

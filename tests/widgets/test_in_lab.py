@@ -1,0 +1,219 @@
+"""The widgets in JupyterLab in Chromium: seen, worked by the keyboard alone, read out, reopened."""
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from demo import Way
+from lab import COLOURS, THEMES, contrast, find_chromium
+
+from eksnet.widgets import SearchOrder
+
+pytestmark = pytest.mark.browser
+
+SERVICE = "my-service.app-ns.svc.cluster.local"
+START = {"name": "my-service.app-ns", "namespace": "ops-ns", "exists": SERVICE}
+ORDER = f"""
+from eksnet import widgets
+order = widgets.search_order("my-service.app-ns", namespace="ops-ns", exists=["{SERVICE}"],
+                             observed=lambda model: model.predicted)
+order
+"""
+TWIN = "print(order.text)"
+WAY = "from demo import Way\nwidgets.show(Way())"
+BUTTONS = ["Observe"]
+
+
+def predicted(**settings):
+    """A model in this process: what the widget has to show with these settings."""
+    return SearchOrder(**START | settings)
+
+
+@pytest.fixture(scope="module")
+def notebook(lab):
+    """A notebook with both widgets and a twin."""
+    lab.open("demo", ORDER, TWIN, WAY)
+    return lab
+
+
+@pytest.fixture
+def order(notebook):
+    """The widget search order as it begins."""
+    notebook.run()
+    widget = notebook.widget()
+    widget.wait_for(predicted())
+    return widget
+
+
+@pytest.fixture
+def way(notebook):
+    """A stepper as it begins."""
+    notebook.run()
+    widget = notebook.widget(1)
+    widget.wait_for(Way())
+    return widget
+
+
+def test_the_keyboard_reaches_every_control_in_order_and_leaves_again(notebook, order):
+    labels = [*SearchOrder().settings.to_frame()["setting"], *BUTTONS]
+    notebook.focus_first_cell()
+    reached = []
+    for _ in range(len(labels) + 1):
+        notebook.page.keyboard.press("Tab")
+        reached.append(order.focused())
+    assert reached == [*labels, ""]
+    # The way back leads over the cell that has become the active one, where it has a focus.
+    back = []
+    for _ in range(len(labels) + 2):
+        notebook.page.keyboard.press("Shift+Tab")
+        back.append(order.focused())
+    assert [label for label in back if label] == labels[::-1]
+
+
+@pytest.mark.parametrize(
+    ("label", "keys", "settings"),
+    [
+        ("name", ["Control+a", *"a.b.c", "Enter"], {"name": "a.b.c"}),
+        ("namespace", ["Control+a", *"dd", "Tab"], {"namespace": "dd"}),
+        ("region", ["Control+a", *"us-east-1", "Enter"], {"region": "us-east-1"}),
+        ("ndots", ["ArrowDown", "ArrowDown"], {"ndots": 1}),
+        ("resolver", ["b"], {"profile": "busybox"}),
+        ("resolver", ["End", "ArrowUp"], {"profile": "go"}),
+        ("names with an address", ["Control+a", "Delete", "Enter"], {"exists": ""}),
+    ],
+)
+def test_a_control_worked_by_keys_changes_the_table_and_says_so(
+    notebook, order, label, keys, settings
+):
+    line = order.status.element_handle()
+    before = line.text_content()
+    notebook.focus_first_cell()
+    order.control(label).focus()
+    for key in keys:
+        notebook.page.keyboard.press(key)
+    order.wait_for(predicted(**settings))
+    # The same element with another text: that is what a screen reader reads out.
+    assert line.evaluate("line => line.isConnected && line.getAttribute('role')") == "status"
+    assert line.text_content() != before
+    # JupyterLab took none of the keys for itself.
+    assert notebook.active_cell == 0
+
+
+@pytest.mark.parametrize("key", ["Enter", "Space"])
+def test_a_button_works_by_keys(notebook, order, key):
+    notebook.focus_first_cell()
+    order.control("Observe").focus()
+    notebook.page.keyboard.press(key)
+    model = predicted()
+    model.remember(model.predicted)
+    order.wait_for(model)
+    assert order.focused() == "Observe"
+
+
+def test_the_twin_prints_what_the_widget_shows(notebook, order):
+    order.control("resolver").select_option("musl")
+    order.wait_for(predicted(profile="musl"))
+    notebook.page.evaluate("jupyterapp.shell.currentWidget.content.activeCellIndex = 1")
+    notebook.command("notebook:run-cell")
+    assert notebook.output(1).endswith(f"\n\n{order.panel()!r}")
+    values = {label: order.control(label) for label in SearchOrder().settings.to_frame()["setting"]}
+    for label, control in values.items():
+        shown = control.evaluate("c => (c.selectedOptions?.[0]?.text ?? c.value)")
+        line = next(x for x in notebook.output(1).splitlines() if x.startswith(f"{label}  "))
+        assert line.removeprefix(label).strip() == shown.replace("\xa0", " ")
+
+
+def test_a_screen_reader_finds_a_status_that_waits_its_turn(notebook, order):
+    session = notebook.page.context.new_cdp_session(notebook.page)
+    nodes = session.send("Accessibility.getFullAXTree")["nodes"]
+    session.detach()
+    lines = [node for node in nodes if node.get("role", {}).get("value") == "status"]
+    lives = [{p["name"]: p["value"].get("value") for p in node["properties"]} for node in lines]
+    ours = [live for live in lives if live.get("live") == "polite" and live.get("atomic")]
+    assert len(ours) >= 2
+
+
+@pytest.mark.parametrize("theme", list(THEMES))
+def test_axe_finds_nothing_and_colours_have_contrast(notebook, order, theme):
+    notebook.theme(theme)
+    order.control("Observe").press("Enter")
+    order.control("ndots").focus()
+    found = Axe().run(notebook.page, context=".eksnet-widget", options={})
+    assert found.violations_count == 0, found.generate_report()
+    assert found.response["passes"]
+    unsure = [rule["id"] for rule in found.response["incomplete"]]
+    assert "color-contrast" not in unsure
+    for index in range(2):
+        colours = notebook.widget(index).root.evaluate(COLOURS)
+        assert len(colours) > 10
+        texts = {c["what"]: contrast(c["text"], c["ground"]) for c in colours}
+        assert {what: ratio for what, ratio in texts.items() if ratio < 4.5} == {}
+        borders = {c["what"]: contrast(*c["border"]) for c in colours if c["border"]}
+        assert {what: ratio for what, ratio in borders.items() if ratio < 3} == {}
+
+
+def test_nothing_sticks_out_of_a_narrow_window(notebook, order):
+    notebook.page.set_viewport_size({"width": 420, "height": 900})
+    try:
+        notebook.page.wait_for_function("innerWidth === 420")
+        sizes = order.root.evaluate("""root => [root, ...root.querySelectorAll('*')]
+            .filter(e => !e.closest('.eksnet-unseen') && e.checkVisibility())
+            .map(e => [e.tagName, e.getBoundingClientRect().right
+                                  - root.getBoundingClientRect().right])""")
+        assert [(tag, over) for tag, over in sizes if over > 1] == []
+    finally:
+        notebook.page.set_viewport_size({"width": 1280, "height": 1000})
+
+
+def test_a_way_is_walked_by_keys_with_the_focus_kept(notebook, way):
+    way.control("Forward").focus()
+    for step in (1, 2, 2):
+        notebook.page.keyboard.press("Enter")
+        way.wait_for(Way(step=step))
+    notebook.page.keyboard.press("Shift+Tab")
+    notebook.page.keyboard.press("Space")
+    way.wait_for(Way(step=1))
+    assert way.focused() == "Back"
+
+
+def test_after_restart_and_run_all_it_works(notebook, order):
+    order.root.evaluate("widget => widget.dataset.old = 'yes'")
+    notebook.confirm("notebook:restart-run-all")
+    notebook.page.locator(".eksnet-widget[data-old]").wait_for(state="detached")
+    again = notebook.widget()
+    again.control("name").fill("x")
+    again.control("name").press("Enter")
+    again.wait_for(predicted(name="x"))
+
+
+def test_closed_and_reopened_it_still_works(notebook, order):
+    order.control("resolver").select_option("busybox")
+    order.wait_for(predicted(profile="busybox"))
+    notebook.close()
+    notebook.reopen("demo")
+    again = notebook.widget()
+    again.wait_for(predicted(profile="busybox"))
+    again.control("resolver").select_option("go")
+    again.wait_for(predicted(profile="go"))
+    assert again.root.locator(".eksnet-restarted").is_hidden()
+
+
+def test_with_a_kernel_that_does_not_know_it_it_says_so_and_reopened_its_twin_remains(
+    notebook, order
+):
+    order.control("resolver").select_option("busybox")
+    order.wait_for(predicted(profile="busybox"))
+    notebook.confirm("notebook:restart-kernel")
+    order.root.get_by_text("The kernel was restarted").wait_for()
+    order.wait_for(predicted(profile="busybox"))
+    notebook.close()
+    notebook.reopen("demo")
+    notebook.page.get_by_text("Error displaying widget: model not found").first.wait_for()
+    assert notebook.output(1) == predicted().text
+    notebook.run()
+    notebook.widget().wait_for(predicted())
+    assert notebook.widget().root.get_by_text("The kernel was restarted").is_hidden()
+
+
+def test_without_chromium_the_remedy_is_named(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(pytest.fail.Exception, match="make test"):
+        find_chromium()

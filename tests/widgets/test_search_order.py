@@ -1,0 +1,118 @@
+"""The model of the widget search order: what it adds to eksnet.dns."""
+
+import pytest
+
+from eksnet import dns, widgets
+from eksnet.dns.walk import walk
+from eksnet.widgets import SearchOrder
+
+SERVICE = "my-service.app-ns.svc.cluster.local"
+
+
+def order(**traits):
+    return SearchOrder(name="my-service.app-ns", namespace="ops-ns", exists=SERVICE, **traits)
+
+
+def tables(model):
+    return [part for part in model.panel().parts if isinstance(part, widgets.Table)]
+
+
+@pytest.mark.parametrize("profile", list(dns.PROFILES))
+@pytest.mark.parametrize("name", ["my-service", "my-service.app-ns", "a.b.c.d.e.f", "example.com."])
+@pytest.mark.parametrize("region", ["ap-northeast-2", "us-east-1", ""])
+def test_the_table_is_the_walk_of_the_dns_room(name, region, profile):
+    conf = dns.pod_resolv_conf("ops-ns", region=region or None)
+    walk = dns.search_walk(name, conf, {SERVICE}, profile)
+    model = SearchOrder(
+        name=name, namespace="ops-ns", region=region, profile=profile, exists=SERVICE
+    )
+    assert [table.rows for table in tables(model)] == [walk]
+    assert f"{walk.packets} packets" in model.shown().sentence
+    assert repr(conf) in model.text
+
+
+def test_the_sentence_tells_the_outcome():
+    assert order().shown().sentence == f"2 names, 4 packets; answered: {SERVICE}."
+    assert SearchOrder(name="x", ndots=1).shown().sentence == "5 names, 10 packets; answered: none."
+    assert SearchOrder(name="x.").shown().sentence == "1 name, 2 packets; answered: none."
+
+
+def test_ndots_is_the_policys_until_it_is_set():
+    assert order().conf == dns.pod_resolv_conf("ops-ns")
+    set_to_one = order(ndots=1)
+    assert set_to_one.conf.ndots == 1
+    assert dns.ResolvConf.parse(repr(set_to_one.conf)) == set_to_one.conf
+    assert set_to_one.predicted.names[0] == "my-service.app-ns"
+
+
+@pytest.mark.parametrize("field", ["name", "namespace"])
+@pytest.mark.parametrize("text", ["", "  ", "two words"])
+def test_a_field_that_is_no_word_is_asked_for_again(field, text):
+    model = order()
+    setattr(model, field, text)
+    assert f"fill in the field {field!r}" in model.shown().sentence
+    assert model.shown().parts == ()
+
+
+def test_blanks_around_a_word_count_for_nothing():
+    spaced = SearchOrder(name=" my-service.app-ns ", namespace=" ops-ns", exists=f" {SERVICE} ")
+    assert spaced.predicted == order().predicted
+
+
+def test_what_is_observed_stands_beside_what_is_predicted():
+    model = order()
+    model.remember(model.predicted)
+    assert [table.caption.split(":")[0] for table in tables(model)] == ["Predicted", "Observed"]
+    assert model.shown().sentence.endswith("Observed exactly so.")
+
+
+@pytest.mark.parametrize(
+    ("rows", "place"),
+    [
+        ([(SERVICE, True)], 1),
+        ([("my-service.app-ns.ops-ns.svc.cluster.local", False), (SERVICE, False)], 2),
+        ([("my-service.app-ns.ops-ns.svc.cluster.local", False)], 2),
+        ([("my-service.app-ns.ops-ns.svc.cluster.local", False), (SERVICE, True), ("x", True)], 3),
+    ],
+)
+def test_the_sentence_says_where_the_observation_parts_from_the_prediction(rows, place):
+    model = order()
+    model.remember(walk(rows))
+    assert model.shown().sentence.endswith(f"Observed otherwise from row {place} on.")
+
+
+def test_an_observation_belongs_to_the_settings_it_was_made_with():
+    model = order(witness=lambda model: model.predicted)
+    model.act("look")
+    assert len(tables(model)) == 2
+    model.name = "other"
+    assert len(tables(model)) == 1
+    model.name = "my-service.app-ns"
+    assert len(tables(model)) == 2
+
+
+def test_the_witness_is_asked_about_this_model_and_its_wait_is_told():
+    told = []
+
+    def witness(model):
+        told.append((model.name, model.namespace, model.note))
+        return model.predicted
+
+    order(witness=witness).act("look")
+    note = "Looking up my-service.app-ns and reading the witness's log …"
+    assert told == [("my-service.app-ns", "ops-ns", note)]
+
+
+def test_a_witness_that_fails_is_told():
+    def witness(model):
+        raise TimeoutError("no log")
+
+    model = order(witness=witness)
+    model.act("look")
+    assert model.shown().sentence.startswith("TimeoutError: no log")
+    assert len(tables(model)) == 1
+
+
+def test_without_a_witness_there_is_nothing_to_press():
+    assert order().actions == {}
+    assert order(witness=lambda model: model.predicted).actions == {"look": "Observe"}
