@@ -2,6 +2,9 @@
 
 PYTHON ?= python3
 ROUNDS ?= 1
+# Tests wait more than they compute: each worker has a sandbox of its own, of 0.6 GiB.
+WORKERS ?= 3
+PYTEST = uv run pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 # What set-up installs where there is no uv; one that is on the path comes first.
 export PATH := $(PATH):$(CURDIR)/.tools/bin
@@ -25,12 +28,12 @@ lab: setup
 	uv run eksnet lab
 
 test: setup-tests engine lint
-	uv run pytest
+	$(PYTEST)
 
 soak: setup-tests engine
 	uv run pytest -m soak
 	for round in $$(seq $(ROUNDS)); do \
-	    echo "round $$round of $(ROUNDS)"; uv run pytest --quiet || exit 1; \
+	    echo "round $$round of $(ROUNDS)"; $(PYTEST) --quiet || exit 1; \
 	done
 
 bench: setup-tests engine

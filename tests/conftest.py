@@ -10,6 +10,11 @@ from eksnet import sandbox
 from eksnet.sandbox import paths
 
 
+def pytest_collection_modifyitems(items):
+    """Put the notebooks first: the longest file, which would keep one worker beyond the others."""
+    items.sort(key=lambda item: item.path.parent.name != "notebooks")
+
+
 @pytest.fixture(scope="session")
 def live_sandbox(tmp_path_factory):
     """A running sandbox, apart from the learner's own; ended with the last test."""

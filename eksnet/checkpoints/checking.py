@@ -164,9 +164,9 @@ def _observe(
             f'eksnet.checkpoint("{criterion.id.partition(".")[0]}").check({arguments})',
         )
     seen = criterion.observe(cluster, observed)
-    return seen if isinstance(seen, Observation) else compare(
-        answer, understand(seen), criterion.column
-    )  # fmt: skip
+    if isinstance(seen, Observation):
+        return seen
+    return compare(answer, understand(seen), criterion.column)
 
 
 def _patient(

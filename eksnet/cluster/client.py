@@ -7,9 +7,14 @@ One door in and one door out: whatever could change the cluster goes through `Cl
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
+import os
+import shutil
+import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -23,6 +28,7 @@ Query = Mapping[str, str | list[str]]
 
 _NO_QUERY: Query = MappingProxyType({})
 
+_CREDENTIALS = ("ssl_ca_cert", "cert_file", "key_file")
 _CONNECT_SECONDS = 5.0
 _READ_SECONDS = 30.0
 
@@ -325,18 +331,58 @@ def configure(kubeconfig: str, context: str) -> Any:
     from kubernetes.client import Configuration
     from kubernetes.config import ConfigException, load_kube_config
 
-    configuration = Configuration()
+    configuration, directory = Configuration(), tempfile.mkdtemp(prefix="eksnet-")
     try:
         # Never persisted: a renewed token stays in this process, the learner's files as they are.
         load_kube_config(  # type: ignore[no-untyped-call]
-            kubeconfig, context, configuration, persist_config=False
+            kubeconfig, context, configuration, persist_config=False, temp_file_path=directory
         )
+        _keep_off_disk(configuration, Path(directory))
     except (ConfigException, OSError, ValueError) as error:
         raise EksnetError(
             f"the credentials of context {context!r} cannot be had: {error}",
             "a context whose certificates and programs are there",
             f"`kubectl --context {context} get namespace kube-system`",
         ) from None
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
     if urlsplit(configuration.host).hostname in ("127.0.0.1", "localhost", "::1"):
         configuration.proxy = None
     return configuration
+
+
+def _keep_off_disk(configuration: Any, directory: Path) -> None:
+    """Move the credentials that the official client wrote to a directory into memory.
+
+    It deletes them when Python ends in order; a notebook's kernel is often killed, and each would
+    leave a private key behind.
+    """
+    renew, held = configuration.refresh_api_key_hook, dict[str, str]()
+
+    def move() -> None:
+        for name in _CREDENTIALS:
+            file = getattr(configuration, name) or ""
+            if Path(file).parent != directory:
+                continue
+            if Path(file).exists():
+                held[file] = _in_memory(Path(file).read_bytes())
+            setattr(configuration, name, held[file])
+        shutil.rmtree(directory, ignore_errors=True)
+
+    def renew_and_move(configuration: Any) -> None:
+        renew(configuration)  # It names its files again, and itself as the hook.
+        configuration.refresh_api_key_hook = renew_and_move
+        move()
+
+    move()
+    if renew:
+        configuration.refresh_api_key_hook = renew_and_move
+
+
+@functools.cache
+def _in_memory(content: bytes) -> str:
+    """Return the path of a file that no other user sees and that goes with this process."""
+    descriptor = os.memfd_create("credentials")
+    with open(descriptor, "wb", closefd=False) as file:
+        file.write(content)
+    return f"/proc/self/fd/{descriptor}"

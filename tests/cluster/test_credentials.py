@@ -1,0 +1,100 @@
+"""Credentials stay in memory: a kernel that is killed leaves no private key behind."""
+
+import base64
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from eksnet.cluster.client import configure
+
+LONG_AGO = "2020-01-01T00:00:00Z"
+
+
+def data(text):
+    return base64.b64encode(text.encode()).decode()
+
+
+@pytest.fixture
+def temporary(tmp_path, monkeypatch):
+    directory = tmp_path / "temporary"
+    directory.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(directory))
+    return directory
+
+
+def write(tmp_path, user, authority="authority"):
+    path = tmp_path / "config"
+    cluster = {"server": "https://api.test", "certificate-authority-data": data(authority)}
+    context = {"cluster": "c", "user": "u"}
+    config = {
+        "clusters": [{"name": "c", "cluster": cluster}],
+        "users": [{"name": "u", "user": user}],
+        "contexts": [{"name": "lab", "context": context}],
+        "current-context": "lab",
+    }
+    path.write_text(json.dumps(config))
+    return str(path)
+
+
+def contents(configuration):
+    files = (configuration.ssl_ca_cert, configuration.cert_file, configuration.key_file)
+    return [Path(file).read_text() for file in files]
+
+
+def test_certificates_are_held_in_memory(tmp_path, temporary):
+    user = {"client-certificate-data": data("certificate"), "client-key-data": data("key")}
+    config = write(tmp_path, user)
+    # Twice: the official client remembers the files that it wrote, also those that are gone.
+    for _ in range(2):
+        configuration = configure(config, "lab")
+        assert contents(configuration) == ["authority", "certificate", "key"]
+        assert list(temporary.iterdir()) == []
+
+
+def test_files_that_the_kubeconfig_names_stay_where_they_are(tmp_path, temporary):
+    for name in ("certificate", "key"):
+        (tmp_path / name).write_text(name)
+    user = {
+        "client-certificate": str(tmp_path / "certificate"),
+        "client-key": str(tmp_path / "key"),
+    }
+    configuration = configure(write(tmp_path, user), "lab")
+    assert configuration.key_file == str(tmp_path / "key")
+    assert contents(configuration) == ["authority", "certificate", "key"]
+
+
+def test_a_renewed_token_leaves_the_authority_in_memory(tmp_path, temporary):
+    count = tmp_path / "count"
+    program = f"""
+import json, pathlib
+count = pathlib.Path({str(count)!r})
+n = int(count.read_text()) + 1 if count.exists() else 1
+count.write_text(str(n))
+status = {{"token": f"token {{n}}", "expirationTimestamp": {LONG_AGO!r}}}
+version = "client.authentication.k8s.io/v1"
+print(json.dumps({{"apiVersion": version, "kind": "ExecCredential", "status": status}}))
+"""
+    plugin = {
+        "apiVersion": "client.authentication.k8s.io/v1",
+        "command": sys.executable,
+        "args": ["-c", program],
+        "interactiveMode": "Never",
+    }
+    configuration = configure(write(tmp_path, {"exec": plugin}), "lab")
+    for n in (2, 3):
+        token = configuration.auth_settings()["BearerToken"]["value"]
+        assert token == f"Bearer token {n}"
+        assert Path(configuration.ssl_ca_cert).read_text() == "authority"
+        assert list(temporary.iterdir()) == []
+
+
+def test_nothing_is_left_of_credentials_that_cannot_be_had(tmp_path, temporary):
+    from eksnet.errors import EksnetError
+
+    user = {"client-certificate-data": data("certificate"), "client-key": str(tmp_path / "none")}
+    with pytest.raises(EksnetError, match="cannot be had"):
+        configure(write(tmp_path, user), "lab")
+    assert list(temporary.iterdir()) == []
