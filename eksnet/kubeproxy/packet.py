@@ -154,8 +154,9 @@ def parse_conntrack(text: str) -> Listing[Connection]:
             )
         if ":" in sides[0].source:
             continue
+        original, reply = sides
         answered = "[UNREPLIED]" not in line
-        found.append(Connection(fits["protocol"], *sides, fits["state"] or "", answered))
+        found.append(Connection(fits["protocol"], original, reply, fits["state"] or "", answered))
     rows = tuple((one.protocol, one.state, str(one.original), str(one.reply)) for one in found)
     return Listing(("protocol", "state", "packet", "answer"), rows, tuple(found))
 

@@ -240,10 +240,10 @@ _Comparable = dict[Name, tuple[str, ...]]
 def _comparable(ruleset: Ruleset) -> _Comparable:
     """Return everything as lines by place, sorted where the order is open."""
     found: _Comparable = {}
-    for name, chain in ruleset.chains.items():
+    for place, chain in ruleset.chains.items():
         free = chain.hook or chain.name in _UNORDERED
         head = (f"{chain.hook} {chain.kind} {chain.priority} {chain.policy}",) if chain.hook else ()
-        found[name] = (*head, *(sorted(chain.rules) if free else chain.rules))
+        found[place] = (*head, *(sorted(chain.rules) if free else chain.rules))
     for (table, name), one in ruleset.sets.items():
         passing = name.startswith("affinity-")
         found[table, f"@{name}"] = (

@@ -2,7 +2,8 @@
 
 Source: the version skew policy of Kubernetes, https://kubernetes.io/releases/version-skew-policy/,
 section kube-proxy: not newer than the API server; up to three minor versions older than it (two
-before 1.25); up to three minor versions older or newer than the kubelet beside it (two before 1.25).
+before 1.25); up to three minor versions older or newer than the kubelet beside it (two before
+1.25).
 """
 
 from __future__ import annotations

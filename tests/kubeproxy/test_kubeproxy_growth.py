@@ -73,7 +73,8 @@ def test_what_a_first_packet_meets_grows_in_mode_iptables_alone():
 
 def test_many_endpoints_take_the_comments_away():
     small, large = (
-        predict(*example(1, endpoints), Node("node", ("10.0.128.10",))) for endpoints in (1000, 1001)
+        predict(*example(1, endpoints), Node("node", ("10.0.128.10",)))
+        for endpoints in (1000, 1001)
     )
     said = [
         sum("->" in rule for chain in rules.chains.values() for rule in chain.rules)

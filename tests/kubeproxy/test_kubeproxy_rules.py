@@ -87,7 +87,11 @@ DROPPED, REJECTED = {("dropped", False)}, {("rejected", False)}
             make.node_port(**LOCAL), ELSEWHERE, CLUSTER_IP, kept(SECOND, THIRD), id="from inside"
         ),
         pytest.param(
-            make.service(**INTERNAL_LOCAL), make.three(), CLUSTER_IP, kept(FIRST), id="internal Local"
+            make.service(**INTERNAL_LOCAL),
+            make.three(),
+            CLUSTER_IP,
+            kept(FIRST),
+            id="internal Local",
         ),
         pytest.param(
             make.service(**INTERNAL_LOCAL), ELSEWHERE, CLUSTER_IP, DROPPED, id="internal, none here"
@@ -212,7 +216,8 @@ def test_node_ports_on_some_addresses_alone(mode):
 def test_with_the_pods_network_known_strangers_are_masqueraded(mode):
     settings = Settings(mode=mode, cluster_cidr="10.0.129.0/24")
     found = [
-        outcome(make.service(), make.three(), packet, settings) for packet in (CLUSTER_IP, FROM_NODE)
+        outcome(make.service(), make.three(), packet, settings)
+        for packet in (CLUSTER_IP, FROM_NODE)
     ]
     assert found == [kept(*ALL), masqueraded(*ALL)]
 
