@@ -49,8 +49,8 @@ def specs(draw, number):
 
 
 @st.composite
-def endpoints(draw, address, nodes, zones):
-    """Return an endpoint on some node, in some state of its life, with or without hints."""
+def endpoints(draw, address, nodes, zones, kinds):
+    """Return an endpoint on some node, in some state of its life, with one of the kinds of hints."""
     state = draw(st.sampled_from(["ready", "ready", "starting", "leaving", "gone"]))
     found = {
         "addresses": [address],
@@ -61,7 +61,7 @@ def endpoints(draw, address, nodes, zones):
         },
         "nodeName": draw(st.sampled_from(nodes)),
     }
-    hints = draw(st.sampled_from([None, None, "zone", "node", "both"]))
+    hints = draw(st.sampled_from(kinds))
     if hints:
         zone, node = draw(st.sampled_from(zones)), draw(st.sampled_from(nodes))
         found["hints"] = {
@@ -79,7 +79,9 @@ def shops(draw, nodes, zones):
         spec = draw(specs(number))
         count = draw(st.integers(0, 4))
         addresses = [f"10.64.{number}.{at + draw(st.integers(0, 1)) * 100}" for at in range(count)]
-        group = [draw(endpoints(address, nodes, zones)) for address in addresses]
+        # Hints count when every ready endpoint has them.
+        kinds = draw(st.sampled_from([[None], ["zone"], ["node"], ["both"], [None, "both"]]))
+        group = [draw(endpoints(address, nodes, zones, kinds)) for address in addresses]
         cut = draw(st.integers(0, count))
         ingress = draw(st.sampled_from([None, "VIP", "Proxy"]))
         if spec.get("type") != "LoadBalancer":
