@@ -7,6 +7,15 @@ from __future__ import annotations
 
 from eksnet.kubeproxy.dumps import parse_dump, parse_iptables_save, parse_nft_json
 from eksnet.kubeproxy.growth import Size, example, growth, written
+from eksnet.kubeproxy.observe import (
+    predict_node,
+    read_configuration,
+    read_connections,
+    read_node,
+    read_rules,
+    switch_mode,
+    wait_for_rules,
+)
 from eksnet.kubeproxy.packet import Connection, Packet, parse_conntrack
 from eksnet.kubeproxy.predict import predict
 from eksnet.kubeproxy.ruleset import (
@@ -52,7 +61,14 @@ __all__ = [
     "parse_iptables_save",
     "parse_nft_json",
     "predict",
+    "predict_node",
+    "read_configuration",
+    "read_connections",
+    "read_node",
+    "read_rules",
     "read_settings",
+    "switch_mode",
     "version_skew",
+    "wait_for_rules",
     "written",
 ]

@@ -50,7 +50,7 @@ def specs(draw, number):
 
 @st.composite
 def endpoints(draw, address, nodes, zones, kinds):
-    """Return an endpoint on some node, in some state of its life, with one of the kinds of hints."""
+    """Return an endpoint on some node, in some state of its life, with hints of some kind."""
     state = draw(st.sampled_from(["ready", "ready", "starting", "leaving", "gone"]))
     found = {
         "addresses": [address],
@@ -88,3 +88,44 @@ def shops(draw, nodes, zones):
             ingress = None
         found.append((spec, ingress, [part for part in (group[:cut], group[cut:]) if part]))
     return found
+
+
+def everything(nodes, zones):
+    """Return one set that uses each feature at least once, and in a way that counts."""
+    here, there = nodes
+
+    def at(number, *places, **fields):
+        return [
+            {
+                "addresses": [f"10.65.{number}.{position}"],
+                "conditions": {"ready": True, "serving": True, "terminating": False},
+                "nodeName": place,
+                **fields,
+            }
+            for position, place in enumerate(places)
+        ]
+
+    port = [{"protocol": "TCP", "port": 80, "targetPort": 8000}]
+    two = [{**port[0], "name": "web"}, {"name": "dns", "protocol": "UDP", "port": 53}]
+    two[1]["targetPort"] = 5353
+    leaving = {"conditions": {"ready": False, "serving": True, "terminating": True}}
+    balanced = {"type": "LoadBalancer", "ports": port}
+    local = {"externalTrafficPolicy": "Local", "internalTrafficPolicy": "Local"}
+    walled = {"loadBalancerSourceRanges": ["10.0.0.0/16", "192.0.2.0/24"]}
+    sticky = {"sessionAffinity": "ClientIP"}
+    zone = {"hints": {"forZones": [{"name": zones[0]}]}}
+    other_zone = {"hints": {"forZones": [{"name": zones[1]}]}}
+    node = {"hints": {"forNodes": [{"name": there}], "forZones": [{"name": zones[0]}]}}
+    other_node = {"hints": {"forNodes": [{"name": here}], "forZones": [{"name": zones[1]}]}}
+    return [
+        (balanced | walled | sticky, "VIP", [at(0, here, there)]),
+        (balanced | local | {"externalIPs": ["203.0.113.91"]}, "VIP", [at(1, there, there)]),
+        (balanced | walled, "Proxy", [at(2, here)]),
+        (balanced | walled | {"externalIPs": ["203.0.113.93"]}, "VIP", []),
+        ({"type": "NodePort", "ports": two} | local | sticky, None, [at(4, here), at(5, there)]),
+        ({"ports": two}, None, [at(6, here, there, **leaving)]),
+        ({"ports": port}, None, [at(7, here, there, **zone), at(8, here, **other_zone)]),
+        ({"ports": port}, None, [at(9, here, there, **node), at(10, there, **other_node)]),
+        ({"ports": port}, None, [at(11, here, **zone), at(12, there)]),
+        ({"ports": port, "clusterIP": "None"}, None, [at(13, here)]),
+    ]

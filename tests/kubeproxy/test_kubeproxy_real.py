@@ -8,7 +8,7 @@ import kubeproxy_real as real
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from kubeproxy_strategies import NAMESPACE, shops
+from kubeproxy_strategies import NAMESPACE, everything, shops
 
 from eksnet.kubeproxy import Node
 
@@ -100,9 +100,13 @@ def compare(cluster, proxies, shop):
         cluster.delete(text)
 
 
-def random_shops(data, proxies):
+def places(proxies):
     nodes = [proxies[0].node, proxies[-1].node]
-    return data.draw(shops([n.name for n in nodes], [n.zone for n in nodes]))
+    return [node.name for node in nodes], [node.zone for node in nodes]
+
+
+def random_shops(data, proxies):
+    return data.draw(shops(*places(proxies)))
 
 
 COMMON = {
@@ -110,6 +114,10 @@ COMMON = {
     "suppress_health_check": list(HealthCheck),
     "phases": [Phase.explicit, Phase.generate, Phase.shrink],
 }
+
+
+def test_each_feature_at_once(cluster, place, proxies):
+    compare(cluster, proxies, everything(*places(proxies)))
 
 
 @settings(max_examples=20, derandomize=True, **COMMON)
