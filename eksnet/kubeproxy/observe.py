@@ -76,10 +76,10 @@ def read_rules(cluster: Cluster, node: Node, *, through: str = "") -> Ruleset:
     Args:
         cluster: The cluster.
         node: The node.
-        through: How to get at the node: `kube-proxy` runs `nft` and `iptables-save` in its pod
-            that is there, `debug pod` in a pod made for it, with kube-proxy's image and the
-            node's network, which is taken away at once. Both only read. On the sandbox it is
-            `kube-proxy` when empty; elsewhere it has to be said.
+        through: How to get at the node: `kube-proxy` runs `nft` or `iptables-save` in the pod of
+            kube-proxy that is there; `debug pod` does so in a pod made for it, with the same image
+            and the node's network, which is taken away at once. Both only read. On the sandbox it
+            is `kube-proxy` when empty; elsewhere it has to be said.
 
     Raises:
         EksnetError: It was not said, or there is no kube-proxy on the node.
