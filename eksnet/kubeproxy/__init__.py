@@ -1,0 +1,74 @@
+"""The kubeproxy room: Services and endpoints to rules, and the way of a packet through them.
+
+Pure models, but for `observe`: it reads the rules of a live node.
+"""
+
+from __future__ import annotations
+
+from eksnet.kubeproxy.dumps import parse_dump, parse_iptables_save, parse_nft_json
+from eksnet.kubeproxy.growth import Size, example, growth, written
+from eksnet.kubeproxy.observe import (
+    predict_node,
+    read_configuration,
+    read_connections,
+    read_node,
+    read_rules,
+    switch_mode,
+    wait_for_rules,
+)
+from eksnet.kubeproxy.packet import Connection, Packet, parse_conntrack
+from eksnet.kubeproxy.predict import predict
+from eksnet.kubeproxy.ruleset import (
+    Chain,
+    Differences,
+    Line,
+    Lines,
+    NamedSet,
+    Ruleset,
+    differences,
+)
+from eksnet.kubeproxy.settings import Node, Settings, read_settings
+from eksnet.kubeproxy.shares import Share, fair_share
+from eksnet.kubeproxy.skew import Skew, Skews, version_skew
+from eksnet.kubeproxy.walk import PacketWalk, PacketWalks, Step, packet_walk, packet_walks
+
+__all__ = [
+    "Chain",
+    "Connection",
+    "Differences",
+    "Line",
+    "Lines",
+    "NamedSet",
+    "Node",
+    "Packet",
+    "PacketWalk",
+    "PacketWalks",
+    "Ruleset",
+    "Settings",
+    "Share",
+    "Size",
+    "Skew",
+    "Skews",
+    "Step",
+    "differences",
+    "example",
+    "fair_share",
+    "growth",
+    "packet_walk",
+    "packet_walks",
+    "parse_conntrack",
+    "parse_dump",
+    "parse_iptables_save",
+    "parse_nft_json",
+    "predict",
+    "predict_node",
+    "read_configuration",
+    "read_connections",
+    "read_node",
+    "read_rules",
+    "read_settings",
+    "switch_mode",
+    "version_skew",
+    "wait_for_rules",
+    "written",
+]

@@ -1,0 +1,259 @@
+"""What kube-proxy really wrote on a live node, read there; and its mode, changed on the sandbox.
+
+Rules belong to the node's kernel. Whoever reads them needs the node's network and the right to
+administer it, so on every cluster but the sandbox a reader says first how to get at them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from eksnet.errors import EksnetError
+from eksnet.kubeproxy.dumps import parse_dump
+from eksnet.kubeproxy.packet import Connection, parse_conntrack
+from eksnet.kubeproxy.predict import predict
+from eksnet.kubeproxy.ruleset import Ruleset, differences
+from eksnet.kubeproxy.settings import MODES, Node, Settings, read_settings
+from eksnet.listing import Listing
+
+if TYPE_CHECKING:
+    from eksnet.cluster import Cluster, Resource
+
+    Way = Callable[[Cluster, Node, "Command"], str]
+
+Command = tuple[str, ...]
+
+KUBE_PROXY, DEBUG_POD = "kube-proxy", "debug pod"
+_SYSTEM = "kube-system"
+_CONFIG = "kube-proxy-config"
+_SELECTOR = "k8s-app=kube-proxy"
+_POLL = 0.5
+_NFT = ("nft", "-j", "list", "table", "ip", "kube-proxy")
+_IPTABLES = ("iptables-save",)
+_CONNTRACK = ("conntrack", "-L")
+
+
+def read_node(cluster: Cluster, name: str = "") -> Node:
+    """Return a node of the cluster, as kube-proxy there sees it.
+
+    Args:
+        cluster: The cluster.
+        name: The node's name; the first one's when empty.
+    """
+    if name:
+        return Node.from_object(cluster.get(f"node/{name}"))
+    return Node.from_object(cluster.list("nodes")[0])
+
+
+def read_configuration(cluster: Cluster) -> Settings:
+    """Return the settings in the ConfigMap that the cluster's kube-proxy starts with."""
+    configmap = cluster.get(f"configmap/{_CONFIG}", namespace=_SYSTEM)
+    text = (configmap.get("data") or {}).get("config", "")
+    cidrs = [cidr for one in cluster.list("servicecidrs") for cidr in one["spec"]["cidrs"]]
+    return read_settings(text, tuple(cidr for cidr in cidrs if ":" not in cidr))
+
+
+def predict_node(cluster: Cluster, node: Node, settings: Settings | None = None) -> Ruleset:
+    """Return the rules that kube-proxy should have written on a node by now.
+
+    Args:
+        cluster: The cluster, whose Services and EndpointSlices are listed.
+        node: The node.
+        settings: kube-proxy's configuration; the cluster's own when None.
+    """
+    services = cluster.list("services", all_namespaces=True)
+    slices = cluster.list("endpointslices", all_namespaces=True)
+    return predict(services, slices, node, settings or read_configuration(cluster))
+
+
+def read_rules(cluster: Cluster, node: Node, *, through: str = "") -> Ruleset:
+    """Return the rules that a node has.
+
+    Args:
+        cluster: The cluster.
+        node: The node.
+        through: How to get at the node: `kube-proxy` runs `nft` or `iptables-save` in the pod of
+            kube-proxy that is there; `debug pod` does so in a pod made for it, with the same image
+            and the node's network, which is taken away at once. Both only read. On the sandbox it
+            is `kube-proxy` when empty; elsewhere it has to be said.
+
+    Raises:
+        EksnetError: It was not said, or there is no kube-proxy on the node.
+    """
+    return parse_dump(_dump(cluster, node, through))
+
+
+def read_connections(cluster: Cluster, node: Node, *, through: str = "") -> Listing[Connection]:
+    """Return the connections that a node's kernel tracks (`conntrack -L`).
+
+    Args:
+        cluster: The cluster.
+        node: The node.
+        through: See `read_rules`.
+    """
+    return parse_conntrack(_read(cluster, node, _CONNTRACK, through))
+
+
+def wait_for_rules(
+    cluster: Cluster, node: Node, *, through: str = "", timeout: float = 60
+) -> Ruleset:
+    """Wait until a node has the rules that the model predicts, and return the node's own.
+
+    Args:
+        cluster: The cluster.
+        node: The node.
+        through: See `read_rules`.
+        timeout: How long at most, in seconds.
+
+    Raises:
+        EksnetError: They still differ; the message holds the first differences.
+    """
+    from eksnet.cluster.countdown import Countdown
+
+    deadline = time.monotonic() + timeout
+    with Countdown(f"the rules of {node.name}") as countdown:
+        while True:
+            observed = _read_if_any(cluster, node, through)
+            found = differences(predict_node(cluster, node), observed)
+            left = deadline - time.monotonic()
+            if not found:
+                return observed
+            if left <= 0:
+                raise EksnetError(
+                    f"after {timeout:.0f} s the rules of {node.name} differ from the prediction in "
+                    f"{len(found)} lines, first\n{found.items[0].text}",
+                    "the same rules",
+                    f"eksnet kubectl -n {_SYSTEM} logs -l {_SELECTOR}",
+                )
+            countdown.show(left, f"{len(found)} lines differ")
+            time.sleep(_POLL)
+
+
+def _read_if_any(cluster: Cluster, node: Node, through: str) -> Ruleset:
+    """Return a node's rules; none of them while a kube-proxy that starts has not written any."""
+    text = _dump(cluster, node, through)
+    return parse_dump(text) if text.strip() else Ruleset("iptables", {})
+
+
+def switch_mode(cluster: Cluster, mode: str, timeout: float = 120) -> None:
+    """Give kube-proxy another mode through its ConfigMap, and wait for its rules on every node.
+
+    Args:
+        cluster: The cluster; only the sandbox, for kube-proxy starts anew on every node.
+        mode: iptables or nftables.
+        timeout: How long at most for each of the steps, in seconds.
+
+    Raises:
+        EksnetError: It is not the sandbox, the mode is none, or the rules did not come.
+    """
+    refuse_elsewhere(cluster, "a change of kube-proxy's mode starts it anew on every node")
+    Settings(mode=mode)
+    configure(cluster, mode, timeout)
+    for node in map(Node.from_object, cluster.list("nodes")):
+        wait_for_rules(cluster, node, timeout=timeout)
+    print(f"kube-proxy is in mode {mode} on every node")
+
+
+def configure(cluster: Cluster, mode: str, timeout: float = 120) -> None:
+    """Write a mode into kube-proxy's ConfigMap and start its pods anew, whatever comes of it."""
+
+    def with_mode(text: str) -> str:
+        return re.sub(r"(?m)^mode:.*$", f"mode: {mode}", text)
+
+    cluster.edit_configmap(_CONFIG, "config", with_mode, _SYSTEM)
+    cluster.rollout_restart("daemonset/kube-proxy", _SYSTEM)
+    if mode in MODES:
+        cluster.rollout_status("daemonset/kube-proxy", _SYSTEM, timeout)
+
+
+def refuse_elsewhere(cluster: Cluster, why: str) -> None:
+    """Let only the sandbox pass.
+
+    Raises:
+        EksnetError: It is another cluster.
+    """
+    if cluster.target.kind != "sandbox":
+        raise EksnetError(
+            f"{why}, and this is {cluster.target}", "the sandbox", 'eksnet.connect("sandbox")'
+        )
+
+
+# How to get at a node.
+
+
+def _dump(cluster: Cluster, node: Node, through: str) -> str:
+    """Return the table of mode nftables if there is one, else what iptables has."""
+    way = _way(cluster, node, through)
+    with contextlib.suppress(EksnetError):
+        return way(cluster, node, _NFT)
+    return way(cluster, node, _IPTABLES)
+
+
+def _read(cluster: Cluster, node: Node, command: Command, through: str) -> str:
+    return _way(cluster, node, through)(cluster, node, command)
+
+
+def _way(cluster: Cluster, node: Node, through: str) -> Way:
+    ways: dict[str, Way] = {KUBE_PROXY: _in_kube_proxy, DEBUG_POD: _in_debug_pod}
+    name = through or (KUBE_PROXY if cluster.target.kind == "sandbox" else "")
+    if name not in ways:
+        raise EksnetError(
+            f"to read the rules of {node.name}, a command has to run on it, and this is "
+            f"{cluster.target}",
+            f'through="{KUBE_PROXY}": in the pod of kube-proxy that is there; or '
+            f'through="{DEBUG_POD}": in a pod made for it, with the node\'s network and NET_ADMIN',
+            f'read_rules(cluster, node, through="{KUBE_PROXY}")',
+        )
+    return ways[name]
+
+
+def _in_kube_proxy(cluster: Cluster, node: Node, command: Command) -> str:
+    pods = cluster.list("pods", _SYSTEM, selector=_SELECTOR)
+    here = [pod for pod in pods if pod["spec"].get("nodeName") == node.name and _runs(pod)]
+    if not here:
+        raise EksnetError(
+            f"no pod of kube-proxy runs on {node.name}",
+            "one of the DaemonSet kube-proxy; EKS Auto Mode and Fargate have none",
+            f"eksnet kubectl -n {_SYSTEM} get pods -l {_SELECTOR} -o wide",
+        )
+    run = cluster.exec(here[-1].name, command, _SYSTEM)
+    return _output(command, run.stdout, run.stderr, run.exit_code)
+
+
+def _runs(pod: Resource) -> bool:
+    leaving = "deletionTimestamp" in pod["metadata"]
+    return not leaving and pod["status"].get("phase") == "Running"
+
+
+def _in_debug_pod(cluster: Cluster, node: Node, command: Command) -> str:
+    daemonset = cluster.get("daemonset/kube-proxy", namespace=_SYSTEM)
+    image = daemonset["spec"]["template"]["spec"]["containers"][0]["image"]
+    security = {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"], "add": ["NET_ADMIN", "NET_RAW"]},
+    }
+    main = {"name": "main", "image": image, "command": [*command], "securityContext": security}
+    spec = {
+        "nodeName": node.name,
+        "hostNetwork": True,
+        "tolerations": [{"operator": "Exists"}],
+        "automountServiceAccountToken": False,
+        "containers": [main],
+    }
+    run = cluster.run(image, command, _SYSTEM, spec=spec)
+    return _output(command, run.output, run.output, run.exit_code)
+
+
+def _output(command: Command, text: str, complaint: str, exit_code: int) -> str:
+    if exit_code:
+        raise EksnetError(
+            f"{' '.join(command)} ended with {exit_code}: {complaint.strip()[:200]}",
+            "what the node's kernel holds",
+            "eksnet kubectl -n kube-system logs -l k8s-app=kube-proxy",
+        )
+    return text

@@ -1,0 +1,270 @@
+"""What a rule's text says: conditions, effects and a verdict, in the order in which they count.
+
+Both rule languages are read into the same few statements, so that one walk serves both. What is
+not known is kept as such: a walk then says that it cannot tell.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from eksnet.errors import EksnetError
+
+# Conditions.
+SOURCE = "source"
+DESTINATION = "destination"
+PROTOCOL = "protocol"
+PORT = "destination port"
+SOURCE_TYPE = "type of the source"
+DESTINATION_TYPE = "type of the destination"
+STATE = "connection's state"
+MARK = "mark"
+CHANCE = "chance"
+REMEMBERED = "remembered"
+INCOMING = "incoming interface"
+OUTGOING = "outgoing interface"
+UNKNOWN = "unknown condition"
+# Effects.
+SET_MARK = "set mark"
+REMEMBER = "remember"
+# Verdicts.
+JUMP = "jump"
+GOTO = "goto"
+RETURN = "return"
+ACCEPT = "accept"
+DROP = "drop"
+REJECT = "reject"
+DNAT = "dnat"
+MASQUERADE = "masquerade"
+LOOKUP = "lookup"
+CHOOSE = "choose"
+OTHER = "other target"
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One part of a rule.
+
+    Attributes:
+        what: One of this module's constants.
+        values: Its values as texts: addresses, chains, a map's name …
+        negated: Whether a condition holds when none of the values fits.
+    """
+
+    what: str
+    values: tuple[str, ...] = ()
+    negated: bool = False
+
+
+Reading = tuple[Statement, ...]
+
+
+def read(rule: str, mode: str) -> Reading:
+    """Return what a rule says.
+
+    Args:
+        rule: The rule as `iptables-save` prints it after `-A CHAIN`, or as `nft list` does.
+        mode: iptables or nftables.
+
+    Raises:
+        EksnetError: The text breaks off, such as an option without its value.
+    """
+    return read_iptables(rule) if mode == "iptables" else read_nftables(rule)
+
+
+_WORDS = re.compile(r'"((?:[^"\\]|\\.)*)"|(\S+)')
+
+# Options with one value that are conditions.
+_CONDITIONS = {
+    "-s": SOURCE,
+    "-d": DESTINATION,
+    "-p": PROTOCOL,
+    "-i": INCOMING,
+    "-o": OUTGOING,
+    "--dport": PORT,
+    "--dports": PORT,
+    "--ctstate": STATE,
+    "--state": STATE,
+    "--src-type": SOURCE_TYPE,
+    "--dst-type": DESTINATION_TYPE,
+    "--mark": MARK,
+    "--probability": CHANCE,
+}
+# Options with one value that decide nothing.
+_SILENT = {"--comment", "--mode", "--nfacct-name", "-m", "--mask", "--seconds", "--hitcount"}
+_RECENT_FLAGS = {"--rcheck": REMEMBERED, "--update": REMEMBERED, "--set": REMEMBER}
+_MANY = {PORT, STATE}
+_TARGETS = {
+    "ACCEPT": ACCEPT,
+    "DROP": DROP,
+    "REJECT": REJECT,
+    "RETURN": RETURN,
+    "MASQUERADE": MASQUERADE,
+}
+# Targets after which the next rule comes.
+_PASSING = {"LOG", "NFLOG", "CONNMARK", "TRACE", "SET", "CT", "NOTRACK", "TCPMSS", "CLASSIFY"}
+
+
+def read_iptables(rule: str) -> Reading:
+    """Return what a rule of iptables says.
+
+    Raises:
+        EksnetError: A quote is not closed, or an option has no value.
+    """
+    words = _split(rule)
+    found: list[Statement] = []
+    negated, recent, at = False, "", 0
+    while at < len(words):
+        word = words[at]
+        at += 1
+        if word == "!":
+            negated = True
+            continue
+        if word in ("-j", "-g"):
+            found.append(_target(word, words[at:], rule))
+            break
+        if word in _CONDITIONS:
+            what = _CONDITIONS[word]
+            value = _value(words, at, rule)
+            at += 1
+            values = tuple(value.split(",")) if what in _MANY else (value,)
+            found.append(Statement(what, values, negated))
+        elif word in _SILENT:
+            _value(words, at, rule)
+            at += 1
+        elif word in _RECENT_FLAGS:
+            recent = _RECENT_FLAGS[word]
+        elif word == "--name" and recent:
+            found.append(Statement(recent, (_value(words, at, rule),), negated))
+            at += 1
+        elif word not in ("--reap", "--rsource"):
+            begin = at - 1
+            while at < len(words) and not words[at].startswith(("-", "!")):
+                at += 1
+            found.append(Statement(UNKNOWN, (" ".join(words[begin:at]),), negated))
+        negated = False
+    return tuple(found)
+
+
+def _split(rule: str) -> list[str]:
+    if '"' not in rule:
+        return rule.split()
+    words = [quoted or plain for quoted, plain in _WORDS.findall(rule)]
+    if any(word.startswith('"') for word in words):
+        raise EksnetError(f"a quote is not closed in: {rule}", 'a comment as "text"')
+    return words
+
+
+def _value(words: list[str], at: int, rule: str) -> str:
+    if at >= len(words):
+        raise EksnetError(
+            f"{words[-1]} has no value in: {rule}", "a rule as iptables-save prints it"
+        )
+    return words[at]
+
+
+def _target(option: str, words: list[str], rule: str) -> Statement:
+    target = _value(["-j", *words], 1, rule)
+    if target in _TARGETS:
+        return Statement(_TARGETS[target])
+    if target == "MARK":
+        return _set_mark(words, rule)
+    if target == "DNAT":
+        return Statement(DNAT, (_after("--to-destination", words, rule),))
+    if target in _PASSING or target == "SNAT" or len(words) > 1:
+        return Statement(OTHER, (" ".join(words),))
+    return Statement(GOTO if option == "-g" else JUMP, (target,))
+
+
+def _set_mark(words: list[str], rule: str) -> Statement:
+    value, _, mask = _after("--set-xmark", words, rule).partition("/")
+    return Statement(SET_MARK, (value, mask or "0xffffffff"))
+
+
+def _after(option: str, words: list[str], rule: str) -> str:
+    if option not in words:
+        raise EksnetError(f"{words[0]} without {option} in: {rule}", f"{words[0]} {option} VALUE")
+    return _value(words, words.index(option) + 1, rule)
+
+
+def _chain(verdict: str) -> Callable[[re.Match[str]], Statement]:
+    return lambda found: Statement(verdict, (found["chain"],))
+
+
+def _condition(what: str) -> Callable[[re.Match[str]], Statement]:
+    return lambda found: Statement(what, _values(found["values"]), bool(found["no"]))
+
+
+def _values(text: str) -> tuple[str, ...]:
+    return tuple(word.strip(' "') for word in text.strip("{} ").split(","))
+
+
+def _key_lookup(found: re.Match[str]) -> Statement:
+    return Statement(LOOKUP, (found["map"], *found["key"].split(" . ")))
+
+
+def _choose(found: re.Match[str]) -> Statement:
+    branches = [branch.partition(" : ")[2] for branch in found["branches"].split(", ")]
+    return Statement(CHOOSE, tuple(branch.strip() for branch in branches))
+
+
+def _nft_mark(found: re.Match[str]) -> Statement:
+    mask = found["value"] if found["operator"] == "|" else "0"
+    return Statement(SET_MARK, (found["value"], mask))
+
+
+_NO = r"(?P<no>!= )?"
+_SET = r"(?P<values>\{[^}]*\}|\S+)"
+
+# The first pattern that fits what is left of a rule says what comes next.
+_NFT: list[tuple[re.Pattern[str], Callable[[re.Match[str]], Statement | None]]] = [
+    (re.compile(pattern), make)
+    for pattern, make in (
+        (r"(?P<key>(?:ip daddr \. )?meta l4proto \. th dport) vmap @(?P<map>\S+)", _key_lookup),
+        (r"numgen random mod \d+ vmap \{ (?P<branches>[^}]*) \}", _choose),
+        (rf"ip saddr {_NO}{_SET}", _condition(SOURCE)),
+        (rf"ip daddr {_NO}{_SET}", _condition(DESTINATION)),
+        (rf"(?:meta l4proto|ip protocol) {_NO}{_SET}", _condition(PROTOCOL)),
+        (rf"(?:tcp|udp|sctp|th) dport {_NO}{_SET}", _condition(PORT)),
+        (rf"fib saddr type {_NO}{_SET}", _condition(SOURCE_TYPE)),
+        (rf"fib daddr type {_NO}{_SET}", _condition(DESTINATION_TYPE)),
+        (rf"ct state {_NO}{_SET}", _condition(STATE)),
+        (rf"(?:meta )?iif(?:name)? {_NO}{_SET}", _condition(INCOMING)),
+        (rf"(?:meta )?oif(?:name)? {_NO}{_SET}", _condition(OUTGOING)),
+        (
+            r"meta mark & (?P<mask>\S+) == (?P<value>\S+)",
+            lambda found: Statement(MARK, (f"{found['value']}/{found['mask']}",)),
+        ),
+        (r"meta mark set meta mark (?P<operator>[|^]) (?P<value>\S+)", _nft_mark),
+        (
+            r"update @(?P<set>\S+) \{ ip saddr \}",
+            lambda found: Statement(REMEMBER, (found["set"],)),
+        ),
+        (r"counter packets \d+ bytes \d+", lambda found: None),
+        (r'comment "[^"]*"', lambda found: None),
+        (r"jump (?P<chain>\S+)", _chain(JUMP)),
+        (r"goto (?P<chain>\S+)", _chain(GOTO)),
+        (r"dnat to (?P<chain>\S+)", _chain(DNAT)),
+        (r"masquerade(?: [a-z-]+)*", lambda found: Statement(MASQUERADE)),
+        (r"reject(?: with .*)?", lambda found: Statement(REJECT)),
+        (r"(?:return|accept|drop)\b", lambda found: Statement(found[0])),
+    )
+]
+
+
+def read_nftables(rule: str) -> Reading:
+    """Return what a rule of nftables says; from the first unknown part on, it is one unknown."""
+    found: list[Statement] = []
+    rest = rule.strip()
+    while rest:
+        for pattern, make in _NFT:
+            if fits := pattern.match(rest):
+                statement = make(fits)
+                found += [statement] if statement else []
+                rest = rest[fits.end() :].lstrip()
+                break
+        else:
+            return (*found, Statement(UNKNOWN, (rest,)))
+    return tuple(found)

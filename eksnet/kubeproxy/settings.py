@@ -1,0 +1,142 @@
+"""What kube-proxy has to know besides Services: its own configuration, and its node."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from eksnet.errors import EksnetError
+
+MODES = ("iptables", "nftables")
+_MODE_HINT = "set `mode: iptables` or `mode: nftables` in the ConfigMap kube-proxy-config"
+
+
+@dataclass(frozen=True)
+class Node:
+    """The node whose rules are meant.
+
+    Attributes:
+        name: Its name, as in an endpoint's nodeName.
+        addresses: Its IPv4 addresses, the InternalIP first.
+        zone: Its label topology.kubernetes.io/zone; endpoints with hints are chosen by it.
+    """
+
+    name: str
+    addresses: tuple[str, ...]
+    zone: str = ""
+
+    @classmethod
+    def from_object(cls, node: Mapping[str, Any]) -> Node:
+        """Return the node of an object of kind Node."""
+        found = node["status"].get("addresses") or ()
+        addresses = [one["address"] for one in found if one["type"] == "InternalIP"]
+        labels = node["metadata"].get("labels") or {}
+        zone = labels.get("topology.kubernetes.io/zone", "")
+        return cls(node["metadata"]["name"], tuple(a for a in addresses if ":" not in a), zone)
+
+    def owns(self, address: str) -> bool:
+        """Tell whether an address is one of the node's own; 127.0.0.0/8 always is."""
+        return address in self.addresses or address.startswith("127.")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The part of KubeProxyConfiguration that shapes rules, with upstream's defaults.
+
+    Attributes:
+        mode: iptables or nftables.
+        masquerade_all: Whether every packet to a ClusterIP gets the node's address as its source.
+        cluster_cidr: The pods' network. With it, only packets from elsewhere are masqueraded; EKS
+            leaves it empty, since the VPC routes pods' addresses.
+        masquerade_bit: Which bit of a packet's mark asks for masquerading.
+        node_port_addresses: Networks of the node's addresses that serve NodePorts, or the one word
+            primary: the node's InternalIP. Empty means every address in mode iptables, and primary
+            in mode nftables.
+        localhost_node_ports: Whether 127.0.0.1 serves NodePorts; mode iptables only.
+        service_cidrs: The Services' networks; mode nftables drops what no Service owns there.
+        nfacct: Whether the kernel counts through nfacct, which adds a match to two rules.
+    """
+
+    mode: str = "iptables"
+    masquerade_all: bool = False
+    cluster_cidr: str = ""
+    masquerade_bit: int = 14
+    node_port_addresses: tuple[str, ...] = ()
+    localhost_node_ports: bool = True
+    service_cidrs: tuple[str, ...] = ()
+    nfacct: bool = True
+
+    def __post_init__(self) -> None:
+        if self.mode not in MODES:
+            raise EksnetError(
+                f"kube-proxy has no mode {self.mode!r} here",
+                "iptables or nftables; ipvs is deprecated since 1.35, userspace went with 1.26",
+                _MODE_HINT,
+            )
+
+    @property
+    def mark(self) -> int:
+        """The mark that asks for masquerading: 0x4000, unless configured otherwise."""
+        return 1 << self.masquerade_bit
+
+    def serving(self, node: Node) -> tuple[str, ...] | None:
+        """Return the node's addresses that serve NodePorts; None stands for all of them."""
+        said = self.node_port_addresses or (("primary",) if self.mode == "nftables" else ())
+        if said == ("primary",):
+            return node.addresses[:1]
+        wanted = [ipaddress.ip_network(cidr) for cidr in said]
+        if not wanted or any(network.prefixlen == 0 for network in wanted):
+            return None
+        # Mode nftables never serves NodePorts on the loopback address.
+        own = (*node.addresses, *(("127.0.0.1",) if self.mode == "iptables" else ()))
+        return tuple(
+            address
+            for address in own
+            if any(ipaddress.ip_address(address) in network for network in wanted)
+        )
+
+
+def read_settings(config: str, service_cidrs: tuple[str, ...] = ()) -> Settings:
+    """Return the settings in a KubeProxyConfiguration, as the ConfigMap holds it.
+
+    Args:
+        config: The YAML text.
+        service_cidrs: The Services' networks; they are objects of the cluster, not configuration.
+
+    Raises:
+        EksnetError: The text is no YAML mapping, its mode or way to detect pods is not known here.
+    """
+    fields = _fields(config)
+    iptables = fields.get("iptables") or {}
+    mode = fields.get("mode") or "iptables"
+    section = (fields.get(mode) if mode in MODES else None) or {}
+    ways = fields.get("detectLocalMode") or "ClusterCIDR"
+    if ways != "ClusterCIDR":
+        raise EksnetError(f"detectLocalMode is {ways}", "ClusterCIDR: the others are not modelled")
+    local = iptables.get("localhostNodePorts")
+    bit = section.get("masqueradeBit")
+    return Settings(
+        mode=mode,
+        masquerade_all=bool(section.get("masqueradeAll")),
+        cluster_cidr=str(fields.get("clusterCIDR") or "").split(",")[0],
+        masquerade_bit=14 if bit is None else int(bit),
+        node_port_addresses=tuple(fields.get("nodePortAddresses") or ()),
+        localhost_node_ports=local is not False,
+        service_cidrs=service_cidrs,
+    )
+
+
+def _fields(config: str) -> dict[str, Any]:
+    try:
+        fields = yaml.safe_load(config)
+    except yaml.YAMLError as error:
+        raise EksnetError(
+            f"the configuration is no YAML: {error}", "a KubeProxyConfiguration"
+        ) from None
+    if not isinstance(fields, dict):
+        raise EksnetError("the configuration holds no fields", "a KubeProxyConfiguration")
+    return fields

@@ -1,0 +1,95 @@
+"""Reading a live node: through kube-proxy's own pod, through a debug pod, and not unasked."""
+
+import dataclasses
+
+import pytest
+
+from eksnet import kubeproxy
+from eksnet.cluster.targets import Target
+from eksnet.errors import EksnetError
+from eksnet.kubeproxy import differences
+
+pytestmark = pytest.mark.sandbox
+
+
+@pytest.fixture(scope="module")
+def node(cluster):
+    return kubeproxy.read_node(cluster)
+
+
+def test_the_rules_of_a_node_are_those_that_are_predicted(cluster, node):
+    rules = kubeproxy.wait_for_rules(cluster, node)
+    assert not differences(kubeproxy.predict_node(cluster, node), rules)
+    assert rules.chain("KUBE-SVC-TCOU7JCQXEZGVUNU")
+
+
+def test_both_ways_to_a_node_show_the_same(cluster, node):
+    own = kubeproxy.wait_for_rules(cluster, node)
+    assert not differences(own, kubeproxy.read_rules(cluster, node, through="debug pod"))
+    assert not [pod for pod in cluster.list("pods", "kube-system") if pod.name.startswith("run-")]
+
+
+def test_a_connection_is_tracked_as_the_walk_says(cluster, node):
+    kubeproxy.wait_for_rules(cluster, node)
+    probe = "nslookup -type=a kubernetes.default.svc.cluster.local; hostname -i"
+    run = cluster.run("busybox:1.36", ["sh", "-c", probe], spec={"nodeName": node.name})
+    source = run.output.split()[-1]
+    entries = [
+        entry
+        for entry in kubeproxy.read_connections(cluster, node)
+        if (entry.original.source, entry.original.port) == (source, 53)
+    ]
+    assert entries
+    for entry in entries:
+        sent = entry.original
+        packet = kubeproxy.Packet(
+            sent.source, sent.destination, sent.port, entry.protocol, sent.source_port
+        )
+        walk = kubeproxy.packet_walks(kubeproxy.read_rules(cluster, node), packet, node)
+        expected = walk.to(entry.backend).connection
+        assert (expected.original, expected.reply) == (entry.original, entry.reply)
+
+
+@pytest.fixture
+def elsewhere(cluster, monkeypatch):
+    """The same cluster under the name that somebody's own has."""
+    monkeypatch.setattr(cluster, "target", Target("context", "mine"))
+    return cluster
+
+
+def test_elsewhere_the_way_has_to_be_said(elsewhere, node):
+    with pytest.raises(EksnetError, match="a command has to run on it") as error:
+        kubeproxy.read_rules(elsewhere, node)
+    assert 'through="debug pod"' in error.value.expected
+    assert kubeproxy.read_rules(elsewhere, node, through="kube-proxy").chains
+
+
+def test_a_way_that_there_is_not(cluster, node):
+    with pytest.raises(EksnetError, match="a command has to run on it"):
+        kubeproxy.read_rules(cluster, node, through="guessing")
+
+
+def test_the_mode_is_changed_on_the_sandbox_alone(elsewhere):
+    before = elsewhere.get("configmap/kube-proxy-config", namespace="kube-system")["data"]
+    with pytest.raises(EksnetError, match="this is context:mine"):
+        kubeproxy.switch_mode(elsewhere, "nftables")
+    assert elsewhere.get("configmap/kube-proxy-config", namespace="kube-system")["data"] == before
+
+
+def test_a_node_without_kube_proxy(cluster, node):
+    nobody = dataclasses.replace(node, name="fargate")
+    with pytest.raises(EksnetError, match="no pod of kube-proxy runs on fargate"):
+        kubeproxy.read_rules(cluster, nobody)
+
+
+def test_what_never_comes_is_said(cluster, node):
+    # In mode nftables the addresses that serve NodePorts are written down.
+    wrong = dataclasses.replace(node, addresses=("10.9.9.9",))
+    kubeproxy.switch_mode(cluster, "nftables")
+    try:
+        assert kubeproxy.read_rules(cluster, node).mode == "nftables"
+        with pytest.raises(EksnetError, match=r"(?s)differ from the prediction in .*10\.9\.9\.9"):
+            kubeproxy.wait_for_rules(cluster, wrong, timeout=0)
+    finally:
+        kubeproxy.switch_mode(cluster, "iptables")
+    assert kubeproxy.read_rules(cluster, node).mode == "iptables"
