@@ -56,13 +56,14 @@ def test_the_keyboard_reaches_every_control_in_order_and_leaves_again(notebook, 
     labels = [*SearchOrder().settings.to_frame()["setting"], *BUTTONS]
     notebook.focus_first_cell()
     reached = []
-    for _ in range(len(labels) + 1):
+    for _ in range(len(labels) + 2):
         notebook.page.keyboard.press("Tab")
         reached.append(order.focused())
-    assert reached == [*labels, ""]
+    # JupyterLab puts the toolbar of the active cell before it, when it has drawn one.
+    assert reached in ([*labels, "", ""], ["", *labels, ""])
     # The way back leads over the cell that has become the active one, where it has a focus.
     back = []
-    for _ in range(len(labels) + 2):
+    for _ in range(len(labels) + 3):
         notebook.page.keyboard.press("Shift+Tab")
         back.append(order.focused())
     assert [label for label in back if label] == labels[::-1]
