@@ -96,6 +96,25 @@ _CONDITIONS = {
 _SILENT = {"--comment", "--mode", "--nfacct-name", "-m", "--mask", "--seconds", "--hitcount"}
 _RECENT_FLAGS = {"--rcheck": REMEMBERED, "--update": REMEMBERED, "--set": REMEMBER}
 _MANY = {PORT, STATE}
+_NUMBER = r"(?:0x[0-9a-f]{1,8}|0|[1-9][0-9]{0,9})"
+_OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+_ADDRESS = rf"{_OCTET}(?:\.{_OCTET}){{3}}"
+_NETWORK = rf"{_ADDRESS}(?:/(?:3[0-2]|[12]?[0-9]))?"
+# What a walk computes with, as iptables-save prints it: a line of another shape is damaged.
+_SHAPES = {
+    what: re.compile(shape)
+    for what, shape in {
+        SOURCE: _NETWORK,
+        DESTINATION: _NETWORK,
+        MARK: rf"{_NUMBER}(?:/{_NUMBER})?",
+        SET_MARK: rf"{_NUMBER}/{_NUMBER}",
+        CHANCE: r"[01]\.[0-9]+",
+        DNAT: rf"{_ADDRESS}(?::[0-9]{{1,5}})?",
+    }.items()
+}
+# Others than kube-proxy translate to a range too, or keep the address and change the port alone.
+_PORTS = r"[0-9]{1,5}(?:-[0-9]{1,5})?"
+_RANGE = re.compile(rf"{_ADDRESS}-{_ADDRESS}(?::{_PORTS})?|{_ADDRESS}:[0-9]+-[0-9]+|:{_PORTS}")
 _TARGETS = {
     "ACCEPT": ACCEPT,
     "DROP": DROP,
@@ -111,7 +130,8 @@ def read_iptables(rule: str) -> Reading:
     """Return what a rule of iptables says.
 
     Raises:
-        EksnetError: A quote is not closed, or an option has no value.
+        EksnetError: A quote is not closed, or an option has no value, or one of another shape than
+            `iptables-save` prints: an address, a mark, a chance.
     """
     words = _split(rule)
     found: list[Statement] = []
@@ -127,7 +147,7 @@ def read_iptables(rule: str) -> Reading:
             break
         if word in _CONDITIONS:
             what = _CONDITIONS[word]
-            value = _value(words, at, rule)
+            value = _shaped(what, _value(words, at, rule), rule)
             at += 1
             values = tuple(value.split(",")) if what in _MANY else (value,)
             found.append(Statement(what, values, negated))
@@ -165,6 +185,14 @@ def _value(words: list[str], at: int, rule: str) -> str:
     return words[at]
 
 
+def _shaped(what: str, value: str, rule: str) -> str:
+    if what in _SHAPES and not _SHAPES[what].fullmatch(value):
+        raise EksnetError(
+            f"the {what} {value} in: {rule}", "a rule for IPv4 as iptables-save prints it"
+        )
+    return value
+
+
 def _target(option: str, words: list[str], rule: str) -> Statement:
     target = _value(["-j", *words], 1, rule)
     if target in _TARGETS:
@@ -172,15 +200,22 @@ def _target(option: str, words: list[str], rule: str) -> Statement:
     if target == "MARK":
         return _set_mark(words, rule)
     if target == "DNAT":
-        return Statement(DNAT, (_after("--to-destination", words, rule),))
+        return _dnat(words, rule)
     if target in _PASSING or target == "SNAT" or len(words) > 1:
         return Statement(OTHER, (" ".join(words),))
     return Statement(GOTO if option == "-g" else JUMP, (target,))
 
 
+def _dnat(words: list[str], rule: str) -> Statement:
+    to = _after("--to-destination", words, rule)
+    if _RANGE.fullmatch(to):
+        return Statement(OTHER, (" ".join(words),))
+    return Statement(DNAT, (_shaped(DNAT, to, rule),))
+
+
 def _set_mark(words: list[str], rule: str) -> Statement:
-    value, _, mask = _after("--set-xmark", words, rule).partition("/")
-    return Statement(SET_MARK, (value, mask or "0xffffffff"))
+    value, _, mask = _shaped(SET_MARK, _after("--set-xmark", words, rule), rule).partition("/")
+    return Statement(SET_MARK, (value, mask))
 
 
 def _after(option: str, words: list[str], rule: str) -> str:
@@ -234,10 +269,10 @@ _NFT: list[tuple[re.Pattern[str], Callable[[re.Match[str]], Statement | None]]] 
         (rf"(?:meta )?iif(?:name)? {_NO}{_SET}", _condition(INCOMING)),
         (rf"(?:meta )?oif(?:name)? {_NO}{_SET}", _condition(OUTGOING)),
         (
-            r"meta mark & (?P<mask>\S+) == (?P<value>\S+)",
+            rf"meta mark & (?P<mask>{_NUMBER}) == (?P<value>{_NUMBER})",
             lambda found: Statement(MARK, (f"{found['value']}/{found['mask']}",)),
         ),
-        (r"meta mark set meta mark (?P<operator>[|^]) (?P<value>\S+)", _nft_mark),
+        (rf"meta mark set meta mark (?P<operator>[|^]) (?P<value>{_NUMBER})", _nft_mark),
         (
             r"update @(?P<set>\S+) \{ ip saddr \}",
             lambda found: Statement(REMEMBER, (found["set"],)),
@@ -246,7 +281,7 @@ _NFT: list[tuple[re.Pattern[str], Callable[[re.Match[str]], Statement | None]]] 
         (r'comment "[^"]*"', lambda found: None),
         (r"jump (?P<chain>\S+)", _chain(JUMP)),
         (r"goto (?P<chain>\S+)", _chain(GOTO)),
-        (r"dnat to (?P<chain>\S+)", _chain(DNAT)),
+        (rf"dnat to (?P<chain>{_ADDRESS}(?::[0-9]+)?)(?!\S)", _chain(DNAT)),
         (r"masquerade(?: [a-z-]+)*", lambda found: Statement(MASQUERADE)),
         (r"reject(?: with .*)?", lambda found: Statement(REJECT)),
         (r"(?:return|accept|drop)\b", lambda found: Statement(found[0])),

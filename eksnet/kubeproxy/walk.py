@@ -346,7 +346,10 @@ class _Run:
 
     def _address(self, chain: Chain, statement: Statement) -> tuple[bool, str]:
         ours = self.packet.source if statement.what == reading.SOURCE else self.packet.destination
-        inside = any(self._contains(chain.table, ours, value) for value in statement.values)
+        try:
+            inside = any(self._contains(chain.table, ours, value) for value in statement.values)
+        except ValueError:
+            return False, f"cannot tell whether {ours} is in {', '.join(statement.values)}"
         return _judged(f"{statement.what} {ours}", inside, statement, "is in", "is not in")
 
     def _contains(self, table: str, address: str, value: str) -> bool:
@@ -429,6 +432,8 @@ class _Run:
             self._says.append(f"one of {len(values)} at random: number {chosen}")
             return _verdict(values[chosen])
         else:
+            if what == reading.OTHER:
+                self._says.append(f"what {values[0]} does is not followed")
             return statement
         return None
 

@@ -117,6 +117,39 @@ def test_rules_of_others_are_kept_and_do_not_count_as_differences():
 BASE = kernel.iptables_text(rules_of(IPTABLES)).splitlines()
 
 
+def rule(text):
+    """Return a dump that holds one rule."""
+    return ["*nat", ":A - [0:0]", f"-A A {text}", "COMMIT"]
+
+
+@pytest.mark.parametrize(
+    "destination", ["10.0.0.1-10.0.0.9", "10.0.0.1-10.0.0.9:80", "10.0.0.1:80-90", ":80", ":80-90"]
+)
+def test_what_only_others_translate_to_is_kept_but_not_followed(destination):
+    text = f"-j DNAT --to-destination {destination}"
+    rules = parse_dump(
+        "\n".join(["*nat", ":PREROUTING ACCEPT [0:0]", f"-A PREROUTING {text}", "COMMIT"])
+    )
+    (walk,) = packet_walks(rules, Packet("203.0.113.9", "10.0.128.10", 22), HERE)
+    (why,) = [step.why for step in walk if step.rule == text]
+    assert why == f"what DNAT --to-destination {destination} does is not followed"
+    assert walk.packet.destination == "10.0.128.10"
+
+
+def test_an_address_that_nft_alone_understands_is_not_followed():
+    hook = "type filter hook prerouting priority 0;"
+    text = f"table ip x {{ chain a {{ {hook} ip saddr 10.0.0.1 accept; }}; }}"
+    observed = json.loads(kernel.through_nft(text))
+    for one in observed["nftables"]:
+        for part in one.get("rule", {}).get("expr", []):
+            if "match" in part:
+                part["match"]["right"] = "example.com/8"
+    (walk,) = packet_walks(
+        parse_dump(json.dumps(observed)), Packet("10.0.0.1", "10.0.0.2", 80), HERE
+    )
+    assert any(step.why.startswith("cannot tell whether 10.0.0.1 is in") for step in walk)
+
+
 @pytest.mark.parametrize(
     ("lines", "seen"),
     [
@@ -125,6 +158,15 @@ BASE = kernel.iptables_text(rules_of(IPTABLES)).splitlines()
         (
             ["*nat", ":A - [0:0]", '-A A -m comment --comment "open'],
             "line 3: a quote is not closed",
+        ),
+        (rule("-s 10.0.129.1.8 -j DROP"), "line 3: the source 10.0.129.1.8 in: -s"),
+        (rule("-d 10.0.129.300/32 -j DROP"), "line 3: the destination 10.0.129.300/32 in"),
+        (rule("-m mark --mark 0x4g00/0x4000 -j DROP"), "line 3: the mark 0x4g00/0x4000 in"),
+        (rule("--probability 0.3.3 -j A"), "line 3: the chance 0.3.3 in"),
+        (rule("-j MARK --set-xmark 0x4000"), "line 3: the set mark 0x4000 in"),
+        (
+            rule("-p tcp -j DNAT --to-destination 10.0.145.2:8080-A"),
+            "line 3: the dnat 10.0.145.2:8080-A in",
         ),
         (["*nat", "-A MISSING -j DROP", "COMMIT"], "line 2: a rule in MISSING"),
         (["*nat", ":A - [0:0]", "-A A -j MARK", "COMMIT"], "line 3: MARK without --set-xmark"),
