@@ -36,22 +36,26 @@ class Rows:
     keyed: bool = False
 
 
-def understand(answer: Any) -> Rows:
+def understand(answer: Any, what: str = "your prediction") -> Rows:
     """Read an answer.
 
     A first column that only counts the rows is left out.
 
+    Args:
+        answer: The answer, in one of the forms.
+        what: What to call it when it is not understood.
+
     Raises:
         NotUnderstoodError: It has none of the forms, or a part of it has not.
     """
-    found = _read(answer)
+    found = _read(answer, what)
     counting = [row[0] for row in found.rows if len(row) > 1]
     if counting and counting == [str(n) for n in range(1, len(found.rows) + 1)]:
         return Rows(tuple(row[1:] for row in found.rows), found.columns[1:])
     return found
 
 
-def _read(answer: Any) -> Rows:
+def _read(answer: Any, what: str) -> Rows:
     if isinstance(answer, Listing):
         return Rows(answer.rows, tuple(answer.columns))
     if isinstance(answer, str):
@@ -72,9 +76,9 @@ def _read(answer: Any) -> Rows:
             tuple(map(str, answer.columns)),
         )
     if hasattr(answer, "tolist"):  # a column of a data frame, an array
-        return _read(answer.tolist())
+        return _read(answer.tolist(), what)
     raise NotUnderstoodError(
-        f"the answer is a {type(answer).__name__}, which was not understood",
+        f"{what} is a {type(answer).__name__}, which was not understood",
         FORMS,
         "check again with one of these",
     )

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from eksnet.checkpoints import evidence
-from eksnet.checkpoints.answers import Rows, compare, understand
+from eksnet.checkpoints.answers import NotUnderstoodError, Rows, compare, same, understand
 from eksnet.checkpoints.criteria import (
     Criterion,
     Definition,
@@ -49,7 +49,9 @@ class Checkpoint:
         what = self.definition
         return f"<Checkpoint {what.id} {what.title}: {points(what.points)}>"
 
-    def check(self, answer: Any = None, observed: Any = None, *, wait: bool = True) -> Result:
+    def check(
+        self, answer: Any = None, observed: Any = None, *surplus: Any, wait: bool = True
+    ) -> Result:
         """Look at the cluster and say what is right, what is not, and what comes next.
 
         It reads and changes nothing, never raises, and may be called again at any time.
@@ -59,6 +61,7 @@ class Checkpoint:
                 number or a text.
             observed: What a trial gave that no object of the cluster keeps, where the checkpoint
                 asks for it.
+            surplus: Nothing: what else is handed in is not understood, and said so.
             wait: Whether to wait for what comes by itself.
         """
         binding, rows = Binding(), None
@@ -66,7 +69,7 @@ class Checkpoint:
             try:
                 cluster = self._look()
                 binding = evidence.bind(cluster)
-                rows = None if answer is None else understand(answer)
+                rows = self._understood(answer, surplus)
                 result = self._result(self._outcomes(cluster, rows, observed, wait=wait))
             except Exception as error:
                 result = self._result(self._not_checked(_told(error)))
@@ -108,6 +111,27 @@ class Checkpoint:
                 "The solution is shown by solution(reveal=True)."
             )
         return Text(self.definition.solution.strip())
+
+    def _understood(self, answer: Any, surplus: Sequence[Any]) -> Rows | None:
+        """Return the prediction as rows; None where the checkpoint asks for none.
+
+        Raises:
+            NotUnderstoodError: It cannot be read, or more was handed in than is asked for.
+        """
+        predictions = [one for one in self.definition.criteria if isinstance(one, Prediction)]
+        if answer is None or not predictions:
+            return None
+        call = _call(predictions[0])
+        if surplus:
+            raise NotUnderstoodError(
+                f"{2 + len(surplus)} things were handed in",
+                "a prediction and what it asks for",
+                call,
+            )
+        try:
+            return understand(answer)
+        except NotUnderstoodError as error:
+            raise NotUnderstoodError(error.seen, error.expected, call) from error
 
     def _result(self, outcomes: Sequence[Outcome]) -> Result:
         return Result(self.definition.id, self.definition.title, tuple(outcomes))
@@ -156,17 +180,27 @@ def _observe(
 ) -> Observation:
     if isinstance(criterion, Criterion):
         return criterion.check(cluster)
+    call = _call(criterion)
     if answer is None:
-        arguments = ", ".join(filter(None, ("prediction", criterion.takes)))
-        return not_started(
-            "no prediction was given",
-            "your prediction, made before you look",
-            f'eksnet.checkpoint("{criterion.id.partition(".")[0]}").check({arguments})',
-        )
+        return not_started("no prediction was given", "your prediction, made before you look", call)
     seen = criterion.observe(cluster, observed)
     if isinstance(seen, Observation):
         return seen
-    return compare(answer, understand(seen), criterion.column)
+    if criterion.choices and not _is_one_of(criterion.choices, answer):
+        said = " ".join(cell for row in answer.rows for cell in row)
+        choices = " or ".join(criterion.choices)
+        return not_started(f"your prediction, {said or 'nothing'}", choices, call)
+    return compare(answer, understand(seen, "what was observed"), criterion.column)
+
+
+def _is_one_of(choices: Sequence[str], answer: Rows) -> bool:
+    return len(answer.rows) == 1 and any(same(answer.rows[0][0], one) for one in choices)
+
+
+def _call(criterion: Prediction) -> str:
+    """Return the line that checks a prediction."""
+    arguments = ", ".join(filter(None, ("prediction", criterion.takes)))
+    return f'eksnet.checkpoint("{criterion.id.partition(".")[0]}").check({arguments})'
 
 
 def _patient(

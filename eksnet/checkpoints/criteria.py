@@ -115,6 +115,7 @@ class Prediction:
             keeps.
         takes: The notebook's name of what is handed in as observed; empty when nothing is.
         column: Which column is compared, from 0; a number and a text have one.
+        choices: The answers that there are, when it is one of a few; empty when any can be given.
         needs: As a criterion's.
         wait: As a criterion's.
     """
@@ -125,6 +126,7 @@ class Prediction:
     observe: Callable[[Cluster, Any], Any]
     takes: str = ""
     column: int = 0
+    choices: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     wait: Wait | None = None
 
@@ -155,15 +157,18 @@ class Definition:
         return sum(criterion.points for criterion in self.criteria)
 
 
+def described(state: State, points: int) -> str:
+    """Return a state in words: of what was begun, some points may be there already."""
+    return f"{state} in part" if state is State.NOT_STARTED and points else str(state)
+
+
 def whole(states: Sequence[State]) -> State:
     """Return the state of a checkpoint from those of its criteria.
 
     One failure is a failure, whatever else could not be looked at: it was seen. Without one,
-    what could not be looked at leaves the whole open. A beginning that is right so far is no pass
-    yet, so it is a failure with the points that it has.
+    what could not be looked at leaves the whole open. A beginning that is right so far is neither a
+    pass nor a failure: what has not been started is what is left to do.
     """
     found = set(states)
-    for state in (State.FAIL, State.CANNOT_CHECK):
-        if state in found:
-            return state
-    return found.pop() if len(found) == 1 else State.FAIL
+    order = (State.FAIL, State.CANNOT_CHECK, State.NOT_STARTED)
+    return next((state for state in order if state in found), State.PASS)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
 
-from eksnet.checkpoints.criteria import Observation, State, whole
+from eksnet.checkpoints.criteria import Observation, State, described, whole
 from eksnet.errors import EksnetError
 
 if TYPE_CHECKING:
@@ -99,7 +99,8 @@ class Result:
         looked = self.of - self.unchecked
         score = f"{self.points} of {points(looked)}" if looked else "no points given or lost"
         unchecked = f", {points(self.unchecked)} not checked" if looked and self.unchecked else ""
-        return f"{self.id} {self.title}: {self.state}, {score}{unchecked}"
+        state = described(self.state, self.points)
+        return f"{self.id} {self.title}: {state}, {score}{unchecked}"
 
     def __repr__(self) -> str:
         states = max(len(outcome.state) for outcome in self.outcomes)
@@ -126,7 +127,10 @@ class Result:
         before: list[tuple[str, str]] = []
         for outcome in self.outcomes:
             remarks = [(label, text) for label, text in outcome.remarks() if text]
-            yield outcome, [("observed", "as above")] if remarks == before else remarks
+            yield (
+                outcome,
+                [("observed", "the same as in the row above")] if remarks == before else remarks,
+            )
             before = remarks
 
     def to_frame(self) -> pd.DataFrame:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
 
-from eksnet.checkpoints.criteria import Definition, State, whole
+from eksnet.checkpoints.criteria import Definition, State, described, whole
 from eksnet.checkpoints.evidence import Attempt
 from eksnet.checkpoints.results import points
 from eksnet.listing import Listing
@@ -73,7 +73,7 @@ class Progress:
                 one.definition.notebook,
                 one.definition.id,
                 one.definition.title,
-                str(one.state),
+                described(one.state, one.points),
                 one.share,
             )
             for one in self.standings

@@ -77,7 +77,7 @@ def _deployment(spec: Json, state: Json) -> Progress:
     if updated < wanted:
         return Progress(False, f"{updated} of {wanted} pods run the newest template")
     if old > 0:
-        return Progress(False, f"{old} old pods are still to end")
+        return Progress(False, f"{old} old pod{'s are' if old > 1 else ' is'} still to end")
     if available < updated:
         return Progress(False, f"{available} of {updated} updated pods are available")
     return Progress(True)

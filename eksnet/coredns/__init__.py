@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from eksnet.coredns.corefile import add_plugin, plugins
+from eksnet.coredns.corefile import add_plugin, plugins, remove_plugin, replace_plugin
 from eksnet.coredns.observe import (
     Answer,
     ask,
@@ -25,6 +25,8 @@ __all__ = [
     "observed_walk",
     "plugins",
     "read_queries",
+    "remove_plugin",
+    "replace_plugin",
     "running_configurations",
     "try_corefile",
     "wait_for_reload",

@@ -50,12 +50,62 @@ def add_plugin(corefile: str, block: str, zone: str = ".:53") -> str:
         raise EksnetError(
             f"the server block {zone} already has the plugin {name}",
             "a Corefile without it",
-            "restore the Corefile first, or change the block that is there",
+            "coredns.replace_plugin(text, block) puts the new lines in the place of the old",
         )
     _, last = _server_block(_lines(corefile), zone)
     lines = corefile.splitlines(keepends=True)
     added = textwrap.indent(textwrap.dedent(block).strip("\n") + "\n", "    ")
     return "".join([*lines[: last - 1], added, *lines[last - 1 :]])
+
+
+def remove_plugin(corefile: str, plugin: str, zone: str = ".:53") -> str:
+    """Return the Corefile without a plugin's lines in a server block.
+
+    Every other line stays as it is, to the byte.
+
+    Args:
+        corefile: The Corefile's text.
+        plugin: The plugin's name.
+        zone: The server block, as it is written before its brace.
+
+    Raises:
+        EksnetError: The Corefile is not whole, has no such server block, or not the plugin.
+    """
+    if plugin not in plugins(corefile, zone):
+        raise EksnetError(
+            f"the server block {zone} has no plugin {plugin}",
+            f"one of those it has: {', '.join(plugins(corefile, zone))}",
+        )
+    first, last = _server_block(_lines(corefile), zone)
+    inside = [line for line in _lines(corefile) if first < line.number < last]
+    gone: set[int] = set()
+    for line in inside:
+        if line.depth == 1 and line.tokens[0] == plugin:
+            gone.update(range(line.number, _end(line, inside) + 1))
+    lines = corefile.splitlines(keepends=True)
+    return "".join(text for number, text in enumerate(lines, start=1) if number not in gone)
+
+
+def replace_plugin(corefile: str, block: str, zone: str = ".:53") -> str:
+    """Return the Corefile with a plugin's lines in the place of those that it has.
+
+    Args:
+        corefile: The Corefile's text.
+        block: The plugin's new lines, at any indentation.
+        zone: The server block, as it is written before its brace.
+
+    Raises:
+        EksnetError: The Corefile is not whole, has no such server block, or not the plugin.
+    """
+    return add_plugin(remove_plugin(corefile, block.split()[0], zone), block, zone)
+
+
+def _end(line: _Line, lines: list[_Line]) -> int:
+    """Return the number of the last line of what begins with a line: a block's or its own."""
+    if line.tokens[-1] != "{":
+        return line.number
+    after = (later for later in lines if later.number > line.number)
+    return next(later.number for later in after if later.depth == 2 and later.tokens == ("}",))
 
 
 def _server_block(lines: list[_Line], zone: str) -> tuple[int, int]:

@@ -117,13 +117,13 @@ def test_a_dict_is_compared_by_its_keys(answer: Any, observed: str) -> None:
 @pytest.mark.parametrize(
     ("answer", "what"),
     [
-        ({"a", "b"}, "the answer is a set"),
-        (object(), "the answer is a object"),
-        (b"a", "the answer is a bytes"),
+        ({"a", "b"}, "your prediction is a set"),
+        (object(), "your prediction is a object"),
+        (b"a", "your prediction is a bytes"),
         (["a", {"b"}], "row 2 holds a set"),
         ([["a", ["b"]]], "row 1 holds a list"),
         ({"a": [1]}, "a holds a list"),
-        ((name for name in "ab"), "the answer is a generator"),
+        ((name for name in "ab"), "your prediction is a generator"),
         (pd.DataFrame({"a": [pd.NaT]}), "row 1 holds a NaTType"),
     ],
 )

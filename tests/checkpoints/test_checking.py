@@ -207,7 +207,22 @@ def test_a_check_never_raises(error: Exception) -> None:
 
 def test_an_answer_that_is_not_understood_is_not_wrong(api: FakeApi, checkpoint: Check) -> None:
     (seen,) = only(checkpoint("dns-02").check({"a", "b"}), State.CANNOT_CHECK)
-    assert seen == "the answer is a set, which was not understood"
+    assert seen == "your prediction is a set, which was not understood"
+
+
+def test_two_things_in_the_wrong_order_are_told_the_right_one(
+    api: FakeApi, checkpoint: Check
+) -> None:
+    result = checkpoint("hosts-02").check(object(), "hosts")
+    only(result, State.CANNOT_CHECK)
+    assert result.outcomes[0].observation.next_step == (
+        'eksnet.checkpoint("hosts-02").check(prediction, answer)'
+    )
+
+
+def test_more_than_is_asked_for_is_told(api: FakeApi, checkpoint: Check) -> None:
+    (seen,) = only(checkpoint("hosts-02").check("hosts", "answer", 3), State.CANNOT_CHECK)
+    assert seen == "3 things were handed in"
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from fake_api import FakeApi
 from lab_api import Check
 
+from eksnet import coredns
 from eksnet.checkpoints import State
 from eksnet.cluster import connect
 from eksnet.coredns import Answer, add_plugin
@@ -141,7 +143,7 @@ class TestTheEntry:
         assert states(result) == [P, P, P, F]
         assert seen(result, 3) == (
             "1 of 2 CoreDNS pods run the Corefile of the ConfigMap; "
-            "one refuses a Corefile, line 7: unknown property 'ttl'"
+            "one has refused a Corefile, line 7: unknown property 'ttl'"
         )
         del api.logs[f"{PODS}/coredns-b"]
         assert seen(checkpoint("hosts-01").check(wait=False), 3).startswith("1 of 2")
@@ -159,6 +161,26 @@ class TestTheEntry:
         result = checkpoint("hosts-01").check()
         assert states(result) == [F, P, P, P]
         assert result.points == 5
+
+    def test_each_next_step_leads_on(self, api: FakeApi, lab: Lab, checkpoint: Check) -> None:
+        """Who edits first, and then does what each check says, gets there."""
+        api.refuse = lambda _: None
+        lab(add_plugin(UNTOUCHED, "hosts {\n fallthrough\n 10.43.0.1 myapp.local\n}"))
+        result = checkpoint("hosts-01").check(wait=False)
+        assert states(result) == [F, P, F, N]
+        names = {"cluster": connect("context:lab"), "coredns": coredns, "hosts": HOSTS}
+        first = result.outcomes[0].observation.next_step
+        for command in re.findall(r"cluster\.\w+\((?:[^()]|\([^()]*\))*\)", first):
+            eval(command, names)
+        lab(api.objects[CONFIGMAP]["data"]["Corefile"])
+        assert checkpoint("hosts-01").check().state is P
+
+    def test_no_step_restarts_into_a_corefile_that_is_refused(
+        self, lab: Lab, checkpoint: Check
+    ) -> None:
+        text = SOLVED.replace("fallthrough", "").replace("hosts {", "hosts {\n fallthrough")
+        lab(text, runs=UNTOUCHED, backup=UNTOUCHED)
+        assert "restart" not in repr(checkpoint("hosts-01").check(wait=False))
 
     def test_text_that_cannot_be_seen_is_no_failure(self, lab: Lab, checkpoint: Check) -> None:
         lab(SOLVED, backup=UNTOUCHED)
@@ -190,8 +212,8 @@ class TestWhichPlugin:
         ("corefile", "prediction", "address", "reason"),
         [
             (SOLVED, "forward", "10.43.0.1", "hosts"),
-            # The pods run the old Corefile still: NXDOMAIN, and forward it was.
-            (SOLVED, "hosts", "", "forward"),
+            # The resolver behind forward knows the name too, and was asked first.
+            (SOLVED, "hosts", "192.0.2.7", "forward"),
             (SOLVED.replace("10.43.0.1", "10.43.0.12"), "hosts", "10.43.0.12", "is 10.43.0.12"),
         ],
     )
@@ -202,6 +224,37 @@ class TestWhichPlugin:
         result = checkpoint("hosts-02").check(prediction, nslookup(address))
         assert result.state is F
         assert reason in seen(result, 0)
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            "** server can't find myapp.local: NXDOMAIN\n",
+            nslookup("10.43.0.1").replace("myapp.local", "nowhere.local"),
+            "",
+            "bla",
+            ";; connection timed out; no servers could be reached\n",
+        ],
+        ids=["from before the edit", "another name", "empty", "anything", "timeout"],
+    )
+    @pytest.mark.parametrize("prediction", ["hosts", "forward"])
+    def test_an_answer_that_tells_nothing_is_asked_for_again(
+        self, prediction: str, answer: str, lab: Lab, checkpoint: Check
+    ) -> None:
+        lab(SOLVED)
+        result = checkpoint("hosts-02").check(prediction, answer)
+        assert result.state is N
+        assert "nslookup myapp.local" in result.outcomes[0].observation.next_step
+
+    @pytest.mark.parametrize(
+        ("prediction", "said"), [("cache", "cache"), ("", "nothing"), (["hosts", "x"], "hosts x")]
+    )
+    def test_what_was_not_asked_for_is_no_failure(
+        self, prediction: Any, said: str, lab: Lab, checkpoint: Check
+    ) -> None:
+        lab(SOLVED)
+        result = checkpoint("hosts-02").check(prediction, nslookup("10.43.0.1"))
+        assert (result.state, seen(result, 0)) == (N, f"your prediction, {said}")
+        assert result.outcomes[0].observation.expected == "hosts or forward"
 
     def test_no_answer_was_handed_in(self, lab: Lab, checkpoint: Check) -> None:
         lab(SOLVED)
@@ -298,7 +351,8 @@ class TestTheTrials:
     @pytest.mark.parametrize("name", ["hosts-04", "hosts-05"])
     def test_the_cluster_has_to_be_the_labs(self, name: str, lab: Lab, checkpoint: Check) -> None:
         lab(UNTOUCHED + "a:53 {\n" + HOSTS + "}\n")
-        result = checkpoint(name).check("x", answered("x") if name == "hosts-04" else {"x": 1})
+        observed = answered("SERVFAIL") if name == "hosts-04" else {"x": 1}
+        result = checkpoint(name).check("SERVFAIL", observed)
         assert (result.state, seen(result, 0)) == (
             F, "the block hosts stands in the server block a:53",
         )  # fmt: skip

@@ -62,7 +62,7 @@ def criterion(name: str, *seen: Observation, **fields: Any) -> Criterion:
     [
         ([P, P], P), ([F, F], F), ([N, N], N), ([C, C], C),
         # Half a solution, right so far.
-        ([P, N], F),
+        ([P, N], N),
         # What was seen to be wrong is wrong; what nobody saw leaves the whole open.
         ([F, C, P], F), ([C, P], C), ([C, N], C), ([F, N], F), ([P, N, C], C),
     ],

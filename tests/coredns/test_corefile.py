@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eksnet.coredns import add_plugin, plugins
+from eksnet.coredns import add_plugin, plugins, remove_plugin, replace_plugin
 from eksnet.errors import EksnetError
 
 EKS = """\
@@ -45,6 +45,42 @@ def test_only_the_new_lines_are_new():
         "    hosts {\n        10.43.0.1 myapp.local\n        fallthrough\n    }\n}\n"
     )
     assert plugins(changed)[-1] == "hosts"
+
+
+@pytest.mark.parametrize("plugin", plugins(EKS))
+def test_what_is_taken_out_is_all_that_goes(plugin):
+    changed = remove_plugin(EKS, plugin)
+    assert plugins(changed) == tuple(name for name in plugins(EKS) if name != plugin)
+    assert set(EKS.splitlines()) >= set(changed.splitlines())
+
+
+def test_taking_out_undoes_putting_in_to_the_byte():
+    assert remove_plugin(add_plugin(EKS, HOSTS), "hosts") == EKS
+    other = "example.org:53 {\n  errors\n}\n" + EKS
+    assert (
+        remove_plugin(add_plugin(other, HOSTS, "example.org:53"), "hosts", "example.org:53")
+        == other
+    )
+
+
+def test_a_plugin_that_is_written_twice_goes_whole():
+    twice = EKS.replace(
+        "    loop\n", "    log a.test\n    loop\n    log b.test {\n        class error\n    }\n"
+    )
+    assert remove_plugin(twice, "log") == EKS
+
+
+def test_new_lines_take_the_place_of_the_old():
+    more = HOSTS.replace("myapp.local", "myapp.local www.myapp.local")
+    assert replace_plugin(add_plugin(EKS, HOSTS), more) == add_plugin(EKS, more)
+
+
+@pytest.mark.parametrize(
+    "change", [lambda text: remove_plugin(text, "hosts"), lambda text: replace_plugin(text, HOSTS)]
+)
+def test_what_is_not_there_cannot_be_taken_out(change):
+    with pytest.raises(EksnetError, match="has no plugin hosts"):
+        change(EKS)
 
 
 def test_other_blocks_are_left_alone():

@@ -34,18 +34,32 @@ ADDRESS, NAME, SECOND_NAME = "10.43.0.1", "myapp.local", "www.myapp.local"
 _ZONE = ".:53"
 _SAME_ZONE = {".", _ZONE, "dns://.", f"dns://{_ZONE}"}
 _CONFIGMAP, _NAMESPACE = "coredns", "kube-system"
-_ADD = (
-    'cluster.edit_configmap("coredns", "Corefile", '
-    'lambda text: coredns.add_plugin(text, block), "kube-system")'
-)
-_CHANGE = _ADD.replace("coredns.add_plugin(text, block)", 'text.replace("OLD", "NEW")')
+
+
+def _edit(change: str) -> str:
+    return f'cluster.edit_configmap("coredns", "Corefile", {change}, "kube-system")'
+
+
+# `hosts` is the notebook's name of the block's text.
+_ADD = _edit("lambda text: coredns.add_plugin(text, hosts)")
+_ADD_RELOAD = _edit('lambda text: coredns.add_plugin(text, "reload")')
+_REPLACE = _edit("lambda text: coredns.replace_plugin(text, hosts)")
+_REMOVE = _edit('lambda text: coredns.remove_plugin(text, "hosts")')
+_CHANGE = _edit('lambda text: text.replace("OLD", "NEW")')
+_CORRECT = f"correct the text in hosts, then {_REPLACE}"
 _BACKUP = 'cluster.backup("coredns", "kube-system")'
 _RESTORE = 'cluster.restore("coredns", "kube-system")'
+_RESTORED = 'cluster.saved("coredns", "kube-system", restored=True)["data"]["Corefile"]'
+_ASK = f'ask again: answer = cluster.run("busybox:1.36", "nslookup {NAME}")'
 _RESTART = 'cluster.rollout_restart("deployment/coredns", "kube-system")'
 
 Lines = tuple[tuple[str, ...], ...]
 # The kubelet brings a ConfigMap within a minute or so, `reload` looks every 30 s, give or take 15.
 _TAKEN_OVER = Wait("every CoreDNS pod to run the Corefile of the ConfigMap", deadline=150)
+
+
+def _remove_from(zone: str) -> str:
+    return _edit(f'lambda text: coredns.remove_plugin(text, "hosts", "{zone}")')
 
 
 def _corefile(cluster: Cluster) -> str:
@@ -67,7 +81,7 @@ def _hosts(cluster: Cluster) -> Lines | Observation:
             return failed(
                 f"the block hosts stands in the server block {' '.join(block.keys)}",
                 f"hosts inside the server block {_ZONE}, which answers for every name",
-                "move it there: " + _CHANGE,
+                f"move it there: {_remove_from(block.keys[0])}, then {_ADD}",
             )
     return not_started(
         "the Corefile has no block hosts",
@@ -78,20 +92,22 @@ def _hosts(cluster: Cluster) -> Lines | Observation:
 
 def backup(cluster: Cluster) -> Observation:
     """Whether a backup from before the edit waits for its restore."""
-    _corefile(cluster)  # Who may not read the ConfigMap cannot have backed it up.
+    # Who may not read the ConfigMap cannot have backed it up.
+    edited = NAME in _corefile(cluster)
+    expected = "a backup of the ConfigMap coredns, made before the edit"
+    again = f"take the block out: {_REMOVE}, back up: {_BACKUP}, and put it in again: {_ADD}"
     waiting = cluster.saved(_CONFIGMAP, _NAMESPACE)
     if waiting is None:
         used = cluster.saved(_CONFIGMAP, _NAMESPACE, restored=True)
-        return not_started(
-            "the last backup has been restored already" if used else "there is no backup",
-            "a backup of the ConfigMap coredns, made before the edit",
-            _BACKUP,
-        )
+        seen = "the last backup has been restored already" if used else "there is no backup"
+        if edited:
+            return failed(f"{seen}, and the Corefile has {NAME}", expected, again)
+        return not_started(seen, expected, _BACKUP)
     if NAME in str((waiting.get("data") or {}).get("Corefile")):
         return failed(
             f"the backup holds a Corefile that has {NAME} already",
-            "a backup of the ConfigMap coredns, made before the edit",
-            f"{_RESTORE}, take the block out: {_CHANGE}, then {_BACKUP}",
+            expected,
+            f"have done with that backup: {_RESTORE}, then {again}",
         )
     return passed("a backup from before the edit waits for its restore")
 
@@ -120,12 +136,12 @@ def _stands(cluster: Cluster, name: str) -> Observation:
     if addresses == [ADDRESS]:
         return passed(f"{name} is {ADDRESS}")
     if addresses:
-        return failed(f"{name} is {' and '.join(addresses)}", expected, f"correct it: {_CHANGE}")
+        return failed(f"{name} is {' and '.join(addresses)}", expected, _CORRECT)
     if any(line[0].lower() == name for line in lines):
         return failed(
-            f"a line begins with {name}", "the address first, the names after it", _CHANGE
+            f"a line begins with {name}", "the address first, the names after it", _CORRECT
         )
-    return failed(f"the block hosts has no line for {name}", expected, f"add it: {_CHANGE}")
+    return failed(f"the block hosts has no line for {name}", expected, _CORRECT)
 
 
 def _names(line: tuple[str, ...]) -> list[str]:
@@ -140,17 +156,15 @@ def fallthrough(cluster: Cluster) -> Observation:
     words = [line[0] for line in lines]
     expected = "a last line fallthrough, so that names that hosts does not know go on"
     if "fallthrough" not in words:
-        return failed("the block hosts has no line fallthrough", expected, f"add it: {_CHANGE}")
+        return failed("the block hosts has no line fallthrough", expected, _CORRECT)
     place = words.index("fallthrough")
     if zones := [zone for zone in lines[place][1:] if zone != "."]:
-        return failed(
-            f"only names in {', '.join(zones)} go on", expected, f"drop the zones: {_CHANGE}"
-        )
+        return failed(f"only names in {', '.join(zones)} go on", expected, _CORRECT)
     if any(ADDRESS in line for line in lines[place + 1 :]):
         return failed(
             "an entry stands after fallthrough",
             "every entry before it; CoreDNS refuses one that comes after",
-            f"begin again, with fallthrough last: {_RESTORE}, {_BACKUP}, {_ADD}",
+            _CORRECT,
         )
     return passed("fallthrough stands after the entries")
 
@@ -169,7 +183,7 @@ def running(cluster: Cluster) -> Observation:
         return cannot_check(
             "the Corefile has no plugin reload, so the pods do not tell what they run",
             "the plugin reload, as EKS installs it",
-            f"add the line reload: {_CHANGE}",
+            f"add it: {_ADD_RELOAD}",
         )
     wanted, logs = configuration_hash(corefile), _logs(cluster)
     up_to_date = sum(logged_configurations(log)[-1:] == (wanted,) for log in logs)
@@ -178,9 +192,11 @@ def running(cluster: Cluster) -> Observation:
     refused = next(filter(None, map(refusal, logs)), "")
     return not_yet(
         f"{up_to_date} of {len(logs)} CoreDNS pods run the Corefile of the ConfigMap"
-        + (f"; one refuses a Corefile, {refused}" if refused else ""),
+        + (f"; one has refused a Corefile, {refused}" if refused else ""),
         "all of them",
-        f"correct that line: {_CHANGE}" if refused else f"{_RESTART}, or wait for the reload",
+        f"if the Corefile still says that, correct it: {_CHANGE}; then wait for the reload"
+        if refused
+        else f"wait for the reload, or {_RESTART}",
     )
 
 
@@ -195,7 +211,7 @@ def reloaded(cluster: Cluster) -> Observation:
         return failed(
             f"{began} of {len(histories)} CoreDNS pods have run nothing else since they started",
             "pods that took it over while they ran: an earlier hash stands in their logs",
-            f"change a name, check again, and change it back: {_CHANGE}; restart nothing",
+            f"give {ADDRESS} a third name, such as again.{NAME}, and restart nothing: {_CORRECT}",
         )
     return passed(f"{len(histories)} CoreDNS pods took it over without a restart")
 
@@ -212,7 +228,7 @@ def restored(cluster: Cluster) -> Observation:
         return failed(
             "the Corefile has been changed since the restore",
             "the Corefile that was restored",
-            "take the change back: " + _CHANGE,
+            f"put it back: {_edit(_RESTORED)}",
         )
     return passed("its Corefile is that of the backup")
 
@@ -222,13 +238,17 @@ def _first_to_see(cluster: Cluster, transcript: Any) -> Any:
     stands = entry(cluster)
     if stands.state is not State.PASS:
         return stands
+    expected = f"what nslookup {NAME} printed in a pod, with an address"
     if transcript is None:
+        return not_started("no answer was handed in", expected, _check("hosts-02", "answer"))
+    answers = str(transcript).partition("Name:")[2]
+    name, *rest = answers.split() or [""]
+    if name.rstrip(".").lower() != NAME:
+        # NXDOMAIN too: so a pod answers that does not run the entry yet.
         return not_started(
-            "no answer was handed in",
-            f"what nslookup {NAME} printed in a pod",
-            _check("hosts-02", "answer"),
+            f"the answer that was handed in has no address for {NAME}", expected, _ASK
         )
-    return "hosts" if ADDRESS in str(transcript).split() else "forward"
+    return "hosts" if ADDRESS in rest else "forward"
 
 
 def _code_of_others(cluster: Cluster, answers: Any) -> Any:
@@ -299,7 +319,7 @@ CHECKPOINTS = (
                 "Every CoreDNS pod runs this Corefile",
                 2,
                 running,
-                needs=("hosts-01.entry",),
+                needs=("hosts-01.entry", "hosts-01.fallthrough"),
                 wait=_TAKEN_OVER,
             ),
         ),
@@ -309,9 +329,8 @@ CHECKPOINTS = (
             f"Compare the server block `{_ZONE}` with that of the section *Edit the Corefile*: a "
             f"block `hosts` with the line `{ADDRESS} {NAME}`, and `fallthrough` as its last line. "
             "Then compare the hash that each CoreDNS pod logs with the one from before.",
-            f"`{_BACKUP}`, then, with the block as a text in `block`, `{_ADD}`, then `{_RESTART}`. "
-            "A block that is there already is changed instead: "
-            f"`{_CHANGE}`.",
+            f"`{_BACKUP}`, then, with the block as a text in `hosts`, `{_ADD}`, then `{_RESTART}`. "
+            f"A block that is there already is replaced: `{_REPLACE}`.",
         ),
         solution=f"{_BACKUP}\n{_BLOCK}{_ROLLOUT}",
     ),
@@ -321,7 +340,12 @@ CHECKPOINTS = (
         title="Which plugin sees the query first?",
         criteria=(
             Prediction(
-                "hosts-02.plugin", "The plugin that you predicted", 1, _first_to_see, takes="answer"
+                "hosts-02.plugin",
+                "The plugin that you predicted",
+                1,
+                _first_to_see,
+                takes="answer",
+                choices=("hosts", "forward"),
             ),
         ),
         hints=(
@@ -374,7 +398,12 @@ coredns.wait_for_reload(cluster, before)
         title="Without fallthrough",
         criteria=(
             Prediction(
-                "hosts-04.code", "The code that you predicted", 1, _code_of_others, takes="broken"
+                "hosts-04.code",
+                "The code that you predicted",
+                1,
+                _code_of_others,
+                takes="broken",
+                choices=("NOERROR", "NXDOMAIN", "SERVFAIL"),
             ),
         ),
         hints=(
