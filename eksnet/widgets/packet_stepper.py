@@ -67,7 +67,7 @@ class PacketStepper(Stepper):
     def __init__(self, scene: Scene, **settings: Any) -> None:
         self.scene = scene
         self.add_traits(
-            service=_one_of(scene.destinations, "Service"),
+            service=_one_of(scene.destinations, "Service").tag(wide=True),
             client=_one_of(scene.clients, "client"),
             mode=_one_of(scene.rules, "mode"),
         )

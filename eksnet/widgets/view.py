@@ -74,6 +74,13 @@ def control(model: Model, name: str) -> ipywidgets.Widget:
     The keyboard works all of them, and the browser ties each label to its control.
     """
     trait = model.traits()[name]
+    widget = _tied(model, trait)
+    if trait.metadata.get("wide"):
+        widget.add_class("eksnet-wide")
+    return widget
+
+
+def _tied(model: Model, trait: Any) -> ipywidgets.Widget:
     label = {"description": trait.metadata["label"]}
     # A text counts when it is finished: each letter would be read out otherwise.
     finished = {**label, "continuous_update": False}
@@ -90,9 +97,7 @@ def control(model: Model, name: str) -> ipywidgets.Widget:
             widget = ipywidgets.Text(**finished)
         case _:
             raise TypeError(f"no control for a {type(trait).__name__}")
-    if trait.metadata.get("wide"):
-        widget.add_class("eksnet-wide")
-    traitlets.link((model, name), (widget, "value"))
+    traitlets.link((model, trait.name), (widget, "value"))
     return widget
 
 

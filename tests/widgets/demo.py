@@ -32,7 +32,7 @@ class Everything(Model):
     region = Unicode("here").tag(label="region", suggestions=("here", "there"))
     number = Int(2, min=0, max=9).tag(label="number")
     flag = Bool(False).tag(label="flag")
-    choice = Enum((None, "one"), None).tag(label="choice", words={None: "none of them"})
+    choice = Enum((None, "one"), None).tag(label="choice", words={None: "none of them"}, wide=True)
     actions = {"count": "Count", "fail": "Fail", "refuse": "Refuse"}  # noqa: RUF012
     counted = Int(0)
 

@@ -39,6 +39,14 @@ def test_each_trait_gets_the_control_of_its_type():
     }  # fmt: skip
 
 
+def test_a_control_of_any_kind_can_have_a_row_to_itself():
+    view = widgets.show(Everything())
+    wide = [
+        w.description for w in find(view, ipywidgets.DOMWidget) if "eksnet-wide" in w._dom_classes
+    ]
+    assert wide == ["phrase", "choice"]
+
+
 @pytest.mark.parametrize(
     ("label", "trait", "shown", "value"),
     [
