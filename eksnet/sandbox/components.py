@@ -15,6 +15,7 @@ RUNTIME_SOCKET = "/run/eksnet/runtime.sock"
 _KUBELET_CONFIG = "/etc/kubernetes/kubelet.json"
 _KUBELET_KUBECONFIG = "/etc/kubernetes/kubelet.kubeconfig"
 _IMAGES = "/etc/eksnet/images.json"
+_AUTHENTICATION = Path(__file__).with_name("authentication.yaml")
 # What the VPC CNI can give an m5.large: 3 interfaces x (10 - 1) addresses + 2.
 MAX_PODS = 29
 # EKS keeps the default of one minute; the wait is a lesson, five seconds of it are enough.
@@ -83,6 +84,7 @@ def api_server(programs: Path, pki: Path, vpc: Vpc) -> Component:
         f"--service-account-signing-key-file={pki}/service-account.key",
         "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
         f"--service-cluster-ip-range={vpc.services}",
+        f"--authentication-config={_AUTHENTICATION}",
         "--authorization-mode=Node,RBAC",
         "--enable-admission-plugins=NodeRestriction",
         "--allow-privileged=true",
@@ -290,7 +292,7 @@ def node_specification(
         node: The node.
         vpc: The address plan.
         texts: `kubeconfig` and `configuration` of the kubelet, and `images`, the runtime's table.
-        directories: `root`, `disk`, `programs`, `busybox` and `pki` on this computer.
+        directories: `root`, `disk`, `programs`, `controller`, `busybox` and `pki` on this computer.
     """
     return {
         **{name: str(path) for name, path in directories.items()},

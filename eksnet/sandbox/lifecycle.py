@@ -242,6 +242,19 @@ def engine(say: Say) -> Path:
     return build.program("kube").parent
 
 
+def controller() -> Path:
+    """Return the directory that holds the load balancer controller, or will once it is built.
+
+    A cluster starts without it: a pod of it says that it is not built yet, and starts once it is.
+    """
+    from eksnet.sandbox import build
+
+    name = "aws-load-balancer-controller"
+    directory = next(one.path.parent for one in build.status() if one.name == name)
+    directory.mkdir(parents=True, exist_ok=True)
+    return directory
+
+
 def search_path() -> str:
     """Return PATH with the system's directories, which ordinary users often lack."""
     return os.environ.get("PATH", "") + ":/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin"
@@ -327,6 +340,7 @@ def launch(paths: Paths, programs: Path, port: int | None, sync_frequency: str) 
             "state": str(paths.state),
             "region": REGION,
             "programs": str(programs),
+            "controller": str(controller()),
             "busybox": str(busybox),
             "images": Path(__file__).with_name("images.json").read_text(),
             "one_id": not owns_ids(),

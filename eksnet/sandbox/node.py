@@ -17,6 +17,7 @@ from pathlib import Path
 from eksnet.sandbox import mounts
 
 PROGRAMS = Path("/opt/eksnet/bin")
+CONTROLLER = Path("/opt/eksnet/controller")
 BUSYBOX = Path("/opt/eksnet/busybox")
 PKI = Path("/etc/kubernetes/pki")
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
@@ -45,8 +46,8 @@ def build_root(root: Path, specification: dict[str, str]) -> None:
 
     Args:
         root: The directory that becomes the root.
-        specification: `disk` (what outlives a restart), `programs`, `busybox`, `pki` (source
-            directories), `hostname`, and the texts of `/etc` under their file names.
+        specification: `disk` (what outlives a restart), `programs`, `controller`, `busybox`, `pki`
+            (source directories), `hostname`, and the texts of `/etc` under their file names.
     """
     mounts.mount("tmpfs", root, "tmpfs", mounts.MS_NOSUID, "mode=755")
     _system(root)
@@ -58,6 +59,7 @@ def build_root(root: Path, specification: dict[str, str]) -> None:
     # Programs look here for their locks (xtables) and sockets.
     _link(root / "var" / "run", "../run")
     mounts.bind(Path(specification["programs"]), _inside(root, PROGRAMS), read_only=True)
+    mounts.bind(Path(specification["controller"]), _inside(root, CONTROLLER), read_only=True)
     mounts.bind(Path(specification["busybox"]), _inside(root, BUSYBOX), read_only=True)
     mounts.bind(Path(specification["pki"]), _inside(root, PKI), read_only=True)
     _configuration(root, specification)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from eksnet.sandbox import namespaces
@@ -188,3 +189,12 @@ class Processes:
                 return
             await asyncio.sleep(_POLL)
         os.kill(record.pid, signal.SIGKILL)
+
+
+def kills_for_memory() -> int:
+    """Return how many processes the kernel has ended for want of memory since it started.
+
+    Control groups that limit memory count too. Nothing tells it of one process alone.
+    """
+    counts = dict(line.split() for line in Path("/proc/vmstat").read_text().splitlines())
+    return int(counts.get("oom_kill", 0))

@@ -24,7 +24,7 @@ from typing import Any
 from eksnet.sandbox import components, dnsprobe, mounts, namespaces, network, relay, seed
 from eksnet.sandbox.api import Api, UnansweredError, documents
 from eksnet.sandbox.paths import Paths, write_private
-from eksnet.sandbox.processes import Processes
+from eksnet.sandbox.processes import Processes, kills_for_memory
 from eksnet.sandbox.vpc import Node, Vpc, plan
 
 _LOG_LIMIT = 10 * 2**20
@@ -39,6 +39,7 @@ class Supervisor:
         self.paths = Paths(Path(specification["state"]))
         self.vpc: Vpc = plan(specification["region"])
         self.programs = Path(specification["programs"])
+        self.controller = Path(specification["controller"])
         self.one_id: bool = specification["one_id"]
         self.sync_frequency: str = specification["sync_frequency"]
         self.listeners: dict[str, int] = specification["listeners"]
@@ -50,6 +51,7 @@ class Supervisor:
         self.waiting = "namespace"
         self.phase = "starting"
         self.began = time.monotonic()
+        self.kills_before = kills_for_memory()
         self.since = ""
         self.disturbed = asyncio.Event()
         self.stopping = asyncio.Event()
@@ -181,6 +183,7 @@ class Supervisor:
                 "root": root,
                 "disk": disk,
                 "programs": self.programs,
+                "controller": self.controller,
                 "busybox": self.busybox,
                 "pki": self.paths.identity / "nodes" / node.short,
             },
@@ -275,6 +278,8 @@ class Supervisor:
         if record is None:
             return ""
         name = record.component.name
+        if record.last_exit == -signal.SIGKILL and kills_for_memory() > self.kills_before:
+            return f"the computer's memory runs out, and the kernel ends {name} again and again"
         return f"{name} keeps ending (exit code {record.last_exit}): {self.tail(name)}"
 
     def report(self) -> None:

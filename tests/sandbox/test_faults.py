@@ -186,6 +186,64 @@ def test_a_full_disk_is_told_and_mended_by_room(tmp_path):
     assert said.count("Running") == 4, said
 
 
+class Room:
+    """A control group whose memory a test limits; the kernel ends what needs more.
+
+    Source: cgroup-v1/memory and cgroup-v2 of the kernel's administration guide.
+    """
+
+    def __init__(self, parent, limit):
+        self.group = parent / "eksnet-little-memory"
+        self.group.mkdir()
+        self.limit = self.group / limit
+
+    @classmethod
+    def find(cls):
+        """Make one where this computer lets us; None where it does not."""
+        old, new = Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup")
+        own = Path("/proc/self/cgroup").read_text().rpartition("0::")[2].strip().lstrip("/")
+        for parent, limit in ((old, "memory.limit_in_bytes"), (new / own, "memory.max")):
+            try:
+                room = cls(parent, limit)
+            except OSError:
+                continue
+            if room.limit.exists():
+                return room
+            room.group.rmdir()
+        return None
+
+    def allow(self, mebibytes):
+        self.limit.write_text(str(mebibytes * 2**20))
+
+    def run(self, *words):
+        """Start `eksnet` in it."""
+        enter = 'echo $$ > "$0"/cgroup.procs && exec "$@"'
+        command = [sys.executable, "-m", "eksnet.cli", *words]
+        return subprocess.Popen(
+            ["sh", "-c", enter, self.group, *command],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+
+
+@pytest.mark.sandbox
+def test_memory_that_runs_out_is_told_and_mended_by_memory(monkeypatch):
+    monkeypatch.setenv("EKSNET_SANDBOX", "little-memory")
+    room = Room.find()
+    if room is None:
+        pytest.skip("no control group here can be limited by this user")
+    try:
+        room.allow(300)
+        starting = room.run("up")
+        what = "the computer's memory runs out, and the kernel ends kube-apiserver again and again"
+        faults.until("it is told", lambda: sandbox.status().waiting_for == what)
+        room.allow(4096)
+        said, _ = starting.communicate(timeout=180)
+        assert (starting.returncode, "The sandbox is up." in said) == (0, True), said
+    finally:
+        sandbox.down()
+        room.group.rmdir()
+
+
 def test_a_component_that_keeps_ending_is_named(tmp_path):
     own = paths.Paths(tmp_path)
     own.logs.mkdir()

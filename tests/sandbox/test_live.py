@@ -1,5 +1,6 @@
 """A running sandbox: what is in it, what cannot leave it, and what stays when it ends."""
 
+import json
 import os
 import signal
 import socket
@@ -15,6 +16,7 @@ from hostside import listening, members, mounts_and_links, namespace_of
 import eksnet
 from eksnet import coredns, sandbox
 from eksnet.sandbox import lifecycle, paths
+from eksnet.sandbox.build.modules import CONTROLLER
 
 pytestmark = pytest.mark.sandbox
 
@@ -108,6 +110,14 @@ def test_an_unknown_image_says_which_are_known(cluster):
         cluster.run("example.com/nothing:1", "true", timeout=30)
     assert "busybox" in str(caught.value)
     assert "coredns" in str(caught.value)
+
+
+def test_the_load_balancer_controller_is_the_real_program(cluster):
+    # The image that its Helm chart names; without a cluster's name it ends with its own words.
+    run = cluster.run("public.ecr.aws/eks/aws-load-balancer-controller:v2.17.1", "/controller")
+    version, error = map(json.loads, run.output.splitlines())
+    assert (run.exit_code, version["GitVersion"]) == (1, CONTROLLER)
+    assert error["error"] == "kubernetes cluster name must be specified"
 
 
 def attempts(cluster, addresses, port, **spec):

@@ -1,10 +1,17 @@
 package cri
 
 import (
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	runtime "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"eksnet.dev/engine/cluster/internal/images"
 )
 
 func TestResolvConf(t *testing.T) {
@@ -51,6 +58,25 @@ func TestFilters(t *testing.T) {
 	if !wantsContainer(&runtime.ContainerFilter{PodSandboxId: "p"}, container) ||
 		wantsContainer(&runtime.ContainerFilter{PodSandboxId: "q"}, container) {
 		t.Error("the filter by pod")
+	}
+}
+
+func TestAnImageThatIsNotBuiltYetIsPulledOnceItIs(t *testing.T) {
+	program := filepath.Join(t.TempDir(), "program")
+	table := images.Table{{Match: "late", Binds: map[string]string{"/program": program}}}
+	store, err := openImages(table, filepath.Join(t.TempDir(), "pulled"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = store.pull("registry/late:1")
+	if status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "program is not built") {
+		t.Errorf("%v; expected that the program is not built", err)
+	}
+	if err := os.WriteFile(program, nil, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.pull("registry/late:1"); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -52,6 +53,11 @@ func (s *imageStore) pull(reference string) (images.Image, error) {
 	image, err := s.find(reference)
 	if err != nil {
 		return image, err
+	}
+	if missing := image.Missing(); missing != "" {
+		return image, status.Errorf(codes.Unavailable,
+			"image %q cannot be used yet: %s is not built; `eksnet engine build` builds it, and then the pod starts",
+			reference, path.Base(missing))
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -44,6 +44,16 @@ func (i Image) Arguments(command, args []string) []string {
 	}
 }
 
+// Missing returns a file of the node that the image is made of and that is not there, or nothing.
+func (i Image) Missing() string {
+	for _, source := range i.Binds {
+		if _, err := os.Stat(source); err != nil {
+			return source
+		}
+	}
+	return ""
+}
+
 // Table is all images that the sandbox knows.
 type Table []Image
 

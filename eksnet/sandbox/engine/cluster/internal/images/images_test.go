@@ -52,6 +52,20 @@ func TestFind(t *testing.T) {
 	}
 }
 
+func TestMissing(t *testing.T) {
+	there := filepath.Join(t.TempDir(), "program")
+	image := Image{Binds: map[string]string{"/program": there}}
+	if got := image.Missing(); got != there {
+		t.Errorf("missing %q; expected %q", got, there)
+	}
+	if err := os.WriteFile(there, nil, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if got := image.Missing(); got != "" {
+		t.Errorf("missing %q, which is there", got)
+	}
+}
+
 func TestLoadRefusesABadTable(t *testing.T) {
 	for text, want := range map[string]string{
 		`{`:                              "unexpected end",
@@ -73,7 +87,7 @@ func TestTheSandboxesOwnTable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"agnhost", "busybox", "coredns", "debian", "kube-proxy", "pause", "ubuntu"}
+	want := []string{"agnhost", "aws-load-balancer-controller", "busybox", "coredns", "debian", "kube-proxy", "pause", "ubuntu"}
 	if got := table.Names(); !slices.Equal(got, want) {
 		t.Errorf("names %q; expected %q", got, want)
 	}
