@@ -134,9 +134,14 @@ class Api:
         bound = sum("nodeName" in pod["spec"] for pod in pods)
         return [f"{bound} of {wanted} pods have their node"] if bound < wanted else []
 
-    def nodes_not_ready(self, wanted: int) -> list[str]:
-        """Return one line while fewer nodes than wanted are Ready; nothing after that."""
-        ready = sum(map(_takes_pods, self._items("/api/v1/nodes")))
+    def nodes_not_ready(self, wanted: int, since: str) -> list[str]:
+        """Return one line while fewer nodes than wanted are Ready; nothing after that.
+
+        Args:
+            wanted: How many nodes there are.
+            since: As in `pods_not_ready`: only what a kubelet has said since then counts.
+        """
+        ready = sum(_takes_pods(node, since) for node in self._items("/api/v1/nodes"))
         return [f"{ready} of {wanted} nodes Ready"] if ready < wanted else []
 
     def pods_not_ready(self, since: str) -> list[str]:
@@ -205,12 +210,17 @@ def _serves(pod: dict[str, Any], labels: Labels, since: str) -> bool:
     )
 
 
-def _takes_pods(node: dict[str, Any]) -> bool:
+def _takes_pods(node: dict[str, Any], since: str) -> bool:
     """Tell whether a node is Ready and its taint, which goes a moment later, is gone too."""
     taints = {taint["key"] for taint in node["spec"].get("taints", [])}
-    return _is_ready(node) and taints.isdisjoint(_NOT_YET)
+    return _is_ready(node, since) and taints.isdisjoint(_NOT_YET)
 
 
-def _is_ready(thing: dict[str, Any]) -> bool:
+def _is_ready(thing: dict[str, Any], since: str = "") -> bool:
     conditions = thing["status"].get("conditions", [])
-    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
+    return any(
+        c["type"] == "Ready"
+        and c["status"] == "True"
+        and (c.get("lastHeartbeatTime") or "") >= since
+        for c in conditions
+    )

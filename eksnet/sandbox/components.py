@@ -270,6 +270,9 @@ def kubelet_configuration(node: Node, vpc: Vpc, sync_frequency: str) -> str:
         "providerID": node.provider_id,
         "maxPods": MAX_PODS,
         "syncFrequency": sync_frequency,
+        # Its first word may be that it is not ready yet; the next one would come 10 s later,
+        # because the node in the store is Ready from before.
+        "nodeStatusUpdateFrequency": "1s",
         "serializeImagePulls": False,
         "containerLogMaxSize": "5Mi",
         # No cgroups in a rootless namespace: nothing to enforce limits with, nothing to evict by.

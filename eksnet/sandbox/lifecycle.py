@@ -188,7 +188,7 @@ def lacking(paths: Paths) -> str:
     """Return the first thing that a cluster lacks to be whole; empty when it is whole."""
     nodes = len(plan(REGION).nodes)
     return gone(paths) or _ask(
-        paths, lambda api: api.nodes_not_ready(nodes) or api.pods_not_ready(since="")
+        paths, lambda api: api.nodes_not_ready(nodes, since="") or api.pods_not_ready(since="")
     )
 
 

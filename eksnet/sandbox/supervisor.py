@@ -109,7 +109,7 @@ class Supervisor:
         self.disturbed.clear()
         self.phase = "starting"
         count = len(self.vpc.nodes)
-        await self.until_none("nodes Ready", lambda: self.api.nodes_not_ready(count))
+        await self.until_none("nodes Ready", lambda: self.api.nodes_not_ready(count, self.since))
         # From here on the cluster can be used; whether kube-system is whole is the learner's too.
         self.phase = "settling"
         await self.until_none("kube-system's objects", self.create_objects)
@@ -154,7 +154,7 @@ class Supervisor:
         nodes = [components.node_object(node, region, since) for node in self.vpc.nodes]
         await self.until_none("nodes registered", lambda: self.api.missing(nodes))
         # Not only registered: the controller takes a new node's taint away a moment later.
-        await self.until_none("nodes take pods", lambda: self.api.nodes_not_ready(len(nodes)))
+        await self.until_none("nodes take pods", lambda: self.api.nodes_not_ready(len(nodes), ""))
         await self.until_none("kube-system's objects", self.create_objects)
         await self.until_none("pods bound", lambda: self.api.pods_unbound(2 * len(nodes)))
         etcd = self.processes.running["etcd"].pid

@@ -31,10 +31,11 @@ def cluster(tmp_path):
     return Canned(tmp_path)
 
 
-def node(ready="True", *taints):
+def node(ready="True", *taints, heard=BEGAN):
+    said = {"type": "Ready", "status": ready, "lastHeartbeatTime": heard}
     return {
         "spec": {"taints": [{"key": key, "effect": "NoSchedule"} for key in taints]},
-        "status": {"conditions": [{"type": "Ready", "status": ready}]},
+        "status": {"conditions": [said]},
     }
 
 
@@ -57,11 +58,14 @@ def pod(started=BEGAN, ready="True", labels=LABELS, **metadata):
         # The scheduler still passes such a node by: both CoreDNS replicas would go to the other.
         (node("True", "node.kubernetes.io/not-ready"), ["1 of 2 nodes Ready"]),
         (node("True", "a-learners/own"), []),
+        # The store still says Ready from the last time, or nobody has ever said it.
+        (node(heard="2026-01-01T09:59:59Z"), ["1 of 2 nodes Ready"]),
+        (node(heard=None), ["1 of 2 nodes Ready"]),
     ],
 )
 def test_a_node_counts_when_pods_can_go_there(cluster, second, says):
     cluster.items["/api/v1/nodes"] = [node(), second]
-    assert cluster.nodes_not_ready(2) == says
+    assert cluster.nodes_not_ready(2, BEGAN) == says
 
 
 @pytest.mark.parametrize(
@@ -118,7 +122,11 @@ def test_a_pod_is_bound_when_it_has_a_node(cluster, second, says):
 
 @pytest.mark.parametrize(
     "look",
-    [lambda a: a.nodes_not_ready(2), lambda a: a.pods_not_ready(""), lambda a: a.pods_unbound(1)],
+    [
+        lambda a: a.nodes_not_ready(2, ""),
+        lambda a: a.pods_not_ready(""),
+        lambda a: a.pods_unbound(1),
+    ],
 )
 def test_no_answer_is_not_the_answer_that_there_is_nothing(cluster, look):
     with pytest.raises(api.UnansweredError, match="404"):

@@ -260,6 +260,8 @@ def test_the_cluster_outlives_down_and_its_identity_a_reset(cluster):
     )
     authority = (paths.paths().identity / "ca.crt").read_bytes()
     sandbox.reset()
+    # The word of the kubelets, not what the store still says of the last start.
+    assert sandbox.status(ask=True).waiting_for == ""
     fresh = eksnet.connect()
     with pytest.raises(eksnet.EksnetError, match="not found"):
         fresh.get("configmap/kept")
