@@ -1,11 +1,12 @@
 """The kubeproxy room: Services and endpoints to rules, and the way of a packet through them.
 
-Pure models, but for `observe`: it reads the rules of a live node.
+Pure models, but for `observe`, which reads a live node, and `faults`, which break one on purpose.
 """
 
 from __future__ import annotations
 
 from eksnet.kubeproxy.dumps import parse_dump, parse_iptables_save, parse_nft_json
+from eksnet.kubeproxy.faults import Fault, bring_fault
 from eksnet.kubeproxy.growth import Size, example, growth, written
 from eksnet.kubeproxy.observe import (
     predict_node,
@@ -13,6 +14,7 @@ from eksnet.kubeproxy.observe import (
     read_connections,
     read_node,
     read_rules,
+    set_mode,
     switch_mode,
     wait_for_rules,
 )
@@ -36,6 +38,7 @@ __all__ = [
     "Chain",
     "Connection",
     "Differences",
+    "Fault",
     "Line",
     "Lines",
     "NamedSet",
@@ -50,6 +53,7 @@ __all__ = [
     "Skew",
     "Skews",
     "Step",
+    "bring_fault",
     "differences",
     "example",
     "fair_share",
@@ -67,6 +71,7 @@ __all__ = [
     "read_node",
     "read_rules",
     "read_settings",
+    "set_mode",
     "switch_mode",
     "version_skew",
     "wait_for_rules",

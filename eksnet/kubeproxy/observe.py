@@ -17,11 +17,12 @@ from eksnet.kubeproxy.dumps import parse_dump
 from eksnet.kubeproxy.packet import Connection, parse_conntrack
 from eksnet.kubeproxy.predict import predict
 from eksnet.kubeproxy.ruleset import Ruleset, differences
-from eksnet.kubeproxy.settings import MODES, Node, Settings, read_settings
+from eksnet.kubeproxy.settings import Node, Settings, read_settings
 from eksnet.listing import Listing
 
 if TYPE_CHECKING:
     from eksnet.cluster import Cluster, Resource
+    from eksnet.cluster.edits import Edit
 
     Way = Callable[[Cluster, Node, "Command"], str]
 
@@ -152,22 +153,19 @@ def switch_mode(cluster: Cluster, mode: str, timeout: float = 120) -> None:
     """
     refuse_elsewhere(cluster, "a change of kube-proxy's mode starts it anew on every node")
     Settings(mode=mode)
-    configure(cluster, mode, timeout)
+    set_mode(cluster, mode)
+    cluster.rollout_restart("daemonset/kube-proxy", _SYSTEM)
+    cluster.rollout_status("daemonset/kube-proxy", _SYSTEM, timeout)
     for node in map(Node.from_object, cluster.list("nodes")):
         wait_for_rules(cluster, node, timeout=timeout)
     print(f"kube-proxy is in mode {mode} on every node")
 
 
-def configure(cluster: Cluster, mode: str, timeout: float = 120) -> None:
-    """Write a mode into kube-proxy's ConfigMap and start its pods anew, whatever comes of it."""
-
-    def with_mode(text: str) -> str:
-        return re.sub(r"(?m)^mode:.*$", f"mode: {mode}", text)
-
-    cluster.edit_configmap(_CONFIG, "config", with_mode, _SYSTEM)
-    cluster.rollout_restart("daemonset/kube-proxy", _SYSTEM)
-    if mode in MODES:
-        cluster.rollout_status("daemonset/kube-proxy", _SYSTEM, timeout)
+def set_mode(cluster: Cluster, mode: str) -> Edit:
+    """Write a mode, right or wrong, into kube-proxy's ConfigMap; a restarted pod reads it."""
+    return cluster.edit_configmap(
+        _CONFIG, "config", lambda text: re.sub(r"(?m)^mode:.*$", f"mode: {mode}", text), _SYSTEM
+    )
 
 
 def refuse_elsewhere(cluster: Cluster, why: str) -> None:
