@@ -9,6 +9,7 @@ from eksnet.kubeproxy.dumps import parse_dump, parse_iptables_save, parse_nft_js
 from eksnet.kubeproxy.faults import Fault, bring_fault
 from eksnet.kubeproxy.growth import Size, example, growth, written
 from eksnet.kubeproxy.observe import (
+    last_words,
     predict_node,
     read_configuration,
     read_connections,
@@ -58,6 +59,7 @@ __all__ = [
     "example",
     "fair_share",
     "growth",
+    "last_words",
     "packet_walk",
     "packet_walks",
     "parse_conntrack",

@@ -68,12 +68,14 @@ def bring_fault(cluster: Cluster, name: str) -> Fault:
 def _wrong_selector(cluster: Cluster, metadata: Json) -> None:
     patch = {"metadata": metadata, "spec": {"selector": {"app": "wbe"}}}
     cluster.patch("service", SERVICE, patch, NAMESPACE)
+    _wait_for_endpoints(cluster, SERVICE, 0)
 
 
 def _wrong_port_name(cluster: Cluster, metadata: Json) -> None:
     port = {"name": "http", "port": 80, "targetPort": "htpp"}
     patch = {"metadata": metadata, "spec": {"ports": [port]}}
     cluster.patch("service", SERVICE, patch, NAMESPACE)
+    _wait_for_endpoints(cluster, SERVICE, 0)
 
 
 def _one_local_endpoint(cluster: Cluster, metadata: Json) -> None:
@@ -85,6 +87,7 @@ def _one_local_endpoint(cluster: Cluster, metadata: Json) -> None:
         "ports": [port],
     }
     cluster.apply(_service(FRONT, metadata, spec))
+    _wait_for_endpoints(cluster, FRONT, 1)
 
 
 def _wrong_mode(cluster: Cluster, metadata: Json) -> None:
@@ -93,6 +96,23 @@ def _wrong_mode(cluster: Cluster, metadata: Json) -> None:
     cluster.rollout_restart("daemonset/kube-proxy", SYSTEM)
     port = {"name": "http", "port": 80, "targetPort": "http"}
     cluster.apply(_service(LATE, {}, {"selector": {"app": "web"}, "ports": [port]}))
+
+
+def _wait_for_endpoints(cluster: Cluster, service: str, count: int) -> None:
+    """Wait until a fault shows: until a Service has so many endpoints that can be used."""
+    label = f"kubernetes.io/service-name={service}"
+
+    def there() -> bool:
+        slices = cluster.list("endpointslices", NAMESPACE, selector=label)
+        usable = [one for part in slices if part.get("ports") for one in part["endpoints"] or ()]
+        return len(usable) == count
+
+    if not observe.until("the endpoints", there, 30):
+        raise EksnetError(
+            f"the endpoints of {service} did not change",
+            "the Service and the pods of 03_kube_proxy",
+            "run the cells of its section Apply",
+        )
 
 
 def _service(name: str, metadata: Json, spec: Json) -> str:
