@@ -10,7 +10,6 @@ import contextlib
 import functools
 import json
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -331,52 +330,50 @@ def configure(kubeconfig: str, context: str) -> Any:
     from kubernetes.client import Configuration
     from kubernetes.config import ConfigException, load_kube_config
 
-    configuration, directory = Configuration(), tempfile.mkdtemp(prefix="eksnet-")
+    configuration = Configuration()
     try:
-        # Never persisted: a renewed token stays in this process, the learner's files as they are.
-        load_kube_config(  # type: ignore[no-untyped-call]
-            kubeconfig, context, configuration, persist_config=False, temp_file_path=directory
-        )
-        _keep_off_disk(configuration, Path(directory))
+        with tempfile.TemporaryDirectory(prefix="eksnet-") as directory:
+            # Not persisted: a renewed token stays in this process, the learner's files as they are.
+            load_kube_config(  # type: ignore[no-untyped-call]
+                kubeconfig, context, configuration, persist_config=False, temp_file_path=directory
+            )
+            _hold_in_memory(configuration, Path(directory))
     except (ConfigException, OSError, ValueError) as error:
         raise EksnetError(
             f"the credentials of context {context!r} cannot be had: {error}",
             "a context whose certificates and programs are there",
             f"`kubectl --context {context} get namespace kube-system`",
         ) from None
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
     if urlsplit(configuration.host).hostname in ("127.0.0.1", "localhost", "::1"):
         configuration.proxy = None
     return configuration
 
 
-def _keep_off_disk(configuration: Any, directory: Path) -> None:
-    """Move the credentials that the official client wrote to a directory into memory.
+def _hold_in_memory(configuration: Any, directory: Path) -> None:
+    """Replace the credentials that the official client wrote to a directory by copies in memory.
 
     It deletes them when Python ends in order; a notebook's kernel is often killed, and each would
     leave a private key behind.
     """
-    renew, held = configuration.refresh_api_key_hook, dict[str, str]()
+    files = {name: Path(getattr(configuration, name) or "") for name in _CREDENTIALS}
+    held = {
+        name: _in_memory(file.read_bytes())
+        for name, file in files.items()
+        if file.parent == directory
+    }
+    renew = configuration.refresh_api_key_hook
 
-    def move() -> None:
-        for name in _CREDENTIALS:
-            file = getattr(configuration, name) or ""
-            if Path(file).parent != directory:
-                continue
-            if Path(file).exists():
-                held[file] = _in_memory(Path(file).read_bytes())
-            setattr(configuration, name, held[file])
-        shutil.rmtree(directory, ignore_errors=True)
+    def name_them() -> None:
+        for name, file in held.items():
+            setattr(configuration, name, file)
+        if renew:
+            configuration.refresh_api_key_hook = renew_and_name_them
 
-    def renew_and_move(configuration: Any) -> None:
-        renew(configuration)  # It names its files again, and itself as the hook.
-        configuration.refresh_api_key_hook = renew_and_move
-        move()
+    def renew_and_name_them(_: Any) -> None:
+        renew(configuration)  # It names its own files again, and itself as the hook.
+        name_them()
 
-    move()
-    if renew:
-        configuration.refresh_api_key_hook = renew_and_move
+    name_them()
 
 
 @functools.cache

@@ -7,18 +7,32 @@ notebook shows it stands in docs/architecture.md, under Widgets.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from eksnet.dns import Walk
+from eksnet.kubeproxy import Node, Ruleset, Settings, predict
+from eksnet.kubeproxy.settings import MODES
 from eksnet.widgets.model import Model, Stepper
+from eksnet.widgets.packet_stepper import A_POD, PacketStepper, scene
 from eksnet.widgets.panel import Panel, Table, Text
 from eksnet.widgets.search_order import SearchOrder
 
 if TYPE_CHECKING:
     from eksnet.widgets.view import View
 
-__all__ = ["Model", "Panel", "SearchOrder", "Stepper", "Table", "Text", "search_order", "show"]
+__all__ = [
+    "Model",
+    "PacketStepper",
+    "Panel",
+    "SearchOrder",
+    "Stepper",
+    "Table",
+    "Text",
+    "packet_stepper",
+    "search_order",
+    "show",
+]
 
 
 def show(model: Model) -> View:
@@ -70,3 +84,30 @@ def search_order(
     else:
         model.witness = observed
     return show(model)
+
+
+def packet_stepper(
+    services: Sequence[Mapping[str, Any]],
+    slices: Sequence[Mapping[str, Any]],
+    node: Node,
+    *,
+    rules: Sequence[Ruleset] = (),
+    clients: Mapping[str, str] | None = None,
+) -> View:
+    """Return the widget *packet stepper*: a packet's way through a node's rules, step by step.
+
+    Args:
+        services: The Services that a packet may be sent to, as Kubernetes has them.
+        slices: Their EndpointSlices.
+        node: The node that the packet passes.
+        rules: The node's rules as they were read, one set for each mode; empty predicts those of
+            both modes with upstream's settings.
+        clients: Addresses that send, by what they are called; None stands for a pod that is
+            nobody's. The node, an endpoint and a computer outside can always be chosen.
+
+    Raises:
+        EksnetError: No Service has an address.
+    """
+    known = rules or [predict(services, slices, node, Settings(mode)) for mode in MODES]
+    senders = A_POD if clients is None else clients
+    return show(PacketStepper(scene(services, slices, node, known, senders)))

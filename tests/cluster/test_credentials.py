@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from eksnet.cluster.client import configure
+from eksnet.errors import EksnetError
 
 LONG_AGO = "2020-01-01T00:00:00Z"
 
@@ -25,14 +26,13 @@ def temporary(tmp_path, monkeypatch):
     return directory
 
 
-def write(tmp_path, user, authority="authority"):
+def write(tmp_path, user):
     path = tmp_path / "config"
-    cluster = {"server": "https://api.test", "certificate-authority-data": data(authority)}
-    context = {"cluster": "c", "user": "u"}
+    cluster = {"server": "https://api.test", "certificate-authority-data": data("authority")}
     config = {
         "clusters": [{"name": "c", "cluster": cluster}],
         "users": [{"name": "u", "user": user}],
-        "contexts": [{"name": "lab", "context": context}],
+        "contexts": [{"name": "lab", "context": {"cluster": "c", "user": "u"}}],
         "current-context": "lab",
     }
     path.write_text(json.dumps(config))
@@ -92,8 +92,6 @@ print(json.dumps({{"apiVersion": version, "kind": "ExecCredential", "status": st
 
 
 def test_nothing_is_left_of_credentials_that_cannot_be_had(tmp_path, temporary):
-    from eksnet.errors import EksnetError
-
     user = {"client-certificate-data": data("certificate"), "client-key": str(tmp_path / "none")}
     with pytest.raises(EksnetError, match="cannot be had"):
         configure(write(tmp_path, user), "lab")

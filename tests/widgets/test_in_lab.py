@@ -1,6 +1,7 @@
 """The widgets in JupyterLab in Chromium: seen, worked by the keyboard alone, read out, reopened."""
 
 import pytest
+import shop
 from axe_playwright_python.sync_playwright import Axe
 from demo import Way
 from lab import COLOURS, THEMES, contrast, find_chromium
@@ -19,6 +20,7 @@ order
 """
 TWIN = "print(order.text)"
 WAY = "from demo import Way\nwidgets.show(Way())"
+PACKET = "import shop\nshop.view()"
 BUTTONS = ["Observe"]
 
 
@@ -29,8 +31,8 @@ def predicted(**settings):
 
 @pytest.fixture(scope="module")
 def notebook(lab):
-    """A notebook with both widgets and a twin."""
-    lab.open("demo", ORDER, TWIN, WAY)
+    """A notebook with the widgets and a twin."""
+    lab.open("demo", ORDER, TWIN, WAY, PACKET)
     return lab
 
 
@@ -142,7 +144,7 @@ def test_axe_finds_nothing_and_colours_have_contrast(notebook, order, theme):
     assert found.response["passes"]
     unsure = [rule["id"] for rule in found.response["incomplete"]]
     assert "color-contrast" not in unsure
-    for index in range(2):
+    for index in range(3):
         colours = notebook.widget(index).root.evaluate(COLOURS)
         assert len(colours) > 10
         texts = {c["what"]: contrast(c["text"], c["ground"]) for c in colours}
@@ -173,6 +175,40 @@ def test_a_way_is_walked_by_keys_with_the_focus_kept(notebook, way):
     notebook.page.keyboard.press("Space")
     way.wait_for(Way(step=1))
     assert way.focused() == "Back"
+
+
+def test_a_packet_is_followed_by_keys_to_its_end(notebook):
+    notebook.run()
+    packet, model = notebook.widget(2), shop.stepper()
+    packet.wait_for(model)
+    packet.control("Forward").focus()
+    for _ in range(model.steps - 1):
+        notebook.page.keyboard.press("Enter")
+        model.forward()
+        packet.wait_for(model)
+    assert "connection tracking" in repr(packet.panel())
+    notebook.page.keyboard.press("Tab")
+    notebook.page.keyboard.press("Space")
+    model.choose_again()
+    packet.wait_for(model)
+    assert packet.focused() == "Another endpoint"
+
+
+def test_another_client_and_mode_begin_the_way_again(notebook):
+    notebook.run()
+    packet, model = notebook.widget(2), shop.stepper()
+    packet.wait_for(model)
+    packet.control("Forward").press("Enter")
+    for label, name, value in (
+        ("client", "client", "outside 203.0.113.9"),
+        ("mode", "mode", "nftables"),
+    ):
+        packet.control(label).select_option(value)
+        setattr(model, name, value)
+        packet.wait_for(model)
+    packet.control("every rule").press("Space")
+    model.passed = True
+    packet.wait_for(model)
 
 
 def test_after_restart_and_run_all_it_works(notebook, order):
