@@ -1,18 +1,21 @@
 """The kubeproxy room: Services and endpoints to rules, and the way of a packet through them.
 
-Pure models, but for `observe`: it reads the rules of a live node.
+Pure models, but for `observe`, which reads a live node, and `faults`, which break one on purpose.
 """
 
 from __future__ import annotations
 
 from eksnet.kubeproxy.dumps import parse_dump, parse_iptables_save, parse_nft_json
+from eksnet.kubeproxy.faults import Fault, bring_fault
 from eksnet.kubeproxy.growth import Size, example, growth, written
 from eksnet.kubeproxy.observe import (
+    last_words,
     predict_node,
     read_configuration,
     read_connections,
     read_node,
     read_rules,
+    set_mode,
     switch_mode,
     wait_for_rules,
 )
@@ -36,6 +39,7 @@ __all__ = [
     "Chain",
     "Connection",
     "Differences",
+    "Fault",
     "Line",
     "Lines",
     "NamedSet",
@@ -50,10 +54,12 @@ __all__ = [
     "Skew",
     "Skews",
     "Step",
+    "bring_fault",
     "differences",
     "example",
     "fair_share",
     "growth",
+    "last_words",
     "packet_walk",
     "packet_walks",
     "parse_conntrack",
@@ -67,6 +73,7 @@ __all__ = [
     "read_node",
     "read_rules",
     "read_settings",
+    "set_mode",
     "switch_mode",
     "version_skew",
     "wait_for_rules",

@@ -7,21 +7,24 @@ administer it, so on every cluster but the sandbox a reader says first how to ge
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from eksnet.errors import EksnetError
 from eksnet.kubeproxy.dumps import parse_dump
 from eksnet.kubeproxy.packet import Connection, parse_conntrack
 from eksnet.kubeproxy.predict import predict
-from eksnet.kubeproxy.ruleset import Ruleset, differences
-from eksnet.kubeproxy.settings import MODES, Node, Settings, read_settings
+from eksnet.kubeproxy.ruleset import Differences, Ruleset, differences
+from eksnet.kubeproxy.settings import Node, Settings, read_settings
 from eksnet.listing import Listing
 
 if TYPE_CHECKING:
     from eksnet.cluster import Cluster, Resource
+    from eksnet.cluster.edits import Edit
 
     Way = Callable[[Cluster, Node, "Command"], str]
 
@@ -112,25 +115,45 @@ def wait_for_rules(
     Raises:
         EksnetError: They still differ; the message holds the first differences.
     """
+    found: list[tuple[Ruleset, Differences]] = []
+
+    def same() -> bool:
+        observed = _read_if_any(cluster, node, through)
+        settings = _as_seen(read_configuration(cluster), observed)
+        found[:] = [(observed, differences(predict_node(cluster, node, settings), observed))]
+        return not found[0][1]
+
+    if until(f"the rules of {node.name}", same, timeout):
+        return found[0][0]
+    wrong = found[0][1]
+    raise EksnetError(
+        f"after {timeout:.0f} s the rules of {node.name} differ from the prediction in "
+        f"{len(wrong)} lines, first\n{wrong.items[0].text}",
+        "the same rules",
+        f"eksnet kubectl -n {_SYSTEM} logs -l {_SELECTOR}",
+    )
+
+
+def until(what: str, holds: Callable[[], bool], timeout: float) -> bool:
+    """Look until something holds; return whether it did in time, given in seconds."""
     from eksnet.cluster.countdown import Countdown
 
     deadline = time.monotonic() + timeout
-    with Countdown(f"the rules of {node.name}") as countdown:
-        while True:
-            observed = _read_if_any(cluster, node, through)
-            found = differences(predict_node(cluster, node), observed)
+    with Countdown(what) as countdown:
+        while not holds():
             left = deadline - time.monotonic()
-            if not found:
-                return observed
             if left <= 0:
-                raise EksnetError(
-                    f"after {timeout:.0f} s the rules of {node.name} differ from the prediction in "
-                    f"{len(found)} lines, first\n{found.items[0].text}",
-                    "the same rules",
-                    f"eksnet kubectl -n {_SYSTEM} logs -l {_SELECTOR}",
-                )
-            countdown.show(left, f"{len(found)} lines differ")
+                return False
+            countdown.show(left)
             time.sleep(_POLL)
+    return True
+
+
+def _as_seen(settings: Settings, observed: Ruleset) -> Settings:
+    """Return settings with what depends on the kernel and not on configuration: its counters."""
+    forward = observed.chains.get(("filter", "KUBE-FORWARD"))
+    counts = forward is not None and any("nfacct" in rule for rule in forward.rules)
+    return replace(settings, nfacct=counts)
 
 
 def _read_if_any(cluster: Cluster, node: Node, through: str) -> Ruleset:
@@ -150,24 +173,61 @@ def switch_mode(cluster: Cluster, mode: str, timeout: float = 120) -> None:
     Raises:
         EksnetError: It is not the sandbox, the mode is none, or the rules did not come.
     """
-    refuse_elsewhere(cluster, "a change of kube-proxy's mode starts it anew on every node")
     Settings(mode=mode)
-    configure(cluster, mode, timeout)
+    set_mode(cluster, mode)
+    cluster.rollout_restart("daemonset/kube-proxy", _SYSTEM)
+    cluster.rollout_status("daemonset/kube-proxy", _SYSTEM, timeout)
     for node in map(Node.from_object, cluster.list("nodes")):
         wait_for_rules(cluster, node, timeout=timeout)
     print(f"kube-proxy is in mode {mode} on every node")
 
 
-def configure(cluster: Cluster, mode: str, timeout: float = 120) -> None:
-    """Write a mode into kube-proxy's ConfigMap and start its pods anew, whatever comes of it."""
+def set_mode(cluster: Cluster, mode: str) -> Edit:
+    """Write a mode, right or wrong, into kube-proxy's ConfigMap; a restarted pod reads it.
 
-    def with_mode(text: str) -> str:
-        return re.sub(r"(?m)^mode:.*$", f"mode: {mode}", text)
+    Raises:
+        EksnetError: It is not the sandbox.
+    """
+    refuse_elsewhere(cluster, "a change of kube-proxy's mode starts it anew on every node")
+    return cluster.edit_configmap(
+        _CONFIG, "config", lambda text: re.sub(r"(?m)^mode:.*$", f"mode: {mode}", text), _SYSTEM
+    )
 
-    cluster.edit_configmap(_CONFIG, "config", with_mode, _SYSTEM)
-    cluster.rollout_restart("daemonset/kube-proxy", _SYSTEM)
-    if mode in MODES:
-        cluster.rollout_status("daemonset/kube-proxy", _SYSTEM, timeout)
+
+def last_words(cluster: Cluster, timeout: float = 60) -> str:
+    """Wait until a kube-proxy ends in an error, and return what it logged last.
+
+    Args:
+        cluster: The cluster.
+        timeout: How long at most, in seconds.
+
+    Raises:
+        EksnetError: None did.
+    """
+    said: list[str] = []
+
+    def one_has_failed() -> bool:
+        pods = cluster.list("pods", _SYSTEM, selector=_SELECTOR)
+        said[:] = [error for pod in pods if (error := _error(cluster, pod))]
+        return bool(said)
+
+    if until("a kube-proxy that ends in an error", one_has_failed, timeout):
+        return said[0]
+    raise EksnetError(
+        f"within {timeout:.0f} s no kube-proxy ended in an error",
+        "a container that was started again",
+        f"eksnet kubectl -n {_SYSTEM} get pods -l {_SELECTOR}",
+    )
+
+
+def _error(cluster: Cluster, pod: Resource) -> str:
+    """Return the error with which a pod's log ends; empty when it ends with none."""
+    statuses = pod["status"].get("containerStatuses") or ()
+    if not any(one.get("restartCount") for one in statuses):
+        return ""
+    last = (cluster.logs(pod.name, _SYSTEM, tail=1).strip().splitlines() or [""])[-1]
+    _, _, error = last.partition(" err=")
+    return str(json.loads(error)) if error.endswith('"') else ""
 
 
 def refuse_elsewhere(cluster: Cluster, why: str) -> None:

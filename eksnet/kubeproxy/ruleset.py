@@ -149,7 +149,10 @@ class Ruleset:
         )
 
     def about(self, service: services.Object) -> Lines:
-        """Return the rules of one Service: what leads to its chains, and what they hold."""
+        """Return the rules of one Service: what leads to its chains, and what they hold.
+
+        They stand in the order in which a packet meets them.
+        """
         ports = list(services.service_ports(service))
         roots = frozenset().union(*(services.chain_names(port, self.mode) for port in ports))
         labels = {f'"{port.name}' for port in ports}
@@ -160,7 +163,14 @@ class Ruleset:
             named = any(f'{label}"' in line.text or f"{label} " in line.text for label in labels)
             return line.chain in reached or leads or named or self._has_key(line, ports)
 
-        return lines(line for line in self._lines() if is_its(line))
+        chosen = " ".join(rule for root in sorted(roots) for rule in self._rules_of.get(root, ()))
+
+        def place(line: Line) -> tuple[int, int]:
+            if line.chain in roots:
+                return (1, 0)
+            return (2, chosen.find(line.chain)) if line.chain in reached else (0, 0)
+
+        return lines(sorted(filter(is_its, self._lines()), key=place))
 
     def _has_key(self, line: Line, ports: Collection[services.ServicePort]) -> bool:
         """Tell whether a map's element is for one of the ports, whatever its verdict."""
