@@ -7,6 +7,8 @@ display ends empty, as it began; on a terminal its line is wiped; elsewhere ther
 from __future__ import annotations
 
 import sys
+import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
@@ -36,6 +38,26 @@ class Countdown:
         self._screen = self._screen or _screen()
         seen = f"; {state}" if state else ""
         self._screen.write(f"waiting for {self._what}, {max(0, round(seconds_left))} s left{seen}")
+
+
+def until(what: str, holds: Callable[[], bool], timeout: float, poll: float = 0.5) -> bool:
+    """Look until something holds; return whether it did in time.
+
+    Args:
+        what: What is waited for, as the countdown says it.
+        holds: Looks.
+        timeout: How long at most, in seconds.
+        poll: How long between two looks, in seconds.
+    """
+    deadline = time.monotonic() + timeout
+    with Countdown(what) as countdown:
+        while not holds():
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return False
+            countdown.show(left)
+            time.sleep(poll)
+    return True
 
 
 class _Screen:

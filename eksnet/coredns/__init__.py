@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from eksnet.coredns.corefile import add_plugin, plugins, remove_plugin, replace_plugin
+from eksnet.coredns.diagnosis import Check, Diagnosis, diagnose
+from eksnet.coredns.faults import bring_fault, take_back_faults
 from eksnet.coredns.observe import (
     Answer,
     ask,
@@ -17,10 +19,14 @@ from eksnet.coredns.witness import Lookup, look_up
 
 __all__ = [
     "Answer",
+    "Check",
+    "Diagnosis",
     "LoggedQuery",
     "Lookup",
     "add_plugin",
     "ask",
+    "bring_fault",
+    "diagnose",
     "look_up",
     "observed_walk",
     "plugins",
@@ -28,6 +34,7 @@ __all__ = [
     "remove_plugin",
     "replace_plugin",
     "running_configurations",
+    "take_back_faults",
     "try_corefile",
     "wait_for_reload",
     "wait_for_restart",

@@ -6,7 +6,7 @@ Pure models, but for `observe`, which reads a live node, and `faults`, which bre
 from __future__ import annotations
 
 from eksnet.kubeproxy.dumps import parse_dump, parse_iptables_save, parse_nft_json
-from eksnet.kubeproxy.faults import Fault, bring_fault
+from eksnet.kubeproxy.faults import bring_fault, take_back_faults
 from eksnet.kubeproxy.growth import Size, example, growth, written
 from eksnet.kubeproxy.observe import (
     last_words,
@@ -39,7 +39,6 @@ __all__ = [
     "Chain",
     "Connection",
     "Differences",
-    "Fault",
     "Line",
     "Lines",
     "NamedSet",
@@ -75,6 +74,7 @@ __all__ = [
     "read_settings",
     "set_mode",
     "switch_mode",
+    "take_back_faults",
     "version_skew",
     "wait_for_rules",
     "written",

@@ -9,11 +9,12 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from eksnet.cluster.countdown import until
+from eksnet.cluster.faults import refuse_elsewhere
 from eksnet.errors import EksnetError
 from eksnet.kubeproxy.dumps import parse_dump
 from eksnet.kubeproxy.packet import Connection, parse_conntrack
@@ -34,7 +35,6 @@ KUBE_PROXY, DEBUG_POD = "kube-proxy", "debug pod"
 _SYSTEM = "kube-system"
 _CONFIG = "kube-proxy-config"
 _SELECTOR = "k8s-app=kube-proxy"
-_POLL = 0.5
 _NFT = ("nft", "-j", "list", "table", "ip", "kube-proxy")
 _IPTABLES = ("iptables-save",)
 _CONNTRACK = ("conntrack", "-L")
@@ -134,21 +134,6 @@ def wait_for_rules(
     )
 
 
-def until(what: str, holds: Callable[[], bool], timeout: float) -> bool:
-    """Look until something holds; return whether it did in time, given in seconds."""
-    from eksnet.cluster.countdown import Countdown
-
-    deadline = time.monotonic() + timeout
-    with Countdown(what) as countdown:
-        while not holds():
-            left = deadline - time.monotonic()
-            if left <= 0:
-                return False
-            countdown.show(left)
-            time.sleep(_POLL)
-    return True
-
-
 def _as_seen(settings: Settings, observed: Ruleset) -> Settings:
     """Return settings with what depends on the kernel and not on configuration: its counters."""
     forward = observed.chains.get(("filter", "KUBE-FORWARD"))
@@ -228,18 +213,6 @@ def _error(cluster: Cluster, pod: Resource) -> str:
     last = (cluster.logs(pod.name, _SYSTEM, tail=1).strip().splitlines() or [""])[-1]
     _, _, error = last.partition(" err=")
     return str(json.loads(error)) if error.endswith('"') else ""
-
-
-def refuse_elsewhere(cluster: Cluster, why: str) -> None:
-    """Let only the sandbox pass.
-
-    Raises:
-        EksnetError: It is another cluster.
-    """
-    if cluster.target.kind != "sandbox":
-        raise EksnetError(
-            f"{why}, and this is {cluster.target}", "the sandbox", 'eksnet.connect("sandbox")'
-        )
 
 
 # How to get at a node.

@@ -17,6 +17,7 @@ from eksnet.checkpoints.criteria import (
     passed,
 )
 from eksnet.checkpoints.reading import find
+from eksnet.cluster.faults import was_brought
 from eksnet.kubeproxy import faults
 from eksnet.kubeproxy.settings import MODES
 
@@ -73,7 +74,7 @@ def every_node(cluster: Cluster) -> Observation:
     """Whether each node may send front's packets to somebody, after fault C."""
     expected = "externalTrafficPolicy Cluster, or an endpoint on each node"
     front = find(cluster, f"service/{faults.FRONT}", faults.NAMESPACE)
-    if front is None or not faults.is_marked(front, "C"):
+    if front is None or not was_brought(cluster, faults.key("C")):
         return _untouched("C", expected)
     if not _slices(cluster, faults.FRONT):
         return failed(
@@ -96,7 +97,7 @@ def mode(cluster: Cluster) -> Observation:
     """Whether kube-proxy's ConfigMap has a mode that there is, after fault D."""
     expected = f"mode: {' or mode: '.join(MODES)}"
     configmap = find(cluster, f"configmap/{faults.CONFIGMAP}", faults.SYSTEM)
-    if configmap is None or not faults.is_marked(configmap, "D"):
+    if configmap is None or not was_brought(cluster, faults.key("D")):
         return _untouched("D", expected)
     lines = (configmap.get("data") or {}).get("config", "").splitlines()
     said = next((line.split(":")[1].strip() for line in lines if line.startswith("mode:")), "")
@@ -111,7 +112,7 @@ def running(cluster: Cluster) -> Observation:
     """Whether kube-proxy runs on every node, after fault D."""
     expected = "kube-proxy Ready on every node, started after the last change"
     configmap = find(cluster, f"configmap/{faults.CONFIGMAP}", faults.SYSTEM)
-    if configmap is None or not faults.is_marked(configmap, "D"):
+    if configmap is None or not was_brought(cluster, faults.key("D")):
         return _untouched("D", expected)
     daemonset = find(cluster, "daemonset/kube-proxy", faults.SYSTEM)
     status: Mapping[str, Any] = daemonset["status"] if daemonset else {}
@@ -128,8 +129,9 @@ def running(cluster: Cluster) -> Observation:
 
 def _broken(cluster: Cluster, fault: str) -> Resource | None:
     """Return the Service web if a fault was ever brought into it."""
-    web = find(cluster, _WEB, faults.NAMESPACE)
-    return web if web is not None and faults.is_marked(web, fault) else None
+    return (
+        find(cluster, _WEB, faults.NAMESPACE) if was_brought(cluster, faults.key(fault)) else None
+    )
 
 
 def _untouched(fault: str, expected: str) -> Observation:

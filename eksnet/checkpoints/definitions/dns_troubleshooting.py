@@ -1,0 +1,234 @@
+"""The checkpoints of 01_kubernetes_dns on four faults of the cluster's DNS, found and mended."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from eksnet.checkpoints.criteria import (
+    Criterion,
+    Definition,
+    Observation,
+    Wait,
+    failed,
+    not_started,
+    not_yet,
+    passed,
+)
+from eksnet.checkpoints.reading import find
+from eksnet.cluster.faults import was_brought
+from eksnet.coredns import diagnosis, faults
+
+if TYPE_CHECKING:
+    from eksnet.cluster import Cluster, Resource
+
+NOTEBOOK = "01_kubernetes_dns"
+_LOOK = "dns.diagnose(cluster) names what fails first"
+_DEPLOYMENT, _SERVICE = f"deployment/{faults.DEPLOYMENT}", f"service/{faults.SERVICE}"
+_READY = Wait("the pods of CoreDNS", deadline=60)
+_TAKEN_OVER = Wait("every CoreDNS pod to run the Corefile of the ConfigMap", deadline=150)
+
+Check = Callable[["Cluster"], Observation]
+
+
+def _after(fault: str, expected: str, look: Check) -> Check:
+    """Return a check that begins once a fault has been brought in."""
+
+    @functools.wraps(look)
+    def check(cluster: Cluster) -> Observation:
+        if not was_brought(cluster, faults.key(fault)):
+            return not_started(
+                f"fault {fault} has not been brought in",
+                expected,
+                f'dns.bring_fault(cluster, "{fault}")',
+            )
+        return look(cluster)
+
+    return check
+
+
+def _pods(cluster: Cluster) -> Sequence[Resource]:
+    return cluster.list("pods", faults.SYSTEM, selector=faults.PODS)
+
+
+def _found(cluster: Cluster, what: str, look: Callable[[Resource], Observation]) -> Observation:
+    thing = find(cluster, what, faults.SYSTEM)
+    if thing is None:
+        return failed(f"{what} is gone", what, "eksnet reset makes the cluster anew")
+    return look(thing)
+
+
+def _judged(seen: diagnosis.Check, *, may_come: bool = False) -> Observation:
+    """Return a step of the diagnosis as an observation; what to do is for the learner to find."""
+    if seen.verdict == diagnosis.OK:
+        return passed(seen.seen)
+    return (not_yet if may_come else failed)(seen.seen, seen.expected, _LOOK)
+
+
+def runs(cluster: Cluster) -> Observation:
+    """Whether CoreDNS has pods again."""
+    return _found(
+        cluster,
+        _DEPLOYMENT,
+        lambda thing: _judged(
+            diagnosis.runs(thing, _pods(cluster)), may_come=thing["spec"].get("replicas", 1) > 0
+        ),
+    )
+
+
+def endpoints(cluster: Cluster) -> Observation:
+    """Whether CoreDNS's pods stand behind the Service."""
+    return _found(
+        cluster,
+        _SERVICE,
+        lambda thing: _judged(
+            diagnosis.endpoints(cluster, thing, _pods(cluster)), may_come=_selects(thing)
+        ),
+    )
+
+
+def selector(cluster: Cluster) -> Observation:
+    """Whether the Service selects CoreDNS's pods."""
+
+    def look(service: Resource) -> Observation:
+        if _selects(service):
+            return passed(f"it selects {faults.PODS}")
+        labels = service["spec"].get("selector") or {}
+        said = ", ".join(f"{name}={value}" for name, value in sorted(labels.items()))
+        return failed(f"it selects {said or 'nothing'}", "the labels of CoreDNS's pods", _LOOK)
+
+    return _found(cluster, _SERVICE, look)
+
+
+def _selects(service: Resource) -> bool:
+    name, _, value = faults.PODS.partition("=")
+    return bool((service["spec"].get("selector") or {}) == {name: value})
+
+
+def configuration(cluster: Cluster) -> Observation:
+    """Whether every CoreDNS pod runs the Corefile of the ConfigMap."""
+    pods = _pods(cluster)
+    if not pods:
+        return failed("CoreDNS has no pods", "pods that run the Corefile", _LOOK)
+    return _judged(diagnosis.configuration(cluster, pods), may_come=True)
+
+
+def ports(cluster: Cluster) -> Observation:
+    """Whether the Service has port 53 for both protocols."""
+    return _found(cluster, _SERVICE, lambda thing: _judged(diagnosis.ports(thing)))
+
+
+CHECKPOINTS = (
+    Definition(
+        id="trouble-01",
+        notebook=NOTEBOOK,
+        title="Fault A",
+        criteria=(
+            Criterion(
+                "trouble-01.pods",
+                "CoreDNS runs",
+                1,
+                _after("A", "two pods, Ready", runs),
+                wait=_READY,
+            ),
+            Criterion(
+                "trouble-01.endpoints",
+                "Its pods stand behind kube-dns",
+                1,
+                _after("A", "an endpoint for each pod", endpoints),
+                needs=("trouble-01.pods",),
+                wait=_READY,
+            ),
+        ),
+        hints=(
+            "Look at the first check of `dns.diagnose(cluster)` that fails: who should answer?",
+            "Compare the number of pods that the Deployment `coredns` asks for with two.",
+            "`eksnet kubectl -n kube-system scale deployment/coredns --replicas=2`, or the same "
+            'with `cluster.patch("deployment", "coredns", …, "kube-system")`',
+        ),
+        solution="""\
+cluster.patch("deployment", "coredns", {"spec": {"replicas": 2}}, "kube-system")
+""",
+    ),
+    Definition(
+        id="trouble-02",
+        notebook=NOTEBOOK,
+        title="Fault B",
+        criteria=(
+            Criterion(
+                "trouble-02.selector",
+                "kube-dns selects CoreDNS's pods",
+                1,
+                _after("B", "the labels of CoreDNS's pods", selector),
+            ),
+            Criterion(
+                "trouble-02.endpoints",
+                "Its pods stand behind kube-dns",
+                1,
+                _after("B", "an endpoint for each pod", endpoints),
+                needs=("trouble-02.selector",),
+                wait=_READY,
+            ),
+        ),
+        hints=(
+            "Look at the endpoints of the Service `kube-dns`: CoreDNS runs, and who finds it?",
+            "Compare the Service's selector with the labels of the pods, letter by letter.",
+            '`cluster.patch("service", "kube-dns", {"spec": {"selector": …}}, "kube-system")`',
+        ),
+        solution="""\
+labels = {"k8s-app": "kube-dns"}
+cluster.patch("service", "kube-dns", {"spec": {"selector": labels}}, "kube-system")
+""",
+    ),
+    Definition(
+        id="trouble-03",
+        notebook=NOTEBOOK,
+        title="Fault C",
+        criteria=(
+            Criterion(
+                "trouble-03.corefile",
+                "CoreDNS runs the Corefile of its ConfigMap",
+                1,
+                _after("C", "a Corefile that every pod has taken over", configuration),
+                wait=_TAKEN_OVER,
+            ),
+        ),
+        hints=(
+            "Look at the log of a CoreDNS pod: what did `reload` say last?",
+            "Compare the line that it names, in the ConfigMap, with the names of plugins.",
+            '`cluster.edit_configmap("coredns", "Corefile", lambda text: text.replace("OLD", '
+            '"NEW"), "kube-system")`, and restart nothing: the check waits for the reload.',
+        ),
+        solution="""\
+cluster.edit_configmap(
+    "coredns", "Corefile", lambda text: text.replace("logg\\n", "log\\n"), "kube-system"
+)
+""",
+    ),
+    Definition(
+        id="trouble-04",
+        notebook=NOTEBOOK,
+        title="Fault D",
+        criteria=(
+            Criterion(
+                "trouble-04.ports",
+                "kube-dns takes questions over UDP and TCP",
+                1,
+                _after("D", "port 53 for UDP and for TCP", ports),
+            ),
+        ),
+        hints=(
+            "Look at what differs between the program that fails and `dig +tcp`.",
+            "Compare the ports of the Service `kube-dns` with those that DNS needs.",
+            '`cluster.patch("service", "kube-dns", {"spec": {"ports": […]}}, "kube-system")` with '
+            "all three: a merge patch replaces lists. Those that are there are shown by "
+            '`cluster.get("service", "kube-dns", "kube-system")["spec"]["ports"]`.',
+        ),
+        solution="""\
+ports = cluster.get("service", "kube-dns", "kube-system")["spec"]["ports"]
+udp = {"name": "dns", "port": 53, "protocol": "UDP", "targetPort": 53}
+cluster.patch("service", "kube-dns", {"spec": {"ports": [udp, *ports]}}, "kube-system")
+""",
+    ),
+)

@@ -1,0 +1,448 @@
+"""The official order of checks when names are not resolved, as a procedure that only reads.
+
+Source: "Debugging DNS Resolution" of the Kubernetes documentation, for the order; the article
+"How do I troubleshoot DNS failures with Amazon EKS?" of AWS re:Post, for UDP and TCP 53.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from eksnet.cluster.client import ApiError
+from eksnet.coredns.configuration import configuration_hash, logged_configurations, refusal
+from eksnet.dns.resolvconf import ResolvConf
+from eksnet.errors import EksnetError
+from eksnet.listing import Listing
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from eksnet.cluster import Cluster, Resource
+
+OK, FAILS, CANNOT_TELL = "OK", "FAILS", "CANNOT TELL"
+SYSTEM, SERVICE, COREDNS, PODS = "kube-system", "kube-dns", "coredns", "k8s-app=kube-dns"
+INSIDE, OUTSIDE = "kubernetes.default.svc.cluster.local", "example.com"
+# What CoreDNS reads, by API group: without one of them it knows no names of that sort.
+_READS = {"": {"services", "namespaces"}, "discovery.k8s.io": {"endpointslices"}}
+_PATIENCE = 3
+REFUSED = "the connection is refused"
+# Bash opens the sockets itself; a TCP message carries its length before it (RFC 1035, 4.2.2).
+_PROBE = f"""
+cat /etc/resolv.conf
+echo ---
+read -r _ server < <(grep ^nameserver /etc/resolv.conf)
+for query in "$@"; do
+  timeout {_PATIENCE} bash -c 'exec 3<>"/dev/$0/$1/53" && base64 -d <<<"$2" >&3 &&
+    dd bs=4096 count=1 <&3 | base64 -w0' "${{query%%:*}}" "$server" "${{query#*:}}" 2>/dev/null
+  (( $? == 124 )) && echo '!' || echo
+done
+"""
+_IMAGE = "debian:12"
+_NOT_FOUND = 404
+
+
+@dataclass(frozen=True)
+class Check:
+    """One step of the diagnosis.
+
+    Attributes:
+        check: What was asked.
+        verdict: OK, FAILS or CANNOT TELL.
+        seen: What was seen.
+        expected: What should have been there; empty when it is.
+        next_step: What to do about it; empty when nothing is to be done.
+    """
+
+    check: str
+    verdict: str
+    seen: str
+    expected: str = ""
+    next_step: str = ""
+
+
+@dataclass(frozen=True, repr=False)
+class Diagnosis:
+    """What the checks found, in the order in which they are made.
+
+    Attributes:
+        checks: The checks.
+    """
+
+    checks: tuple[Check, ...]
+
+    @property
+    def first(self) -> Check | None:
+        """The first check that fails, where to begin; None when none does."""
+        return next((one for one in self.checks if one.verdict == FAILS), None)
+
+    @property
+    def headline(self) -> str:
+        """The whole in one sentence."""
+        if self.first:
+            number = self.checks.index(self.first) + 1
+            return f"Begin at {number}, {self.first.check}: {self.first.seen}"
+        unknown = sum(one.verdict == CANNOT_TELL for one in self.checks)
+        return "Nothing fails" + (f"; {unknown} of the checks could not be made" if unknown else "")
+
+    @property
+    def advice(self) -> str:
+        """What to do about the first check that fails; empty when none does."""
+        if not self.first:
+            return ""
+        return f"expected: {self.first.expected}\nnext: {self.first.next_step}"
+
+    def _listing(self) -> Listing[Check]:
+        rows = tuple(
+            (str(number), one.check, one.verdict, one.seen)
+            for number, one in enumerate(self.checks, start=1)
+        )
+        return Listing(("", "check", "verdict", "seen"), rows, self.checks)
+
+    def __repr__(self) -> str:
+        return "\n".join(filter(None, (repr(self._listing()), self.headline, self.advice)))
+
+    def _repr_html_(self) -> str:
+        said = "".join(
+            f"<p>{escape(line)}</p>" for line in (self.headline, *self.advice.splitlines())
+        )
+        return self._listing()._repr_html_() + said
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a row of text per check, with what was expected and the next step."""
+        import pandas as pd
+
+        columns = {"check": "check", "verdict": "verdict", "seen": "seen",
+                   "expected": "expected", "next": "next_step"}  # fmt: skip
+        return pd.DataFrame(
+            [{name: getattr(one, field) for name, field in columns.items()} for one in self.checks]
+        )
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What a pod of its own was told and answered.
+
+    Attributes:
+        conf: The pod's resolv.conf.
+        answers: What came for each query, by what was asked: its answer's code, or why none came.
+    """
+
+    conf: ResolvConf
+    answers: Mapping[str, str]
+
+
+def diagnose(cluster: Cluster | None = None, namespace: str | None = None) -> Diagnosis:
+    """Go through the official order of checks and say what fails first.
+
+    It reads the cluster, and runs one short-lived pod that prints its resolv.conf and sends three
+    queries. A check that cannot be made, because something may not be read for example, says so.
+
+    Args:
+        cluster: The cluster; what `eksnet.connect()` gives when None.
+        namespace: Where the pod runs; the context's own namespace when None.
+    """
+    if cluster is None:
+        import eksnet
+
+        cluster = eksnet.connect()
+    return Diagnosis(tuple(_checks(cluster, namespace)))
+
+
+def _checks(cluster: Cluster, namespace: str | None) -> Iterator[Check]:
+    probe = _told(lambda: ask_from_a_pod(cluster, namespace))
+    service = _told(lambda: cluster.get("service", SERVICE, SYSTEM))
+    pods = _told(lambda: list(cluster.list("pods", SYSTEM, selector=PODS)))
+    facts: tuple[tuple[str, Callable[[], Check]], ...] = (
+        ("resolv.conf of a pod", lambda: resolv_conf(_known(probe), _known(service))),
+        ("CoreDNS runs", lambda: runs(_deployment(cluster), _known(pods))),
+        ("CoreDNS runs its Corefile", lambda: configuration(cluster, _known(pods))),
+        ("Service kube-dns", lambda: ports(_known(service))),
+        ("its endpoints", lambda: endpoints(cluster, _known(service), _known(pods))),
+        ("what CoreDNS may read", lambda: permissions(cluster)),
+        ("UDP 53 answers", lambda: answers(_known(probe), "udp")),
+        ("TCP 53 answers", lambda: answers(_known(probe), "tcp")),
+        ("names outside the cluster", lambda: outside(_known(probe))),
+    )
+    for what, check in facts:
+        found = _told(check)
+        if isinstance(found, EksnetError):
+            missing = isinstance(found, ApiError) and found.status == _NOT_FOUND
+            verdict = FAILS if missing else CANNOT_TELL
+            yield Check(what, verdict, found.seen, found.expected, found.next_step)
+        else:
+            yield found
+
+
+def _told(look: Callable[[], Any]) -> Any:
+    """Return what is seen, or the error that says why nothing is."""
+    try:
+        return look()
+    except EksnetError as error:
+        return error
+
+
+def _known(found: Any) -> Any:
+    if isinstance(found, EksnetError):
+        raise found
+    return found
+
+
+def _deployment(cluster: Cluster) -> Resource:
+    return cluster.get("deployment", COREDNS, SYSTEM)
+
+
+# The checks: facts in, one row out.
+
+
+def resolv_conf(probe: Probe, service: Mapping[str, Any]) -> Check:
+    """Whether a pod is told to ask the Service, with the search list of the cluster."""
+    what, address = "resolv.conf of a pod", service["spec"].get("clusterIP")
+    servers = list(probe.conf.nameservers)
+    if servers != [address]:
+        return Check(
+            what,
+            FAILS,
+            f"its nameserver is {', '.join(servers) or 'not set'}",
+            f"{address}, the address of the Service {SERVICE}",
+            "compare clusterDNS in the kubelet's configuration with the Service, and the pod's "
+            "dnsPolicy; then start the pod anew",
+        )
+    if "svc.cluster.local" not in probe.conf.search:
+        return Check(
+            what,
+            FAILS,
+            f"its search list is {', '.join(probe.conf.search) or 'empty'}",
+            "the pod's namespace, svc.cluster.local and cluster.local",
+            "compare clusterDomain in the kubelet's configuration with cluster.local",
+        )
+    return Check(what, OK, f"nameserver {address}, ndots {probe.conf.ndots}")
+
+
+def runs(deployment: Mapping[str, Any], pods: Sequence[Mapping[str, Any]]) -> Check:
+    """Whether CoreDNS has pods, and all of them are Ready."""
+    what, wanted = "CoreDNS runs", deployment["spec"].get("replicas", 1)
+    ready = sum(map(_is_ready, pods))
+    if wanted == 0:
+        return Check(
+            what,
+            FAILS,
+            "the Deployment coredns asks for 0 pods",
+            "two or more",
+            "eksnet kubectl -n kube-system scale deployment/coredns --replicas=2",
+        )
+    if ready < wanted:
+        return Check(
+            what,
+            FAILS,
+            f"{ready} of {wanted} pods are Ready",
+            "all of them",
+            "eksnet kubectl -n kube-system describe pods -l k8s-app=kube-dns",
+        )
+    return Check(what, OK, f"{ready} of {wanted} pods are Ready")
+
+
+def configuration(cluster: Cluster, pods: Sequence[Resource]) -> Check:
+    """Whether the pods run the Corefile of the ConfigMap, and none has refused it."""
+    what = "CoreDNS runs its Corefile"
+    corefile = str((cluster.get("configmap", COREDNS, SYSTEM).get("data") or {}).get("Corefile"))
+    logs = [cluster.logs(pod.name, SYSTEM) for pod in pods]
+    refused = next(filter(None, map(refusal, logs)), "")
+    wanted = configuration_hash(corefile)
+    current = sum(logged_configurations(log)[-1:] == (wanted,) for log in logs)
+    if refused and current < len(logs):
+        return Check(
+            what,
+            FAILS,
+            f"CoreDNS refuses it, {refused}; the pods run the one before",
+            "a Corefile that a pod can start with: the next restart would end all of them",
+            "mend that line of the ConfigMap coredns",
+        )
+    if current < len(logs):
+        return Check(
+            what,
+            FAILS,
+            f"{current} of {len(logs)} pods run it",
+            "all of them, within two minutes of a change",
+            "eksnet kubectl -n kube-system logs -l k8s-app=kube-dns",
+        )
+    errors = [line for log in logs for line in log.splitlines() if line.startswith("[ERROR]")]
+    logged = f"; {len(errors)} errors in the logs, the last: {errors[-1]}" if errors else ""
+    return Check(what, OK, f"{current} of {len(logs)} pods run it{logged}")
+
+
+def ports(service: Mapping[str, Any]) -> Check:
+    """Whether the Service has an address, and port 53 for UDP and for TCP."""
+    what, spec = "Service kube-dns", service["spec"]
+    open_for = {port.get("protocol", "TCP") for port in spec["ports"] if port["port"] == 53}
+    missing = sorted({"UDP", "TCP"} - open_for)
+    if missing:
+        return Check(
+            what,
+            FAILS,
+            f"it has no port 53 for {' and '.join(missing)}",
+            "port 53 for UDP and for TCP",
+            'cluster.patch("service", "kube-dns", {"spec": {"ports": […]}}, "kube-system") with '
+            "all its ports: a merge patch replaces lists",
+        )
+    return Check(what, OK, f"{spec.get('clusterIP')}, port 53 for UDP and TCP")
+
+
+def endpoints(
+    cluster: Cluster, service: Mapping[str, Any], pods: Sequence[Mapping[str, Any]]
+) -> Check:
+    """Whether the Ready pods stand behind the Service."""
+    what, label = "its endpoints", f"kubernetes.io/service-name={SERVICE}"
+    slices = cluster.list("endpointslices", SYSTEM, selector=label)
+    ready = [
+        one
+        for part in slices
+        for one in part.get("endpoints") or ()
+        if (one.get("conditions") or {}).get("ready")
+    ]
+    serving = sum(map(_is_ready, pods))
+    if serving and not ready:
+        selector = service["spec"].get("selector") or {}
+        said = ", ".join(f"{name}={value}" for name, value in selector.items()) or "nothing"
+        return Check(
+            what,
+            FAILS,
+            f"none, and {serving} pods of CoreDNS are Ready; the Service selects {said}",
+            f"{serving} endpoints: the selector k8s-app=kube-dns, the label of the pods",
+            'cluster.patch("service", "kube-dns", {"spec": {"selector": …}}, "kube-system")',
+        )
+    if not ready:
+        return Check(what, FAILS, "none", "one for each pod of CoreDNS", "see to its pods first")
+    return Check(what, OK, f"{len(ready)} are ready")
+
+
+def permissions(cluster: Cluster) -> Check:
+    """Whether CoreDNS's role lets it read what names are made of."""
+    what, role = "what CoreDNS may read", "system:coredns"
+    rules = cluster.get("clusterrole", role).get("rules") or ()
+    missing = sorted(
+        name
+        for group, names in _READS.items()
+        for name in names
+        if not any(_allows(rule, group, name) for rule in rules)
+    )
+    subjects = cluster.get("clusterrolebinding", role).get("subjects") or ()
+    if missing or not any(one.get("name") == COREDNS for one in subjects):
+        seen = f"the role {role} lacks {', '.join(missing)}" if missing else (
+            f"the role {role} is bound to nobody called {COREDNS}"
+        )  # fmt: skip
+        return Check(
+            what,
+            FAILS,
+            seen,
+            "list and watch of services, namespaces and endpointslices",
+            "eksnet kubectl edit clusterrole system:coredns",
+        )
+    return Check(what, OK, "services, namespaces and endpointslices")
+
+
+def answers(probe: Probe, protocol: str) -> Check:
+    """Whether a name of the cluster is answered over UDP, or over TCP."""
+    what, came = f"{protocol.upper()} 53 answers", probe.answers[protocol]
+    if came == "NOERROR":
+        return Check(what, OK, f"{INSIDE}: {came}")
+    return Check(
+        what,
+        FAILS,
+        f"{INSIDE}: {came}",
+        "NOERROR",
+        "if all before this is right: a security group, a network ACL or a NetworkPolicy between "
+        f"the pod's node and CoreDNS; {protocol.upper()} 53 has to pass",
+    )
+
+
+def outside(probe: Probe) -> Check:
+    """Whether the resolver behind CoreDNS answers, with whatever code but a failure."""
+    what, came = "names outside the cluster", probe.answers["outside"]
+    if came in ("NOERROR", "NXDOMAIN"):
+        return Check(what, OK, f"{OUTSIDE}: {came}")
+    return Check(
+        what,
+        FAILS,
+        f"{OUTSIDE}: {came}",
+        "NOERROR or NXDOMAIN: an answer of the VPC's resolver",
+        "look at `forward` in the Corefile, and at the VPC's settings enableDnsSupport and "
+        "enableDnsHostnames",
+    )
+
+
+def _is_ready(pod: Mapping[str, Any]) -> bool:
+    conditions = (pod.get("status") or {}).get("conditions") or ()
+    leaving = "deletionTimestamp" in pod["metadata"]
+    return not leaving and any(
+        one.get("type") == "Ready" and one.get("status") == "True" for one in conditions
+    )
+
+
+def _allows(rule: Mapping[str, Any], group: str, resource: str) -> bool:
+    def has(field: str, *wanted: str) -> bool:
+        named = set(rule.get(field) or ())
+        return "*" in named or named.issuperset(wanted)
+
+    return has("apiGroups", group) and has("resources", resource) and has("verbs", "list", "watch")
+
+
+# The pod that asks.
+
+
+def ask_from_a_pod(cluster: Cluster, namespace: str | None = None) -> Probe:
+    """Run a pod that prints its resolv.conf and asks its nameserver over UDP and TCP.
+
+    Args:
+        cluster: The cluster.
+        namespace: Where the pod runs; the context's own namespace when None.
+    """
+    import dns.message
+
+    inside, away = (dns.message.make_query(name, "A").to_wire() for name in (INSIDE, OUTSIDE))
+    framed = len(inside).to_bytes(2, "big") + inside
+    asked = {"udp": ("udp", inside), "tcp": ("tcp", framed), "outside": ("udp", away)}
+    queries = [f"{how}:{base64.b64encode(wire).decode()}" for how, wire in asked.values()]
+    run = cluster.run(_IMAGE, ["bash", "-c", _PROBE, "probe", *queries], namespace)
+    return read_probe(run.output, tuple(asked))
+
+
+def read_probe(output: str, asked: Sequence[str]) -> Probe:
+    """Return what a probe's pod printed: its resolv.conf, and the code of each answer.
+
+    Args:
+        output: resolv.conf, a line of dashes, and a line for each query: the answer in base64, an
+            exclamation mark after the time was up, or nothing after a refusal.
+        asked: What the queries are called; a query called tcp has its length before it.
+
+    Raises:
+        EksnetError: It is something else.
+    """
+    text, dashes, lines = output.partition("\n---\n")
+    found = lines.splitlines()
+    if not dashes or len(found) < len(asked):
+        raise EksnetError(
+            f"the pod that asks printed {output.strip()[:200]!r}",
+            "its resolv.conf and the answers",
+            f"eksnet kubectl run look --rm -it --image={_IMAGE} -- cat /etc/resolv.conf",
+        )
+    codes = {name: _code(line, name == "tcp") for name, line in zip(asked, found, strict=False)}
+    return Probe(ResolvConf.parse(text), codes)
+
+
+def _code(line: str, framed: bool) -> str:
+    """Return the code of an answer, or why there is none."""
+    import dns.exception
+    import dns.message
+    import dns.rcode
+
+    if line in ("", "!"):
+        return f"no answer within {_PATIENCE} s" if line else REFUSED
+    try:
+        wire = base64.b64decode(line, validate=True)
+        return dns.rcode.to_text(dns.message.from_wire(wire[2:] if framed else wire).rcode())
+    except (ValueError, dns.exception.DNSException):
+        return "no DNS message"

@@ -1,0 +1,125 @@
+"""Four faults of the cluster's DNS for a learner to find, brought into the sandbox on purpose."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from eksnet.cluster import faults
+from eksnet.cluster.countdown import until
+from eksnet.cluster.faults import Fault, Place
+from eksnet.coredns.configuration import refusal
+from eksnet.coredns.diagnosis import ask_from_a_pod
+from eksnet.errors import EksnetError
+
+if TYPE_CHECKING:
+    from eksnet.cluster import Cluster
+
+CHAPTER = "dns"
+SYSTEM = "kube-system"
+SERVICE, DEPLOYMENT, CONFIGMAP = "kube-dns", "coredns", "coredns"
+PODS = "k8s-app=kube-dns"
+MISSPELT = "logg"
+
+Change = Mapping[str, Any]
+
+
+def key(name: str) -> str:
+    """Return a fault's permanent name."""
+    return f"{CHAPTER}-{name}"
+
+
+def bring_fault(cluster: Cluster, name: str) -> Fault:
+    """Bring a fault into the sandbox, wait until it shows, and return what a user notices of it.
+
+    Args:
+        cluster: The cluster; only the sandbox.
+        name: A, B, C or D.
+
+    Raises:
+        EksnetError: It is not the sandbox, or there is no such fault.
+    """
+    faults.refuse_elsewhere(cluster, "a fault of the cluster's DNS would harm all its pods")
+    if name not in _FAULTS:
+        raise EksnetError(f"there is no fault {name!r}", f"one of {', '.join(_FAULTS)}")
+    symptom, place, change, shows = _FAULTS[name]
+    faults.bring(cluster, key(name), place, change(cluster))
+    if not until("the fault to show", lambda: shows(cluster), _LONGEST):
+        raise EksnetError(
+            f"fault {name} was brought in, and after {_LONGEST} s it does not show",
+            symptom,
+            "eksnet kubectl -n kube-system get deployment,pods,service,endpointslices",
+        )
+    return Fault(name, symptom)
+
+
+def take_back_faults(cluster: Cluster) -> tuple[str, ...]:
+    """Put the cluster's DNS back as it was before its faults; return their names.
+
+    Raises:
+        EksnetError: It is not the sandbox.
+    """
+    faults.refuse_elsewhere(cluster, "faults are brought into the sandbox alone")
+    return faults.take_back(cluster, CHAPTER)
+
+
+def _no_replicas(_: Cluster) -> Change:
+    return {"spec": {"replicas": 0}}
+
+
+def _wrong_selector(_: Cluster) -> Change:
+    return {"spec": {"selector": {"k8s-app": "kube-dsn"}}}
+
+
+def _misspelt_plugin(cluster: Cluster) -> Change:
+    corefile = cluster.get("configmap", CONFIGMAP, SYSTEM)["data"]["Corefile"]
+    if MISSPELT in corefile:
+        return {"data": {"Corefile": corefile}}
+    return {"data": {"Corefile": corefile.replace("errors\n", f"errors\n    {MISSPELT}\n", 1)}}
+
+
+def _no_udp(cluster: Cluster) -> Change:
+    ports = cluster.get("service", SERVICE, SYSTEM)["spec"]["ports"]
+    return {"spec": {"ports": [port for port in ports if port["protocol"] != "UDP"]}}
+
+
+def _udp_fails(cluster: Cluster) -> bool:
+    """Tell whether it shows in a pod: kube-proxy follows the API a moment later."""
+    return ask_from_a_pod(cluster).answers["udp"] != "NOERROR"
+
+
+def _is_refused(cluster: Cluster) -> bool:
+    pods = cluster.list("pods", SYSTEM, selector=PODS)
+    return bool(pods) and all(refusal(cluster.logs(pod.name, SYSTEM)) for pod in pods)
+
+
+# The kubelet brings a ConfigMap within a minute or so, `reload` looks every 30 s, give or take 15.
+_LONGEST = 150
+_Fault = tuple[str, Place, Callable[["Cluster"], Change], Callable[["Cluster"], bool]]
+_DNS = Place("service", SERVICE, SYSTEM)
+_FAULTS: dict[str, _Fault] = {
+    "A": (
+        "no pod can look anything up",
+        Place("deployment", DEPLOYMENT, SYSTEM),
+        _no_replicas,
+        _udp_fails,
+    ),
+    "B": (
+        "no pod can look anything up, and CoreDNS runs",
+        _DNS,
+        _wrong_selector,
+        _udp_fails,
+    ),
+    "C": (
+        "names are answered, but the query log that somebody switched on stays empty",
+        Place("configmap", CONFIGMAP, SYSTEM),
+        _misspelt_plugin,
+        _is_refused,
+    ),
+    "D": (
+        "programs look nothing up any more, yet dig +tcp gets an answer",
+        _DNS,
+        _no_udp,
+        _udp_fails,
+    ),
+}
