@@ -6,8 +6,9 @@ checkpoint knows a mended fault from one that never was, and none is lost when a
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -105,7 +106,8 @@ def take_back(cluster: Cluster, chapter: str) -> tuple[str, ...]:
     found = {key: text for key, text in _recorded(cluster).items() if key.startswith(f"{chapter}-")}
     for key, text in found.items():
         fault = json.loads(text)
-        cluster.patch(fault["kind"], fault["name"], fault["before"], fault["namespace"])
+        with _unless_gone():
+            cluster.patch(fault["kind"], fault["name"], fault["before"], fault["namespace"])
         _record(cluster, {key: None})
     return tuple(key.partition("-")[2] for key in found)
 
@@ -119,12 +121,19 @@ def _before(thing: Mapping[str, Any], change: Mapping[str, Any]) -> Json:
 
 
 def _recorded(cluster: Cluster) -> dict[str, str]:
-    try:
+    with _unless_gone():
         return dict(cluster.get("configmap", RECORD, NAMESPACE).get("data") or {})
+    return {}
+
+
+@contextlib.contextmanager
+def _unless_gone() -> Iterator[None]:
+    """Go on after it when an object is not there: nothing was recorded, or is to be put back."""
+    try:
+        yield
     except ApiError as error:
-        if error.status == _NOT_FOUND:
-            return {}
-        raise
+        if error.status != _NOT_FOUND:
+            raise
 
 
 def _record(cluster: Cluster, data: Mapping[str, str | None]) -> None:
