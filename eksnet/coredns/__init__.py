@@ -8,6 +8,7 @@ from eksnet.coredns.faults import bring_fault, take_back_faults
 from eksnet.coredns.observe import (
     Answer,
     ask,
+    confirm,
     running_configurations,
     wait_for_reload,
     wait_for_restart,
@@ -26,6 +27,7 @@ __all__ = [
     "add_plugin",
     "ask",
     "bring_fault",
+    "confirm",
     "diagnose",
     "look_up",
     "observed_walk",

@@ -111,6 +111,12 @@ def refusal(log: str) -> str:
     return reasons[-1] if reasons else ""
 
 
+def errors(log: str) -> tuple[str, ...]:
+    """Return the errors in a CoreDNS log since it took over the configuration that it runs."""
+    after = log[max((match.end() for match in _LOGGED.finditer(log)), default=0) :]
+    return tuple(line for line in after.splitlines() if line.startswith("[ERROR]"))
+
+
 def _tokens(text: str) -> Iterator[Token]:
     """Split a text into words as CoreDNS's lexer does, its oddities included."""
     letters = text.removeprefix("\ufeff")

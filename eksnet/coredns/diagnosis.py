@@ -13,7 +13,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from eksnet.cluster.client import ApiError
-from eksnet.coredns.configuration import configuration_hash, logged_configurations, refusal
+from eksnet.coredns.configuration import configuration_hash, errors, logged_configurations, refusal
 from eksnet.dns.resolvconf import ResolvConf
 from eksnet.errors import EksnetError
 from eksnet.listing import Listing
@@ -248,6 +248,8 @@ def runs(deployment: Mapping[str, Any], pods: Sequence[Mapping[str, Any]]) -> Ch
 def configuration(cluster: Cluster, pods: Sequence[Resource]) -> Check:
     """Whether the pods run the Corefile of the ConfigMap, and none has refused it."""
     what = "CoreDNS runs its Corefile"
+    if not pods:
+        return Check(what, CANNOT_TELL, "there is no pod to ask")
     corefile = str((cluster.get("configmap", COREDNS, SYSTEM).get("data") or {}).get("Corefile"))
     logs = [cluster.logs(pod.name, SYSTEM) for pod in pods]
     refused = next(filter(None, map(refusal, logs)), "")
@@ -269,8 +271,8 @@ def configuration(cluster: Cluster, pods: Sequence[Resource]) -> Check:
             "all of them, within two minutes of a change",
             "eksnet kubectl -n kube-system logs -l k8s-app=kube-dns",
         )
-    errors = [line for log in logs for line in log.splitlines() if line.startswith("[ERROR]")]
-    logged = f"; {len(errors)} errors in the logs, the last: {errors[-1]}" if errors else ""
+    last = next((line for log in logs for line in reversed(errors(log))), "")
+    logged = f"; an error in the logs: {last}" if last else ""
     return Check(what, OK, f"{current} of {len(logs)} pods run it{logged}")
 
 

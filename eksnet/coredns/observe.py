@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from eksnet.cluster.countdown import Countdown
 from eksnet.coredns.querylog import observed_walk, read_queries
+from eksnet.dns.records import Record
 from eksnet.dns.walk import Walk
 from eksnet.errors import EksnetError
 from eksnet.listing import Listing
@@ -206,29 +207,35 @@ def witness_walk(
     name: str,
     namespace: str,
     *,
+    profile: str = "glibc",
     witness: str = "witness",
     witness_namespace: str = "witness",
 ) -> Walk:
     """Look a name up in a pod whose nameserver is the witness, and return what was asked.
 
-    The lookup is glibc's own getaddrinfo (`getent ahosts`). A second lookup with a name that
-    nothing else uses marks the end: once the witness logged it, it has logged all before it.
+    A second lookup with a name that nothing else uses marks the end: once the witness logged it, it
+    has logged all before it.
 
     Args:
         cluster: The cluster.
         pod: The pod that looks up; no other may use the witness meanwhile.
         name: The name, as a program would give it.
         namespace: The pod's namespace.
+        profile: The resolver that looks up. glibc is that of `getent ahosts`, in a Debian image; go
+            that of a Go program, `agnhost connect`; busybox its own `nslookup`. What it found, only
+            glibc's tool says, so for the others each NOERROR counts as an answer.
         witness: The pod that runs the witness's CoreDNS, with the plugin `log`.
         witness_namespace: Its namespace.
 
     Raises:
-        EksnetError: The witness did not log the lookup within 30 seconds.
+        EksnetError: The witness did not log the lookup within 30 seconds, or there is no tool for
+            the resolver.
     """
+    tool = _tool(profile)
     start = len(read_queries(cluster.logs(witness, witness_namespace)))
     end = f"end-{secrets.token_hex(4)}"
-    found = cluster.exec(pod, ["getent", "ahosts", name], namespace).stdout
-    cluster.exec(pod, ["getent", "ahosts", f"{end}."], namespace)
+    found = cluster.exec(pod, tool(name), namespace).stdout
+    cluster.exec(pod, tool(f"{end}."), namespace)
 
     def seen() -> list[str]:
         log = cluster.logs(witness, witness_namespace)
@@ -238,8 +245,54 @@ def witness_walk(
     queries = read_queries(cluster.logs(witness, witness_namespace))[start:]
     return observed_walk(
         (query for query in queries if query.name != end),
-        {line.split()[0] for line in found.splitlines()},
+        {line.split()[0] for line in found.splitlines()} if profile == "glibc" else None,
     )
+
+
+def _tool(profile: str) -> Callable[[str], list[str]]:
+    """Return what makes the command that looks a name up with a resolver."""
+    tools: dict[str, Callable[[str], list[str]]] = {
+        "glibc": lambda name: ["getent", "ahosts", name],
+        "go": lambda name: ["/agnhost", "connect", f"{name}:80", "--timeout=1s"],
+        "busybox": lambda name: ["nslookup", name],
+    }
+    if profile not in tools:
+        raise EksnetError(
+            f"no tool that looks up with {profile}", f"one of {', '.join(tools)}",
+            f'dns.search_walk(name, conf, exists, profile="{profile}") predicts it',
+        )  # fmt: skip
+    return tools[profile]
+
+
+def confirm(cluster: Cluster, records: Sequence[Record]) -> Listing[Record]:
+    """Ask the cluster's DNS for each record and say whether it is told just so.
+
+    Args:
+        cluster: The cluster.
+        records: The records, as `eksnet.dns.records` predicts them; several may have one name.
+
+    Raises:
+        EksnetError: As `ask` does.
+    """
+    expected: dict[tuple[str, str], set[str]] = {}
+    for one in records:
+        expected.setdefault((one.name, one.kind), set()).add(one.value)
+    told = {}
+    for kind in sorted({one.kind for one in records}):
+        names = sorted(name for name, asked in expected if asked == kind)
+        for name, answer in zip(
+            names, ask(cluster, *(f"{name}." for name in names), kind=kind), strict=True
+        ):
+            told[name, kind] = {value.rstrip(".") for value in answer.addresses}
+    rows = tuple(
+        (
+            one.kind,
+            one.name,
+            "O" if told[one.name, one.kind] == expected[one.name, one.kind] else "X",
+        )
+        for one in records
+    )
+    return Listing(("type", "name", "told"), rows, tuple(records))
 
 
 def _wait(what: str, holds: Callable[[], bool], timeout: float) -> None:

@@ -18,6 +18,7 @@ from eksnet.checkpoints.criteria import (
 )
 from eksnet.checkpoints.reading import find, log_of
 from eksnet.coredns.querylog import LoggedQuery, observed_walk, read_queries
+from eksnet.dns import Walk
 
 if TYPE_CHECKING:
     from eksnet.cluster import Cluster, Resource
@@ -201,6 +202,17 @@ prediction = dns.search_walk("{name}", conf, exists)
     )
 
 
+def _packets(_: Cluster, walk: Any) -> Any:
+    """How many queries a walk was made of, as it was handed in."""
+    if not isinstance(walk, Walk):
+        return not_started(
+            "no walk was handed in",
+            "what coredns.witness_walk returned",
+            'eksnet.checkpoint("dns-04").check(prediction, observed)',
+        )
+    return walk.packets
+
+
 CHECKPOINTS = (
     Definition(
         id="dns-01",
@@ -247,5 +259,26 @@ cluster.delete("pod/op-pod-1", namespace="ops-ns")
         f"{_SERVICE}.{_SERVICE_NAMESPACE}",
         "The walk of my-service.app-ns",
         "Which of them is answered",
+    ),
+    Definition(
+        id="dns-04",
+        notebook=NOTEBOOK,
+        title="What an outside name costs",
+        criteria=(
+            Prediction(
+                "dns-04.packets",
+                "The number of queries that you predicted",
+                1,
+                _packets,
+                takes="observed",
+            ),
+        ),
+        hints=(
+            "Look at the rows of the walk: how many names come before the one that is answered?",
+            "Compare the number of rows with the number of queries: each name is asked for A and "
+            "for AAAA.",
+            "`observed.packets` is the number that is compared.",
+        ),
+        solution="prediction = 2 * len(observed)\n",
     ),
 )
