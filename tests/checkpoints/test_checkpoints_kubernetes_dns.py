@@ -183,3 +183,33 @@ def test_without_the_pod_there_is_nothing_to_compare(
     asked(api, "my-service")
     api.remove(POD)
     assert states(checkpoint("dns-02").check(["my-service"])) == [N, N]
+
+
+class TestTheCost:
+    @pytest.mark.parametrize(("prediction", "state"), [(4, P), ("4", P), (2, F), (8, F)])
+    def test_a_prediction(
+        self, prediction: Any, state: State, api: FakeApi, stage: Stage, checkpoint: Check
+    ) -> None:
+        stage()
+        asked(api, "my-service.app-ns")
+        walk = dns.search_walk("my-service.app-ns", pod_resolv_conf("ops-ns"), {SERVICE})
+        assert walk.packets == 4
+        assert checkpoint("dns-04").check(prediction, walk).state is state
+
+    def test_a_walk_that_the_witness_has_not_seen(
+        self, api: FakeApi, stage: Stage, checkpoint: Check
+    ) -> None:
+        stage()
+        asked(api, "my-service.app-ns", client="10.0.145.8")
+        walk = dns.search_walk("my-service.app-ns", pod_resolv_conf("ops-ns"), {SERVICE})
+        result = checkpoint("dns-04").check(4, walk)
+        assert states(result) == [N]
+        assert "has not seen op-pod-1" in result.outcomes[0].observation.observed
+
+    @pytest.mark.parametrize("observed", [None, 10, "my-service"])
+    def test_the_walk_has_to_be_handed_in(
+        self, observed: Any, api: FakeApi, checkpoint: Check
+    ) -> None:
+        result = checkpoint("dns-04").check(10, observed)
+        assert states(result) == [N]
+        assert result.outcomes[0].observation.observed == "no walk was handed in"

@@ -83,10 +83,11 @@ def every_node(cluster: Cluster) -> Observation:
     if front["spec"].get("externalTrafficPolicy") != "Local":
         return passed("the policy is Cluster: each node sends to any endpoint")
     used = {one.get("nodeName") for one in _ready(_slices(cluster, faults.FRONT))}
-    idle = [node.name for node in cluster.list("nodes") if node.name not in used]
+    nodes = [node.name for node in cluster.list("nodes")]
+    idle = [node for node in nodes if node not in used]
     if idle:
         return failed(
-            f"the policy is Local, and {len(idle)} of the nodes have no endpoint of front",
+            f"the policy is Local, and on {len(idle)} of {len(nodes)} nodes front has no endpoint",
             expected,
             "change the policy, or run a pod on each node",
         )

@@ -202,13 +202,23 @@ prediction = dns.search_walk("{name}", conf, exists)
     )
 
 
-def _packets(_: Cluster, walk: Any) -> Any:
-    """How many queries a walk was made of, as it was handed in."""
+def _packets(cluster: Cluster, walk: Any) -> Any:
+    """How many queries a walk was made of: it was handed in, and the witness has to have seen it."""
+    pod = find(cluster, f"pod/{_POD}", _POD_NAMESPACE)
     if not isinstance(walk, Walk):
         return not_started(
             "no walk was handed in",
             "what coredns.witness_walk returned",
             'eksnet.checkpoint("dns-04").check(prediction, observed)',
+        )
+    address = pod.get("status", {}).get("podIP") if pod else None
+    log = read_queries(log_of(cluster, _WITNESS, _WITNESS))
+    seen = {one.name for one in log if one.client == address}
+    if not {one.name for one in walk} <= seen:
+        return not_started(
+            f"the witness has not seen {_POD} ask for these names",
+            "the walk of an outside name in op-pod-1",
+            'observed = coredns.witness_walk(cluster, "op-pod-1", outside, "ops-ns")',
         )
     return walk.packets
 

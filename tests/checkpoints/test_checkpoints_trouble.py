@@ -1,0 +1,148 @@
+"""The checkpoints on faults of the cluster's DNS, on clusters that are right and on others."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from fake_api import FakeApi
+from lab_api import Check
+
+from eksnet.checkpoints import State
+from eksnet.coredns.configuration import configuration_hash
+
+P, F, N = State.PASS, State.FAIL, State.NOT_STARTED
+SYSTEM = "/api/v1/namespaces/kube-system"
+PODS = f"{SYSTEM}/pods"
+DEPLOYMENT = "/apis/apps/v1/namespaces/kube-system/deployments/coredns"
+SLICE = "/apis/discovery.k8s.io/v1/namespaces/kube-system/endpointslices/kube-dns-1"
+COREFILE = ".:53 {\n    errors\n    reload\n}\n"
+LABELS = {"k8s-app": "kube-dns"}
+PORTS = [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]
+REFUSES = "[ERROR] plugin/reload: x:3 - Error during parsing: Unknown directive 'logg'\n"
+
+Cluster = Callable[..., None]
+
+
+@pytest.fixture
+def dns(api: FakeApi) -> Cluster:
+    """Puts a cluster's DNS into a state."""
+
+    def put(
+        brought: str = "A",
+        *,
+        replicas: int = 2,
+        ready: int = 2,
+        labels: Any = LABELS,
+        endpoints: int = 2,
+        ports: Any = PORTS,
+        corefile: str = COREFILE,
+        runs: str = COREFILE,
+        said: str = "",
+    ) -> None:
+        """Make it.
+
+        Args:
+            brought: The fault that was brought in; none when empty.
+            replicas: How many pods the Deployment asks for.
+            ready: How many of them are Ready.
+            labels: What the Service selects.
+            endpoints: How many of them stand behind the Service.
+            ports: The Service's ports.
+            corefile: The ConfigMap's text.
+            runs: The text that the pods took over last.
+            said: What they logged after that.
+        """
+        record = {f"dns-{brought}": json.dumps({})} if brought else {}
+        api.put(f"{SYSTEM}/configmaps/eksnet-faults", {"data": record})
+        api.put(f"{SYSTEM}/configmaps/coredns", {"data": {"Corefile": corefile}})
+        api.put(DEPLOYMENT, {"spec": {"replicas": replicas}})
+        service = {"clusterIP": "10.100.0.10", "selector": labels, "ports": ports}
+        api.put(f"{SYSTEM}/services/kube-dns", {"spec": service})
+        ends = [{"conditions": {"ready": True}}] * endpoints
+        of = {"labels": {"kubernetes.io/service-name": "kube-dns"}}
+        api.put(SLICE, {"metadata": of, "endpoints": ends})
+        for number in range(replicas):
+            state = [{"type": "Ready", "status": "True" if number < ready else "False"}]
+            path = f"{PODS}/coredns-{number}"
+            api.put(path, {"metadata": {"labels": LABELS}, "status": {"conditions": state}})
+            running = f"Running configuration SHA512 = {configuration_hash(runs)}\n"
+            api.logs[path] = running + said
+
+    return put
+
+
+NAMES = ("trouble-01", "trouble-02", "trouble-03", "trouble-04")
+
+
+def states(result: Any) -> list[State]:
+    return [outcome.state for outcome in result.outcomes]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_fault_that_was_not_brought_in_is_not_mended(
+    name: str, dns: Cluster, checkpoint: Check
+) -> None:
+    dns("")
+    result = checkpoint(name).check()
+    assert set(states(result)) == {N}
+    assert "dns.bring_fault(cluster" in result.outcomes[0].observation.next_step
+
+
+@pytest.mark.parametrize(("name", "fault"), list(zip(NAMES, "ABCD", strict=True)))
+def test_a_mended_one(name: str, fault: str, dns: Cluster, checkpoint: Check) -> None:
+    dns(fault)
+    assert checkpoint(name).require().state is P
+
+
+@pytest.mark.parametrize(
+    ("name", "fault", "wrong", "expected", "reason"),
+    [
+        ("trouble-01", "A", {"replicas": 0, "endpoints": 0}, [F, N], "asks for 0 pods"),
+        ("trouble-01", "A", {"ready": 1}, [F, N], "1 of 2 pods are Ready"),
+        ("trouble-01", "A", {"endpoints": 0, "labels": {"a": "b"}}, [P, F], "selects a=b"),
+        ("trouble-02", "B", {"labels": {"k8s-app": "dsn"}, "endpoints": 0}, [F, N], "k8s-app=dsn"),
+        ("trouble-02", "B", {"labels": {}, "endpoints": 0}, [F, N], "it selects nothing"),
+        ("trouble-02", "B", {"endpoints": 0}, [P, F], "none, and 2 pods"),
+        (
+            "trouble-03", "C", {"corefile": COREFILE.replace("errors", "logg"), "said": REFUSES},
+            [F], "refuses it, line 3: Unknown directive 'logg'",
+        ),
+        ("trouble-03", "C", {"runs": "a {\n}\n"}, [F], "0 of 2 pods run it"),
+        ("trouble-03", "C", {"replicas": 0}, [F], "CoreDNS has no pods"),
+        ("trouble-04", "D", {"ports": PORTS[1:]}, [F], "no port 53 for UDP"),
+        ("trouble-04", "D", {"ports": PORTS[:1]}, [F], "no port 53 for TCP"),
+    ],
+)  # fmt: skip
+def test_wrong(
+    name: str,
+    fault: str,
+    wrong: dict[str, Any],
+    expected: list[State],
+    reason: str,
+    dns: Cluster,
+    checkpoint: Check,
+) -> None:
+    dns(fault, **wrong)
+    result = checkpoint(name).check(wait=False)
+    assert states(result) == expected
+    assert reason in result.outcomes[expected.index(F)].observation.observed
+
+
+@pytest.mark.parametrize(("name", "fault"), [("trouble-02", "B"), ("trouble-04", "D")])
+def test_a_service_that_is_gone(
+    name: str, fault: str, api: FakeApi, dns: Cluster, checkpoint: Check
+) -> None:
+    dns(fault)
+    api.remove(f"{SYSTEM}/services/kube-dns")
+    result = checkpoint(name).check()
+    assert states(result)[0] is F
+    assert result.outcomes[0].observation.observed == "service/kube-dns is gone"
+
+
+def test_a_check_does_not_give_the_cause_away(dns: Cluster, checkpoint: Check) -> None:
+    """What to do is for the learner to find: hints say it, the check says where to look."""
+    dns("D", ports=PORTS[1:])
+    assert "patch" not in repr(checkpoint("trouble-04").check())

@@ -1,0 +1,87 @@
+"""Faults on an API server: recorded, taken back, and refused where they would harm."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from fake_api import FakeApi
+
+from eksnet.cluster import Cluster, faults
+from eksnet.cluster.faults import Place
+from eksnet.errors import EksnetError
+
+WEB = "/api/v1/namespaces/shop/services/web"
+RECORD = "/api/v1/namespaces/kube-system/configmaps/eksnet-faults"
+PLACE = Place("service", "web", "shop")
+CHANGE = {"spec": {"selector": {"app": "wbe", "old": None}, "ports": [{"port": 81}]}}
+BEFORE = {"selector": {"app": "web", "old": "x"}, "ports": [{"port": 80}], "type": "ClusterIP"}
+
+
+@pytest.fixture
+def sandboxed(api: FakeApi, fake: Cluster) -> Iterator[Cluster]:
+    """A cluster that counts as the sandbox."""
+    fake.target = replace(fake.target, kind="sandbox")
+    api.put(WEB, {"spec": BEFORE})
+    yield fake
+
+
+def spec(api: FakeApi) -> object:
+    return api.objects[WEB]["spec"]
+
+
+def test_a_fault_is_taken_back_to_what_was_before(api: FakeApi, sandboxed: Cluster) -> None:
+    faults.bring(sandboxed, "proxy-A", PLACE, CHANGE)
+    assert spec(api) == {"selector": {"app": "wbe"}, "ports": [{"port": 81}], "type": "ClusterIP"}
+    assert faults.was_brought(sandboxed, "proxy-A")
+    assert faults.take_back(sandboxed, "proxy") == ("A",)
+    assert spec(api) == BEFORE
+    assert not faults.was_brought(sandboxed, "proxy-A")
+    assert faults.take_back(sandboxed, "proxy") == ()
+
+
+def test_a_fault_that_is_brought_twice_is_taken_back_to_the_first(
+    api: FakeApi, sandboxed: Cluster
+) -> None:
+    faults.bring(sandboxed, "proxy-A", PLACE, CHANGE)
+    faults.bring(sandboxed, "proxy-A", PLACE, CHANGE)
+    faults.take_back(sandboxed, "proxy")
+    assert spec(api) == BEFORE
+
+
+def test_a_mended_fault_was_still_brought(api: FakeApi, sandboxed: Cluster) -> None:
+    faults.bring(sandboxed, "proxy-A", PLACE, CHANGE)
+    sandboxed.patch("service", "web", {"spec": BEFORE}, "shop")
+    assert faults.was_brought(sandboxed, "proxy-A")
+
+
+def test_another_chapters_fault_stays(api: FakeApi, sandboxed: Cluster) -> None:
+    faults.bring(sandboxed, "proxy-A", PLACE, CHANGE)
+    assert faults.take_back(sandboxed, "dns") == ()
+    assert spec(api) != BEFORE
+
+
+def test_what_is_gone_is_not_put_back(api: FakeApi, sandboxed: Cluster) -> None:
+    faults.bring(sandboxed, "proxy-A", PLACE, CHANGE)
+    api.remove(WEB)
+    assert faults.take_back(sandboxed, "proxy") == ("A",)
+    assert not faults.was_brought(sandboxed, "proxy-A")
+
+
+def test_the_record_comes_before_the_change(api: FakeApi, sandboxed: Cluster) -> None:
+    api.refuse = lambda one: (500, {"message": "no"}) if one.path == WEB and one.writes else None
+    with pytest.raises(EksnetError):
+        faults.bring(sandboxed, "proxy-A", PLACE, CHANGE)
+    api.refuse = lambda _: None
+    assert spec(api) == BEFORE
+    assert faults.take_back(sandboxed, "proxy") == ("A",)
+    assert spec(api) == BEFORE
+
+
+def test_no_fault_anywhere_else(api: FakeApi, fake: Cluster) -> None:
+    api.put(WEB, {"spec": BEFORE})
+    with pytest.raises(EksnetError, match="would harm") as refused:
+        faults.bring(fake, "proxy-A", PLACE, CHANGE)
+    assert refused.value.next_step == 'eksnet.connect("sandbox")'
+    assert api.writes == []
