@@ -203,7 +203,7 @@ prediction = dns.search_walk("{name}", conf, exists)
 
 
 def _packets(cluster: Cluster, walk: Any) -> Any:
-    """How many queries a walk was made of: it was handed in, and the witness has to have seen it."""
+    """How many queries the walk was made of that was handed in, and that the witness has seen."""
     pod = find(cluster, f"pod/{_POD}", _POD_NAMESPACE)
     if not isinstance(walk, Walk):
         return not_started(
