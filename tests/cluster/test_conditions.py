@@ -135,7 +135,7 @@ def workload(kind: str, spec: Json, generation: int = 2, **status: Any) -> Json:
     ("status", "told"),
     [
         ({"updatedReplicas": 1, "replicas": 3}, "1 of 2 pods run the newest template"),
-        ({"updatedReplicas": 2, "replicas": 3}, "1 old pods are still to end"),
+        ({"updatedReplicas": 2, "replicas": 3}, "1 old pod is still to end"),
         (
             {"updatedReplicas": 2, "replicas": 2, "availableReplicas": 1},
             "1 of 2 updated pods are available",

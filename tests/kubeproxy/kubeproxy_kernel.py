@@ -58,6 +58,11 @@ def through_iptables(text: str) -> str:
     return _run(["sh", "-c", "iptables-restore && iptables-save"], text)
 
 
+def check_iptables(text: str) -> None:
+    """Let iptables read a dump and check it, without handing it to the kernel."""
+    _run(["iptables-restore", "--test"], text)
+
+
 def through_nft(text: str) -> str:
     """Load a script of nft into empty tables and return what they hold then, as JSON."""
     return _run(["sh", "-c", "nft -f /dev/stdin && nft -j list ruleset"], text)
