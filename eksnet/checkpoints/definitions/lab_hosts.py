@@ -86,7 +86,7 @@ def _hosts(cluster: Cluster) -> Lines | Observation:
     return not_started(
         "the Corefile has no block hosts",
         f"a block hosts with the line {ADDRESS} {NAME}",
-        _ADD,
+        f'write the block as a text: hosts = "…", then {_ADD}',
     )
 
 
@@ -281,6 +281,7 @@ def _check(checkpoint: str, observed: str) -> str:
     return f'eksnet.checkpoint("{checkpoint}").check(prediction, {observed})'
 
 
+_TEXT = f"hosts {{\n    {ADDRESS} {NAME}\n    fallthrough\n}}"
 _BLOCK = f"""\
 hosts = \"\"\"
 hosts {{
@@ -329,7 +330,7 @@ CHECKPOINTS = (
             f"Compare the server block `{_ZONE}` with that of the section *Edit the Corefile*: a "
             f"block `hosts` with the line `{ADDRESS} {NAME}`, and `fallthrough` as its last line. "
             "Then compare the hash that each CoreDNS pod logs with the one from before.",
-            f"`{_BACKUP}`, then, with the block as a text in `hosts`, `{_ADD}`, then `{_RESTART}`. "
+            f"`{_BACKUP}`, then `hosts = {_TEXT!r}`, `{_ADD}`, and `{_RESTART}`. "
             f"A block that is there already is replaced: `{_REPLACE}`.",
         ),
         solution=f"{_BACKUP}\n{_BLOCK}{_ROLLOUT}",
