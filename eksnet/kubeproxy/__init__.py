@@ -8,6 +8,7 @@ from __future__ import annotations
 from eksnet.kubeproxy.dumps import parse_dump, parse_iptables_save, parse_nft_json
 from eksnet.kubeproxy.faults import bring_fault, take_back_faults
 from eksnet.kubeproxy.growth import Size, example, growth, written
+from eksnet.kubeproxy.lookup import Lookup, Lookups, measure_lookup
 from eksnet.kubeproxy.observe import (
     last_words,
     predict_node,
@@ -41,6 +42,8 @@ __all__ = [
     "Differences",
     "Line",
     "Lines",
+    "Lookup",
+    "Lookups",
     "NamedSet",
     "Node",
     "Packet",
@@ -59,6 +62,7 @@ __all__ = [
     "fair_share",
     "growth",
     "last_words",
+    "measure_lookup",
     "packet_walk",
     "packet_walks",
     "parse_conntrack",
