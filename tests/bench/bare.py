@@ -5,24 +5,34 @@ Run by `start.py` inside namespaces of its own: `bare.py PROGRAMS PKI DATA` prin
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from eksnet.sandbox import components
 from eksnet.sandbox.api import Api
 from eksnet.sandbox.vpc import plan
 
+DEADLINE = 60.0
+
 
 def main() -> None:
     programs, pki, data = map(Path, sys.argv[1:])
-    vpc = plan()
-    address = ["ip", "address", "add", f"{vpc.api_server}/32", "dev", "lo"]
-    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-    subprocess.run(address, check=True)
-    api = Api(pki, str(vpc.api_server))
     began = time.monotonic()
+    with control_plane(programs, pki, data):
+        print(time.monotonic() - began)
+
+
+@contextlib.contextmanager
+def control_plane(programs: Path, pki: Path, data: Path) -> Iterator[None]:
+    """Run etcd and kube-apiserver in this network namespace; they are ready inside the block."""
+    vpc = plan()
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    subprocess.run(["ip", "address", "add", f"{vpc.api_server}/32", "dev", "lo"], check=True)
+    api = Api(pki, str(vpc.api_server))
     started = [
         subprocess.Popen(component.command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         for component in (
@@ -30,11 +40,16 @@ def main() -> None:
             components.api_server(programs, pki, vpc),
         )
     ]
-    while api.not_ready():
-        time.sleep(0.02)
-    print(time.monotonic() - began)
-    for process in started:
-        process.kill()
+    try:
+        deadline = time.monotonic() + DEADLINE
+        while problems := api.not_ready():
+            assert time.monotonic() < deadline, problems
+            time.sleep(0.02)
+        yield
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
 
 
 if __name__ == "__main__":
