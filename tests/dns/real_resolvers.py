@@ -14,7 +14,9 @@ from pathlib import Path
 
 from eksnet.dns import ResolvConf
 from eksnet.sandbox import build as engine
+from eksnet.sandbox import state
 from eksnet.sandbox.build import toolchain
+from eksnet.sandbox.paths import Paths
 
 SOURCES = Path(__file__).parent / "resolvers"
 BUSYBOX = next(filter(None, map(shutil.which, ("busybox", "busybox-static"))), "busybox")
@@ -44,8 +46,7 @@ class Seen:
 
 def build(where: Path) -> dict[str, list[str]]:
     """Return for each profile the command that looks a name up; the programs are built there."""
-    musl, go = where / "lookup-musl", where / "lookup-go"
-    subprocess.run(["musl-gcc", "-static", "-o", musl, SOURCES / "lookup.c"], check=True)
+    musl, go = state.musl(Paths(where)) / "getent", where / "lookup-go"
     found = toolchain.find(engine.base_directory(), "1.24.11")
     assert found, "no Go; `make test` builds the engine first, and that installs one"
     subprocess.run(
@@ -55,7 +56,7 @@ def build(where: Path) -> dict[str, list[str]]:
     )
     return {
         "glibc": ["getent", "ahosts"],
-        "musl": [str(musl)],
+        "musl": [str(musl), "ahosts"],
         "go": [str(go)],
         "busybox": [BUSYBOX, "nslookup"],
     }
