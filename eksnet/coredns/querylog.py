@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from eksnet.dns import Question, Reply, Walk, walk_of_questions
 
-# The plugin's default format: {remote}:{port} - {>id} "{type} {class} {name} {proto} …" {rcode} {>rflags} …
+# The plugin's default format:
+# {remote}:{port} - {>id} "{type} {class} {name} {proto} …" {rcode} {>rflags} …
 _LINE = re.compile(
     r"\[INFO\] (?P<client>\S+):\d+ - \d+ "
     r'"(?P<kind>\S+) IN (?P<name>\S+) (?P<protocol>udp|tcp) [^"]*" (?P<rcode>[A-Z]+) (?P<flags>\S+)'

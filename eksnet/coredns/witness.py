@@ -10,20 +10,30 @@ from __future__ import annotations
 import contextlib
 import io
 import ipaddress
+import json
 import secrets
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from eksnet.coredns.observe import (
-    BASH_IMAGE,
     Answer,
     carrier,
     make_queries,
     read_answers,
     witness_walk,
 )
-from eksnet.dns import Answers, Reply, ResolvConf, Walk, candidates, given_answers, search_walk
+from eksnet.coredns.resolvers import Program, program_of
+from eksnet.dns import (
+    Answers,
+    Reply,
+    ResolvConf,
+    Walk,
+    candidates,
+    given_answers,
+    search_walk,
+    walk_of_questions,
+)
 from eksnet.dns.replies import KINDS
 
 if TYPE_CHECKING:
@@ -69,7 +79,7 @@ metadata: {{name: {name}, namespace: {place}}}
 spec:
   terminationGracePeriodSeconds: 0
   {dns}
-  containers: [{{name: debian, image: "{image}", command: [sleep, infinity]}}]
+  containers: [{{name: main, image: "{image}", command: {command}}}]
 """
 _ASKERS_DNS = """dnsPolicy: None
   dnsConfig:
@@ -84,8 +94,8 @@ class Lookup:
 
     Attributes:
         conf: The resolv.conf that it was made with, but for the nameserver: the real one's stands.
-        predicted: The walk by glibc's rules, with the replies that the cluster's DNS gave when each
-            name was asked for by itself.
+        predicted: The walk by the resolver's rules, with the replies that the cluster's DNS gave when
+            each name was asked for by itself.
         observed: The walk that the witness logged.
     """
 
@@ -99,16 +109,24 @@ class Lookup:
         return self.predicted.rows == self.observed.rows
 
 
-def look_up(cluster: Cluster, name: str, namespace: str, *, ndots: int | None = None) -> Lookup:
+def look_up(
+    cluster: Cluster,
+    name: str,
+    namespace: str,
+    *,
+    profile: str = "glibc",
+    ndots: int | None = None,
+) -> Lookup:
     """Look a name up as a pod of a namespace would, and return what was predicted and observed.
 
-    Makes a namespace with three pods and removes it at the end, whatever happens. The lookup is
-    glibc's (`getent ahosts` in a Debian image), with the real search list of the namespace's pods.
+    Makes a namespace with three pods and removes it at the end, whatever happens. The lookup has
+    the real search list of the namespace's pods.
 
     Args:
         cluster: The cluster.
         name: The name, as a program would give it.
         namespace: The namespace whose pods look it up; no pod is made in it.
+        profile: The resolver; each is asked with in an image that has it, see `witness_walk`.
         ndots: Another ndots than that of the real file, as in a pod's dnsConfig.
 
     Raises:
@@ -119,12 +137,22 @@ def look_up(cluster: Cluster, name: str, namespace: str, *, ndots: int | None = 
         conf = _conf_in(cluster, place, namespace)
         if ndots is not None:
             conf = conf.with_option("ndots", str(ndots))
-        _start_asker(cluster, place, conf)
+        _start_asker(cluster, place, conf, program_of(profile))
         observed = witness_walk(
-            cluster, _ASKER, name, place, witness=_WITNESS, witness_namespace=place
-        )
-        replies = _replies(cluster, place, candidates(name, conf), conf.nameservers[0])
-    return Lookup(conf, search_walk(name, conf, answers=replies), observed)
+            cluster, _ASKER, name, place, profile=profile,
+            witness=_WITNESS, witness_namespace=place,
+        )  # fmt: skip
+        replies = _replies(cluster, place, candidates(name, conf, profile), conf.nameservers[0])
+    predicted = search_walk(name, conf, profile=profile, answers=replies)
+    return Lookup(conf, predicted, _with_types(observed, replies))
+
+
+def _with_types(observed: Walk, replies: Answers) -> Walk:
+    """Return a walk with the type of what was found, which not every program tells."""
+    return walk_of_questions(
+        replace(one, reply=replies(one.name, one.kind)) if one.reply is Reply.ANSWER else one
+        for one in observed.questions
+    )
 
 
 @contextlib.contextmanager
@@ -132,7 +160,7 @@ def _place(cluster: Cluster) -> Iterator[str]:
     """Make the witness's namespace and what is in it; remove it at the end."""
     place = f"eksnet-witness-{secrets.token_hex(3)}"
     try:
-        neighbour = _POD.format(name=_NEIGHBOUR, place=place, dns="", image=BASH_IMAGE)
+        neighbour = _pod(_NEIGHBOUR, place, program_of("glibc"))
         cluster.apply(_PLACE.format(place=place, image=WITNESS_IMAGE) + neighbour)
         _wait(cluster, place, _WITNESS, _NEIGHBOUR)
         yield place
@@ -146,7 +174,7 @@ def _conf_in(cluster: Cluster, place: str, namespace: str) -> ResolvConf:
     return ResolvConf.parse(read.stdout.replace(f" {place}.svc.", f" {namespace}.svc."))
 
 
-def _start_asker(cluster: Cluster, place: str, conf: ResolvConf) -> None:
+def _start_asker(cluster: Cluster, place: str, conf: ResolvConf, program: Program) -> None:
     witness = cluster.get("pod", _WITNESS, place)["status"]["podIP"]
     options = [option.partition(":")[::2] for option in conf.options]
     dns = _ASKERS_DNS.format(
@@ -154,8 +182,14 @@ def _start_asker(cluster: Cluster, place: str, conf: ResolvConf) -> None:
         searches=list(conf.search),
         options=[{"name": name, **({"value": value} if value else {})} for name, value in options],
     )
-    cluster.apply(_POD.format(name=_ASKER, place=place, dns=dns, image=BASH_IMAGE))
+    cluster.apply(_pod(_ASKER, place, program, dns))
     _wait(cluster, place, _ASKER)
+
+
+def _pod(name: str, place: str, program: Program, dns: str = "") -> str:
+    return _POD.format(
+        name=name, place=place, dns=dns, image=program.image, command=json.dumps(program.stays)
+    )
 
 
 def _wait(cluster: Cluster, place: str, *pods: str) -> None:

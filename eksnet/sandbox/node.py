@@ -48,7 +48,8 @@ def build_root(root: Path, specification: dict[str, str]) -> None:
     Args:
         root: The directory that becomes the root.
         specification: `disk` (what outlives a restart), `programs`, `controller`, `busybox`,
-            `musl`, `pki` (source directories), `hostname`, and the texts of `/etc` under their file names.
+            `musl`, `pki` (source directories), `hostname`, and the texts of `/etc` under their file
+            names.
     """
     mounts.mount("tmpfs", root, "tmpfs", mounts.MS_NOSUID, "mode=755")
     _system(root)

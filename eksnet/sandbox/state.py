@@ -142,7 +142,7 @@ def musl(paths: Paths) -> Path:
     if compiler is None or (compiled.exists() and compiled.read_bytes() == _GETENT.read_bytes()):
         return directory
     draft = directory / f".getent.{os.getpid()}"
-    command = [compiler, "-static", "-Os", "-Wall", "-Wextra", "-o", draft, _GETENT]
+    command = [compiler, "-static", "-Os", "-Wall", "-Wextra", "-o", str(draft), str(_GETENT)]
     if subprocess.run(command, capture_output=True).returncode == 0:
         draft.rename(directory / "getent")
         shutil.copyfile(_GETENT, compiled)

@@ -56,7 +56,7 @@ def test_the_table_has_the_rows_of_the_walk():
     [
         (["a", "--profile", "windows"], "no resolver profile 'windows'"),
         (["10.0.0.1"], "10.0.0.1 is an address"),
-        (["a", "--live", "--profile", "musl"], "--live with the resolver musl"),
+        (["a", "--live", "--profile", "windows"], "no resolver profile 'windows'"),
         (["a", "--live", "--exists", "a"], "--live with --exists"),
     ],
 )
