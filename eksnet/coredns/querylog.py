@@ -8,26 +8,26 @@ from dataclasses import dataclass
 
 from eksnet.dns import Question, Reply, Walk, walk_of_questions
 
-# The plugin's default format:
-# {remote}:{port} - {>id} "{type} {class} {name} {proto} …" {rcode} {>rflags} …
+# The plugin's default format: {remote}:{port} - {>id} "{type} {class} {name} {proto} …" {rcode} …
 _LINE = re.compile(
     r"\[INFO\] (?P<client>\S+):\d+ - \d+ "
-    r'"(?P<kind>\S+) IN (?P<name>\S+) (?P<protocol>udp|tcp) [^"]*" (?P<rcode>[A-Z]+) (?P<flags>\S+)'
+    r'"(?P<kind>\S+) IN (?P<name>\S+) (?P<protocol>udp|tcp) [^"]*" (?P<rcode>[A-Z]+|-) '
 )
 
-# What the plugin writes in place of an answer's flags when there was no answer.
-_NO_FLAGS = "-"
+# No plugin wrote an answer. The server then says SERVFAIL, unless a plugin dropped the query: the log
+# does not tell the two apart.
+_UNANSWERED = "-"
 
 
 @dataclass(frozen=True)
 class LoggedQuery:
-    """A query that CoreDNS logged after it had answered, or had decided not to.
+    """A query that CoreDNS logged.
 
     Attributes:
         client: The address that asked.
         kind: The record type, such as A.
         name: The name, without the final dot.
-        rcode: The answer's code: NOERROR, NXDOMAIN, SERVFAIL, …; empty where CoreDNS kept silent.
+        rcode: The answer's code: NOERROR, NXDOMAIN, SERVFAIL, …; `-` where no plugin answered.
     """
 
     client: str
@@ -40,10 +40,7 @@ def read_queries(log: str) -> tuple[LoggedQuery, ...]:
     """Return the queries of a CoreDNS log, in its order; other lines are passed over."""
     return tuple(
         LoggedQuery(
-            found["client"],
-            found["kind"],
-            found["name"].rstrip(".") or ".",
-            "" if found["flags"] == _NO_FLAGS else found["rcode"],
+            found["client"], found["kind"], found["name"].rstrip(".") or ".", found["rcode"]
         )
         for found in map(_LINE.match, log.splitlines())
         if found
@@ -55,7 +52,8 @@ def observed_walk(queries: Iterable[LoggedQuery], found: Collection[str] | None 
 
     The log's NOERROR stands for an address and for a name without one (NODATA). What the lookup
     itself found tells the two apart: it took its addresses from the last name that it asked.
-    A query that is not answered is logged when CoreDNS drops it, so the name's place stays.
+    A query that no plugin answered counts as SERVFAIL; where a plugin drops queries (`erratic`,
+    `acl`), silence looks the same.
 
     Args:
         queries: The queries of one lookup, in the log's order.
@@ -66,8 +64,8 @@ def observed_walk(queries: Iterable[LoggedQuery], found: Collection[str] | None 
     last = tuple(dict.fromkeys(query.name for query in asked))[-1:]
 
     def reply(query: LoggedQuery) -> Reply:
-        if not query.rcode:
-            return Reply.SILENCE
+        if query.rcode == _UNANSWERED:
+            return Reply.SERVFAIL
         if query.rcode != "NOERROR":
             return Reply.of_rcode(query.rcode)
         taken = found is None or (query.name in last and query.kind in found)

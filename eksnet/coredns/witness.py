@@ -94,8 +94,8 @@ class Lookup:
 
     Attributes:
         conf: The resolv.conf that it was made with, but for the nameserver: the real one's stands.
-        predicted: The walk by the resolver's rules, with the replies that the cluster's DNS gave when
-            each name was asked for by itself.
+        predicted: The walk by the resolver's rules, with the replies that the cluster's DNS gave
+            when each name was asked for by itself.
         observed: The walk that the witness logged.
     """
 
