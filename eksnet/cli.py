@@ -193,7 +193,10 @@ def _predicted_and_observed(
         )
     import eksnet
     from eksnet import coredns
+    from eksnet.dns.profiles import profile_called
 
+    # Before a sandbox is started for it.
+    profile_called(profile)
     lookup = coredns.look_up(eksnet.connect(), name, namespace, profile=profile, ndots=ndots)
     return {"predicted": lookup.predicted, "observed": lookup.observed}
 

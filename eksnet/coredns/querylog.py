@@ -14,8 +14,8 @@ _LINE = re.compile(
     r'"(?P<kind>\S+) IN (?P<name>\S+) (?P<protocol>udp|tcp) [^"]*" (?P<rcode>[A-Z]+|-) '
 )
 
-# No plugin wrote an answer. The server then says SERVFAIL, unless a plugin dropped the query: the log
-# does not tell the two apart.
+# No plugin wrote an answer. The server then says SERVFAIL, unless a plugin dropped the query: the
+# log does not tell the two apart.
 _UNANSWERED = "-"
 
 
