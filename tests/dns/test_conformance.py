@@ -17,10 +17,11 @@ import time
 from collections import Counter
 
 import pytest
-from real_resolvers import Case, Networks, Seen, build
+from real_resolvers import Case, Networks, Seen
 
 from eksnet.dns import PROFILES, ResolvConf, candidates, search_walk
 
+NETWORKS = 16
 QUICK, SLOW = 500, 24
 SOAK_QUICK, SOAK_SLOW = 3000, 250
 LABELS = ("a", "bb", "my-service", "app-ns", "ops-ns", "svc", "cluster", "example", "com")
@@ -30,14 +31,6 @@ MUSL_QUICK_REPLIES = {"NXDOMAIN": 8, "NODATA": 1, "answer": 1}
 SLOW_REPLIES = {"NXDOMAIN": 6, "NODATA": 2, "answer": 1, "SERVFAIL": 2, "REFUSED": 1, "silence": 4}
 ADDRESSES = ("192.0.2.1", "2001:db8::1")
 PATIENT = ("timeout:30", "attempts:2")
-
-
-@pytest.fixture(scope="module")
-def networks(tmp_path_factory):
-    where = tmp_path_factory.mktemp("resolvers")
-    networks = Networks(build(where), where, 16)
-    yield networks
-    networks.end()
 
 
 def drawn(chance: random.Random, profile: str, slow: bool) -> Case:
