@@ -42,7 +42,7 @@ class Question:
         name: The name, without the final dot.
         kind: The record type, A or AAAA.
         reply: What comes back.
-        sent: How many packets carry it; more than one where the resolver tries again.
+        sent: How many queries carry it; more than one where the resolver tries again.
     """
 
     name: str

@@ -120,7 +120,7 @@ def _outcome(walk: Walk) -> str:
 
 def _cost(walk: Walk) -> str:
     names = "1 name" if len(walk) == 1 else f"{len(walk)} names"
-    return f"{names}, {walk.packets} packets"
+    return f"{names}, {walk.queries} queries"
 
 
 def _parting(predicted: Walk, observed: Walk) -> int:

@@ -27,14 +27,14 @@ def test_the_table_is_the_walk_of_the_dns_room(name, region, profile):
         name=name, namespace="ops-ns", region=region, profile=profile, exists=SERVICE
     )
     assert [table.rows for table in tables(model)] == [walk]
-    assert f"{walk.packets} packets" in model.shown().sentence
+    assert f"{walk.queries} queries" in model.shown().sentence
     assert repr(conf) in model.text
 
 
 def test_the_sentence_tells_the_outcome():
-    assert order().shown().sentence == f"2 names, 4 packets; answered: {SERVICE}."
-    assert SearchOrder(name="x", ndots=1).shown().sentence == "5 names, 10 packets; answered: none."
-    assert SearchOrder(name="x.").shown().sentence == "1 name, 2 packets; answered: none."
+    assert order().shown().sentence == f"2 names, 4 queries; answered: {SERVICE}."
+    assert SearchOrder(name="x", ndots=1).shown().sentence == "5 names, 10 queries; answered: none."
+    assert SearchOrder(name="x.").shown().sentence == "1 name, 2 queries; answered: none."
 
 
 def test_ndots_is_the_policys_until_it_is_set():
