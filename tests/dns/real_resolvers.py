@@ -26,13 +26,15 @@ BUSYBOX = next(filter(None, map(shutil.which, ("busybox", "busybox-static"))), "
 class Case:
     """One lookup: the resolver, the name, the file, and what the server is to say.
 
-    `answers` holds "NAME KIND" and a reply; to all else the server says NXDOMAIN.
+    `answers` holds "NAME KIND" and a reply; to all else the server says NXDOMAIN. `file` is the
+    resolv.conf as it is, where what the model makes of it is what matters.
     """
 
     profile: str
     name: str
     conf: ResolvConf
     answers: Mapping[str, str] = field(hash=False)
+    file: str = ""
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ class Networks:
         try:
             line = {
                 "command": [*self._commands[case.profile], case.name],
-                "resolv_conf": case.conf.render(),
+                "resolv_conf": case.file or case.conf.render(),
                 "answers": case.answers,
             }
             network.stdin.write(f"{json.dumps(line)}\n")
