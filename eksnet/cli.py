@@ -208,7 +208,7 @@ def _questions(walk: Walk) -> list[dict[str, str]]:
 
 
 def _walk_table(title: str, walk: Walk) -> Table:
-    table = Table(*walk.columns, title=f"{title}: {walk.packets} packets", title_justify="left")
+    table = Table(*walk.columns, title=f"{title}: {walk.queries} queries", title_justify="left")
     for row in walk.rows:
         table.add_row(*row)
     return table

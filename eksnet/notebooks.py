@@ -18,7 +18,7 @@ _PACKAGE = Path(__file__).parent
 # Longer than any wait of a notebook's own, which names what it waits for.
 _CELL_DEADLINE = 300
 _WIDGET = "application/vnd.jupyter.widget-view+json"
-# A cell that holds one solution of an exercise: JupyterLab shows it as three dots until it is opened.
+# A cell with one solution of an exercise: JupyterLab shows three dots until it is opened.
 FOLDED = {"jupyter": {"source_hidden": True}}
 _KERNELSPEC = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
