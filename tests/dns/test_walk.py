@@ -292,3 +292,11 @@ def test_ndots_2_saves_queries_for_names_with_two_dots_and_loses_no_service():
         table = remedies(name, OPS, found, "musl")
         row = next(row for row in table.rows if row[0] == "ndots:2")
         assert (row[1], row[-1]) == (str(count), "yes")
+
+
+def test_a_domain_twice_shares_busyboxs_resends():
+    conf = ResolvConf(search=("a", "b", "c", "d", "b"))
+    fails = {("n.a", "AAAA"): "SERVFAIL", ("n.b", "AAAA"): "SERVFAIL"}
+    walk = search_walk("n", conf, profile="busybox", answers=fails)
+    # Ten questions, and two resends for each of them in all.
+    assert walk.queries == 10 + 20
