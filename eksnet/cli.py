@@ -144,7 +144,7 @@ def resolve(
         str, typer.Option(help="The resolver: glibc, musl, go or busybox.")
     ] = "glibc",
     ndots: Annotated[
-        int | None, typer.Option(help="The pod's ndots, when it sets its own.")
+        int | None, typer.Option(min=0, help="The pod's ndots, when it sets its own.")
     ] = None,
     exists: Annotated[
         list[str] | None, typer.Option(help="A full name that has an address; may be repeated.")

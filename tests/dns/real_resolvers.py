@@ -39,11 +39,15 @@ class Case:
 
 @dataclass(frozen=True)
 class Seen:
-    """What a lookup did: its exit code, its output, and (kind, name, protocol) of each query."""
+    """What a lookup did: its exit code, its output, and (kind, name, protocol) of each query.
+
+    `longest` is how long at most a query lay at the server before its reply left, in seconds.
+    """
 
     code: int
     output: str
     queries: tuple[tuple[str, str, str], ...]
+    longest: float
 
 
 def build(where: Path) -> dict[str, list[str]]:
@@ -89,10 +93,10 @@ class Networks:
             }
             network.stdin.write(f"{json.dumps(line)}\n")
             network.stdin.flush()
-            code, output, queries = json.loads(network.stdout.readline())
+            code, output, queries, longest = json.loads(network.stdout.readline())
         finally:
             self._free.put(network)
-        return Seen(code, output, tuple(tuple(query) for query in queries))
+        return Seen(code, output, tuple(tuple(query) for query in queries), longest)
 
     def end(self) -> None:
         for network in self._all:

