@@ -144,7 +144,7 @@ def resolve(
         str, typer.Option(help="The resolver: glibc, musl, go or busybox.")
     ] = "glibc",
     ndots: Annotated[
-        int | None, typer.Option(help="The pod's ndots, when it sets its own.")
+        int | None, typer.Option(min=0, help="The pod's ndots, when it sets its own.")
     ] = None,
     exists: Annotated[
         list[str] | None, typer.Option(help="A full name that has an address; may be repeated.")
@@ -155,9 +155,10 @@ def resolve(
     """Show what a pod's resolver asks for a name, in order, and what it is told.
 
     A prediction is of rules alone, for a pod on EKS in ap-northeast-2: which names exist it learns
-    from --exists. With --live a Debian pod (glibc) of a namespace made for it looks the name up in
-    the sandbox, or where EKSNET_TARGET says, and a CoreDNS between it and the cluster's DNS logs
-    what it asks; the prediction then has the cluster's own replies.
+    from --exists. With --live a pod with that resolver (Debian, Alpine, a Go program or busybox),
+    in a namespace made for it, looks the name up in the sandbox, or where EKSNET_TARGET says, and
+    a CoreDNS between it and the cluster's DNS logs what it asks; the prediction then has the
+    cluster's own replies.
 
     Exit code 1: the name has no address, or the observation is not as predicted. A prediction
     without --exists claims neither.
@@ -184,16 +185,19 @@ def resolve(
 def _predicted_and_observed(
     name: str, namespace: str, profile: str, ndots: int | None, exists: list[str] | None
 ) -> dict[str, Walk]:
-    if profile != "glibc" or exists:
+    if exists:
         raise EksnetError(
-            f"--live with {'--exists' if exists else f'the resolver {profile}'}",
-            "glibc, which looks up in the pod, and the names that the cluster has",
+            "--live with --exists",
+            "the names that the cluster has",
             f"eksnet resolve {name} --from {namespace} --live",
         )
     import eksnet
     from eksnet import coredns
+    from eksnet.dns.profiles import profile_called
 
-    lookup = coredns.look_up(eksnet.connect(), name, namespace, ndots=ndots)
+    # Before a sandbox is started for it.
+    profile_called(profile)
+    lookup = coredns.look_up(eksnet.connect(), name, namespace, profile=profile, ndots=ndots)
     return {"predicted": lookup.predicted, "observed": lookup.observed}
 
 
@@ -204,7 +208,7 @@ def _questions(walk: Walk) -> list[dict[str, str]]:
 
 
 def _walk_table(title: str, walk: Walk) -> Table:
-    table = Table(*walk.columns, title=f"{title}: {walk.packets} packets", title_justify="left")
+    table = Table(*walk.columns, title=f"{title}: {walk.queries} queries", title_justify="left")
     for row in walk.rows:
         table.add_row(*row)
     return table

@@ -18,6 +18,8 @@ _PACKAGE = Path(__file__).parent
 # Longer than any wait of a notebook's own, which names what it waits for.
 _CELL_DEADLINE = 300
 _WIDGET = "application/vnd.jupyter.widget-view+json"
+# A cell with one solution of an exercise: JupyterLab shows three dots until it is opened.
+FOLDED = {"jupyter": {"source_hidden": True}}
 _KERNELSPEC = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
 
@@ -125,7 +127,7 @@ def normalised(notebook: Any) -> Any:
     """
     notebook.metadata = {"kernelspec": _KERNELSPEC, "language_info": {"name": "python"}}
     for cell in notebook.cells:
-        cell.metadata = {key: cell.metadata[key] for key in ("tags",) if key in cell.metadata}
+        cell.metadata = FOLDED if cell.metadata.get("jupyter") == FOLDED["jupyter"] else {}
         if cell.cell_type == "code":
             for output in cell.outputs:
                 output.get("data", {}).pop(_WIDGET, None)

@@ -129,12 +129,13 @@ def missing_packages(computer: Computer) -> list[str]:
         "conntrack": computer.which("conntrack"),
         "busybox-static": _static_busybox(computer),
         "util-linux": computer.which("unshare") and computer.which("nsenter"),
+        # Alpine's resolver, for the pods that show how it differs.
+        "musl-tools": computer.which("musl-gcc"),
         # Go trusts the system's certificates, and a minimal installation has none.
         "ca-certificates": computer.read("etc/ssl/certs/ca-certificates.crt"),
     }
     if computer.tests:
         there[chromium] = computer.which("chromium", "chromium-browser")
-        there["musl-tools"] = computer.which("musl-gcc")
     if not (
         find_uv(computer) or _pythons_with(computer, "pip") or _pythons_with(computer, "ensurepip")
     ):

@@ -102,7 +102,11 @@ def take_back(cluster: Cluster, chapter: str) -> tuple[str, ...]:
     Args:
         cluster: The cluster.
         chapter: The chapter, as in the faults' names: `dns`.
+
+    Raises:
+        EksnetError: It is not the sandbox.
     """
+    refuse_elsewhere(cluster, "faults are brought into the sandbox alone")
     found = {key: text for key, text in _recorded(cluster).items() if key.startswith(f"{chapter}-")}
     for key, text in found.items():
         fault = json.loads(text)

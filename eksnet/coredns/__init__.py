@@ -16,7 +16,7 @@ from eksnet.coredns.observe import (
 )
 from eksnet.coredns.querylog import LoggedQuery, observed_walk, read_queries
 from eksnet.coredns.trial import try_corefile
-from eksnet.coredns.witness import Lookup, look_up
+from eksnet.coredns.witness import Lookup, look_up, start_asker, start_server
 
 __all__ = [
     "Answer",
@@ -36,6 +36,8 @@ __all__ = [
     "remove_plugin",
     "replace_plugin",
     "running_configurations",
+    "start_asker",
+    "start_server",
     "take_back_faults",
     "try_corefile",
     "wait_for_reload",

@@ -19,6 +19,9 @@ from eksnet.errors import EksnetError
 
 _LOGGED = re.compile(r"Running configuration SHA512 = ([0-9a-f]{128})")
 _REFUSED = re.compile(r":(\d+) - Error during parsing: (.+)")
+# plugin/loop ends CoreDNS with [FATAL]; the client of the API says "Failed to watch" and the like.
+_ERROR = re.compile(r"^\[(?:ERROR|FATAL)\]|plugin/loop: Loop|Failed to ")
+_FAILED, _PLUGIN = re.compile(r"Failed to \w+"), re.compile(r"plugin/\w+")
 # `import` brings another file's text, `{$NAME}` and `{%NAME%}` a variable of the pod's.
 _ELSEWHERE = re.compile(r"\{[$%]")
 # Python counts these as white space, Go does not.
@@ -112,9 +115,25 @@ def refusal(log: str) -> str:
 
 
 def errors(log: str) -> tuple[str, ...]:
-    """Return the errors in a CoreDNS log since it took over the configuration that it runs."""
+    """Return what a CoreDNS log complains of since it took over the configuration that it runs.
+
+    Each complaint once, by plugin and cause, without the names, ports and numbers that differ from
+    one time to the next.
+
+    Example:
+        >>> errors("[ERROR] plugin/errors: 2 a. A: read udp 10.0.1.5:3->10.0.0.2:53: i/o timeout")
+        ('plugin/errors: i/o timeout',)
+    """
     after = log[max((match.end() for match in _LOGGED.finditer(log)), default=0) :]
-    return tuple(line for line in after.splitlines() if line.startswith("[ERROR]"))
+    return tuple(sorted({_complaint(line) for line in after.splitlines() if _ERROR.search(line)}))
+
+
+def _complaint(line: str) -> str:
+    if failed := _FAILED.search(line):
+        return failed.group()
+    if plugin := _PLUGIN.search(line):
+        return f"{plugin.group()}: {'Loop' if 'Loop' in line else line.rpartition(': ')[2]}"
+    return line.partition("] ")[2].partition(":")[0]
 
 
 def _tokens(text: str) -> Iterator[Token]:

@@ -1,19 +1,38 @@
-"""The official order of checks when names are not resolved, as a procedure that only reads.
+"""A procedure for when names are not resolved: checks in an order, and the first that fails.
 
-Source: "Debugging DNS Resolution" of the Kubernetes documentation, for the order; the article
-"How do I troubleshoot DNS failures with Amazon EKS?" of AWS re:Post, for UDP and TCP 53.
+It only reads, and runs one pod that asks. Two sources, and what is taken from each:
+
+- The page "Debugging DNS Resolution" of the Kubernetes documentation has an order: resolv.conf of
+  a pod, the pods of CoreDNS, errors in their logs, the Service, its endpoints, whether queries
+  arrive, what CoreDNS may read. These are 1 to 6 here, but for "whether queries arrive", which
+  would take a change of the Corefile.
+- The article "How do I troubleshoot DNS failures with Amazon EKS?" of AWS re:Post begins at the
+  Service and its endpoints, goes on to security groups and network ACLs and to kube-proxy's pods,
+  and then asks from a pod, CoreDNS at its pods' addresses too. From it are 7 to 10. That CoreDNS is
+  asked directly before kube-proxy is judged is our order: what fails at the pods' addresses is the
+  network's fault, what fails at the Service's alone is kube-proxy's.
+
+The last check, a name outside the cluster, has to come after all that leads to CoreDNS.
 """
 
 from __future__ import annotations
 
 import base64
+import ipaddress
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
 
 from eksnet.cluster.client import ApiError
-from eksnet.coredns.configuration import configuration_hash, errors, logged_configurations, refusal
+from eksnet.coredns.configuration import (
+    CorefileError,
+    configuration_hash,
+    errors,
+    logged_configurations,
+    read_corefile,
+    refusal,
+)
 from eksnet.dns.resolvconf import ResolvConf
 from eksnet.errors import EksnetError
 from eksnet.listing import Listing
@@ -31,19 +50,30 @@ _READS = {"": {"services", "namespaces"}, "discovery.k8s.io": {"endpointslices"}
 _PATIENCE = 3
 # Refused or silent: a node sends only so many refusals a second, so the difference tells nothing.
 NO_ANSWER = "no answer"
-# Bash opens the sockets itself; a TCP message carries its length before it (RFC 1035, 4.2.2).
+# Bash opens the sockets itself; a TCP message carries its length before it (RFC 1035, 4.2.2). All
+# queries leave at once, for those that nobody answers would add up.
 _PROBE = f"""
 cat /etc/resolv.conf
 echo ---
-read -r _ server < <(grep ^nameserver /etc/resolv.conf)
-for query in "$@"; do
+read -r _ nameserver < <(grep ^nameserver /etc/resolv.conf)
+ask() {{
+  IFS='|' read -r how server query <<<"$1"
   timeout {_PATIENCE} bash -c 'exec 3<>"/dev/$0/$1/53" && base64 -d <<<"$2" >&3 &&
-    dd bs=4096 count=1 <&3 | base64 -w0' "${{query%%:*}}" "$server" "${{query#*:}}" 2>/dev/null
+    dd bs=4096 count=1 <&3 | base64 -w0' "$how" "${{server:-$nameserver}}" "$query" 2>/dev/null
   echo
-done
+}}
+for query in "$@"; do exec {{asked}}< <(ask "$query"); all+=("$asked"); done
+for asked in "${{all[@]}}"; do cat <&"$asked"; done
 """
+# NodeLocal DNSCache is given a link-local address, 169.254.20.10 by default. Those of AWS's own
+# services are not a cluster's: 169.254.169.253 is the VPC's resolver.
+_LINK_LOCAL = ipaddress.ip_network("169.254.0.0/16")
+_OF_AWS = ipaddress.ip_network("169.254.169.0/24")
 _IMAGE = "debian:12"
 _NOT_FOUND = 404
+# No such pod any more, or a container that has not begun: no log.
+_NO_LOG = (400, _NOT_FOUND)
+_PROXY = "kube-proxy"
 
 
 @dataclass(frozen=True)
@@ -130,6 +160,7 @@ class Probe:
     Attributes:
         conf: The pod's resolv.conf.
         answers: What came for each query, by what was asked: its answer's code, or why none came.
+            `udp`, `tcp` and `outside` ask the nameserver; `udp ADDRESS` and `tcp ADDRESS` a pod.
     """
 
     conf: ResolvConf
@@ -137,10 +168,11 @@ class Probe:
 
 
 def diagnose(cluster: Cluster | None = None, namespace: str | None = None) -> Diagnosis:
-    """Go through the official order of checks and say what fails first.
+    """Go through the checks in order and say what fails first.
 
-    It reads the cluster, and runs one short-lived pod that prints its resolv.conf and sends three
-    queries. A check that cannot be made, because something may not be read for example, says so.
+    It reads the cluster, and runs one short-lived pod that prints its resolv.conf, asks its
+    nameserver, and asks each pod of CoreDNS at its own address. A check that cannot be made,
+    because something may not be read for example, says so.
 
     Args:
         cluster: The cluster; what `eksnet.connect()` gives when None.
@@ -154,9 +186,10 @@ def diagnose(cluster: Cluster | None = None, namespace: str | None = None) -> Di
 
 
 def _checks(cluster: Cluster, namespace: str | None) -> Iterator[Check]:
-    probe = _told(lambda: ask_from_a_pod(cluster, namespace))
     service = _told(lambda: cluster.get("service", SERVICE, SYSTEM))
     pods = _told(lambda: list(cluster.list("pods", SYSTEM, selector=PODS)))
+    addresses = () if isinstance(pods, EksnetError) else _addresses(pods)
+    probe = _told(lambda: ask_from_a_pod(cluster, namespace, addresses))
     facts: tuple[tuple[str, Callable[[], Check]], ...] = (
         ("resolv.conf of a pod", lambda: resolv_conf(_known(probe), _known(service))),
         ("CoreDNS runs", lambda: runs(_deployment(cluster), _known(pods))),
@@ -164,10 +197,19 @@ def _checks(cluster: Cluster, namespace: str | None) -> Iterator[Check]:
         ("Service kube-dns", lambda: ports(_known(service))),
         ("its endpoints", lambda: endpoints(cluster, _known(service), _known(pods))),
         ("what CoreDNS may read", lambda: permissions(cluster)),
+        ("CoreDNS asked directly", lambda: directly(_known(probe), _addresses(_known(pods)))),
+        (_PROXY, lambda: kube_proxy(_proxy(cluster), _known(probe), whole())),
         ("UDP 53 answers", lambda: answers(_known(probe), "udp")),
         ("TCP 53 answers", lambda: answers(_known(probe), "tcp")),
         ("names outside the cluster", lambda: outside(_known(probe))),
     )
+
+    def whole() -> bool:
+        """Tell whether the pod asks a Service that has its ports and endpoints."""
+        asks = _known(probe).conf.nameservers[:1] == (_known(service)["spec"].get("clusterIP"),)
+        behind = endpoints(cluster, _known(service), _known(pods))
+        return asks and ports(_known(service)).verdict == behind.verdict == OK
+
     for what, check in facts:
         found = _told(check)
         if isinstance(found, EksnetError):
@@ -196,19 +238,34 @@ def _deployment(cluster: Cluster) -> Resource:
     return cluster.get("deployment", COREDNS, SYSTEM)
 
 
+def _proxy(cluster: Cluster) -> Resource | None:
+    try:
+        return cluster.get("daemonset", _PROXY, SYSTEM)
+    except ApiError as error:
+        if error.status == _NOT_FOUND:
+            return None
+        raise
+
+
 # The checks: facts in, one row out.
+
+_BETWEEN = (
+    "a security group, a network ACL or a NetworkPolicy between the pod's node and CoreDNS; "
+    "UDP and TCP 53 have to pass"
+)
+_CACHE_LOGS = "the node's cache: eksnet kubectl -n kube-system logs -l k8s-app=node-local-dns"
 
 
 def resolv_conf(probe: Probe, service: Mapping[str, Any]) -> Check:
     """Whether a pod is told to ask the Service, with the search list of the cluster."""
     what, address = "resolv.conf of a pod", service["spec"].get("clusterIP")
-    servers = list(probe.conf.nameservers)
-    if servers != [address]:
+    servers = probe.conf.nameservers
+    if not servers or not all(one == address or _is_cache(one) for one in servers):
         return Check(
             what,
             FAILS,
             f"its nameserver is {', '.join(servers) or 'not set'}",
-            f"{address}, the address of the Service {SERVICE}",
+            f"{address}, the address of the Service {SERVICE}, or a cache on the node",
             "compare clusterDNS in the kubelet's configuration with the Service, and the pod's "
             "dnsPolicy; then start the pod anew",
         )
@@ -220,7 +277,8 @@ def resolv_conf(probe: Probe, service: Mapping[str, Any]) -> Check:
             "the pod's namespace, svc.cluster.local and cluster.local",
             "compare clusterDomain in the kubelet's configuration with cluster.local",
         )
-    return Check(what, OK, f"nameserver {address}, ndots {probe.conf.ndots}")
+    cache = ", a cache on the node (NodeLocal DNSCache)" if _is_cache(servers[0]) else ""
+    return Check(what, OK, f"nameserver {servers[0]}{cache}, ndots {probe.conf.ndots}")
 
 
 def runs(deployment: Mapping[str, Any], pods: Sequence[Mapping[str, Any]]) -> Check:
@@ -247,12 +305,29 @@ def runs(deployment: Mapping[str, Any], pods: Sequence[Mapping[str, Any]]) -> Ch
 
 
 def configuration(cluster: Cluster, pods: Sequence[Resource]) -> Check:
-    """Whether the pods run the Corefile of the ConfigMap, and none has refused it."""
+    """Whether the pods run the Corefile of the ConfigMap, and none has refused it.
+
+    What the logs complain of is noted and does not fail: it may be over. A pod that is taken away
+    does not count; one that has not logged yet runs nothing yet.
+    """
     what = "CoreDNS runs its Corefile"
-    if not pods:
+    logs = logs_of(cluster, pods)
+    if not logs:
         return Check(what, CANNOT_TELL, "there is no pod to ask")
     corefile = str((cluster.get("configmap", COREDNS, SYSTEM).get("data") or {}).get("Corefile"))
-    logs = [cluster.logs(pod.name, SYSTEM) for pod in pods]
+    try:
+        blocks = read_corefile(corefile)
+    except CorefileError as error:
+        mend = "mend the ConfigMap coredns; the pods run the Corefile before until they restart"
+        return Check(what, FAILS, error.seen, error.expected, mend)
+    if not any("reload" in block.plugins for block in blocks):
+        return Check(
+            what,
+            CANNOT_TELL,
+            "the Corefile has no plugin reload, so the pods do not tell what they run",
+            "the plugin reload, as EKS installs it",
+            "eksnet kubectl -n kube-system edit configmap coredns",
+        )
     refused = next(filter(None, map(refusal, logs)), "")
     wanted = configuration_hash(corefile)
     current = sum(logged_configurations(log)[-1:] == (wanted,) for log in logs)
@@ -272,9 +347,23 @@ def configuration(cluster: Cluster, pods: Sequence[Resource]) -> Check:
             "all of them, within two minutes of a change",
             "eksnet kubectl -n kube-system logs -l k8s-app=kube-dns",
         )
-    last = next((line for log in logs for line in reversed(errors(log))), "")
-    logged = f"; an error in the logs: {last}" if last else ""
-    return Check(what, OK, f"{current} of {len(logs)} pods run it{logged}")
+    logged = ", ".join(sorted({one for log in logs for one in errors(log)}))
+    note = f"; their logs tell of {logged}" if logged else ""
+    return Check(what, OK, f"{current} of {len(logs)} pods run it{note}")
+
+
+def logs_of(cluster: Cluster, pods: Sequence[Resource]) -> list[str]:
+    """Return the logs of the pods that are not taken away; empty where there is none yet."""
+    return [_log(cluster, pod.name) for pod in pods if not _is_leaving(pod)]
+
+
+def _log(cluster: Cluster, pod: str) -> str:
+    try:
+        return cluster.logs(pod, SYSTEM)
+    except ApiError as error:
+        if error.status in _NO_LOG:
+            return ""
+        raise
 
 
 def ports(service: Mapping[str, Any]) -> Check:
@@ -347,18 +436,71 @@ def permissions(cluster: Cluster) -> Check:
     return Check(what, OK, "services, namespaces and endpointslices")
 
 
+def directly(probe: Probe, addresses: Sequence[str]) -> Check:
+    """Whether each pod of CoreDNS answers at its own address, which leaves kube-proxy out."""
+    what = "CoreDNS asked directly"
+    if not addresses:
+        return Check(what, CANNOT_TELL, "there is no pod to ask")
+    came = {how: [probe.answers[f"{how} {one}"] for one in addresses] for how in ("udp", "tcp")}
+    seen = ", ".join(
+        f"{codes.count('NOERROR')} of {len(codes)} pods answer over {how.upper()}"
+        for how, codes in came.items()
+    )
+    wrong = {code for codes in came.values() for code in codes} - {"NOERROR"}
+    if not wrong:
+        return Check(what, OK, f"{len(addresses)} of {len(addresses)} pods answer")
+    if NO_ANSWER not in wrong:
+        said = ", ".join(sorted(wrong))
+        logs = "eksnet kubectl -n kube-system logs -l k8s-app=kube-dns"
+        return Check(what, FAILS, f"{seen}; {said}", "NOERROR", logs)
+    return Check(what, FAILS, seen, "all of them, over both", _BETWEEN)
+
+
+def kube_proxy(daemonset: Mapping[str, Any] | None, probe: Probe, whole: bool) -> Check:
+    """Whether kube-proxy runs, and leads from the Service's address to the pods.
+
+    Args:
+        daemonset: The DaemonSet kube-proxy; None where there is none.
+        probe: What the pod that asks was answered.
+        whole: Whether the pod asks the Service, which has ports and endpoints: if not, nobody could
+            lead it further.
+    """
+    direct = {code for asked, code in probe.answers.items() if " " in asked}
+    through = {probe.answers["udp"], probe.answers["tcp"]}
+    astray = whole and direct == {"NOERROR"} and through != {"NOERROR"}
+    status = (daemonset or {}).get("status") or {}
+    ready, wanted = (status.get(name, 0) for name in ("numberReady", "desiredNumberScheduled"))
+    seen = f"{ready} of {wanted} pods are Ready" if wanted else "no node has a pod of it"
+    if daemonset is None:
+        seen = "there is no DaemonSet kube-proxy"
+    if astray or (daemonset is not None and not 0 < wanted <= ready):
+        note = (
+            "; CoreDNS answers at its pods' addresses, and not at the Service's" if astray else ""
+        )
+        return Check(
+            _PROXY,
+            FAILS,
+            f"{seen}{note}",
+            "a Ready pod on each node, and rules there that lead from the Service to CoreDNS",
+            "eksnet kubectl -n kube-system describe daemonset kube-proxy, the logs of its pods, "
+            "and on the node of the pod that asks: iptables-save | grep kube-dns",
+        )
+    other = "" if daemonset else "; something else leads from Services to pods"
+    return Check(_PROXY, OK, f"{seen}{other}")
+
+
 def answers(probe: Probe, protocol: str) -> Check:
     """Whether a name of the cluster is answered over UDP, or over TCP."""
     what, came = f"{protocol.upper()} 53 answers", probe.answers[protocol]
     if came == "NOERROR":
         return Check(what, OK, f"{INSIDE}: {came}")
+    cached = any(map(_is_cache, probe.conf.nameservers[:1]))
     return Check(
         what,
         FAILS,
         f"{INSIDE}: {came}",
         "NOERROR",
-        "if all before this is right: a security group, a network ACL or a NetworkPolicy between "
-        f"the pod's node and CoreDNS; {protocol.upper()} 53 has to pass",
+        "if all before this is right: " + (_CACHE_LOGS if cached else _BETWEEN),
     )
 
 
@@ -377,10 +519,26 @@ def outside(probe: Probe) -> Check:
     )
 
 
+def _is_cache(nameserver: str) -> bool:
+    try:
+        address = ipaddress.ip_address(nameserver)
+    except ValueError:
+        return False
+    return address in _LINK_LOCAL and address not in _OF_AWS
+
+
+def _addresses(pods: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Return the addresses of the pods that are Ready."""
+    return tuple(pod["status"]["podIP"] for pod in pods if _is_ready(pod))
+
+
+def _is_leaving(pod: Mapping[str, Any]) -> bool:
+    return "deletionTimestamp" in pod["metadata"]
+
+
 def _is_ready(pod: Mapping[str, Any]) -> bool:
     conditions = (pod.get("status") or {}).get("conditions") or ()
-    leaving = "deletionTimestamp" in pod["metadata"]
-    return not leaving and any(
+    return not _is_leaving(pod) and any(
         one.get("type") == "Ready" and one.get("status") == "True" for one in conditions
     )
 
@@ -396,19 +554,26 @@ def _allows(rule: Mapping[str, Any], group: str, resource: str) -> bool:
 # The pod that asks.
 
 
-def ask_from_a_pod(cluster: Cluster, namespace: str | None = None) -> Probe:
+def ask_from_a_pod(
+    cluster: Cluster, namespace: str | None = None, addresses: Sequence[str] = ()
+) -> Probe:
     """Run a pod that prints its resolv.conf and asks its nameserver over UDP and TCP.
 
     Args:
         cluster: The cluster.
         namespace: Where the pod runs; the context's own namespace when None.
+        addresses: Other servers to ask as well, over both.
     """
     import dns.message
 
     inside, away = (dns.message.make_query(name, "A").to_wire() for name in (INSIDE, OUTSIDE))
     framed = len(inside).to_bytes(2, "big") + inside
-    asked = {"udp": ("udp", inside), "tcp": ("tcp", framed), "outside": ("udp", away)}
-    queries = [f"{how}:{base64.b64encode(wire).decode()}" for how, wire in asked.values()]
+    asked = {"udp": ("udp", "", inside), "tcp": ("tcp", "", framed), "outside": ("udp", "", away)}
+    for one in addresses:
+        asked |= {f"udp {one}": ("udp", one, inside), f"tcp {one}": ("tcp", one, framed)}
+    queries = [
+        f"{how}|{server}|{base64.b64encode(wire).decode()}" for how, server, wire in asked.values()
+    ]
     run = cluster.run(_IMAGE, ["bash", "-c", _PROBE, "probe", *queries], namespace)
     return read_probe(run.output, tuple(asked))
 
@@ -419,7 +584,7 @@ def read_probe(output: str, asked: Sequence[str]) -> Probe:
     Args:
         output: resolv.conf, a line of dashes, and a line for each query: the answer in base64, or
             nothing.
-        asked: What the queries are called; a query called tcp has its length before it.
+        asked: What the queries are called; one called tcp has its length before it.
 
     Raises:
         EksnetError: It is something else.
@@ -432,7 +597,9 @@ def read_probe(output: str, asked: Sequence[str]) -> Probe:
             "its resolv.conf and the answers",
             f"eksnet kubectl run look --rm -it --image={_IMAGE} -- cat /etc/resolv.conf",
         )
-    codes = {name: _code(line, name == "tcp") for name, line in zip(asked, found, strict=False)}
+    codes = {
+        name: _code(line, name.startswith("tcp")) for name, line in zip(asked, found, strict=False)
+    }
     return Probe(ResolvConf.parse(text), codes)
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from eksnet.cluster.countdown import Countdown
 from eksnet.coredns.querylog import observed_walk, read_queries
+from eksnet.coredns.resolvers import program_of
 from eksnet.dns.records import Record
 from eksnet.dns.walk import Walk
 from eksnet.errors import EksnetError
@@ -221,21 +222,21 @@ def witness_walk(
         pod: The pod that looks up; no other may use the witness meanwhile.
         name: The name, as a program would give it.
         namespace: The pod's namespace.
-        profile: The resolver that looks up. glibc is that of `getent ahosts`, in a Debian image; go
-            that of a Go program, `agnhost connect`; busybox its own `nslookup`. What it found, only
-            glibc's tool says, so for the others each NOERROR counts as an answer.
+        profile: The resolver that looks up; the pod's image has to have its program: Debian for
+            glibc (`getent ahosts`), Alpine for musl (the same), agnhost for go (`connect`), busybox
+            for its own `nslookup`.
         witness: The pod that runs the witness's CoreDNS, with the plugin `log`.
         witness_namespace: Its namespace.
 
     Raises:
-        EksnetError: The witness did not log the lookup within 30 seconds, or there is no tool for
-            the resolver.
+        EksnetError: The witness did not log the lookup within 30 seconds, or there is no such
+            resolver.
     """
-    tool = _tool(profile)
+    program = program_of(profile)
     start = len(read_queries(cluster.logs(witness, witness_namespace)))
     end = f"end-{secrets.token_hex(4)}"
-    found = cluster.exec(pod, tool(name), namespace).stdout
-    cluster.exec(pod, tool(f"{end}."), namespace)
+    done = cluster.exec(pod, program.command(name), namespace)
+    cluster.exec(pod, program.command(f"{end}."), namespace)
 
     def seen() -> list[str]:
         log = cluster.logs(witness, witness_namespace)
@@ -243,25 +244,7 @@ def witness_walk(
 
     _wait("the witness's log", lambda: end in seen(), 30)
     queries = read_queries(cluster.logs(witness, witness_namespace))[start:]
-    return observed_walk(
-        (query for query in queries if query.name != end),
-        {line.split()[0] for line in found.splitlines()} if profile == "glibc" else None,
-    )
-
-
-def _tool(profile: str) -> Callable[[str], list[str]]:
-    """Return what makes the command that looks a name up with a resolver."""
-    tools: dict[str, Callable[[str], list[str]]] = {
-        "glibc": lambda name: ["getent", "ahosts", name],
-        "go": lambda name: ["/agnhost", "connect", f"{name}:80", "--timeout=1s"],
-        "busybox": lambda name: ["nslookup", name],
-    }
-    if profile not in tools:
-        raise EksnetError(
-            f"no tool that looks up with {profile}", f"one of {', '.join(tools)}",
-            f'dns.search_walk(name, conf, exists, profile="{profile}") predicts it',
-        )  # fmt: skip
-    return tools[profile]
+    return observed_walk((one for one in queries if one.name != end), program.found(done))
 
 
 def confirm(cluster: Cluster, records: Sequence[Record]) -> Listing[Record]:

@@ -11,19 +11,23 @@ from eksnet.dns import Question, Reply, Walk, walk_of_questions
 # The plugin's default format: {remote}:{port} - {>id} "{type} {class} {name} {proto} …" {rcode} …
 _LINE = re.compile(
     r"\[INFO\] (?P<client>\S+):\d+ - \d+ "
-    r'"(?P<kind>\S+) IN (?P<name>\S+) (?P<protocol>udp|tcp) [^"]*" (?P<rcode>[A-Z]+) '
+    r'"(?P<kind>\S+) IN (?P<name>\S+) (?P<protocol>udp|tcp) [^"]*" (?P<rcode>[A-Z]+|-) '
 )
+
+# No plugin wrote an answer. The server then says SERVFAIL, unless a plugin dropped the query: the
+# log does not tell the two apart.
+_UNANSWERED = "-"
 
 
 @dataclass(frozen=True)
 class LoggedQuery:
-    """A query that CoreDNS logged after it had answered.
+    """A query that CoreDNS logged.
 
     Attributes:
         client: The address that asked.
         kind: The record type, such as A.
         name: The name, without the final dot.
-        rcode: The answer's code: NOERROR, NXDOMAIN, SERVFAIL, …
+        rcode: The answer's code: NOERROR, NXDOMAIN, SERVFAIL, …; `-` where no plugin answered.
     """
 
     client: str
@@ -43,21 +47,25 @@ def read_queries(log: str) -> tuple[LoggedQuery, ...]:
     )
 
 
-def observed_walk(queries: Iterable[LoggedQuery], addresses: Collection[str] | None = None) -> Walk:
+def observed_walk(queries: Iterable[LoggedQuery], found: Collection[str] | None = None) -> Walk:
     """Return the walk that the queries make: A and AAAA for one name are one row.
 
     The log's NOERROR stands for an address and for a name without one (NODATA). What the lookup
     itself found tells the two apart: it took its addresses from the last name that it asked.
+    A query that no plugin answered counts as SERVFAIL; where a plugin drops queries (`erratic`,
+    `acl`), silence looks the same.
 
     Args:
         queries: The queries of one lookup, in the log's order.
-        addresses: The addresses that the lookup found; when None, each NOERROR counts as an answer.
+        found: The types of the addresses that the lookup found, A and AAAA; when None, each NOERROR
+            counts as an answer.
     """
     asked = tuple(queries)
     last = tuple(dict.fromkeys(query.name for query in asked))[-1:]
-    found = None if addresses is None else {"AAAA" if ":" in one else "A" for one in addresses}
 
     def reply(query: LoggedQuery) -> Reply:
+        if query.rcode == _UNANSWERED:
+            return Reply.SERVFAIL
         if query.rcode != "NOERROR":
             return Reply.of_rcode(query.rcode)
         taken = found is None or (query.name in last and query.kind in found)

@@ -10,20 +10,30 @@ from __future__ import annotations
 import contextlib
 import io
 import ipaddress
+import json
 import secrets
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from eksnet.coredns.observe import (
-    BASH_IMAGE,
     Answer,
     carrier,
     make_queries,
     read_answers,
     witness_walk,
 )
-from eksnet.dns import Answers, Reply, ResolvConf, Walk, candidates, given_answers, search_walk
+from eksnet.coredns.resolvers import program_of
+from eksnet.dns import (
+    Answers,
+    Reply,
+    ResolvConf,
+    Walk,
+    candidates,
+    given_answers,
+    search_walk,
+    walk_of_questions,
+)
 from eksnet.dns.replies import KINDS
 
 if TYPE_CHECKING:
@@ -32,50 +42,13 @@ if TYPE_CHECKING:
 WITNESS_IMAGE = "registry.k8s.io/coredns/coredns:v1.12.4"
 _NEIGHBOUR, _WITNESS, _ASKER = "neighbour", "witness", "asker"
 
-_PLACE = """
-apiVersion: v1
-kind: Namespace
-metadata: {{name: {place}, labels: {{app.kubernetes.io/managed-by: eksnet}}}}
----
-apiVersion: v1
-kind: ConfigMap
-metadata: {{name: witness, namespace: {place}}}
-data:
-  Corefile: |
-    .:53 {{
-        log
-        ready
-        forward . /etc/resolv.conf
-    }}
----
-apiVersion: v1
-kind: Pod
-metadata: {{name: witness, namespace: {place}}}
-spec:
-  terminationGracePeriodSeconds: 0
-  containers:
-  - name: coredns
-    image: {image}
-    args: [-conf, /etc/coredns/Corefile]
-    readinessProbe: {{httpGet: {{path: /ready, port: 8181}}, periodSeconds: 1}}
-    volumeMounts: [{{name: corefile, mountPath: /etc/coredns}}]
-  volumes: [{{name: corefile, configMap: {{name: witness}}}}]
----
+_WITNESS_COREFILE = """
+.:53 {
+    log
+    ready
+    forward . /etc/resolv.conf
+}
 """
-_POD = """
-apiVersion: v1
-kind: Pod
-metadata: {{name: {name}, namespace: {place}}}
-spec:
-  terminationGracePeriodSeconds: 0
-  {dns}
-  containers: [{{name: debian, image: "{image}", command: [sleep, infinity]}}]
-"""
-_ASKERS_DNS = """dnsPolicy: None
-  dnsConfig:
-    nameservers: ["{nameserver}"]
-    searches: {searches}
-    options: {options}"""
 
 
 @dataclass(frozen=True)
@@ -84,8 +57,8 @@ class Lookup:
 
     Attributes:
         conf: The resolv.conf that it was made with, but for the nameserver: the real one's stands.
-        predicted: The walk by glibc's rules, with the replies that the cluster's DNS gave when each
-            name was asked for by itself.
+        predicted: The walk by the resolver's rules, with the replies that the cluster's DNS gave
+            when each name was asked for by itself.
         observed: The walk that the witness logged.
     """
 
@@ -99,70 +72,155 @@ class Lookup:
         return self.predicted.rows == self.observed.rows
 
 
-def look_up(cluster: Cluster, name: str, namespace: str, *, ndots: int | None = None) -> Lookup:
+def look_up(
+    cluster: Cluster,
+    name: str,
+    namespace: str,
+    *,
+    profile: str = "glibc",
+    ndots: int | None = None,
+) -> Lookup:
     """Look a name up as a pod of a namespace would, and return what was predicted and observed.
 
-    Makes a namespace with three pods and removes it at the end, whatever happens. The lookup is
-    glibc's (`getent ahosts` in a Debian image), with the real search list of the namespace's pods.
+    Makes a namespace with three pods and removes it at the end, whatever happens. The lookup has
+    the real search list of the namespace's pods.
 
     Args:
         cluster: The cluster.
         name: The name, as a program would give it.
         namespace: The namespace whose pods look it up; no pod is made in it.
+        profile: The resolver, which decides on the pod's image: see `witness_walk`.
         ndots: Another ndots than that of the real file, as in a pod's dnsConfig.
 
     Raises:
         EksnetError: No such namespace, the pods do not start, or the DNS does not answer.
     """
     cluster.get("namespace", namespace)
-    with _place(cluster) as place:
+    with _place(cluster) as (place, witness):
         conf = _conf_in(cluster, place, namespace)
         if ndots is not None:
             conf = conf.with_option("ndots", str(ndots))
-        _start_asker(cluster, place, conf)
+        start_asker(cluster, _ASKER, place, witness, conf, profile)
         observed = witness_walk(
-            cluster, _ASKER, name, place, witness=_WITNESS, witness_namespace=place
-        )
-        replies = _replies(cluster, place, candidates(name, conf), conf.nameservers[0])
-    return Lookup(conf, search_walk(name, conf, answers=replies), observed)
+            cluster, _ASKER, name, place, profile=profile,
+            witness=_WITNESS, witness_namespace=place,
+        )  # fmt: skip
+        replies = _replies(cluster, place, candidates(name, conf, profile), conf.nameservers[0])
+    predicted = search_walk(name, conf, profile=profile, answers=replies)
+    return Lookup(conf, predicted, _with_types(observed, replies))
+
+
+def _with_types(observed: Walk, replies: Answers) -> Walk:
+    """Return a walk with the type of what was found, which not every program tells."""
+    return walk_of_questions(
+        replace(one, reply=replies(one.name, one.kind)) if one.reply is Reply.ANSWER else one
+        for one in observed.questions
+    )
 
 
 @contextlib.contextmanager
-def _place(cluster: Cluster) -> Iterator[str]:
-    """Make the witness's namespace and what is in it; remove it at the end."""
+def _place(cluster: Cluster) -> Iterator[tuple[str, str]]:
+    """Make a namespace with a witness and a usual pod; remove it at the end.
+
+    What comes is the namespace and the witness's address.
+    """
     place = f"eksnet-witness-{secrets.token_hex(3)}"
     try:
-        neighbour = _POD.format(name=_NEIGHBOUR, place=place, dns="", image=BASH_IMAGE)
-        cluster.apply(_PLACE.format(place=place, image=WITNESS_IMAGE) + neighbour)
-        _wait(cluster, place, _WITNESS, _NEIGHBOUR)
-        yield place
+        labels = {"app.kubernetes.io/managed-by": "eksnet"}
+        metadata = {"name": place, "labels": labels}
+        cluster.apply(json.dumps({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}))
+        _start(cluster, {"name": _NEIGHBOUR, "namespace": place}, _runs("glibc"))
+        yield place, start_server(cluster, _WITNESS, _WITNESS_COREFILE, place)
     finally:
         cluster.delete("namespace", place)
+
+
+def start_server(cluster: Cluster, name: str, corefile: str, namespace: str, **spec: object) -> str:
+    """Start a CoreDNS of the course's own, in a pod, and return its address once it answers.
+
+    Args:
+        cluster: The cluster.
+        name: The name of the pod, and of the ConfigMap with its Corefile.
+        corefile: The Corefile; the plugin `ready` has to be in it.
+        namespace: Where the pod and the ConfigMap are made.
+        spec: More of the pod's spec, such as `serviceAccountName`.
+
+    Raises:
+        EksnetError: It is not Ready in time.
+    """
+    metadata = {"name": name, "namespace": namespace}
+    configmap: dict[str, object] = {
+        "kind": "ConfigMap",
+        "metadata": metadata,
+        "data": {"Corefile": corefile},
+    }
+    container = {
+        "name": "coredns",
+        "image": WITNESS_IMAGE,
+        "args": ["-conf", "/etc/coredns/Corefile"],
+        "readinessProbe": {"httpGet": {"path": "/ready", "port": 8181}, "periodSeconds": 1},
+        "volumeMounts": [{"name": "corefile", "mountPath": "/etc/coredns"}],
+    }
+    volume = {"name": "corefile", "configMap": {"name": name}}
+    _start(cluster, metadata, {"containers": [container], "volumes": [volume], **spec}, configmap)
+    return str(cluster.get("pod", name, namespace)["status"]["podIP"])
+
+
+def start_asker(
+    cluster: Cluster,
+    name: str,
+    namespace: str,
+    nameserver: str,
+    conf: ResolvConf,
+    profile: str = "glibc",
+) -> None:
+    """Start a pod that looks names up with a resolver, and wait until it is Ready.
+
+    Args:
+        cluster: The cluster.
+        name: The pod's name.
+        namespace: Its namespace.
+        nameserver: The server that it asks, such as the witness's address.
+        conf: The search list and the options of its resolv.conf.
+        profile: The resolver, which decides on the image: see `witness_walk`.
+
+    Raises:
+        EksnetError: It is not Ready in time, or there is no such resolver.
+    """
+    options = [option.partition(":")[::2] for option in conf.options]
+    dns_config = {
+        "nameservers": [nameserver],
+        "searches": list(conf.search),
+        "options": [{"name": key, **({"value": value} if value else {})} for key, value in options],
+    }
+    spec = {"dnsPolicy": "None", "dnsConfig": dns_config, **_runs(profile)}
+    _start(cluster, {"name": name, "namespace": namespace}, spec)
+
+
+def _runs(profile: str) -> dict[str, object]:
+    """Return the part of a pod's spec that keeps a resolver's program at hand."""
+    program = program_of(profile)
+    main = {"name": "main", "image": program.image, "command": list(program.stays)}
+    return {"containers": [main]}
+
+
+def _start(
+    cluster: Cluster, metadata: dict[str, str], spec: dict[str, object], *before: dict[str, object]
+) -> None:
+    """Make a pod, and what it needs before it, and wait until it is Ready."""
+    quick = {"terminationGracePeriodSeconds": 0, **spec}
+    pod: dict[str, object] = {"kind": "Pod", "metadata": metadata, "spec": quick}
+    objects = ({"apiVersion": "v1", **one} for one in (*before, pod))
+    cluster.apply("\n---\n".join(map(json.dumps, objects)))
+    # `wait` tells the reader what it waited for; these pods are no part of the lesson.
+    with contextlib.redirect_stdout(io.StringIO()):
+        cluster.wait("pod", metadata["name"], namespace=metadata["namespace"])
 
 
 def _conf_in(cluster: Cluster, place: str, namespace: str) -> ResolvConf:
     """Return the file of a usual pod of a namespace: its neighbour's, with the other namespace."""
     read = cluster.exec(_NEIGHBOUR, ["cat", "/etc/resolv.conf"], place)
     return ResolvConf.parse(read.stdout.replace(f" {place}.svc.", f" {namespace}.svc."))
-
-
-def _start_asker(cluster: Cluster, place: str, conf: ResolvConf) -> None:
-    witness = cluster.get("pod", _WITNESS, place)["status"]["podIP"]
-    options = [option.partition(":")[::2] for option in conf.options]
-    dns = _ASKERS_DNS.format(
-        nameserver=witness,
-        searches=list(conf.search),
-        options=[{"name": name, **({"value": value} if value else {})} for name, value in options],
-    )
-    cluster.apply(_POD.format(name=_ASKER, place=place, dns=dns, image=BASH_IMAGE))
-    _wait(cluster, place, _ASKER)
-
-
-def _wait(cluster: Cluster, place: str, *pods: str) -> None:
-    # `wait` tells the reader what it waited for; these pods are no part of the lesson.
-    with contextlib.redirect_stdout(io.StringIO()):
-        for pod in pods:
-            cluster.wait("pod", pod, namespace=place)
 
 
 def _replies(cluster: Cluster, place: str, names: Collection[str], nameserver: str) -> Answers:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,6 +19,9 @@ _MAX_NAMESERVERS = 3
 _MAX_SEARCH_DOMAINS = 32
 _MAX_SEARCH_CHARACTERS = 2048
 _MAX_DOMAIN_CHARACTERS = 253
+# glibc and musl part words at blanks and tabs, and at nothing else that Python calls white space.
+_LINE = re.compile(r"(nameserver|search|domain|options)[ \t]+([^ \t].*)", re.DOTALL)
+_BLANKS = re.compile(r"[ \t]+")
 
 
 @dataclass(frozen=True, repr=False)
@@ -40,34 +44,45 @@ class ResolvConf:
     def parse(cls, text: str) -> ResolvConf:
         r"""Read a resolv.conf as glibc does.
 
-        A later `search` or `domain` line replaces an earlier one; `ndots` above 15 means 15;
-        unknown lines and what follows `#` or `;` count for nothing.
+        A keyword begins its line: a blank before it, or nothing after it, and the line counts for
+        nothing. So `#` and `;` make a comment at the start of a line alone; further on they are
+        words like others. A later `search` or `domain` replaces an earlier one, options add up.
 
-        Source: resolv.conf(5); glibc 2.42 resolv/res_init.c.
+        `ndots` is read as C reads a number, and kept in four bits: above 15 means 15, no number
+        means 0, and -1 means 15. Not so elsewhere: of `ndots:-1` and `ndots:x` musl 1.2.3 makes
+        1, Go 1.26 makes 0. A nameserver that is no address is kept here; glibc passes over it.
+
+        Source: tried with glibc 2.36, line by line (tests/dns/test_resolv_conf_read.py);
+        resolv.conf(5); glibc 2.42 resolv/res_init.c.
 
         Example:
             >>> ResolvConf.parse("search a.example b.example\noptions ndots:2").search
             ('a.example', 'b.example')
+            >>> ResolvConf.parse("search a.example # b.example\n# search c.example").search
+            ('a.example', '#', 'b.example')
         """
         nameservers: list[str] = []
         search: tuple[str, ...] = ()
         options: list[str] = []
-        for line in text.splitlines():
-            keyword, *values = line.split() or [""]
-            if keyword == "nameserver" and values:
+        lines = map(_LINE.fullmatch, text.split("\n"))
+        for keyword, rest in (line.groups() for line in lines if line):
+            values = _BLANKS.split(rest.rstrip(" \t"))
+            if keyword == "nameserver":
                 nameservers.append(values[0])
-            elif keyword == "search":
-                search = tuple(_before_comment(values))
-            elif keyword == "domain":
-                search = tuple(values[:1])
             elif keyword == "options":
-                options.extend(_before_comment(values))
+                options += values
+            else:
+                search = tuple(values[:1] if keyword == "domain" else values)
         used = tuple(nameservers[:_MAX_NAMESERVERS])
         return cls(used, search, _ndots(options), tuple(options))
 
     @property
     def attempts(self) -> int:
-        """How often a question is sent that nobody answers; 2 when nothing is said."""
+        """How often a question is sent that nobody answers; 2 when nothing is said.
+
+        1 for 0 and for less, as Go has it; glibc 2.36 then asks nothing at all, and musl 1.2.3 ends
+        with a division by zero.
+        """
         return max(1, _number(self.options, "attempts", DEFAULT_ATTEMPTS))
 
     def with_option(self, name: str, value: str = "") -> ResolvConf:
@@ -201,22 +216,12 @@ def _merged_options(
     return tuple(f"{name}:{value}" if value else name for name, value in values.items())
 
 
-def _before_comment(words: list[str]) -> list[str]:
-    for index, word in enumerate(words):
-        if word[0] in "#;":
-            return words[:index]
-    return words
-
-
 def _ndots(options: Iterable[str]) -> int:
-    return min(_number(options, "ndots", DEFAULT_NDOTS), _MAX_NDOTS)
+    """Return ndots as glibc keeps it: no more than 15, in four bits."""
+    return min(_number(options, "ndots", DEFAULT_NDOTS), _MAX_NDOTS) % (_MAX_NDOTS + 1)
 
 
 def _number(options: Iterable[str], wanted: str, default: int) -> int:
-    """Return an option's number; of several the last one holds."""
-    number = default
-    for option in options:
-        name, _, value = option.partition(":")
-        if name == wanted and value.isdigit():
-            number = int(value)
-    return number
+    """Return an option's number as C's atoi has it, 0 for none; of several the last one holds."""
+    found = re.findall(rf"(?<![^ ]){wanted}: *([+-]?[0-9]+)?", " ".join(options))
+    return int(found[-1] or 0) if found else default

@@ -12,6 +12,9 @@ from eksnet.dns.resolvconf import ResolvConf
 from eksnet.errors import EksnetError
 from eksnet.listing import Listing
 
+_CACHE = "NodeLocal DNSCache"
+_REVERSE = ("in-addr.arpa", "ip6.arpa")
+
 
 @dataclass(frozen=True)
 class Query:
@@ -59,11 +62,14 @@ class Walk(Listing[Query]):
         return any(query.answered for query in self.items)
 
     @property
-    def packets(self) -> int:
+    def queries(self) -> int:
         """How many queries leave the pod: A and AAAA for each row, and each resend."""
         if not self.questions:
             return len(KINDS) * len(self)
         return sum(question.sent for question in self.questions)
+
+    # Its old name, until nothing calls it so.
+    packets = queries
 
 
 def walk(rows: Collection[tuple[str, bool]]) -> Walk:
@@ -76,11 +82,11 @@ def walk_of_questions(questions: Iterable[Question]) -> Walk:
     """Return the walk that questions make, such as a server's log holds.
 
     All questions for one name are one row, A first: which arrives first is not certain. A question
-    that is sent again counts as another packet.
+    that is sent again counts as another query.
 
     Example:
         >>> seen = Question("a.example", "A", Reply.SERVFAIL)
-        >>> walk_of_questions([seen, seen]).packets
+        >>> walk_of_questions([seen, seen]).queries
         2
     """
     rows: dict[str, dict[str, Question]] = {}
@@ -147,7 +153,7 @@ def search_walk(
         order  query name                                  match
         1      my-service.app-ns.ops-ns.svc.cluster.local  X
         2      my-service.app-ns.svc.cluster.local         O
-        >>> walk.packets
+        >>> walk.queries
         4
         >>> print(walk.why)
         an address came back for my-service.app-ns.svc.cluster.local
@@ -235,7 +241,7 @@ def compare(
 
     Example:
         >>> compare("a.example", ResolvConf(search=("b",)), answers={"a.example": "NODATA"})
-        profile  names  packets  found  why
+        profile  names  queries  found  why
         glibc    2      4        no     no name is left to ask
         musl     1      2        no     musl goes no further after NODATA for a.example
         go       2      4        no     no name is left to ask
@@ -244,10 +250,10 @@ def compare(
     walks = {profile: search_walk(name, conf, exists, profile, answers=answers)
              for profile in PROFILES}  # fmt: skip
     rows = tuple(
-        (profile, str(len(walk)), str(walk.packets), _yes(walk.found), walk.why)
+        (profile, str(len(walk)), str(walk.queries), _yes(walk.found), walk.why)
         for profile, walk in walks.items()
     )
-    columns = ("profile", "names", "packets", "found", "why")
+    columns = ("profile", "names", "queries", "found", "why")
     return Listing(columns, rows, tuple(walks.values()))
 
 
@@ -259,11 +265,18 @@ def remedies(
     *,
     answers: Answers | Mapping[str | tuple[str, str], Reply | str] | None = None,
 ) -> Listing[Walk]:
-    """Predict what four ways to save queries change for one name.
+    """Predict what five ways to save queries change for one name.
 
-    `ndots:1` and a final dot change what the pod asks; `autopath` what it is told; NodeLocal
-    DNSCache neither: as many queries leave the pod, but a cache on its node answers those that it
-    knows, the negative answers too.
+    A lower `ndots` and a final dot change what the pod asks, `autopath` what it is told; and each
+    can cost the answer. `ndots:2` is what AWS's best practices advise where names outside the
+    cluster are asked for: a name with two dots or more is tried as it is first, and a Service's
+    `name.namespace` still takes the list. With `ndots:1` musl looks for it outside alone.
+
+    NodeLocal DNSCache changes neither: as many queries leave the pod, but a cache on its node
+    answers those that it knows, the negative answers too. Of what it does not know it asks CoreDNS
+    for the cluster's domain and the reverse zones alone; for the rest, the node's own resolver,
+    which on EKS is the VPC's. That is upstream's manifest: its zone `.` is forwarded to
+    `__PILLAR__UPSTREAM__SERVERS__`, the nameservers of the node.
 
     Args:
         name: The name as the program gives it, without a final dot.
@@ -273,13 +286,23 @@ def remedies(
         answers: As for `search_walk`.
 
     Example:
-        >>> remedies("example.com", pod_resolv_conf("ops-ns"), {"example.com"})
-        setting             names  from the pod  to CoreDNS       found
-        ndots:5             5      10            10               yes
-        ndots:1             1      2             2                yes
-        a final dot         1      2             2                yes
-        autopath            1      2             2                yes
-        NodeLocal DNSCache  5      10            10, then cached  yes
+        >>> remedies("api.example.com", pod_resolv_conf("ops-ns"), {"api.example.com"})
+        setting             names  from the pod  to CoreDNS                        found
+        ndots:5             5      10            10                                yes
+        ndots:2             1      2             2                                 yes
+        ndots:1             1      2             2                                 yes
+        a final dot         1      2             2                                 yes
+        autopath            1      2             2                                 yes
+        NodeLocal DNSCache  5      10            6, and 4 to the VPC; then cached  yes
+        >>> exists = {"my-service.app-ns.svc.cluster.local"}
+        >>> remedies("my-service.app-ns", pod_resolv_conf("ops-ns"), exists, "musl")
+        setting             names  from the pod  to CoreDNS      found
+        ndots:5             2      4             4               yes
+        ndots:2             2      4             4               yes
+        ndots:1             1      2             2               no
+        a final dot         1      2             2               no
+        autopath            1      2             2               yes
+        NodeLocal DNSCache  2      4             4, then cached  yes
     """
     replies = answers if callable(answers) else given_answers(exists, answers)
     asked = name.rstrip(".")
@@ -290,22 +313,33 @@ def remedies(
     as_it_is = predict(asked, conf, replies)
     walks = {
         f"ndots:{conf.ndots}": as_it_is,
+        "ndots:2": predict(asked, conf.with_option("ndots", "2"), replies),
         "ndots:1": predict(asked, conf.with_option("ndots", "1"), replies),
         "a final dot": predict(f"{asked}.", conf, replies),
         "autopath": predict(asked, conf, autopath(conf, replies)),
-        "NodeLocal DNSCache": as_it_is,
+        _CACHE: as_it_is,
     }
     rows = tuple(
-        (setting, str(len(walk)), str(walk.packets), _to_coredns(setting, walk), _yes(walk.found))
+        (
+            setting,
+            str(len(walk)),
+            str(walk.queries),
+            _past_a_cache(walk, conf) if setting == _CACHE else str(walk.queries),
+            _yes(walk.found),
+        )
         for setting, walk in walks.items()
     )
     columns = ("setting", "names", "from the pod", "to CoreDNS", "found")
     return Listing(columns, rows, tuple(walks.values()))
 
 
-def _to_coredns(setting: str, walk: Walk) -> str:
-    cached = ", then cached" if setting == "NodeLocal DNSCache" else ""
-    return f"{walk.packets}{cached}"
+def _past_a_cache(walk: Walk, conf: ResolvConf) -> str:
+    """Return where NodeLocal DNSCache sends the queries of a walk that it does not know."""
+    service = (one.removeprefix("svc.") for one in conf.search if one.startswith("svc."))
+    zones = tuple(f".{zone}" for zone in (next(service, "cluster.local"), *_REVERSE))
+    inside = sum(one.sent for one in walk.questions if f".{one.name}".endswith(zones))
+    away = walk.queries - inside
+    return f"{inside}, and {away} to the VPC; then cached" if away else f"{inside}, then cached"
 
 
 def _yes(condition: bool) -> str:

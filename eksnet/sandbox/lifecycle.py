@@ -325,7 +325,7 @@ def launch(paths: Paths, programs: Path, port: int | None, sync_frequency: str) 
     vpc = plan(REGION)
     state.check_room(paths)
     state.prepare(paths, vpc)
-    busybox = state.busybox(paths)
+    busybox, musl = state.busybox(paths), state.musl(paths)
     with contextlib.ExitStack() as held:
         listener = held.enter_context(listen(paths, port))
         alive = held.enter_context(paths.alive_lock.open("a"))
@@ -342,6 +342,7 @@ def launch(paths: Paths, programs: Path, port: int | None, sync_frequency: str) 
             "programs": str(programs),
             "controller": str(controller()),
             "busybox": str(busybox),
+            "musl": str(musl),
             "images": Path(__file__).with_name("images.json").read_text(),
             "one_id": not owns_ids(),
             "sync_frequency": sync_frequency,

@@ -19,6 +19,7 @@ from eksnet.sandbox import mounts
 PROGRAMS = Path("/opt/eksnet/bin")
 CONTROLLER = Path("/opt/eksnet/controller")
 BUSYBOX = Path("/opt/eksnet/busybox")
+MUSL = Path("/opt/eksnet/musl")
 PKI = Path("/etc/kubernetes/pki")
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 # What the machine's own programs (iptables, nft, conntrack) read besides /usr.
@@ -46,8 +47,9 @@ def build_root(root: Path, specification: dict[str, str]) -> None:
 
     Args:
         root: The directory that becomes the root.
-        specification: `disk` (what outlives a restart), `programs`, `controller`, `busybox`, `pki`
-            (source directories), `hostname`, and the texts of `/etc` under their file names.
+        specification: `disk` (what outlives a restart), `programs`, `controller`, `busybox`,
+            `musl`, `pki` (source directories), `hostname`, and the texts of `/etc` under their file
+            names.
     """
     mounts.mount("tmpfs", root, "tmpfs", mounts.MS_NOSUID, "mode=755")
     _system(root)
@@ -61,6 +63,7 @@ def build_root(root: Path, specification: dict[str, str]) -> None:
     mounts.bind(Path(specification["programs"]), _inside(root, PROGRAMS), read_only=True)
     mounts.bind(Path(specification["controller"]), _inside(root, CONTROLLER), read_only=True)
     mounts.bind(Path(specification["busybox"]), _inside(root, BUSYBOX), read_only=True)
+    mounts.bind(Path(specification["musl"]), _inside(root, MUSL), read_only=True)
     mounts.bind(Path(specification["pki"]), _inside(root, PKI), read_only=True)
     _configuration(root, specification)
 

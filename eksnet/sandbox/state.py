@@ -1,4 +1,4 @@
-"""A sandbox's state on disk, made ready for a start: identity, layout version, busybox."""
+"""A sandbox's state on disk, made ready for a start: identity, layout version, busybox, musl."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ LAYOUT = "2 kubernetes-1.34"
 
 # etcd alone reserves 64 MiB at its start, and twice as much while it goes on to its next log.
 _FULL = 256 * 2**20
+
+_GETENT = Path(__file__).parent / "engine" / "musl" / "getent.c"
 
 
 def prepare(paths: Paths, vpc: Vpc) -> None:
@@ -124,6 +126,26 @@ def busybox(paths: Paths) -> Path:
         )
     if not _same(Path(source), directory / "busybox"):
         _install(Path(source), directory)
+    return directory
+
+
+def musl(paths: Paths) -> Path:
+    """Return a directory with `getent`, the lookup with musl's resolver that Alpine's image has.
+
+    Without a musl-gcc that works it is empty: the sandbox does without, and a pod of Alpine says
+    what it lacks.
+    """
+    directory = paths.state / "musl"
+    directory.mkdir(parents=True, exist_ok=True)
+    compiled = directory / _GETENT.name
+    compiler = shutil.which("musl-gcc")
+    if compiler is None or (compiled.exists() and compiled.read_bytes() == _GETENT.read_bytes()):
+        return directory
+    draft = directory / f".getent.{os.getpid()}"
+    command = [compiler, "-static", "-Os", "-Wall", "-Wextra", "-o", str(draft), str(_GETENT)]
+    if subprocess.run(command, capture_output=True).returncode == 0:
+        draft.rename(directory / "getent")
+        shutil.copyfile(_GETENT, compiled)
     return directory
 
 

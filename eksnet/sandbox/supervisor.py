@@ -45,6 +45,7 @@ class Supervisor:
         self.listeners: dict[str, int] = specification["listeners"]
         self.images: str = specification["images"]
         self.busybox = Path(specification["busybox"])
+        self.musl = Path(specification["musl"])
         self.api = Api(self.paths.identity, str(self.vpc.api_server))
         self.processes = Processes(self.paths, changed=self.disturb, node_died=self.revive)
         self.steps: list[tuple[str, float]] = []
@@ -185,6 +186,7 @@ class Supervisor:
                 "programs": self.programs,
                 "controller": self.controller,
                 "busybox": self.busybox,
+                "musl": self.musl,
                 "pki": self.paths.identity / "nodes" / node.short,
             },
         )

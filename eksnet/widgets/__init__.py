@@ -16,7 +16,7 @@ from eksnet.kubeproxy.settings import MODES
 from eksnet.widgets.model import Model, Stepper
 from eksnet.widgets.packet_stepper import A_POD, PacketStepper, scene
 from eksnet.widgets.panel import Panel, Table, Text
-from eksnet.widgets.search_order import SearchOrder
+from eksnet.widgets.search_order import OBSERVES, SearchOrder
 
 if TYPE_CHECKING:
     from eksnet.widgets.view import View
@@ -55,6 +55,7 @@ def search_order(
     profile: str = "glibc",
     exists: Collection[str] = (),
     observed: Walk | Callable[[SearchOrder], Walk] | None = None,
+    observes: Collection[str] = OBSERVES,
 ) -> View:
     """Return the widget *search order*: a pod's queries for one name, predicted and observed.
 
@@ -62,13 +63,18 @@ def search_order(
         name: The name as the program gives it; a final dot makes it absolute.
         namespace: The pod's namespace.
         region: The node's region; empty for a node that is not on EC2.
-        policy: The pod's dnsPolicy: ClusterFirst, Default, or None with the usual nameserver.
+        policy: The pod's dnsPolicy: ClusterFirst, ClusterFirstWithHostNet (and hostNetwork),
+            Default, or None with the usual nameserver.
         ndots: The option in the pod's dnsConfig; None leaves it to the policy.
         profile: The resolver: glibc, musl, go or busybox.
         exists: The full names that have an address.
         observed: The walk that was observed with these settings; or a function that observes one
-            with the settings of the model that it is given, behind a button *Observe*. It raises
-            EksnetError for settings that it cannot observe, and the reader sees why.
+            with the settings of the model that it is given, behind a button *Observe*:
+            `lambda m: coredns.look_up(cluster, m.name, m.namespace, ndots=m.ndots).observed`. What
+            it raises as EksnetError the reader sees in words.
+        observes: The settings that this function heeds. With another region, policy or resolver
+            than those given here the button says that nothing can be observed, instead of
+            observing something else; a function that heeds `m.profile` names "profile" too.
     """
     model = SearchOrder(
         name=name,
@@ -83,6 +89,7 @@ def search_order(
         model.remember(observed)
     else:
         model.witness = observed
+        model.observes = tuple(observes)
     return show(model)
 
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from traitlets import Callable, Dict, Enum, Unicode
+from traitlets import Callable, Dict, Enum, Tuple, Unicode
 
-from eksnet.dns import PROFILES, ResolvConf, Walk, pod_resolv_conf, search_walk
+from eksnet.dns import POLICIES, PROFILES, ResolvConf, Walk, pod_resolv_conf, search_walk
 from eksnet.dns.resolvconf import KUBE_DNS
 from eksnet.errors import EksnetError
-from eksnet.widgets.model import Model
+from eksnet.widgets.model import Model, word
 from eksnet.widgets.panel import Panel, Table, Text
 
-POLICIES = ("ClusterFirst", "Default", "None")
 REGIONS = ("ap-northeast-2", "us-east-1", "us-west-2", "eu-central-1")
+OBSERVES = ("name", "namespace", "ndots")
 _OF_THE_POLICY = {None: "as the policy says"}
 
 
@@ -25,11 +25,14 @@ class SearchOrder(Model):
         name: The name that the program gives.
         namespace: The pod's namespace.
         region: The node's region; empty for a node that is not on EC2.
-        policy: The pod's dnsPolicy: ClusterFirst, Default, or None with the usual nameserver.
+        policy: The pod's dnsPolicy; with ClusterFirstWithHostNet the pod has hostNetwork, with
+            None it brings the usual nameserver.
         ndots: The option in the pod's dnsConfig; None for none.
         profile: The resolver: glibc, musl, go or busybox.
         exists: The full names that have an address, with blanks between.
         witness: Called with this model to observe the walk in a pod; None without a cluster.
+        observes: The settings that the witness heeds. With another value than at the start for the
+            region, the policy or the resolver nothing is observed, unless it is named here.
         observed: What was observed, by the settings that it was observed with.
     """
 
@@ -46,7 +49,12 @@ class SearchOrder(Model):
     profile = Enum(tuple(PROFILES), "glibc").tag(label="resolver")
     exists = Unicode().tag(label="names with an address", wide=True)
     witness: Any = Callable(None, allow_none=True)
+    observes: Any = Tuple(OBSERVES)
     observed: Dict[tuple[tuple[str, ...], ...], Walk] = Dict()
+
+    def __init__(self, **traits: Any) -> None:
+        super().__init__(**traits)
+        self._start = {name: getattr(self, name) for name in ("region", "policy", "profile")}
 
     @property
     def conf(self) -> ResolvConf:
@@ -59,6 +67,7 @@ class SearchOrder(Model):
             namespace,
             region=region or None,
             policy=self.policy,
+            host_network=self.policy == "ClusterFirstWithHostNet",
             dns_config={"nameservers": nameservers, "options": options},
         )
 
@@ -79,9 +88,26 @@ class SearchOrder(Model):
         return {"look": "Observe"} if self.witness else {}
 
     def look(self) -> None:
-        """Observe the walk with these settings, and keep it beside the prediction."""
+        """Observe the walk with these settings, and keep it beside the prediction.
+
+        Raises:
+            EksnetError: They cannot be observed.
+        """
+        for name in self._start.keys() - set(self.observes):
+            if getattr(self, name) != self._start[name]:
+                raise self._unobserved(name)
         self.note = f"Looking up {self.name} and reading the witness's log …"
         self.remember(self.witness(self))
+
+    def _unobserved(self, name: str) -> EksnetError:
+        trait = self.traits()[name]
+        label, start = trait.metadata["label"], word(trait, self._start[name])
+        return EksnetError(
+            f"with {label} {word(trait, getattr(self, name))} nothing can be observed here; "
+            "the prediction stands alone",
+            f"{label} {start}, as the pod has that looks up",
+            f"choose {start} again, then Observe",
+        )
 
     def remember(self, walk: Walk) -> None:
         """Keep a walk as what is observed with these settings."""
@@ -120,7 +146,7 @@ def _outcome(walk: Walk) -> str:
 
 def _cost(walk: Walk) -> str:
     names = "1 name" if len(walk) == 1 else f"{len(walk)} names"
-    return f"{names}, {walk.packets} packets"
+    return f"{names}, {walk.queries} queries"
 
 
 def _parting(predicted: Walk, observed: Walk) -> int:

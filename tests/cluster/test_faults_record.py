@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
 from fake_api import FakeApi
 
+from eksnet import dns, kubeproxy
 from eksnet.cluster import Cluster, faults
 from eksnet.cluster.faults import Place
 from eksnet.errors import EksnetError
@@ -85,3 +87,29 @@ def test_no_fault_anywhere_else(api: FakeApi, fake: Cluster) -> None:
         faults.bring(fake, "proxy-A", PLACE, CHANGE)
     assert refused.value.next_step == 'eksnet.connect("sandbox")'
     assert api.writes == []
+
+
+@pytest.mark.parametrize("kind", ["context", "eks"])
+@pytest.mark.parametrize(
+    "go",
+    [
+        *(lambda cluster, name=name: dns.bring_fault(cluster, name) for name in "ABCD"),
+        *(lambda cluster, name=name: kubeproxy.bring_fault(cluster, name) for name in "ABCD"),
+        dns.take_back_faults,
+        kubeproxy.take_back_faults,
+        lambda cluster: faults.take_back(cluster, "dns"),
+    ],
+)
+def test_no_chapters_fault_comes_or_goes_anywhere_else(
+    kind: str, go: Callable[[Cluster], object], api: FakeApi, fake: Cluster
+) -> None:
+    # As if this cluster had once been the sandbox, and its faults were still recorded.
+    fake.target = replace(fake.target, kind=kind)
+    api.put(WEB, {"spec": BEFORE})
+    place = {"kind": "service", "name": "web", "namespace": "shop", "before": {"spec": {}}}
+    api.put(RECORD, {"data": {"dns-A": json.dumps(place), "proxy-A": json.dumps(place)}})
+    before = len(api.requests)
+    with pytest.raises(EksnetError, match="and this is") as refused:
+        go(fake)
+    assert refused.value.next_step == 'eksnet.connect("sandbox")'
+    assert api.requests[before:] == []

@@ -21,6 +21,9 @@ from eksnet.errors import EksnetError
 COREFILE = ".:53 {\n    errors\n    reload\n}\n"
 RUNS = f"[INFO] plugin/reload: Running configuration SHA512 = {configuration_hash(COREFILE)}\n"
 REFUSES = "[ERROR] plugin/reload: x:3 - Error during parsing: Unknown directive 'logg'\n"
+TIMEOUT = "[ERROR] plugin/errors: 2 a. A: read udp 10.0.129.10:3->10.0.0.2:53: i/o timeout\n"
+LOOP = '[FATAL] plugin/loop: Loop (127.0.0.1:5 -> :53) detected for zone ".", see https://x/loop\n'
+WATCH = "[ERROR] plugin/kubernetes: Failed to watch *v1.Service: unknown (get services)\n"
 PORTS = [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}, {"port": 9153}]
 SERVICE = {"spec": {"clusterIP": "10.100.0.10", "ports": PORTS, "selector": {"k8s-app": "dns"}}}
 ROLE = {
@@ -32,6 +35,7 @@ ROLE = {
         }
     ]
 }
+PODS = ("10.0.129.10", "10.0.145.10")
 BOUND = {"subjects": [{"kind": "ServiceAccount", "name": "coredns"}]}
 
 
@@ -63,12 +67,25 @@ class Canned:
         return self.slices
 
     def logs(self, name: str, *_: Any) -> str:
-        return self.logs_[name]
+        if isinstance(self.logs_[name], int):
+            raise ApiError(f"pods/{name}/log", "it", "look", status=self.logs_[name])
+        return str(self.logs_[name])
 
 
-def probe(conf: ResolvConf | None = None, **answers: str) -> Probe:
+def probe(conf: ResolvConf | None = None, direct: Any = None, **answers: str) -> Probe:
+    """Return what a pod was told, and by CoreDNS's own pods (over UDP, over TCP)."""
     said = {"udp": "NOERROR", "tcp": "NOERROR", "outside": "NXDOMAIN", **answers}
+    for address, codes in (direct or dict.fromkeys(PODS, ("NOERROR", "NOERROR"))).items():
+        said |= {f"udp {address}": codes[0], f"tcp {address}": codes[1]}
     return Probe(conf or pod_resolv_conf("default"), said)
+
+
+def proxy(ready: int, wanted: int) -> dict[str, Any]:
+    return {"status": {"numberReady": ready, "desiredNumberScheduled": wanted}}
+
+
+SILENT = {"udp": diagnosis.NO_ANSWER, "tcp": diagnosis.NO_ANSWER}
+CACHED = pod_resolv_conf("default", nameserver="169.254.20.10")
 
 
 @pytest.mark.parametrize(
@@ -79,6 +96,18 @@ def probe(conf: ResolvConf | None = None, **answers: str) -> Probe:
             diagnosis.resolv_conf(probe(pod_resolv_conf("a", nameserver="10.9.9.9")), SERVICE),
             FAILS, "its nameserver is 10.9.9.9",
         ),
+        (
+            diagnosis.resolv_conf(probe(CACHED), SERVICE),
+            OK, "nameserver 169.254.20.10, a cache on the node (NodeLocal DNSCache), ndots 5",
+        ),
+        (
+            # Link-local too, and not of the cluster: the VPC's resolver.
+            diagnosis.resolv_conf(
+                probe(pod_resolv_conf("a", nameserver="169.254.169.253")), SERVICE
+            ),
+            FAILS, "its nameserver is 169.254.169.253",
+        ),
+        (diagnosis.resolv_conf(probe(ResolvConf()), SERVICE), FAILS, "is not set"),
         (
             diagnosis.resolv_conf(probe(pod_resolv_conf("a", domain="corp")), SERVICE),
             FAILS, "its search list is a.svc.corp",
@@ -94,6 +123,37 @@ def probe(conf: ResolvConf | None = None, **answers: str) -> Probe:
         (diagnosis.ports({"spec": {"ports": PORTS[1:]}}), FAILS, "it has no port 53 for UDP"),
         (diagnosis.ports({"spec": {"ports": PORTS[:1]}}), FAILS, "it has no port 53 for TCP"),
         (diagnosis.ports({"spec": {"ports": []}}), FAILS, "no port 53 for TCP and UDP"),
+        (diagnosis.directly(probe(), PODS), OK, "2 of 2 pods answer"),
+        (
+            diagnosis.directly(probe(direct={PODS[0]: ("NOERROR", "no answer")}), PODS[:1]),
+            FAILS, "1 of 1 pods answer over UDP, 0 of 1 pods answer over TCP",
+        ),
+        (
+            diagnosis.directly(probe(direct={PODS[0]: ("SERVFAIL", "NOERROR")}), PODS[:1]),
+            FAILS, "0 of 1 pods answer over UDP, 1 of 1 pods answer over TCP; SERVFAIL",
+        ),
+        (diagnosis.kube_proxy(proxy(2, 2), probe(), True), OK, "2 of 2 pods are Ready"),
+        (diagnosis.kube_proxy(proxy(1, 2), probe(), True), FAILS, "1 of 2 pods are Ready"),
+        (diagnosis.kube_proxy(proxy(0, 0), probe(), True), FAILS, "no node has a pod of it"),
+        (diagnosis.kube_proxy({}, probe(), True), FAILS, "no node has a pod of it"),
+        (
+            diagnosis.kube_proxy(proxy(2, 2), probe(udp="no answer"), True),
+            FAILS, "2 of 2 pods are Ready; CoreDNS answers at its pods' addresses, and not at",
+        ),
+        # The Service has no endpoints or no port: kube-proxy cannot lead further.
+        (diagnosis.kube_proxy(proxy(2, 2), probe(**SILENT), False), OK, "2 of 2"),
+        # The pods do not answer either, or there is none.
+        (
+            diagnosis.kube_proxy(
+                proxy(2, 2), probe(direct={PODS[0]: ("NOERROR", "no answer")}, **SILENT), True
+            ),
+            OK, "2 of 2",
+        ),
+        (diagnosis.kube_proxy(None, probe(), True), OK, "something else leads from Services"),
+        (
+            diagnosis.kube_proxy(None, probe(**SILENT), True),
+            FAILS, "there is no DaemonSet kube-proxy; CoreDNS answers at its pods' addresses",
+        ),
         (diagnosis.answers(probe(), "udp"), OK, "NOERROR"),
         (diagnosis.answers(probe(tcp="SERVFAIL"), "tcp"), FAILS, "SERVFAIL"),
         (diagnosis.outside(probe()), OK, "NXDOMAIN"),
@@ -103,6 +163,16 @@ def probe(conf: ResolvConf | None = None, **answers: str) -> Probe:
 def test_a_check(found: diagnosis.Check, verdict: str, seen: str) -> None:
     assert (found.verdict, seen in found.seen) == (verdict, True), found
     assert bool(found.next_step) == (verdict == FAILS)
+
+
+def test_who_is_to_be_looked_at_depends_on_who_is_silent() -> None:
+    network = diagnosis.directly(probe(direct={PODS[0]: ("no answer", "no answer")}), PODS[:1])
+    assert "a security group" in network.next_step
+    wrong = diagnosis.directly(probe(direct={PODS[0]: ("SERVFAIL", "SERVFAIL")}), PODS[:1])
+    assert "logs" in wrong.next_step
+    assert "a security group" in diagnosis.answers(probe(**SILENT), "udp").next_step
+    assert "node-local-dns" in diagnosis.answers(probe(CACHED, **SILENT), "udp").next_step
+    assert diagnosis.directly(probe(), ()).verdict == CANNOT_TELL
 
 
 def endpoint(ready: bool) -> dict[str, Any]:
@@ -128,8 +198,14 @@ def test_endpoints(slices: Any, pods: Any, verdict: str, seen: str) -> None:
     [
         ([RUNS, RUNS], OK, "2 of 2 pods run it"),
         ([REFUSES + RUNS, RUNS], OK, "2 of 2 pods run it"),
-        ([RUNS, RUNS + "[ERROR] plugin/errors: 2 x. A: timeout\n"], OK, "A: timeout"),
+        ([RUNS, RUNS + TIMEOUT], OK, "run it; their logs tell of plugin/errors: i/o timeout"),
+        ([RUNS + LOOP, RUNS + TIMEOUT], OK, "plugin/errors: i/o timeout, plugin/loop: Loop"),
+        ([RUNS, RUNS + WATCH], OK, "2 of 2 pods run it; their logs tell of Failed to watch"),
+        ([TIMEOUT + RUNS, RUNS], OK, "2 of 2 pods run it"),
         (["other", RUNS], FAILS, "1 of 2 pods run it"),
+        # A container that has not begun, a pod that is gone since it was listed.
+        ([400, RUNS], FAILS, "1 of 2 pods run it"),
+        ([RUNS, 404], FAILS, "1 of 2 pods run it"),
         (["SHA512 = x\n" + REFUSES] * 2, FAILS, "refuses it, line 3: Unknown directive 'logg'"),
         ([], CANNOT_TELL, "there is no pod"),
     ],
@@ -142,9 +218,40 @@ def test_the_corefile_that_runs(logs: list[str], verdict: str, seen: str) -> Non
     assert (found.verdict, seen in found.seen) == (verdict, True), found
 
 
+def test_a_pod_that_is_taken_away_does_not_count() -> None:
+    cluster = Canned({"configmap": {"data": {"Corefile": COREFILE}}}, logs={"a": RUNS, "b": ""})
+    pods: Any = [Thing(pod("a")), Thing(pod("b", deletionTimestamp="now"))]
+    assert "1 of 1 pods run it" in diagnosis.configuration(cluster, pods).seen  # type: ignore[arg-type]
+    gone = diagnosis.configuration(cluster, pods[1:])  # type: ignore[arg-type]
+    assert (gone.verdict, gone.seen) == (CANNOT_TELL, "there is no pod to ask")
+
+
+@pytest.mark.parametrize(
+    ("corefile", "verdict", "seen"),
+    [
+        (".:53 {\n    errors\n}\n", CANNOT_TELL, "has no plugin reload"),
+        (".:53 {\n    reload\n", FAILS, "is not closed"),
+    ],
+)
+def test_a_corefile_that_the_logs_tell_nothing_of(corefile: str, verdict: str, seen: str) -> None:
+    cluster = Canned({"configmap": {"data": {"Corefile": corefile}}}, logs={"a": RUNS})
+    found = diagnosis.configuration(cluster, [Thing(pod())])  # type: ignore[arg-type,list-item]
+    assert (found.verdict, seen in found.seen) == (verdict, True), found
+    assert found.next_step
+
+
+def test_logs_that_may_not_be_read_are_no_empty_logs() -> None:
+    cluster = Canned({"configmap": {"data": {"Corefile": COREFILE}}}, logs={"a": 403})
+    with pytest.raises(ApiError):
+        diagnosis.configuration(cluster, [Thing(pod())])  # type: ignore[arg-type,list-item]
+
+
 def test_errors_are_those_since_the_configuration_that_runs() -> None:
-    assert errors(REFUSES + RUNS + "[INFO] x\n[ERROR] y\n") == ("[ERROR] y",)
-    assert errors(REFUSES) == (REFUSES.strip(),)
+    assert errors(TIMEOUT + RUNS + "[INFO] x\n" + LOOP + WATCH + TIMEOUT * 2) == (
+        "Failed to watch", "plugin/errors: i/o timeout", "plugin/loop: Loop",
+    )  # fmt: skip
+    assert errors(REFUSES) == ("plugin/reload: Unknown directive 'logg'",)
+    assert errors("[ERROR] Restart failed: x:3\n") == ("Restart failed",)
 
 
 @pytest.mark.parametrize(
@@ -253,6 +360,38 @@ class TestLive:
             assert coredns.take_back_faults(cluster) == (fault,)
             cluster.rollout_status("deployment/coredns", "kube-system")
         # kube-proxy follows the API a moment later.
+        assert until("all is well", lambda: coredns.diagnose(cluster).first is None, 60)
+
+    def test_a_service_that_leads_nowhere_while_its_pods_answer_is_kube_proxys(
+        self, cluster: Any
+    ) -> None:
+        def place(label: str | None) -> None:
+            spec = {"nodeSelector": {"eksnet": label}}
+            change = {"spec": {"template": {"spec": spec}}}
+            cluster.patch("daemonset", "kube-proxy", change, "kube-system")
+
+        def gone() -> bool:
+            return not cluster.list("pods", "kube-system", selector="k8s-app=kube-proxy")
+
+        try:
+            place("nowhere")
+            assert until("kube-proxy to end", gone, 60)
+            # Its rules stay; they lead to pods that are gone once CoreDNS has others.
+            before = coredns.running_configurations(cluster)
+            cluster.rollout_restart("deployment/coredns", "kube-system")
+            cluster.rollout_status("deployment/coredns", "kube-system")
+            coredns.wait_for_restart(cluster, before)
+            found = coredns.diagnose(cluster)
+            verdicts = {one.check: one.verdict for one in found.checks}
+            assert verdicts["CoreDNS asked directly"] == OK
+            assert verdicts["UDP 53 answers"] == verdicts["TCP 53 answers"] == FAILS
+            assert found.headline == (
+                "Begin at 8, kube-proxy: no node has a pod of it; "
+                "CoreDNS answers at its pods' addresses, and not at the Service's"
+            )
+        finally:
+            place(None)
+            cluster.rollout_status("daemonset/kube-proxy", "kube-system")
         assert until("all is well", lambda: coredns.diagnose(cluster).first is None, 60)
 
     def test_there_is_no_other_fault(self, cluster: Any) -> None:

@@ -155,6 +155,20 @@ def test_a_lookup_is_observed_and_nothing_is_left(cluster, objects):
     assert namespaces(cluster) == before
 
 
+@pytest.mark.parametrize("profile", ["musl", "go", "busybox"])
+def test_each_resolver_is_observed_as_predicted(cluster, objects, profile):
+    lookup = coredns.look_up(cluster, "my-svc.dns-live", "default", profile=profile)
+    assert lookup.observed.found == (profile != "busybox")
+    assert lookup.predicted.questions == lookup.observed.questions
+
+
+def test_ndots_of_a_pod_changes_its_walk(cluster, objects):
+    lookup = coredns.look_up(cluster, "my-svc.dns-live", "default", profile="musl", ndots=1)
+    assert lookup.observed.names == ("my-svc.dns-live",)
+    assert lookup.agrees
+    assert not lookup.observed.found
+
+
 def test_resolve_prints_both_walks(cluster, objects):
     done = subprocess.run(
         [sys.executable, "-m", "eksnet.cli", "resolve", "my-svc.dns-live", "--from", "default",

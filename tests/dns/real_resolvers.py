@@ -14,7 +14,9 @@ from pathlib import Path
 
 from eksnet.dns import ResolvConf
 from eksnet.sandbox import build as engine
+from eksnet.sandbox import state
 from eksnet.sandbox.build import toolchain
+from eksnet.sandbox.paths import Paths
 
 SOURCES = Path(__file__).parent / "resolvers"
 BUSYBOX = next(filter(None, map(shutil.which, ("busybox", "busybox-static"))), "busybox")
@@ -24,28 +26,33 @@ BUSYBOX = next(filter(None, map(shutil.which, ("busybox", "busybox-static"))), "
 class Case:
     """One lookup: the resolver, the name, the file, and what the server is to say.
 
-    `answers` holds "NAME KIND" and a reply; to all else the server says NXDOMAIN.
+    `answers` holds "NAME KIND" and a reply; to all else the server says NXDOMAIN. `file` is the
+    resolv.conf as it is, where what the model makes of it is what matters.
     """
 
     profile: str
     name: str
     conf: ResolvConf
     answers: Mapping[str, str] = field(hash=False)
+    file: str = ""
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What a lookup did: its exit code, its output, and (kind, name, protocol) of each query."""
+    """What a lookup did: its exit code, its output, and (kind, name, protocol) of each query.
+
+    `longest` is how long at most a query lay at the server before its reply left, in seconds.
+    """
 
     code: int
     output: str
     queries: tuple[tuple[str, str, str], ...]
+    longest: float
 
 
 def build(where: Path) -> dict[str, list[str]]:
     """Return for each profile the command that looks a name up; the programs are built there."""
-    musl, go = where / "lookup-musl", where / "lookup-go"
-    subprocess.run(["musl-gcc", "-static", "-o", musl, SOURCES / "lookup.c"], check=True)
+    musl, go = state.musl(Paths(where)) / "getent", where / "lookup-go"
     found = toolchain.find(engine.base_directory(), "1.24.11")
     assert found, "no Go; `make test` builds the engine first, and that installs one"
     subprocess.run(
@@ -55,7 +62,7 @@ def build(where: Path) -> dict[str, list[str]]:
     )
     return {
         "glibc": ["getent", "ahosts"],
-        "musl": [str(musl)],
+        "musl": [str(musl), "ahosts"],
         "go": [str(go)],
         "busybox": [BUSYBOX, "nslookup"],
     }
@@ -81,15 +88,15 @@ class Networks:
         try:
             line = {
                 "command": [*self._commands[case.profile], case.name],
-                "resolv_conf": case.conf.render(),
+                "resolv_conf": case.file or case.conf.render(),
                 "answers": case.answers,
             }
             network.stdin.write(f"{json.dumps(line)}\n")
             network.stdin.flush()
-            code, output, queries = json.loads(network.stdout.readline())
+            code, output, queries, longest = json.loads(network.stdout.readline())
         finally:
             self._free.put(network)
-        return Seen(code, output, tuple(tuple(query) for query in queries))
+        return Seen(code, output, tuple(tuple(query) for query in queries), longest)
 
     def end(self) -> None:
         for network in self._all:

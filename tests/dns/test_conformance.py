@@ -2,10 +2,11 @@
 
 glibc is what `getent ahosts` uses, musl and Go are small programs that are built here, busybox is
 its nslookup. The real one is right. A and AAAA of one name leave together, so within a row only
-their number is compared; busybox alone asks one after the other, and there the order counts too.
+their number is compared; where one follows the other, in busybox and with `single-request`, their
+order counts too.
 
-A reply that never comes costs a second or more, so `make test` has few of these, and `make soak`
-many. With SOAK_SEED, `make soak` repeats a run.
+A reply that never comes costs a second, ten with busybox; so lookups wait in many networks side by
+side. `make soak` has many more of them; with SOAK_SEED it repeats a run.
 """
 
 from __future__ import annotations
@@ -17,44 +18,48 @@ import time
 from collections import Counter
 
 import pytest
-from real_resolvers import Case, Networks, Seen, build
+from real_resolvers import Case, Networks, Seen
 
-from eksnet.dns import PROFILES, ResolvConf, candidates, search_walk
+from eksnet.dns import PROFILES, Reply, ResolvConf, Walk, candidates, search_walk
 
-QUICK, SLOW = 500, 24
-SOAK_QUICK, SOAK_SLOW = 3000, 250
+NETWORKS = 32
+COUNT, SOAK_COUNT = 500, 4000
 LABELS = ("a", "bb", "my-service", "app-ns", "ops-ns", "svc", "cluster", "example", "com")
-QUICK_REPLIES = {"NXDOMAIN": 8, "NODATA": 4, "answer": 1, "SERVFAIL": 2, "REFUSED": 1}
-# musl waits for another reply after these, until its time is over.
-MUSL_QUICK_REPLIES = {"NXDOMAIN": 8, "NODATA": 1, "answer": 1}
-SLOW_REPLIES = {"NXDOMAIN": 6, "NODATA": 2, "answer": 1, "SERVFAIL": 2, "REFUSED": 1, "silence": 4}
+# busybox takes its list for names without a dot alone, musl for those with fewer than ndots.
+DOTS = {
+    "glibc": range(7),
+    "go": range(7),
+    "musl": (0,) * 9 + (1, 1, 4),
+    "busybox": (0,) * 9 + (1, 3),
+}
+# What is answered at once; musl takes nothing else for an answer, and waits.
+PROMPT = {"NXDOMAIN": 8, "NODATA": 4, "answer": 1, "SERVFAIL": 2, "REFUSED": 1}
+PROMPT_FOR_MUSL = {"NXDOMAIN": 15, "NODATA": 1, "answer": 1}
+WAITED_FOR = {"NXDOMAIN": 12, "NODATA": 2, "answer": 1, "SERVFAIL": 2, "REFUSED": 2, "silence": 4}
+SHARE_OF_WAITS = {"glibc": 0.4, "musl": 0.7, "go": 0.4, "busybox": 0.4}
+# How many of the 500 walks have each reply in them, more than one row, and both that and silence.
+OFTEN, LONG, LOST_IN_A_LIST = 50, 175, 40
+# A resolver whose patience is a second may have lost it.
+LATE = 0.5
 ADDRESSES = ("192.0.2.1", "2001:db8::1")
 PATIENT = ("timeout:30", "attempts:2")
+ONE_BY_ONE = {"single-request", "single-request-reopen"}
 
 
-@pytest.fixture(scope="module")
-def networks(tmp_path_factory):
-    where = tmp_path_factory.mktemp("resolvers")
-    networks = Networks(build(where), where, 16)
-    yield networks
-    networks.end()
-
-
-def drawn(chance: random.Random, profile: str, slow: bool) -> Case:
-    name = ".".join(chance.choices(LABELS, k=chance.randint(1, 7)))
+def drawn(chance: random.Random, profile: str, waits: bool) -> Case:
+    name = ".".join(chance.choices(LABELS, k=1 + chance.choice(DOTS[profile])))
     options = list(PATIENT)
-    if slow:
-        options = ["timeout:1", f"attempts:{chance.choice((1, 1, 1, 2))}"]
+    if waits:
+        options = ["timeout:1", f"attempts:{chance.choice((1, 1, 1, 1, 2))}"]
     if (ndots := chance.choice((None, 0, 1, 2, 3, 4, 5, 6, 15))) is not None:
         options.append(f"ndots:{ndots}")
-    if chance.random() < 0.1:
-        options.append(chance.choice(("single-request", "single-request-reopen")))
+    if chance.random() < 0.2:
+        options.append(chance.choice(sorted(ONE_BY_ONE)))
     conf = ResolvConf.parse(
-        ResolvConf(("127.0.0.1",), search_list(chance, profile, slow), 1, tuple(options)).render()
+        ResolvConf(("127.0.0.1",), search_list(chance, profile, waits), 1, tuple(options)).render()
     )
-    replies = SLOW_REPLIES if slow else QUICK_REPLIES
-    if profile == "musl" and not slow:
-        replies = MUSL_QUICK_REPLIES
+    replies = PROMPT_FOR_MUSL if profile == "musl" else PROMPT
+    replies = WAITED_FOR if waits else replies
     answers = {}
     for full in dict.fromkeys((*candidates(name, conf), *candidates(name, conf, "busybox"))):
         a, aaaa = chance.choices(list(replies), list(replies.values()), k=2)
@@ -63,8 +68,8 @@ def drawn(chance: random.Random, profile: str, slow: bool) -> Case:
     return Case(profile, name + "." * (chance.random() < 0.1), conf, answers)
 
 
-def search_list(chance: random.Random, profile: str, slow: bool) -> tuple[str, ...]:
-    count = chance.randint(0, 2 if slow else 5)
+def search_list(chance: random.Random, profile: str, waits: bool) -> tuple[str, ...]:
+    count = chance.choice((0, 1, 2, 2, 3, 3) if waits else range(6))
     domains = [".".join(chance.choices(LABELS, k=chance.randint(1, 4))) for _ in range(count)]
     # A root: musl before 1.2.4 and busybox make no query of it that a server understands.
     if profile in ("glibc", "go") and chance.random() < 0.08:
@@ -74,9 +79,16 @@ def search_list(chance: random.Random, profile: str, slow: bool) -> tuple[str, .
     return tuple(domains)
 
 
-def cases(seed: object, profile: str, count: int, slow: bool) -> list[Case]:
-    chance = random.Random(f"{seed} {profile} {slow}")
-    return [drawn(chance, profile, slow) for _ in range(count)]
+def cases(seed: object, profile: str, count: int) -> list[Case]:
+    """Return cases, those that wait first: they last longest."""
+    chance = random.Random(f"{seed} {profile}")
+    waiting = count * SHARE_OF_WAITS[profile]
+    return [drawn(chance, profile, n < waiting) for n in range(count)]
+
+
+def predicted(case: Case) -> Walk:
+    answers = {tuple(key.split()): reply for key, reply in case.answers.items()}
+    return search_walk(case.name, case.conf, profile=case.profile, answers=answers)
 
 
 def by_row(queries: list[tuple[str, str]]) -> list[tuple[str, Counter[str]]]:
@@ -90,42 +102,51 @@ def in_turn(queries: list[tuple[str, str]]) -> tuple[list[tuple[str, str]], Coun
     return list(dict.fromkeys(queries)), Counter(queries)
 
 
+def shape(case: Case, queries: list[tuple[str, str]]) -> tuple[object, ...]:
+    """Return what of the queries is certain."""
+    if case.profile == "busybox":
+        return in_turn(queries)
+    one_by_one = case.profile in ("glibc", "go") and ONE_BY_ONE.intersection(case.conf.options)
+    return by_row(queries), in_turn(queries) if one_by_one else None
+
+
 def parting(case: Case, seen: Seen) -> str:
     """Return where the model and the real resolver part; nothing when they do not."""
-    walk = search_walk(
-        case.name,
-        case.conf,
-        profile=case.profile,
-        answers={tuple(key.split()): reply for key, reply in case.answers.items()},
-    )
-    predicted = [(one.kind, one.name) for one in walk.questions for _ in range(one.sent)]
-    observed = [(kind, name) for kind, name, _ in seen.queries]
-    shape = in_turn if case.profile == "busybox" else by_row
+    walk = predicted(case)
+    expected = shape(case, [(q.kind, q.name) for q in walk.questions for _ in range(q.sent)])
+    observed = shape(case, [(kind, name) for kind, name, _ in seen.queries])
     found = any(address in seen.output for address in ADDRESSES)
-    if shape(predicted) == shape(observed) and walk.found == found:
+    if expected == observed and walk.found == found:
         return ""
     return (
         f"{case.profile} {case.name}\n{case.conf!r}\nanswers {dict(case.answers)}\n"
-        f"predicted {walk.found} {shape(predicted)}\nobserved  {found} {shape(observed)}\n"
+        f"predicted {walk.found} {expected}\nobserved  {found} {observed}\n"
     )
 
 
 def assert_alike(networks: Networks, asked: list[Case]) -> None:
+    """Compare all but those whose replies left late: there the computer was busy."""
     seen = networks.look_up(asked)
-    partings = [parting(case, one) for case, one in zip(asked, seen, strict=True)]
-    found = [text for text in partings if text]
-    assert not found, f"{len(found)} of {len(asked)} part:\n" + "\n".join(found[:5])
-    assert all(one.queries for one in seen)
+    in_time = [pair for pair in zip(asked, seen, strict=True) if pair[1].longest < LATE]
+    assert len(in_time) >= 0.98 * len(asked)
+    partings = [text for pair in in_time if (text := parting(*pair))]
+    assert not partings, f"{len(partings)} of {len(in_time)} part:\n" + "\n".join(partings[:5])
 
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_every_query_is_as_predicted(networks, profile):
-    assert_alike(networks, cases("quick", profile, QUICK, slow=False))
+    assert_alike(networks, cases("quick", profile, COUNT))
 
 
-def test_every_query_is_as_predicted_where_replies_are_lost(networks):
-    asked = [case for profile in PROFILES for case in cases("slow", profile, SLOW, slow=True)]
-    assert_alike(networks, asked)
+@pytest.mark.parametrize("profile", PROFILES)
+def test_each_resolver_meets_every_reply_often_and_lost_ones_along_a_list(profile):
+    walks = [predicted(case) for case in cases("quick", profile, COUNT)]
+    replies = [{question.reply for question in walk.questions} for walk in walks]
+    met = Counter(itertools.chain.from_iterable(replies))
+    assert {reply: met[reply] for reply in Reply if met[reply] < OFTEN} == {}
+    long = [met for walk, met in zip(walks, replies, strict=True) if len(walk) > 1]
+    assert len(long) >= LONG
+    assert sum(Reply.SILENCE in met for met in long) >= LOST_IN_A_LIST
 
 
 def test_glibc_asks_otherwise_once_it_has_lost_an_aaaa(networks):
@@ -141,8 +162,7 @@ def test_glibc_asks_otherwise_once_it_has_lost_an_aaaa(networks):
 
 @pytest.mark.soak
 @pytest.mark.parametrize("profile", PROFILES)
-@pytest.mark.parametrize(("count", "slow"), [(SOAK_QUICK, False), (SOAK_SLOW, True)])
-def test_many_more(networks, profile, count, slow):
+def test_many_more(networks, profile):
     seed = os.environ.get("SOAK_SEED", time.time_ns() % 10**6)
     print(f"SOAK_SEED={seed}")
-    assert_alike(networks, cases(seed, profile, count, slow))
+    assert_alike(networks, cases(seed, profile, SOAK_COUNT))

@@ -13,11 +13,13 @@ LABEL = st.from_regex(r"[a-z][a-z0-9-]{0,8}", fullmatch=True)
     [
         ("", ResolvConf()),
         ("nameserver 10.32.0.10\n", ResolvConf(("10.32.0.10",))),
-        ("search a b\nsearch c # d\n", ResolvConf(search=("c",))),
+        ("search a b\nsearch c # d\n", ResolvConf(search=("c", "#", "d"))),
+        ("search a\nsearch\ndomain \n search b\n", ResolvConf(search=("a",))),
         ("search a\ndomain b\n", ResolvConf(search=("b",))),
         ("options ndots:5 timeout:1\n", ResolvConf(ndots=5, options=("ndots:5", "timeout:1"))),
         ("options ndots:99\n", ResolvConf(ndots=15, options=("ndots:99",))),
-        ("options ndots:x\n", ResolvConf(options=("ndots:x",))),
+        ("options ndots:x\n", ResolvConf(ndots=0, options=("ndots:x",))),
+        ("options ndots:-1\n", ResolvConf(ndots=15, options=("ndots:-1",))),
         ("# nameserver 1.1.1.1\n; search x\nsortlist 1\n", ResolvConf()),
         ("".join(f"nameserver 10.0.0.{n}\n" for n in range(5)),
          ResolvConf(("10.0.0.0", "10.0.0.1", "10.0.0.2"))),
@@ -31,6 +33,11 @@ def test_parse(text, expected):
 def test_what_is_rendered_is_read_back(search, ndots):
     conf = ResolvConf(("10.100.0.10",), tuple(search), ndots, (f"ndots:{ndots}",))
     assert ResolvConf.parse(conf.render()) == conf
+
+
+def test_an_option_is_read_as_in_a_file():
+    conf = pod_resolv_conf("ops-ns")
+    assert [conf.with_option("ndots", said).ndots for said in ("-1", "99", "x")] == [15, 15, 0]
 
 
 def test_a_pod_on_eks_and_elsewhere():

@@ -47,7 +47,7 @@ def test_the_table_has_the_rows_of_the_walk():
     rows = [line.split("│")[1:4] for line in done.stdout.splitlines() if line.startswith("│")]
     walk = dns.search_walk("my-service.app-ns", dns.pod_resolv_conf("ops-ns"), {SERVICE})
     assert [tuple(cell.strip() for cell in row) for row in rows] == list(walk.rows)
-    assert f"predicted: {walk.packets} packets" in done.stdout
+    assert f"predicted: {walk.queries} queries" in done.stdout
     assert walk.why in done.stdout
 
 
@@ -56,7 +56,7 @@ def test_the_table_has_the_rows_of_the_walk():
     [
         (["a", "--profile", "windows"], "no resolver profile 'windows'"),
         (["10.0.0.1"], "10.0.0.1 is an address"),
-        (["a", "--live", "--profile", "musl"], "--live with the resolver musl"),
+        (["a", "--live", "--profile", "windows"], "no resolver profile 'windows'"),
         (["a", "--live", "--exists", "a"], "--live with --exists"),
     ],
 )

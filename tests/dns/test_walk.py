@@ -44,7 +44,7 @@ def test_the_documents_second_example():
         ("my-service.app-ns.ops-ns.svc.cluster.local", "X"),
         ("my-service.app-ns.svc.cluster.local", "O"),
     ]
-    assert walk.packets == 4
+    assert walk.queries == 4
 
 
 @pytest.mark.parametrize(
@@ -231,7 +231,7 @@ def test_autopath_saves_nothing_where_nothing_is_found():
 @pytest.mark.parametrize("profile", PROFILES)
 @settings(max_examples=40)
 @given(name=NAME, search=SEARCH, ndots=NDOTS, data=st.data())
-def test_a_walk_asks_its_candidates_and_counts_its_packets(profile, name, search, ndots, data):
+def test_a_walk_asks_its_candidates_and_counts_its_queries(profile, name, search, ndots, data):
     conf = ResolvConf(search=tuple(search), ndots=ndots)
     asked = candidates(name, conf, profile)
     replies = data.draw(
@@ -242,7 +242,7 @@ def test_a_walk_asks_its_candidates_and_counts_its_packets(profile, name, search
     )
     walk = search_walk(name, conf, profile=profile, answers=replies)
     assert set(walk.names) <= set(asked)
-    assert walk.packets >= len(walk.questions) >= len(walk) >= 1
+    assert walk.queries >= len(walk.questions) >= len(walk) >= 1
     assert walk.why
 
 
@@ -262,6 +262,41 @@ def test_what_saves_queries_can_cost_the_answer():
     found = {row[0]: row[-1] for row in table.rows}
     # With ndots:1 musl never goes along the list, and a final dot is an absolute name to all.
     assert found == {
-        "ndots:5": "yes", "ndots:1": "no", "a final dot": "no", "autopath": "yes",
-        "NodeLocal DNSCache": "yes",
+        "ndots:5": "yes", "ndots:2": "yes", "ndots:1": "no", "a final dot": "no",
+        "autopath": "yes", "NodeLocal DNSCache": "yes",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "conf", "to_coredns"),
+    [
+        # Three names under cluster.local for A and AAAA; the region's and the bare one go past it.
+        ("example.com", OPS, "6, and 4 to the VPC; then cached"),
+        ("example.com", pod_resolv_conf("a", domain="corp"), "6, and 4 to the VPC; then cached"),
+        ("kubernetes.default.svc.cluster.local.", OPS, "2, then cached"),
+        ("10.0.100.10.in-addr.arpa.", OPS, "2, then cached"),
+        ("example.com.", OPS, "0, and 2 to the VPC; then cached"),
+        ("notcluster.local.", OPS, "0, and 2 to the VPC; then cached"),
+    ],
+)
+def test_a_cache_on_the_node_asks_coredns_for_the_clusters_names_alone(name, conf, to_coredns):
+    conf = ResolvConf(conf.nameservers, (), 0) if name.endswith(".") else conf
+    cells = {row[0]: row[3] for row in remedies(name, conf).rows}
+    assert cells["NodeLocal DNSCache"] == to_coredns
+
+
+def test_ndots_2_saves_queries_for_names_with_two_dots_and_loses_no_service():
+    names = {"api.example.com": 1, "example.com": 5, "my-service.app-ns": 2}
+    found = set(names) | {"my-service.app-ns.svc.cluster.local"}
+    for name, count in names.items():
+        table = remedies(name, OPS, found, "musl")
+        row = next(row for row in table.rows if row[0] == "ndots:2")
+        assert (row[1], row[-1]) == (str(count), "yes")
+
+
+def test_a_domain_twice_shares_busyboxs_resends():
+    conf = ResolvConf(search=("a", "b", "c", "d", "b"))
+    fails = {("n.a", "AAAA"): "SERVFAIL", ("n.b", "AAAA"): "SERVFAIL"}
+    walk = search_walk("n", conf, profile="busybox", answers=fails)
+    # Ten questions, and two resends for each of them in all.
+    assert walk.queries == 10 + 20

@@ -3,6 +3,7 @@
 import contextlib
 import ssl
 import stat
+import subprocess
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -155,6 +156,23 @@ def test_no_static_busybox(tmp_path, monkeypatch):
     monkeypatch.setattr(state.shutil, "which", lambda *_, **__: None)
     with pytest.raises(EksnetError, match="no static busybox"):
         state.busybox(paths.Paths(tmp_path))
+
+
+def test_musls_lookup_is_compiled_once(tmp_path):
+    own = paths.Paths(tmp_path)
+    getent = state.musl(own) / "getent"
+    found = subprocess.run([getent, "ahosts", "127.0.0.1"], capture_output=True, text=True)
+    assert (found.returncode, found.stdout.split()[:2]) == (0, ["127.0.0.1", "STREAM"])
+    before = getent.stat().st_mtime_ns
+    assert (state.musl(own) / "getent").stat().st_mtime_ns == before
+    (own.state / "musl" / "getent.c").write_text("of another version")
+    assert (state.musl(own) / "getent").stat().st_mtime_ns > before
+
+
+@pytest.mark.parametrize("compiler", [None, "/bin/false"])
+def test_a_sandbox_does_without_musl(tmp_path, monkeypatch, compiler):
+    monkeypatch.setattr(state.shutil, "which", lambda *_, **__: compiler)
+    assert list(state.musl(paths.Paths(tmp_path)).iterdir()) == []
 
 
 def test_a_pid_that_now_is_another_process_is_not_believed(tmp_path):

@@ -2,11 +2,20 @@
 
 from traitlets import Bool, Enum, Int, Unicode
 
+from eksnet.dns.walk import walk
 from eksnet.errors import EksnetError
 from eksnet.listing import Listing
 from eksnet.widgets import Model, Panel, Stepper, Table
 
 CHAINS = ("KUBE-SERVICES", "KUBE-SVC-A", "KUBE-SEP-B")
+
+
+def witness(model):
+    """Observe a walk as predicted; for these names another, or none."""
+    if model.name == "unseen":
+        raise EksnetError("the witness is gone", "a pod witness", "apply it again")
+    rows = [(query.name, query.answered) for query in model.predicted]
+    return walk(rows[:1]) if model.name == "otherwise" else model.predicted
 
 
 class Way(Stepper):

@@ -1,11 +1,16 @@
 """The widgets in JupyterLab in Chromium: seen, worked by the keyboard alone, read out, reopened."""
 
+import json
+from pathlib import Path
+
+import demo
 import pytest
 import shop
 from axe_playwright_python.sync_playwright import Axe
 from demo import Way
 from lab import COLOURS, THEMES, contrast, find_chromium
 
+import eksnet
 from eksnet.widgets import SearchOrder
 
 pytestmark = pytest.mark.browser
@@ -13,9 +18,10 @@ pytestmark = pytest.mark.browser
 SERVICE = "my-service.app-ns.svc.cluster.local"
 START = {"name": "my-service.app-ns", "namespace": "ops-ns", "exists": SERVICE}
 ORDER = f"""
+import demo
 from eksnet import widgets
 order = widgets.search_order("my-service.app-ns", namespace="ops-ns", exists=["{SERVICE}"],
-                             observed=lambda model: model.predicted)
+                             observed=demo.witness)
 order
 """
 TWIN = "print(order.text)"
@@ -77,6 +83,8 @@ def test_the_keyboard_reaches_every_control_in_order_and_leaves_again(notebook, 
         ("name", ["Control+a", *"a.b.c", "Enter"], {"name": "a.b.c"}),
         ("namespace", ["Control+a", *"dd", "Tab"], {"namespace": "dd"}),
         ("region", ["Control+a", *"us-east-1", "Enter"], {"region": "us-east-1"}),
+        ("dnsPolicy", ["ArrowDown"], {"policy": "ClusterFirstWithHostNet"}),
+        ("dnsPolicy", ["End"], {"policy": "None"}),
         ("ndots", ["ArrowDown", "ArrowDown"], {"ndots": 1}),
         ("resolver", ["b"], {"profile": "busybox"}),
         ("resolver", ["End", "ArrowUp"], {"profile": "go"}),
@@ -109,6 +117,18 @@ def test_a_button_works_by_keys(notebook, order, key):
     model.remember(model.predicted)
     order.wait_for(model)
     assert order.focused() == "Observe"
+
+
+@pytest.mark.parametrize("settings", [{"name": "otherwise"}, {"name": "unseen"}])
+def test_what_was_observed_otherwise_or_not_at_all_is_said(notebook, order, settings):
+    order.control("name").fill(settings["name"])
+    order.control("name").press("Enter")
+    order.wait_for(predicted(**settings))
+    order.control("Observe").press("Enter")
+    model = predicted(witness=demo.witness, **settings)
+    model.act("look")
+    assert "Observed otherwise" in model.shown().sentence or model.note
+    order.wait_for(model)
 
 
 def test_the_twin_prints_what_the_widget_shows(notebook, order):
@@ -248,6 +268,14 @@ def test_with_a_kernel_that_does_not_know_it_it_says_so_and_reopened_its_twin_re
     notebook.run()
     notebook.widget().wait_for(predicted())
     assert notebook.widget().root.get_by_text("The kernel was restarted").is_hidden()
+
+
+def test_nobody_is_asked_about_news(notebook, order):
+    overrides = Path(eksnet.__file__).with_name("lab_settings") / "overrides.json"
+    (settings,) = json.loads(overrides.read_text()).values()
+    assert settings["fetchNews"] == "false"
+    assert notebook.page.get_by_text("Jupyter news").count() == 0
+    assert notebook.page.locator(".jp-Dialog").count() == 0
 
 
 def test_without_chromium_the_remedy_is_named(monkeypatch, tmp_path):

@@ -1,5 +1,6 @@
 """The model of the widget search order: what it adds to eksnet.dns."""
 
+import demo
 import pytest
 
 from eksnet import dns, widgets
@@ -27,14 +28,14 @@ def test_the_table_is_the_walk_of_the_dns_room(name, region, profile):
         name=name, namespace="ops-ns", region=region, profile=profile, exists=SERVICE
     )
     assert [table.rows for table in tables(model)] == [walk]
-    assert f"{walk.packets} packets" in model.shown().sentence
+    assert f"{walk.queries} queries" in model.shown().sentence
     assert repr(conf) in model.text
 
 
 def test_the_sentence_tells_the_outcome():
-    assert order().shown().sentence == f"2 names, 4 packets; answered: {SERVICE}."
-    assert SearchOrder(name="x", ndots=1).shown().sentence == "5 names, 10 packets; answered: none."
-    assert SearchOrder(name="x.").shown().sentence == "1 name, 2 packets; answered: none."
+    assert order().shown().sentence == f"2 names, 4 queries; answered: {SERVICE}."
+    assert SearchOrder(name="x", ndots=1).shown().sentence == "5 names, 10 queries; answered: none."
+    assert SearchOrder(name="x.").shown().sentence == "1 name, 2 queries; answered: none."
 
 
 def test_ndots_is_the_policys_until_it_is_set():
@@ -49,6 +50,7 @@ def test_ndots_is_the_policys_until_it_is_set():
     ("policy", "file", "names"),
     [
         ("ClusterFirst", repr(dns.pod_resolv_conf("ops-ns")), 2),
+        ("ClusterFirstWithHostNet", repr(dns.pod_resolv_conf("ops-ns")), 2),
         ("Default", "search ap-northeast-2.compute.internal\nnameserver 10.0.0.2", 2),
         ("None", "nameserver 10.100.0.10", 1),
     ],
@@ -131,3 +133,53 @@ def test_a_witness_that_fails_is_told():
 def test_without_a_witness_there_is_nothing_to_press():
     assert order().actions == {}
     assert order(witness=lambda model: model.predicted).actions == {"look": "Observe"}
+
+
+def test_every_policy_that_a_pod_can_have_can_be_chosen():
+    assert SearchOrder.policy.values == dns.POLICIES
+
+
+def test_what_the_witness_saw_otherwise_is_shown_beside_the_prediction():
+    model = SearchOrder(name="otherwise", witness=demo.witness)
+    model.act("look")
+    assert model.shown().sentence.endswith("Observed otherwise from row 2 on.")
+    assert [len(table.rows) for table in tables(model)] == [5, 1]
+
+
+def test_why_the_witness_saw_nothing_is_said_in_words():
+    model = SearchOrder(name="unseen", witness=demo.witness)
+    model.act("look")
+    note = "the witness is gone\n  expected: a pod witness\n  next:     apply it again\n"
+    assert model.shown().sentence.startswith(note)
+    assert "Observed" not in model.shown().sentence
+    model.name = "seen"
+    model.act("look")
+    assert model.shown().sentence.endswith("Observed exactly so.")
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "words"),
+    [
+        ("region", "us-east-1", "with region us-east-1 nothing can be observed here"),
+        ("policy", "None", "with dnsPolicy None nothing can be observed here"),
+        ("profile", "musl", "with resolver musl nothing can be observed here"),
+    ],
+)
+def test_what_the_witness_does_not_heed_is_not_observed_as_something_else(setting, value, words):
+    asked = []
+    model = order(witness=lambda model: asked.append(model.name) or model.predicted)
+    start = getattr(model, setting)
+    setattr(model, setting, value)
+    model.act("look")
+    assert (model.shown().sentence.startswith(words), asked) == (True, [])
+    assert f"choose {start} again" in model.shown().sentence
+    setattr(model, setting, start)
+    model.act("look")
+    assert asked == ["my-service.app-ns"]
+
+
+def test_a_witness_says_what_it_heeds():
+    view = widgets.search_order(observed=demo.witness, observes=("name", "profile"))
+    view.model.profile = "musl"
+    view.model.act("look")
+    assert "Observed exactly so." in view.text

@@ -1,9 +1,10 @@
 """Process 1 of the resolvers' own network: a scripted DNS server, and the lookups that ask it.
 
 Reads cases as lines of JSON, each with `command`, `resolv_conf` and `answers`; writes for each a
-line with the exit code, the output and every query that came, in order. One thread does it all: a
-query is written down before it is answered, and on the loopback device whatever a process has sent
-is there when the process has ended. So the log is whole and its order is certain.
+line with the exit code, the output, every query that came, in order, and how long at most one lay
+before its reply left, in seconds. One thread does it all: a query is written down before it is
+answered, and on the loopback device whatever a process has sent is there when the process has
+ended. So the log is whole and its order is certain.
 
 Arguments: the files that are bound over /etc/resolv.conf and over /etc/nsswitch.conf.
 """
@@ -12,8 +13,10 @@ import json
 import os
 import selectors
 import socket
+import struct
 import subprocess
 import sys
+import time
 
 import dns.flags
 import dns.message
@@ -23,6 +26,8 @@ import dns.rrset
 
 ADDRESS = ("127.0.0.1", 53)
 RECORDS = {"A": "192.0.2.1", "AAAA": "2001:db8::1"}
+# Asks the kernel when a datagram came; Python has no name for it.
+SO_TIMESTAMPNS = 35
 SOA = "ns. admin. 1 7200 1800 86400 5"
 
 
@@ -33,22 +38,26 @@ class Server:
         self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.udp.bind(ADDRESS)
         self.udp.setblocking(False)
+        self.udp.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         self.tcp = socket.create_server(ADDRESS)
-        self.answers = {}
-        self.queries = []
+        self.start({})
 
     def start(self, answers):
         self.answers = answers
         self.queries = []
+        self.longest = 0.0
 
     def serve_udp(self):
         while True:
             try:
-                wire, client = self.udp.recvfrom(4096)
+                wire, [(_, _, stamp)], _, client = self.udp.recvmsg(4096, 64)
             except BlockingIOError:
                 return
             if reply := self.reply(wire, "udp"):
                 self.udp.sendto(reply, client)
+                seconds, nanoseconds = struct.unpack("qq", stamp)
+                lay = time.time() - seconds - nanoseconds / 1e9
+                self.longest = max(self.longest, lay)
 
     def serve_tcp(self):
         connection, _ = self.tcp.accept()
@@ -117,7 +126,7 @@ def main(resolv_conf, nsswitch):
             file.write(case["resolv_conf"])
         server.start(case["answers"])
         code, output = run(case["command"], server)
-        print(json.dumps([code, output, server.queries]), flush=True)
+        print(json.dumps([code, output, server.queries, server.longest]), flush=True)
 
 
 if __name__ == "__main__":

@@ -63,13 +63,13 @@ func TestFilters(t *testing.T) {
 
 func TestAnImageThatIsNotBuiltYetIsPulledOnceItIs(t *testing.T) {
 	program := filepath.Join(t.TempDir(), "program")
-	table := images.Table{{Match: "late", Binds: map[string]string{"/program": program}}}
+	table := images.Table{{Match: "late", Binds: map[string]string{"/program": program}, Remedy: "build it"}}
 	store, err := openImages(table, filepath.Join(t.TempDir(), "pulled"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, err = store.pull("registry/late:1")
-	if status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "program is not built") {
+	if status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "program is not built; build it") {
 		t.Errorf("%v; expected that the program is not built", err)
 	}
 	if err := os.WriteFile(program, nil, 0o755); err != nil {

@@ -56,8 +56,7 @@ func (s *imageStore) pull(reference string) (images.Image, error) {
 	}
 	if missing := image.Missing(); missing != "" {
 		return image, status.Errorf(codes.Unavailable,
-			"image %q cannot be used yet: %s is not built; `eksnet engine build` builds it, and then the pod starts",
-			reference, path.Base(missing))
+			"image %q cannot be used yet: %s is not built; %s", reference, path.Base(missing), image.Remedy)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -22,6 +22,8 @@ type Image struct {
 	Base string `json:"base"`
 	// Binds maps paths in the image to files or directories of the node.
 	Binds map[string]string `json:"binds"`
+	// Remedy says what to do when a file of the node that Binds names is not there.
+	Remedy string `json:"remedy"`
 	// Entrypoint, Command and Env are what an image's configuration says.
 	Entrypoint []string `json:"entrypoint"`
 	Command    []string `json:"cmd"`
