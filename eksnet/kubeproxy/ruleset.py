@@ -125,6 +125,15 @@ class Ruleset:
             found[chain.table] = found.get(chain.table, 0) + len(chain.rules)
         return found
 
+    @functools.cached_property
+    def bases(self) -> Mapping[str, tuple[Chain, ...]]:
+        """The chains that packets enter at each hook, in the order in which they do."""
+        found: dict[str, tuple[Chain, ...]] = {}
+        for chain in sorted(self.chains.values(), key=lambda chain: chain.priority):
+            if chain.hook:
+                found[chain.hook] = (*found.get(chain.hook, ()), chain)
+        return found
+
     def lines(self) -> Lines:
         """Return every rule and every element of a map."""
         return lines(self._lines())

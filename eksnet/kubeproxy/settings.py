@@ -38,6 +38,11 @@ class Node:
         zone = labels.get("topology.kubernetes.io/zone", "")
         return cls(node["metadata"]["name"], tuple(a for a in addresses if ":" not in a), zone)
 
+    @property
+    def address(self) -> str:
+        """Its own IPv4 address; without one kube-proxy takes the loopback address for it."""
+        return self.addresses[0] if self.addresses else "127.0.0.1"
+
     def owns(self, address: str) -> bool:
         """Tell whether an address is one of the node's own; 127.0.0.0/8 always is."""
         return address in self.addresses or address.startswith("127.")
