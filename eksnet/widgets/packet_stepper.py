@@ -181,7 +181,7 @@ def scene(
     everybody = {
         **{f"{name} {address}": address for name, address in clients.items()},
         **({f"endpoint {endpoint}": endpoint} if endpoint else {}),
-        f"the node {node.addresses[0]}": node.addresses[0],
+        f"the node {node.address}": node.address,
         f"outside {OUTSIDE}": OUTSIDE,
     }
     found = {
@@ -203,7 +203,7 @@ def _reached(port: ServicePort, node: Node) -> Iterator[tuple[str, str, int]]:
     """Yield how a port of a Service is reached: the kind of address, the address, the port."""
     yield "ClusterIP", port.cluster_ip, port.port
     if port.node_port:
-        yield "NodePort", node.addresses[0], port.node_port
+        yield "NodePort", node.address, port.node_port
     for address in port.external_ips:
         yield "external IP", address, port.port
     for address in port.load_balancer_ips:
