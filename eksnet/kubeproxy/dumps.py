@@ -114,9 +114,12 @@ class _Dump:
         self.tables.add(table)
 
     def _declare(self, name: str, policy: str) -> None:
-        if (self.table, name) in self.chains:
-            raise EksnetError(f"the chain {name} for a second time", "each chain once in a table")
-        self.chains[self.table, name] = ([], policy)
+        # While rules change, iptables-nft-save may list a chain twice; that loses nothing.
+        rules, _ = self.chains.setdefault((self.table, name), ([], policy))
+        if rules:
+            raise EksnetError(
+                f"the chain {name} again, after its rules", "each chain before its rules"
+            )
 
     def _rule(self, line: str, number: int) -> None:
         _, _, rest = line.partition(" ")

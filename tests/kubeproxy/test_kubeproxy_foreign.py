@@ -294,7 +294,10 @@ def test_rules_of_iptables_beside_kube_proxys_own_table_are_others():
         ('{"nftables": []}', "the dump holds no chain for IPv4"),
         ('{"nftables": [{"metainfo": {"version": "1.0.6"}}]}', "the dump holds no chain for IPv4"),
         (nat() + nat(), "line 5: the table nat for a second time"),
-        (nat(more=":PREROUTING ACCEPT [0:0]\n"), "line 4: the chain PREROUTING for a second time"),
+        (
+            nat(more="-A PREROUTING -j DROP\n:PREROUTING ACCEPT [0:0]\n"),
+            "line 5: the chain PREROUTING again, after its rules",
+        ),
         (nat("-j KUBE-SERVICES"), "line 4: no chain KUBE-SERVICES in the table nat"),
         (nat("-g ELSEWHERE"), "line 4: no chain ELSEWHERE in the table nat"),
     ],
@@ -304,6 +307,11 @@ def test_what_would_be_read_wrongly_is_refused(text, seen):
         parse_dump(text)
     assert error.value.seen.startswith(seen)
     assert error.value.next_step
+
+
+def test_a_chain_that_is_listed_twice_before_its_rules_loses_none():
+    dump = parse_dump(nat("-j DROP", more=":PREROUTING ACCEPT [0:0]\n"))
+    assert dump == parse_dump(nat("-j DROP"))
 
 
 NOWHERE = {"goto": {"target": "nowhere"}}
