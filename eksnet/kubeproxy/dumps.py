@@ -12,6 +12,8 @@ from eksnet.kubeproxy import iptables, reading
 from eksnet.kubeproxy.ruleset import Chain, Name, NamedSet, Ruleset
 
 _COUNTERS = re.compile(r"\[\d+:\d+\] ")
+_LEADING = (reading.JUMP, reading.GOTO)
+_OWN = "kube-proxy"
 _AGAIN = "paste the whole dump: `iptables-save` or `nft -j list ruleset`, run as root on the node"
 
 
@@ -45,60 +47,92 @@ def parse_iptables_save(text: str) -> Ruleset:
     """Return the rules in what `iptables-save` printed, with or without counters.
 
     Raises:
-        EksnetError: A line is none that iptables-save prints; the message names it.
+        EksnetError: A line is none that iptables-save prints, or leads to a chain that the dump
+            does not have; the message names it.
     """
-    chains: dict[Name, tuple[list[str], str]] = {}
-    table, number = "", 0
+    dump, number = _Dump(), 0
     for number, line in enumerate(text.splitlines(), start=1):
         try:
-            table = _line(line.rstrip(), table, chains)
+            dump.take(line.rstrip(), number)
         except EksnetError as error:
             raise EksnetError(f"line {number}: {error.seen}", error.expected, _AGAIN) from None
-    if table:
+    if dump.table:
         raise EksnetError(
-            f"line {number}: the dump ends inside the table {table}",
+            f"line {number}: the dump ends inside the table {dump.table}",
             "COMMIT after each table",
             _AGAIN,
         )
-    if not chains:
+    if not dump.chains:
         raise EksnetError("the dump holds no table", "a line such as `*nat`", _AGAIN)
-    return Ruleset(
-        "iptables", {name: _chain(name, rules, policy) for name, (rules, policy) in chains.items()}
-    )
+    for (table, target), (number, rule) in dump.leads.items():
+        if (table, target) not in dump.chains:
+            raise EksnetError(
+                f"line {number}: no chain {target} in the table {table}: {rule}",
+                f"`:{target}` among the table's chains",
+                _AGAIN,
+            )
+    return Ruleset("iptables", {name: _chain(name, *one) for name, one in dump.chains.items()})
 
 
-def _line(line: str, table: str, chains: dict[Name, tuple[list[str], str]]) -> str:
-    """Take in one line; return the table that the next line belongs to."""
-    if line.startswith("[") and (counters := _COUNTERS.match(line)):
-        line = line[counters.end() :]
-    if line.startswith("-A "):
-        _rule(line, table, chains)
-    elif line.startswith(":"):
-        name, policy = _declared(line, table)
-        chains[table, name] = ([], policy)
-    elif line.startswith("*"):
-        if table:
-            raise EksnetError(f"the table {table} has not ended at {line}", "COMMIT before it")
-        return line[1:].strip()
-    elif line == "COMMIT":
-        if not table:
-            raise EksnetError("COMMIT outside of a table", "a line such as `*nat` before it")
-        return ""
-    elif line and not line.startswith("#"):
-        raise EksnetError(f"{line[:60]!r}", "a line of iptables-save: `*nat`, `:CHAIN`, `-A CHAIN`")
-    return table
+class _Dump:
+    """What the lines of iptables-save have said so far."""
 
+    def __init__(self) -> None:
+        self.table = ""
+        self.tables: set[str] = set()
+        self.chains: dict[Name, tuple[list[str], str]] = {}
+        # The first rule that leads to each chain, and its line.
+        self.leads: dict[Name, tuple[int, str]] = {}
 
-def _rule(line: str, table: str, chains: dict[Name, tuple[list[str], str]]) -> None:
-    _, _, rest = line.partition(" ")
-    chain, _, rule = rest.partition(" ")
-    known = chains.get((table, chain))
-    if known is None:
-        raise EksnetError(f"a rule in {chain or 'no chain'}", f"`:{chain}` before its rules")
-    # iptables-save puts two blanks after --nfacct-name.
-    rule = rule.replace("  ", " ") if "nfacct" in rule else rule
-    reading.read_iptables(rule)
-    known[0].append(rule)
+    def take(self, line: str, number: int) -> None:
+        if line.startswith("[") and (counters := _COUNTERS.match(line)):
+            line = line[counters.end() :]
+        if line.startswith("-A "):
+            self._rule(line, number)
+        elif line.startswith(":"):
+            self._declare(*_declared(line, self.table))
+        elif line.startswith("*"):
+            self._begin(line[1:].strip())
+        elif line == "COMMIT":
+            if not self.table:
+                raise EksnetError("COMMIT outside of a table", "a line such as `*nat` before it")
+            self.table = ""
+        elif line and not line.startswith("#"):
+            raise EksnetError(
+                f"{line[:60]!r}", "a line of iptables-save: `*nat`, `:CHAIN`, `-A CHAIN`"
+            )
+
+    def _begin(self, table: str) -> None:
+        if self.table:
+            raise EksnetError(f"the table {self.table} has not ended at *{table}", "COMMIT first")
+        if table in self.tables:
+            raise EksnetError(
+                f"the table {table} for a second time",
+                "one dump alone, of `iptables-save` or of `iptables-legacy-save`",
+            )
+        self.table = table
+        self.tables.add(table)
+
+    def _declare(self, name: str, policy: str) -> None:
+        # While rules change, iptables-nft-save may list a chain twice; that loses nothing.
+        rules, _ = self.chains.setdefault((self.table, name), ([], policy))
+        if rules:
+            raise EksnetError(
+                f"the chain {name} again, after its rules", "each chain before its rules"
+            )
+
+    def _rule(self, line: str, number: int) -> None:
+        _, _, rest = line.partition(" ")
+        chain, _, rule = rest.partition(" ")
+        known = self.chains.get((self.table, chain))
+        if known is None:
+            raise EksnetError(f"a rule in {chain or 'no chain'}", f"`:{chain}` before its rules")
+        # iptables-save puts two blanks after --nfacct-name.
+        rule = rule.replace("  ", " ") if "nfacct" in rule else rule
+        statements = reading.read_iptables(rule)
+        if statements and statements[-1].what in _LEADING:
+            self.leads.setdefault((self.table, statements[-1].values[0]), (number, rule))
+        known[0].append(rule)
 
 
 def _declared(line: str, table: str) -> tuple[str, str]:
@@ -122,10 +156,12 @@ def _chain(name: Name, rules: list[str], policy: str) -> Chain:
 def parse_nft_json(text: str) -> Ruleset:
     """Return the IPv4 rules in what `nft -j list ruleset` printed.
 
-    Rules of iptables-nft are only partly visible to nft; they are kept as far as they are.
+    Tables of the family inet are called `inet NAME`: one of the family ip may have the same name.
+    What kube-proxy never writes is kept as its JSON, so that a walk can say that it cannot tell.
 
     Raises:
-        EksnetError: It is no JSON, or not nft's; the message names the line or the object.
+        EksnetError: It is no JSON, or not nft's; the message names the line or the object. Or the
+            node's rules are iptables', of which nft shows a part alone.
     """
     try:
         found = json.loads(text)
@@ -136,52 +172,105 @@ def parse_nft_json(text: str) -> Ruleset:
     objects = found.get("nftables") if isinstance(found, dict) else None
     if not isinstance(objects, list):
         raise EksnetError("line 1: no list `nftables`", 'an object {"nftables": [...]}', _AGAIN)
-    chains: dict[Name, dict[str, Any]] = {}
-    sets: dict[Name, NamedSet] = {}
-    maps: dict[Name, dict[str, str]] = {}
+    dump = _Objects()
     for number, one in enumerate(objects, start=1):
         try:
-            _object(one, chains, sets, maps)
-        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+            dump.take(one, number)
+        except _ODD as error:
             raise EksnetError(
                 f"object {number} of `nftables` is {json.dumps(one)[:80]}: {error!r}",
                 "an object as nft prints it",
                 _AGAIN,
             ) from None
-    done = {name: Chain(**{**one, "rules": tuple(one["rules"])}) for name, one in chains.items()}
-    return Ruleset("nftables", done, sets, maps)
+    return dump.ruleset()
 
 
-def _object(
-    one: dict[str, Any],
-    chains: dict[Name, dict[str, Any]],
-    sets: dict[Name, NamedSet],
-    maps: dict[Name, dict[str, str]],
-) -> None:
-    (kind, fields), *_ = one.items()
-    if kind in ("metainfo", "table") or fields["family"] not in ("ip", "inet"):
-        return
-    table = str(fields["table"])
-    if kind == "chain":
-        chains[table, fields["name"]] = {
-            "table": table,
-            "name": str(fields["name"]),
-            "hook": str(fields.get("hook", "")),
-            "kind": str(fields.get("type", "")),
-            "priority": int(fields.get("prio", 0)),
-            "policy": str(fields.get("policy", "")),
-            "rules": [],
+_ODD = (KeyError, TypeError, ValueError, AttributeError, IndexError)
+
+
+class _Objects:
+    """What the objects of nft have said so far."""
+
+    def __init__(self) -> None:
+        self._chains: dict[Name, dict[str, Any]] = {}
+        self._sets: dict[Name, NamedSet] = {}
+        self._maps: dict[Name, dict[str, str]] = {}
+        self._leads: dict[Name, int] = {}
+        self._of_iptables = 0
+
+    def take(self, one: dict[str, Any], number: int) -> None:
+        (kind, fields), *_ = one.items()
+        if kind in ("metainfo", "table") or fields["family"] not in ("ip", "inet"):
+            return
+        table = str(fields["table"])
+        own = (fields["family"], table) == ("ip", _OWN)
+        table = table if fields["family"] == "ip" else f"inet {table}"
+        expression = _expression if own else _foreign
+        if kind == "chain":
+            self._chains[table, fields["name"]] = {
+                "table": table,
+                "name": str(fields["name"]),
+                "hook": str(fields.get("hook", "")),
+                "kind": str(fields.get("type", "")),
+                "priority": int(fields.get("prio", 0)),
+                "policy": str(fields.get("policy", "")),
+                "rules": [],
+            }
+        elif kind == "rule":
+            note = f' comment "{fields["comment"]}"' if "comment" in fields else ""
+            text = " ".join(filter(None, map(expression, fields["expr"])))
+            self._chains[table, fields["chain"]]["rules"].append(text + note)
+            self._note(table, fields["expr"], number)
+        elif kind == "set":
+            elements = tuple(map(_element, fields.get("elem", ())))
+            self._sets[table, fields["name"]] = NamedSet(elements, int(fields.get("timeout", 0)))
+        elif kind == "map":
+            pairs = fields.get("elem", ())
+            self._maps[table, fields["name"]] = {_element(k): expression(v) for k, v in pairs}
+            self._note(table, [value for _, value in pairs], number)
+
+    def _note(self, table: str, expressions: list[Any], number: int) -> None:
+        """Note where expressions lead, and whether they are of a rule of iptables."""
+        for one in expressions:
+            for kind, inner in one.items() if isinstance(one, dict) else ():
+                if kind in ("jump", "goto"):
+                    self._leads.setdefault((table, str(inner["target"])), number)
+                elif kind == "vmap" and isinstance(inner["data"], dict):
+                    self._note(table, [value for _, value in inner["data"]["set"]], number)
+                elif kind == "xt" and not self._of_iptables:
+                    self._of_iptables = number
+
+    def ruleset(self) -> Ruleset:
+        if self._of_iptables and not any(table == _OWN for table, _ in self._chains):
+            raise EksnetError(
+                f"object {self._of_iptables} of `nftables` is a rule of iptables, and there is no "
+                f"table {_OWN}: kube-proxy on this node is in mode iptables",
+                "the rules in iptables' own words: nft shows a part of them alone",
+                "paste what `iptables-save` prints",
+            )
+        if not self._chains:
+            raise EksnetError("the dump holds no chain for IPv4", "at least one table", _AGAIN)
+        for (table, target), number in self._leads.items():
+            if (table, target) not in self._chains:
+                raise EksnetError(
+                    f"object {number} of `nftables` leads to {target}, and the table {table} has "
+                    "no such chain",
+                    "the dump of the whole table",
+                    _AGAIN,
+                )
+        chains = {
+            name: Chain(**{**one, "rules": tuple(one["rules"])})
+            for name, one in self._chains.items()
         }
-    elif kind == "rule":
-        note = f' comment "{fields["comment"]}"' if "comment" in fields else ""
-        text = " ".join(filter(None, map(_expression, fields["expr"])))
-        chains[table, fields["chain"]]["rules"].append(text + note)
-    elif kind == "set":
-        elements = tuple(map(_element, fields.get("elem", ())))
-        sets[table, fields["name"]] = NamedSet(elements, int(fields.get("timeout", 0)))
-    elif kind == "map":
-        elements_of = fields.get("elem", ())
-        maps[table, fields["name"]] = {_element(k): _expression(v) for k, v in elements_of}
+        return Ruleset("nftables", chains, self._sets, self._maps)
+
+
+def _foreign(one: Any) -> str:
+    """Return an expression, or what a map has for a key, of a table that is not kube-proxy's."""
+    try:
+        return _expression(one) if isinstance(one, dict) else _element(one)
+    except _ODD:
+        return json.dumps(one)
 
 
 def _element(value: Any) -> str:
@@ -251,13 +340,21 @@ def _reject(inner: Mapping[str, Any] | None) -> str:
 
 
 def _dnat(inner: Mapping[str, Any]) -> str:
-    port = f":{inner['port']}" if "port" in inner else ""
+    port = f":{_element(inner['port'])}" if "port" in inner else ""
     return f"dnat to {_element(inner['addr'])}{port}"
 
 
-def _masquerade(inner: Mapping[str, Any] | None) -> str:
+def _snat(inner: Mapping[str, Any]) -> str:
+    return f"s{_dnat(inner)[1:]}{_flags(inner)}"
+
+
+def _flags(inner: Mapping[str, Any] | None) -> str:
     flags = (inner or {}).get("flags", [])
-    return " ".join(["masquerade", *([flags] if isinstance(flags, str) else flags)])
+    return "".join(f" {flag}" for flag in ([flags] if isinstance(flags, str) else flags))
+
+
+def _log(inner: Mapping[str, Any] | None) -> str:
+    return f'log prefix "{inner["prefix"]}"' if inner and "prefix" in inner else "log"
 
 
 _EXPRESSIONS: dict[str, Callable[[Any], str]] = {
@@ -270,7 +367,9 @@ _EXPRESSIONS: dict[str, Callable[[Any], str]] = {
     "drop": lambda inner: "drop",
     "reject": _reject,
     "dnat": _dnat,
-    "masquerade": _masquerade,
+    "snat": _snat,
+    "masquerade": lambda inner: f"masquerade{_flags(inner)}",
+    "log": _log,
     "mangle": lambda inner: f"{_operand(inner['key'])} set {_operand(inner['value'])}",
     "set": lambda inner: f"{inner['op']} {inner['set']} {{ {_operand(inner['elem'])} }}",
     "counter": lambda inner: "",

@@ -125,8 +125,10 @@ class _Writer:
         counter = _INVALID_COUNTER if self._settings.nfacct else ""
         marked = f"{comment('kubernetes forwarding rules')}-m mark --mark {self._mark}/{self._mark}"
         known = f"{comment('kubernetes forwarding conntrack rule')}-m conntrack"
+        if not self._settings.tcp_be_liberal:
+            invalid = f"-m conntrack --ctstate INVALID {counter}-j DROP"
+            self._add("filter", "KUBE-FORWARD", invalid)
         for rule in (
-            f"-m conntrack --ctstate INVALID {counter}-j DROP",
             f"{marked} -j ACCEPT",
             f"{known} --ctstate RELATED,ESTABLISHED -j ACCEPT",
         ):

@@ -9,12 +9,13 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from eksnet.cluster.client import ApiError
 from eksnet.cluster.countdown import until
 from eksnet.cluster.faults import refuse_elsewhere
+from eksnet.cluster.kinds import UnknownKindError
 from eksnet.errors import EksnetError
 from eksnet.kubeproxy.dumps import parse_dump
 from eksnet.kubeproxy.packet import Connection, parse_conntrack
@@ -38,6 +39,15 @@ _SELECTOR = "k8s-app=kube-proxy"
 _NFT = ("nft", "-j", "list", "table", "ip", "kube-proxy")
 _IPTABLES = ("iptables-save",)
 _CONNTRACK = ("conntrack", "-L")
+# Where kube-proxy's configuration is: on EKS and the sandbox, and with kubeadm and kind.
+_CONFIGS = ((_CONFIG, "config"), ("kube-proxy", "config.conf"))
+# How the lines begin that a program prints as its answer, not as a complaint.
+_ANSWERS = {
+    "nft": re.compile(r"\{"),
+    "iptables-save": re.compile(r"[#*:\[]|-A |COMMIT$"),
+    "conntrack": re.compile(r"\w+ +\d+ "),
+}
+_NOT_FOUND = 404
 
 
 def read_node(cluster: Cluster, name: str = "") -> Node:
@@ -53,11 +63,45 @@ def read_node(cluster: Cluster, name: str = "") -> Node:
 
 
 def read_configuration(cluster: Cluster) -> Settings:
-    """Return the settings in the ConfigMap that the cluster's kube-proxy starts with."""
-    configmap = cluster.get(f"configmap/{_CONFIG}", namespace=_SYSTEM)
-    text = (configmap.get("data") or {}).get("config", "")
-    cidrs = [cidr for one in cluster.list("servicecidrs") for cidr in one["spec"]["cidrs"]]
-    return read_settings(text, tuple(cidr for cidr in cidrs if ":" not in cidr))
+    """Return the settings in the ConfigMap that the cluster's kube-proxy starts with.
+
+    Raises:
+        EksnetError: There is none where EKS, kubeadm or kind keep it.
+    """
+    return read_settings(_configuration(cluster), _service_cidrs(cluster))
+
+
+def _configuration(cluster: Cluster) -> str:
+    for name, key in _CONFIGS:
+        with _unless_missing():
+            data = cluster.get(f"configmap/{name}", namespace=_SYSTEM).get("data") or {}
+            if key in data:
+                return str(data[key])
+    places = " or ".join(f"{name} with the key {key}" for name, key in _CONFIGS)
+    raise EksnetError(
+        f"no ConfigMap in {_SYSTEM} holds kube-proxy's configuration",
+        places,
+        f"kubectl -n {_SYSTEM} get configmaps; read_settings takes the text itself",
+    )
+
+
+def _service_cidrs(cluster: Cluster) -> tuple[str, ...]:
+    """Return the Services' IPv4 networks; none before 1.33, where no cluster lists them."""
+    with _unless_missing():
+        cidrs = [cidr for one in cluster.list("servicecidrs") for cidr in one["spec"]["cidrs"]]
+        return tuple(cidr for cidr in cidrs if ":" not in cidr)
+    return ()
+
+
+@contextlib.contextmanager
+def _unless_missing() -> Iterator[None]:
+    try:
+        yield
+    except UnknownKindError:
+        return
+    except ApiError as error:
+        if error.status != _NOT_FOUND:
+            raise
 
 
 def predict_node(cluster: Cluster, node: Node, settings: Settings | None = None) -> Ruleset:
@@ -119,8 +163,7 @@ def wait_for_rules(
 
     def same() -> bool:
         observed = _read_if_any(cluster, node, through)
-        settings = _as_seen(read_configuration(cluster), observed)
-        found[:] = [(observed, differences(predict_node(cluster, node, settings), observed))]
+        found[:] = [(observed, differences(predict_node(cluster, node), observed))]
         return not found[0][1]
 
     if until(f"the rules of {node.name}", same, timeout):
@@ -132,13 +175,6 @@ def wait_for_rules(
         "the same rules",
         f"eksnet kubectl -n {_SYSTEM} logs -l {_SELECTOR}",
     )
-
-
-def _as_seen(settings: Settings, observed: Ruleset) -> Settings:
-    """Return settings with what depends on the kernel and not on configuration: its counters."""
-    forward = observed.chains.get(("filter", "KUBE-FORWARD"))
-    counts = forward is not None and any("nfacct" in rule for rule in forward.rules)
-    return replace(settings, nfacct=counts)
 
 
 def _read_if_any(cluster: Cluster, node: Node, through: str) -> Ruleset:
@@ -279,7 +315,16 @@ def _in_debug_pod(cluster: Cluster, node: Node, command: Command) -> str:
         "containers": [main],
     }
     run = cluster.run(image, command, _SYSTEM, spec=spec)
-    return _output(command, run.output, run.output, run.exit_code)
+    return _output(command, _answer(command, run.output), run.output, run.exit_code)
+
+
+def _answer(command: Command, text: str) -> str:
+    """Return what a program answered, out of a pod's log that holds its complaints as well.
+
+    An image need not have a shell that could keep the two apart.
+    """
+    starts = _ANSWERS[command[0]]
+    return "".join(line for line in text.splitlines(keepends=True) if starts.match(line))
 
 
 def _output(command: Command, text: str, complaint: str, exit_code: int) -> str:

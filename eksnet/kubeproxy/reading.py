@@ -6,6 +6,7 @@ not known is kept as such: a walk then says that it cannot tell.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ SOURCE_TYPE = "type of the source"
 DESTINATION_TYPE = "type of the destination"
 STATE = "connection's state"
 MARK = "mark"
+CONNECTION_MARK = "connection's mark"
 CHANCE = "chance"
 REMEMBERED = "remembered"
 INCOMING = "incoming interface"
@@ -28,6 +30,9 @@ OUTGOING = "outgoing interface"
 UNKNOWN = "unknown condition"
 # Effects.
 SET_MARK = "set mark"
+SET_CONNECTION_MARK = "set connection's mark"
+SAVE_MARK = "save mark"
+RESTORE_MARK = "restore mark"
 REMEMBER = "remember"
 # Verdicts.
 JUMP = "jump"
@@ -37,9 +42,11 @@ ACCEPT = "accept"
 DROP = "drop"
 REJECT = "reject"
 DNAT = "dnat"
+SNAT = "snat"
 MASQUERADE = "masquerade"
 LOOKUP = "lookup"
 CHOOSE = "choose"
+PASS = "passing target"
 OTHER = "other target"
 
 
@@ -61,8 +68,9 @@ class Statement:
 Reading = tuple[Statement, ...]
 
 
+@functools.lru_cache(maxsize=1 << 16)
 def read(rule: str, mode: str) -> Reading:
-    """Return what a rule says.
+    """Return what a rule says; a packet's ways meet the same rules over and over.
 
     Args:
         rule: The rule as `iptables-save` prints it after `-A CHAIN`, or as `nft list` does.
@@ -93,7 +101,7 @@ _CONDITIONS = {
     "--probability": CHANCE,
 }
 # Options with one value that decide nothing.
-_SILENT = {"--comment", "--mode", "--nfacct-name", "-m", "--mask", "--seconds", "--hitcount"}
+_SILENT = {"--comment", "--mode", "--nfacct-name", "-m", "--mask", "--seconds"}
 _RECENT_FLAGS = {"--rcheck": REMEMBERED, "--update": REMEMBERED, "--set": REMEMBER}
 _MANY = {PORT, STATE}
 _NUMBER = r"(?:0x[0-9a-f]{1,8}|0|[1-9][0-9]{0,9})"
@@ -107,9 +115,11 @@ _SHAPES = {
         SOURCE: _NETWORK,
         DESTINATION: _NETWORK,
         MARK: rf"{_NUMBER}(?:/{_NUMBER})?",
+        CONNECTION_MARK: rf"{_NUMBER}(?:/{_NUMBER})?",
         SET_MARK: rf"{_NUMBER}/{_NUMBER}",
         CHANCE: r"[01]\.[0-9]+",
         DNAT: rf"{_ADDRESS}(?::[0-9]{{1,5}})?",
+        SNAT: rf"{_ADDRESS}(?::[0-9]{{1,5}})?",
     }.items()
 }
 # Others than kube-proxy translate to a range too, or keep the address and change the port alone.
@@ -122,8 +132,10 @@ _TARGETS = {
     "RETURN": RETURN,
     "MASQUERADE": MASQUERADE,
 }
-# Targets after which the next rule comes.
-_PASSING = {"LOG", "NFLOG", "CONNMARK", "TRACE", "SET", "CT", "NOTRACK", "TCPMSS", "CLASSIFY"}
+# Targets that change neither what a walk shows of a packet nor its way.
+_PASSING = {"AUDIT", "CHECKSUM", "CLASSIFY", "DSCP", "LOG", "NFLOG", "SET", "TCPMSS", "TRACE"}
+# Targets that iptables-save may print without an option, where a chain's name could stand.
+BARE_TARGETS = {"NFQUEUE", "NOTRACK", "QUEUE", "REDIRECT", "SYNPROXY", "TRACE"}
 
 
 def read_iptables(rule: str) -> Reading:
@@ -135,7 +147,7 @@ def read_iptables(rule: str) -> Reading:
     """
     words = _split(rule)
     found: list[Statement] = []
-    negated, recent, at = False, "", 0
+    negated, recent, module, at = False, "", "", 0
     while at < len(words):
         word = words[at]
         at += 1
@@ -146,13 +158,14 @@ def read_iptables(rule: str) -> Reading:
             found.append(_target(word, words[at:], rule))
             break
         if word in _CONDITIONS:
-            what = _CONDITIONS[word]
+            what = CONNECTION_MARK if module == "connmark" else _CONDITIONS[word]
             value = _shaped(what, _value(words, at, rule), rule)
             at += 1
             values = tuple(value.split(",")) if what in _MANY else (value,)
             found.append(Statement(what, values, negated))
         elif word in _SILENT:
-            _value(words, at, rule)
+            value = _value(words, at, rule)
+            module = value if word == "-m" else module
             at += 1
         elif word in _RECENT_FLAGS:
             recent = _RECENT_FLAGS[word]
@@ -197,25 +210,51 @@ def _target(option: str, words: list[str], rule: str) -> Statement:
     target = _value(["-j", *words], 1, rule)
     if target in _TARGETS:
         return Statement(_TARGETS[target])
-    if target == "MARK":
-        return _set_mark(words, rule)
-    if target == "DNAT":
-        return _dnat(words, rule)
-    if target in _PASSING or target == "SNAT" or len(words) > 1:
+    if target in _READERS:
+        return _READERS[target](words, rule)
+    if target in _PASSING:
+        return Statement(PASS, (target,))
+    if target in BARE_TARGETS or len(words) > 1:
         return Statement(OTHER, (" ".join(words),))
     return Statement(GOTO if option == "-g" else JUMP, (target,))
 
 
-def _dnat(words: list[str], rule: str) -> Statement:
-    to = _after("--to-destination", words, rule)
-    if _RANGE.fullmatch(to):
-        return Statement(OTHER, (" ".join(words),))
-    return Statement(DNAT, (_shaped(DNAT, to, rule),))
+def _translation(what: str, option: str) -> Callable[[list[str], str], Statement]:
+    def read(words: list[str], rule: str) -> Statement:
+        to = _after(option, words, rule)
+        if _RANGE.fullmatch(to):
+            return Statement(OTHER, (" ".join(words),))
+        return Statement(what, (_shaped(what, to, rule), *words[3:]))
+
+    return read
 
 
 def _set_mark(words: list[str], rule: str) -> Statement:
     value, _, mask = _shaped(SET_MARK, _after("--set-xmark", words, rule), rule).partition("/")
     return Statement(SET_MARK, (value, mask))
+
+
+def _connection_mark(words: list[str], rule: str) -> Statement:
+    if "--set-xmark" in words:
+        return Statement(SET_CONNECTION_MARK, _set_mark(words, rule).values)
+    way = words[1] if len(words) > 1 else ""
+    what = {"--save-mark": SAVE_MARK, "--restore-mark": RESTORE_MARK}.get(way)
+    if what is None:
+        return Statement(OTHER, (" ".join(words),))
+    # Left out where they are all bits.
+    masks = [
+        _after(option, words, rule) if option in words else "0xffffffff"
+        for option in ("--nfmask", "--ctmask")
+    ]
+    return Statement(what, tuple(_shaped(MARK, mask, rule) for mask in masks))
+
+
+_READERS: dict[str, Callable[[list[str], str], Statement]] = {
+    "MARK": _set_mark,
+    "CONNMARK": _connection_mark,
+    "DNAT": _translation(DNAT, "--to-destination"),
+    "SNAT": _translation(SNAT, "--to-source"),
+}
 
 
 def _after(option: str, words: list[str], rule: str) -> str:
@@ -245,13 +284,22 @@ def _choose(found: re.Match[str]) -> Statement:
     return Statement(CHOOSE, tuple(branch.strip() for branch in branches))
 
 
+def _state(found: re.Match[str]) -> Statement:
+    """Return the verdict for a first packet, or the condition that it does not fulfil."""
+    branches = dict(branch.split(" : ") for branch in found["branches"].split(", "))
+    if "new" in branches:
+        return read_nftables(branches["new"])[0]
+    return Statement(STATE, tuple(branches))
+
+
 def _nft_mark(found: re.Match[str]) -> Statement:
     mask = found["value"] if found["operator"] == "|" else "0"
     return Statement(SET_MARK, (found["value"], mask))
 
 
 _NO = r"(?P<no>!= )?"
-_SET = r"(?P<values>\{[^}]*\}|\S+)"
+# Neither an operator nor a part of a longer key: what those ask for is not known.
+_SET = r"""(?!v?map )(?P<values>\{[^}]*\}|[\w@"]\S*)"""
 
 # The first pattern that fits what is left of a rule says what comes next.
 _NFT: list[tuple[re.Pattern[str], Callable[[re.Match[str]], Statement | None]]] = [
@@ -262,9 +310,11 @@ _NFT: list[tuple[re.Pattern[str], Callable[[re.Match[str]], Statement | None]]] 
         (rf"ip saddr {_NO}{_SET}", _condition(SOURCE)),
         (rf"ip daddr {_NO}{_SET}", _condition(DESTINATION)),
         (rf"(?:meta l4proto|ip protocol) {_NO}{_SET}", _condition(PROTOCOL)),
-        (rf"(?:tcp|udp|sctp|th) dport {_NO}{_SET}", _condition(PORT)),
+        (r"(?P<no>)(?P<values>tcp|udp|sctp) (?=dport )", _condition(PROTOCOL)),
+        (rf"(?:th )?dport {_NO}{_SET}", _condition(PORT)),
         (rf"fib saddr type {_NO}{_SET}", _condition(SOURCE_TYPE)),
         (rf"fib daddr type {_NO}{_SET}", _condition(DESTINATION_TYPE)),
+        (r"ct state vmap \{ (?P<branches>[^}]*) \}", _state),
         (rf"ct state {_NO}{_SET}", _condition(STATE)),
         (rf"(?:meta )?iif(?:name)? {_NO}{_SET}", _condition(INCOMING)),
         (rf"(?:meta )?oif(?:name)? {_NO}{_SET}", _condition(OUTGOING)),
@@ -282,6 +332,11 @@ _NFT: list[tuple[re.Pattern[str], Callable[[re.Match[str]], Statement | None]]] 
         (r"jump (?P<chain>\S+)", _chain(JUMP)),
         (r"goto (?P<chain>\S+)", _chain(GOTO)),
         (rf"dnat to (?P<chain>{_ADDRESS}(?::[0-9]+)?)(?!\S)", _chain(DNAT)),
+        (
+            rf"snat to (?P<to>{_ADDRESS}(?::[0-9]+)?)(?P<flags>(?: [a-z-]+)*)$",
+            lambda found: Statement(SNAT, (found["to"], *found["flags"].split())),
+        ),
+        (r'log(?: prefix "[^"]*")?(?!\S)', lambda found: None),
         (r"masquerade(?: [a-z-]+)*", lambda found: Statement(MASQUERADE)),
         (r"reject(?: with .*)?", lambda found: Statement(REJECT)),
         (r"(?:return|accept|drop)\b", lambda found: Statement(found[0])),
@@ -290,7 +345,10 @@ _NFT: list[tuple[re.Pattern[str], Callable[[re.Match[str]], Statement | None]]] 
 
 
 def read_nftables(rule: str) -> Reading:
-    """Return what a rule of nftables says; from the first unknown part on, it is one unknown."""
+    """Return what a rule of nftables says.
+
+    From the first part on that is not known, it is one unknown condition and one unknown effect.
+    """
     found: list[Statement] = []
     rest = rule.strip()
     while rest:
@@ -301,5 +359,5 @@ def read_nftables(rule: str) -> Reading:
                 rest = rest[fits.end() :].lstrip()
                 break
         else:
-            return (*found, Statement(UNKNOWN, (rest,)))
+            return (*found, Statement(UNKNOWN, (rest,)), Statement(OTHER, (rest,)))
     return tuple(found)

@@ -7,8 +7,9 @@ kube-proxy would write and what a node really has come in this one form and can 
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from eksnet.kubeproxy import services
 from eksnet.listing import Listing
@@ -125,6 +126,15 @@ class Ruleset:
             found[chain.table] = found.get(chain.table, 0) + len(chain.rules)
         return found
 
+    @functools.cached_property
+    def bases(self) -> Mapping[str, tuple[Chain, ...]]:
+        """The chains that packets enter at each hook, in the order in which they do."""
+        found: dict[str, tuple[Chain, ...]] = {}
+        for chain in sorted(self.chains.values(), key=lambda chain: chain.priority):
+            if chain.hook:
+                found[chain.hook] = (*found.get(chain.hook, ()), chain)
+        return found
+
     def lines(self) -> Lines:
         """Return every rule and every element of a map."""
         return lines(self._lines())
@@ -235,13 +245,34 @@ def differences(predicted: Ruleset, observed: Ruleset) -> Differences:
     """Return what only one of two rulesets has, in kube-proxy's own part of them.
 
     The order of rules counts wherever kube-proxy gives one; counters never do, and what a set of
-    session affinity holds does not either: that is not written by kube-proxy.
+    session affinity holds does not either: that is not written by kube-proxy. Whether there are
+    counters of nfacct is the kernel's affair, so where only one side has them they do not count.
     """
-    ours, theirs = _comparable(predicted.owned()), _comparable(observed.owned())
+    sides = (predicted.owned(), observed.owned())
+    if len({_counts(side) for side in sides}) > 1:
+        sides = (_uncounted(sides[0]), _uncounted(sides[1]))
+    ours, theirs = map(_comparable, sides)
     found = [("predicted only", line) for line in _missing(ours, theirs)]
     found += [("observed only", line) for line in _missing(theirs, ours)]
     rows = tuple((side, line.table, line.chain, line.text) for side, line in found)
     return Differences(("side", "table", "chain", "rule"), rows, tuple(line for _, line in found))
+
+
+_COUNTER = re.compile(r"-m nfacct --nfacct-name \S+ ")
+
+
+def _counts(ruleset: Ruleset) -> bool:
+    return any("nfacct" in rule for chain in ruleset.chains.values() for rule in chain.rules)
+
+
+def _uncounted(ruleset: Ruleset) -> Ruleset:
+    """Return a ruleset as a kernel without nfacct has it."""
+    chains = {}
+    for name, chain in ruleset.chains.items():
+        # The NodePort's rule for localhost is there to count: the next one does the same.
+        kept = (rule for rule in chain.rules if "localhost_nps_accepted" not in rule)
+        chains[name] = replace(chain, rules=tuple(_COUNTER.sub("", rule) for rule in kept))
+    return replace(ruleset, chains=chains)
 
 
 _Comparable = dict[Name, tuple[str, ...]]
@@ -270,5 +301,7 @@ def _missing(here: _Comparable, there: _Comparable) -> Iterator[Line]:
         others = there.get((table, name), ())
         if rules == others:
             continue
-        only = [rule for rule in rules if rule not in others] or rules
+        only = [rule for rule in rules if rule not in others]
+        # The same rules in another order: then each of them counts.
+        only = only or (list(rules) if set(rules) == set(others) else [])
         yield from (Line(table, name, rule) for rule in only)

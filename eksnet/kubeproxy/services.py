@@ -21,6 +21,7 @@ Key = tuple[str, str, str, str]
 _STICKY_SECONDS = 10800
 _OTHER_PROXY = "service.kubernetes.io/service-proxy-name"
 _HEADLESS = "service.kubernetes.io/headless"
+_NOT_OURS = {_OTHER_PROXY, _HEADLESS}
 _SERVICE = "kubernetes.io/service-name"
 
 
@@ -102,7 +103,7 @@ class ServicePort:
         A node that may come itself sends with the load balancer's address as its source, so that
         address is let in as well.
         """
-        own = ipaddress.ip_address(node.addresses[0])
+        own = ipaddress.ip_address(node.address)
         if any(own in ipaddress.ip_network(cidr) for cidr in self.source_ranges):
             return (*self.source_ranges, *(f"{ip}/32" for ip in self.load_balancer_ips))
         return self.source_ranges
@@ -195,6 +196,9 @@ def served(services: Iterable[Object], slices: Iterable[Object], node: Node) -> 
 def service_ports(service: Object) -> Iterator[ServicePort]:
     """Yield a Service's ports; none for headless and ExternalName ones: they have no rules.
 
+    kube-proxy asks the API server for no Service, and no EndpointSlice, that says by its label that
+    it is headless or another proxy's; whatever its ClusterIP.
+
     Raises:
         EksnetError: The Service has no ClusterIP yet.
     """
@@ -203,7 +207,7 @@ def service_ports(service: Object) -> Iterator[ServicePort]:
     address = _cluster_ip(spec)
     if address in ("None", None) or kind == "ExternalName":
         return
-    if _OTHER_PROXY in (metadata.get("labels") or {}):
+    if _NOT_OURS & (metadata.get("labels") or {}).keys():
         return
     if not address:
         raise EksnetError(
@@ -271,7 +275,7 @@ def _endpoints(slices: Iterable[Object], node: Node) -> dict[Key, tuple[Endpoint
     found: dict[Key, dict[str, Endpoint]] = {}
     for one in slices:
         labels = one["metadata"].get("labels") or {}
-        if one.get("addressType", "IPv4") != "IPv4" or labels.keys() & {_HEADLESS, _OTHER_PROXY}:
+        if one.get("addressType", "IPv4") != "IPv4" or labels.keys() & _NOT_OURS:
             continue
         namespace, service = one["metadata"].get("namespace", "default"), labels.get(_SERVICE, "")
         for port in one.get("ports") or ():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
@@ -38,6 +38,11 @@ class Node:
         zone = labels.get("topology.kubernetes.io/zone", "")
         return cls(node["metadata"]["name"], tuple(a for a in addresses if ":" not in a), zone)
 
+    @property
+    def address(self) -> str:
+        """Its own IPv4 address; without one kube-proxy takes the loopback address for it."""
+        return self.addresses[0] if self.addresses else "127.0.0.1"
+
     def owns(self, address: str) -> bool:
         """Tell whether an address is one of the node's own; 127.0.0.0/8 always is."""
         return address in self.addresses or address.startswith("127.")
@@ -59,6 +64,8 @@ class Settings:
         localhost_node_ports: Whether 127.0.0.1 serves NodePorts; mode iptables only.
         service_cidrs: The Services' networks; mode nftables drops what no Service owns there.
         nfacct: Whether the kernel counts through nfacct, which adds a match to two rules.
+        tcp_be_liberal: Whether connection tracking takes TCP packets outside of their window for
+            valid: then mode iptables drops no invalid ones.
     """
 
     mode: str = "iptables"
@@ -69,6 +76,8 @@ class Settings:
     localhost_node_ports: bool = True
     service_cidrs: tuple[str, ...] = ()
     nfacct: bool = True
+    # Seldom set: what every learner sees of the settings stays one line.
+    tcp_be_liberal: bool = field(default=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:
@@ -87,8 +96,9 @@ class Settings:
         """Return the node's addresses that serve NodePorts; None stands for all of them."""
         said = self.node_port_addresses or (("primary",) if self.mode == "nftables" else ())
         if said == ("primary",):
-            return node.addresses[:1]
-        wanted = [ipaddress.ip_network(cidr) for cidr in said]
+            # A node without an IPv4 address has no primary one, and then every address serves.
+            return node.addresses[:1] or None
+        wanted = [ipaddress.ip_network(cidr) for cidr in said if ":" not in cidr]
         if not wanted or any(network.prefixlen == 0 for network in wanted):
             return None
         # Mode nftables never serves NodePorts on the loopback address.
@@ -118,15 +128,18 @@ def read_settings(config: str, service_cidrs: tuple[str, ...] = ()) -> Settings:
     if ways != "ClusterCIDR":
         raise EksnetError(f"detectLocalMode is {ways}", "ClusterCIDR: the others are not modelled")
     local = iptables.get("localhostNodePorts")
+    cidrs = str(fields.get("clusterCIDR") or "").split(",")
+    conntrack = fields.get("conntrack") or {}
     bit = section.get("masqueradeBit")
     return Settings(
         mode=mode,
         masquerade_all=bool(section.get("masqueradeAll")),
-        cluster_cidr=str(fields.get("clusterCIDR") or "").split(",")[0],
+        cluster_cidr=next((cidr.strip() for cidr in cidrs if ":" not in cidr), ""),
         masquerade_bit=14 if bit is None else int(bit),
         node_port_addresses=tuple(fields.get("nodePortAddresses") or ()),
         localhost_node_ports=local is not False,
         service_cidrs=service_cidrs,
+        tcp_be_liberal=bool(conntrack.get("tcpBeLiberal")),
     )
 
 

@@ -3,16 +3,23 @@
 Netfilter looks a connection's first packet up in the nat chains, and gives every later packet the
 same translation; so the first packet is the one to follow. Its way through the hooks is the
 kernel's: prerouting or output first, then the route, then forward or input, then postrouting.
+
+Where a rule asks for what a packet alone does not tell, or does what is not followed here, the walk
+goes on as if the rule did nothing, and says so: such rules are its `uncertain` ones.
 """
 
 from __future__ import annotations
 
+import copy
+import functools
 import ipaddress
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple, TypeAlias
 
 from eksnet.errors import EksnetError
 from eksnet.kubeproxy import reading
+from eksnet.kubeproxy.marks import MARKING, Marks
 from eksnet.kubeproxy.packet import ANY_PORT, Connection, Packet, connection
 from eksnet.kubeproxy.reading import Statement
 from eksnet.kubeproxy.ruleset import Chain, Ruleset
@@ -21,6 +28,10 @@ from eksnet.listing import Listing
 
 ACCEPTED, DROPPED, REJECTED = "accepted", "dropped", "rejected"
 _DEEPEST = 64
+_WITH_PORTS = ("tcp", "udp", "sctp")
+_CHOICES = (reading.CHANCE, reading.CHOOSE)
+# What a condition of a rule comes to: it holds or not, None where nobody can tell; and in words.
+_Judgement = tuple[bool | None, str]
 
 
 @dataclass(frozen=True)
@@ -38,6 +49,7 @@ class Step:
         share: The chance of going this way at this rule: 1 unless it is a choice.
         before: The packet when it came to the rule.
         after: The packet when it left it.
+        certain: Whether the rule was understood, or would change nothing in any case.
     """
 
     number: int
@@ -50,18 +62,30 @@ class Step:
     share: float
     before: Packet
     after: Packet
+    certain: bool = True
+
+    @functools.cached_property
+    def row(self) -> tuple[str, ...]:
+        """The step as a row of the walk's table; the many ways of a packet share their steps."""
+        mark = ("O" if self.matched else "X") if self.certain else "?"
+        place = (str(self.number), self.hook, self.table, self.chain)
+        return (*place, mark, self.why, str(self.after))
 
 
 @dataclass(frozen=True, repr=False)
 class PacketWalk(Listing[Step]):
     """The rules that a packet met, in order, and what became of it.
 
+    In the column `match` an O is a rule that applied, an X one that did not, and a ? one of the
+    `uncertain` ones.
+
     Attributes:
-        verdict: accepted, dropped or rejected.
+        verdict: accepted, dropped or rejected; as far as is certain.
         packet: The packet as it came.
         final: The packet as it left the node, or reached a process of it.
         share: The chance that a packet goes this way.
         remembered: The lists of session affinity that now hold the packet's source.
+        node: The node.
     """
 
     verdict: str = ACCEPTED
@@ -69,11 +93,17 @@ class PacketWalk(Listing[Step]):
     final: Packet = field(default=Packet("0.0.0.0", "0.0.0.0"))
     share: float = 1.0
     remembered: tuple[str, ...] = ()
+    node: Node = field(default=Node("", ()))
 
     @property
     def matched(self) -> PacketWalk:
-        """The walk without the rules that did not apply."""
-        return _walk_of(self, [step for step in self.items if step.matched])
+        """The walk without the rules that certainly did not apply."""
+        return _walk_of(self, [step for step in self.items if step.matched or not step.certain])
+
+    @property
+    def uncertain(self) -> tuple[Step, ...]:
+        """The rules that may have changed the packet or its way, and nobody can tell from here."""
+        return tuple(step for step in self.items if not step.certain)
 
     @property
     def is_translated(self) -> bool:
@@ -83,7 +113,7 @@ class PacketWalk(Listing[Step]):
 
     @property
     def is_masqueraded(self) -> bool:
-        """Whether the packet got the node's address as its source, and a port of the node's."""
+        """Whether the packet got another source, mostly the node's address and a port of its."""
         before, after = self.packet, self.final
         return (before.source, before.source_port) != (after.source, after.source_port)
 
@@ -103,14 +133,28 @@ class PacketWalk(Listing[Step]):
     @property
     def summary(self) -> str:
         """What became of the packet, in one sentence."""
+        if not self.uncertain:
+            return self._outcome
+        number = len(self.uncertain)
+        rules = "1 rule" if number == 1 else f"{number} rules"
+        return f"{self._outcome}; uncertain, for {rules} could not be followed"
+
+    @property
+    def _outcome(self) -> str:
         if self.verdict == REJECTED:
             return f"{self.packet} is rejected: the client is told at once"
         if self.verdict == DROPPED:
             return f"{self.packet} is dropped: the client waits until it gives up"
-        if not self.is_translated:
-            return f"{self.packet} goes on unchanged: no rule translates it"
-        source = " as a packet of the node" if self.is_masqueraded else ""
-        return f"{self.packet} goes to {self.backend}{source}"
+        source = f" as a packet of {self._new_source}" if self.is_masqueraded else ""
+        if self.is_translated:
+            return f"{self.packet} goes to {self.backend}{source}"
+        if self.is_masqueraded:
+            return f"{self.packet} goes on to where it was sent,{source}"
+        return f"{self.packet} goes on unchanged: no rule translates it"
+
+    @property
+    def _new_source(self) -> str:
+        return "the node" if self.node.owns(self.final.source) else self.final.source
 
 
 @dataclass(frozen=True, repr=False)
@@ -144,22 +188,19 @@ def packet_walks(
             KUBE-SEP-… or affinity-….
 
     Raises:
-        EksnetError: A rule leads to a chain or map that is not there, or in a circle.
+        EksnetError: Rules lead in a circle.
     """
+    ahead = [_Run(rules, packet, node, frozenset(remembered))]
     found: list[tuple[tuple[int, ...], PacketWalk]] = []
-    ahead: list[tuple[int, ...]] = [()]
     while ahead:
-        turns = ahead.pop()
-        run = _Run(rules, packet, node, frozenset(remembered), turns)
-        found.append((turns, run.walk()))
-        for place in range(len(turns), len(run.forks)):
-            others = range(1, len(run.forks[place]))
-            ahead += [(*run.turns[:place], other) for other in others]
+        run = ahead.pop()
+        walk = run.walk(ahead)
+        found.append((run.turns, walk))
     walks = tuple(walk for _, walk in sorted(found, key=lambda one: one[0]))
     rows = tuple(
         (
             walk.backend or "-",
-            walk.verdict,
+            f"{walk.verdict}, uncertain" if walk.uncertain else walk.verdict,
             f"{walk.share:.4f}",
             "yes" if walk.is_masqueraded else "no",
         )
@@ -187,37 +228,42 @@ def packet_walk(
         remembered: See `packet_walks`.
 
     Raises:
-        EksnetError: A rule leads to a chain or map that is not there, or in a circle; or a turn is
-            one too many.
+        EksnetError: Rules lead in a circle, or a turn is one too many.
     """
-    return _Run(rules, packet, node, frozenset(remembered), tuple(turns)).walk()
+    return _Run(rules, packet, node, frozenset(remembered), tuple(turns)).walk([])
 
 
 def _walk_of(walk: PacketWalk, steps: Sequence[Step]) -> PacketWalk:
-    rows = tuple(
-        (
-            str(step.number),
-            step.hook,
-            step.table,
-            step.chain,
-            "O" if step.matched else "X",
-            step.why,
-            str(step.after),
-        )
-        for step in steps
-    )
-    return replace(walk, rows=rows, items=tuple(steps))
+    return replace(walk, rows=tuple(step.row for step in steps), items=tuple(steps))
 
 
 _COLUMNS = ("step", "hook", "table", "chain", "match", "why", "packet")
 
 
-class _Final(Exception):  # noqa: N818 - it ends a walk, it is no error
-    """The packet goes no further."""
+class _Place(NamedTuple):
+    """Where the packet is: the next rule of a chain, and the place to return to."""
+
+    chain: Chain
+    at: int = 0
+    back: _Place | None = None
+    depth: int = 0
+
+    def into(self, chain: Chain, back: _Place | None) -> _Place:
+        if self.depth >= _DEEPEST:
+            raise EksnetError(
+                f"the chain {chain.name} leads back to itself", "chains without a circle"
+            )
+        return _Place(chain, 0, back, self.depth + 1)
+
+
+_Steps: TypeAlias = "tuple[Step, _Steps] | None"
 
 
 class _Run:
-    """One walk: the packet's present form, the steps so far, and the turns that were taken."""
+    """One walk: the packet's present form and place, the steps so far, and the turns taken.
+
+    What changes is replaced and never altered, so at a choice a shallow copy goes the other way.
+    """
 
     def __init__(
         self,
@@ -225,7 +271,7 @@ class _Run:
         packet: Packet,
         node: Node,
         remembered: frozenset[str],
-        turns: tuple[int, ...],
+        turns: tuple[int, ...] = (),
     ) -> None:
         self._rules = rules
         self._node = node
@@ -234,208 +280,305 @@ class _Run:
         self._came = packet
         self.packet = packet
         self.turns: tuple[int, ...] = ()
-        self.forks: list[tuple[float, ...]] = []
-        self._steps: list[Step] = []
-        self._share = 1.0
-        self._new_memory: list[str] = []
-        self._translated: set[str] = set()
+        self._options: tuple[int, ...] = ()
         self._hook = ""
+        self._hooks: tuple[str, ...] = ()
+        self._bases: tuple[Chain, ...] = ()
+        self._policy = ""
+        self._place: _Place | None = None
+        # The last step, and those before it in the same form: the ways of a packet share them.
+        self._steps: _Steps = None
+        self._number = 0
+        self._share = 1.0
+        self._marks = Marks(packet.mark)
+        self._new_memory: tuple[str, ...] = ()
+        self._translated: frozenset[str] = frozenset()
         self._says: list[str] = []
-        self._verdict = ACCEPTED
+        self._verdict = ""
 
-    def walk(self) -> PacketWalk:
-        try:
-            for hook in self._hooks():
-                self._pass(hook)
-        except _Final:
-            pass
+    def walk(self, others: list[_Run]) -> PacketWalk:
+        """Go on to the end; at each choice, add those who go the other ways to a list."""
+        while (place := self._next()) is not None:
+            rule = place.chain.rules[place.at]
+            statements = reading.read(rule, self._rules.mode)
+            forks = any(one.what in _CHOICES for one in statements)
+            before = copy.copy(self) if forks else self
+            taken = len(self.turns)
+            self._place = place._replace(at=place.at + 1)
+            self._meet(place, rule, statements)
+            others += self._ways_beside(before, taken)
         if len(self._given) > len(self.turns):
             raise EksnetError(
                 f"{len(self._given)} turns were said", f"at most {len(self.turns)}: so many choices"
             )
-        walk = PacketWalk(
-            _COLUMNS,
-            (),
-            (),
-            self._verdict,
-            self._came,
-            self.packet,
-            self._share,
-            tuple(self._new_memory),
-        )
-        return _walk_of(walk, self._steps)
+        verdict = self._verdict or ACCEPTED
+        outcome = (verdict, self._came, self.packet, self._share, self._new_memory, self._node)
+        return _walk_of(PacketWalk(_COLUMNS, (), (), *outcome), _in_order(self._steps))
 
-    def _hooks(self) -> Iterator[str]:
-        starts_here = self._node.owns(self.packet.source)
-        yield "output" if starts_here else "prerouting"
-        ends_here = self._node.owns(self.packet.destination)
-        if ends_here:
+    def _ways_beside(self, before: _Run, taken: int) -> Iterator[_Run]:
+        """Yield those who go other ways at the choices of one rule, as they come to it."""
+        for place in range(max(taken, len(self._given)), len(self.turns)):
+            for turn in range(1, self._options[place]):
+                other = copy.copy(before)
+                other._given = (*self.turns[:place], turn)
+                yield other
+
+    # From rule to rule.
+
+    def _next(self) -> _Place | None:
+        """Return the place of the next rule; None when the packet goes no further."""
+        while not self._verdict:
+            place = self._place
+            if place is not None and place.at < len(place.chain.rules):
+                return place
+            if place is not None:
+                self._leave(place)
+            elif self._bases:
+                chain, *rest = self._bases
+                self._bases = tuple(rest)
+                if chain.kind != "nat" or self._hook not in self._translated:
+                    self._place, self._policy = _Place(chain), chain.policy
+            elif not self._enter_hook():
+                break
+        return None
+
+    def _leave(self, place: _Place) -> None:
+        self._place = place.back
+        if self._place is None and self._policy == "drop":
+            self._verdict = DROPPED
+
+    def _enter_hook(self) -> bool:
+        """Come to the next hook, if there is one."""
+        starts_here = self._node.owns(self._came.source)
+        if not self._hook:
+            self._hooks = ("output",) if starts_here else ("prerouting",)
+        elif self._hook in ("output", "prerouting"):
+            ends_here = self._node.owns(self.packet.destination)
             # What a process sends to its own node goes out and comes in again.
-            yield from ("postrouting", "input") if starts_here else ("input",)
-        else:
-            yield from ("postrouting",) if starts_here else ("forward", "postrouting")
+            onward = ("input",) if ends_here else ("forward", "postrouting")
+            out = ("postrouting", "input") if ends_here else ("postrouting",)
+            self._hooks = out if starts_here else onward
+        if not self._hooks:
+            return False
+        self._hook, *rest = self._hooks
+        self._hooks = tuple(rest)
+        self._bases = self._rules.bases.get(self._hook, ())
+        return True
 
-    def _pass(self, hook: str) -> None:
-        self._hook = hook
-        chains = [chain for chain in self._rules.chains.values() if chain.hook == hook]
-        for chain in sorted(chains, key=lambda chain: chain.priority):
-            if chain.kind == "nat" and hook in self._translated:
-                continue
-            if not self._enter(chain, 0) and chain.policy == "drop":
-                self._end(DROPPED)
-
-    def _enter(self, chain: Chain, depth: int) -> bool:
-        """Go through a chain's rules; return whether one of them decided for the base chain."""
-        if depth > _DEEPEST:
-            raise EksnetError(
-                f"the chain {chain.name} leads back to itself", "chains without a circle"
-            )
-        for rule in chain.rules:
-            verdict = self._meet(chain, rule)
-            if verdict is None or verdict.what == reading.OTHER:
-                continue
-            if verdict.what == reading.RETURN:
-                return False
-            if verdict.what in (reading.JUMP, reading.GOTO):
-                decided = self._enter(self._chain(chain.table, verdict.values[0]), depth + 1)
-                if decided or verdict.what == reading.GOTO:
-                    return decided
-                continue
-            return True
-        return False
-
-    def _chain(self, table: str, name: str) -> Chain:
-        if (table, name) not in self._rules.chains:
-            # iptables-save lists every chain; kube-proxy's model leaves out the empty ones.
-            return Chain(table, name)
-        return self._rules.chains[table, name]
-
-    def _meet(self, chain: Chain, rule: str) -> Statement | None:
-        """Meet one rule: note the step, change the packet, return the verdict if there is one."""
-        before, self._says, share = self.packet, [], self._share
-        matched, verdict = True, None
-        for statement in reading.read(rule, self._rules.mode):
+    def _meet(self, place: _Place, rule: str, statements: reading.Reading) -> None:
+        """Meet one rule: note the step, change the packet, go where the rule leads."""
+        chain, before, share = place.chain, self.packet, self._share
+        self._says, doubts = [], list[str]()
+        matched, certain, verdict = True, True, None
+        for statement in statements:
             if statement.what in _JUDGES:
-                if not self._holds(chain, statement):
-                    matched = False
+                if doubts and statement.what == reading.CHANCE:
+                    continue
+                holds, said = _JUDGES[statement.what](self, chain, statement)
+                if holds is False:
+                    matched, self._says, doubts = False, [said], []
+                    certain = True
                     break
+                (self._says if holds else doubts).append(said)
+            elif doubts:
+                certain = not self._perhaps(place, statement) and certain
             else:
                 verdict = self._apply(chain, statement)
-                if verdict is None and statement.what == reading.LOOKUP:
-                    matched = False
-        why = "; ".join(self._says) or "it has no condition"
-        taken = self._share / share if share else 0.0
-        place = (len(self._steps) + 1, self._hook, chain.table, chain.name, rule)
-        self._steps.append(Step(*place, matched, why, taken, before, self.packet))
-        if not matched:
-            return None
-        if verdict is not None and verdict.what in (reading.DROP, reading.REJECT):
-            self._end(DROPPED if verdict.what == reading.DROP else REJECTED)
-        return verdict
+                matched = matched and (verdict is not None or statement.what != reading.LOOKUP)
+                certain = certain and statement.what != reading.OTHER
+        self._number += 1
+        self._steps = (
+            Step(
+                self._number,
+                self._hook,
+                chain.table,
+                chain.name,
+                rule,
+                matched and not doubts,
+                "; ".join(doubts or self._says) or "it has no condition",
+                self._share / share if share else 0.0,
+                before,
+                self.packet,
+                certain,
+            ),
+            self._steps,
+        )
+        if matched and verdict is not None:
+            self._follow(place, verdict)
 
-    def _end(self, verdict: str) -> None:
-        self._verdict = verdict
-        raise _Final
+    def _follow(self, place: _Place, verdict: Statement) -> None:
+        if verdict.what in (reading.OTHER, reading.PASS):
+            return
+        if verdict.what in (reading.JUMP, reading.GOTO):
+            # In the model, a chain that is led to and not there is one without rules.
+            target = self._chain(place.chain.table, verdict.values[0])
+            back = self._place if verdict.what == reading.JUMP else place.back
+            self._place = place.into(target, back)
+        elif verdict.what == reading.RETURN:
+            self._leave(place)
+        elif verdict.what in (reading.DROP, reading.REJECT):
+            self._verdict = DROPPED if verdict.what == reading.DROP else REJECTED
+        else:
+            self._place = None
+
+    def _chain(self, table: str, name: str) -> Chain:
+        return self._rules.chains.get((table, name)) or Chain(table, name)
+
+    def _perhaps(self, place: _Place, statement: Statement) -> bool:
+        """Take in what may or may not be done; tell whether the packet's way depends on it.
+
+        Marks alone do not count until a rule asks for one of their bits.
+        """
+        chain = place.chain
+        if statement.what in MARKING:
+            self._marks = self._marks.perhaps(statement)
+            return False
+        if statement.what == reading.RETURN:
+            return self._rules_perhaps(place._replace(at=place.at + 1))
+        if statement.what == reading.JUMP:
+            target = self._chain(chain.table, statement.values[0])
+            return self._rules_perhaps(place.into(target, place))
+        return statement.what != reading.PASS
+
+    def _rules_perhaps(self, place: _Place) -> bool:
+        """Do the same for a chain's rules from a place on: any of them may be met or not."""
+        found = False
+        for rule in place.chain.rules[place.at :]:
+            for statement in reading.read(rule, self._rules.mode):
+                if statement.what in _JUDGES and statement.what != reading.CHANCE:
+                    if _JUDGES[statement.what](self, place.chain, statement)[0] is False:
+                        break
+                elif statement.what not in (reading.CHANCE, reading.RETURN):
+                    found = self._perhaps(place, statement) or found
+        return found
 
     # Conditions.
 
-    def _holds(self, chain: Chain, statement: Statement) -> bool:
-        holds, said = _JUDGES[statement.what](self, chain, statement)
-        self._says = [*(self._says if holds else []), said]
-        return holds
-
-    def _address(self, chain: Chain, statement: Statement) -> tuple[bool, str]:
+    def _address(self, chain: Chain, statement: Statement) -> _Judgement:
         ours = self.packet.source if statement.what == reading.SOURCE else self.packet.destination
         try:
             inside = any(self._contains(chain.table, ours, value) for value in statement.values)
         except ValueError:
-            return False, f"cannot tell whether {ours} is in {', '.join(statement.values)}"
+            return None, f"cannot tell whether {ours} is in {', '.join(statement.values)}"
         return _judged(f"{statement.what} {ours}", inside, statement, "is in", "is not in")
 
     def _contains(self, table: str, address: str, value: str) -> bool:
-        if value.startswith("@"):
-            known = self._rules.sets.get((table, value[1:]))
-            return value[1:] in self._remembered or (
-                known is not None and address in known.elements
-            )
-        return _within(address, value)
+        if not value.startswith("@"):
+            return _within(address, value)
+        if value[1:] in self._remembered:
+            return True
+        elements = self._elements(table, value)
+        return address in elements or any(
+            _within(address, one) for one in elements if "/" in one or "-" in one
+        )
 
-    def _protocol(self, chain: Chain, statement: Statement) -> tuple[bool, str]:
+    def _elements(self, table: str, value: str) -> tuple[str, ...]:
+        """Return what a named set holds.
+
+        Raises:
+            ValueError: It is not there.
+        """
+        if (table, value[1:]) not in self._rules.sets:
+            raise ValueError(value)
+        return self._rules.sets[table, value[1:]].elements
+
+    def _protocol(self, chain: Chain, statement: Statement) -> _Judgement:
+        if statement.values[0].startswith("@"):
+            return self._cannot_tell(chain, statement)
         fits = self.packet.protocol in statement.values or statement.values == ("all",)
         return _judged(f"protocol {self.packet.protocol}", fits, statement, "is", "is not")
 
-    def _port(self, chain: Chain, statement: Statement) -> tuple[bool, str]:
-        ranges = [value.replace("-", ":").partition(":") for value in statement.values]
+    def _port(self, chain: Chain, statement: Statement) -> _Judgement:
+        if self.packet.protocol not in _WITH_PORTS:
+            return False, f"{self.packet.protocol} has no ports"
         try:
+            values = [
+                one
+                for value in statement.values
+                for one in (self._elements(chain.table, value) if value[:1] == "@" else (value,))
+            ]
+            ranges = [value.replace("-", ":").partition(":") for value in values]
             fits = any(int(a) <= self.packet.port <= int(b or a) for a, _, b in ranges)
         except ValueError:
-            return False, f"cannot tell whether the port is {', '.join(statement.values)}"
+            return None, f"cannot tell whether the port is {', '.join(statement.values)}"
         return _judged(f"destination port {self.packet.port}", fits, statement, "is", "is not")
 
-    def _type(self, chain: Chain, statement: Statement) -> tuple[bool, str]:
+    def _type(self, chain: Chain, statement: Statement) -> _Judgement:
         from_source = statement.what == reading.SOURCE_TYPE
         address = self.packet.source if from_source else self.packet.destination
-        if statement.values[0].lower() != "local":
-            return False, f"cannot tell whether {address} is of type {statement.values[0]}"
-        side = "source" if from_source else "destination"
         fits = self._node.owns(address)
+        types = {value.lower() for value in statement.values}
+        if types != {"local"} and not (fits and "local" in types):
+            return None, f"cannot tell whether {address} is of type {', '.join(statement.values)}"
+        side = "source" if from_source else "destination"
         return _judged(f"{side} {address}", fits, statement, "is", "is not", "the node's own")
 
-    def _state(self, chain: Chain, statement: Statement) -> tuple[bool, str]:
+    def _state(self, chain: Chain, statement: Statement) -> _Judgement:
         said = {value.lower() for value in statement.values}
         now = {"new"} | ({"dnat"} if self._translated & {"prerouting", "output"} else set())
         wanted = " or ".join(sorted(said))
         return _judged("state new", bool(said & now), statement, "is", "is not", wanted)
 
-    def _marked(self, chain: Chain, statement: Statement) -> tuple[bool, str]:
+    def _marked(self, chain: Chain, statement: Statement) -> _Judgement:
+        of_packet = statement.what == reading.MARK
+        mark, doubt = self._marks[0 if of_packet else 1], self._marks[2 if of_packet else 3]
         value, _, mask = statement.values[0].partition("/")
-        fits = self.packet.mark & int(mask or "0xffffffff", 0) == int(value, 0)
-        return _judged(f"mark {self.packet.mark:#x}", fits, statement, "fits", "does not fit")
+        bits = int(mask or "0xffffffff", 0)
+        if bits & doubt:
+            return None, f"cannot tell whether the {statement.what} fits {statement.values[0]}"
+        fits = mark & bits == int(value, 0)
+        return _judged(f"{statement.what} {mark:#x}", fits, statement, "fits", "does not fit")
 
-    def _chance(self, chain: Chain, statement: Statement) -> tuple[bool, str]:
+    def _chance(self, chain: Chain, statement: Statement) -> _Judgement:
         chance = float(statement.values[0])
         taken = self._fork((chance, 1 - chance)) == 0
         return taken, f"chance {chance:.4g}: {'taken' if taken else 'not taken'}"
 
-    def _is_remembered(self, chain: Chain, statement: Statement) -> tuple[bool, str]:
+    def _is_remembered(self, chain: Chain, statement: Statement) -> _Judgement:
         name = statement.values[0]
         fits = name in self._remembered
         source = f"source {self.packet.source}"
         return _judged(source, fits, statement, "is remembered in", "is not remembered in")
 
-    def _cannot_tell(self, chain: Chain, statement: Statement) -> tuple[bool, str]:
-        return False, f"cannot tell: {statement.what} {', '.join(statement.values)}"
+    def _cannot_tell(self, chain: Chain, statement: Statement) -> _Judgement:
+        return None, f"cannot tell: {statement.what} {', '.join(statement.values)}"
 
     # Effects and verdicts.
 
     def _apply(self, chain: Chain, statement: Statement) -> Statement | None:
+        """Do what a statement says; return it, or what it leads to, when it is a verdict."""
         what, values = statement.what, statement.values
-        if what == reading.SET_MARK:
-            mark = (self.packet.mark & ~int(values[1], 0)) ^ int(values[0], 0)
-            self.packet = replace(self.packet, mark=mark & 0xFFFFFFFF)
-        elif what == reading.REMEMBER:
-            self._new_memory.append(values[0])
-        elif what == reading.DNAT:
-            ip, _, port = values[0].partition(":")
-            self._translated.add(self._hook)
-            self.packet = replace(self.packet, destination=ip, port=int(port or self.packet.port))
-            return statement
-        elif what == reading.MASQUERADE:
-            self._translated.add(self._hook)
-            own = self._node.addresses[0]
-            self.packet = replace(self.packet, source=own, source_port=ANY_PORT)
-            return statement
-        elif what == reading.LOOKUP:
+        if what in MARKING:
+            self._marks = self._marks.after(statement)
+            self.packet = replace(self.packet, mark=self._marks.packet)
+            return None
+        if what == reading.REMEMBER:
+            self._new_memory = (*self._new_memory, values[0])
+            return None
+        if what == reading.LOOKUP:
             return self._lookup(chain, values)
-        elif what == reading.CHOOSE:
+        if what == reading.CHOOSE:
             chosen = self._fork((1 / len(values),) * len(values))
             self._says.append(f"one of {len(values)} at random: number {chosen}")
             return _verdict(values[chosen])
-        else:
-            if what == reading.OTHER:
-                self._says.append(f"what {values[0]} does is not followed")
-            return statement
-        return None
+        if what in (reading.DNAT, reading.SNAT, reading.MASQUERADE):
+            self._translated |= {self._hook}
+            self.packet = self._translation(statement)
+        elif what == reading.OTHER:
+            self._says.append(f"what {values[0]} does is not followed")
+        return statement
+
+    def _translation(self, statement: Statement) -> Packet:
+        if statement.what == reading.MASQUERADE:
+            return replace(self.packet, source=self._node.address, source_port=ANY_PORT)
+        to, *flags = statement.values
+        ip, _, port = to.partition(":")
+        if statement.what == reading.DNAT:
+            return replace(self.packet, destination=ip, port=int(port or self.packet.port))
+        # Without a flag, the kernel keeps the port where it can.
+        random = any("random" in flag for flag in flags)
+        kept = ANY_PORT if random else self.packet.source_port
+        return replace(self.packet, source=ip, source_port=int(port or kept))
 
     def _lookup(self, chain: Chain, values: tuple[str, ...]) -> Statement | None:
         parts = {
@@ -455,19 +598,27 @@ class _Run:
         if not 0 <= turn < len(chances):
             raise EksnetError(f"turn {turn} at choice {place}", f"0 to {len(chances) - 1}")
         self.turns = (*self.turns, turn)
-        self.forks.append(chances)
+        self._options = (*self._options, len(chances))
         self._share *= chances[turn]
         return turn
 
 
 def _judged(
     ours: str, fits: bool, statement: Statement, yes: str, no: str, said: str = ""
-) -> tuple[bool, str]:
+) -> _Judgement:
     """Return whether a condition holds, and what is so, in words."""
     wanted = said or " or ".join(statement.values)
     if fits and ours.endswith(f" {wanted}"):
         return not statement.negated, f"{ours.removesuffix(wanted)}is {wanted}"
     return fits != statement.negated, f"{ours} {yes if fits else no} {wanted}"
+
+
+def _in_order(steps: _Steps) -> list[Step]:
+    found = []
+    while steps is not None:
+        step, steps = steps
+        found.append(step)
+    return found[::-1]
 
 
 def _within(address: str, network: str) -> bool:
@@ -477,6 +628,8 @@ def _within(address: str, network: str) -> bool:
     if dash:
         here = ipaddress.ip_address(address)
         return int(ipaddress.ip_address(first)) <= int(here) <= int(ipaddress.ip_address(last))
+    if not network[:1].isdigit():
+        raise ValueError(network)
     if "/" not in network or network.endswith("/32"):
         return False
     return ipaddress.ip_address(address) in ipaddress.ip_network(network, strict=False)
@@ -486,7 +639,7 @@ def _verdict(text: str) -> Statement:
     return reading.read_nftables(text)[0]
 
 
-_JUDGES: dict[str, Callable[[_Run, Chain, Statement], tuple[bool, str]]] = {
+_JUDGES: dict[str, Callable[[_Run, Chain, Statement], _Judgement]] = {
     reading.SOURCE: _Run._address,
     reading.DESTINATION: _Run._address,
     reading.PROTOCOL: _Run._protocol,
@@ -495,6 +648,7 @@ _JUDGES: dict[str, Callable[[_Run, Chain, Statement], tuple[bool, str]]] = {
     reading.DESTINATION_TYPE: _Run._type,
     reading.STATE: _Run._state,
     reading.MARK: _Run._marked,
+    reading.CONNECTION_MARK: _Run._marked,
     reading.CHANCE: _Run._chance,
     reading.REMEMBERED: _Run._is_remembered,
     reading.INCOMING: _Run._cannot_tell,

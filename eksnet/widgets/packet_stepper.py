@@ -66,6 +66,7 @@ class PacketStepper(Stepper):
 
     def __init__(self, scene: Scene, **settings: Any) -> None:
         self.scene = scene
+        self._found: tuple[tuple[str, Packet], PacketWalks] | None = None
         self.add_traits(
             service=_one_of(scene.destinations, "Service").tag(wide=True),
             client=_one_of(scene.clients, "client"),
@@ -84,8 +85,12 @@ class PacketStepper(Stepper):
 
     @property
     def walks(self) -> PacketWalks:
-        """Every way that the packet may go."""
-        return packet_walks(self.scene.rules[self.mode], self.packet, self.scene.node)
+        """Every way that the packet may go; found once, for each step asks for them."""
+        asked = (self.mode, self.packet)
+        if self._found is None or self._found[0] != asked:
+            found = packet_walks(self.scene.rules[self.mode], self.packet, self.scene.node)
+            self._found = (asked, found)
+        return self._found[1]
 
     @property
     def walk(self) -> PacketWalk:
@@ -95,7 +100,7 @@ class PacketStepper(Stepper):
 
     @property
     def path(self) -> tuple[Step, ...]:
-        """The steps of the way; those without an effect only when they are asked for."""
+        """The steps of the way; those that certainly do not apply only when they are asked for."""
         walk = self.walk
         return (walk if self.passed else walk.matched).items
 
@@ -176,7 +181,7 @@ def scene(
     everybody = {
         **{f"{name} {address}": address for name, address in clients.items()},
         **({f"endpoint {endpoint}": endpoint} if endpoint else {}),
-        f"the node {node.addresses[0]}": node.addresses[0],
+        f"the node {node.address}": node.address,
         f"outside {OUTSIDE}": OUTSIDE,
     }
     found = {
@@ -198,7 +203,7 @@ def _reached(port: ServicePort, node: Node) -> Iterator[tuple[str, str, int]]:
     """Yield how a port of a Service is reached: the kind of address, the address, the port."""
     yield "ClusterIP", port.cluster_ip, port.port
     if port.node_port:
-        yield "NodePort", node.addresses[0], port.node_port
+        yield "NodePort", node.address, port.node_port
     for address in port.external_ips:
         yield "external IP", address, port.port
     for address in port.load_balancer_ips:
@@ -229,8 +234,14 @@ def _where(step: Step) -> tuple[str, str, str, str]:
     return step.hook, step.table, step.chain, step.rule
 
 
+def _applies(step: Step) -> str:
+    if not step.certain:
+        return "cannot tell"
+    return "yes" if step.matched else "no"
+
+
 def _told(step: Step) -> str:
-    applies = "applies" if step.matched else "does not apply"
+    applies = "applies" if step.matched else "does not apply" if step.certain else "may apply"
     told = f"{step.hook}, {step.chain}: the rule {applies}, {step.why}."
     if step.before == step.after:
         return told
@@ -256,8 +267,6 @@ def _ends(packet: Packet) -> tuple[str, str]:
 
 
 def _way(path: Sequence[Step], here: int) -> Table:
-    rows = tuple(
-        (step.hook, step.table, step.chain, "yes" if step.matched else "no") for step in path
-    )
+    rows = tuple((step.hook, step.table, step.chain, _applies(step)) for step in path)
     columns = ("hook", "table", "chain", "applies")
     return Table("The way", Listing(columns, rows, tuple(path)), here)

@@ -58,6 +58,11 @@ def through_iptables(text: str) -> str:
     return _run(["sh", "-c", "iptables-restore && iptables-save"], text)
 
 
+def iptables_seen_by_nft(text: str) -> str:
+    """Load a dump through iptables-nft and return what nft shows of it, as JSON."""
+    return _run(["sh", "-c", "iptables-nft-restore && nft -j list ruleset"], text)
+
+
 def check_iptables(text: str) -> None:
     """Let iptables read a dump and check it, without handing it to the kernel."""
     _run(["iptables-restore", "--test"], text)

@@ -8,7 +8,7 @@ import kubeproxy_real as real
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from kubeproxy_strategies import NAMESPACE, everything, shops
+from kubeproxy_strategies import HEADLESS, NAMESPACE, everything, shops
 
 from eksnet.kubeproxy import Node
 
@@ -25,12 +25,15 @@ def proxies(cluster):
     own = f"{there.addresses[0]}/32"
     section = {"masqueradeAll": True, "masqueradeBit": 12}
     changed = {"clusterCIDR": "10.0.128.0/17", "nodePortAddresses": [own], "nftables": section}
+    # It belongs to the network namespace, unlike the limits, which the cluster leaves alone too.
+    conntrack = {"maxPerCore": 0, "min": 0, "tcpBeLiberal": True}
+    liberal = {"iptables": {"masqueradeBit": 12}, "conntrack": conntrack}
     with contextlib.ExitStack() as ends:
         started = []
         for name, node, mode, changes in (
             ("plain-iptables", here, "iptables", {}),
             ("plain-nftables", here, "nftables", {}),
-            ("other-iptables", there, "iptables", changed | {"iptables": {"masqueradeBit": 12}}),
+            ("other-iptables", there, "iptables", changed | liberal),
             ("other-nftables", there, "nftables", changed),
         ):
             started.append(real.start(cluster, name, node, mode=mode, **changes))
@@ -49,22 +52,22 @@ def place(cluster):
 
 def objects(shop, run):
     """Return the manifests of a set, each object with a name that no other set has."""
-    for number, (spec, _, groups) in enumerate(shop):
-        name = f"r{run}-{number}"
+    for number, offer in enumerate(shop):
+        spec, name = offer.spec, f"r{run}-{number}"
         yield {
             "apiVersion": "v1",
             "kind": "Service",
-            "metadata": {"name": name, "namespace": NAMESPACE},
+            "metadata": {"name": name, "namespace": NAMESPACE, "labels": offer.labels},
             "spec": spec,
         }
         ports = [
             {"name": port.get("name", ""), "protocol": port["protocol"], "port": port["targetPort"]}
             for port in spec["ports"]
         ]
-        labels = {"kubernetes.io/service-name": name}
+        labels = {"kubernetes.io/service-name": name, **offer.slice_labels}
         if spec.get("clusterIP") == "None":
-            labels["service.kubernetes.io/headless"] = ""
-        for at, group in enumerate(groups):
+            labels |= HEADLESS
+        for at, group in enumerate(offer.groups):
             yield {
                 "apiVersion": "discovery.k8s.io/v1",
                 "kind": "EndpointSlice",
@@ -77,9 +80,12 @@ def objects(shop, run):
 
 def give_addresses(cluster, shop, run):
     """Say which addresses a cloud's load balancer got; nobody else does so here."""
-    for number, (_, mode, _) in enumerate(shop):
-        if mode:
-            ingress = [{"ip": f"{INGRESS}.{number}", "ipMode": mode}]
+    for number, offer in enumerate(shop):
+        if offer.ingress:
+            ingress = [
+                {"ip": f"{INGRESS}.{100 * at + number}", "ipMode": mode}
+                for at, mode in enumerate(offer.ingress)
+            ]
             cluster._client.send(
                 "PATCH",
                 f"/api/v1/namespaces/{NAMESPACE}/services/r{run}-{number}/status",

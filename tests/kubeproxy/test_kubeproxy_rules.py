@@ -151,9 +151,10 @@ def test_where_packets_go(service, found, packet, expected, settings):
         make.service(clusterIP="None"),
         make.service(type="ExternalName", clusterIP="", externalName="example.com"),
         make.service(labels={"service.kubernetes.io/service-proxy-name": "another"}),
+        make.service(labels={"service.kubernetes.io/headless": ""}),
         make.service(clusterIP="fd00::7", clusterIPs=["fd00::7"]),
     ],
-    ids=["headless", "ExternalName", "another proxy's", "IPv6"],
+    ids=["headless", "ExternalName", "another proxy's", "headless by its label", "IPv6"],
 )
 def test_services_without_rules(service, settings):
     assert not differences(
@@ -304,8 +305,14 @@ def test_the_rules_of_one_service_alone(settings):
 
 def test_differences_name_the_side_and_the_rule():
     rules = predict([make.service()], make.three(), HERE, IPTABLES)
-    fewer = predict([make.service()], ELSEWHERE, HERE, IPTABLES)
+    other = predict([make.service()], slices(endpoint("10.0.145.9")), HERE, IPTABLES)
     assert not differences(rules, rules)
-    found = differences(rules, fewer)
+    found = differences(rules, other)
     assert found and {row[0] for row in found.rows} == {"predicted only", "observed only"}
     assert any(FIRST in line.text for line in found)
+
+
+def test_what_one_side_lacks_is_named_on_the_other_alone():
+    rules = predict([make.service()], make.three(), HERE, IPTABLES)
+    fewer = predict([make.service()], ELSEWHERE, HERE, IPTABLES)
+    assert {row[0] for row in differences(rules, fewer).rows} == {"predicted only"}

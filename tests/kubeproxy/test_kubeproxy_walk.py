@@ -7,7 +7,15 @@ import pytest
 from kubeproxy_objects import HERE, IPTABLES, NFTABLES
 
 from eksnet.errors import EksnetError
-from eksnet.kubeproxy import Packet, Settings, packet_walk, packet_walks, parse_dump, predict
+from eksnet.kubeproxy import (
+    Packet,
+    Settings,
+    example,
+    packet_walk,
+    packet_walks,
+    parse_dump,
+    predict,
+)
 
 CLIENT = Packet("10.0.129.77", "10.100.7.7", 80)
 
@@ -167,3 +175,24 @@ def test_a_walk_is_a_table(rules):
     assert len(walk.to_frame()) == len(walk) > len(walk.matched) > 5
     assert all(step.matched for step in walk.matched)
     assert "<table>" in walk._repr_html_()
+
+
+@pytest.mark.parametrize("settings", [IPTABLES, NFTABLES], ids=["iptables", "nftables"])
+def test_the_ways_share_the_steps_before_they_part(settings):
+    services, slices = example(1, 300)
+    rules = predict(services, slices, HERE, settings)
+    walks = packet_walks(rules, Packet("10.0.129.77", "10.100.16.0", 80), HERE)
+    assert len(walks) == 300
+    # So the work grows with the endpoints, not with their square.
+    different = {id(step) for walk in walks for step in walk}
+    assert len(different) < 20 * len(walks)
+    one = packet_walk(rules, walks[299].packet, HERE, turns=_turns(walks[299]))
+    assert one.rows == walks[299].rows
+
+
+def _turns(walk):
+    """Return the turns of a walk: at each rule with a choice, whether it was taken."""
+    choices = [step for step in walk if "statistic" in step.rule or "numgen" in step.rule]
+    if "numgen" in choices[0].rule:
+        return (int(choices[0].why.rpartition(" ")[2]),)
+    return tuple(0 if step.matched else 1 for step in choices)

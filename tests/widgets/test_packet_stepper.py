@@ -163,3 +163,22 @@ def test_without_an_address_it_says_what_is_missing(services):
     with pytest.raises(EksnetError, match="0 addresses of Services") as caught:
         widgets.packet_stepper(services, [], NODE)
     assert "ClusterIP" in caught.value.next_step
+
+
+def test_a_rule_that_may_apply_is_a_step_and_makes_the_end_uncertain():
+    docker = "! -i docker0 -p tcp -m tcp --dport 80 -j DNAT --to-destination 172.17.0.2:80"
+    dump = f"*nat\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING {docker}\nCOMMIT\n"
+    model = PacketStepper(scene([SERVICE], [SLICE], NODE, [kubeproxy.parse_dump(dump)], A_POD))
+    assert marked(model, "The way").rule == docker
+    assert "the rule may apply, cannot tell: incoming interface docker0" in model.text
+    assert "cannot tell" in table(model, "The way").rows.rows[0]
+    assert "uncertain, for 1 rule could not be followed" in model.shown().sentence
+
+
+def test_a_keypress_follows_no_packet_anew():
+    model = stepper()
+    walks = model.walks
+    model.forward()
+    assert model.shown() and model.walks is walks
+    model.client = CHOICES["client"][2]
+    assert model.walks is not walks
