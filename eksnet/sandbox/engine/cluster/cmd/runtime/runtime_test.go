@@ -271,6 +271,38 @@ func TestUser(t *testing.T) {
 	}
 }
 
+func TestCapabilities(t *testing.T) {
+	p := newNode(t).pod("app")
+	capabilities := func(name string, option containerOption) string {
+		id := p.run(name, "sleep 1000", option)
+		return p.sh(id, "awk '/^Cap/ {print $2}' /proc/self/status | xargs")
+	}
+	ask := func(add, drop string) containerOption {
+		return func(c *cri.ContainerConfig) {
+			c.Linux.SecurityContext.Capabilities = &cri.Capability{
+				AddCapabilities: strings.Fields(add), DropCapabilities: strings.Fields(drop),
+			}
+		}
+	}
+	// Inheritable, permitted, effective, bounding, ambient.
+	const none = "0000000000000000"
+	three := func(set string) string { return strings.Join([]string{none, set, set, set, none}, " ") }
+	if got, want := capabilities("plain", ask("", "")), three("00000000a80425fb"); got != want {
+		t.Errorf("default: %s; expected %s", got, want)
+	}
+	if got, want := capabilities("admin", ask("NET_ADMIN", "ALL")), three("0000000000001000"); got != want {
+		t.Errorf("NET_ADMIN alone: %s; expected %s", got, want)
+	}
+	own, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		t.Fatal(err)
+	}
+	privileged := capabilities("privileged", func(c *cri.ContainerConfig) { c.Linux.SecurityContext.Privileged = true })
+	if set := strings.Fields(privileged)[3]; !strings.Contains(string(own), "CapBnd:\t"+set) || privileged != three(set) {
+		t.Errorf("privileged: %s; expected all that the node has", privileged)
+	}
+}
+
 func TestExecReportsCodeOutputAndAbsence(t *testing.T) {
 	p := newNode(t).pod("app")
 	id := p.run("main", "sleep 1000")

@@ -85,6 +85,7 @@ func (c *container) program() launch.Program {
 		Env:             c.environment(),
 		User:            security.GetRunAsUsername(),
 		NoNewPrivileges: security.GetNoNewPrivs(),
+		Capabilities:    capabilities(security),
 		OOMScore:        int(c.record.Config.GetLinux().GetResources().GetOomScoreAdj()),
 	}
 	if user := security.GetRunAsUser(); user != nil {
@@ -99,6 +100,14 @@ func (c *container) program() launch.Program {
 		program.Groups = append(program.Groups, int(group))
 	}
 	return program
+}
+
+func capabilities(security *runtime.LinuxContainerSecurityContext) launch.Capabilities {
+	if security.GetPrivileged() {
+		return launch.AllCapabilities
+	}
+	asked := security.GetCapabilities()
+	return launch.ChooseCapabilities(asked.GetAddCapabilities(), asked.GetDropCapabilities())
 }
 
 // environment puts what is more particular behind what it overrides: runtime, image, pod.

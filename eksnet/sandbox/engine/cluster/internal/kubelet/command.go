@@ -115,6 +115,9 @@ func newDependencies(ctx context.Context, server *options.KubeletServer, s setti
 	dependencies.ContainerManager = containerManager{cm.NewStubContainerManager(), machine}
 	dependencies.CAdvisorInterface = machine
 	dependencies.OOMAdjuster = oom.NewFakeOOMAdjuster()
+	// No volume plugins that come while it runs: looking for them takes two of the few inotify
+	// instances that a user may have, and makes a directory in the node's /usr, which is not its own.
+	dependencies.DynamicPluginProber = nil
 	return dependencies, newPodSource(ctx, server, dependencies, s)
 }
 

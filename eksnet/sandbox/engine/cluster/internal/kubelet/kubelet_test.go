@@ -61,6 +61,20 @@ func TestPodThatAsksForNothing(t *testing.T) {
 	}
 }
 
+func TestNotToBeRootIsAWishToo(t *testing.T) {
+	for _, choice := range []bool{true, false} {
+		pods := []*v1.Pod{
+			{Spec: v1.PodSpec{SecurityContext: &v1.PodSecurityContext{RunAsNonRoot: &choice}}},
+			{Spec: v1.PodSpec{Containers: []v1.Container{{SecurityContext: &v1.SecurityContext{RunAsNonRoot: &choice}}}}},
+		}
+		for _, pod := range pods {
+			if _, dropped := withoutIDs(pod); dropped != choice {
+				t.Errorf("runAsNonRoot %v: dropped %v", choice, dropped)
+			}
+		}
+	}
+}
+
 func TestEachPodIsToldOnce(t *testing.T) {
 	old := askingPod()
 	old.UID, old.Status.StartTime = "2", &metav1.Time{Time: time.Unix(0, 0)}

@@ -29,7 +29,7 @@ func dropIDs(in <-chan interface{}, out chan<- interface{}, recorder record.Even
 			// A pod that has a start time was told of by this kubelet or by the one before.
 			if dropped && !before[pod.UID] && pod.Status.StartTime == nil {
 				recorder.Event(pod, v1.EventTypeWarning, "UserIgnored",
-					"runAsUser, runAsGroup, fsGroup and supplementalGroups are ignored here: "+
+					"runAsUser, runAsGroup, runAsNonRoot, fsGroup and supplementalGroups are ignored here: "+
 						"this sandbox maps a single user id, and every container runs as it")
 			}
 		}
@@ -37,19 +37,23 @@ func dropIDs(in <-chan interface{}, out chan<- interface{}, recorder record.Even
 	}
 }
 
-// withoutIDs returns a copy of a pod that asks for no user or group, and whether the pod did.
+// withoutIDs returns a copy of a pod that asks for no user or group, and whether the pod did. Not
+// to be root is such a wish too: the only id is root's.
 func withoutIDs(pod *v1.Pod) (*v1.Pod, bool) {
 	copied, dropped := pod.DeepCopy(), false
 	if c := copied.Spec.SecurityContext; c != nil {
-		dropped = c.RunAsUser != nil || c.RunAsGroup != nil || c.FSGroup != nil || len(c.SupplementalGroups) > 0
+		dropped = c.RunAsUser != nil || c.RunAsGroup != nil || isSet(c.RunAsNonRoot) || c.FSGroup != nil ||
+			len(c.SupplementalGroups) > 0
 		c.RunAsUser, c.RunAsGroup, c.RunAsNonRoot, c.FSGroup, c.SupplementalGroups = nil, nil, nil, nil, nil
 	}
 	for _, c := range securityContexts(copied) {
-		dropped = dropped || c.RunAsUser != nil || c.RunAsGroup != nil
+		dropped = dropped || c.RunAsUser != nil || c.RunAsGroup != nil || isSet(c.RunAsNonRoot)
 		c.RunAsUser, c.RunAsGroup, c.RunAsNonRoot = nil, nil, nil
 	}
 	return copied, dropped
 }
+
+func isSet(choice *bool) bool { return choice != nil && *choice }
 
 func securityContexts(pod *v1.Pod) []*v1.SecurityContext {
 	var all []*v1.SecurityContext

@@ -34,6 +34,8 @@ type Program struct {
 	Groups []int  `json:"groups"`
 	// NoNewPrivileges is what allowPrivilegeEscalation: false asks for.
 	NoNewPrivileges bool `json:"noNewPrivileges"`
+	// Capabilities are all that it may ever have.
+	Capabilities Capabilities `json:"capabilities"`
 	// OOMScore is how much sooner than others it is killed when the computer's memory runs out.
 	OOMScore int `json:"oomScore"`
 	// Terminal gives the program a terminal of its own.
@@ -58,8 +60,11 @@ func (p Program) become() error {
 			return fmt.Errorf("out-of-memory score: %w", err)
 		}
 	}
-	if err := p.takeUser(); err != nil {
-		return err
+	// The bounding set first: to change it takes a capability that may be about to go.
+	for _, step := range []func() error{p.Capabilities.bound, p.takeUser, p.Capabilities.keep} {
+		if err := step(); err != nil {
+			return err
+		}
 	}
 	if p.NoNewPrivileges {
 		if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {

@@ -47,7 +47,8 @@ type Mount struct {
 const quiet = unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC
 
 // The machine's own switches, which no container may touch: not even a privileged one, because
-// the learner's computer is not the sandbox.
+// the learner's computer is not the sandbox. A privileged one can take these covers off; what holds
+// then is that a node's root is not the machine's, see eksnet/sandbox/node.py.
 var machine = []string{"/proc/sysrq-trigger", "/proc/sys/kernel", "/proc/sys/vm", "/proc/sys/fs"}
 
 // Enter builds the root and makes it the process's own. It needs a fresh mount namespace.
