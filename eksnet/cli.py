@@ -36,7 +36,10 @@ console = Console(highlight=False, soft_wrap=True)
 
 Name = Annotated[str | None, typer.Option("--sandbox", help="The sandbox's name.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-PASS_THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True}
+# What follows is another program's: a `--` in it too.
+PASS_THROUGH = {
+    "allow_extra_args": True, "ignore_unknown_options": True, "allow_interspersed_args": False,
+}  # fmt: skip
 
 
 def main() -> None:
@@ -52,7 +55,8 @@ def main() -> None:
 def up(
     name: Name = None,
     port: Annotated[
-        int | None, typer.Option(help="The API server's port on 127.0.0.1; 0: any.")
+        int | None,
+        typer.Option(min=0, max=65535, help="The API server's port on 127.0.0.1; 0: any."),
     ] = None,
     sync_frequency: Annotated[
         str | None, typer.Option(help="How long a ConfigMap may wait: 1m on EKS, 5s here.")

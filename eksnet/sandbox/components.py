@@ -80,6 +80,8 @@ def api_server(programs: Path, pki: Path, vpc: Vpc) -> Component:
         "--requestheader-extra-headers-prefix=X-Remote-Extra-",
         f"--proxy-client-cert-file={pki}/front-proxy.crt",
         f"--proxy-client-key-file={pki}/front-proxy.key",
+        # Webhooks and aggregated APIs are called at their pods, as on EKS: no kube-proxy runs here.
+        "--enable-aggregator-routing=true",
         f"--service-account-key-file={pki}/service-account.pub",
         f"--service-account-signing-key-file={pki}/service-account.key",
         "--service-account-issuer=https://kubernetes.default.svc.cluster.local",

@@ -72,11 +72,11 @@ def test_a_node_counts_when_pods_can_go_there(cluster, second, says):
     ("second", "says"),
     [
         (pod(), []),
-        (pod(ready="False"), ["dns: 1 of 2 pods Ready"]),
-        (pod(started=""), ["dns: 1 of 2 pods Ready"]),
-        (pod(started="2026-01-01T09:59:59Z"), ["dns: 1 of 2 pods Ready"]),
-        (pod(labels={"app": "other"}), ["dns: 1 of 2 pods Ready"]),
-        (pod(deletionTimestamp=BEGAN), ["dns: 1 of 2 pods Ready"]),
+        (pod(ready="False"), ["coredns: 1 of 2 pods Ready"]),
+        (pod(started=""), ["coredns: 1 of 2 pods Ready"]),
+        (pod(started="2026-01-01T09:59:59Z"), ["coredns: 1 of 2 pods Ready"]),
+        (pod(labels={"app": "other"}), ["coredns: 1 of 2 pods Ready"]),
+        (pod(deletionTimestamp=BEGAN), ["coredns: 1 of 2 pods Ready"]),
     ],
 )
 def test_a_pod_counts_when_this_start_brought_it_up(cluster, second, says):
@@ -85,10 +85,21 @@ def test_a_pod_counts_when_this_start_brought_it_up(cluster, second, says):
     cluster.items = {
         "/api/v1/nodes": [node(), node()],
         f"{apps}/daemonsets": [],
-        f"{apps}/deployments": [{"metadata": {"name": "dns"}, "spec": spec}],
+        f"{apps}/deployments": [
+            {"metadata": {"name": "coredns"}, "spec": spec},
+            # A learner's own, which may select in other ways and wait for ever.
+            {"metadata": {"name": "mine"}, "spec": {"selector": {"matchExpressions": []}}},
+        ],
         "/api/v1/namespaces/kube-system/pods": [pod(), second],
     }
     assert cluster.pods_not_ready(BEGAN) == says
+
+
+def test_the_clusters_own_workloads_are_those_of_the_manifests():
+    kinds = ("DaemonSet", "Deployment")
+    names = [one["metadata"]["name"] for one in api.documents(seed.MANIFESTS)
+             if one["kind"] in kinds]  # fmt: skip
+    assert sorted(names) == sorted(api.WORKLOADS)
 
 
 def test_every_object_of_kube_system_is_asked_for_and_then_made(cluster):

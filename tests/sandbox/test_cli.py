@@ -132,3 +132,22 @@ def test_a_shell_in_a_pod(at_the_live_one, cluster):
     done = at_the_live_one("shell", "-n", "kube-system", proxy)
     # Without a terminal the shell reads the end of its input and is done.
     assert done.returncode == 0, done.stderr
+
+
+def test_a_command_for_kubectl_reaches_it_whole(monkeypatch):
+    from typer.testing import CliRunner
+
+    from eksnet import cli
+
+    given = []
+    monkeypatch.setattr(cli, "_kubectl", lambda words, name: given.append((words, name)))
+    words = ["exec", "-n", "shop", "cl", "--", "sh", "-c", "echo -- there"]
+    assert CliRunner().invoke(cli.app, ["kubectl", "--sandbox", "two", *words]).exit_code == 0
+    assert given == [(words, "two")]
+
+
+@pytest.mark.parametrize("port", ["-1", "65536"])
+def test_a_port_that_there_is_not(eksnet, port):
+    done = eksnet("up", "--port", port)
+    assert done.returncode == 2
+    assert "0<=x<=65535" in done.stderr

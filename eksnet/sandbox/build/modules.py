@@ -102,7 +102,15 @@ MODULES = (
             Program(
                 "helm",
                 "helm.sh/helm/v3/cmd/helm",
-                (f"-X helm.sh/helm/v3/internal/version.version={HELM}",),
+                (
+                    f"-X helm.sh/helm/v3/internal/version.version={HELM}",
+                    # Else `helm template` and `helm lint` take the cluster for a 1.20.
+                    *(
+                        f"-X helm.sh/helm/v3/pkg/{package}.k8sVersion{part}={number}"
+                        for package in ("chartutil", "lint/rules")
+                        for part, number in (("Major", 1), ("Minor", 34))
+                    ),
+                ),
             ),
         ),
     ),
