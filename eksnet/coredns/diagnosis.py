@@ -13,7 +13,9 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from eksnet.cluster.client import ApiError
-from eksnet.coredns.configuration import configuration_hash, errors, logged_configurations, refusal
+from eksnet.cluster.conditions import READY
+from eksnet.coredns.configuration import errors, running
+from eksnet.coredns.observe import log_of, staying
 from eksnet.dns.resolvconf import ResolvConf
 from eksnet.errors import EksnetError
 from eksnet.listing import Listing
@@ -226,7 +228,7 @@ def resolv_conf(probe: Probe, service: Mapping[str, Any]) -> Check:
 def runs(deployment: Mapping[str, Any], pods: Sequence[Mapping[str, Any]]) -> Check:
     """Whether CoreDNS has pods, and all of them are Ready."""
     what, wanted = "CoreDNS runs", deployment["spec"].get("replicas", 1)
-    ready = sum(map(_is_ready, pods))
+    ready = sum(map(is_ready, pods))
     if wanted == 0:
         return Check(
             what,
@@ -249,32 +251,30 @@ def runs(deployment: Mapping[str, Any], pods: Sequence[Mapping[str, Any]]) -> Ch
 def configuration(cluster: Cluster, pods: Sequence[Resource]) -> Check:
     """Whether the pods run the Corefile of the ConfigMap, and none has refused it."""
     what = "CoreDNS runs its Corefile"
-    if not pods:
+    logs = [log_of(cluster, pod.name, SYSTEM) for pod in staying(pods)]
+    if not logs:
         return Check(what, CANNOT_TELL, "there is no pod to ask")
     corefile = str((cluster.get("configmap", COREDNS, SYSTEM).get("data") or {}).get("Corefile"))
-    logs = [cluster.logs(pod.name, SYSTEM) for pod in pods]
-    refused = next(filter(None, map(refusal, logs)), "")
-    wanted = configuration_hash(corefile)
-    current = sum(logged_configurations(log)[-1:] == (wanted,) for log in logs)
-    if refused and current < len(logs):
+    found = running(corefile, logs)
+    if found.refused and found.current < found.of:
         return Check(
             what,
             FAILS,
-            f"CoreDNS refuses it, {refused}; the pods run the one before",
+            f"CoreDNS refuses it, {found.refused}; the pods run the one before",
             "a Corefile that a pod can start with: the next restart would end all of them",
             "mend that line of the ConfigMap coredns",
         )
-    if current < len(logs):
+    if found.current < found.of:
         return Check(
             what,
             FAILS,
-            f"{current} of {len(logs)} pods run it",
+            f"{found.current} of {found.of} pods run it",
             "all of them, within two minutes of a change",
             "eksnet kubectl -n kube-system logs -l k8s-app=kube-dns",
         )
     last = next((line for log in logs for line in reversed(errors(log))), "")
     logged = f"; an error in the logs: {last}" if last else ""
-    return Check(what, OK, f"{current} of {len(logs)} pods run it{logged}")
+    return Check(what, OK, f"{found.current} of {found.of} pods run it{logged}")
 
 
 def ports(service: Mapping[str, Any]) -> Check:
@@ -306,14 +306,15 @@ def endpoints(
         for one in part.get("endpoints") or ()
         if (one.get("conditions") or {}).get("ready")
     ]
-    serving = sum(map(_is_ready, pods))
-    if serving and not ready:
+    serving = sum(map(is_ready, pods))
+    if len(ready) < serving:
         selector = service["spec"].get("selector") or {}
         said = ", ".join(f"{name}={value}" for name, value in selector.items()) or "nothing"
         return Check(
             what,
             FAILS,
-            f"none, and {serving} pods of CoreDNS are Ready; the Service selects {said}",
+            f"{len(ready) or 'none'}, and {serving} pods of CoreDNS are Ready; "
+            f"the Service selects {said}",
             f"{serving} endpoints: the selector k8s-app=kube-dns, the label of the pods",
             'cluster.patch("service", "kube-dns", {"spec": {"selector": …}}, "kube-system")',
         )
@@ -377,12 +378,9 @@ def outside(probe: Probe) -> Check:
     )
 
 
-def _is_ready(pod: Mapping[str, Any]) -> bool:
-    conditions = (pod.get("status") or {}).get("conditions") or ()
-    leaving = "deletionTimestamp" in pod["metadata"]
-    return not leaving and any(
-        one.get("type") == "Ready" and one.get("status") == "True" for one in conditions
-    )
+def is_ready(pod: Mapping[str, Any]) -> bool:
+    """Tell whether a pod is Ready, and stays."""
+    return "deletionTimestamp" not in pod["metadata"] and READY.holds([dict(pod)])
 
 
 def _allows(rule: Mapping[str, Any], group: str, resource: str) -> bool:
