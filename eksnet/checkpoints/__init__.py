@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 
 from eksnet.checkpoints import definitions, evidence
-from eksnet.checkpoints.checking import Checkpoint, quiet
+from eksnet.checkpoints.checking import Checkpoint, quiet, seen_of
 from eksnet.checkpoints.criteria import State
 from eksnet.checkpoints.results import CheckpointError, Result
 from eksnet.checkpoints.standing import Progress, standings
@@ -52,8 +52,7 @@ def progress(notebook: str = "", target: str | None = None) -> Progress:
             binding = evidence.bind(look(target))
         found = evidence.read(binding.path)
     except (EksnetError, OSError) as error:
-        seen = error.seen if isinstance(error, EksnetError) else str(error)
-        return Progress(standings(wanted, ()), f"Nothing could be counted: {seen}")
+        return Progress(standings(wanted, ()), f"Nothing could be counted: {seen_of(error)}")
     counted = [attempt for attempt in found.attempts if attempt.binding == binding]
     note = f"{found.unreadable} lines of {binding.path.name} are no attempts"
     return Progress(standings(wanted, counted), note if found.unreadable else "")

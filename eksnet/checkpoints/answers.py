@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass, is_dataclass
+from dataclasses import astuple, dataclass, is_dataclass, replace
 from numbers import Real
 from typing import Any
 
@@ -14,7 +14,9 @@ from eksnet.errors import EksnetError
 from eksnet.listing import Listing
 
 FORMS = "a table, a list or tuple of rows, a dict, a number or a text"
-_MARKS = {"o": True, "yes": True, "x": False, "no": False}
+_MARKS = {"o": True, "yes": True, "true": True, "x": False, "no": False, "false": False}
+# A learner's 1 and 0 are marks beside an observed mark; beside a number they are numbers.
+_SAID = {**_MARKS, "1": True, "0": False}
 
 
 class NotUnderstoodError(EksnetError):
@@ -63,9 +65,8 @@ def _read(answer: Any, what: str) -> Rows:
     if isinstance(answer, Real):
         return Rows(((_cell(answer, "it"),),))
     if isinstance(answer, Mapping):
-        items = answer.items()
-        return Rows(
-            tuple((_cell(key, "a key"), _cell(value, key)) for key, value in items), (), True
+        return _from_mapping(
+            {_cell(key, "a key"): _cell(value, key) for key, value in answer.items()}
         )
     if isinstance(answer, Sequence) and not isinstance(answer, bytes | bytearray):
         return Rows(tuple(_row(item, n) for n, item in enumerate(answer, start=1)))
@@ -82,6 +83,15 @@ def _read(answer: Any, what: str) -> Rows:
         FORMS,
         "check again with one of these",
     )
+
+
+def _from_mapping(cells: Mapping[str, str]) -> Rows:
+    """Return rows that are found by their key; keys that count the rows say their order."""
+    for first in (0, 1):
+        order = [str(number) for number in range(first, first + len(cells))]
+        if cells and cells.keys() == set(order):
+            return Rows(tuple((cells[number],) for number in order))
+    return Rows(tuple(cells.items()), (), True)
 
 
 def _from_text(text: str) -> Rows:
@@ -103,6 +113,8 @@ def _row(item: Any, number: int) -> tuple[str, ...]:
 def _cell(value: Any, where: object) -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
+    if getattr(value, "shape", None) == ():  # numpy's own True, 30, "a"
+        value = value.item()
     if isinstance(value, bool):
         return "O" if value else "X"
     if isinstance(value, int):
@@ -116,6 +128,17 @@ def _cell(value: Any, where: object) -> str:
         FORMS,
         "check again with texts and numbers in its cells",
     )
+
+
+def without_units(answer: Rows, units: Sequence[str]) -> Rows:
+    """Return an answer whose numbers stand alone: `30` for `30s`."""
+    number = re.compile(rf"([-+]?\d+(?:\.\d+)?)\s*(?:{'|'.join(units)})", re.IGNORECASE)
+
+    def bare(cell: str) -> str:
+        match = number.fullmatch(cell)
+        return match[1] if match else cell
+
+    return replace(answer, rows=tuple(tuple(map(bare, row)) for row in answer.rows))
 
 
 def compare(answer: Rows, observed: Rows, column: int) -> Observation:
@@ -166,8 +189,8 @@ def same(one: str, other: str) -> bool:
     plain, seen = (text.strip().lower().rstrip(".") for text in (one, other))
     if plain == seen:
         return True
-    if plain in _MARKS and seen in _MARKS:
-        return _MARKS[plain] == _MARKS[seen]
+    if plain in _SAID and seen in _MARKS:
+        return _SAID[plain] == _MARKS[seen]
     try:
         return float(plain) == float(seen)
     except ValueError:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import logging
+import os
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -12,7 +12,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from eksnet.checkpoints import evidence
-from eksnet.checkpoints.answers import NotUnderstoodError, Rows, compare, same, understand
+from eksnet.checkpoints.answers import (
+    NotUnderstoodError,
+    Rows,
+    compare,
+    same,
+    understand,
+    without_units,
+)
 from eksnet.checkpoints.criteria import (
     Criterion,
     Definition,
@@ -61,22 +68,25 @@ class Checkpoint:
                 number or a text.
             observed: What a trial gave that no object of the cluster keeps, where the checkpoint
                 asks for it.
-            surplus: Nothing: what else is handed in is not understood, and said so.
+            surplus: Nothing: what else is handed in is not looked at, and said so.
             wait: Whether to wait for what comes by itself.
         """
-        binding, rows = Binding(), None
+        cluster: Cluster | None = None
+        rows: Rows | None = None
         with quiet():
             try:
                 cluster = self._look()
-                binding = evidence.bind(cluster)
                 rows = self._understood(answer, surplus)
-                result = self._result(self._outcomes(cluster, rows, observed, wait=wait))
+                outcomes = self._outcomes(cluster, rows, observed, wait=wait)
             except Exception as error:
-                result = self._result(self._not_checked(_told(error)))
+                outcomes = self._not_checked(_told(error))
+            result = self._result(outcomes, self._unasked(answer, observed, *surplus))
             try:
+                binding = evidence.bind(cluster) if cluster else Binding()
                 evidence.append(binding, result, rows.rows if rows else None)
             except Exception as error:
-                result = replace(result, note=f"This attempt was not recorded: {error}")
+                lost = f"This attempt was not recorded: {seen_of(error)}. Check again."
+                result = replace(result, note=f"{result.note} {lost}".strip())
         return result
 
     def require(self, answer: Any = None, observed: Any = None, *, wait: bool = True) -> Result:
@@ -118,10 +128,9 @@ class Checkpoint:
         Raises:
             NotUnderstoodError: It cannot be read, or more was handed in than is asked for.
         """
-        predictions = [one for one in self.definition.criteria if isinstance(one, Prediction)]
-        if answer is None or not predictions:
+        if not self._predictions:
             return None
-        call = _call(predictions[0])
+        call = _call(self._predictions[0])
         if surplus:
             raise NotUnderstoodError(
                 f"{2 + len(surplus)} things were handed in",
@@ -129,12 +138,22 @@ class Checkpoint:
                 call,
             )
         try:
-            return understand(answer)
+            return None if answer is None else understand(answer)
         except NotUnderstoodError as error:
             raise NotUnderstoodError(error.seen, error.expected, call) from error
 
-    def _result(self, outcomes: Sequence[Outcome]) -> Result:
-        return Result(self.definition.id, self.definition.title, tuple(outcomes))
+    def _unasked(self, *handed_in: Any) -> str:
+        """Return that a checkpoint without predictions looks at nothing that is handed in."""
+        if self._predictions or all(one is None for one in handed_in):
+            return ""
+        return f"{self.definition.id} looks at the cluster alone, not at what is handed in."
+
+    @property
+    def _predictions(self) -> list[Prediction]:
+        return [one for one in self.definition.criteria if isinstance(one, Prediction)]
+
+    def _result(self, outcomes: Sequence[Outcome], note: str) -> Result:
+        return Result(self.definition.id, self.definition.title, tuple(outcomes), note)
 
     def _outcomes(
         self, cluster: Cluster, answer: Rows | None, observed: Any, *, wait: bool
@@ -190,6 +209,7 @@ def _observe(
         said = " ".join(cell for row in answer.rows for cell in row)
         choices = " or ".join(criterion.choices)
         return not_started(f"your prediction, {said or 'nothing'}", choices, call)
+    answer = without_units(answer, criterion.units)
     return compare(answer, understand(seen, "what was observed"), criterion.column)
 
 
@@ -221,25 +241,41 @@ def _patient(
 def _told(error: Exception) -> Observation:
     """Return an error as what it is to a checkpoint: something that could not be looked at."""
     if isinstance(error, EksnetError):
-        return cannot_check(_line(error.seen), _line(error.expected), _line(error.next_step))
+        return cannot_check(seen_of(error), _line(error.expected), _line(error.next_step))
     return cannot_check(
-        _line(f"the check itself failed: {type(error).__name__}: {error}"),
+        _line(f"the check itself failed: {type(error).__name__}: {seen_of(error)}"),
         "a check that can look",
         "tell the course's authors this line; it is not your doing",
     )
 
 
-def _line(text: str) -> str:
-    return " ".join(text.split())[:_LONGEST]
+def seen_of(error: Exception) -> str:
+    """Return what an error says was seen, in one line; never raises."""
+    try:
+        return _line(error.seen if isinstance(error, EksnetError) else error)
+    except Exception:
+        return "its text cannot be had"
+
+
+def _line(text: object) -> str:
+    return " ".join(str(text).split())[:_LONGEST]
 
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keep warnings, logs and standard error silent: graders take any text there for a failure."""
+    """Keep warnings, logs and standard error silent: graders take any text there for a failure.
+
+    Standard error stays a file with a descriptor: on a terminal the official client hands it to the
+    program that brings credentials, such as `aws eks get-token`.
+    """
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
-        with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
+        with (
+            open(os.devnull, "w") as nowhere,
+            warnings.catch_warnings(),
+            contextlib.redirect_stderr(nowhere),
+        ):
             warnings.simplefilter("ignore")
             yield
     finally:

@@ -116,6 +116,7 @@ class Prediction:
         takes: The notebook's name of what is handed in as observed; empty when nothing is.
         column: Which column is compared, from 0; a number and a text have one.
         choices: The answers that there are, when it is one of a few; empty when any can be given.
+        units: What may stand behind a number in the answer, such as `s` in `30s`.
         needs: As a criterion's.
         wait: As a criterion's.
     """
@@ -127,6 +128,7 @@ class Prediction:
     takes: str = ""
     column: int = 0
     choices: tuple[str, ...] = ()
+    units: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     wait: Wait | None = None
 

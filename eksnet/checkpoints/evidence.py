@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import json
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,22 +22,34 @@ from typing import TYPE_CHECKING, Any
 
 from eksnet.checkpoints.criteria import State
 from eksnet.checkpoints.results import Result
+from eksnet.errors import EksnetError
 
 if TYPE_CHECKING:
     from eksnet.cluster import Cluster
 
 FORMAT = "eksnet attempt 1"
 NONCE = ("eksnet-course", "kube-public")
+_NO_NONCE = (403, 404)
 # About a thousand attempts.
 CAP = 1_000_000
+# So that the best attempt at each checkpoint of the course fits into half a file.
+_LINE = 16_000
 _TEXT = 300
 _ROWS = 50
+# Between the cells of a row: to the pattern below it is white space.
+_CELL = "\x1f"
 _SECRETS = re.compile(
     r"k8s-aws-v1\.[\w-]+"
     r"|eyJ[\w-]+\.[\w-]+(\.[\w-]+)?"
     r"|\b(AKIA|ASIA)[0-9A-Z]{16}\b"
-    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----.*"
-    r"|(?i:\b(bearer|token|password|passwd|secret)\b[\"']?\s*[:=\s]\s*)[\"']?[\w+/=.~-]{8,}"
+    # PEM to its end, over lines and also when it was cut; and in base64, as in a kubeconfig.
+    r"|(?s:-----BEGIN\s.*?(-----END[^-]*-----|\Z))"
+    r"|LS0tLS1CRUdJTi[\w+/=]*"
+    r"|[^\s:/@\"']+:[^\s/@]+@(?=[\w\[])"
+    r"|(?i:[\w-]{0,40}(token|passwo?r?d|secret|key-data|access_?key|api_?key|signature|credential)"
+    r"[\w-]{0,40}[\"'\\]*\s*[:=]\s*[\"'\\]*)[^\s\"'\\&,;]+"
+    r"|(?i:\b(basic|bearer|token|password|passwd|secret|\w+_(token|key))\b[\"']?\s+[\"']?)"
+    r"[\w+/=.~-]{8,}"
 )
 
 
@@ -45,15 +58,15 @@ class Binding:
     """What an attempt belongs to.
 
     Attributes:
-        cluster: `ca:` and a digest for a sandbox, whose authority outlives its resets, and where
-            the UID of kube-system may not be read; else `uid:` and that UID. Empty when no cluster
-            was reached.
-        nonce: What the instructor's ConfigMap holds; empty when there is none, None when it could
-            not be read.
+        cluster: `ca:` and a digest for a sandbox, whose authority outlives its resets; else `uid:`
+            and the UID of kube-system, or where that may not be read `api:` and a digest of server
+            and authority. Empty when no cluster was reached.
+        nonce: What the instructor's ConfigMap holds; empty when there is none, or none that the
+            learner may read.
     """
 
     cluster: str = ""
-    nonce: str | None = None
+    nonce: str = ""
 
     @property
     def path(self) -> Path:
@@ -99,21 +112,32 @@ def directory() -> Path:
 
 
 def bind(cluster: Cluster) -> Binding:
-    """Return what attempts on a cluster belong to; reads the instructor's ConfigMap."""
+    """Return what attempts on a cluster belong to; reads the instructor's ConfigMap.
+
+    Raises:
+        ApiError: Whether there is a nonce could not be told.
+    """
     identity = cluster.identity
-    if cluster.target.kind == "sandbox" or not identity.uid:
-        return Binding(f"ca:{identity.ca[:32]}", _nonce(cluster))
-    return Binding(f"uid:{identity.uid}", _nonce(cluster))
+    nonce = _nonce(cluster)
+    if cluster.target.kind == "sandbox":
+        return Binding(f"ca:{identity.ca[:32]}", nonce)
+    if identity.uid:
+        return Binding(f"uid:{identity.uid}", nonce)
+    # As `Identity.is_same_cluster` does: many clusters name no authority, and share an empty one.
+    place = hashlib.sha256(f"{identity.server}\n{identity.ca}".encode()).hexdigest()
+    return Binding(f"api:{place[:32]}", nonce)
 
 
-def _nonce(cluster: Cluster) -> str | None:
+def _nonce(cluster: Cluster) -> str:
     from eksnet.cluster import ApiError
 
     name, namespace = NONCE
     try:
         held = cluster.get("configmap", name, namespace).get("data") or {}
     except ApiError as error:
-        return "" if error.status == 404 else None
+        if error.status in _NO_NONCE:
+            return ""
+        raise
     return str(held.get("nonce", ""))[:_TEXT]
 
 
@@ -129,12 +153,13 @@ def append(binding: Binding, result: Result, answer: Sequence[Sequence[str]] | N
 
     Raises:
         OSError: It could not be written.
+        EksnetError: It is too long for a line.
     """
     line = _line(binding, result, answer)
     path = binding.path
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with _alone(path):
-        _make_room(path, len(line))
+        _make_room(path, len(line) + 1)  # A line that a crash cut short is ended first.
         descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
         with os.fdopen(descriptor, "r+b", buffering=0) as file:
             rest = (b"" if _ends_whole(file) else b"\n") + line
@@ -157,7 +182,28 @@ def read(path: Path) -> Evidence:
 
 
 def _line(binding: Binding, result: Result, answer: Sequence[Sequence[str]] | None) -> bytes:
-    record: dict[str, Any] = {
+    """Return an attempt as a line of a bounded length: first the answer is cut, then the texts."""
+    for length in (_TEXT, _TEXT // 5, 0):
+        record = _record(binding, result, length)
+        room = min(_LINE, CAP // 2) - len(json.dumps(record)) - len(', "answer": []\n')
+        if room >= 0:
+            if answer is not None:
+                record["answer"] = list(_fitting(_plain_rows(answer), room))
+            return json.dumps(record).encode() + b"\n"
+    raise EksnetError(f"the attempt at {result.id} is longer than {_LINE} bytes")
+
+
+def _fitting(rows: Iterable[list[str]], room: int) -> Iterator[list[str]]:
+    """Yield the rows that fit into so many bytes of JSON."""
+    for row in rows:
+        room -= len(json.dumps(row)) + len(", ")
+        if room < 0:
+            return
+        yield row
+
+
+def _record(binding: Binding, result: Result, length: int) -> dict[str, Any]:
+    return {
         "format": FORMAT,
         "checkpoint": result.id,
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -171,20 +217,29 @@ def _line(binding: Binding, result: Result, answer: Sequence[Sequence[str]] | No
                 "id": one.id,
                 "state": one.state,
                 "of": one.of,
-                "observed": _plain(one.observation.observed),
-                "expected": _plain(one.observation.expected),
+                "observed": _plain(one.observation.observed)[:length],
+                "expected": _plain(one.observation.expected)[:length],
             }
             for one in result.outcomes
         ],
     }
-    if answer is not None:
-        record["answer"] = [[_plain(cell) for cell in row[:_ROWS]] for row in answer[:_ROWS]]
-    return json.dumps(record).encode() + b"\n"
 
 
 def _plain(text: str) -> str:
     """Return a text without what looks like a credential, cut to a length that fits a line."""
     return _SECRETS.sub("(withheld)", text[: 2 * _TEXT])[:_TEXT]
+
+
+def _plain_rows(rows: Sequence[Sequence[str]]) -> Iterator[list[str]]:
+    """Yield rows without what looks like a credential, also one that goes over many cells."""
+    lines: list[str] = []
+    for row in rows[:_ROWS]:
+        line = _CELL.join(" ".join(cell[: 2 * _TEXT].split()) for cell in row[:_ROWS])
+        if sum(map(len, lines)) + len(line) > _LINE:
+            break
+        lines.append(line)
+    for line in _SECRETS.sub("(withheld)", "\n".join(lines)).split("\n") if lines else ():
+        yield [cell[:_TEXT] for cell in line.split(_CELL)]
 
 
 def _attempt(line: bytes) -> Attempt | None:
@@ -194,9 +249,10 @@ def _attempt(line: bytes) -> Attempt | None:
         record = json.loads(line)
         states = {one["id"]: State(one["state"]) for one in record["criteria"]}
         texts = [record["checkpoint"], record["at"], record["cluster"], *states]
-        texts += [] if record["nonce"] is None else [record["nonce"]]
+        nonce = record["nonce"] or ""
+        texts.append(nonce)
         if record["format"] == FORMAT and all(isinstance(text, str) for text in texts):
-            binding = Binding(record["cluster"], record["nonce"])
+            binding = Binding(record["cluster"], nonce)
             return Attempt(record["checkpoint"], record["at"], binding, states)
     return None
 
@@ -222,7 +278,7 @@ def _make_room(path: Path, wanted: int) -> None:
     if not path.exists() or path.stat().st_size + wanted <= CAP:
         return
     lines = [line for line in path.read_bytes().split(b"\n") if _attempt(line)]
-    best: dict[tuple[str, str | None], tuple[int, int]] = {}
+    best: dict[tuple[str, str], tuple[int, int]] = {}
     for place, line in enumerate(lines):
         if attempt := _attempt(line):
             key = (attempt.checkpoint, attempt.binding.nonce)

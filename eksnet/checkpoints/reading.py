@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
+from eksnet.checkpoints.criteria import Observation, failed, not_started
 from eksnet.cluster import ApiError, Resource
+from eksnet.cluster.faults import was_brought
 
 if TYPE_CHECKING:
     from eksnet.cluster import Cluster
 
+Check = Callable[["Cluster"], Observation]
+
 _NOTHING_THERE = 404
-_NOTHING_TO_TELL = (400, 404)
 
 
 def find(cluster: Cluster, what: str, namespace: str = "") -> Resource | None:
@@ -32,15 +37,57 @@ def find(cluster: Cluster, what: str, namespace: str = "") -> Resource | None:
         raise
 
 
-def log_of(cluster: Cluster, pod: str, namespace: str) -> str:
-    """Return a pod's log; empty when the pod is not there or has not started.
+def judge(
+    cluster: Cluster,
+    what: str,
+    namespace: str,
+    look: Callable[[Resource], Observation],
+    remedy: str = "eksnet reset makes the cluster anew",
+) -> Observation:
+    """Return what is seen of an object that was there; that it is gone is a failure.
+
+    Args:
+        cluster: The cluster.
+        what: The object as kind/name.
+        namespace: Its namespace.
+        look: Looks at the object.
+        remedy: What brings it back.
 
     Raises:
-        ApiError: It could not be read.
+        ApiError: It could not be looked for.
     """
-    try:
-        return cluster.logs(pod, namespace)
-    except ApiError as error:
-        if error.status in _NOTHING_TO_TELL:
-            return ""
-        raise
+    thing = find(cluster, what, namespace)
+    return failed(f"{what} is gone", what, remedy) if thing is None else look(thing)
+
+
+def after(fault: str, bring: str, expected: str, look: Check) -> Check:
+    """Return a check that begins once a fault has been brought in.
+
+    Args:
+        fault: The fault's permanent name, such as `dns-A`.
+        bring: The function that brings it in, as the notebook calls it: `dns.bring_fault`.
+        expected: What has to be there once the fault is mended.
+        look: Looks whether it is.
+    """
+    name = fault.rpartition("-")[2]
+
+    @functools.wraps(look)
+    def check(cluster: Cluster) -> Observation:
+        if was_brought(cluster, fault):
+            return look(cluster)
+        return not_started(
+            f"fault {name} has not been brought in", expected, f'{bring}(cluster, "{name}")'
+        )
+
+    return check
+
+
+def ready_endpoints(slices: Sequence[Resource]) -> list[Mapping[str, Any]]:
+    """Return the endpoints that are Ready, in slices with a port and in those without."""
+    return [
+        endpoint
+        for one in slices
+        for endpoint in one.get("endpoints") or ()
+        # A missing answer means ready, says the API.
+        if (endpoint.get("conditions") or {}).get("ready", True)
+    ]

@@ -161,7 +161,8 @@ class CheckpointError(EksnetError):
 
     def __init__(self, result: Result) -> None:
         self.result = result
-        first = next(one for one in result.outcomes if one.state is not State.PASS)
+        # The one that the headline speaks of: what has not been started may stand before it.
+        first = next(one for one in result.outcomes if one.state is result.state)
         super().__init__(
             f"{result.headline}\n  {first.id} {first.state}: {first.observation.observed}",
             first.observation.expected,

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from eksnet.errors import EksnetError
@@ -112,6 +112,43 @@ def refusal(log: str) -> str:
     after = log[max((match.end() for match in _LOGGED.finditer(log)), default=0) :]
     reasons = [f"line {line}: {reason}" for line, reason in _REFUSED.findall(after)]
     return reasons[-1] if reasons else ""
+
+
+@dataclass(frozen=True)
+class Running:
+    """What CoreDNS pods run, as their logs tell.
+
+    Attributes:
+        current: How many run the Corefile that was asked about.
+        of: How many pods there are.
+        refused: Why one of them refused a Corefile since; empty when none did.
+    """
+
+    current: int
+    of: int
+    refused: str
+
+
+def running(corefile: str, logs: Sequence[str]) -> Running:
+    """Return how many CoreDNS pods run a Corefile.
+
+    Args:
+        corefile: The Corefile.
+        logs: The pods' logs, one each; empty for a pod that has not started yet.
+
+    Raises:
+        EksnetError: As `read_corefile` does; or the pods do not tell, without the plugin `reload`.
+    """
+    if not any("reload" in block.plugins for block in read_corefile(corefile)):
+        raise EksnetError(
+            "the Corefile has no plugin reload, so the pods do not tell what they run",
+            "the plugin reload, as EKS installs it",
+            'add it: cluster.edit_configmap("coredns", "Corefile", '
+            'lambda text: coredns.add_plugin(text, "reload"), "kube-system")',
+        )
+    wanted = (configuration_hash(corefile),)
+    current = sum(logged_configurations(log)[-1:] == wanted for log in logs)
+    return Running(current, len(logs), next(filter(None, map(refusal, logs)), ""))
 
 
 def errors(log: str) -> tuple[str, ...]:

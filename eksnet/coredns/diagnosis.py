@@ -25,14 +25,9 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from eksnet.cluster.client import ApiError
-from eksnet.coredns.configuration import (
-    CorefileError,
-    configuration_hash,
-    errors,
-    logged_configurations,
-    read_corefile,
-    refusal,
-)
+from eksnet.cluster.conditions import READY
+from eksnet.coredns.configuration import CorefileError, errors, running
+from eksnet.coredns.observe import log_of, staying
 from eksnet.dns.resolvconf import ResolvConf
 from eksnet.errors import EksnetError
 from eksnet.listing import Listing
@@ -72,7 +67,6 @@ _OF_AWS = ipaddress.ip_network("169.254.169.0/24")
 _IMAGE = "debian:12"
 _NOT_FOUND = 404
 # No such pod any more, or a container that has not begun: no log.
-_NO_LOG = (400, _NOT_FOUND)
 _PROXY = "kube-proxy"
 
 
@@ -284,7 +278,7 @@ def resolv_conf(probe: Probe, service: Mapping[str, Any]) -> Check:
 def runs(deployment: Mapping[str, Any], pods: Sequence[Mapping[str, Any]]) -> Check:
     """Whether CoreDNS has pods, and all of them are Ready."""
     what, wanted = "CoreDNS runs", deployment["spec"].get("replicas", 1)
-    ready = sum(map(_is_ready, pods))
+    ready = sum(map(is_ready, pods))
     if wanted == 0:
         return Check(
             what,
@@ -311,59 +305,36 @@ def configuration(cluster: Cluster, pods: Sequence[Resource]) -> Check:
     does not count; one that has not logged yet runs nothing yet.
     """
     what = "CoreDNS runs its Corefile"
-    logs = logs_of(cluster, pods)
+    logs = [log_of(cluster, pod.name, SYSTEM) for pod in staying(pods)]
     if not logs:
         return Check(what, CANNOT_TELL, "there is no pod to ask")
     corefile = str((cluster.get("configmap", COREDNS, SYSTEM).get("data") or {}).get("Corefile"))
     try:
-        blocks = read_corefile(corefile)
+        found = running(corefile, logs)
     except CorefileError as error:
         mend = "mend the ConfigMap coredns; the pods run the Corefile before until they restart"
         return Check(what, FAILS, error.seen, error.expected, mend)
-    if not any("reload" in block.plugins for block in blocks):
-        return Check(
-            what,
-            CANNOT_TELL,
-            "the Corefile has no plugin reload, so the pods do not tell what they run",
-            "the plugin reload, as EKS installs it",
-            "eksnet kubectl -n kube-system edit configmap coredns",
-        )
-    refused = next(filter(None, map(refusal, logs)), "")
-    wanted = configuration_hash(corefile)
-    current = sum(logged_configurations(log)[-1:] == (wanted,) for log in logs)
-    if refused and current < len(logs):
+    except EksnetError as error:
+        return Check(what, CANNOT_TELL, error.seen, error.expected, error.next_step)
+    if found.refused and found.current < found.of:
         return Check(
             what,
             FAILS,
-            f"CoreDNS refuses it, {refused}; the pods run the one before",
+            f"CoreDNS refuses it, {found.refused}; the pods run the one before",
             "a Corefile that a pod can start with: the next restart would end all of them",
             "mend that line of the ConfigMap coredns",
         )
-    if current < len(logs):
+    if found.current < found.of:
         return Check(
             what,
             FAILS,
-            f"{current} of {len(logs)} pods run it",
+            f"{found.current} of {found.of} pods run it",
             "all of them, within two minutes of a change",
             "eksnet kubectl -n kube-system logs -l k8s-app=kube-dns",
         )
     logged = ", ".join(sorted({one for log in logs for one in errors(log)}))
     note = f"; their logs tell of {logged}" if logged else ""
-    return Check(what, OK, f"{current} of {len(logs)} pods run it{note}")
-
-
-def logs_of(cluster: Cluster, pods: Sequence[Resource]) -> list[str]:
-    """Return the logs of the pods that are not taken away; empty where there is none yet."""
-    return [_log(cluster, pod.name) for pod in pods if not _is_leaving(pod)]
-
-
-def _log(cluster: Cluster, pod: str) -> str:
-    try:
-        return cluster.logs(pod, SYSTEM)
-    except ApiError as error:
-        if error.status in _NO_LOG:
-            return ""
-        raise
+    return Check(what, OK, f"{found.current} of {found.of} pods run it{note}")
 
 
 def ports(service: Mapping[str, Any]) -> Check:
@@ -395,14 +366,15 @@ def endpoints(
         for one in part.get("endpoints") or ()
         if (one.get("conditions") or {}).get("ready")
     ]
-    serving = sum(map(_is_ready, pods))
-    if serving and not ready:
+    serving = sum(map(is_ready, pods))
+    if len(ready) < serving:
         selector = service["spec"].get("selector") or {}
         said = ", ".join(f"{name}={value}" for name, value in selector.items()) or "nothing"
         return Check(
             what,
             FAILS,
-            f"none, and {serving} pods of CoreDNS are Ready; the Service selects {said}",
+            f"{len(ready) or 'none'}, and {serving} pods of CoreDNS are Ready; "
+            f"the Service selects {said}",
             f"{serving} endpoints: the selector k8s-app=kube-dns, the label of the pods",
             'cluster.patch("service", "kube-dns", {"spec": {"selector": …}}, "kube-system")',
         )
@@ -529,18 +501,12 @@ def _is_cache(nameserver: str) -> bool:
 
 def _addresses(pods: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
     """Return the addresses of the pods that are Ready."""
-    return tuple(pod["status"]["podIP"] for pod in pods if _is_ready(pod))
+    return tuple(pod["status"]["podIP"] for pod in pods if is_ready(pod))
 
 
-def _is_leaving(pod: Mapping[str, Any]) -> bool:
-    return "deletionTimestamp" in pod["metadata"]
-
-
-def _is_ready(pod: Mapping[str, Any]) -> bool:
-    conditions = (pod.get("status") or {}).get("conditions") or ()
-    return not _is_leaving(pod) and any(
-        one.get("type") == "Ready" and one.get("status") == "True" for one in conditions
-    )
+def is_ready(pod: Mapping[str, Any]) -> bool:
+    """Tell whether a pod is Ready, and stays."""
+    return "deletionTimestamp" not in pod["metadata"] and READY.holds([dict(pod)])
 
 
 def _allows(rule: Mapping[str, Any], group: str, resource: str) -> bool:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from eksnet.cluster.client import ApiError
 from eksnet.cluster.countdown import Countdown
 from eksnet.coredns.querylog import observed_walk, read_queries
 from eksnet.coredns.resolvers import program_of
@@ -20,7 +21,7 @@ from eksnet.errors import EksnetError
 from eksnet.listing import Listing
 
 if TYPE_CHECKING:
-    from eksnet.cluster import Cluster
+    from eksnet.cluster import Cluster, Resource
 
 # Bash opens UDP sockets itself, so any image with bash can carry a query that was made here. The
 # queries travel in base64: bash's own printf would cut a datagram at each byte that is a newline,
@@ -38,6 +39,7 @@ done
 BASH_IMAGE = "debian:12"
 _CONFIGURATION = re.compile(r"Running configuration SHA512 = ([0-9a-f]+)")
 _POLL = 0.5
+_NOTHING_TO_TELL = (400, 404)
 
 
 @dataclass(frozen=True)
@@ -142,9 +144,30 @@ def running_configurations(cluster: Cluster) -> dict[str, str]:
     The plugin `reload` logs it at the start and after each change.
     """
     pods = cluster.list("pods", "kube-system", selector="k8s-app=kube-dns")
-    # A pod that is being taken away still logs for a while, but answers nobody any more.
-    staying = [pod.name for pod in pods if "deletionTimestamp" not in pod["metadata"]]
-    return {pod: _last_configuration(cluster.logs(pod, "kube-system")) for pod in staying}
+    logs = {pod.name: cluster.logs(pod.name, "kube-system") for pod in staying(pods)}
+    return {name: _last_configuration(log) for name, log in logs.items()}
+
+
+def staying(pods: Sequence[Resource]) -> list[Resource]:
+    """Return the pods that are not being taken away.
+
+    One that is still logs for a while, but answers nobody any more.
+    """
+    return [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+
+
+def log_of(cluster: Cluster, pod: str, namespace: str) -> str:
+    """Return a pod's log; empty when the pod is not there or has not started.
+
+    Raises:
+        ApiError: It could not be read.
+    """
+    try:
+        return cluster.logs(pod, namespace)
+    except ApiError as error:
+        if error.status in _NOTHING_TO_TELL:
+            return ""
+        raise
 
 
 def _last_configuration(log: str) -> str:

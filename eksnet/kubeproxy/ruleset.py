@@ -82,6 +82,11 @@ class Line:
 class Lines(Listing[Line]):
     """Rules in the order of their chains."""
 
+    @property
+    def endpoint_chains(self) -> frozenset[str]:
+        """The chains among them that lead to one endpoint each."""
+        return frozenset(one.chain for one in self.items if _is_endpoint_chain(one.chain))
+
 
 def lines(found: Iterable[Line]) -> Lines:
     """Show lines as a table."""

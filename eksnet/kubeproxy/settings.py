@@ -12,6 +12,8 @@ import yaml
 from eksnet.errors import EksnetError
 
 MODES = ("iptables", "nftables")
+# What kube-proxy itself starts with on Linux; ipvs is not modelled here.
+KNOWN_MODES = (*MODES, "ipvs")
 _MODE_HINT = "set `mode: iptables` or `mode: nftables` in the ConfigMap kube-proxy-config"
 
 
@@ -121,8 +123,8 @@ def read_settings(config: str, service_cidrs: tuple[str, ...] = ()) -> Settings:
         EksnetError: The text is no YAML mapping, its mode or way to detect pods is not known here.
     """
     fields = _fields(config)
+    mode = read_mode(config)
     iptables = fields.get("iptables") or {}
-    mode = fields.get("mode") or "iptables"
     section = (fields.get(mode) if mode in MODES else None) or {}
     ways = fields.get("detectLocalMode") or "ClusterCIDR"
     if ways != "ClusterCIDR":
@@ -141,6 +143,15 @@ def read_settings(config: str, service_cidrs: tuple[str, ...] = ()) -> Settings:
         service_cidrs=service_cidrs,
         tcp_be_liberal=bool(conntrack.get("tcpBeLiberal")),
     )
+
+
+def read_mode(config: str) -> str:
+    """Return the mode in a KubeProxyConfiguration; iptables when it is blank, as kube-proxy does.
+
+    Raises:
+        EksnetError: The text is no YAML mapping.
+    """
+    return str(_fields(config).get("mode") or "iptables")
 
 
 def _fields(config: str) -> dict[str, Any]:

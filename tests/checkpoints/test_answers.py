@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eksnet.checkpoints.answers import NotUnderstoodError, compare, understand
+from eksnet.checkpoints.answers import NotUnderstoodError, compare, understand, without_units
 from eksnet.checkpoints.criteria import State
 from eksnet.dns.walk import walk
 
@@ -27,6 +27,11 @@ TABLE = "order  query name  match\n1  a.ops-ns  X\n2  a.svc  X\n3  a  O\n"
         "a.ops-ns, X\nA.SVC., X\n a | O",
         [("a.ops-ns", "X"), ("a.svc", "x"), ("a", "o")],
         (["a.ops-ns", False], ["a.svc", "no"], ["a", True]),
+        [("a.ops-ns", np.bool_(False)), ("a.svc", np.False_), ("a", np.bool_(True))],
+        [("a.ops-ns", "False"), ("a.svc", "false"), ("a", "True")],
+        [("a.ops-ns", 0), ("a.svc", 0.0), ("a", 1)],
+        pd.DataFrame({"query name": ["a.ops-ns", "a.svc", "a"], "match": [False, False, True]}),
+        [[np.int64(1), "a.ops-ns", "X"], [2, "a.svc", "X"], [3, "a", "O"]],
         [[1, "a.ops-ns", "X"], [2, "a.svc", "X"], [3, "a", "O"]],
     ],
 )
@@ -46,6 +51,10 @@ def test_a_table_is_understood_in_many_forms(answer: Any) -> None:
         SEEN.to_frame()["query name"],
         "a.ops-ns, a.svc, a",
         "a.ops-ns\na.svc\na",
+        {1: "a.ops-ns", 2: "a.svc", 3: "a"},
+        {3: "a", 1: "a.ops-ns", 2: "a.svc"},
+        {0: "a.ops-ns", 2: "a", 1: "a.svc"},
+        {"2": "a.svc", "1": "a.ops-ns", "3": "a"},
     ],
 )
 def test_a_list_of_names_is_an_answer_to_the_names_alone(names: Any) -> None:
@@ -87,6 +96,8 @@ def test_the_row_is_named_at_which_they_part(
         (np.int64(30), 30, State.PASS), (np.float64(30), 30, State.PASS), ([30], 30, State.PASS),
         (31, 30, State.FAIL), ("servfail", "SERVFAIL", State.PASS),
         ("NXDOMAIN", "SERVFAIL", State.FAIL), (True, "O", State.PASS), (False, "O", State.FAIL),
+        ("True", "O", State.PASS), ("True", "X", State.FAIL), (0, "O", State.FAIL),
+        (np.bool_(True), "O", State.PASS), (1, 0, State.FAIL), ("x", 0, State.FAIL),
     ],
 )  # fmt: skip
 def test_one_value_is_compared_with_one(answer: Any, seen: Any, state: State) -> None:
@@ -131,6 +142,21 @@ def test_what_is_not_understood_is_said(answer: Any, what: str) -> None:
     with pytest.raises(NotUnderstoodError, match=what) as raised:
         understand(answer)
     assert "a number or a text" in raised.value.expected
+
+
+@pytest.mark.parametrize(
+    ("answer", "state"),
+    [
+        ("30s", State.PASS), ("30 seconds", State.PASS), (["30 S"], State.PASS),
+        ("31s", State.FAIL), ("30 min", State.FAIL), ("30ss", State.FAIL), ("s", State.FAIL),
+    ],
+)  # fmt: skip
+def test_a_unit_may_stand_behind_a_number(answer: Any, state: State) -> None:
+    bare = without_units(understand(answer), ("s", "seconds"))
+    assert compare(bare, understand(30), 0).state is state
+    keyed = without_units(understand({"cached": "30s", "uncached": 3600}), ("s",))
+    seen = understand({"uncached": 3600, "cached": 30})
+    assert compare(keyed, seen, 0).state is State.PASS
 
 
 ANYTHING = st.recursive(

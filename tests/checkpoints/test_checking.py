@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import socket
 import subprocess
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pexpect
 import pytest
 from fake_api import FakeApi, failure
 from lab_api import Check, forbid, write_kubeconfig
@@ -177,6 +179,29 @@ def test_no_credentials_is_told_and_standard_error_stays_silent(
     assert capfd.readouterr() == ("", "")
 
 
+ON_A_TERMINAL = "import eksnet; print(eksnet.checkpoint('dns-01').check().state)"
+
+
+def test_credentials_come_from_a_program_on_a_terminal_too(
+    api: FakeApi, checkpoint: Check, tmp_path: Path
+) -> None:
+    """The client hands standard error to `aws eks get-token` there, as a file."""
+    credential = {"status": {"token": "t"}, "kind": "ExecCredential"}
+    version = "client.authentication.k8s.io/v1"
+    print_it = f"print({json.dumps(json.dumps({**credential, 'apiVersion': version}))})"
+    program = {"apiVersion": version, "command": sys.executable, "args": ["-c", print_it]}
+    write_kubeconfig(tmp_path / "kubeconfig", api.url, {"exec": program})
+    api.refuse = lambda request: (
+        None
+        if request.headers.get("authorization") == "Bearer t"
+        else (401, failure(401, "Unauthorized", "Unauthorized"))
+    )
+    said, status = pexpect.run(
+        f'{sys.executable} -c "{ON_A_TERMINAL}"', timeout=60, withexitstatus=True, encoding="utf-8"
+    )
+    assert (said.strip(), status) == ("NOT_STARTED", 0)
+
+
 def test_warnings_and_logs_of_a_check_stay_silent(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -193,6 +218,23 @@ def test_warnings_and_logs_of_a_check_stay_silent(
     assert capfd.readouterr().err == ""
     logging.getLogger("x").critical("heard again")
     assert capfd.readouterr().err == "heard again\n"
+
+
+class _WordlessError(Exception):
+    """An error whose text cannot be had."""
+
+    def __str__(self) -> str:
+        raise ValueError("no words")
+
+
+@pytest.mark.parametrize("error", [_WordlessError(), EksnetError(_WordlessError())])  # type: ignore[arg-type]
+def test_a_check_does_not_raise_for_an_error_without_words(error: Exception) -> None:
+    def look() -> Any:
+        raise error
+
+    result = Checkpoint(definitions.find("dns-01"), look).check()
+    (told,) = only(result, State.CANNOT_CHECK)
+    assert told.endswith("its text cannot be had")
 
 
 @pytest.mark.parametrize("error", [ValueError("x"), RecursionError(), OSError("disk"), KeyError(1)])
@@ -225,6 +267,17 @@ def test_more_than_is_asked_for_is_told(api: FakeApi, checkpoint: Check) -> None
     assert seen == "3 things were handed in"
 
 
+@pytest.mark.parametrize("handed_in", [("x",), (None, "x"), (None, None, "x")])
+def test_what_no_prediction_asks_for_is_told(
+    handed_in: Any, api: FakeApi, checkpoint: Check
+) -> None:
+    result = checkpoint("dns-01").check(*handed_in)
+    assert result.state is State.NOT_STARTED
+    assert result.note == "dns-01 looks at the cluster alone, not at what is handed in."
+    assert checkpoint("dns-01").check().note == ""
+    only(checkpoint("dns-02").check(None, None, "x"), State.CANNOT_CHECK)
+
+
 @pytest.mark.parametrize(
     ("name", "arguments"), [("dns-02", "prediction"), ("hosts-02", "prediction, answer")]
 )
@@ -245,6 +298,30 @@ def test_an_attempt_that_cannot_be_recorded_is_still_an_attempt(
     result = checkpoint("dns-01").check()
     assert result.state is State.NOT_STARTED
     assert result.note.startswith("This attempt was not recorded: ")
+
+
+def test_a_pass_that_could_not_be_bound_is_not_lost_in_silence(
+    api: FakeApi, checkpoint: Check
+) -> None:
+    api.put("/api/v1/namespaces/app-ns/services/my-service", {})
+    api.refuse = lambda request: (
+        (429, failure(429, "TooManyRequests", "slow down"))
+        if "kube-public" in request.path
+        else None
+    )
+    result = checkpoint("dns-01").check()
+    assert result.points == 1
+    assert result.note == (
+        "This attempt was not recorded: the API server of context:lab says: slow down. Check again."
+    )
+    assert eksnet.progress("01").note.startswith("Nothing could be counted: ")
+    api.refuse = forbid_nonce
+    assert checkpoint("dns-01").check().note == ""
+    assert eksnet.progress("01").points == 1
+
+
+def forbid_nonce(request: Any) -> Any:
+    return forbid(request) if "kube-public" in request.path else None
 
 
 def test_no_credential_reaches_the_evidence(api: FakeApi, checkpoint: Check) -> None:

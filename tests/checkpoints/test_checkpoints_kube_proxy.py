@@ -10,7 +10,9 @@ import pytest
 from fake_api import FakeApi
 from lab_api import Check
 
+from eksnet import kubeproxy
 from eksnet.checkpoints import State
+from eksnet.kubeproxy import Lines
 from eksnet.listing import Listing
 
 P, F, N = State.PASS, State.FAIL, State.NOT_STARTED
@@ -35,8 +37,10 @@ def shop(api: FakeApi) -> Shop:
         ports: Any = PORT,
         policy: str = "Cluster",
         nodes: tuple[str, ...] = ("one",),
-        mode: str = "iptables",
+        mode: str = "mode: iptables",
         newest: int = 2,
+        available: int = 2,
+        generation: int = 1,
     ) -> None:
         """Make it.
 
@@ -47,8 +51,10 @@ def shop(api: FakeApi) -> Shop:
             ports: The ports of its slice.
             policy: The traffic policy of the Service front.
             nodes: The nodes of front's endpoints.
-            mode: What kube-proxy's ConfigMap says.
+            mode: What kube-proxy's ConfigMap says of its mode.
             newest: On how many of two nodes kube-proxy started after the last change.
+            available: On how many of them it is Ready.
+            generation: How often the DaemonSet was changed; its status speaks of the first.
         """
         record = {f"proxy-{fault}": json.dumps({}) for fault in brought}
         api.put(f"{SYSTEM}/eksnet-faults", {"data": record})
@@ -61,9 +67,11 @@ def shop(api: FakeApi) -> Shop:
         api.put(
             f"{SLICES}/front-1", {"metadata": named("front"), "endpoints": there, "ports": PORT}
         )
-        api.put(f"{SYSTEM}/kube-proxy-config", {"data": {"config": f"a: b\nmode: {mode}\n"}})
-        state = {"desiredNumberScheduled": 2, "numberReady": 2, "updatedNumberScheduled": newest}
-        api.put(DAEMONSET, {"status": state})
+        api.put(f"{SYSTEM}/kube-proxy-config", {"data": {"config": f"a: b\n{mode}\n"}})
+        state = {"desiredNumberScheduled": 2, "updatedNumberScheduled": newest}
+        state |= {"numberAvailable": available, "observedGeneration": 1}
+        fields = {"metadata": {"generation": generation}, "spec": {}, "status": state}
+        api.put(DAEMONSET, fields)
 
     return put
 
@@ -76,7 +84,14 @@ def states(result: Any) -> list[State]:
     return [outcome.state for outcome in result.outcomes]
 
 
-RULES = Listing(("rule",), tuple((str(n),) for n in range(10)), tuple(range(10)))
+def rules_of(endpoints: int) -> Lines:
+    """Return a Service's rules on a node, as the model predicts them."""
+    services, slices = kubeproxy.example(1, endpoints)
+    node = kubeproxy.Node("node1", ("10.0.128.10",))
+    return kubeproxy.predict(services, slices, node).about(services[0])
+
+
+RULES = rules_of(3)
 FAULTS = {"proxy-03": "A", "proxy-04": "B", "proxy-05": "C", "proxy-06": "D"}
 
 
@@ -95,6 +110,41 @@ def test_a_fault_that_was_not_brought_in_is_not_mended(
     assert result.outcomes[0].observation.observed == (
         f"fault {FAULTS[name]} has not been brought in"
     )
+
+
+GONE = {
+    "proxy-03": f"{SHOP}/web", "proxy-04": f"{SHOP}/web", "proxy-05": f"{SHOP}/front",
+    "proxy-06": f"{SYSTEM}/kube-proxy-config",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "path"), GONE.items())
+def test_what_was_deleted_after_the_fault_is_gone(
+    name: str, path: str, api: FakeApi, shop: Shop, checkpoint: Check
+) -> None:
+    shop("ABCD")
+    api.remove(path)
+    result = checkpoint(name).check()
+    kind, what = path.split("/")[-2:]
+    assert result.outcomes[0].state is F
+    assert result.outcomes[0].observation.observed == f"{kind.removesuffix('s')}/{what} is gone"
+
+
+def test_a_kube_proxy_that_was_deleted_is_gone(api: FakeApi, shop: Shop, checkpoint: Check) -> None:
+    shop("D")
+    api.remove(DAEMONSET)
+    result = checkpoint("proxy-06").check()
+    assert states(result) == [P, F]
+    assert result.outcomes[1].observation.observed == "daemonset/kube-proxy is gone"
+
+
+@pytest.mark.parametrize(
+    "mode",
+    ['mode: "nftables"', "mode: 'iptables'  # as before", "mode: ipvs", 'mode: ""', "x: y"],
+)
+def test_a_mode_is_read_as_kube_proxy_reads_it(mode: str, shop: Shop, checkpoint: Check) -> None:
+    shop("D", mode=mode)
+    assert checkpoint("proxy-06").require().state is P
 
 
 @pytest.mark.parametrize("name", ["proxy-01", *FAULTS])
@@ -118,12 +168,17 @@ def test_a_local_policy_with_an_endpoint_on_each_node_is_a_cure_too(
         ("proxy-03", {"selector": {"app": "wbe"}}, [F, N], "its selector is app: wbe"),
         ("proxy-03", {"selector": {}}, [F, N], "its selector is not set"),
         ("proxy-03", {"ready": 0}, [P, F], "0 endpoints are Ready"),
-        ("proxy-04", {"ports": []}, [F], "0 endpoints are Ready"),
+        ("proxy-04", {"ready": 0}, [F], "0 endpoints are Ready"),
+        ("proxy-04", {"ports": []}, [F], "3 addresses are Ready, and the Service finds no port"),
         ("proxy-04", {"ports": [{"port": 80}]}, [F], "the endpoints' port is 80"),
         ("proxy-05", {"policy": "Local"}, [F], "on 1 of 2 nodes front has no endpoint"),
-        ("proxy-05", {"policy": "Local", "nodes": ()}, [F], "on 2 of 2 nodes"),
-        ("proxy-06", {"mode": "iptable"}, [F, N], "the mode is iptable"),
-        ("proxy-06", {"newest": 1}, [P, F], "of 2 pods 2 are Ready and 1 started after"),
+        ("proxy-05", {"policy": "Local", "nodes": ()}, [F], "front has no endpoint"),
+        ("proxy-05", {"policy": "Cluster", "nodes": ()}, [F], "front has no endpoint"),
+        ("proxy-06", {"mode": "mode: iptable"}, [F, N], "the mode is iptable"),
+        ("proxy-06", {"mode": "mode: [iptables"}, [F, N], "the configuration is no YAML"),
+        ("proxy-06", {"newest": 1}, [P, F], "1 of 2 pods run the newest template"),
+        ("proxy-06", {"available": 1}, [P, F], "1 of 2 updated pods are available"),
+        ("proxy-06", {"generation": 2}, [P, F], "has not seen the newest template yet"),
     ],
 )
 def test_wrong(
@@ -141,14 +196,39 @@ def test_wrong(
 
 
 class TestTheNumberOfRules:
-    @pytest.mark.parametrize(("prediction", "state"), [(10, P), (7, F), (11, F), ("ten", F)])
+    @pytest.mark.parametrize(
+        ("prediction", "state"), [(10, P), ("10 rules", P), (7, F), ("ten", F)]
+    )
     def test_a_prediction(
         self, prediction: Any, state: State, shop: Shop, checkpoint: Check
     ) -> None:
         shop()
         assert checkpoint("proxy-02").check(prediction, RULES).state is state
 
-    @pytest.mark.parametrize("observed", [None, 10, "10"])
+    @pytest.mark.parametrize(
+        ("wrong", "endpoints", "reason"),
+        [
+            ({"selector": {"app": "wbe"}, "ready": 0}, 0, "0 endpoints are Ready"),
+            ({"ports": []}, 0, "3 addresses are Ready, and the Service finds no port there"),
+            ({}, 2, "the rules that were handed in lead to 2 endpoints, and web has 3"),
+            ({}, 0, "the rules that were handed in lead to 0 endpoints, and web has 3"),
+        ],
+    )
+    def test_a_broken_cluster_is_no_example(
+        self,
+        wrong: dict[str, Any],
+        endpoints: int,
+        reason: str,
+        shop: Shop,
+        checkpoint: Check,
+    ) -> None:
+        shop(**wrong)
+        rules = rules_of(endpoints)
+        result = checkpoint("proxy-02").check(len(rules), rules)
+        assert states(result) == [F]
+        assert result.outcomes[0].observation.observed == reason
+
+    @pytest.mark.parametrize("observed", [None, 10, "10", Listing((), ((),) * 10, (1,) * 10)])
     def test_the_rules_have_to_be_handed_in(
         self, observed: Any, shop: Shop, checkpoint: Check
     ) -> None:

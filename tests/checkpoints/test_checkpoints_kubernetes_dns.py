@@ -12,9 +12,11 @@ from lab_api import Check
 from eksnet import dns
 from eksnet.checkpoints import State
 from eksnet.dns.resolvconf import pod_resolv_conf
+from eksnet.dns.walk import walk
 
 P, F, N = State.PASS, State.FAIL, State.NOT_STARTED
 SERVICE = "my-service.app-ns.svc.cluster.local"
+OUTSIDE = "ip-10-0-128-10.ap-northeast-2.compute.internal"
 SEARCH = list(pod_resolv_conf("ops-ns").search)
 WITNESS = "/api/v1/namespaces/witness/pods/witness"
 CONFIGMAP = "/api/v1/namespaces/witness/configmaps/witness"
@@ -55,7 +57,7 @@ def stage(api: FakeApi) -> Stage:
 
 def asked(api: FakeApi, name: str, namespace: str = "ops-ns", client: str = "10.0.145.7") -> None:
     """Let the witness log a walk, in pairs as glibc asks."""
-    walk = dns.search_walk(name, pod_resolv_conf(namespace), {SERVICE})
+    walk = dns.search_walk(name, pod_resolv_conf(namespace), {SERVICE, OUTSIDE})
     log = api.logs.get(WITNESS, ".:53\n[INFO] plugin/reload: Running\n")
     for query in walk:
         for kind in ("A", "AAAA"):
@@ -163,6 +165,31 @@ def test_a_right_prediction_on_a_wrong_cluster(
     assert result.outcomes[0].observation.observed == row
 
 
+@pytest.mark.parametrize(
+    ("search", "row"),
+    [
+        (SEARCH[2:], "row 1: my-service.app-ns.cluster.local"),
+        (SEARCH[1:], f"row 1: {SERVICE}"),
+        (
+            ["other.svc.cluster.local", *SEARCH[1:]],
+            f"row 1: my-service.app-ns.other.svc{SERVICE[21:]}",
+        ),
+    ],
+)
+def test_a_right_long_prediction_on_a_wrong_cluster(
+    search: list[str], row: str, api: FakeApi, stage: Stage, checkpoint: Check
+) -> None:
+    stage(search=search)
+    for query in walk_of("my-service.app-ns", search):
+        rcode = "NOERROR" if query.answered else "NXDOMAIN"
+        api.logs[WITNESS] = api.logs.get(WITNESS, "") + (
+            f'[INFO] 10.0.145.7:4 - 7 "A IN {query.name}. udp 50" {rcode} qr 0.1s\n'
+        )
+    result = checkpoint("dns-03").check(LONG)
+    assert result.state is F
+    assert result.outcomes[0].observation.observed == row
+
+
 def test_the_last_walk_counts(api: FakeApi, stage: Stage, checkpoint: Check) -> None:
     stage()
     first = "my-service.app-ns.ops-ns.svc.cluster.local"
@@ -185,26 +212,82 @@ def test_without_the_pod_there_is_nothing_to_compare(
     assert states(checkpoint("dns-02").check(["my-service"])) == [N, N]
 
 
+def walk_of(name: str, search: Sequence[str] = SEARCH) -> dns.Walk:
+    conf = dns.ResolvConf(("10.0.129.9",), tuple(search), ndots=5)
+    return dns.search_walk(name, conf, {SERVICE, OUTSIDE})
+
+
 class TestTheCost:
-    @pytest.mark.parametrize(("prediction", "state"), [(4, P), ("4", P), (2, F), (8, F)])
+    @pytest.mark.parametrize(
+        ("prediction", "state"), [(10, P), ("10", P), ("10 queries", P), (2, F), (8, F)]
+    )
     def test_a_prediction(
         self, prediction: Any, state: State, api: FakeApi, stage: Stage, checkpoint: Check
     ) -> None:
         stage()
-        asked(api, "my-service.app-ns")
-        walk = dns.search_walk("my-service.app-ns", pod_resolv_conf("ops-ns"), {SERVICE})
-        assert walk.packets == 4
-        assert checkpoint("dns-04").check(prediction, walk).state is state
+        asked(api, OUTSIDE)
+        assert walk_of(OUTSIDE).packets == 10
+        assert checkpoint("dns-04").check(prediction, walk_of(OUTSIDE)).state is state
+
+    def test_a_right_prediction_on_a_wrong_cluster(
+        self, api: FakeApi, stage: Stage, checkpoint: Check
+    ) -> None:
+        """A pod with a shorter search list asks less; its walk is no other pod's."""
+        stage(search=SEARCH[1:])
+        short = walk_of(OUTSIDE, SEARCH[1:])
+        asked(api, OUTSIDE)
+        result = checkpoint("dns-04").check(10, short)
+        assert (states(result), result.outcomes[0].observation.observed) == ([F], "8")
+        result = checkpoint("dns-04").check(10, walk_of(OUTSIDE))
+        assert states(result) == [N]
+        assert (
+            result.outcomes[0].observation.observed == "the walk that was handed in is another one"
+        )
 
     def test_a_walk_that_the_witness_has_not_seen(
         self, api: FakeApi, stage: Stage, checkpoint: Check
     ) -> None:
         stage()
-        asked(api, "my-service.app-ns", client="10.0.145.8")
-        walk = dns.search_walk("my-service.app-ns", pod_resolv_conf("ops-ns"), {SERVICE})
-        result = checkpoint("dns-04").check(4, walk)
+        asked(api, OUTSIDE, client="10.0.145.8")
+        result = checkpoint("dns-04").check(10, walk_of(OUTSIDE))
         assert states(result) == [N]
         assert "has not seen op-pod-1" in result.outcomes[0].observation.observed
+
+    @pytest.mark.parametrize(
+        ("prediction", "walk"),
+        [
+            (0, walk([])),
+            (4, walk_of("my-service.app-ns")),
+            (10, walk_of("my-service")),
+            # With a final dot nothing is searched.
+            (2, walk_of(f"{OUTSIDE}.")),
+        ],
+        ids=["empty", "inside", "inside and not found", "a final dot"],
+    )
+    def test_another_walk_is_not_what_was_asked_for(
+        self, prediction: int, walk: Any, api: FakeApi, stage: Stage, checkpoint: Check
+    ) -> None:
+        stage()
+        for name in ("my-service.app-ns", "my-service", OUTSIDE):
+            asked(api, name)
+        result = checkpoint("dns-04").check(prediction, walk)
+        assert states(result) == [N]
+        assert (
+            result.outcomes[0].observation.observed == "the walk that was handed in is another one"
+        )
+
+    @pytest.mark.parametrize("gone", [(POD,), (WITNESS,), (POD, WITNESS)])
+    def test_without_the_pod_or_the_witness_there_is_nothing_to_compare(
+        self, gone: Sequence[str], api: FakeApi, stage: Stage, checkpoint: Check
+    ) -> None:
+        stage()
+        asked(api, OUTSIDE)
+        for path in gone:
+            api.remove(path)
+        if WITNESS in gone:
+            del api.logs[WITNESS]
+        for prediction, handed_in in ((10, walk_of(OUTSIDE)), (0, walk([]))):
+            assert states(checkpoint("dns-04").check(prediction, handed_in)) == [N]
 
     @pytest.mark.parametrize("observed", [None, 10, "my-service"])
     def test_the_walk_has_to_be_handed_in(

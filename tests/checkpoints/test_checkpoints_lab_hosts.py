@@ -74,6 +74,10 @@ def answered(rcode: str) -> Listing[Answer]:
     return Listing((), (), answers)
 
 
+def ttls(without: Any, cached: Any) -> dict[str, Any]:
+    return {"without cache": without, "with cache 30": cached}
+
+
 def nslookup(address: str) -> str:
     return f"Server:\t\t10.100.0.10\n\nName:\tmyapp.local\nAddress: {address}\n"
 
@@ -93,6 +97,22 @@ class TestTheEntry:
     ) -> None:
         lab(SOLVED.replace(".:53", key, 1), backup=UNTOUCHED)
         assert checkpoint("hosts-01").check().state is P
+
+    @pytest.mark.parametrize(
+        "corefile",
+        [
+            SOLVED + "app.local:53 otherapp.local {\n    errors\n}\n",
+            SOLVED + "myapp.local:1053 tls://myapp.local {\n    errors\n}\n",
+            SOLVED.replace("errors", "rewrite name other.local myapp.local"),
+            SOLVED.replace("errors", "rewrite type ANY HINFO"),
+            SOLVED.replace("hosts {", "hosts /etc/hosts . {"),
+            SOLVED.replace("hosts {", "hosts /etc/hosts {"),
+            SOLVED.replace("hosts {", "hosts /etc/hosts example.org local {"),
+        ],
+    )
+    def test_what_leaves_the_name_alone(self, corefile: str, lab: Lab, checkpoint: Check) -> None:
+        lab(corefile, backup=UNTOUCHED)
+        assert states(checkpoint("hosts-01").check(wait=False)) == [P, P, P, P]
 
     @pytest.mark.parametrize(
         ("corefile", "number", "reason"),
@@ -115,6 +135,31 @@ class TestTheEntry:
                 "stands in the server block example.org:53",
             ),
             (SOLVED[:-2], 1, "the server block .:53 is not closed"),
+            (
+                SOLVED + "myapp.local:53 {\n    forward . /etc/resolv.conf\n}\n",
+                1,
+                "the server block myapp.local:53 answers for myapp.local in its place",
+            ),
+            (
+                SOLVED + "dns://local. {\n    errors\n}\n",
+                1,
+                "the server block dns://local. answers for myapp.local in its place",
+            ),
+            (
+                SOLVED.replace("errors", "rewrite name myapp.local other.local"),
+                1,
+                "rewrite gives myapp.local another name before hosts sees it",
+            ),
+            (
+                SOLVED.replace("errors", "rewrite stop {\n name regex (.*)\\.local\\. {1}.x\n }"),
+                1,
+                "rewrite gives myapp.local another name",
+            ),
+            (
+                SOLVED.replace("hosts {", "hosts /etc/hosts example.org {"),
+                1,
+                "hosts answers for example.org alone",
+            ),
             (SOLVED.replace("    fallthrough\n", ""), 2, "has no line fallthrough"),
             (SOLVED.replace("fallthrough", "fallthrough a.test"), 2, "only names in a.test go on"),
             (
@@ -311,7 +356,8 @@ class TestTheTrials:
         ("name", "prediction", "observed"),
         [
             ("hosts-04", "SERVFAIL", answered("SERVFAIL")),
-            ("hosts-05", {"without": 3600, "with": 30}, {"without": 3600, "with": 30}),
+            ("hosts-05", ttls(3600, "30s"), ttls(3600, 30)),
+            ("hosts-05", [3600, 30], dict(reversed(ttls(3600, 30).items()))),
         ],
     )
     def test_both_ways(
@@ -330,9 +376,10 @@ class TestTheTrials:
             ("hosts-04", "NXDOMAIN", answered("SERVFAIL"), "SERVFAIL"),
             # The trial had the word in it after all.
             ("hosts-04", "SERVFAIL", answered("NOERROR"), "NOERROR"),
-            ("hosts-05", {"a": 3600, "b": 3600}, {"a": 3600, "b": 30}, "b: 30"),
-            ("hosts-05", {"a": 30, "b": 30}, {"a": 3600, "b": 30}, "a: 3600"),
-            ("hosts-05", [30], {"a": 3600, "b": 30}, "your answer says nothing of 'a'"),
+            ("hosts-05", ttls(3600, 3600), ttls(3600, 30), "with cache 30: 30"),
+            ("hosts-05", ttls(30, 30), ttls(3600, 30), "without cache: 3600"),
+            ("hosts-05", [30], ttls(3600, 30), "your answer says nothing of 'without cache'"),
+            ("hosts-05", {}, ttls(3600, 30), "your answer says nothing of 'without cache'"),
         ],
     )
     def test_wrong(
@@ -347,6 +394,53 @@ class TestTheTrials:
         lab(SOLVED)
         result = checkpoint(name).check(prediction, observed)
         assert (result.state, seen(result, 0)) == (F, reason)
+
+    @pytest.mark.parametrize(
+        ("name", "observed"),
+        [
+            ("hosts-05", {}),
+            ("hosts-05", {"a": 1}),
+            ("hosts-05", [3600, 30]),
+            ("hosts-05", 3600),
+            ("hosts-05", ttls(3600, None)),
+            ("hosts-04", 3),
+            ("hosts-04", "SERVFAIL"),
+            ("hosts-04", ["SERVFAIL"]),
+            ("hosts-04", object),
+            ("hosts-04", []),
+            ("hosts-04", answered("SERVFAIL").items[:1]),
+        ],
+        ids=repr,
+    )
+    def test_what_no_trial_gave_is_asked_for(
+        self, name: str, observed: Any, lab: Lab, checkpoint: Check
+    ) -> None:
+        lab(SOLVED)
+        prediction = observed if name == "hosts-05" else "SERVFAIL"
+        result = checkpoint(name).check(prediction, observed)
+        assert result.state is N
+        assert f'checkpoint("{name}").check(' in result.outcomes[0].observation.next_step
+
+    @pytest.mark.parametrize(
+        ("corefile", "reason"),
+        [
+            (UNTOUCHED + "a:53 {\n" + HOSTS + "}\n", "stands in the server block a:53"),
+            (SOLVED[:-2], "the server block .:53 is not closed"),
+        ],
+    )
+    @pytest.mark.parametrize("name", ["hosts-02", "hosts-04", "hosts-05"])
+    def test_right_predictions_on_a_wrong_cluster(
+        self, name: str, corefile: str, reason: str, lab: Lab, checkpoint: Check
+    ) -> None:
+        lab(corefile, runs=UNTOUCHED)
+        handed_in = {
+            "hosts-02": ("hosts", nslookup("10.43.0.1")),
+            "hosts-04": ("SERVFAIL", answered("SERVFAIL")),
+            "hosts-05": (ttls(3600, 30), ttls(3600, 30)),
+        }
+        result = checkpoint(name).check(*handed_in[name])
+        assert result.state is F
+        assert reason in seen(result, 0)
 
     @pytest.mark.parametrize("name", ["hosts-04", "hosts-05"])
     def test_the_cluster_has_to_be_the_labs(self, name: str, lab: Lab, checkpoint: Check) -> None:

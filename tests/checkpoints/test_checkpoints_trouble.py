@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from fake_api import FakeApi
+from fake_api import FakeApi, Request, failure
 from lab_api import Check
 
 from eksnet.checkpoints import State
@@ -110,6 +110,10 @@ def test_a_mended_one(name: str, fault: str, dns: Cluster, checkpoint: Check) ->
             "trouble-03", "C", {"corefile": COREFILE.replace("errors", "logg"), "said": REFUSES},
             [F], "refuses it, line 3: Unknown directive 'logg'",
         ),
+        ("trouble-01", "A", {"endpoints": 1}, [P, F], "1, and 2 pods of CoreDNS are Ready"),
+        ("trouble-02", "B", {"endpoints": 1}, [P, F], "1, and 2 pods of CoreDNS are Ready"),
+        ("trouble-02", "B", {"ready": 1, "endpoints": 1}, [P, F], "1 of 2 pods are Ready"),
+        ("trouble-03", "C", {"corefile": COREFILE[:-2], "runs": COREFILE}, [F], "is not closed"),
         ("trouble-03", "C", {"runs": "a {\n}\n"}, [F], "0 of 2 pods run it"),
         ("trouble-03", "C", {"replicas": 0}, [F], "CoreDNS has no pods"),
         ("trouble-04", "D", {"ports": PORTS[1:]}, [F], "no port 53 for UDP"),
@@ -140,6 +144,29 @@ def test_a_service_that_is_gone(
     result = checkpoint(name).check()
     assert states(result)[0] is F
     assert result.outcomes[0].observation.observed == "service/kube-dns is gone"
+
+
+def test_a_pod_that_starts_is_waited_for_and_one_that_leaves_does_not_count(
+    api: FakeApi, dns: Cluster, checkpoint: Check
+) -> None:
+    dns("C")
+    path = f"{PODS}/coredns-1"
+    log = api.logs.pop(path)
+    leaving = {"labels": LABELS, "deletionTimestamp": "now"}
+    api.put(f"{PODS}/coredns-old", {"metadata": leaving})
+    api.logs[f"{PODS}/coredns-old"] = REFUSES
+
+    def starting(request: Request) -> Any:
+        if request.path != f"{path}/log" or path in api.logs:
+            return None
+        if sum(one.path == request.path for one in api.requests) > 1:
+            api.logs[path] = log
+        return 400, failure(400, "BadRequest", "container is waiting to start")
+
+    api.refuse = starting
+    result = checkpoint("trouble-03").check(wait=False)
+    assert (states(result), result.outcomes[0].observation.observed) == ([F], "1 of 2 pods run it")
+    assert checkpoint("trouble-03").check().state is P
 
 
 def test_a_check_does_not_give_the_cause_away(dns: Cluster, checkpoint: Check) -> None:

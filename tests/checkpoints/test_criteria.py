@@ -147,6 +147,18 @@ def test_require_returns_a_pass_and_raises_on_all_else() -> None:
         assert raised.value.result.outcomes[1].state is state
 
 
+@pytest.mark.parametrize(
+    "states", [one for one in itertools.product((P, F, N, C), repeat=2) if set(one) != {P}]
+)
+def test_what_require_raises_speaks_of_what_its_headline_says(states: tuple[State, State]) -> None:
+    seen = {**SEEN, N: not_started("nothing", "e", "n"), C: cannot_check("no answer", "e", "n")}
+    criteria = [criterion(f"x-01.{n}", seen[state]) for n, state in zip("ab", states, strict=True)]
+    with pytest.raises(CheckpointError) as raised:
+        checkpoint(*criteria).require()
+    state = raised.value.result.state
+    assert f"{state}: {seen[state].observed}" in raised.value.seen
+
+
 def test_hints_come_in_tiers_and_the_solution_on_request() -> None:
     one = checkpoint(criterion("x-01.a", SEEN[P]))
     assert repr(one.hint()) == "Hint 1 of 3: a\nMore: hint(2)"

@@ -3,22 +3,26 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import stat
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fake_api import FakeApi, failure
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eksnet.checkpoints import evidence
+from eksnet.checkpoints import definitions, evidence
+from eksnet.checkpoints.answers import understand
 from eksnet.checkpoints.criteria import Observation, State
 from eksnet.checkpoints.evidence import Binding, append, bind, read
 from eksnet.checkpoints.results import Outcome, Result
 from eksnet.cluster import Target, look
+from eksnet.errors import EksnetError
 
 HERE = Binding("uid:one", "n1")
 MANY = """
@@ -114,23 +118,101 @@ SECRETS = [
     "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJrdWJlIn0.c2lnbmF0dXJl",
     "AKIAIOSFODNN7EXAMPLE",
     "Authorization: Bearer a-secret-of-mine",
+    "Authorization: Basic bGVhcm5lcjpzZWNyZXQ=",
     "password=correct-horse-battery",
+    "AWS_SECRET_ACCESS_KEY=wJalrXUtnFEMI/K7MDENG",
+    "aws_session_token: FwoGZXIvYXdzEBYaD",
+    "access_token=short",
+    '"SecretAccessKey": wJalrXUtnFEMI/K7MDENG',
+    "client-key-data: LS0tLS1CRUdJTiBSU0Eg",
+    "LS0tLS1CRUdJTiBSU0EgUFJJVkFURSBLRVktLS0tLQ==",
+    "https://s3/?a=b&X-Amz-Signature=fe5f80f77d5fa3beca038a248ff027",
+    "https://learner:pw@proxy.example",
 ]
+PEM = "-----BEGIN RSA PRIVATE KEY-----\nMIIEpAIBAAKCAQEA\nq7BFuu/f\n-----END RSA PRIVATE KEY-----"
 
 
 @pytest.mark.parametrize("secret", SECRETS)
 def test_what_looks_like_a_credential_is_not_written(secret: str) -> None:
     append(HERE, result(State.CANNOT_CHECK, f"401 for {secret} says it"), [[secret]])
     text = HERE.path.read_text()
-    assert secret.split()[-1].split("=")[-1] not in text
+    value = re.split(r"[\s=]|://(?=.*@)|@.*", secret.rstrip("="))
+    assert [part for part in value if part][-1] not in text
     assert text.count("(withheld)") == 2
 
 
-def test_what_a_learner_hands_in_is_cut_to_a_line() -> None:
-    append(HERE, result(observed="o" * 10_000), [["x" * 10_000] * 500] * 500)
+@pytest.mark.parametrize("text", [PEM, PEM.replace("\n", " "), PEM.replace("\n", "\\n"), PEM[:-9]])
+def test_no_part_of_a_key_is_written(text: str) -> None:
+    append(HERE, result(observed=f"read {text}"), understand(text).rows)
+    append(HERE, result(), [["before", "x"], *([line] for line in text.splitlines())])
+    written = HERE.path.read_text()
+    assert not [part for part in ("MIIEp", "q7BFuu", "KEY") if part in written]
+    assert lines()[1]["answer"][0] == ["before", "x"]
+
+
+def test_a_value_is_withheld_in_a_cell_beside_its_name() -> None:
+    append(HERE, result(), [["a", "b"], ["aws_secret_access_key", "wJalrXUtnFEMI"], ["c", "d"]])
+    assert lines()[0]["answer"] == [["a", "b"], ["(withheld)"], ["c", "d"]]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "the Service selects k8s-app=kube-dns",
+        "its search list starts with ops-ns.svc.cluster.local, svc.cluster.local",
+        "the block hosts stands in the server block example.org:53",
+        "dns://.:53",
+    ],
+)
+def test_what_is_no_credential_is_kept(text: str) -> None:
+    append(HERE, result(observed=text), [[text]])
     (line,) = lines()
-    assert len(line["criteria"][0]["observed"]) == 300
-    assert (len(line["answer"]), len(line["answer"][0]), len(line["answer"][0][0])) == (50, 50, 300)
+    assert (line["criteria"][0]["observed"], line["answer"]) == (text, [[text]])
+
+
+def test_what_a_learner_hands_in_is_cut_to_a_line() -> None:
+    append(HERE, result(observed="o" * 10_000), [["x" * 10_000] * 2] * 500)
+    append(HERE, result(), [["x" * 10_000] * 500] * 500)
+    first, second = lines()
+    assert len(first["criteria"][0]["observed"]) == 300
+    assert [len(cell) for cell in first["answer"][0]] == [300, 300]
+    assert second["answer"] == []
+    assert max(map(len, HERE.path.read_bytes().splitlines())) < 16_000
+
+
+def test_a_learner_who_hands_in_much_loses_no_point(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [definition.id for definition in definitions.every()]
+    for name in (*names, *["x-99"] * 60):
+        state = State.FAIL if name == "x-99" else State.PASS
+        append(HERE, result(state, "\U0001f600" * 999, name), [["\U0001f600" * 999]] * 50)
+    kept = {one.checkpoint for one in read(HERE.path).attempts if State.PASS in one.states.values()}
+    assert kept == set(names)
+
+
+CELLS = st.lists(st.lists(st.text() | st.just("\U0001f600" * 9_000), max_size=60), max_size=60)
+ATTEMPTS = st.lists(st.tuples(st.text(max_size=3), st.text(), CELLS | st.none()), max_size=5)
+
+
+@settings(max_examples=40, deadline=None)
+@given(ATTEMPTS, st.sampled_from([b"", b"x" * 20_000, b"\n" * 9_999]))
+def test_no_file_exceeds_the_cap(tmp_path_factory: Any, attempts: list[Any], before: bytes) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        directory = tmp_path_factory.mktemp("evidence")
+        patch.setattr(evidence, "directory", lambda: directory)
+        patch.setattr(evidence, "CAP", 20_000)
+        if before:
+            HERE.path.write_bytes(before)
+        for name, observed, answer in attempts:
+            append(HERE, result(State.FAIL, observed * 99, name), answer)
+            assert HERE.path.stat().st_size <= 20_000
+        assert len(read(HERE.path).attempts) >= min(1, len(attempts))
+
+
+def test_an_attempt_that_fits_no_line_is_refused() -> None:
+    many = tuple(Outcome("c" * 99, "C", 1, Observation(State.PASS, "x")) for _ in range(200))
+    with pytest.raises(EksnetError, match="longer than"):
+        append(HERE, Result("x-01", "X", many), None)
+    assert not HERE.path.exists()
 
 
 def test_no_file_is_no_attempt() -> None:
@@ -163,7 +245,7 @@ def test_no_input_crashes_the_reader(tmp_path_factory: Any, content: list[bytes]
     assert len(found.attempts) + found.unreadable == len(written)
     for attempt in found.attempts:
         assert isinstance(attempt.checkpoint, str)
-        assert isinstance(attempt.binding.nonce, str | None)
+        assert isinstance(attempt.binding.nonce, str)
         assert all(isinstance(state, State) for state in attempt.states.values())
 
 
@@ -188,7 +270,17 @@ def test_an_attempt_is_bound_to_cluster_and_nonce(api: FakeApi) -> None:
     api.refuse = lambda request: (
         (403, failure(403, "Forbidden", "no")) if "kube-public" in request.path else None
     )
-    assert bind(look()) == Binding(f"uid:{uid}", None)
+    assert bind(look()) == Binding(f"uid:{uid}", "")
+
+
+@pytest.mark.parametrize("status", [401, 429, 500, 503])
+def test_only_a_plain_no_means_no_nonce(status: int, api: FakeApi) -> None:
+    cluster = look()
+    api.refuse = lambda request: (
+        (status, failure(status, "No", "no")) if "kube-public" in request.path else None
+    )
+    with pytest.raises(EksnetError, match="says: no"):
+        bind(cluster)
 
 
 def test_a_sandbox_is_known_by_its_authority(api: FakeApi) -> None:
@@ -197,8 +289,15 @@ def test_a_sandbox_is_known_by_its_authority(api: FakeApi) -> None:
     assert bind(cluster).cluster == f"ca:{cluster.identity.ca[:32]}"
 
 
-def test_without_the_uid_the_authority_decides(api: FakeApi) -> None:
+def test_without_the_uid_server_and_authority_decide(api: FakeApi) -> None:
     api.refuse = lambda request: (
         (403, failure(403, "Forbidden", "no")) if request.path.endswith("/kube-system") else None
     )
-    assert bind(look()).cluster.startswith("ca:")
+    cluster = look()
+    found = {bind(cluster).cluster}
+    # Two clusters without an authority of their own, and two that share a server's name.
+    for field, value in {"server": "https://other", "ca": "c" * 64}.items():
+        cluster.identity = replace(cluster.identity, **{field: value})
+        found.add(bind(cluster).cluster)
+    assert len(found) == 3
+    assert all(one.startswith("api:") for one in found)

@@ -183,6 +183,7 @@ def endpoint(ready: bool) -> dict[str, Any]:
     ("slices", "pods", "verdict", "seen"),
     [
         ([endpoint(True), endpoint(True)], [pod(), pod()], OK, "2 are ready"),
+        ([endpoint(True)], [pod(), pod()], FAILS, "1, and 2 pods of CoreDNS are Ready"),
         ([{"endpoints": None}], [pod(), pod()], FAILS, "the Service selects k8s-app=dns"),
         ([endpoint(False)], [pod(ready="False")], FAILS, "none"),
         ([], [], FAILS, "none"),

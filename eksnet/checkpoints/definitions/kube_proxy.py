@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from eksnet.checkpoints.criteria import (
@@ -10,165 +11,145 @@ from eksnet.checkpoints.criteria import (
     Definition,
     Observation,
     Prediction,
+    State,
     Wait,
     failed,
     not_started,
     not_yet,
     passed,
 )
-from eksnet.checkpoints.reading import find
-from eksnet.cluster.faults import was_brought
+from eksnet.checkpoints.reading import Check, after, find, judge, ready_endpoints
+from eksnet.cluster.rollout import progress
+from eksnet.errors import EksnetError
 from eksnet.kubeproxy import faults
-from eksnet.kubeproxy.settings import MODES
+from eksnet.kubeproxy.ruleset import Lines
+from eksnet.kubeproxy.settings import KNOWN_MODES, MODES, read_mode
 
 if TYPE_CHECKING:
     from eksnet.cluster import Cluster, Resource
 
 NOTEBOOK = "03_kube_proxy"
 _BACKENDS = 3
-_WEB = f"service/{faults.SERVICE}"
+_WEB, _FRONT = f"service/{faults.SERVICE}", f"service/{faults.FRONT}"
+_CONFIGMAP, _DAEMONSET = f"configmap/{faults.CONFIGMAP}", "daemonset/kube-proxy"
+_APPLY = "run the cell that applies it"
+_SELECTOR = "the selector app: web, the label of the pods"
+_THREE = "three endpoints, Ready, on port 8080"
+_EVERY_NODE = "externalTrafficPolicy Cluster, or an endpoint on each node"
+_MODES = f"mode: {' or mode: '.join(MODES)}"
+_RUNNING = "kube-proxy Ready on every node, started after the last change"
+_RESTART = 'cluster.rollout_restart("daemonset/kube-proxy", "kube-system") once the mode is right'
+_READ_AGAIN = "read them again: rules = kubeproxy.wait_for_rules(cluster, node)"
 _ENDPOINTS = Wait("the endpoints", deadline=30)
 
 
-def service(cluster: Cluster) -> Observation:
+def _after(fault: str, expected: str, look: Check) -> Check:
+    return after(faults.key(fault), "kubeproxy.bring_fault", expected, look)
+
+
+def _once_applied(expected: str, look: Check) -> Check:
+    """Return a check that begins once the Service web is there."""
+
+    @functools.wraps(look)
+    def check(cluster: Cluster) -> Observation:
+        if find(cluster, _WEB, faults.NAMESPACE):
+            return look(cluster)
+        return not_started("there is no Service web in shop", expected, _APPLY)
+
+    return check
+
+
+def selector(cluster: Cluster) -> Observation:
     """Whether the Service web selects the pods."""
-    expected = "the Service web in shop, with the selector app: web"
-    web = find(cluster, _WEB, faults.NAMESPACE)
-    if web is None:
-        return not_started(
-            "there is no Service web in shop", expected, "run the cell that applies it"
-        )
-    return _selects(web, expected)
+
+    def look(web: Resource) -> Observation:
+        labels = web["spec"].get("selector") or {}
+        if labels == {"app": "web"}:
+            return passed("its selector is app: web")
+        said = ", ".join(f"{key}: {value}" for key, value in sorted(labels.items()))
+        return failed(f"its selector is {said or 'not set'}", _SELECTOR, "patch the selector")
+
+    return judge(cluster, _WEB, faults.NAMESPACE, look, _APPLY)
 
 
 def endpoints(cluster: Cluster) -> Observation:
     """Whether the Service web has three endpoints with a port."""
-    expected = "three endpoints, Ready, on port 8080"
-    if find(cluster, _WEB, faults.NAMESPACE) is None:
-        return not_started(
-            "there is no Service web in shop", expected, "run the cell that applies it"
+    return judge(cluster, _WEB, faults.NAMESPACE, lambda _: _three_endpoints(cluster), _APPLY)
+
+
+def _three_endpoints(cluster: Cluster) -> Observation:
+    slices = _slices(cluster, faults.SERVICE)
+    usable = ready_endpoints(_with_ports(slices))
+    bare = len(ready_endpoints(slices)) - len(usable)
+    ports = {port.get("port") for one in slices for port in one.get("ports") or ()}
+    if len(usable) < _BACKENDS and not bare:
+        return not_yet(
+            f"{len(usable)} endpoints are Ready",
+            _THREE,
+            "compare the Service's selector with the pods' labels, and look whether they are Ready",
         )
-    return _has_endpoints(cluster, expected)
-
-
-def selector(cluster: Cluster) -> Observation:
-    """Whether the selector is right again, after fault A."""
-    expected = "the selector app: web, the label of the pods"
-    web = _broken(cluster, "A")
-    return _selects(web, expected) if web else _untouched("A", expected)
-
-
-def selected(cluster: Cluster) -> Observation:
-    """Whether the endpoints are back after fault A."""
-    expected = "three endpoints, Ready, on port 8080"
-    return _has_endpoints(cluster, expected) if _broken(cluster, "A") else _untouched("A", expected)
-
-
-def port_name(cluster: Cluster) -> Observation:
-    """Whether the endpoints are back after fault B: they need a port that the pods name."""
-    expected = "three endpoints, Ready, on port 8080"
-    return _has_endpoints(cluster, expected) if _broken(cluster, "B") else _untouched("B", expected)
+    compare_ports = "compare the Service's targetPort with the names of the pods' ports"
+    if len(usable) < _BACKENDS:
+        seen = f"{bare} addresses are Ready, and the Service finds no port there"
+        return not_yet(seen, _THREE, compare_ports)
+    if ports != {8080}:
+        said = ", ".join(sorted(map(str, ports - {None}))) or "none"
+        return not_yet(f"the endpoints' port is {said}", _THREE, compare_ports)
+    return passed(f"{len(usable)} endpoints are Ready, on port 8080")
 
 
 def every_node(cluster: Cluster) -> Observation:
-    """Whether each node may send front's packets to somebody, after fault C."""
-    expected = "externalTrafficPolicy Cluster, or an endpoint on each node"
-    front = find(cluster, f"service/{faults.FRONT}", faults.NAMESPACE)
-    if front is None or not was_brought(cluster, faults.key("C")):
-        return _untouched("C", expected)
-    if not _slices(cluster, faults.FRONT):
-        return failed(
-            "front has no endpoints", expected, 'cluster.get("service/front", namespace="shop")'
-        )
-    if front["spec"].get("externalTrafficPolicy") != "Local":
-        return passed("the policy is Cluster: each node sends to any endpoint")
-    used = {one.get("nodeName") for one in _ready(_slices(cluster, faults.FRONT))}
-    nodes = [node.name for node in cluster.list("nodes")]
-    idle = [node for node in nodes if node not in used]
-    if idle:
-        return failed(
-            f"the policy is Local, and on {len(idle)} of {len(nodes)} nodes front has no endpoint",
-            expected,
-            "change the policy, or run a pod on each node",
-        )
-    return passed("the policy is Local, and each node has an endpoint")
+    """Whether each node may send front's packets to somebody."""
+
+    def look(front: Resource) -> Observation:
+        used = ready_endpoints(_with_ports(_slices(cluster, faults.FRONT)))
+        if not used:
+            next_step = 'cluster.get("service/front", namespace="shop")'
+            return failed("front has no endpoint that is Ready", _EVERY_NODE, next_step)
+        if front["spec"].get("externalTrafficPolicy") != "Local":
+            return passed("the policy is Cluster: each node sends to any endpoint")
+        nodes = [node.name for node in cluster.list("nodes")]
+        idle = set(nodes) - {one.get("nodeName") for one in used}
+        if idle:
+            return failed(
+                f"the policy is Local, and on {len(idle)} of {len(nodes)} nodes front has no "
+                "endpoint",
+                _EVERY_NODE,
+                "change the policy, or run a pod on each node",
+            )
+        return passed("the policy is Local, and each node has an endpoint")
+
+    remedy = "bring the fault in again: it applies front anew"
+    return judge(cluster, _FRONT, faults.NAMESPACE, look, remedy)
 
 
 def mode(cluster: Cluster) -> Observation:
-    """Whether kube-proxy's ConfigMap has a mode that there is, after fault D."""
-    expected = f"mode: {' or mode: '.join(MODES)}"
-    configmap = find(cluster, f"configmap/{faults.CONFIGMAP}", faults.SYSTEM)
-    if configmap is None or not was_brought(cluster, faults.key("D")):
-        return _untouched("D", expected)
-    lines = (configmap.get("data") or {}).get("config", "").splitlines()
-    said = next((line.split(":")[1].strip() for line in lines if line.startswith("mode:")), "")
-    if said not in MODES:
-        return failed(
-            f"the mode is {said or 'not set'}", expected, 'kubeproxy.set_mode(cluster, "iptables")'
-        )
-    return passed(f"the mode is {said}")
+    """Whether kube-proxy's ConfigMap has a mode that there is."""
+
+    def look(configmap: Resource) -> Observation:
+        mend = 'kubeproxy.set_mode(cluster, "iptables")'
+        try:
+            said = read_mode((configmap.get("data") or {}).get("config", ""))
+        except EksnetError as error:
+            return failed(" ".join(error.seen.split()), _MODES, mend)
+        if said not in KNOWN_MODES:
+            return failed(f"the mode is {said}", _MODES, mend)
+        return passed(f"the mode is {said}")
+
+    return judge(cluster, _CONFIGMAP, faults.SYSTEM, look)
 
 
 def running(cluster: Cluster) -> Observation:
-    """Whether kube-proxy runs on every node, after fault D."""
-    expected = "kube-proxy Ready on every node, started after the last change"
-    configmap = find(cluster, f"configmap/{faults.CONFIGMAP}", faults.SYSTEM)
-    if configmap is None or not was_brought(cluster, faults.key("D")):
-        return _untouched("D", expected)
-    daemonset = find(cluster, "daemonset/kube-proxy", faults.SYSTEM)
-    status: Mapping[str, Any] = daemonset["status"] if daemonset else {}
-    wanted = status.get("desiredNumberScheduled", 0)
-    ready, newest = status.get("numberReady", 0), status.get("updatedNumberScheduled", 0)
-    if not wanted or min(ready, newest) < wanted:
-        return not_yet(
-            f"of {wanted} pods {ready} are Ready and {newest} started after the last change",
-            expected,
-            'cluster.rollout_restart("daemonset/kube-proxy", "kube-system") once the mode is right',
-        )
-    return passed(f"all {wanted} pods are Ready")
+    """Whether kube-proxy runs on every node, as it was configured last."""
 
+    def look(daemonset: Resource) -> Observation:
+        rollout = progress(dict(daemonset))
+        wanted = (daemonset.get("status") or {}).get("desiredNumberScheduled", 0)
+        if rollout.done and wanted:
+            return passed(f"all {wanted} pods are Ready")
+        return not_yet(rollout.waits_for or "no node runs kube-proxy", _RUNNING, _RESTART)
 
-def _broken(cluster: Cluster, fault: str) -> Resource | None:
-    """Return the Service web if a fault was ever brought into it."""
-    return (
-        find(cluster, _WEB, faults.NAMESPACE) if was_brought(cluster, faults.key(fault)) else None
-    )
-
-
-def _untouched(fault: str, expected: str) -> Observation:
-    return not_started(
-        f"fault {fault} has not been brought in",
-        expected,
-        f'kubeproxy.bring_fault(cluster, "{fault}")',
-    )
-
-
-def _selects(web: Resource, expected: str) -> Observation:
-    labels = web["spec"].get("selector") or {}
-    if labels != {"app": "web"}:
-        said = ", ".join(f"{key}: {value}" for key, value in sorted(labels.items()))
-        return failed(f"its selector is {said or 'not set'}", expected, "patch the selector")
-    return passed("its selector is app: web")
-
-
-def _has_endpoints(cluster: Cluster, expected: str) -> Observation:
-    slices = _slices(cluster, faults.SERVICE)
-    ready = _ready(slices)
-    ports = {port.get("port") for one in slices for port in one.get("ports") or ()}
-    if len(ready) < _BACKENDS:
-        return not_yet(
-            f"{len(ready)} endpoints are Ready",
-            expected,
-            "compare the Service's selector and targetPort with the pods' labels and port names",
-        )
-    if ports != {8080}:
-        said = ", ".join(sorted(map(str, ports - {None}))) or "none"
-        return not_yet(
-            f"the endpoints' port is {said}",
-            expected,
-            "compare the Service's targetPort with the names of the pods' ports",
-        )
-    return passed(f"{len(ready)} endpoints are Ready, on port 8080")
+    return judge(cluster, _DAEMONSET, faults.SYSTEM, look)
 
 
 def _slices(cluster: Cluster, name: str) -> Sequence[Resource]:
@@ -176,25 +157,25 @@ def _slices(cluster: Cluster, name: str) -> Sequence[Resource]:
     return cluster.list("endpointslices", faults.NAMESPACE, selector=label)
 
 
-def _ready(slices: Sequence[Resource]) -> list[Mapping[str, Any]]:
-    """Return the endpoints that may be sent to; those in a slice without a port may not."""
-    return [
-        endpoint
-        for one in slices
-        if one.get("ports")
-        for endpoint in one.get("endpoints") or ()
-        if (endpoint.get("conditions") or {}).get("ready")
-    ]
+def _with_ports(slices: Sequence[Resource]) -> list[Resource]:
+    """Return the slices that can be used: nobody is sent to an address without a port."""
+    return [one for one in slices if one.get("ports")]
 
 
 def _rules_of_web(cluster: Cluster, observed: Any) -> Any:
     """Return how many rules a node has for the Service, as `about` found them."""
-    if find(cluster, _WEB, faults.NAMESPACE) is None or not hasattr(observed, "rows"):
-        return not_started(
-            "no rules were handed in",
-            "your prediction, and the rules of the Service web",
-            "hand in rules.about(service) as the second argument",
-        )
+    stands = _once_applied(_THREE, endpoints)(cluster)
+    if stands.state is not State.PASS:
+        return stands
+    expected = "the rules of the Service web, as they are now"
+    if not isinstance(observed, Lines):
+        again = "hand in rules.about(service) as the second argument"
+        return not_started("no rules were handed in", expected, again)
+    there = len(ready_endpoints(_slices(cluster, faults.SERVICE)))
+    led_to = len(observed.endpoint_chains)
+    if led_to != there:
+        seen = f"the rules that were handed in lead to {led_to} endpoints, and web has {there}"
+        return failed(seen, expected, _READ_AGAIN)
     return len(observed)
 
 
@@ -204,12 +185,17 @@ CHECKPOINTS = (
         notebook=NOTEBOOK,
         title="A Service with three endpoints",
         criteria=(
-            Criterion("proxy-01.service", "The Service web selects the pods", 1, service),
+            Criterion(
+                "proxy-01.service",
+                "The Service web selects the pods",
+                1,
+                _once_applied("the Service web in shop, with the selector app: web", selector),
+            ),
             Criterion(
                 "proxy-01.endpoints",
                 "Three pods stand behind it",
                 1,
-                endpoints,
+                _once_applied(_THREE, endpoints),
                 needs=("proxy-01.service",),
                 wait=_ENDPOINTS,
             ),
@@ -232,6 +218,7 @@ CHECKPOINTS = (
                 1,
                 _rules_of_web,
                 takes="observed",
+                units=("rule", "rules", "line", "lines"),
             ),
         ),
         hints=(
@@ -247,12 +234,17 @@ CHECKPOINTS = (
         notebook=NOTEBOOK,
         title="Fault A",
         criteria=(
-            Criterion("proxy-03.selector", "The Service selects the pods again", 1, selector),
+            Criterion(
+                "proxy-03.selector",
+                "The Service selects the pods again",
+                1,
+                _after("A", _SELECTOR, selector),
+            ),
             Criterion(
                 "proxy-03.endpoints",
                 "Three pods stand behind it",
                 1,
-                selected,
+                _after("A", _THREE, endpoints),
                 needs=("proxy-03.selector",),
                 wait=_ENDPOINTS,
             ),
@@ -275,7 +267,7 @@ cluster.patch("service", "web", {"spec": {"selector": {"app": "web"}}}, "shop")
                 "proxy-04.endpoints",
                 "Three pods stand behind the Service, on a port",
                 2,
-                port_name,
+                _after("B", _THREE, endpoints),
                 wait=_ENDPOINTS,
             ),
         ),
@@ -296,7 +288,10 @@ cluster.patch("service", "web", {"spec": {"ports": [port]}}, "shop")
         title="Fault C",
         criteria=(
             Criterion(
-                "proxy-05.nodes", "Each node sends the packets of front to somebody", 2, every_node
+                "proxy-05.nodes",
+                "Each node sends the packets of front to somebody",
+                2,
+                _after("C", _EVERY_NODE, every_node),
             ),
         ),
         hints=(
@@ -313,12 +308,17 @@ cluster.patch("service", "front", {"spec": {"externalTrafficPolicy": "Cluster"}}
         notebook=NOTEBOOK,
         title="Fault D",
         criteria=(
-            Criterion("proxy-06.mode", "The mode is one that there is", 1, mode),
+            Criterion(
+                "proxy-06.mode",
+                "The mode is one that there is",
+                1,
+                _after("D", _MODES, mode),
+            ),
             Criterion(
                 "proxy-06.pods",
                 "kube-proxy runs on every node",
                 1,
-                running,
+                _after("D", _RUNNING, running),
                 needs=("proxy-06.mode",),
                 wait=Wait("kube-proxy on every node", deadline=120),
             ),

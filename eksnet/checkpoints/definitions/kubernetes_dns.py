@@ -16,7 +16,9 @@ from eksnet.checkpoints.criteria import (
     not_yet,
     passed,
 )
-from eksnet.checkpoints.reading import find, log_of
+from eksnet.checkpoints.reading import find
+from eksnet.coredns.diagnosis import is_ready
+from eksnet.coredns.observe import log_of
 from eksnet.coredns.querylog import LoggedQuery, observed_walk, read_queries
 from eksnet.dns import Walk
 
@@ -56,7 +58,7 @@ def witness_ready(cluster: Cluster) -> Observation:
             "the pod witness, Ready",
             "run the cells that apply the witness's ConfigMap and pod",
         )
-    if _is_ready(pod):
+    if is_ready(pod):
         return passed("the pod witness is Ready")
     return not_yet(
         "the pod witness is not Ready",
@@ -134,11 +136,6 @@ def _again(next_step: str) -> str:
     return f"delete {_POD}; {next_step}"
 
 
-def _is_ready(pod: Resource) -> bool:
-    conditions = pod.get("status", {}).get("conditions") or ()
-    return any(one.get("type") == "Ready" and one.get("status") == "True" for one in conditions)
-
-
 def _dns(pod: Resource) -> dict[str, Any]:
     return dict(pod["spec"].get("dnsConfig") or {})
 
@@ -148,11 +145,8 @@ def _walk_of(name: str) -> Callable[[Cluster, Any], Any]:
 
     def observe(cluster: Cluster, _: Any) -> Any:
         pod = find(cluster, f"pod/{_POD}", _POD_NAMESPACE)
-        address = pod.get("status", {}).get("podIP") if pod else None
-        domains = (_dns(pod).get("searches") or []) if pod else []
-        names = {name, *(f"{name}.{domain}" for domain in domains)}
-        log = log_of(cluster, _WITNESS, _WITNESS)
-        asked = [one for one in read_queries(log) if one.client == address and one.name in names]
+        names = _candidates(pod, name) if pod else set()
+        asked = [one for one in _seen(cluster, pod) if one.name in names]
         if not asked:
             return not_started(
                 f"the witness has not seen {_POD} look up {name}",
@@ -162,6 +156,18 @@ def _walk_of(name: str) -> Callable[[Cluster, Any], Any]:
         return observed_walk(_last_walk(asked))
 
     return observe
+
+
+def _candidates(pod: Resource, name: str) -> set[str]:
+    """Return a name with each domain of a pod's search list, and as it is."""
+    return {name, *(f"{name}.{domain}" for domain in _dns(pod).get("searches") or ())}
+
+
+def _seen(cluster: Cluster, pod: Resource | None) -> list[LoggedQuery]:
+    """Return what the witness has seen a pod ask."""
+    address = pod.get("status", {}).get("podIP") if pod else None
+    log = log_of(cluster, _WITNESS, _WITNESS)
+    return [one for one in read_queries(log) if address and one.client == address]
 
 
 def _last_walk(asked: Sequence[LoggedQuery]) -> Sequence[LoggedQuery]:
@@ -205,21 +211,20 @@ prediction = dns.search_walk("{name}", conf, exists)
 def _packets(cluster: Cluster, walk: Any) -> Any:
     """How many queries the walk was made of that was handed in, and that the witness has seen."""
     pod = find(cluster, f"pod/{_POD}", _POD_NAMESPACE)
+    expected = f"the walk of a name outside the cluster, asked by {_POD} along its search list"
+    walk_it = f'observed = coredns.witness_walk(cluster, "{_POD}", outside, "{_POD_NAMESPACE}")'
     if not isinstance(walk, Walk):
         return not_started(
-            "no walk was handed in",
-            "what coredns.witness_walk returned",
-            'eksnet.checkpoint("dns-04").check(prediction, observed)',
+            "no walk was handed in", expected, f"{walk_it}, then check(prediction, observed)"
         )
-    address = pod.get("status", {}).get("podIP") if pod else None
-    log = read_queries(log_of(cluster, _WITNESS, _WITNESS))
-    seen = {one.name for one in log if one.client == address}
-    if not {one.name for one in walk} <= seen:
-        return not_started(
-            f"the witness has not seen {_POD} ask for these names",
-            "the walk of an outside name in op-pod-1",
-            'observed = coredns.witness_walk(cluster, "op-pod-1", outside, "ops-ns")',
-        )
+    if pod is None:
+        return not_started(f"there is no pod {_POD} in {_POD_NAMESPACE}", expected, _POD_CELL)
+    asked, name = set(walk.names), min(walk.names, key=len, default="")
+    inside = name.partition(".")[0] == _SERVICE or name.endswith("cluster.local")
+    if inside or asked != _candidates(pod, name):
+        return not_started("the walk that was handed in is another one", expected, walk_it)
+    if not asked <= {one.name for one in _seen(cluster, pod)}:
+        return not_started(f"the witness has not seen {_POD} ask for it", expected, walk_it)
     return walk.packets
 
 
@@ -281,6 +286,7 @@ cluster.delete("pod/op-pod-1", namespace="ops-ns")
                 1,
                 _packets,
                 takes="observed",
+                units=("query", "queries", "packet", "packets"),
             ),
         ),
         hints=(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from eksnet.checkpoints.criteria import (
@@ -12,13 +11,13 @@ from eksnet.checkpoints.criteria import (
     Observation,
     Wait,
     failed,
-    not_started,
     not_yet,
     passed,
 )
-from eksnet.checkpoints.reading import find
-from eksnet.cluster.faults import was_brought
+from eksnet.checkpoints.reading import Check, after, judge
 from eksnet.coredns import diagnosis, faults
+from eksnet.coredns.configuration import CorefileError
+from eksnet.coredns.observe import staying
 
 if TYPE_CHECKING:
     from eksnet.cluster import Cluster, Resource
@@ -29,34 +28,13 @@ _DEPLOYMENT, _SERVICE = f"deployment/{faults.DEPLOYMENT}", f"service/{faults.SER
 _READY = Wait("the pods of CoreDNS", deadline=60)
 _TAKEN_OVER = Wait("every CoreDNS pod to run the Corefile of the ConfigMap", deadline=150)
 
-Check = Callable[["Cluster"], Observation]
-
 
 def _after(fault: str, expected: str, look: Check) -> Check:
-    """Return a check that begins once a fault has been brought in."""
-
-    @functools.wraps(look)
-    def check(cluster: Cluster) -> Observation:
-        if not was_brought(cluster, faults.key(fault)):
-            return not_started(
-                f"fault {fault} has not been brought in",
-                expected,
-                f'dns.bring_fault(cluster, "{fault}")',
-            )
-        return look(cluster)
-
-    return check
+    return after(faults.key(fault), "dns.bring_fault", expected, look)
 
 
 def _pods(cluster: Cluster) -> Sequence[Resource]:
-    return cluster.list("pods", faults.SYSTEM, selector=faults.PODS)
-
-
-def _found(cluster: Cluster, what: str, look: Callable[[Resource], Observation]) -> Observation:
-    thing = find(cluster, what, faults.SYSTEM)
-    if thing is None:
-        return failed(f"{what} is gone", what, "eksnet reset makes the cluster anew")
-    return look(thing)
+    return staying(cluster.list("pods", faults.SYSTEM, selector=faults.PODS))
 
 
 def _judged(seen: diagnosis.Check, *, may_come: bool = False) -> Observation:
@@ -68,9 +46,10 @@ def _judged(seen: diagnosis.Check, *, may_come: bool = False) -> Observation:
 
 def runs(cluster: Cluster) -> Observation:
     """Whether CoreDNS has pods again."""
-    return _found(
+    return judge(
         cluster,
         _DEPLOYMENT,
+        faults.SYSTEM,
         lambda thing: _judged(
             diagnosis.runs(thing, _pods(cluster)), may_come=thing["spec"].get("replicas", 1) > 0
         ),
@@ -79,13 +58,18 @@ def runs(cluster: Cluster) -> Observation:
 
 def endpoints(cluster: Cluster) -> Observation:
     """Whether CoreDNS's pods stand behind the Service."""
-    return _found(
-        cluster,
-        _SERVICE,
-        lambda thing: _judged(
-            diagnosis.endpoints(cluster, thing, _pods(cluster)), may_come=_selects(thing)
-        ),
-    )
+
+    def look(service: Resource) -> Observation:
+        pods = _pods(cluster)
+        ready = sum(map(diagnosis.is_ready, pods))
+        if ready < len(pods):
+            return not_yet(
+                f"{ready} of {len(pods)} pods are Ready", "an endpoint for each pod", _LOOK
+            )
+        seen = diagnosis.endpoints(cluster, service, pods)
+        return _judged(seen, may_come=_selects(service))
+
+    return judge(cluster, _SERVICE, faults.SYSTEM, look)
 
 
 def selector(cluster: Cluster) -> Observation:
@@ -98,7 +82,7 @@ def selector(cluster: Cluster) -> Observation:
         said = ", ".join(f"{name}={value}" for name, value in sorted(labels.items()))
         return failed(f"it selects {said or 'nothing'}", "the labels of CoreDNS's pods", _LOOK)
 
-    return _found(cluster, _SERVICE, look)
+    return judge(cluster, _SERVICE, faults.SYSTEM, look)
 
 
 def _selects(service: Resource) -> bool:
@@ -111,12 +95,15 @@ def configuration(cluster: Cluster) -> Observation:
     pods = _pods(cluster)
     if not pods:
         return failed("CoreDNS has no pods", "pods that run the Corefile", _LOOK)
-    return _judged(diagnosis.configuration(cluster, pods), may_come=True)
+    try:
+        return _judged(diagnosis.configuration(cluster, pods), may_come=True)
+    except CorefileError as error:
+        return failed(error.seen, error.expected, _LOOK)
 
 
 def ports(cluster: Cluster) -> Observation:
     """Whether the Service has port 53 for both protocols."""
-    return _found(cluster, _SERVICE, lambda thing: _judged(diagnosis.ports(thing)))
+    return judge(cluster, _SERVICE, faults.SYSTEM, lambda thing: _judged(diagnosis.ports(thing)))
 
 
 CHECKPOINTS = (

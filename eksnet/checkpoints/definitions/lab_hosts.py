@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from eksnet.checkpoints.criteria import (
@@ -11,20 +13,20 @@ from eksnet.checkpoints.criteria import (
     Prediction,
     State,
     Wait,
-    cannot_check,
     failed,
     not_started,
     not_yet,
     passed,
 )
-from eksnet.checkpoints.reading import log_of
 from eksnet.coredns.configuration import (
     CorefileError,
-    configuration_hash,
+    ServerBlock,
     logged_configurations,
     read_corefile,
-    refusal,
 )
+from eksnet.coredns.configuration import running as running_in
+from eksnet.coredns.observe import Answer, log_of, staying
+from eksnet.coredns.zones import covers, renames
 
 if TYPE_CHECKING:
     from eksnet.cluster import Cluster
@@ -42,7 +44,6 @@ def _edit(change: str) -> str:
 
 # `hosts` is the notebook's name of the block's text.
 _ADD = _edit("lambda text: coredns.add_plugin(text, hosts)")
-_ADD_RELOAD = _edit('lambda text: coredns.add_plugin(text, "reload")')
 _REPLACE = _edit("lambda text: coredns.replace_plugin(text, hosts)")
 _REMOVE = _edit('lambda text: coredns.remove_plugin(text, "hosts")')
 _CHANGE = _edit('lambda text: text.replace("OLD", "NEW")')
@@ -51,7 +52,11 @@ _BACKUP = 'cluster.backup("coredns", "kube-system")'
 _RESTORE = 'cluster.restore("coredns", "kube-system")'
 _RESTORED = 'cluster.saved("coredns", "kube-system", restored=True)["data"]["Corefile"]'
 _ASK = f'ask again: answer = cluster.run("busybox:1.36", "nslookup {NAME}")'
+_LEAVE = f"leave {NAME} to the block hosts in {_ZONE}: {_CHANGE}"
 _RESTART = 'cluster.rollout_restart("deployment/coredns", "kube-system")'
+
+# The keys of the notebook's `observed`.
+_TRIALS = ("without cache", "with cache 30")
 
 Lines = tuple[tuple[str, ...], ...]
 # The kubelet brings a ConfigMap within a minute or so, `reload` looks every 30 s, give or take 15.
@@ -67,15 +72,59 @@ def _corefile(cluster: Cluster) -> str:
     return str(data.get("Corefile", ""))
 
 
-def _hosts(cluster: Cluster) -> Lines | Observation:
-    """Return the lines inside the block `hosts`, or what is to be said when it is not there."""
+@dataclass(frozen=True)
+class _Hosts:
+    """The block `hosts` of the server block for every name.
+
+    Attributes:
+        server: That server block.
+        others: The other server blocks.
+    """
+
+    server: ServerBlock
+    others: tuple[ServerBlock, ...]
+
+    @property
+    def zones(self) -> tuple[str, ...]:
+        """The zones for which it answers, after its file; empty for those of the server block."""
+        return self.server.lines("hosts")[0][2:]
+
+    @property
+    def lines(self) -> Lines:
+        """The lines inside it."""
+        return self.server.lines("hosts")[1:]
+
+    def addresses(self, name: str) -> list[str]:
+        """The addresses of a name."""
+        return [line[0] for line in self.lines if name in _names(line)]
+
+    def diverted(self, name: str) -> str:
+        """Return what keeps questions for a name from it; empty when they come to it."""
+        for key in (key for other in self.others for key in other.keys):
+            if (zone := _zone(key)) and covers(zone, name):
+                return f"the server block {key} answers for {name} in its place"
+        if any(renames(line, name) for line in self.server.lines("rewrite")):
+            return f"rewrite gives {name} another name before hosts sees it"
+        if self.zones and not any(covers(zone, name) for zone in self.zones):
+            return f"hosts answers for {' '.join(self.zones)} alone"
+        return ""
+
+
+def _zone(key: str) -> str:
+    """Return the zone of a server block's key that answers DNS on port 53; empty for another."""
+    zone, colon, port = key.removeprefix("dns://").partition(":")
+    return "" if colon and port != "53" else zone
+
+
+def _hosts(cluster: Cluster) -> _Hosts | Observation:
+    """Return the block `hosts`, or what is to be said when it is not there."""
     try:
         blocks = read_corefile(_corefile(cluster))
     except CorefileError as error:
         return failed(error.seen, error.expected, "mend the braces: " + _CHANGE)
     for block in blocks:
         if _SAME_ZONE.intersection(block.keys) and "hosts" in block.plugins:
-            return block.lines("hosts")[1:]
+            return _Hosts(block, tuple(other for other in blocks if other is not block))
     for block in blocks:
         if "hosts" in block.plugins:
             return failed(
@@ -119,29 +168,30 @@ def entry(cluster: Cluster) -> Observation:
 
 def second_name(cluster: Cluster) -> Observation:
     """Whether the second name stands in the block too."""
-    first, second = _stands(cluster, NAME), _stands(cluster, SECOND_NAME)
+    first = entry(cluster)
     if first.state is not State.PASS:
         return first
-    if "no line" in second.observed:
-        return not_started(second.observed, second.expected, second.next_step)
-    return second
+    return _stands(cluster, SECOND_NAME, absent=not_started)
 
 
-def _stands(cluster: Cluster, name: str) -> Observation:
-    lines = _hosts(cluster)
-    if isinstance(lines, Observation):
-        return lines
-    addresses = [line[0] for line in lines if name in _names(line)]
+def _stands(
+    cluster: Cluster, name: str, absent: Callable[[str, str, str], Observation] = failed
+) -> Observation:
+    hosts = _hosts(cluster)
+    if isinstance(hosts, Observation):
+        return hosts
     expected = f"the line {ADDRESS} {name}"
-    if addresses == [ADDRESS]:
+    if addresses := hosts.addresses(name):
+        if addresses != [ADDRESS]:
+            return failed(f"{name} is {' and '.join(addresses)}", expected, _CORRECT)
+        if diverted := hosts.diverted(name):
+            return failed(diverted, f"the server block {_ZONE} and its hosts asked for it", _LEAVE)
         return passed(f"{name} is {ADDRESS}")
-    if addresses:
-        return failed(f"{name} is {' and '.join(addresses)}", expected, _CORRECT)
-    if any(line[0].lower() == name for line in lines):
+    if any(line[0].lower() == name for line in hosts.lines):
         return failed(
             f"a line begins with {name}", "the address first, the names after it", _CORRECT
         )
-    return failed(f"the block hosts has no line for {name}", expected, _CORRECT)
+    return absent(f"the block hosts has no line for {name}", expected, _CORRECT)
 
 
 def _names(line: tuple[str, ...]) -> list[str]:
@@ -150,17 +200,17 @@ def _names(line: tuple[str, ...]) -> list[str]:
 
 def fallthrough(cluster: Cluster) -> Observation:
     """Whether the block passes on what it does not know, and the entries stand before that."""
-    lines = _hosts(cluster)
-    if isinstance(lines, Observation):
-        return lines
-    words = [line[0] for line in lines]
+    hosts = _hosts(cluster)
+    if isinstance(hosts, Observation):
+        return hosts
+    words = [line[0] for line in hosts.lines]
     expected = "a last line fallthrough, so that names that hosts does not know go on"
     if "fallthrough" not in words:
         return failed("the block hosts has no line fallthrough", expected, _CORRECT)
     place = words.index("fallthrough")
-    if zones := [zone for zone in lines[place][1:] if zone != "."]:
+    if zones := [zone for zone in hosts.lines[place][1:] if zone != "."]:
         return failed(f"only names in {', '.join(zones)} go on", expected, _CORRECT)
-    if any(ADDRESS in line for line in lines[place + 1 :]):
+    if any(ADDRESS in line for line in hosts.lines[place + 1 :]):
         return failed(
             "an entry stands after fallthrough",
             "every entry before it; CoreDNS refuses one that comes after",
@@ -170,34 +220,23 @@ def fallthrough(cluster: Cluster) -> Observation:
 
 
 def _logs(cluster: Cluster) -> list[str]:
-    """Return the logs of the CoreDNS pods that are not being taken away."""
-    pods = cluster.list("pods", _NAMESPACE, selector="k8s-app=kube-dns")
-    staying = [pod.name for pod in pods if "deletionTimestamp" not in pod["metadata"]]
-    return [log_of(cluster, pod, _NAMESPACE) for pod in staying]
+    pods = staying(cluster.list("pods", _NAMESPACE, selector="k8s-app=kube-dns"))
+    return [log_of(cluster, pod.name, _NAMESPACE) for pod in pods]
 
 
 def running(cluster: Cluster) -> Observation:
     """Whether each CoreDNS pod logs the hash of the ConfigMap's Corefile as its last one."""
-    corefile = _corefile(cluster)
-    if not any("reload" in block.plugins for block in read_corefile(corefile)):
-        return cannot_check(
-            "the Corefile has no plugin reload, so the pods do not tell what they run",
-            "the plugin reload, as EKS installs it",
-            f"add it: {_ADD_RELOAD}",
+    found = running_in(_corefile(cluster), _logs(cluster))
+    seen = f"{found.current} of {found.of} CoreDNS pods run the Corefile of the ConfigMap"
+    if found.of and found.current == found.of:
+        return passed(seen)
+    if found.refused:
+        return not_yet(
+            f"{seen}; one has refused a Corefile, {found.refused}",
+            "all of them",
+            f"if the Corefile still says that, correct it: {_CHANGE}; then wait for the reload",
         )
-    wanted, logs = configuration_hash(corefile), _logs(cluster)
-    up_to_date = sum(logged_configurations(log)[-1:] == (wanted,) for log in logs)
-    if logs and up_to_date == len(logs):
-        return passed(f"{up_to_date} of {len(logs)} CoreDNS pods run the Corefile of the ConfigMap")
-    refused = next(filter(None, map(refusal, logs)), "")
-    return not_yet(
-        f"{up_to_date} of {len(logs)} CoreDNS pods run the Corefile of the ConfigMap"
-        + (f"; one has refused a Corefile, {refused}" if refused else ""),
-        "all of them",
-        f"if the Corefile still says that, correct it: {_CHANGE}; then wait for the reload"
-        if refused
-        else f"wait for the reload, or {_RESTART}",
-    )
+    return not_yet(seen, "all of them", f"wait for the reload, or {_RESTART}")
 
 
 def reloaded(cluster: Cluster) -> Observation:
@@ -253,28 +292,44 @@ def _first_to_see(cluster: Cluster, transcript: Any) -> Any:
 
 def _code_of_others(cluster: Cluster, answers: Any) -> Any:
     """The code that a trial gave for a name that is not in its block."""
-    lines = _hosts(cluster)
-    if isinstance(lines, Observation):
-        return lines
-    ours = {name for line in lines for name in _names(line)}
-    codes = [one.rcode for one in answers or () if getattr(one, "name", NAME) not in ours]
-    return codes[0] if codes else _no_trial("hosts-04", "broken")
+    hosts = _hosts(cluster)
+    if isinstance(hosts, Observation):
+        return hosts
+    ours = {name for line in hosts.lines for name in _names(line)}
+    given = [one for one in answers if isinstance(one, Answer)] if _is_rows(answers) else []
+    if not given:
+        return _no_trial("no trial's answers were handed in", "hosts-04", "broken")
+    codes = [one.rcode for one in given if one.name not in ours]
+    return (
+        codes[0]
+        if codes
+        else _no_trial(f"the trial asked for no other name than {NAME}", "hosts-04", "broken")
+    )
+
+
+def _is_rows(answers: Any) -> bool:
+    return isinstance(answers, Sequence) and not isinstance(answers, str)
 
 
 def _ttls(cluster: Cluster, ttls: Any) -> Any:
     """The TTLs that the two trials gave."""
-    lines = _hosts(cluster)
-    if isinstance(lines, Observation):
-        return lines
-    return _no_trial("hosts-05", "observed") if ttls is None else ttls
+    hosts = _hosts(cluster)
+    if isinstance(hosts, Observation):
+        return hosts
+    if ttls is None:
+        return _no_trial("no trial's answers were handed in", "hosts-05", "observed")
+    if not isinstance(ttls, Mapping) or set(ttls) != set(_TRIALS):
+        return _no_trial("what was handed in is not of the two trials", "hosts-05", "observed")
+    silent = [trial for trial in _TRIALS if ttls[trial] is None]
+    if silent:
+        return _no_trial(f"the trial {silent[0]} gave no record", "hosts-05", "observed")
+    return {trial: ttls[trial] for trial in _TRIALS}
 
 
-def _no_trial(checkpoint: str, name: str) -> Observation:
-    return not_started(
-        "no trial's answers were handed in",
-        "what coredns.try_corefile returned",
-        _check(checkpoint, name),
-    )
+def _no_trial(seen: str, checkpoint: str, name: str) -> Observation:
+    wanted = f", as {' and '.join(map(repr, _TRIALS))}" if checkpoint == "hosts-05" else ""
+    expected = f"what coredns.try_corefile returned{wanted}"
+    return not_started(seen, expected, _check(checkpoint, name))
 
 
 def _check(checkpoint: str, observed: str) -> str:
@@ -422,7 +477,14 @@ coredns.wait_for_reload(cluster, before)
         notebook=NOTEBOOK,
         title="How long an answer is kept",
         criteria=(
-            Prediction("hosts-05.ttl", "The TTLs that you predicted", 1, _ttls, takes="observed"),
+            Prediction(
+                "hosts-05.ttl",
+                "The TTLs that you predicted",
+                1,
+                _ttls,
+                takes="observed",
+                units=("s", "sec", "second", "seconds"),
+            ),
         ),
         hints=(
             "Look at the TTL in the answers of the two trials.",
