@@ -351,6 +351,8 @@ def main() -> None:
     specification = json.loads(Path(sys.argv[1]).read_text())
     end_with_parent()
     mounts.make_private()
+    # Nodes and pods expect the usual one, and other users than this one to read there.
+    os.umask(0o022)
     # Inherited for the relay and the lock alone: no component may hold them open.
     for descriptor in (*specification["listeners"].values(), specification["alive"]):
         os.set_inheritable(descriptor, False)
