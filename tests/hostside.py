@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 from pathlib import Path
 
 _LISTENING = "0A"
+_NS_GET_PARENT = 0xB702  # ioctl_ns(2)
 
 
 def namespace_of(pid: int) -> str:
@@ -14,16 +16,32 @@ def namespace_of(pid: int) -> str:
 
 
 def members(user_namespace: str) -> list[int]:
-    """Return the pids of all processes in a user namespace that have not ended."""
+    """Return the pids of all processes in or below a user namespace that have not ended."""
     found = []
     for pid in _pids():
         try:
             ended = "\nState:\tZ" in Path(f"/proc/{pid}/status").read_text()
-            if namespace_of(pid) == user_namespace and not ended:
+            if user_namespace in _user_namespaces(pid) and not ended:
                 found.append(pid)
         except OSError:  # it ended meanwhile, or is not for us to look at
             continue
     return found
+
+
+def _user_namespaces(pid: int) -> list[str]:
+    """Return a process's user namespace and those above it, as far as they are ours to see."""
+    found = []
+    descriptor = os.open(f"/proc/{pid}/ns/user", os.O_RDONLY)
+    try:
+        while True:
+            found.append(f"user:[{os.fstat(descriptor).st_ino}]")
+            above = fcntl.ioctl(descriptor, _NS_GET_PARENT)
+            os.close(descriptor)
+            descriptor = above
+    except PermissionError:
+        return found
+    finally:
+        os.close(descriptor)
 
 
 def arguments(pid: int) -> list[str]:

@@ -297,7 +297,7 @@ def node_specification(
         node: The node.
         vpc: The address plan.
         texts: `kubeconfig` and `configuration` of the kubelet, and `images`, the runtime's table.
-        directories: `root`, `disk`, `programs`, `controller`, `busybox`, `musl` and `pki` on this
+        directories: `stage`, `disk`, `programs`, `controller`, `busybox`, `musl` and `pki` on this
             computer.
     """
     return {

@@ -33,6 +33,9 @@ _START_DEADLINE = 180.0
 _SETTLE_DEADLINE = 60.0
 _STOP_DEADLINE = 20.0
 _IDS = 65536
+# Where the ids of root's nodes begin on the computer: above those that systemd, container engines
+# and /etc/subuid give out, so that they are nobody's.
+_NODE_IDS = 1_900_000_000
 _POLL = 0.05
 
 Say = Callable[[str], None]
@@ -345,6 +348,7 @@ def launch(paths: Paths, programs: Path, port: int | None, sync_frequency: str) 
             "musl": str(musl),
             "images": Path(__file__).with_name("images.json").read_text(),
             "one_id": not owns_ids(),
+            "node_ids": node_ids(),
             "sync_frequency": sync_frequency,
             "listeners": {"api": listener.fileno()},
             "alive": alive.fileno(),
@@ -385,8 +389,8 @@ def listen(paths: Paths, port: int | None) -> socket.socket:
 def unshare(paths: Paths, descriptors: tuple[int, ...]) -> int:
     """Start the supervisor as process 1 of new namespaces, detached from this terminal.
 
-    As root, the ids 0 to 65535 are mapped, so that pods can run as other users; an ordinary user
-    maps the one id that every user may map.
+    As root, the ids 0 to 65535 are mapped, and above them those of the nodes, so that pods can run
+    as other users; an ordinary user maps the one id that every user may map.
 
     Returns:
         The process that waits for the supervisor and ends it when it is ended itself.
@@ -413,8 +417,25 @@ def unshare(paths: Paths, descriptors: tuple[int, ...]) -> int:
 
 def owns_ids() -> bool:
     """Tell whether this user may map 65536 ids: root may, unless it is root of one id itself."""
+    return os.geteuid() == 0 and _has_ids(0)
+
+
+def node_ids() -> str:
+    """Return the map of a node's ids to the sandbox's, which its user namespace gets.
+
+    Root of a node is root of the sandbox for an ordinary user, and so that user; when root itself
+    starts the sandbox, it is nobody. Root of a container that has no more than 65536 ids has none
+    to spare for that.
+    """
+    if not owns_ids():
+        return "0 0 1"
+    return f"0 {_IDS if _has_ids(_NODE_IDS) else 0} {_IDS}"
+
+
+def _has_ids(first: int) -> bool:
+    """Tell whether this user namespace has 65536 ids from here on."""
     ranges = [line.split() for line in Path("/proc/self/uid_map").read_text().splitlines()]
-    return os.geteuid() == 0 and any(int(first) == 0 and int(n) >= _IDS for first, _, n in ranges)
+    return any(int(low) <= first and first + _IDS <= int(low) + int(n) for low, _, n in ranges)
 
 
 def _map_ids(process: subprocess.Popen[bytes]) -> None:
@@ -423,8 +444,9 @@ def _map_ids(process: subprocess.Popen[bytes]) -> None:
     own = os.readlink("/proc/self/ns/user")
     while os.readlink(f"/proc/{pid}/ns/user") == own:
         time.sleep(_POLL / 10)
+    ids = f"0 0 {_IDS}\n" + (f"{_IDS} {_NODE_IDS} {_IDS}\n" if _has_ids(_NODE_IDS) else "")
     for kind in ("uid", "gid"):
-        Path(f"/proc/{pid}/{kind}_map").write_text(f"0 0 {_IDS}")
+        Path(f"/proc/{pid}/{kind}_map").write_text(ids)
     process.stdin.write(b"go\n")
     process.stdin.close()
 

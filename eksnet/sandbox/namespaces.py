@@ -1,4 +1,4 @@
-"""Processes and sockets in other namespaces, as system calls: how the supervisor reaches a node.
+"""Namespaces, as system calls: how a node gets its own, and how the supervisor reaches it.
 
 `nsenter --pid` would leave a process of its own beside each component, which dies and is killed
 apart from it. Only children enter a PID namespace; so the supervisor names the namespace of its
@@ -12,24 +12,56 @@ import ctypes
 import os
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 _libc = ctypes.CDLL(None, use_errno=True)
+_CLONE_NEWNS = 0x00020000
+_CLONE_NEWUTS = 0x04000000
+_CLONE_NEWIPC = 0x08000000
+_CLONE_NEWUSER = 0x10000000
 _CLONE_NEWPID = 0x20000000
 _CLONE_NEWNET = 0x40000000
 
 
-@contextlib.contextmanager
-def new_pids_for_children() -> Iterator[None]:
-    """Give the first child that is started in this context a PID namespace, as its process 1.
+def new_mounts() -> None:
+    """Give this process a mount namespace of its own."""
+    _check(_libc.unshare(_CLONE_NEWNS), "make a mount namespace")
 
-    No thread may be started meanwhile: the kernel refuses it.
+
+def new_user(ids: str) -> None:
+    """Become root of a user namespace, and of all the others that a node has.
+
+    The next child is process 1 of the PID namespace.
+
+    Args:
+        ids: The line of its maps, as user_namespaces(7) has it: `INSIDE OUTSIDE HOW-MANY`.
 
     Raises:
         OSError: The kernel refused.
     """
-    with _own_pids_afterwards():
-        _check(_libc.unshare(_CLONE_NEWPID), "make a PID namespace")
-        yield
+    process = os.getpid()
+    unshared, done = os.pipe()
+    # Who has left a user namespace has no right to say which of its ids come along.
+    mapper = os.fork()
+    if mapper == 0:
+        os.close(done)
+        os.read(unshared, 1)
+        for kind in ("uid", "gid"):
+            Path(f"/proc/{process}/{kind}_map").write_text(ids)
+        os._exit(0)
+    everything = _CLONE_NEWNS | _CLONE_NEWUTS | _CLONE_NEWIPC | _CLONE_NEWPID | _CLONE_NEWNET
+    _check(_libc.unshare(_CLONE_NEWUSER | everything), "make a node's namespaces")
+    os.close(done)
+    os.waitpid(mapper, 0)
+    if not one_id():
+        os.setgroups([])
+    os.setresgid(0, 0, 0)
+    os.setresuid(0, 0, 0)
+
+
+def one_id() -> bool:
+    """Tell whether this process's user namespace is one that an ordinary user made."""
+    return Path("/proc/self/setgroups").read_text() == "deny\n"
 
 
 @contextlib.contextmanager
@@ -42,9 +74,11 @@ def children_beside(pid: int) -> Iterator[None]:
     Raises:
         OSError: There is no such process any more, or the kernel refused.
     """
-    with _own_pids_afterwards():
+    try:
         _enter_pids(f"/proc/{pid}/ns/pid")
         yield
+    finally:
+        _enter_pids("/proc/self/ns/pid")
 
 
 def udp_socket(pid: int) -> socket.socket:
@@ -60,14 +94,6 @@ def udp_socket(pid: int) -> socket.socket:
             return socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         finally:
             _check(_libc.setns(own.fileno(), _CLONE_NEWNET), "come back to the own network")
-
-
-@contextlib.contextmanager
-def _own_pids_afterwards() -> Iterator[None]:
-    try:
-        yield
-    finally:
-        _enter_pids("/proc/self/ns/pid")
 
 
 def _enter_pids(path: str) -> None:

@@ -1,9 +1,14 @@
-"""A node's root: what a worker node's file system looks like from inside.
+"""A node: its namespaces, and what a worker node's file system looks like from inside.
 
-Run as `python -m eksnet.sandbox.node SPECIFICATION` in namespaces of its own (network, host name,
-IPC, mounts, processes). It builds the root, moves into it and stays as the node's process 1: when
-it ends, the node has died with all that ran on it. A pod's hostPath volume shows this root, never
-the learner's home, and a pod with hostPID sees this node's processes and no others.
+Run as `python -m eksnet.sandbox.node SPECIFICATION`. It builds the root, makes the node's
+namespaces (user, network, host name, IPC, mounts, processes) and leaves a child there as the node's
+process 1: when that ends, the node has died with all that ran on it. A pod's hostPath volume shows
+this root, never the learner's home, and a pod with hostPID sees this node's processes alone.
+
+The root is built before the user namespace is made. So the kernel locks its mounts: nobody on the
+node, not even a privileged pod, can take one off or make it writable that is read-only. Where the
+sandbox has ids to spare, root of a node is moreover nobody on the computer, and so has no right to
+its files, devices and switches below /proc/sys, wherever they are mounted.
 """
 
 from __future__ import annotations
@@ -14,58 +19,102 @@ import socket
 import sys
 from pathlib import Path
 
-from eksnet.sandbox import mounts
+from eksnet.sandbox import mounts, namespaces
 
 PROGRAMS = Path("/opt/eksnet/bin")
 CONTROLLER = Path("/opt/eksnet/controller")
 BUSYBOX = Path("/opt/eksnet/busybox")
 MUSL = Path("/opt/eksnet/musl")
 PKI = Path("/etc/kubernetes/pki")
+# Where a node's root stands on the stage: what it is built on, and leaves behind.
+_ROOT = Path("/root")
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 # What the machine's own programs (iptables, nft, conntrack) read besides /usr.
 _SHARED_ETC = ("alternatives", "ld.so.cache", "os-release", "protocols", "services", "ssl")
 
 
 def main() -> None:
-    """Build the root, enter it, say so on standard output, and hold the namespaces."""
+    """Build the root, make the namespaces, and leave a process there."""
     specification = json.loads(sys.argv[1])
+    namespaces.new_mounts()
     mounts.make_private()
-    socket.sethostname(specification["hostname"])
+    stage = Path(specification["stage"])
+    mounts.mount("tmpfs", stage, "tmpfs", mounts.MS_NOSUID, "mode=755")
+    # Who may see these whole, may mount new ones in a user namespace.
+    for name in ("proc", "sys"):
+        mounts.bind(Path("/") / name, stage / name)
+    build_root(_inside(stage, _ROOT), specification)
+    # Of the computer, nothing else comes along: neither its mounts nor a path into them.
+    mounts.pivot_root(stage)
+    # Or a pod could mount the tree of control groups, a part of which may be the learner's own.
+    Path("/proc/sys/user/max_cgroup_namespaces").write_text("0")
+    namespaces.new_user(specification["ids"])
+    if os.fork() == 0:
+        live(specification["hostname"])
+
+
+def live(hostname: str) -> None:
+    """Enter the root as the node's process 1, say so on standard output, and stay."""
+    # This /proc is the sandbox's still, and its numbers are those that the supervisor knows.
+    pid = os.readlink("/proc/self")
+    socket.sethostname(hostname)
+    # A mount that is locked cannot become the root; a second one of the same can.
+    mounts.bind(_ROOT, _ROOT)
+    _kernel(_ROOT)
+    mounts.pivot_root(_ROOT)
     # A node passes its pods' packets on.
     Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
-    root = Path(specification["root"])
-    build_root(root, specification)
-    mounts.pivot_root(root)
-    print("ready", flush=True)
+    print("ready", pid, flush=True)
     # Nothing of Python stays. A shell that waits for a child collects every orphan meanwhile, and
     # that is all that a process 1 has to do.
     os.execv(BUSYBOX / "sh", ["sh", "-c", "while :; do sleep 2147483647; done"])
 
 
 def build_root(root: Path, specification: dict[str, str]) -> None:
-    """Assemble a node's file system below an empty directory.
+    """Assemble a node's file system in a new directory, but for /proc and /sys.
 
     Args:
         root: The directory that becomes the root.
         specification: `disk` (what outlives a restart), `programs`, `controller`, `busybox`,
-            `musl`, `pki` (source directories), `hostname`, and the texts of `/etc` under their file
-            names.
+            `musl`, `pki` (source directories), `hostname`, the texts of `/etc` under their file
+            names, and `ids`, the map of the node's ids.
     """
-    mounts.mount("tmpfs", root, "tmpfs", mounts.MS_NOSUID, "mode=755")
+    owner = int(specification["ids"].split()[1])
+    root.mkdir()
+    _own(root, "mode=755", owner)
     _system(root)
-    _devices(root)
+    _devices(root, owner)
     for directory in ("run", "tmp"):
         (root / directory).mkdir()
-        mounts.mount("tmpfs", root / directory, "tmpfs", mounts.MS_NOSUID, "mode=1777")
-    mounts.bind(Path(specification["disk"]), root / "var")
+        _own(root / directory, "mode=1777", owner)
+    disk = Path(specification["disk"])
+    for path in (disk, *disk.iterdir()):
+        os.lchown(path, owner, owner)
+    mounts.bind(disk, root / "var")
     # Programs look here for their locks (xtables) and sockets.
     _link(root / "var" / "run", "../run")
     mounts.bind(Path(specification["programs"]), _inside(root, PROGRAMS), read_only=True)
     mounts.bind(Path(specification["controller"]), _inside(root, CONTROLLER), read_only=True)
     mounts.bind(Path(specification["busybox"]), _inside(root, BUSYBOX), read_only=True)
     mounts.bind(Path(specification["musl"]), _inside(root, MUSL), read_only=True)
-    mounts.bind(Path(specification["pki"]), _inside(root, PKI), read_only=True)
     _configuration(root, specification)
+    _give(root, owner)
+
+
+def _own(place: Path, options: str, owner: int) -> None:
+    """Mount an empty file system for the node."""
+    options = f"{options},uid={owner},gid={owner}"
+    mounts.mount("tmpfs", place, "tmpfs", mounts.MS_NOSUID, options)
+
+
+def _give(root: Path, owner: int) -> None:
+    """Give the node what was made for it; what is mounted from elsewhere stays the computer's."""
+    device = root.stat().st_dev
+    for directory, names, files in os.walk(root):
+        made = [n for n in (*names, *files) if os.lstat(f"{directory}/{n}").st_dev == device]
+        for name in made:
+            os.lchown(f"{directory}/{name}", owner, owner)
+        names[:] = [name for name in names if name in made]
 
 
 def _system(root: Path) -> None:
@@ -76,6 +125,9 @@ def _system(root: Path) -> None:
             _link(root / name, os.readlink(source))
         elif source.is_dir():
             mounts.bind(source, root / name, read_only=True)
+
+
+def _kernel(root: Path) -> None:
     (root / "proc").mkdir()
     quiet = mounts.MS_NOSUID | mounts.MS_NODEV | mounts.MS_NOEXEC
     mounts.mount("proc", root / "proc", "proc", quiet)
@@ -87,9 +139,8 @@ def _system(root: Path) -> None:
         mounts.bind(Path("/sys"), root / "sys")
 
 
-def _devices(root: Path) -> None:
+def _devices(root: Path, owner: int) -> None:
     (root / "dev").mkdir()
-    mounts.mount("tmpfs", root / "dev", "tmpfs", mounts.MS_NOSUID, "mode=755")
     for name in _DEVICES:
         mounts.bind(Path("/dev") / name, root / "dev" / name)
     for name, target in {"fd": "/proc/self/fd", "ptmx": "pts/ptmx"}.items():
@@ -99,7 +150,7 @@ def _devices(root: Path) -> None:
     (root / "dev" / "pts").mkdir()
     mounts.mount("devpts", root / "dev" / "pts", "devpts", data="newinstance,ptmxmode=0666")
     (root / "dev" / "shm").mkdir()
-    mounts.mount("tmpfs", root / "dev" / "shm", "tmpfs", mounts.MS_NOSUID, "mode=1777")
+    _own(root / "dev" / "shm", "mode=1777", owner)
 
 
 def _configuration(root: Path, specification: dict[str, str]) -> None:
@@ -112,6 +163,12 @@ def _configuration(root: Path, specification: dict[str, str]) -> None:
         path = _inside(root, Path(name))
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
+    # Copies: the computer's own may be read by their owner alone, and that is not the node.
+    keys = _inside(root, PKI)
+    keys.mkdir(parents=True)
+    for source in Path(specification["pki"]).iterdir():
+        (keys / source.name).touch(mode=0o600)
+        (keys / source.name).write_bytes(source.read_bytes())
 
 
 def _inside(root: Path, path: Path) -> Path:

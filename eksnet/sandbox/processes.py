@@ -111,13 +111,12 @@ class Processes:
         # Every exit is collected by `reap`; Popen must not wait for it as well.
         process.returncode = 0
 
-    def hold(self, node: str, command: list[str]) -> subprocess.Popen[bytes]:
-        """Start the process that is a node's process 1, its standard output as a pipe."""
-        with self._paths.log(node).open("ab") as log, namespaces.new_pids_for_children():
+    def make(self, node: str, command: list[str]) -> subprocess.Popen[bytes]:
+        """Start the process that makes a node, its standard output as a pipe."""
+        with self._paths.log(node).open("ab") as log:
             process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log
             )
-        self.holders[node] = process.pid
         process.returncode = 0
         return process
 
@@ -126,7 +125,9 @@ class Processes:
         if node is None:
             return []
         target = str(self.holders[node])
-        return ["nsenter", "--target", target, "--net", "--uts", "--ipc", "--mount", "--"]
+        enter = ["nsenter", "--target", target, "--user", "--net", "--uts", "--ipc", "--mount"]
+        # Where there is one id, it is root's already, and the kernel lets no groups be given up.
+        return [*enter, *(["--preserve-credentials"] if namespaces.one_id() else []), "--"]
 
     # Ending.
 

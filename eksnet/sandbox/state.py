@@ -13,7 +13,7 @@ from eksnet.sandbox.paths import Paths, write_private
 from eksnet.sandbox.vpc import Vpc
 
 # Raised when a later eksnet can no longer read what an earlier one wrote.
-LAYOUT = "2 kubernetes-1.34"
+LAYOUT = "3 kubernetes-1.34"
 
 # etcd alone reserves 64 MiB at its start, and twice as much while it goes on to its next log.
 _FULL = 256 * 2**20
@@ -137,6 +137,8 @@ def musl(paths: Paths) -> Path:
     """
     directory = paths.state / "musl"
     directory.mkdir(parents=True, exist_ok=True)
+    # Whatever the umask: root of a node is not root of this computer.
+    directory.chmod(0o755)
     compiled = directory / _GETENT.name
     compiler = shutil.which("musl-gcc")
     if compiler is None or (compiled.exists() and compiled.read_bytes() == _GETENT.read_bytes()):
@@ -144,6 +146,7 @@ def musl(paths: Paths) -> Path:
     draft = directory / f".getent.{os.getpid()}"
     command = [compiler, "-static", "-Os", "-Wall", "-Wextra", "-o", str(draft), str(_GETENT)]
     if subprocess.run(command, capture_output=True).returncode == 0:
+        draft.chmod(0o755)
         draft.rename(directory / "getent")
         shutil.copyfile(_GETENT, compiled)
     return directory
@@ -166,6 +169,7 @@ def _install(source: Path, directory: Path) -> None:
     draft = directory.with_name(f".busybox.{os.getpid()}")
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir()
+    draft.chmod(0o755)
     shutil.copy2(source, draft / "busybox")
     listing = subprocess.run([source, "--list"], capture_output=True, text=True, check=True)
     for applet in listing.stdout.split():

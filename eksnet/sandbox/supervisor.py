@@ -41,6 +41,7 @@ class Supervisor:
         self.programs = Path(specification["programs"])
         self.controller = Path(specification["controller"])
         self.one_id: bool = specification["one_id"]
+        self.node_ids: str = specification["node_ids"]
         self.sync_frequency: str = specification["sync_frequency"]
         self.listeners: dict[str, int] = specification["listeners"]
         self.images: str = specification["images"]
@@ -167,8 +168,8 @@ class Supervisor:
     async def start_node(self, node: Node) -> None:
         """Make a node's namespaces and root, link it to the router, start its runtime."""
         disk = self.paths.node(node.short)
-        root = self.paths.run / "roots" / node.short
-        for directory in (disk / "log", disk / "lib", root):
+        stage = self.paths.run / "roots" / node.short
+        for directory in (disk / "log", disk / "lib", stage):
             directory.mkdir(parents=True, exist_ok=True)
         specification = components.node_specification(
             node,
@@ -181,7 +182,7 @@ class Supervisor:
                 "images": self.images,
             },
             {
-                "root": root,
+                "stage": stage,
                 "disk": disk,
                 "programs": self.programs,
                 "controller": self.controller,
@@ -190,7 +191,7 @@ class Supervisor:
                 "pki": self.paths.identity / "nodes" / node.short,
             },
         )
-        await self.hold(node, specification)
+        await self.hold(node, {**specification, "ids": self.node_ids})
         enter = self.processes.enter(node.short)
         network.configure(network.link_commands(node, self.processes.holders[node.short]))
         network.configure(network.node_commands(node), enter)
@@ -198,17 +199,15 @@ class Supervisor:
         self.processes.start(components.runtime(node))
 
     async def hold(self, node: Node, specification: dict[str, str]) -> None:
-        """Start a node's process 1 and wait until its root stands."""
-        process = self.processes.hold(
-            node.short,
-            ["unshare", "--net", "--uts", "--ipc", "--mount", sys.executable, "-m",
-             "eksnet.sandbox.node", json.dumps(specification)],
-        )  # fmt: skip
+        """Make a node and wait until its root stands: its process 1 is this one's child then."""
+        maker = [sys.executable, "-m", "eksnet.sandbox.node", json.dumps(specification)]
+        process = self.processes.make(node.short, maker)
         assert process.stdout is not None
         with process.stdout as pipe:
-            answer = await asyncio.to_thread(pipe.readline)
-        if answer != b"ready\n":
+            said, _, pid = (await asyncio.to_thread(pipe.readline)).partition(b" ")
+        if said != b"ready":
             raise RuntimeError(f"{node.short} has no root: {self.tail(node.short)}")
+        self.processes.holders[node.short] = int(pid)
 
     def start_kubelet(self, node: Node) -> None:
         """Start a node's kubelet."""
@@ -352,6 +351,8 @@ def main() -> None:
     specification = json.loads(Path(sys.argv[1]).read_text())
     end_with_parent()
     mounts.make_private()
+    # Nodes and pods expect the usual one, and other users than this one to read there.
+    os.umask(0o022)
     # Inherited for the relay and the lock alone: no component may hold them open.
     for descriptor in (*specification["listeners"].values(), specification["alive"]):
         os.set_inheritable(descriptor, False)

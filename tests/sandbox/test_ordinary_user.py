@@ -6,7 +6,9 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+import attack
 import pytest
+import yaml
 
 from eksnet.sandbox import build
 from eksnet.sandbox.build import toolchain
@@ -31,6 +33,20 @@ spec:
     image: busybox:1.36
     command: [sh, -c, "id -u; nslookup -type=a kubernetes.default.svc.cluster.local"]
 """
+HOST = [{"name": "host", "hostPath": {"path": "/"}}]
+MEANS_ILL = {
+    "name": "ill",
+    "image": "debian:12",
+    "command": ["sh", "-c", attack.SCRIPT],
+    "securityContext": {"privileged": True},
+    "volumeMounts": [{"name": "host", "mountPath": "/host"}],
+}
+ILL = {
+    "apiVersion": "v1",
+    "kind": "Pod",
+    "metadata": {"name": "ill"},
+    "spec": {"restartPolicy": "Never", "hostPID": True, "containers": [MEANS_ILL], "volumes": HOST},
+}
 
 
 class User:
@@ -113,16 +129,19 @@ def test_the_sandbox_of_an_ordinary_user(user):
     assert user.processes()
 
     manifest = user.home / "pod.yaml"
-    manifest.write_text(POD)
+    manifest.write_text(POD + "---\n" + yaml.safe_dump(ILL))
     manifest.chmod(0o644)
     assert user.eksnet("kubectl", "apply", "-f", manifest).returncode == 0
     done = ("--for=jsonpath={.status.phase}=Succeeded", "--timeout=60s")
-    assert user.eksnet("kubectl", "wait", "pod/asks", *done).returncode == 0
+    assert user.eksnet("kubectl", "wait", "pod/asks", "pod/ill", *done).returncode == 0
     log = user.eksnet("kubectl", "logs", "asks").stdout
     assert log.splitlines()[0] == "0"
     assert "Address: 10.100.0.1" in log
     events = user.eksnet("kubectl", "events", "--for", "pod/asks").stdout
     assert "UserIgnored" in events
+    # The engine's programs belong to the user that root of a node is here.
+    log = user.eksnet("kubectl", "logs", "ill").stdout
+    assert attack.found(log) == attack.HELD, log
 
     kubeconfig = next(user.home.glob(".local/state/eksnet/sandbox/kubeconfig"))
     assert user.run("cat", kubeconfig).returncode == 0

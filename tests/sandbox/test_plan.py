@@ -146,6 +146,21 @@ def test_a_computer_without_user_namespaces(tmp_path, monkeypatch):
     assert "make lab" in caught.value.next_step
 
 
+@pytest.mark.parametrize(
+    ("root", "ids", "expected"),
+    [
+        (0, "0 0 4294967295", "0 65536 65536"),  # root of the computer
+        (0, "0 100000 65536", "0 0 65536"),  # root of a container, with nothing to spare
+        (0, "0 1000 1", "0 0 1"),  # root of one id
+        (1000, "0 0 4294967295", "0 0 1"),
+    ],
+)
+def test_a_nodes_ids_are_nobodys_where_there_are_some(monkeypatch, root, ids, expected):
+    monkeypatch.setattr(lifecycle.os, "geteuid", lambda: root)
+    monkeypatch.setattr(lifecycle.Path, "read_text", lambda _: f"{ids}\n")
+    assert lifecycle.node_ids() == expected
+
+
 def test_another_operating_system(monkeypatch):
     monkeypatch.setattr(lifecycle.sys, "platform", "darwin")
     with pytest.raises(EksnetError, match="this is darwin"):

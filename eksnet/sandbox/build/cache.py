@@ -83,6 +83,8 @@ class Shelf:
         """Give a finished draft its name, and then its record."""
         draft = self.draft(name)
         record = Record.of(name, draft)
+        # Whatever the umask: root of a node is not root of this computer, and has to run it.
+        draft.chmod(0o755)
         _to_disk(draft)
         self.distrust(name)
         draft.replace(self.path(name))
@@ -99,6 +101,7 @@ class Shelf:
     def open_for_build(self) -> None:
         """Make the directory, newest of all, and sweep away what a cut-off build left."""
         self.directory.mkdir(parents=True, exist_ok=True)
+        self.directory.chmod(0o755)
         for leftover in self.directory.rglob(".*"):
             leftover.unlink()
         os.utime(self.directory)
