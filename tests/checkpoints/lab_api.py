@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import yaml
-from fake_api import Request, failure
+from fake_api import Refusal, Request, failure
 
 from eksnet.checkpoints import Checkpoint
 
@@ -27,6 +28,17 @@ def write_kubeconfig(file: Path, url: str, user: dict[str, object] | None = None
 
 def no_writes(request: Request) -> tuple[int, dict[str, object]] | None:
     return (405, failure(405, "MethodNotAllowed", "read only")) if request.writes else None
+
+
+def refusing(pattern: str, status: int = 403) -> Callable[[Request], Refusal | None]:
+    """Answer with a refusal where a path has a pattern, and refuse every write."""
+
+    def refuse(request: Request) -> Refusal | None:
+        if re.search(pattern, request.path):
+            return status, failure(status, "No", f"{request.path} is refused")
+        return no_writes(request)
+
+    return refuse
 
 
 def forbid(request: Request) -> tuple[int, dict[str, object]] | None:

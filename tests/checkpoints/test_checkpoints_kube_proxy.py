@@ -7,15 +7,16 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from fake_api import FakeApi
-from lab_api import Check
+from fake_api import FakeApi, Request
+from lab_api import Check, refusing
 
 from eksnet import kubeproxy
 from eksnet.checkpoints import State
-from eksnet.kubeproxy import Lines
+from eksnet.cluster import connect
+from eksnet.kubeproxy import Lines, observe
 from eksnet.listing import Listing
 
-P, F, N = State.PASS, State.FAIL, State.NOT_STARTED
+P, F, N, C = State.PASS, State.FAIL, State.NOT_STARTED, State.CANNOT_CHECK
 SHOP = "/api/v1/namespaces/shop/services"
 SYSTEM = "/api/v1/namespaces/kube-system/configmaps"
 SLICES = "/apis/discovery.k8s.io/v1/namespaces/shop/endpointslices"
@@ -195,7 +196,100 @@ def test_wrong(
     assert reason in result.outcomes[expected.index(F)].observation.observed
 
 
+BROKEN: dict[str, dict[str, Any]] = {
+    "proxy-03": {"selector": {"app": "wbe"}, "ready": 0},
+    "proxy-04": {"ports": []},
+    "proxy-05": {"policy": "Local"},
+    "proxy-06": {"mode": "mode: iptable"},
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_the_solution_solves_it(
+    name: str, api: FakeApi, shop: Shop, checkpoint: Check, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Here no kernel holds rules, and the mode may be changed.
+    monkeypatch.setattr(observe, "wait_for_rules", lambda *_, **__: None)
+    monkeypatch.setattr(observe, "refuse_elsewhere", lambda *_: None)
+    shop("ABCD", **BROKEN[name])
+    assert checkpoint(name).check(wait=False).state is F
+    api.refuse = lambda _: None
+    for node in ("one", "two"):
+        api.put(f"/api/v1/nodes/{node}", {"status": {}})
+    cluster = connect("context:lab")
+    exec(repr(checkpoint(name).solution(reveal=True)), {"cluster": cluster, "kubeproxy": kubeproxy})
+    # The endpoints follow the Service, as their controller would have it.
+    web = api.objects[f"{SHOP}/web"]["spec"]
+    found = web["selector"] == {"app": "web"}
+    ported = PORT if web.get("ports", [{"targetPort": "http"}])[0]["targetPort"] == "http" else []
+    ends = [{"conditions": {"ready": found}}] * 3
+    api.put(f"{SLICES}/web-1", {"metadata": named("web"), "endpoints": ends, "ports": ported})
+    assert checkpoint(name).require().state is P
+
+
+@pytest.mark.parametrize("name", BROKEN)
+@pytest.mark.parametrize("wrong", [True, False])
+def test_a_check_says_the_same_again(wrong: bool, name: str, shop: Shop, checkpoint: Check) -> None:
+    shop("ABCD", **(BROKEN[name] if wrong else {}))
+    first, second = (checkpoint(name).check(wait=False) for _ in range(2))
+    assert first.state is (F if wrong else P)
+    assert repr(first) == repr(second)
+    assert first._repr_html_() == second._repr_html_()
+
+
+@pytest.mark.parametrize("status", [403, 429])
+@pytest.mark.parametrize(
+    ("name", "pattern", "expected"),
+    [
+        *((name, "eksnet-faults", C) for name in BROKEN),
+        ("proxy-01", "endpointslices", C), ("proxy-03", "endpointslices", C),
+        ("proxy-04", "endpointslices", C), ("proxy-05", "endpointslices", C),
+        ("proxy-06", "daemonsets", C), ("proxy-06", "kube-proxy-config", C),
+    ],
+)  # fmt: skip
+def test_what_may_not_be_read_is_no_failure(
+    name: str,
+    pattern: str,
+    expected: State,
+    status: int,
+    api: FakeApi,
+    shop: Shop,
+    checkpoint: Check,
+) -> None:
+    shop("ABCD", **BROKEN.get(name, {}) if pattern == "eksnet-faults" else {})
+    api.refuse = refusing(pattern, status)
+    result = checkpoint(name).check()
+    assert result.state is expected
+    assert set(states(result)) <= {P, C}
+    assert "is refused" in repr(result)
+
+
+def test_being_throttled_while_waiting_is_no_failure(
+    api: FakeApi, shop: Shop, checkpoint: Check
+) -> None:
+    shop("A", ready=2)
+    asked: list[Request] = []
+
+    def throttle(request: Request) -> Any:
+        asked.append(request)
+        seen = sum("endpointslices" in one.path for one in asked)
+        return refusing("endpointslices", 429)(request) if seen > 1 else None
+
+    api.refuse = throttle
+    result = checkpoint("proxy-03").check()
+    assert states(result) == [P, C]
+    assert result.outcomes[1].observation.next_step == "wait a minute, then again"
+    assert result.unchecked == 1
+
+
 class TestTheNumberOfRules:
+    def test_what_may_not_be_read_is_no_failure(
+        self, api: FakeApi, shop: Shop, checkpoint: Check
+    ) -> None:
+        shop()
+        api.refuse = refusing("endpointslices")
+        assert checkpoint("proxy-02").check(10, RULES).state is C
+
     @pytest.mark.parametrize(
         ("prediction", "state"), [(10, P), ("10 rules", P), (7, F), ("ten", F)]
     )

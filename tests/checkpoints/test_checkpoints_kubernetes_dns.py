@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 from fake_api import FakeApi
-from lab_api import Check
+from lab_api import Check, refusing
 
 from eksnet import dns
 from eksnet.checkpoints import State
 from eksnet.dns.resolvconf import pod_resolv_conf
 from eksnet.dns.walk import walk
 
-P, F, N = State.PASS, State.FAIL, State.NOT_STARTED
+P, F, N, C = State.PASS, State.FAIL, State.NOT_STARTED, State.CANNOT_CHECK
 SERVICE = "my-service.app-ns.svc.cluster.local"
 OUTSIDE = "ip-10-0-128-10.ap-northeast-2.compute.internal"
 SEARCH = list(pod_resolv_conf("ops-ns").search)
@@ -210,6 +210,18 @@ def test_without_the_pod_there_is_nothing_to_compare(
     asked(api, "my-service")
     api.remove(POD)
     assert states(checkpoint("dns-02").check(["my-service"])) == [N, N]
+
+
+@pytest.mark.parametrize("status", [403, 429])
+def test_a_log_that_may_not_be_read_is_no_failure(
+    status: int, api: FakeApi, stage: Stage, checkpoint: Check
+) -> None:
+    stage()
+    api.refuse = refusing("/log$", status)
+    assert states(checkpoint("dns-02").check(["my-service"])) == [C, C]
+    assert states(checkpoint("dns-03").check(LONG)) == [C, C]
+    assert states(checkpoint("dns-04").check(10, walk_of(OUTSIDE))) == [C]
+    assert checkpoint("dns-01").check().state is P
 
 
 def walk_of(name: str, search: Sequence[str] = SEARCH) -> dns.Walk:

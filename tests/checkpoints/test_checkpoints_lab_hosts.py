@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from fake_api import FakeApi
-from lab_api import Check
+from lab_api import Check, refusing
 
 from eksnet import coredns
 from eksnet.checkpoints import State
@@ -242,6 +242,16 @@ class TestTheEntry:
         assert checkpoint("hosts-01").check().state is N
         api.remove(CONFIGMAP)
         assert checkpoint("hosts-01").check().state is C
+
+
+@pytest.mark.parametrize("status", [403, 429])
+def test_logs_that_may_not_be_read_are_no_failure(
+    status: int, api: FakeApi, lab: Lab, checkpoint: Check
+) -> None:
+    lab(BOTH, first=SOLVED, backup=UNTOUCHED)
+    api.refuse = refusing("/log$", status)
+    assert states(checkpoint("hosts-01").check()) == [P, P, P, C]
+    assert states(checkpoint("hosts-03").check()) == [P, C]
 
 
 class TestWhichPlugin:

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 import eksnet
-from eksnet import coredns, sandbox
+from eksnet import coredns, dns, kubeproxy, sandbox
 from eksnet.checkpoints import State, definitions, evidence
 from eksnet.cluster import Cluster, look
 from eksnet.coredns.configuration import configuration_hash
@@ -110,6 +110,89 @@ def test_the_lab_from_wrong_to_right_and_back(cluster: Cluster, untouched: str) 
     restart(cluster)
     assert eksnet.checkpoint("hosts-06").require().points == 2
     assert eksnet.progress("05").points == 6 + 1 + 1 + 2
+
+
+@pytest.mark.parametrize(
+    ("fault", "name", "reason"),
+    [
+        ("A", "trouble-01", "the Deployment coredns asks for 0 pods"),
+        ("B", "trouble-02", "it selects k8s-app=kube-dsn"),
+        ("C", "trouble-03", "CoreDNS refuses it, line"),
+        ("D", "trouble-04", "it has no port 53 for UDP"),
+    ],
+)
+def test_a_fault_of_the_dns_is_found_and_mended(
+    fault: str, name: str, reason: str, cluster: Cluster, untouched: str
+) -> None:
+    dns.bring_fault(cluster, fault)
+    try:
+        mended(cluster, name, reason)
+    finally:
+        dns.take_back_faults(cluster)
+
+
+def mended(cluster: Cluster, name: str, reason: str) -> None:
+    """Check a fault that is there, do what the solution says, and require it."""
+    checkpoint = eksnet.checkpoint(name)
+    result = checkpoint.check(wait=False)
+    assert result.state is F, repr(result)
+    assert reason in seen(result, states(result).index(F))
+    exec(checkpoint.solution(reveal=True).text, {"cluster": cluster, "kubeproxy": kubeproxy})
+    assert checkpoint.require().state is P
+
+
+WEB = """
+{{apiVersion: v1, kind: Pod, metadata: {{name: web-{letter}, namespace: shop,
+  labels: {{app: web, pod: web-{letter}}}}},
+ spec: {{nodeName: {node}, terminationGracePeriodSeconds: 0,
+  containers: [{{name: web, image: "busybox:1.36", ports: [{{name: http, containerPort: 8080}}],
+   command: [sh, -c, "exec httpd -f -p 8080 -h /tmp"]}}]}}}}
+"""
+SERVICE = """
+{apiVersion: v1, kind: Service, metadata: {name: web, namespace: shop},
+ spec: {selector: {app: web}, ports: [{name: http, port: 80, targetPort: http}]}}
+"""
+
+
+@pytest.fixture(scope="module")
+def shop(cluster: Cluster) -> Iterator[None]:
+    """The Service and the pods of 03_kube_proxy, which its faults need."""
+    cluster.apply("{apiVersion: v1, kind: Namespace, metadata: {name: shop}}")
+    first, second = [node.name for node in cluster.list("nodes")][:2]
+    for letter, node in {"a": first, "b": second, "c": second}.items():
+        cluster.apply(WEB.format(letter=letter, node=node))
+    cluster.apply(SERVICE)
+    for letter in "abc":
+        cluster.wait(f"pod/web-{letter}", namespace="shop")
+    yield
+    cluster.delete("namespace", "shop")
+
+
+@pytest.mark.parametrize(
+    ("fault", "name", "reason"),
+    [
+        ("A", "proxy-03", "its selector is app: wbe"),
+        ("B", "proxy-04", "3 addresses are Ready, and the Service finds no port there"),
+        ("C", "proxy-05", "the policy is Local, and on 1 of 2 nodes front has no endpoint"),
+        ("D", "proxy-06", "the mode is iptable"),
+    ],
+)
+def test_a_fault_of_kube_proxy_is_found_and_mended(
+    fault: str, name: str, reason: str, cluster: Cluster, shop: None
+) -> None:
+    assert eksnet.checkpoint("proxy-01").require().state is P
+    kubeproxy.bring_fault(cluster, fault)
+    try:
+        mended(cluster, name, reason)
+    finally:
+        kubeproxy.take_back_faults(cluster)
+
+
+def test_the_rules_that_a_node_has_are_those_that_are_counted(cluster: Cluster, shop: None) -> None:
+    rules = kubeproxy.wait_for_rules(cluster, kubeproxy.read_node(cluster))
+    found = rules.about(cluster.get("service/web", namespace="shop"))
+    assert eksnet.checkpoint("proxy-02").require(10, found).state is P
+    assert eksnet.checkpoint("proxy-02").check(9, found).state is F
 
 
 @pytest.fixture

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 from fake_api import FakeApi, Request, failure
-from lab_api import Check
+from lab_api import Check, refusing
 
 from eksnet.checkpoints import State
+from eksnet.cluster import connect
 from eksnet.coredns.configuration import configuration_hash
 
-P, F, N = State.PASS, State.FAIL, State.NOT_STARTED
+P, F, N, C = State.PASS, State.FAIL, State.NOT_STARTED, State.CANNOT_CHECK
 SYSTEM = "/api/v1/namespaces/kube-system"
 PODS = f"{SYSTEM}/pods"
 DEPLOYMENT = "/apis/apps/v1/namespaces/kube-system/deployments/coredns"
@@ -95,6 +96,63 @@ def test_a_fault_that_was_not_brought_in_is_not_mended(
 def test_a_mended_one(name: str, fault: str, dns: Cluster, checkpoint: Check) -> None:
     dns(fault)
     assert checkpoint(name).require().state is P
+
+
+BROKEN: dict[str, dict[str, Any]] = {
+    "A": {"replicas": 0, "endpoints": 0},
+    "B": {"labels": {"k8s-app": "kube-dsn"}, "endpoints": 0},
+    "C": {"corefile": COREFILE.replace("errors", "errors\n    logg"), "said": REFUSES},
+    "D": {"ports": PORTS[1:]},
+}
+
+
+@pytest.mark.parametrize(("name", "fault"), list(zip(NAMES, "ABCD", strict=True)))
+def test_the_solution_solves_it(
+    name: str, fault: str, api: FakeApi, dns: Cluster, checkpoint: Check
+) -> None:
+    dns(fault, **BROKEN[fault])
+    assert checkpoint(name).check(wait=False).state is F
+    api.refuse = lambda _: None
+    exec(repr(checkpoint(name).solution(reveal=True)), {"cluster": connect("context:lab")})
+    # Pods, endpoints and logs follow the objects, as controllers and CoreDNS would have it.
+    service = api.objects[f"{SYSTEM}/services/kube-dns"]["spec"]
+    corefile = api.objects[f"{SYSTEM}/configmaps/coredns"]["data"]["Corefile"]
+    assert "logg\n" not in corefile
+    dns(
+        fault,
+        replicas=api.objects[DEPLOYMENT]["spec"]["replicas"],
+        labels=service["selector"],
+        ports=service["ports"],
+        endpoints=2 if service["selector"] == LABELS else 0,
+        corefile=corefile,
+        runs=corefile,
+    )
+    assert checkpoint(name).require().state is P
+
+
+@pytest.mark.parametrize("status", [403, 429])
+@pytest.mark.parametrize(
+    ("name", "fault", "pattern"),
+    [
+        *((name, fault, "eksnet-faults") for name, fault in zip(NAMES, "ABCD", strict=True)),
+        ("trouble-01", "A", "endpointslices"), ("trouble-02", "B", "endpointslices"),
+        ("trouble-03", "C", "/log$"), ("trouble-03", "C", "/pods$"),
+    ],
+)  # fmt: skip
+def test_what_may_not_be_read_is_no_failure(
+    name: str,
+    fault: str,
+    pattern: str,
+    status: int,
+    api: FakeApi,
+    dns: Cluster,
+    checkpoint: Check,
+) -> None:
+    dns(fault, **(BROKEN[fault] if pattern == "eksnet-faults" else {}))
+    api.refuse = refusing(pattern, status)
+    result = checkpoint(name).check()
+    assert result.state is C
+    assert set(states(result)) <= {P, C}
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,31 @@ def cells(notebook: str) -> list[str]:
     return [cell.source for cell in read.cells if cell.cell_type == "code"]
 
 
+def test_ids_and_points_are_those_that_evidence_refers_to() -> None:
+    """Whoever adds a criterion adds its line; whoever renames one loses the points of learners."""
+    committed = Path(__file__).with_name("permanent_ids.txt").read_text().splitlines()
+    assert [f"{one.id} {one.points}" for one in CRITERIA] == committed
+
+
+def test_every_notebook_of_the_course_has_checkpoints() -> None:
+    stems = {path.stem for path in notebooks.course()}
+    ends = {stem for stem in stems if stem.startswith(("00_", "99_"))}
+    assert {definition.notebook for definition in EVERY} == stems - ends
+
+
+@pytest.mark.parametrize("definition", EVERY, ids=lambda definition: definition.id)
+def test_hints_say_where_to_look_then_what_to_compare_then_the_command(
+    definition: Definition,
+) -> None:
+    where, what, command = definition.hints
+    assert re.search(r"(?i)\blook\b", where)
+    assert re.search(r"(?i)\bcompare\b", what)
+    assert re.search(r"`[^`]+`", command)
+    # The tiers before the last do not give it away.
+    commands = re.findall(r"`(cluster\.(?:patch|edit_configmap)[^`]*)`", f"{where} {what}")
+    assert commands == []
+
+
 def test_ids_are_permanent_names_of_one_thing_each() -> None:
     ids = [definition.id for definition in EVERY] + [criterion.id for criterion in CRITERIA]
     assert len(set(ids)) == len(ids)

@@ -222,9 +222,9 @@ CHECKPOINTS = (
             ),
         ),
         hints=(
-            "Count in the table of the example: who leads to the Service's chain, who is in it?",
-            "One rule finds the Service, one for each endpoint chooses it; what is in an "
-            "endpoint's own chain?",
+            "Look at the table of the example: who leads to the Service's chain, who is in it?",
+            "Compare the rules with the endpoints: one finds the Service, one for each endpoint "
+            "chooses it; what is in an endpoint's own chain?",
             "`len(rules.about(service))` is the number that is compared.",
         ),
         solution="1 to find it, 3 to choose an endpoint, 3 times 2 to mark and to translate: 10\n",
@@ -272,7 +272,8 @@ cluster.patch("service", "web", {"spec": {"selector": {"app": "web"}}}, "shop")
             ),
         ),
         hints=(
-            "The selector finds the pods. What else does an endpoint need?",
+            "Look at the EndpointSlice of `web`: the selector finds the pods. What else does an "
+            "endpoint need?",
             "Compare the Service's `targetPort` with the names of the ports in a pod's `spec`.",
             '`cluster.patch("service", "web", {"spec": {"ports": […]}}, "shop")`, with the whole '
             "port: a merge patch replaces lists.",
@@ -295,7 +296,7 @@ cluster.patch("service", "web", {"spec": {"ports": [port]}}, "shop")
             ),
         ),
         hints=(
-            "Silence, not a refusal: which rule drops a packet? Read the rules of both nodes.",
+            "Silence, not a refusal: look at the rules of both nodes. Which one drops a packet?",
             "Compare the nodes of the endpoints with all nodes, and look at the traffic policy.",
             '`cluster.patch("service", "front", {"spec": {"externalTrafficPolicy": …}}, "shop")`',
         ),
