@@ -59,7 +59,8 @@ def up(
         typer.Option(min=0, max=65535, help="The API server's port on 127.0.0.1; 0: any."),
     ] = None,
     sync_frequency: Annotated[
-        str | None, typer.Option(help="How long a ConfigMap may wait: 1m on EKS, 5s here.")
+        str | None,
+        typer.Option(help="How long a ConfigMap may wait: 1m on EKS, 5s at first; it is kept."),
     ] = None,
 ) -> None:
     """Start the sandbox, or join it when it is up; exit code 1 when kube-system is not whole."""

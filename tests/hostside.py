@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import subprocess
@@ -70,15 +71,23 @@ def listening(pids: list[int]) -> list[str]:
     return sorted({inodes[link] for pid in pids for link in _descriptors(pid) if link in inodes})
 
 
+def inotify_instances(pids: list[int]) -> int:
+    """Return how many inotify instances processes hold."""
+    return sum(_descriptors(pid).count("anon_inode:inotify") for pid in pids)
+
+
 def _pids() -> list[int]:
     return [int(entry.name) for entry in Path("/proc").glob("[0-9]*")]
 
 
 def _descriptors(pid: int) -> list[str]:
-    try:
-        return [os.readlink(link) for link in Path(f"/proc/{pid}/fd").iterdir()]
-    except OSError:
-        return []
+    found = []
+    # The process may end meanwhile, or close one of them.
+    with contextlib.suppress(OSError):
+        for link in Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(OSError):
+                found.append(os.readlink(link))
+    return found
 
 
 def _open_ports() -> list[list[str]]:

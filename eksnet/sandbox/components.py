@@ -21,6 +21,13 @@ MAX_PODS = 29
 # EKS keeps the default of one minute; the wait is a lesson, five seconds of it are enough.
 SYNC_FREQUENCY = "5s"
 
+# The kernel counts inotify instances per user, and the usual 128 are for all that a user runs.
+# What watches a file that never changes here is switched off below; so many are left to a sandbox.
+INOTIFY_INSTANCES = 16
+# FlexVolume drivers are looked for, and their directory is made, where nothing can be made: the
+# usual place is on the learner's own computer.
+_NO_FLEX_VOLUMES = "/proc/no-flex-volumes"
+
 # Go's collector, less often: a start allocates far more than it keeps.
 _UNHURRIED = {"GOGC": "400"}
 
@@ -96,15 +103,17 @@ def api_server(programs: Path, pki: Path, vpc: Vpc) -> Component:
 
 
 def controller_manager(programs: Path, pki: Path, kubeconfig: Path) -> Component:
-    """The controllers; alone, so without the election of a leader."""
+    """The controllers; alone, so without the election of a leader.
+
+    Without a key to sign with: EKS signs no client certificates either.
+    """
     command = (
         f"{programs}/kube",
         "kube-controller-manager",
         f"--kubeconfig={kubeconfig}",
         f"--service-account-private-key-file={pki}/service-account.key",
         f"--root-ca-file={pki}/ca.crt",
-        f"--cluster-signing-cert-file={pki}/ca.crt",
-        f"--cluster-signing-key-file={pki}/ca.key",
+        f"--flex-volume-plugin-dir={_NO_FLEX_VOLUMES}",
         "--leader-elect=false",
         "--bind-address=127.0.0.1",
         "--profiling=false",
@@ -283,7 +292,12 @@ def kubelet_configuration(node: Node, vpc: Vpc, sync_frequency: str) -> str:
         "cgroupDriver": "cgroupfs",
         "failSwapOn": False,
         "imageGCHighThresholdPercent": 100,
-        "featureGates": {"KubeletInUserNamespace": True},
+        "volumePluginDir": _NO_FLEX_VOLUMES,
+        "featureGates": {
+            "KubeletInUserNamespace": True,
+            # Its certificate is made once, for ten years.
+            "ReloadKubeletServerCertificateFile": False,
+        },
     }
     return json.dumps(configuration, indent=1)
 

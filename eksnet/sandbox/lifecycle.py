@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import fcntl
 import json
 import os
+import re
 import select
 import shutil
 import signal
@@ -29,6 +31,9 @@ REGION = "ap-northeast-2"
 NEEDED = ("kube", "etcd", "coredns", "runtime", "kubectl", "agnhost")
 _TOOLS = ("unshare", "nsenter", "ip", "iptables", "nft", "conntrack")
 _PORT_FILE = "port"
+_SYNC_FREQUENCY_FILE = "sync-frequency"
+# As Go writes it: 1m30s.
+_DURATION = re.compile(r"(\d+(\.\d+)?(ms|s|m|h))+")
 _START_DEADLINE = 180.0
 _SETTLE_DEADLINE = 60.0
 _STOP_DEADLINE = 20.0
@@ -37,6 +42,7 @@ _IDS = 65536
 # and /etc/subuid give out, so that they are nobody's.
 _NODE_IDS = 1_900_000_000
 _POLL = 0.05
+_libc = ctypes.CDLL(None, use_errno=True)
 
 Say = Callable[[str], None]
 
@@ -95,13 +101,15 @@ def up(
         name: The sandbox's name; see `eksnet.sandbox.paths.paths`.
         port: The port of the API server on 127.0.0.1; None keeps the last one, 0 takes any.
         sync_frequency: How long the kubelets may leave a changed ConfigMap unread, such as `1m`,
-            EKS's own; None means five seconds. What is up keeps what it was started with.
+            EKS's own; None keeps the last one, at first five seconds. What is up keeps what it was
+            started with.
         say: Called with each line of progress.
 
     Raises:
         EksnetError: It could not be started; nothing is left running.
     """
     paths = sandbox_paths.paths(name)
+    check_duration(sync_frequency)
     launched = False
     if is_alive(paths) and is_ending(paths):
         # There is nothing to join: what still holds the lock is on its way out.
@@ -111,7 +119,7 @@ def up(
         programs = engine(say)
         with start_lock(paths, say):
             if not is_alive(paths):
-                launch(paths, programs, port, sync_frequency or components.SYNC_FREQUENCY)
+                launch(paths, programs, port, sync_frequency)
                 launched = True
     if not launched:
         # Another copy of the project may have started it, with another version of eksnet.
@@ -210,7 +218,7 @@ def check_computer() -> None:
     """Refuse early, with the remedy, what could not work.
 
     Raises:
-        EksnetError: Not Linux, a program missing, or no user namespaces.
+        EksnetError: Not Linux, a program missing, no user namespaces, or too few inotify instances.
     """
     if sys.platform != "linux":
         raise EksnetError(
@@ -234,6 +242,43 @@ def check_computer() -> None:
             f"this computer does not let you make a user namespace: {probe.stderr.strip()}",
             "unprivileged user namespaces",
             "run `make lab` again: its set-up says what to change on this computer",
+        )
+    check_inotify(components.INOTIFY_INSTANCES)
+
+
+def check_inotify(needed: int) -> None:
+    """Refuse a start that would run out of inotify instances: what lacks one dies at its start.
+
+    They are counted per user, over everything that the user runs, in the namespaces too; the only
+    way to learn how many are left is to take them.
+
+    Raises:
+        EksnetError: There are too few.
+    """
+    with contextlib.ExitStack() as taken:
+        for count in range(needed):
+            descriptor = _libc.inotify_init1(os.O_CLOEXEC)
+            if descriptor < 0:
+                why = os.strerror(ctypes.get_errno())
+                raise EksnetError(
+                    f"{count} inotify instances are left to this user ({why})",
+                    f"{needed}, with which a cluster watches its certificates and configuration",
+                    "sudo sysctl fs.inotify.max_user_instances=512",
+                )
+            taken.callback(os.close, descriptor)
+
+
+def check_duration(text: str | None) -> None:
+    """Refuse early what would keep the kubelets from starting, this time and the next.
+
+    Raises:
+        EksnetError: The text is no length of time.
+    """
+    if text is not None and not _DURATION.fullmatch(text):
+        raise EksnetError(
+            f"--sync-frequency {text} is no length of time",
+            "a number with ms, s, m or h",
+            "`eksnet up --sync-frequency 1m` is as on EKS",
         )
 
 
@@ -319,7 +364,9 @@ def _try_lock(file: IO[str]) -> bool:
 # Starting.
 
 
-def launch(paths: Paths, programs: Path, port: int | None, sync_frequency: str) -> None:
+def launch(
+    paths: Paths, programs: Path, port: int | None = None, sync_frequency: str | None = None
+) -> None:
     """Make the namespaces and start the supervisor in them; do not wait for the cluster.
 
     Raises:
@@ -338,6 +385,8 @@ def launch(paths: Paths, programs: Path, port: int | None, sync_frequency: str) 
         server = f"https://127.0.0.1:{api_port}"
         write_private(paths.kubeconfig, pki.kubeconfig(paths.identity, "admin", server))
         write_private(paths.run / _PORT_FILE, str(api_port))
+        frequency = sync_frequency or _known_sync_frequency(paths)
+        write_private(paths.run / _SYNC_FREQUENCY_FILE, frequency)
         paths.status.unlink(missing_ok=True)
         specification = {
             "state": str(paths.state),
@@ -349,7 +398,7 @@ def launch(paths: Paths, programs: Path, port: int | None, sync_frequency: str) 
             "images": Path(__file__).with_name("images.json").read_text(),
             "one_id": not owns_ids(),
             "node_ids": node_ids(),
-            "sync_frequency": sync_frequency,
+            "sync_frequency": frequency,
             "listeners": {"api": listener.fileno()},
             "alive": alive.fileno(),
         }
@@ -597,6 +646,13 @@ def _known_port(paths: Paths) -> int:
         return int((paths.run / _PORT_FILE).read_text())
     except FileNotFoundError:
         return 0
+
+
+def _known_sync_frequency(paths: Paths) -> str:
+    try:
+        return (paths.run / _SYNC_FREQUENCY_FILE).read_text()
+    except FileNotFoundError:
+        return components.SYNC_FREQUENCY
 
 
 def _rotate(paths: Paths) -> None:

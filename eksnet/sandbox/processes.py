@@ -161,9 +161,9 @@ class Processes:
         lived = time.monotonic() - record.started
         record.young_deaths = 0 if lived > _GREW_UP else record.young_deaths + 1
         record.restarts += 1
-        self._changed()
         pause = min(_LONGEST_PAUSE, 0.1 * 2**record.young_deaths) if record.young_deaths else 0.0
         asyncio.get_running_loop().call_later(pause, self._start_again, record)
+        self._changed()
 
     def _start_again(self, record: Running) -> None:
         node = record.component.node

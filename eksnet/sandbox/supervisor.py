@@ -28,6 +28,8 @@ from eksnet.sandbox.processes import Processes, kills_for_memory
 from eksnet.sandbox.vpc import Node, Vpc, plan
 
 _LOG_LIMIT = 10 * 2**20
+_ROTATION = 30.0
+_TELL_AGAIN = 1.0
 _POLL = 0.05
 
 
@@ -58,6 +60,7 @@ class Supervisor:
         self.disturbed = asyncio.Event()
         self.stopping = asyncio.Event()
         self.tasks: set[asyncio.Task[None]] = set()
+        self.again: asyncio.TimerHandle | None = None
 
     async def run(self) -> None:
         """Start everything, then stay until a signal asks to stop."""
@@ -65,6 +68,8 @@ class Supervisor:
         loop.add_signal_handler(signal.SIGCHLD, self.processes.reap)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stopping.set)
+        # From the first moment on: what keeps a cluster from becoming whole fills a log, too.
+        self.background(self.rotate_logs())
         self.background(self.start())
         await self.stopping.wait()
         await self.stop()
@@ -101,7 +106,6 @@ class Supervisor:
         if planted:
             self.start_controllers()
         await self.look()
-        self.background(self.rotate_logs())
         while True:
             await self.disturbed.wait()
             await self.look()
@@ -291,11 +295,17 @@ class Supervisor:
             "steps": self.steps,
             "components": self.processes.as_status(),
         }
+        if self.again:
+            self.again.cancel()
+            self.again = None
         try:
             write_private(self.paths.status, json.dumps(status, indent=1))
         except OSError as error:
-            # A full disk must not end the cluster; the next report may find room.
-            print(f"status not written: {error}", file=sys.stderr, flush=True)
+            # A full disk must not end the cluster; the next try may find room. Until then no
+            # command may believe the word before this one.
+            self.paths.status.unlink(missing_ok=True)
+            say(f"status not written: {error}")
+            self.again = asyncio.get_running_loop().call_later(_TELL_AGAIN, self.report)
 
     def fail(self, error: BaseException) -> None:
         """Say that the start could not be finished, and why."""
@@ -303,7 +313,7 @@ class Supervisor:
         self.phase = "failed"
         self.waiting = f"{error} {detail}".strip()
         self.report()
-        print(self.waiting, file=sys.stderr, flush=True)
+        say(self.waiting)
 
     def tail(self, component: str) -> str:
         """Return the last line of a component's log."""
@@ -313,9 +323,10 @@ class Supervisor:
     async def rotate_logs(self) -> None:
         """Keep each log below its limit: one earlier file is kept beside it."""
         while True:
-            await asyncio.sleep(30)
+            await asyncio.sleep(_ROTATION)
             for log in self.paths.logs.glob("*.log"):
                 if log.stat().st_size > _LOG_LIMIT:
+                    # Without room for the earlier file there is room again after this.
                     with contextlib.suppress(OSError):
                         shutil.copyfile(log, log.with_suffix(".log.1"))
                     os.truncate(log, 0)
@@ -326,6 +337,12 @@ class Supervisor:
         self.report()
         await self.processes.stop("kube-apiserver", signal.SIGKILL)
         await self.processes.stop("etcd", signal.SIGTERM)
+
+
+def say(text: str) -> None:
+    """Write a line to the supervisor's log, if that has room."""
+    with contextlib.suppress(OSError):
+        print(text, file=sys.stderr, flush=True)
 
 
 def answered(missing: Callable[[], list[str]]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import time
 from collections.abc import Callable
@@ -21,11 +22,14 @@ COMPONENTS = (
     "kube-apiserver",
     "kube-controller-manager",
     "kube-scheduler",
+    "vpc-resolver",
     "coredns",
     "kubelet",
     "runtime",
     "kube-proxy",
 )
+# What the kubelets start again, by its pods' label.
+_PODS = {"coredns": "kube-dns", "kube-proxy": "kube-proxy"}
 LOOKUP = "nslookup -type=a kubernetes.default.svc.cluster.local"
 _DEADLINE = 120.0
 
@@ -42,13 +46,26 @@ def inside() -> str:
     return namespace_of(lifecycle.children(holder())[0])
 
 
-def component_pid(name: str) -> int:
-    """Return a component's pid on the host, by its command line."""
-    for pid in members(inside()):
-        program, *rest = arguments(pid) or [""]
-        if name in (Path(program).name, *rest[:1]):
-            return pid
-    raise AssertionError(f"{name} does not run")
+def component_pids(name: str) -> list[int]:
+    """Return the pids on the host of a component, on whatever nodes it runs."""
+    return [pid for pid in members(inside()) if _component(arguments(pid)) == name]
+
+
+def component_pid(name: str, chance: random.Random | None = None) -> int:
+    """Return one of a component's pids on the host: the only one, or one by chance."""
+    found = component_pids(name)
+    assert found, f"{name} does not run"
+    return (chance or random.Random(0)).choice(found)
+
+
+def _component(words: list[str]) -> str:
+    """Return what a process is to us, by its command line."""
+    program, *rest = [*words, "", ""]
+    name = Path(program).name
+    if name == "coredns" and rest[1].endswith("/vpc-resolver.Corefile"):
+        return "vpc-resolver"
+    # The runtime's program is its containers' shims, too.
+    return rest[0] if name in ("kube", "exe") else name
 
 
 def node_process(short: str) -> int:
@@ -94,6 +111,15 @@ def resume(stopped: list[int]) -> None:
 def restarts(name: str) -> int:
     """Return how often the supervisor started a component again."""
     return int(sandbox.status().components[name]["restarts"])
+
+
+def all_restarts(name: str, cluster: Cluster) -> int:
+    """Return how often a component was started again, on all nodes, by whoever does that."""
+    if name in _PODS:
+        pods = cluster.list("pods", "kube-system", selector=f"k8s-app={_PODS[name]}")
+        return sum(c["restartCount"] for pod in pods for c in pod["status"]["containerStatuses"])
+    components = sandbox.status().components
+    return sum(restarts(one) for one in components if one in (name, f"{name}-{one[-5:]}"))
 
 
 def until(what: str, holds: Callable[[], bool]) -> None:

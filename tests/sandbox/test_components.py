@@ -50,6 +50,19 @@ def test_controller_manager_and_scheduler_are_alone():
         assert component.node is None
 
 
+def test_nobody_signs_client_certificates_as_on_eks():
+    found = flags(components.controller_manager(PROGRAMS, PKI, Path("/kubeconfig")))
+    assert not [name for name in found if name.startswith("--cluster-signing")]
+
+
+def test_flex_volumes_are_looked_for_where_nothing_can_be_made():
+    manager = flags(components.controller_manager(PROGRAMS, PKI, Path("/kubeconfig")))
+    kubelet = json.loads(components.kubelet_configuration(NODE1, VPC, "1m"))
+    for place in (manager["--flex-volume-plugin-dir"], kubelet["volumePluginDir"]):
+        with pytest.raises(FileNotFoundError):
+            Path(place).mkdir(parents=True)
+
+
 def test_each_node_has_a_kubelet_and_a_runtime_of_its_own():
     for node in VPC.nodes:
         kubelet = components.kubelet(node, VPC.region, one_id=False)
@@ -72,6 +85,8 @@ def test_the_kubelet_asks_the_api_server_who_may_do_what():
     assert found["authentication"]["anonymous"] == {"enabled": False}
     assert found["authorization"] == {"mode": "Webhook"}
     assert found["syncFrequency"] == "1m"
+    # A watch that costs an inotify instance, of a file that never changes.
+    assert found["featureGates"]["ReloadKubeletServerCertificateFile"] is False
     assert found["clusterDNS"] == ["10.100.0.10"]
     assert found["providerID"] == f"aws:///ap-northeast-2c/{NODE2.instance_id}"
 

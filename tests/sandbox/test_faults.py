@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -57,13 +58,19 @@ def test_a_pod_that_sees_its_nodes_processes_sees_no_more(cluster, tmp_path):
 
 
 @pytest.mark.sandbox
-def test_a_node_collects_its_orphans(cluster):
+def test_a_runtime_that_dies_loses_no_container_and_the_node_collects_orphans(cluster):
     pod = "{apiVersion: v1, kind: Pod, metadata: {name: orphan}, spec: {nodeName: %s, \
 terminationGracePeriodSeconds: 0, containers: [{name: main, image: busybox, command: [sleep, \
 infinity]}]}}"
     node = "ip-10-0-128-10.ap-northeast-2.compute.internal"
     cluster.apply(pod % node)
     cluster.wait("pod/orphan", condition="Ready")
+
+    def container():
+        (status,) = cluster.get("pod/orphan")["status"]["containerStatuses"]
+        return status["containerID"], status["restartCount"], status["state"]
+
+    running = container()
     # Without its runtime, the pod's shim is the node's.
     before = faults.restarts("runtime-node1")
     parent = faults.node_process("node1")
@@ -72,6 +79,10 @@ infinity]}]}}"
         if "--pod-cidr=10.0.129.0/24" in arguments(pid):
             faults.kill(pid)
     faults.until("the runtime is back", lambda: faults.restarts("runtime-node1") > before)
+    # Once this one runs, the kubelet has looked at all that the runtime knows.
+    assert cluster.run(BUSYBOX, "true", spec={"nodeName": node}).exit_code == 0
+    assert cluster.exec("orphan", ["hostname"]).stdout == "orphan\n"
+    assert container() == running
     adopted = lifecycle.children(parent)
     assert len(adopted) > 1
     cluster.delete("pod/orphan")
@@ -143,10 +154,19 @@ def test_what_another_version_started_is_not_joined(live_sandbox):
 
 
 FULL_DISK = """
-import os, subprocess, sys
+import os, signal, subprocess, sys, tempfile
 from pathlib import Path
 home = Path(os.environ["XDG_STATE_HOME"])
 subprocess.run(["mount", "-t", "tmpfs", "-o", "size=700m", "none", str(home)], check=True)
+# What is written on the computer's own directories lands in a copy that nobody else sees.
+written = Path(tempfile.mkdtemp())
+subprocess.run(["mount", "-t", "tmpfs", "none", str(written)], check=True)
+for name in ("etc", "opt", "srv", "usr", "var"):
+    layers = [written / name / layer for layer in ("upper", "work")]
+    for layer in layers:
+        layer.mkdir(parents=True)
+    options = f"lowerdir=/{name},upperdir={layers[0]},workdir={layers[1]},userxattr"
+    subprocess.run(["mount", "-t", "overlay", "-o", options, "none", f"/{name}"], check=True)
 def eksnet(*words):
     said = subprocess.run([sys.executable, "-m", "eksnet.cli", *words],
                           capture_output=True, text=True)
@@ -154,19 +174,35 @@ def eksnet(*words):
     return said
 eksnet("up")
 ballast = home / "ballast"
-with open(ballast, "wb", buffering=0) as file:
-    try:
-        while True:
-            file.write(bytes(2**20))
-    except OSError as error:
-        print("ballast:", error)
+def fill():
+    with open(ballast, "wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(bytes(2**20))
+        except OSError as error:
+            print("ballast:", error)
+fill()
 eksnet("status")
+# It may end by itself, when it has something to write; here it does for certain.
+for process in Path("/proc").glob("[0-9]*"):
+    try:
+        words = (process / "cmdline").read_text().split("\\0")
+    except OSError:  # it ended meanwhile
+        continue
+    if words[0].endswith("/etcd") and str(home) in words[1]:
+        os.kill(int(process.name), signal.SIGKILL)
+ballast.unlink()
+eksnet("up")
+eksnet("kubectl", "create", "configmap", "written", "--from-literal=after=all")
+fill()
 eksnet("down")
 eksnet("up")
 ballast.unlink()
 eksnet("up")
 eksnet("kubectl", "get", "pods", "-n", "kube-system")
+eksnet("kubectl", "get", "configmap", "written")
 eksnet("down")
+print("outside:", [str(p) for p in written.glob("*/upper/**/*")])
 """
 
 
@@ -183,10 +219,15 @@ def test_a_full_disk_is_told_and_mended_by_room(tmp_path):
     assert "ballast: [Errno 28] No space left on device" in said
     assert "status 1" in said
     assert "no space left for" in said
+    # The same cluster goes on once there is room.
+    assert "configmap/written created" in said
     # A start is refused with the remedy, and the next one finds the cluster as it was.
     assert "up 2 eksnet: no space left for" in said
-    assert said.count("The sandbox is up.") == 2
+    assert said.count("The sandbox is up.") == 3
     assert said.count("Running") == 4, said
+    assert "written   1" in said
+    # All this time, nothing was made but below the state.
+    assert "outside: []" in said, said
 
 
 class Room:
@@ -218,6 +259,15 @@ class Room:
     def allow(self, mebibytes):
         self.limit.write_text(str(mebibytes * 2**20))
 
+    def used(self):
+        """Return the mebibytes that its processes take."""
+        names = {"memory.limit_in_bytes": "memory.usage_in_bytes", "memory.max": "memory.current"}
+        return int(self.limit.with_name(names[self.limit.name]).read_text()) // 2**20
+
+    def leave(self, process):
+        """Take a process out; its children stay."""
+        (self.group.parent / "cgroup.procs").write_text(str(process.pid))
+
     def run(self, *words):
         """Start `eksnet` in it."""
         enter = 'echo $$ > "$0"/cgroup.procs && exec "$@"'
@@ -228,23 +278,83 @@ class Room:
         )  # fmt: skip
 
 
+HUNGRY = """
+apiVersion: v1
+kind: Pod
+metadata: {name: hungry}
+spec:
+  restartPolicy: Never
+  containers: [{name: main, image: busybox, command: [tail, /dev/zero]}]
+"""
+
+
+def assert_pods_go_first(room):
+    """See that a pod that eats all memory is ended, and nothing that the cluster is made of."""
+    cluster = eksnet.connect()
+    before = {name: faults.restarts(name) for name in sandbox.status().components}
+    room.allow(room.used() + 64)
+    cluster.apply(HUNGRY)
+    cluster.wait("pod/hungry", condition="jsonpath={.status.phase}=Failed")
+    (status,) = cluster.get("pod/hungry")["status"]["containerStatuses"]
+    ended = status["state"]["terminated"]
+    assert (ended["reason"], ended["exitCode"]) == ("Error", 137)
+    assert {name: faults.restarts(name) for name in before} == before
+
+
 @pytest.mark.sandbox
-def test_memory_that_runs_out_is_told_and_mended_by_memory(monkeypatch):
+def test_memory_that_runs_out_is_told_and_mended_by_memory(live_sandbox, monkeypatch):
     monkeypatch.setenv("EKSNET_SANDBOX", "little-memory")
     room = Room.find()
     if room is None:
         pytest.skip("no control group here can be limited by this user")
     try:
-        room.allow(300)
+        room.allow(260)
         starting = room.run("up")
+        faults.until("it began", lambda: sandbox.status().phase == "starting")
+        # The kernel may end any process that is short of memory; not the one that waits, here.
+        room.leave(starting)
         what = "the computer's memory runs out, and the kernel ends kube-apiserver again and again"
         faults.until("it is told", lambda: sandbox.status().waiting_for == what)
         room.allow(4096)
         said, _ = starting.communicate(timeout=180)
         assert (starting.returncode, "The sandbox is up." in said) == (0, True), said
+        assert_pods_go_first(room)
     finally:
         sandbox.down()
         room.group.rmdir()
+
+
+COMMAND_LINES = {
+    11: "/engine/kube kube-apiserver --bind-address=0.0.0.0",
+    12: "/engine/coredns -conf /state/cluster/vpc-resolver.Corefile",
+    13: "/opt/eksnet/bin/runtime serve --dir=/var/lib/runtime --pod-cidr=10.0.129.0/24",
+    14: "/opt/eksnet/bin/runtime serve --dir=/var/lib/runtime --pod-cidr=10.0.145.0/24",
+    15: "/opt/eksnet/bin/kube kubelet --hostname-override=one",
+    16: "/opt/eksnet/bin/kube kubelet --hostname-override=two",
+    17: "/proc/self/exe shim /var/lib/runtime/containers/a",
+    18: "/coredns -conf /etc/coredns/Corefile",
+    19: "/coredns -conf /etc/coredns/Corefile",
+    20: "kube-proxy --v=2",
+    21: "",
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "pids"),
+    [
+        ("kube-apiserver", {11}), ("vpc-resolver", {12}), ("runtime", {13, 14}),
+        ("kubelet", {15, 16}), ("coredns", {18, 19}), ("kube-proxy", {20}),
+    ],
+)  # fmt: skip
+def test_faults_strike_every_process_of_a_component(monkeypatch, name, pids):
+    monkeypatch.setattr(faults, "inside", lambda: "user:[1]")
+    monkeypatch.setattr(faults, "members", lambda _: list(COMMAND_LINES))
+    monkeypatch.setattr(faults, "arguments", lambda pid: COMMAND_LINES[pid].split())
+    chance = random.Random(1)
+    assert {faults.component_pid(name, chance) for _ in range(100)} == pids
+    one, again = (random.Random(7) for _ in range(2))
+    for _ in range(10):
+        assert faults.component_pid(name, one) == faults.component_pid(name, again)
 
 
 def test_a_component_that_keeps_ending_is_named(tmp_path):

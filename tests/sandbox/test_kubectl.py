@@ -1,9 +1,11 @@
 """What a learner types, with the real kubectl and a real terminal."""
 
+import json
 import os
 import re
 import ssl
 import subprocess
+import time
 import urllib.error
 import urllib.request
 
@@ -12,6 +14,7 @@ import pexpect
 import pytest
 
 from eksnet import sandbox
+from eksnet.sandbox import paths
 
 pytestmark = pytest.mark.sandbox
 PATIENCE = 60
@@ -34,25 +37,6 @@ spec:
     volumeMounts: [{name: shared, mountPath: /shared}]
   volumes: [{name: shared, emptyDir: {}}]
 """
-
-
-@pytest.fixture(scope="module")
-def kubectl(live_sandbox):
-    """Return a function that runs kubectl and returns its output; it must succeed."""
-    sandbox.up()
-    program, kubeconfig = sandbox.kubectl()
-
-    def run(*words, code=0, **options):
-        environment = {**os.environ, "KUBECONFIG": str(kubeconfig)}
-        done = subprocess.run(
-            [program, *words], env=environment, capture_output=True, text=True, timeout=PATIENCE,
-            check=False, **options,
-        )  # fmt: skip
-        assert done.returncode == code, done.stdout + done.stderr
-        return done.stdout + done.stderr
-
-    run.program, run.kubeconfig = str(program), str(kubeconfig)
-    return run
 
 
 @pytest.fixture(scope="module")
@@ -229,12 +213,52 @@ def test_grace_is_given_and_ends(kubectl):
     assert said.splitlines()[-1] == "asked to end"
 
 
+# Deaf to SIGTERM; the node's directory shows what the hook did after the pod is gone.
+DEAF = """
+apiVersion: v1
+kind: Pod
+metadata: {name: deaf}
+spec:
+  nodeName: ip-10-0-128-10.ap-northeast-2.compute.internal
+  terminationGracePeriodSeconds: 2
+  volumes: [{name: node, hostPath: {path: /var/hooked, type: DirectoryOrCreate}}]
+  containers:
+  - name: main
+    image: busybox
+    command: [sh, -c, "trap '' TERM; echo ready; while :; do sleep 1; done"]
+    lifecycle: {preStop: {exec: {command: [sh, -c, "echo $HOSTNAME > /node/prestop"]}}}
+    volumeMounts: [{name: node, mountPath: /node}]
+"""
+
+
+def test_the_hook_before_the_end_and_an_end_by_force(kubectl):
+    kubectl("apply", "-f", "-", input=DEAF)
+    kubectl("wait", "--for=condition=Ready", "pod/deaf", f"--timeout={PATIENCE}s")
+    faults.until("it listens", lambda: "ready" in kubectl("logs", "deaf"))
+    hooked = paths.paths().node("node1") / "hooked" / "prestop"
+    assert not hooked.exists()
+    began = time.monotonic()
+    kubectl("delete", "pod", "deaf", "--wait=true")
+    # Its own grace, and not Kubernetes' 30 seconds.
+    assert 2 <= time.monotonic() - began < 25
+    assert hooked.read_text() == "deaf\n"
+
+
 def test_figures_of_a_node_and_its_pods(kubectl):
     node = "ip-10-0-128-10.ap-northeast-2.compute.internal"
-    summary = kubectl("get", "--raw", f"/api/v1/nodes/{node}/proxy/stats/summary")
-    assert '"podRef"' in summary
-    assert '"kube-proxy' in summary
-    assert '"workingSetBytes"' in summary
+
+    def proxy():
+        summary = json.loads(kubectl("get", "--raw", f"/api/v1/nodes/{node}/proxy/stats/summary"))
+        pods = [pod for pod in summary["pods"] if pod["podRef"]["name"].startswith("kube-proxy-")]
+        return pods[0]["containers"][0] if pods and pods[0].get("containers") else {}
+
+    # The kubelet reads them every few seconds.
+    faults.until("the container is counted", lambda: "memory" in proxy())
+    found = proxy()
+    assert found["name"] == "kube-proxy"
+    # kube-proxy takes some 60 MiB.
+    assert 2**20 < found["memory"]["workingSetBytes"] < 2**30
+    assert found["cpu"]["usageCoreNanoSeconds"] > 0
 
 
 @pytest.mark.parametrize(

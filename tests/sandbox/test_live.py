@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import stat
@@ -11,11 +12,11 @@ from pathlib import Path
 
 import faults
 import pytest
-from hostside import listening, members, mounts_and_links, namespace_of
+from hostside import inotify_instances, listening, members, mounts_and_links, namespace_of
 
 import eksnet
 from eksnet import coredns, sandbox
-from eksnet.sandbox import lifecycle, paths
+from eksnet.sandbox import components, lifecycle, paths
 from eksnet.sandbox.build.modules import CONTROLLER
 
 pytestmark = pytest.mark.sandbox
@@ -108,8 +109,10 @@ spec: {{selector: {{app: web}}, ports: [{{port: 80, targetPort: 8080}}]}}
 def test_an_unknown_image_says_which_are_known(cluster):
     with pytest.raises(eksnet.EksnetError) as caught:
         cluster.run("example.com/nothing:1", "true", timeout=30)
-    assert "busybox" in str(caught.value)
-    assert "coredns" in str(caught.value)
+    known = json.loads(Path(lifecycle.__file__).with_name("images.json").read_text())
+    names = ", ".join(sorted(image["match"] for image in known))
+    assert "ErrImagePull" in str(caught.value)
+    assert f"it knows {names}" in str(caught.value)
 
 
 def test_the_load_balancer_controller_is_the_real_program(cluster):
@@ -136,6 +139,31 @@ def test_no_way_out(cluster, on_the_nodes_network):
         line
         for address in addresses
         for line in (f"nc: can't connect to remote host ({address}): No route to host", "refused")
+    ]
+
+
+DATAGRAMS = """
+exec 2>&1
+for address in 192.0.2.1 8.8.8.8; do traceroute -n -q 1 -w 30 -m 5 $address | tail -n 1; done
+for address in 2001:4860:4860::8888 fd00::1; do
+    traceroute6 -n -q 1 -w 30 -m 5 $address
+    nc -w 30 $address 80
+done
+nc -w 30 ::ffff:8.8.8.8 80
+"""
+
+
+@pytest.mark.parametrize("on_the_nodes_network", [False, True])
+def test_no_way_out_for_datagrams_and_ipv6(cluster, on_the_nodes_network):
+    spec = {"hostNetwork": on_the_nodes_network}
+    run = cluster.run(BUSYBOX, ["sh", "-c", DATAGRAMS], spec=spec, timeout=120)
+    said = run.output.splitlines()
+    # The router answers that there is no such host; of IPv6 nobody has more than a link.
+    assert [line.split()[-1] for line in said[:2]] == ["!H", "!H"]
+    unreachable = ": can't connect to remote host: Network is unreachable"
+    assert said[2:] == [
+        *(f"{program}{unreachable}" for program in ("traceroute6", "nc") * 2),
+        "nc: can't connect to remote host: No route to host",
     ]
 
 
@@ -194,27 +222,60 @@ def test_nothing_listens_but_the_api_on_the_loopback(live_sandbox):
     assert listening([holder, *members(faults.inside())]) == [f"0100007F:{port:04X}"]
 
 
+def test_few_inotify_instances_are_taken(cluster):
+    faults.assert_goes_on(cluster)
+    # What `up` asks the kernel for beforehand is enough, and a user has 128 for all they run.
+    taken = inotify_instances(members(faults.inside()))
+    assert 0 < taken <= components.INOTIFY_INSTANCES == 16
+
+
+@pytest.mark.skipif(not lifecycle.owns_ids(), reason="one id is mapped: pods cannot choose theirs")
+def test_a_container_runs_as_the_user_and_groups_it_asks_for(cluster):
+    looks = "id -u; id -g; touch /shared/x; stat -c '%u %g' /shared/x; id -G"
+    spec = {
+        "securityContext": {
+            "runAsUser": 1000, "runAsGroup": 3000, "fsGroup": 2000, "supplementalGroups": [4000]
+        },
+        "volumes": [{"name": "shared", "emptyDir": {}}],
+        "containers": [
+            {
+                "name": "main",
+                "image": BUSYBOX,
+                "command": ["sh", "-c", looks],
+                "volumeMounts": [{"name": "shared", "mountPath": "/shared"}],
+            }
+        ],
+    }  # fmt: skip
+    user, group, made, groups = cluster.run(BUSYBOX, "true", spec=spec).output.splitlines()
+    assert (user, group) == ("1000", "3000")
+    # The kubelet gave the directory the pod's group, and the directory hands it on.
+    assert made == "1000 2000"
+    assert {"2000", "4000"} <= set(groups.split())
+
+
 def test_up_joins_what_is_up(live_sandbox):
     before = lifecycle.recorded_holder(paths.paths())
     assert sandbox.up() == live_sandbox
     assert lifecycle.recorded_holder(paths.paths()) == before
 
 
-@pytest.mark.parametrize("name", ["kube-scheduler", "kube-apiserver", "kubelet", "runtime"])
+@pytest.mark.parametrize("name", faults.COMPONENTS)
 def test_what_dies_is_started_again(cluster, name):
-    killed = faults.component_pid(name)
-    os.kill(killed, signal.SIGKILL)
-    run = None
-    lifecycle.wait_until_ready(paths.paths(), lambda _: None)
-    while run is None:
+    before = faults.all_restarts(name, cluster)
+    running = len(faults.component_pids(name))
+    faults.kill(faults.component_pid(name))
+
+    def is_seen():
         try:
-            run = cluster.run(BUSYBOX, "nslookup kubernetes.default.svc.cluster.local")
-        except eksnet.EksnetError as error:
-            # The API server is away for a moment; nothing else may go wrong.
-            assert name == "kube-apiserver", error
-    assert "Address: 10.100.0.1" in run.output
-    restarts = {n: c["restarts"] for n, c in sandbox.status().components.items()}
-    assert sum(count for n, count in restarts.items() if n.startswith(name)) >= 1
+            return faults.all_restarts(name, cluster) == before + 1
+        except eksnet.EksnetError:
+            # The API server is away for a moment, with its store or by itself.
+            return False
+
+    faults.until("it was started again", is_seen)
+    faults.assert_goes_on(cluster)
+    assert len(faults.component_pids(name)) == running
+    assert faults.all_restarts(name, cluster) == before + 1
 
 
 def test_what_is_ending_is_not_joined(cluster):
@@ -247,11 +308,13 @@ def test_two_starts_at_once_are_one(cluster):
     assert len([pid for pid in supervisors if pid != holder]) == 1
 
 
-def test_the_cluster_outlives_down_and_its_identity_a_reset(cluster):
+def test_the_cluster_outlives_down_and_its_identity_a_reset(cluster, tmp_path, kubectl):
+    kept = tmp_path / "kubeconfig"
+    shutil.copy(paths.paths().kubeconfig, kept)
     cluster.apply("{apiVersion: v1, kind: ConfigMap, metadata: {name: kept}, data: {a: b}}")
     uid = cluster.get("configmap/kept")["metadata"]["uid"]
     sandbox.down()
-    sandbox.up()
+    sandbox.up(sync_frequency="4s")
     again = eksnet.connect()
     assert again.get("configmap/kept")["metadata"]["uid"] == uid
     assert (
@@ -266,6 +329,11 @@ def test_the_cluster_outlives_down_and_its_identity_a_reset(cluster):
     with pytest.raises(eksnet.EksnetError, match="not found"):
         fresh.get("configmap/kept")
     assert (paths.paths().identity / "ca.crt").read_bytes() == authority
+    nodes = kubectl("get", "nodes", "--output=name", "--kubeconfig", str(kept)).split()
+    assert len(nodes) == 2
+    for node in nodes:
+        configuration = kubectl("get", "--raw", f"/api/v1/nodes/{node[5:]}/proxy/configz")
+        assert json.loads(configuration)["kubeletconfig"]["syncFrequency"] == "4s"
 
 
 @pytest.mark.parametrize("ending", ["down", "kill -9 of the holder", "kill -9 of the supervisor"])
@@ -303,20 +371,30 @@ def test_kube_proxy_in_nftables_mode(cluster):
         cluster.rollout_restart("daemonset/kube-proxy", "kube-system")
         cluster.rollout_status("daemonset/kube-proxy", "kube-system")
 
-    def tables():
-        proxy = cluster.list("pods", "kube-system", selector="k8s-app=kube-proxy")[0].name
-        return cluster.exec(proxy, ["nft", "list", "tables"], "kube-system").stdout
+    def said(*words):
+        proxies = cluster.list("pods", "kube-system", selector="k8s-app=kube-proxy")
+        return [cluster.exec(proxy.name, words, "kube-system").stdout for proxy in proxies]
 
-    def chains():
-        proxy = cluster.list("pods", "kube-system", selector="k8s-app=kube-proxy")[0].name
-        return cluster.exec(proxy, ["iptables-save", "-t", "nat"], "kube-system").stdout
+    def in_nftables():
+        return all("table ip kube-proxy" in tables for tables in said("nft", "list", "tables"))
+
+    def in_iptables(*chains):
+        return [any(chain in rules for chain in chains) for rules in said("iptables-save")]
+
+    def assert_all_is_nftables():
+        faults.until("nftables' rules are there", in_nftables)
+        left = ("KUBE-SVC-", "KUBE-SEP-", "KUBE-SERVICES")
+        faults.until("those of iptables are gone", lambda: not any(in_iptables(*left)))
+        assert "Address: 10.100.0.1" in cluster.run(BUSYBOX, faults.LOOKUP).output
 
     change("mode: iptables", "mode: nftables")
     try:
-        faults.until("nftables' rules are there", lambda: "table ip kube-proxy" in tables())
-        faults.until("those of iptables are gone", lambda: "KUBE-SVC-" not in chains())
-        assert "Address: 10.100.0.1" in cluster.run(BUSYBOX, faults.LOOKUP).output
+        assert_all_is_nftables()
+        sandbox.down()
+        sandbox.up()
+        # A node's first rules are iptables' own, whatever its kube-proxy is told.
+        assert_all_is_nftables()
     finally:
         change("mode: nftables", "mode: iptables")
-    faults.until("iptables' rules are back", lambda: "KUBE-SVC-" in chains())
+    faults.until("iptables' rules are back", lambda: all(in_iptables("KUBE-SVC-")))
     assert "Address: 10.100.0.1" in cluster.run(BUSYBOX, faults.LOOKUP).output

@@ -1,6 +1,9 @@
 """The parts of the sandbox that are made without starting anything."""
 
 import contextlib
+import ctypes
+import errno
+import os
 import ssl
 import stat
 import subprocess
@@ -10,6 +13,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from cryptography.x509.oid import NameOID
+from hostside import inotify_instances
 
 from eksnet.errors import EksnetError
 from eksnet.sandbox import components, lifecycle, paths, pki, state
@@ -159,6 +163,44 @@ def test_a_nodes_ids_are_nobodys_where_there_are_some(monkeypatch, root, ids, ex
     monkeypatch.setattr(lifecycle.os, "geteuid", lambda: root)
     monkeypatch.setattr(lifecycle.Path, "read_text", lambda _: f"{ids}\n")
     assert lifecycle.node_ids() == expected
+
+
+def test_too_few_inotify_instances(monkeypatch):
+    given = []
+
+    class Kernel:
+        def inotify_init1(self, flags):
+            if len(given) == 5:
+                ctypes.set_errno(errno.EMFILE)
+                return -1
+            given.append(os.open("/dev/null", flags))
+            return given[-1]
+
+    monkeypatch.setattr(lifecycle, "_libc", Kernel())
+    with pytest.raises(EksnetError, match="5 inotify instances are left") as caught:
+        lifecycle.check_inotify(16)
+    assert "Too many open files" in caught.value.seen
+    assert caught.value.expected.startswith("16, ")
+    assert caught.value.next_step == "sudo sysctl fs.inotify.max_user_instances=512"
+    # What was taken to see is given back.
+    assert not [one for one in given if Path(f"/proc/self/fd/{one}").exists()]
+
+
+def test_enough_inotify_instances_are_counted_and_given_back():
+    before = inotify_instances([os.getpid()])
+    lifecycle.check_inotify(3)
+    assert inotify_instances([os.getpid()]) == before
+
+
+@pytest.mark.parametrize("text", ["", "1", "soon", "1m ", "-5s"])
+def test_a_sync_frequency_that_is_no_time_is_refused(text):
+    with pytest.raises(EksnetError, match="is no length of time"):
+        lifecycle.check_duration(text)
+
+
+@pytest.mark.parametrize("text", [None, "5s", "1m", "1m30s", "0.5h", "500ms"])
+def test_a_sync_frequency_as_go_writes_it(text):
+    lifecycle.check_duration(text)
 
 
 def test_another_operating_system(monkeypatch):

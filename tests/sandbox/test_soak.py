@@ -17,7 +17,8 @@ MINUTES = float(os.environ.get("SOAK_MINUTES", "10"))
 
 def kill_a_component(chance):
     name = chance.choice(faults.COMPONENTS)
-    faults.kill(faults.component_pid(name))
+    pid = faults.component_pid(name, chance)
+    faults.kill(pid)
     return f"kill -9 of {name}"
 
 
@@ -55,6 +56,14 @@ def down_and_up(_chance):
     return "down"
 
 
+SLEEPS = """
+apiVersion: v1
+kind: Pod
+metadata: {name: sleeps}
+spec:
+  terminationGracePeriodSeconds: 0
+  containers: [{name: main, image: busybox, command: [sleep, infinity]}]
+"""
 FAULTS = {
     kill_a_component: 6,
     kill_a_node: 2,
@@ -63,6 +72,25 @@ FAULTS = {
     suspend_for_a_while: 1,
     down_and_up: 1,
 }
+
+
+@pytest.mark.soak
+@pytest.mark.sandbox
+def test_a_night_with_the_lid_closed(cluster):
+    """Longer than the 40 s after which a node that says nothing is called unready."""
+    before = {name: faults.restarts(name) for name in sandbox.status().components}
+    cluster.apply(SLEEPS)
+    cluster.wait("pod/sleeps")
+    container = cluster.get("pod/sleeps")["status"]["containerStatuses"][0]["containerID"]
+    stopped = faults.suspend()
+    time.sleep(50)
+    faults.resume(stopped)
+    faults.assert_goes_on(cluster)
+    faults.until("all is whole", lambda: sandbox.status(ask=True).waiting_for == "")
+    # Nothing was started again for it, and no pod was moved.
+    assert {name: faults.restarts(name) for name in before} == before
+    assert cluster.get("pod/sleeps")["status"]["containerStatuses"][0]["containerID"] == container
+    cluster.delete("pod/sleeps")
 
 
 @pytest.mark.soak
