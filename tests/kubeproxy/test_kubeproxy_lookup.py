@@ -1,4 +1,4 @@
-"""The first packet's way, measured: what it is worth is for the reader to see, not for a test."""
+"""The first packet's way, measured: the shape of the curves is tested, not the microseconds."""
 
 import pytest
 
@@ -24,7 +24,47 @@ def test_how_many_times_as_long():
         Lookup("nftables", 1, 9.0),
     )
     lookups = Lookups((), (), found)
+    assert lookups.microseconds("iptables") == (10.0, 30.0)
     assert (lookups.times("iptables"), lookups.times("nftables")) == (3.0, 1.0)
+    assert lookups.verdict == "iptables: grows with the number of Services\nnftables: stays"
+
+
+@pytest.mark.parametrize(("slowest", "said"), [(15.0, "stays"), (15.1, "grows")])
+def test_the_rule_of_the_verdict(slowest, said):
+    found = (Lookup("nftables", 1, 10.0), Lookup("nftables", 9, slowest))
+    assert Lookups((), (), found).verdict.startswith(f"nftables: {said}")
+
+
+def test_one_mode_grows_and_the_other_does_not():
+    # The sizes take turns, so a busy computer slows all of them down, and the quickest counts.
+    found = measure_lookup([10, 1000, 3000])
+    iptables, nftables = map(found.microseconds, ("iptables", "nftables"))
+    assert iptables[0] < iptables[1] < iptables[2], found
+    assert iptables[-1] > 1.5 * nftables[-1], found
+    assert found.times("iptables") > lookup.GROWS > found.times("nftables"), found
+
+
+def test_a_transaction_that_is_too_long_is_halved():
+    loaded = []
+
+    def load(part):
+        if len(part) > 3:
+            raise EksnetError("sendmsg() failed: Message too long", "no error")
+        loaded.append(list(part))
+
+    lookup._in_parts(load, [*map(str, range(10))])
+    assert [line for part in loaded for line in part] == [*map(str, range(10))]
+    with pytest.raises(EksnetError, match="no such chain"):
+        lookup._in_parts(raising("no such chain"), ["a", "b"])
+    with pytest.raises(EksnetError, match="too long"):
+        lookup._in_parts(raising("Message too long"), ["a", "b"])
+
+
+def raising(text):
+    def load(part):
+        raise EksnetError(text, "no error")
+
+    return load
 
 
 def test_a_computer_without_namespaces_is_told(monkeypatch):
