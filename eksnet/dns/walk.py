@@ -68,9 +68,6 @@ class Walk(Listing[Query]):
             return len(KINDS) * len(self)
         return sum(question.sent for question in self.questions)
 
-    # Its old name, until nothing calls it so.
-    packets = queries
-
 
 def walk(rows: Collection[tuple[str, bool]]) -> Walk:
     """Return a walk of (name, answered) rows."""

@@ -225,7 +225,7 @@ def _packets(cluster: Cluster, walk: Any) -> Any:
         return not_started("the walk that was handed in is another one", expected, walk_it)
     if not asked <= {one.name for one in _seen(cluster, pod)}:
         return not_started(f"the witness has not seen {_POD} ask for it", expected, walk_it)
-    return walk.packets
+    return walk.queries
 
 
 CHECKPOINTS = (
@@ -293,7 +293,7 @@ cluster.delete("pod/op-pod-1", namespace="ops-ns")
             "Look at the rows of the walk: how many names come before the one that is answered?",
             "Compare the number of rows with the number of queries: each name is asked for A and "
             "for AAAA.",
-            "`observed.packets` is the number that is compared.",
+            "`observed.queries` is the number that is compared.",
         ),
         solution="prediction = 2 * len(observed)\n",
     ),
