@@ -224,7 +224,7 @@ def _logs(cluster: Cluster) -> list[str]:
     return [log_of(cluster, pod.name, _NAMESPACE) for pod in pods]
 
 
-def running(cluster: Cluster) -> Observation:
+def running(cluster: Cluster, advice: str = f"wait for the reload, or {_RESTART}") -> Observation:
     """Whether each CoreDNS pod logs the hash of the ConfigMap's Corefile as its last one."""
     found = running_in(_corefile(cluster), _logs(cluster))
     seen = f"{found.current} of {found.of} CoreDNS pods run the Corefile of the ConfigMap"
@@ -236,12 +236,13 @@ def running(cluster: Cluster) -> Observation:
             "all of them",
             f"if the Corefile still says that, correct it: {_CHANGE}; then wait for the reload",
         )
-    return not_yet(seen, "all of them", f"wait for the reload, or {_RESTART}")
+    return not_yet(seen, "all of them", advice)
 
 
 def reloaded(cluster: Cluster) -> Observation:
     """Whether each CoreDNS pod took the Corefile over while it ran."""
-    seen = running(cluster)
+    # After a restart nobody could see any more that it reloads.
+    seen = running(cluster, "wait for the reload, up to two minutes, and restart nothing")
     if seen.state is not State.PASS:
         return seen
     histories = [logged_configurations(log) for log in _logs(cluster)]
