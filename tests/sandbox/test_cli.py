@@ -149,5 +149,6 @@ def test_a_command_for_kubectl_reaches_it_whole(monkeypatch):
 @pytest.mark.parametrize("port", ["-1", "65536"])
 def test_a_port_that_there_is_not(eksnet, port):
     done = eksnet("up", "--port", port)
-    assert done.returncode == 2
-    assert "0<=x<=65535" in done.stderr
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "Invalid value for '--port'" in done.stderr
+    assert "Traceback" not in done.stderr
