@@ -104,8 +104,9 @@ def test_what_a_lab_broke_is_told_and_does_not_lock_the_learner_out(cluster, mon
     faults.kill(faults.component_pid("kube-scheduler"))
     faults.until("it is seen", lambda: faults.restarts("kube-scheduler") > scheduler)
     faults.until("it is looked at", lambda: "coredns" in sandbox.status().waiting_for)
-    monkeypatch.setattr(lifecycle, "_SETTLE_DEADLINE", 0)
-    joined = sandbox.up()
+    with monkeypatch.context() as patch:
+        patch.setattr(lifecycle, "_SETTLE_DEADLINE", 0)
+        joined = sandbox.up()
     assert joined.lacks == "coredns: 1 of 2 pods Ready"
     assert cluster.list("pods", "kube-system")
     sandbox.reset()
