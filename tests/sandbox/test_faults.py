@@ -309,7 +309,7 @@ def test_memory_that_runs_out_is_told_and_mended_by_memory(live_sandbox, monkeyp
     if room is None:
         pytest.skip("no control group here can be limited by this user")
     try:
-        room.allow(260)
+        room.allow(220)
         starting = room.run("up")
         faults.until("it began", lambda: sandbox.status().phase == "starting")
         # The kernel may end any process that is short of memory; not the one that waits, here.
