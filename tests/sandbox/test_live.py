@@ -267,7 +267,8 @@ def test_what_dies_is_started_again(cluster, name):
 
     def is_seen():
         try:
-            return faults.all_restarts(name, cluster) == before + 1
+            # An earlier end may be told only now, so that more than one is added.
+            return faults.all_restarts(name, cluster) > before
         except eksnet.EksnetError:
             # The API server is away for a moment, with its store or by itself.
             return False
@@ -275,7 +276,7 @@ def test_what_dies_is_started_again(cluster, name):
     faults.until("it was started again", is_seen)
     faults.assert_goes_on(cluster)
     assert len(faults.component_pids(name)) == running
-    assert faults.all_restarts(name, cluster) == before + 1
+    assert faults.all_restarts(name, cluster) > before
 
 
 def test_what_is_ending_is_not_joined(cluster):
