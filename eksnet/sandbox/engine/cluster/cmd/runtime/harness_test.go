@@ -76,6 +76,8 @@ func runInside() (int, error) {
 		GidMappings:                []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: size}},
 		GidMappingsEnableSetgroups: os.Getuid() == 0,
 		Pdeathsig:                  syscall.SIGKILL,
+		// A signal to its process group stays inside.
+		Setsid: true,
 	}
 	if err := command.Start(); err != nil {
 		return 0, fmt.Errorf("user namespaces are refused on this machine: %w", err)

@@ -250,7 +250,9 @@ func TestHostBase(t *testing.T) {
 	}
 }
 
-func TestUser(t *testing.T) {
+// needsIDs skips a test where a container cannot choose its user.
+func needsIDs(t *testing.T) {
+	t.Helper()
 	if os.Getenv(insideVariable) != "" {
 		mapping, err := os.ReadFile("/proc/self/uid_map")
 		if err != nil {
@@ -260,6 +262,10 @@ func TestUser(t *testing.T) {
 			t.Skip("this user namespace has one id; the kubelet asks for no other there")
 		}
 	}
+}
+
+func TestUser(t *testing.T) {
+	needsIDs(t)
 	p := newNode(t).pod("app")
 	id := p.run("main", "sleep 1000", func(c *cri.ContainerConfig) {
 		c.Linux.SecurityContext.RunAsUser = &cri.Int64Value{Value: 1000}
@@ -268,6 +274,27 @@ func TestUser(t *testing.T) {
 	})
 	if got := p.sh(id, "id -u; id -g; id -G"); got != "1000\n3000\n3000 2000" {
 		t.Errorf("ids: %q", got)
+	}
+}
+
+func TestAUserOpensItsStandardFiles(t *testing.T) {
+	needsIDs(t)
+	p := newNode(t).pod("app")
+	script := "echo hi >/dev/stdout && echo ho >/dev/stderr && exec sleep 1000"
+	asUser := func(c *cri.ContainerConfig) { c.Linux.SecurityContext.RunAsUser = &cri.Int64Value{Value: 1000} }
+	piped := p.run("piped", script, asUser)
+	p.run("terminal", script, asUser, func(c *cri.ContainerConfig) { c.Tty = true })
+	p.await("both are logged", func() bool { return len(p.logs("piped")) == 2 && len(p.logs("terminal")) == 2 })
+	lines := p.logs("piped")
+	slices.Sort(lines)
+	if want := []string{"stderr F ho", "stdout F hi"}; !slices.Equal(lines, want) {
+		t.Errorf("log %q; expected %q", lines, want)
+	}
+	if got := strings.Join(p.logs("terminal"), " "); !strings.Contains(got, "F hi") || !strings.Contains(got, "F ho") {
+		t.Errorf("a terminal's log: %q", got)
+	}
+	if got := p.sh(piped, "echo exec >/dev/stdout"); got != "exec" {
+		t.Errorf("exec: %q", got)
 	}
 }
 
@@ -491,14 +518,57 @@ func TestADeadShimEndsItsContainer(t *testing.T) {
 	n := newNode(t)
 	p := n.pod("app")
 	id := p.run("main", "exec sleep 1000")
-	shim := findProcess(t, "shim\x00"+filepath.Join(n.directory, "state", "containers", id))
-	if err := syscall.Kill(shim, syscall.SIGKILL); err != nil {
-		t.Fatal(err)
-	}
+	n.killProcess("shim\x00" + filepath.Join(n.directory, "state", "containers", id))
 	if exit := n.awaitExit(id); exit.Reason != "Unknown" {
 		t.Errorf("container %v", exit)
 	}
 	n.await("its process is gone", func() bool { return findProcess(t, "sleep\x001000") == 0 })
+}
+
+func TestAContainersProcessesEndWithItsFirst(t *testing.T) {
+	for name, mode := range map[string]cri.NamespaceMode{"shared": cri.NamespaceMode_POD, "node": cri.NamespaceMode_NODE} {
+		t.Run(name, func(t *testing.T) {
+			n := newNode(t)
+			p := n.pod("app", namespaces(func(o *cri.NamespaceOption) { o.Pid = mode }))
+			other := p.run("other", "sleep 1111 & exec sleep 2222")
+			// In a session of its own, so that no signal to a group reaches it.
+			stopped := p.run("stopped", "setsid sleep 3333 & exec sleep 4444")
+			n.sh(stopped, "setsid sleep 5555 >/dev/null 2>&1 &")
+			brief := p.run("brief", "setsid sleep 6666 & exit 3")
+			if exit := n.awaitExit(brief); exit.ExitCode != 3 {
+				t.Errorf("exit code %d; expected 3", exit.ExitCode)
+			}
+			if _, err := n.StopContainer(background, &cri.StopContainerRequest{ContainerId: stopped}); err != nil {
+				t.Fatal(err)
+			}
+			for _, gone := range []string{"3333", "4444", "5555", "6666"} {
+				if pid := findProcess(t, "sleep\x00"+gone); pid != 0 {
+					t.Errorf("process %d, sleep %s, lives on", pid, gone)
+				}
+			}
+			if findProcess(t, "sleep\x001111") == 0 || findProcess(t, "/pause") == 0 || n.sh(other, "echo well") != "well" {
+				t.Error("another container's processes, or the pod's own, have ended too")
+			}
+			if _, err := n.RemovePodSandbox(background, &cri.RemovePodSandboxRequest{PodSandboxId: p.id}); err != nil {
+				t.Fatal(err)
+			}
+			if findProcess(t, "sleep\x00") != 0 {
+				t.Error("a process of the pod lives on")
+			}
+		})
+	}
+}
+
+func TestADeadShimsContainerLeavesNoProcess(t *testing.T) {
+	n := newNode(t)
+	p := n.pod("app", namespaces(func(o *cri.NamespaceOption) { o.Pid = cri.NamespaceMode_NODE }))
+	id := p.run("main", "setsid sleep 3333 & exec sleep 4444")
+	n.await("both run", func() bool { return findProcess(t, "sleep\x003333") != 0 && findProcess(t, "sleep\x004444") != 0 })
+	n.killProcess("shim\x00")
+	n.awaitExit(id)
+	if findProcess(t, "sleep\x00") != 0 {
+		t.Error("a process of the container lives on")
+	}
 }
 
 // findProcess returns the process whose command line has a text, or 0.
@@ -518,6 +588,25 @@ func findProcess(t *testing.T, text string) int {
 		}
 	}
 	return 0
+}
+
+// process waits for the process whose command line has a text, and returns it.
+func (n *node) process(text string) (pid int) {
+	n.t.Helper()
+	n.await(fmt.Sprintf("%q runs", text), func() bool {
+		pid = findProcess(n.t, text)
+		return pid != 0
+	})
+	return pid
+}
+
+// killProcess ends the process whose command line has a text, once there is one: to kill process 0
+// is to kill all that were started together with the caller.
+func (n *node) killProcess(text string) {
+	n.t.Helper()
+	if err := syscall.Kill(n.process(text), syscall.SIGKILL); err != nil {
+		n.t.Fatal(err)
+	}
 }
 
 func TestOnlyOneServerPerDirectory(t *testing.T) {
@@ -634,4 +723,87 @@ func TestStats(t *testing.T) {
 		}
 		return response.Stats.Cpu.UsageCoreNanoSeconds.Value > 0 && response.Stats.Memory.WorkingSetBytes.Value > 0
 	})
+}
+
+func TestProcessorTimeOfWhatHasEndedCounts(t *testing.T) {
+	p := newNode(t).pod("app")
+	id := p.run("main", "sh -c 'i=0; while test $i -lt 200000; do i=$((i+1)); done'; echo ended; sleep 1000")
+	p.await("the loop ends", func() bool { return slices.Contains(p.logs("main"), "stdout F ended") })
+	response, err := p.ContainerStats(background, &cri.ContainerStatsRequest{ContainerId: id})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if used := response.Stats.Cpu.UsageCoreNanoSeconds.Value; used < 50_000_000 {
+		t.Errorf("%d ns of processor time; expected the ended loop's too", used)
+	}
+}
+
+func TestDamagedRecordsAreClearedAway(t *testing.T) {
+	n := newNode(t)
+	kept, lost := n.pod("kept"), n.pod("lost")
+	healthy := kept.run("healthy", "exec sleep 1000")
+	noConfig, noStart := kept.create("config", ""), kept.run("start", "exec sleep 2000")
+	n.crash()
+	n.killProcess("sleep\x002000")
+	for _, path := range []string{
+		"pulled.json", "sandboxes/" + lost.id + "/sandbox.json",
+		"containers/" + noConfig + "/container.json", "containers/" + noStart + "/started.json",
+	} {
+		if err := os.WriteFile(filepath.Join(n.directory, "state", path), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	n.serve()
+	if got := n.status(healthy).State; got != cri.ContainerState_CONTAINER_RUNNING {
+		t.Errorf("the healthy container: %v", got)
+	}
+	for _, id := range []string{noConfig, noStart} {
+		if _, err := n.ContainerStatus(background, &cri.ContainerStatusRequest{ContainerId: id}); status.Code(err) != codes.NotFound {
+			t.Errorf("a container with a damaged record: %v", err)
+		}
+	}
+	if _, err := n.PodSandboxStatus(background, &cri.PodSandboxStatusRequest{PodSandboxId: lost.id}); status.Code(err) != codes.NotFound {
+		t.Errorf("a pod with a damaged record: %v", err)
+	}
+}
+
+func TestWhatAnEarlierServerWasStartingIsEndedToo(t *testing.T) {
+	n := newNode(t)
+	id := n.pod("app").run("main", "exec sleep 5555")
+	n.crash()
+	// The shim writes it down only after the next server has looked.
+	started := filepath.Join(n.directory, "state", "containers", id, "started.json")
+	if err := os.Rename(started, started+".late"); err != nil {
+		t.Fatal(err)
+	}
+	n.serve()
+	if got := n.status(id).State; got != cri.ContainerState_CONTAINER_CREATED {
+		t.Fatalf("before the record: %v", got)
+	}
+	if err := os.Rename(started+".late", started); err != nil {
+		t.Fatal(err)
+	}
+	pid := n.process("sleep\x005555")
+	if _, err := n.RemoveContainer(background, &cri.RemoveContainerRequest{ContainerId: id}); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(pid, 0); err != syscall.ESRCH {
+		t.Errorf("the container's process lives on: %v", err)
+	}
+}
+
+func TestWhatCannotBeRecordedDoesNotRun(t *testing.T) {
+	n := newNode(t)
+	p := n.pod("app")
+	id := p.create("main", "setsid sleep 3333 & exec sleep 4444")
+	// What cannot be replaced stands for a disk without room.
+	if err := os.MkdirAll(filepath.Join(n.directory, "state", "containers", id, "started.json", "full"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := n.StartContainer(background, &cri.StartContainerRequest{ContainerId: id}); err == nil {
+		t.Error("the start is no error")
+	}
+	if findProcess(t, "sleep\x00") != 0 {
+		t.Error("a process that nobody knows of runs on")
+	}
 }

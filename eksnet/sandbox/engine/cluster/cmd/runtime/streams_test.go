@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -82,13 +83,42 @@ func newWindow(t *testing.T) *window {
 	return &window{size: remotecommand.TerminalSize{Width: 101, Height: 33}, done: t.Context().Done()}
 }
 
+// keyboard is what somebody types who then stays.
+type keyboard struct {
+	io.Reader
+	left <-chan struct{}
+}
+
+func (k keyboard) Read(data []byte) (int, error) {
+	size, err := k.Reader.Read(data)
+	if errors.Is(err, io.EOF) {
+		<-k.left
+	}
+	return size, err
+}
+
+func TestAShellEndsWithItsClient(t *testing.T) {
+	p := newNode(t).pod("app")
+	id := p.run("main", "sleep 1000")
+	left := make(chan struct{})
+	address := execAddress(p, id, true, "sh", "-c", "sleep 3333; exit")
+	go func() {
+		_ = stream(t, address, remotecommand.StreamOptions{
+			Stdin: keyboard{strings.NewReader(""), left}, Stdout: io.Discard, Tty: true, TerminalSizeQueue: newWindow(t),
+		})
+	}()
+	p.await("the shell runs", func() bool { return findProcess(t, "sleep\x003333") != 0 })
+	close(left)
+	p.await("the shell is gone", func() bool { return findProcess(t, "3333") == 0 })
+}
+
 func TestExecOnATerminal(t *testing.T) {
 	p := newNode(t).pod("app")
 	id := p.run("main", "sleep 1000")
 	var out bytes.Buffer
 	script := "tty; while ! stty size | grep 101; do sleep 0.1; done; read line; echo got $line"
 	err := stream(t, execAddress(p, id, true, "sh", "-c", script), remotecommand.StreamOptions{
-		Stdin: strings.NewReader("typed\n"), Stdout: &out, Tty: true, TerminalSizeQueue: newWindow(t),
+		Stdin: keyboard{strings.NewReader("typed\n"), t.Context().Done()}, Stdout: &out, Tty: true, TerminalSizeQueue: newWindow(t),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -97,6 +127,38 @@ func TestExecOnATerminal(t *testing.T) {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%q is not in %q", want, out.String())
 		}
+	}
+}
+
+// stuck is a client that reads nothing.
+type stuck struct{ done chan struct{} }
+
+func (s stuck) Write(data []byte) (int, error) {
+	<-s.done
+	return len(data), nil
+}
+
+func TestAContainerEndsThoughAnExecsClientDoesNotRead(t *testing.T) {
+	p := newNode(t).pod("app")
+	id := p.run("main", "exec sleep 1000")
+	out := stuck{make(chan struct{})}
+	defer close(out.done)
+	address := execAddress(p, id, false, "yes")
+	go func() {
+		_ = stream(t, address, remotecommand.StreamOptions{Stdin: strings.NewReader(""), Stdout: out, Stderr: io.Discard})
+	}()
+	sleeps := 0
+	p.await("all buffers on the way are full", func() bool {
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", findProcess(t, "yes\x00")))
+		if err != nil || !strings.Contains(string(stat), ") S ") {
+			sleeps = 0
+			return false
+		}
+		sleeps++
+		return sleeps == 50
+	})
+	if _, err := p.StopContainer(background, &cri.StopContainerRequest{ContainerId: id}); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"log"
 	"os"
 	"path/filepath"
 	"sync"
@@ -15,6 +16,7 @@ import (
 	runtime "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"eksnet.dev/engine/cluster/internal/images"
+	"eksnet.dev/engine/cluster/internal/process"
 	"eksnet.dev/engine/cluster/internal/shim"
 	"eksnet.dev/engine/cluster/internal/state"
 )
@@ -126,16 +128,16 @@ func (c *container) follow() error {
 
 // settle learns how a container ended, and makes sure that it did.
 func (c *container) settle() {
+	exit, err := shim.ReadExit(c.folder)
+	if err != nil {
+		c.endUnseen()
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.exit != nil {
 		return
 	}
-	exit, err := shim.ReadExit(c.folder)
 	if err != nil {
-		if c.started != nil {
-			_ = c.started.Process.Signal(syscall.SIGKILL)
-		}
 		// The record is for the next server; this one knows without it.
 		exit, _ = shim.WriteLost(c.folder)
 	}
@@ -143,6 +145,23 @@ func (c *container) settle() {
 	close(c.ended)
 	// A container's files end with it: what is kept of it is its log.
 	_ = os.RemoveAll(filepath.Join(c.folder, rootFolder))
+}
+
+// endUnseen ends what a shim that died has left running.
+func (c *container) endUnseen() {
+	started, err := c.running()
+	if err != nil {
+		return
+	}
+	mounts, err := started.OpenMounts()
+	if err != nil {
+		log.Printf("container %s: processes beside the first one may be left: %v", c.record.ID, err)
+	}
+	_ = started.Process.Signal(syscall.SIGKILL)
+	if mounts != nil {
+		_ = process.EndAll(mounts)
+		mounts.Close()
+	}
 }
 
 func (c *container) state() runtime.ContainerState {
@@ -199,6 +218,12 @@ func (c *container) terminate(ctx context.Context, grace time.Duration) error {
 
 // kill ends a container and returns when it has ended.
 func (c *container) kill() error {
+	if c.state() == runtime.ContainerState_CONTAINER_CREATED {
+		// An earlier server may have died while it started this one, and its shim went on alone.
+		if err := c.follow(); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
 	started, err := c.running()
 	if err != nil {
 		return nil
@@ -262,6 +287,14 @@ func (s *Server) ContainerStatus(_ context.Context, request *runtime.ContainerSt
 	return &runtime.ContainerStatusResponse{Status: c.status()}, nil
 }
 
+// image is the image by the name that the pod gives it; the kubelet asks for it by its id.
+func (c *container) image() *runtime.ImageSpec {
+	if name := c.record.Config.GetImage().GetUserSpecifiedImage(); name != "" {
+		return &runtime.ImageSpec{Image: name}
+	}
+	return c.record.Config.Image
+}
+
 func (c *container) status() *runtime.ContainerStatus {
 	config := c.record.Config
 	current := &runtime.ContainerStatus{
@@ -269,7 +302,7 @@ func (c *container) status() *runtime.ContainerStatus {
 		Metadata:    config.Metadata,
 		State:       c.state(),
 		CreatedAt:   c.record.Created.UnixNano(),
-		Image:       config.Image,
+		Image:       c.image(),
 		ImageRef:    c.record.Image.ID(),
 		ImageId:     c.record.Image.ID(),
 		Labels:      config.Labels,
@@ -319,7 +352,7 @@ func (c *container) item() *runtime.Container {
 		Id:           c.record.ID,
 		PodSandboxId: c.record.Sandbox,
 		Metadata:     config.Metadata,
-		Image:        config.Image,
+		Image:        c.image(),
 		ImageRef:     c.record.Image.ID(),
 		ImageId:      c.record.Image.ID(),
 		State:        c.state(),
@@ -344,6 +377,10 @@ func (s *Server) adoptContainer(id string) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return os.RemoveAll(c.folder)
 	}
+	if errors.Is(err, state.ErrDamaged) {
+		log.Print(err)
+		return os.RemoveAll(c.folder)
+	}
 	if err != nil {
 		return err
 	}
@@ -351,8 +388,12 @@ func (s *Server) adoptContainer(id string) error {
 	if c.sandbox == nil {
 		return os.RemoveAll(c.folder) // its pod was being removed
 	}
-	s.containers[id] = c
 	err = c.follow()
+	if errors.Is(err, state.ErrDamaged) {
+		log.Print(err)
+		return os.RemoveAll(c.folder)
+	}
+	s.containers[id] = c
 	if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"log"
 	"os"
 	"path"
 	"slices"
@@ -31,6 +32,11 @@ type imageStore struct {
 func openImages(table images.Table, file string) (*imageStore, error) {
 	store := &imageStore{table: table, file: file}
 	err := state.Read(file, &store.pulled)
+	if errors.Is(err, state.ErrDamaged) {
+		log.Print(err) // what is needed is pulled again
+		store.pulled = nil
+		err = nil
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		err = nil
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -336,6 +337,10 @@ func (s *Server) adoptSandbox(id string) error {
 	b := &sandbox{folder: s.directory.Sandbox(id)}
 	err := state.Read(filepath.Join(b.folder, sandboxFile), &b.record)
 	if errors.Is(err, fs.ErrNotExist) {
+		return os.RemoveAll(b.folder)
+	}
+	if errors.Is(err, state.ErrDamaged) {
+		log.Print(err)
 		return os.RemoveAll(b.folder)
 	}
 	if err != nil {

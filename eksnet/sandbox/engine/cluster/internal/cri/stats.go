@@ -20,8 +20,7 @@ type usage struct{ cpu, resident uint64 }
 // Positions in /proc/PID/stat, counted from the state.
 const (
 	sessionField  = 3
-	userField     = 11
-	systemField   = 12
+	userField     = 11 // then system, and both of the children that were waited for
 	residentField = 21
 	// tick is the kernel's unit of processor time, in nanoseconds.
 	tick = 10_000_000
@@ -60,10 +59,14 @@ func measureOne(pid string) (session string, one usage, err error) {
 	if err != nil || len(fields) <= residentField {
 		return "", usage{}, fmt.Errorf("/proc/%s/stat: %q", pid, text)
 	}
-	user, _ := strconv.ParseUint(fields[userField], 10, 64)
-	system, _ := strconv.ParseUint(fields[systemField], 10, 64)
+	var ticks uint64
+	// With the children that have ended, or the total would fall with each end.
+	for _, field := range fields[userField : userField+4] {
+		used, _ := strconv.ParseUint(field, 10, 64)
+		ticks += used
+	}
 	resident, _ := strconv.ParseUint(fields[residentField], 10, 64)
-	return fields[sessionField], usage{cpu: (user + system) * tick, resident: resident * uint64(os.Getpagesize())}, nil
+	return fields[sessionField], usage{cpu: ticks * tick, resident: resident * uint64(os.Getpagesize())}, nil
 }
 
 // ListContainerStats measures the running containers that a filter lets through.

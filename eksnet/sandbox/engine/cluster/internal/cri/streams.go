@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"k8s.io/client-go/tools/remotecommand"
@@ -86,8 +87,16 @@ func (b *limitedBuffer) Write(data []byte) (int, error) {
 	return len(data), nil
 }
 
+// inside is a program that was started in a running container.
+type inside struct {
+	*launch.Running
+	ended chan struct{}
+	// mu keeps a kill apart from the end, behind which the process id may be another's.
+	mu sync.Mutex
+}
+
 // startInside starts a program in a running container.
-func (s *Server) startInside(id string, args []string, terminal bool, files launch.Files) (*launch.Running, error) {
+func (s *Server) startInside(id string, args []string, terminal bool, files launch.Files) (*inside, error) {
 	c, err := s.container(id)
 	if err != nil {
 		return nil, err
@@ -96,20 +105,55 @@ func (s *Server) startInside(id string, args []string, terminal bool, files laun
 	if err != nil {
 		return nil, err
 	}
-	program := c.program()
-	program.Args, program.Directory, program.Terminal = args, c.record.Config.WorkingDir, terminal
+	config := c.program()
+	config.Args, config.Directory, config.Terminal = args, c.record.Config.WorkingDir, terminal
 	if terminal {
-		program.Env = lastOfEach(append([]string{"TERM=xterm"}, program.Env...))
+		config.Env = lastOfEach(append([]string{"TERM=xterm"}, config.Env...))
 	}
 	var join []string
 	for _, kind := range []string{"net", "uts", "ipc", "pid"} {
 		join = append(join, started.Process.Namespace(kind))
 	}
-	running, err := launch.StartInside(started.Process.Namespace("mnt"), program, join, files)
+	running, err := launch.StartInside(started.Process.Namespace("mnt"), config, join, files)
 	if err != nil {
 		return nil, fmt.Errorf("unable to start container process: %w", err)
 	}
-	return running, nil
+	program := &inside{Running: running, ended: make(chan struct{})}
+	go program.wait()
+	return program, nil
+}
+
+// wait collects the program as soon as it ends, even if nobody reads its output: a container does
+// not end before all of its processes were waited for.
+func (p *inside) wait() {
+	pid := p.Command.Process.Pid
+	for unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil) == unix.EINTR {
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_ = p.Command.Wait()
+	close(p.ended)
+}
+
+// kill ends the program and what it started.
+func (p *inside) kill() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	select {
+	case <-p.ended:
+	default:
+		// It leads a session, so its process id is its group's.
+		_ = syscall.Kill(-p.Command.Process.Pid, syscall.SIGKILL)
+	}
+}
+
+func (p *inside) exitCode() int {
+	<-p.ended
+	wait, ok := p.Command.ProcessState.Sys().(syscall.WaitStatus)
+	if ok && wait.Signaled() {
+		return 128 + int(wait.Signal())
+	}
+	return p.Command.ProcessState.ExitCode()
 }
 
 // exec runs a program without a terminal and returns its exit code. The end of the context kills
@@ -120,52 +164,42 @@ func (s *Server) exec(ctx context.Context, id string, args []string, in io.Reade
 		return 0, err
 	}
 	defer pipes.close()
-	running, err := s.startInside(id, args, false, pipes.inner)
+	program, err := s.startInside(id, args, false, pipes.inner)
 	pipes.closeInner()
 	if err != nil {
 		return 0, err
 	}
 	stop := context.AfterFunc(ctx, func() {
-		killGroup(running)
+		program.kill()
 		pipes.close()
 	})
 	defer stop()
 	pipes.copy(in, out, errOut)
-	return exitCode(running), nil
+	return program.exitCode(), nil
 }
 
 // execTerminal is exec on a terminal.
 func (s *Server) execTerminal(ctx context.Context, id string, args []string, in io.Reader, out io.Writer, sizes <-chan remotecommand.TerminalSize) (int, error) {
-	running, err := s.startInside(id, args, true, launch.Files{})
+	program, err := s.startInside(id, args, true, launch.Files{})
 	if err != nil {
 		return 0, err
 	}
-	defer running.Terminal.Close()
-	stop := context.AfterFunc(ctx, func() { killGroup(running) })
+	defer program.Terminal.Close()
+	stop := context.AfterFunc(ctx, func() { program.kill() })
 	defer stop()
-	go resizeTo(sizes, func(rows, columns uint16) error { return launch.Resize(running.Terminal, rows, columns) })
+	go resizeTo(sizes, func(rows, columns uint16) error { return launch.Resize(program.Terminal, rows, columns) })
 	if in != nil {
-		go func() { _, _ = io.Copy(running.Terminal, in) }()
+		go func() {
+			_, _ = io.Copy(program.Terminal, in)
+			// The client is gone, for ^D comes as a byte: the kernel hangs the shell up.
+			program.Terminal.Close()
+		}()
 	}
 	if out != nil {
 		// A terminal ends with an error of its own when its last user is gone.
-		_, _ = io.Copy(out, running.Terminal)
+		_, _ = io.Copy(out, program.Terminal)
 	}
-	return exitCode(running), nil
-}
-
-func killGroup(running *launch.Running) {
-	// It leads a session, so its process id is its group's; it is not reaped before we wait.
-	_ = syscall.Kill(-running.Command.Process.Pid, syscall.SIGKILL)
-}
-
-func exitCode(running *launch.Running) int {
-	_ = running.Command.Wait()
-	wait, ok := running.Command.ProcessState.Sys().(syscall.WaitStatus)
-	if ok && wait.Signaled() {
-		return 128 + int(wait.Signal())
-	}
-	return running.Command.ProcessState.ExitCode()
+	return program.exitCode(), nil
 }
 
 func resizeTo(sizes <-chan remotecommand.TerminalSize, resize func(rows, columns uint16) error) {
@@ -289,7 +323,7 @@ func (r streamRuntime) PortForward(ctx context.Context, id string, port int32, s
 	}
 	var connection *net.TCPConn
 	err = launch.InNamespaces([]string{b.record.Holder.Namespace("net")}, func() error {
-		connection, err = net.DialTCP("tcp4", nil, &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: int(port)})
+		connection, err = dialLoopback(int(port))
 		return err
 	})
 	if err != nil {
@@ -304,4 +338,17 @@ func (r streamRuntime) PortForward(ctx context.Context, id string, port int32, s
 	}()
 	_, err = io.Copy(stream, connection)
 	return err
+}
+
+// dialLoopback connects to a port of the loopback interface: over IPv4, else over IPv6, for some
+// programs listen on one of them alone. The error is that of IPv4.
+func dialLoopback(port int) (*net.TCPConn, error) {
+	connection, err := net.DialTCP("tcp4", nil, &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port})
+	if err == nil {
+		return connection, nil
+	}
+	if connection, over6 := net.DialTCP("tcp6", nil, &net.TCPAddr{IP: net.IPv6loopback, Port: port}); over6 == nil {
+		return connection, nil
+	}
+	return nil, err
 }

@@ -65,3 +65,21 @@ func TestReportOfSuccessIsSilence(t *testing.T) {
 		t.Errorf("report %v, %v", terminal, err)
 	}
 }
+
+func TestEnterDirectoryMakesWhatTheImageLacks(t *testing.T) {
+	back, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.Chdir(back)
+	directory := filepath.Join(t.TempDir(), "srv", "app")
+	if err := enterDirectory(directory); err != nil {
+		t.Fatal(err)
+	}
+	if now, err := os.Getwd(); err != nil || now != directory {
+		t.Errorf("in %q, %v", now, err)
+	}
+	if err := enterDirectory("/dev/null/app"); err == nil {
+		t.Error("a directory below a file is no error")
+	}
+}

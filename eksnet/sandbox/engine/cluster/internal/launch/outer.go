@@ -25,6 +25,8 @@ type Running struct {
 	Command *exec.Cmd
 	// Terminal is the near end of its terminal, or nil.
 	Terminal *os.File
+	// Mounts is the mount namespace of a container's first process, which only the container has.
+	Mounts *os.File
 }
 
 // StartContainer starts a container's first process.
@@ -38,6 +40,14 @@ func StartContainer(root rootfs.Spec, program Program, join []string, fresh uint
 	command := exec.Command(executable, ContainerCommand)
 	command.SysProcAttr = &syscall.SysProcAttr{Cloneflags: fresh | unix.CLONE_NEWNS, Setsid: true}
 	return start(command, containerSpec{Root: root, Program: program}, join, files)
+}
+
+// openMounts opens the mount namespace that a process was started with, if it is one of its own.
+func openMounts(command *exec.Cmd) (*os.File, error) {
+	if command.SysProcAttr.Cloneflags&unix.CLONE_NEWNS == 0 {
+		return nil, nil
+	}
+	return os.Open(fmt.Sprintf("/proc/%d/ns/mnt", command.Process.Pid))
 }
 
 // StartInside starts a program beside a container's own, in all of its namespaces.
@@ -79,15 +89,22 @@ func start(command *exec.Cmd, spec any, join []string, files Files, extra ...*os
 	if err != nil {
 		return nil, errors.Join(err, specWriter.Close())
 	}
+	// Before the process knows what to do: a program may have ended as soon as it began.
+	mounts, err := openMounts(command)
+	if err != nil {
+		specWriter.Close()
+		return nil, errors.Join(err, command.Process.Kill(), command.Wait())
+	}
 	// A write that fails means that the process is gone, and then its report says why.
 	_, _ = specWriter.Write(text)
 	specWriter.Close()
 	terminal, err := readReport(reports)
 	if err != nil {
+		mounts.Close()
 		_ = command.Wait()
 		return nil, err
 	}
-	return &Running{Command: command, Terminal: terminal}, nil
+	return &Running{Command: command, Terminal: terminal, Mounts: mounts}, nil
 }
 
 // setFiles leaves an interface nil where a file is: a typed nil is not /dev/null to os/exec.

@@ -6,7 +6,9 @@
 package launch
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/user"
 	"path/filepath"
@@ -47,11 +49,7 @@ func (p Program) become() error {
 	if len(p.Args) == 0 {
 		return fmt.Errorf("no command: neither the pod nor the image names one")
 	}
-	directory := p.Directory
-	if directory == "" {
-		directory = "/"
-	}
-	if err := os.Chdir(directory); err != nil {
+	if err := enterDirectory(p.Directory); err != nil {
 		return fmt.Errorf("working directory: %w", err)
 	}
 	// Only a higher score may be chosen without rights over the whole computer.
@@ -78,6 +76,20 @@ func (p Program) become() error {
 	return fmt.Errorf("exec: %q: %w", p.Args[0], syscall.Exec(path, p.Args, p.Env))
 }
 
+// enterDirectory goes to a directory that is made where the image lacks it, as runc does.
+func enterDirectory(directory string) error {
+	if directory == "" {
+		directory = "/"
+	}
+	err := os.Chdir(directory)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err = os.MkdirAll(directory, 0o755); err == nil {
+			err = os.Chdir(directory)
+		}
+	}
+	return err
+}
+
 func (p Program) takeUser() error {
 	uid, gid := p.UID, p.GID
 	if p.User != "" {
@@ -90,7 +102,12 @@ func (p Program) takeUser() error {
 			gid = &found.gid
 		}
 	}
-	if err := setGroups(p.Groups); err != nil {
+	primary := os.Getgid()
+	if gid != nil {
+		primary = *gid
+	}
+	// As containerd does: a file that is closed to the primary group stays closed to the program.
+	if err := setGroups(append([]int{primary}, p.Groups...)); err != nil {
 		return err
 	}
 	if gid != nil {
@@ -99,8 +116,31 @@ func (p Program) takeUser() error {
 		}
 	}
 	if uid != nil {
+		if err := giveFiles(*uid); err != nil {
+			return err
+		}
 		if err := syscall.Setuid(*uid); err != nil {
 			return fmt.Errorf("run as user %d: %w", *uid, err)
+		}
+	}
+	return nil
+}
+
+// giveFiles makes the standard files the user's, as runc does: who runs as another than root could
+// not open /dev/stdout.
+func giveFiles(uid int) error {
+	for fd := range 3 {
+		var file unix.Stat_t
+		if err := unix.Fstat(fd, &file); err != nil {
+			return fmt.Errorf("standard file %d: %w", fd, err)
+		}
+		if int(file.Uid) == uid || file.Rdev == unix.Mkdev(1, 3) {
+			continue // its own already, or /dev/null, which is everyone's
+		}
+		switch err := unix.Fchown(fd, uid, -1); err {
+		case nil, unix.EPERM, unix.EINVAL, unix.EROFS: // not all files can be given away
+		default:
+			return fmt.Errorf("give standard file %d to user %d: %w", fd, uid, err)
 		}
 	}
 	return nil

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // Identity is a process and no other one that ever had the same id.
@@ -64,6 +65,56 @@ func (i Identity) Signal(signal syscall.Signal) error {
 // Namespace returns the path of one of the process's namespaces: net, uts, ipc, pid or mnt.
 func (i Identity) Namespace(kind string) string {
 	return fmt.Sprintf("/proc/%d/ns/%s", i.PID, kind)
+}
+
+// EndAll kills all processes of a mount namespace and returns when there is none.
+//
+// The namespace is open, so that its number is no other's even when its last process is gone.
+func EndAll(mounts *os.File) error {
+	wanted, err := mounts.Stat()
+	if err != nil {
+		return err
+	}
+	for {
+		// More than once: what is being killed may have started another before.
+		found, err := killIn(wanted)
+		if err != nil || found == 0 {
+			return err
+		}
+		time.Sleep(pause)
+	}
+}
+
+// pause is how long the killed get to end before they are looked for again.
+const pause = 10 * time.Millisecond
+
+func killIn(mounts os.FileInfo) (found int, err error) {
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return 0, err
+	}
+	for _, entry := range entries {
+		if pid, err := strconv.Atoi(entry.Name()); err == nil && killIfIn(mounts, pid) {
+			found++
+		}
+	}
+	return found, nil
+}
+
+func killIfIn(mounts os.FileInfo, pid int) bool {
+	// The handle is taken first: what has the namespace after that is what the handle holds.
+	handle, err := os.FindProcess(pid)
+	if err != nil {
+		return false
+	}
+	defer handle.Release()
+	// Who has ended has none any more, even if nobody has waited for it.
+	has, err := os.Stat(fmt.Sprintf("/proc/%d/ns/mnt", pid))
+	if err != nil || !os.SameFile(has, mounts) {
+		return false
+	}
+	_ = handle.Kill()
+	return true
 }
 
 type stat struct {

@@ -4,6 +4,9 @@
 package shim
 
 import (
+	"errors"
+	"fmt"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -30,7 +33,29 @@ type Config struct {
 // Started is the shim's record of a container that runs.
 type Started struct {
 	Process process.Identity `json:"process"`
-	At      time.Time        `json:"at"`
+	// Mounts names its mount namespace, as mnt:[4026532571].
+	Mounts string    `json:"mounts"`
+	At     time.Time `json:"at"`
+}
+
+// OpenMounts opens the container's mount namespace: the first process's, as long as it lives there,
+// for the number of one that has ended is soon another's.
+func (s Started) OpenMounts() (*os.File, error) {
+	mounts, err := os.Open(s.Process.Namespace("mnt"))
+	if err != nil {
+		return nil, err
+	}
+	// It may have gone to the node's or to another container's, and none of those is to end.
+	if name, err := nameOf(mounts); err != nil || name != s.Mounts || !s.Process.Alive() {
+		mounts.Close()
+		return nil, errors.Join(err, fmt.Errorf("process %d is not in %s", s.Process.PID, s.Mounts))
+	}
+	return mounts, nil
+}
+
+// nameOf returns what the kernel calls an open namespace.
+func nameOf(namespace *os.File) (string, error) {
+	return os.Readlink(fmt.Sprintf("/proc/self/fd/%d", namespace.Fd()))
 }
 
 // Exit is the shim's record of how a container ended.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -14,8 +15,8 @@ import (
 	"eksnet.dev/engine/cluster/internal/state"
 )
 
-// drain is how long output is still read after the container's end: another process that shares
-// its namespace may hold the other end open for ever.
+// drain is how long output is still read after the container's end: a process that has left the
+// container may hold the other end open for ever.
 const drain = 2 * time.Second
 
 // Run is the shim's life: start the container whose folder this is, serve it, record its end.
@@ -36,6 +37,7 @@ func Run(folder string, report io.WriteCloser) error {
 
 type shim struct {
 	folder  string
+	root    string
 	running *launch.Running
 	hub     *hub
 	drained chan struct{}
@@ -63,14 +65,29 @@ func begin(folder string) (*shim, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &shim{folder: folder, running: running, drained: make(chan struct{})}
+	s := &shim{folder: folder, root: config.Root.Root, running: running, drained: make(chan struct{})}
 	s.hub = newHub(log, streams.input(running.Terminal), running.Terminal, config)
 	go s.hub.serve(listener)
 	go func() {
 		s.hub.pump(streams.outputs(running.Terminal))
 		close(s.drained)
 	}()
-	return s, s.recordStart()
+	if err := s.recordStart(); err != nil {
+		// Nobody would know of it.
+		_ = running.Command.Process.Kill()
+		_ = s.wait()
+		return nil, err
+	}
+	return s, nil
+}
+
+// wait returns when the container's first process has ended, and all others with it.
+func (s *shim) wait() error {
+	err := s.running.Command.Wait()
+	if left := process.EndAll(s.running.Mounts); left != nil {
+		fmt.Fprintln(os.Stderr, "what is left of the container:", left)
+	}
+	return err
 }
 
 func (s *shim) recordStart() error {
@@ -78,11 +95,15 @@ func (s *shim) recordStart() error {
 	if err != nil {
 		return err
 	}
-	return state.Write(filepath.Join(s.folder, startedFile), Started{Process: identity, At: time.Now()})
+	mounts, err := nameOf(s.running.Mounts)
+	if err != nil {
+		return err
+	}
+	return state.Write(filepath.Join(s.folder, startedFile), Started{Process: identity, Mounts: mounts, At: time.Now()})
 }
 
 func (s *shim) finish() error {
-	waitErr := s.running.Command.Wait()
+	waitErr := s.wait()
 	ended := time.Now()
 	select {
 	case <-s.drained:
@@ -93,7 +114,20 @@ func (s *shim) finish() error {
 	if !ok {
 		return waitErr
 	}
-	return writeExit(s.folder, exitOf(status, ended))
+	return writeExitAtLast(s.folder, s.root, exitOf(status, ended))
+}
+
+// writeExitAtLast makes and waits for room on a full disk: the exit code is known to nobody else.
+func writeExitAtLast(folder, root string, exit Exit) error {
+	for {
+		err := writeExit(folder, exit)
+		if err == nil || errors.Is(err, fs.ErrNotExist) {
+			return err // no folder: the container was removed
+		}
+		// Perhaps the container itself has filled the disk; nobody reads its root any more.
+		_ = os.RemoveAll(root)
+		time.Sleep(time.Second)
+	}
 }
 
 func exitOf(status syscall.WaitStatus, ended time.Time) Exit {

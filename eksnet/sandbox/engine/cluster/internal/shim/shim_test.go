@@ -97,3 +97,48 @@ func TestSocketInADeepFolder(t *testing.T) {
 		t.Error("a socket that nobody serves answers")
 	}
 }
+
+func TestAnExitIsRecordedOnceThereIsRoom(t *testing.T) {
+	folder := t.TempDir()
+	// What cannot be replaced stands for a disk without room.
+	obstacle := filepath.Join(folder, exitFile, "full")
+	if err := os.MkdirAll(obstacle, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- writeExitAtLast(folder, t.TempDir(), Exit{Code: 7}) }()
+	select {
+	case err := <-done:
+		t.Fatalf("gave up: %v", err)
+	case <-time.After(100 * time.Millisecond):
+	}
+	if err := os.RemoveAll(filepath.Join(folder, exitFile)); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if exit, err := ReadExit(folder); err != nil || exit.Code != 7 {
+		t.Errorf("exit %+v, %v", exit, err)
+	}
+}
+
+func TestAnExitIsRecordedInTheRoomThatTheContainersRootTook(t *testing.T) {
+	folder := t.TempDir()
+	root := filepath.Join(folder, exitFile)
+	if err := os.MkdirAll(filepath.Join(root, "full"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := writeExitAtLast(folder, root, Exit{Code: 7}); err != nil {
+		t.Fatal(err)
+	}
+	if exit, err := ReadExit(folder); err != nil || exit.Code != 7 {
+		t.Errorf("exit %+v, %v", exit, err)
+	}
+}
+
+func TestARemovedContainersExitIsNotWaitedFor(t *testing.T) {
+	if err := writeExitAtLast(filepath.Join(t.TempDir(), "gone"), "", Exit{}); err == nil {
+		t.Error("a record without a folder")
+	}
+}

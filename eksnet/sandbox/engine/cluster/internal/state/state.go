@@ -74,7 +74,8 @@ func Write(path string, record any) error {
 		return err
 	}
 	_, err = draft.Write(text)
-	if err = errors.Join(err, draft.Close()); err == nil {
+	// Before the rename, or a power cut may leave an empty record under the final name.
+	if err = errors.Join(err, draft.Sync(), draft.Close()); err == nil {
 		err = os.Rename(draft.Name(), path)
 	}
 	if err != nil {
@@ -83,6 +84,9 @@ func Write(path string, record any) error {
 	return err
 }
 
+// ErrDamaged is the error of a record that cannot be read: after a power cut it may be empty.
+var ErrDamaged = errors.New("damaged record")
+
 // Read loads a record. Its error is fs.ErrNotExist where there is none.
 func Read(path string, record any) error {
 	text, err := os.ReadFile(path)
@@ -90,7 +94,7 @@ func Read(path string, record any) error {
 		return err
 	}
 	if err := json.Unmarshal(text, record); err != nil {
-		return fmt.Errorf("read %s: %w", path, err)
+		return fmt.Errorf("%w %s: %w", ErrDamaged, path, err)
 	}
 	return nil
 }

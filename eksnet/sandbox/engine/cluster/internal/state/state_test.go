@@ -50,7 +50,7 @@ func TestReadErrors(t *testing.T) {
 	if err := os.WriteFile(path, []byte("{"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := Read(path, new(int)); err == nil || !strings.Contains(err.Error(), path) {
+	if err := Read(path, new(int)); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), path) {
 		t.Errorf("half a record: %v", err)
 	}
 }
