@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import asdict
@@ -44,11 +45,22 @@ PASS_THROUGH = {
 
 def main() -> None:
     """Run a command; an error becomes three lines on standard error and exit code 2."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        # As from Ctrl-C: what was begun is ended in good order. But nohup means what it says.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, lambda number, _: sys.exit(128 + number))
     try:
         app()
     except EksnetError as error:
         print(f"eksnet: {error}", file=sys.stderr)
         sys.exit(2)
+
+
+@app.callback()
+def choose(name: Name = None) -> None:
+    """Let --sandbox stand before the command too."""
+    if name:
+        os.environ["EKSNET_SANDBOX"] = name
 
 
 @app.command()
@@ -112,7 +124,8 @@ def _components(found: sandbox.Status) -> Table:
 @app.command()
 def logs(component: Annotated[str, typer.Argument()] = "", name: Name = None) -> None:
     """Print a component's log; without a name, list the components."""
-    console.file.write(sandbox.read_log(component, name))
+    text = sandbox.read_log(component, name)
+    console.file.write(text or "No component has written a log yet.\n")
 
 
 @app.command(context_settings=PASS_THROUGH, add_help_option=False)
@@ -182,6 +195,9 @@ def resolve(
         for title, walk in walks.items():
             console.print(_walk_table(title, walk))
         console.print(walks["predicted"].why)
+        if not (live or exists):
+            console.print("That is for a name that nobody has. --exists FULL-NAME names one that")
+            console.print("has an address; --live asks in a cluster.")
     walk = walks.get("observed", walks["predicted"])
     fine = walk.found or not (live or exists)
     raise typer.Exit(0 if fine and walk.rows == walks["predicted"].rows else 1)

@@ -146,6 +146,17 @@ class Api:
         ready = sum(_takes_pods(node, since) for node in self._items("/api/v1/nodes"))
         return [f"{ready} of {wanted} nodes Ready"] if ready < wanted else []
 
+    def nodes_silent(self, wanted: int, since: str) -> list[str]:
+        """Return one line while fewer nodes than wanted have reported; nothing after that.
+
+        Args:
+            wanted: How many nodes there are.
+            since: As in `pods_not_ready`. A node has reported when its kubelet has said anything
+                since then, also that it is not Ready.
+        """
+        reported = sum(_has_reported(node, since) for node in self._items("/api/v1/nodes"))
+        return [f"{reported} of {wanted} nodes report"] if reported < wanted else []
+
     def pods_not_ready(self, since: str) -> list[str]:
         """Return what kube-system still waits for, one line each; empty when it is whole.
 
@@ -219,11 +230,16 @@ def _takes_pods(node: dict[str, Any], since: str) -> bool:
     return _is_ready(node, since) and taints.isdisjoint(_NOT_YET)
 
 
+def _has_reported(node: dict[str, Any], since: str) -> bool:
+    return any(_was_heard(c, since) for c in node["status"].get("conditions", []))
+
+
 def _is_ready(thing: dict[str, Any], since: str = "") -> bool:
     conditions = thing["status"].get("conditions", [])
     return any(
-        c["type"] == "Ready"
-        and c["status"] == "True"
-        and (c.get("lastHeartbeatTime") or "") >= since
-        for c in conditions
+        c["type"] == "Ready" and c["status"] == "True" and _was_heard(c, since) for c in conditions
     )
+
+
+def _was_heard(condition: dict[str, Any], since: str) -> bool:
+    return (condition.get("lastHeartbeatTime") or "") >= since

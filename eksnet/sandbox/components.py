@@ -22,8 +22,9 @@ MAX_PODS = 29
 SYNC_FREQUENCY = "5s"
 
 # The kernel counts inotify instances per user, and the usual 128 are for all that a user runs.
-# What watches a file that never changes here is switched off below; so many are left to a sandbox.
-INOTIFY_INSTANCES = 16
+# What watches a file that never changes here is switched off where it can be; so many are left to a
+# sandbox.
+INOTIFY_INSTANCES = 18
 # FlexVolume drivers are looked for, and their directory is made, where nothing can be made: the
 # usual place is on the learner's own computer.
 _NO_FLEX_VOLUMES = "/proc/no-flex-volumes"
@@ -59,6 +60,10 @@ def etcd(programs: Path, data: Path) -> Component:
         "--listen-peer-urls=http://127.0.0.1:2380",
         # A power cut costs the sandbox's last second, not a lab's patience at every write.
         "--unsafe-no-fsync",
+        # The only member waits up to this long, by chance, before it elects itself at a start;
+        # the default is a second.
+        "--election-timeout=100",
+        "--heartbeat-interval=20",
         "--log-level=warn",
     )
     return Component("etcd", command, environment=_UNHURRIED)
@@ -73,8 +78,7 @@ def api_server(programs: Path, pki: Path, vpc: Vpc) -> Component:
         f"--advertise-address={vpc.api_server}",
         "--bind-address=0.0.0.0",
         "--secure-port=443",
-        f"--tls-cert-file={pki}/apiserver.crt",
-        f"--tls-private-key-file={pki}/apiserver.key",
+        *_serving(pki),
         f"--client-ca-file={pki}/ca.crt",
         f"--kubelet-certificate-authority={pki}/ca.crt",
         f"--kubelet-client-certificate={pki}/apiserver-kubelet.crt",
@@ -102,6 +106,15 @@ def api_server(programs: Path, pki: Path, vpc: Vpc) -> Component:
     return Component("kube-apiserver", command, environment=_UNHURRIED)
 
 
+def _serving(pki: Path) -> tuple[str, str]:
+    """Return the flags for the certificate of the control plane's one host.
+
+    Without them a component makes two keys more at each start, beside those for its own use.
+    """
+    certificate, key = pki / "apiserver.crt", pki / "apiserver.key"
+    return f"--tls-cert-file={certificate}", f"--tls-private-key-file={key}"
+
+
 def controller_manager(programs: Path, pki: Path, kubeconfig: Path) -> Component:
     """The controllers; alone, so without the election of a leader.
 
@@ -114,6 +127,7 @@ def controller_manager(programs: Path, pki: Path, kubeconfig: Path) -> Component
         f"--service-account-private-key-file={pki}/service-account.key",
         f"--root-ca-file={pki}/ca.crt",
         f"--flex-volume-plugin-dir={_NO_FLEX_VOLUMES}",
+        *_serving(pki),
         "--leader-elect=false",
         "--bind-address=127.0.0.1",
         "--profiling=false",
@@ -121,12 +135,13 @@ def controller_manager(programs: Path, pki: Path, kubeconfig: Path) -> Component
     return Component("kube-controller-manager", command, environment=_UNHURRIED)
 
 
-def scheduler(programs: Path, kubeconfig: Path) -> Component:
+def scheduler(programs: Path, pki: Path, kubeconfig: Path) -> Component:
     """The scheduler; alone, so without the election of a leader."""
     command = (
         f"{programs}/kube",
         "kube-scheduler",
         f"--kubeconfig={kubeconfig}",
+        *_serving(pki),
         "--leader-elect=false",
         "--bind-address=127.0.0.1",
         "--profiling=false",

@@ -9,7 +9,6 @@ from ipaddress import IPv4Address
 _RECURSION_DESIRED = 0x0100
 _IS_ANSWER = 0x80
 _TYPE_A, _CLASS_IN = 1, 1
-_PATIENCE = 0.25
 
 
 def question(name: str, number: int) -> bytes:
@@ -37,18 +36,21 @@ def answers(reply: bytes, number: int, address: IPv4Address) -> bool:
     )
 
 
-def ask(connection: socket.socket, server: str, name: str, address: IPv4Address) -> bool:
-    """Ask a server, and tell whether the address came back within a quarter of a second.
+def ask(
+    connection: socket.socket, server: str, name: str, address: IPv4Address, patience: float
+) -> bool:
+    """Ask a server, and tell whether the address came back in time.
 
     Args:
         connection: A UDP socket of the network from which to ask; it is used up.
         server: The server's address.
         name: The full name.
         address: The right answer.
+        patience: How long to wait for it, in seconds.
     """
     number = secrets.randbelow(2**16)
     try:
-        connection.settimeout(_PATIENCE)
+        connection.settimeout(patience)
         # A connected socket is told at once that nobody is there.
         connection.connect((server, 53))
         connection.send(question(name, number))

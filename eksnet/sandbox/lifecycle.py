@@ -331,7 +331,8 @@ def is_alive(paths: Paths) -> bool:
     if not paths.alive_lock.exists():
         return False
     with paths.alive_lock.open("a") as file:
-        return not _try_lock(file)
+        # Shared: those who only look are in nobody's way, nor in each other's.
+        return not _try_lock(file, fcntl.LOCK_SH)
 
 
 def is_ending(paths: Paths) -> bool:
@@ -353,9 +354,9 @@ def _lives(pid: int) -> bool:
     return state not in "ZX"
 
 
-def _try_lock(file: IO[str]) -> bool:
+def _try_lock(file: IO[str], how: int = fcntl.LOCK_EX) -> bool:
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, how | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True
@@ -372,6 +373,8 @@ def launch(
     Raises:
         EksnetError: The state or the port cannot be used, or there is no room.
     """
+    from eksnet.sandbox import build
+
     vpc = plan(REGION)
     state.check_room(paths)
     state.prepare(paths, vpc)
@@ -379,8 +382,11 @@ def launch(
     with contextlib.ExitStack() as held:
         listener = held.enter_context(listen(paths, port))
         alive = held.enter_context(paths.alive_lock.open("a"))
-        if not _try_lock(alive):
-            return
+        # Nobody but this command may start it now; whoever only looks is through in a moment.
+        fcntl.flock(alive, fcntl.LOCK_EX)
+        used = [build.use(directory) for directory in (programs, controller())]
+        for descriptor in used:
+            held.callback(os.close, descriptor)
         api_port = listener.getsockname()[1]
         server = f"https://127.0.0.1:{api_port}"
         write_private(paths.kubeconfig, pki.kubeconfig(paths.identity, "admin", server))
@@ -401,10 +407,11 @@ def launch(
             "sync_frequency": frequency,
             "listeners": {"api": listener.fileno()},
             "alive": alive.fileno(),
+            "used": used,
         }
         write_private(paths.specification, json.dumps(specification))
         _rotate(paths)
-        pid = unshare(paths, (listener.fileno(), alive.fileno()))
+        pid = unshare(paths, (listener.fileno(), alive.fileno(), *used))
         write_private(paths.pid, f"{pid} {start_time(pid)}")
 
 

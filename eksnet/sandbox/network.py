@@ -21,7 +21,11 @@ def router_commands(vpc: Vpc) -> list[str]:
         "link set lo up",
         f"addr add {vpc.resolver}/32 dev lo",
         f"addr add {vpc.api_server}/32 dev lo",
-        # No way out: what is neither in the VPC nor a Service is answered at once.
+        # As in a VPC, a packet to an address that nobody has is lost: a pod that is gone, or a
+        # Service's address with a port that no rule knows.
+        f"route add blackhole {vpc.network}",
+        f"route add blackhole {vpc.services}",
+        # No way out: what leads anywhere else is answered at once.
         "route add unreachable default metric 4278198272",
     ]
 
@@ -50,6 +54,8 @@ def node_commands(node: Node) -> list[str]:
         f"addr add {node.address} dev eth0",
         "link set eth0 up",
         f"route add default via {node.gateway}",
+        # An address that no pod has; the router would send its packets back.
+        f"route add blackhole {node.pods}",
     ]
 
 

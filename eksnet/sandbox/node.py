@@ -28,6 +28,8 @@ MUSL = Path("/opt/eksnet/musl")
 PKI = Path("/etc/kubernetes/pki")
 # Where a node's root stands on the stage: what it is built on, and leaves behind.
 _ROOT = Path("/root")
+# What of a node's root is on its disk and so outlives `down`; the rest is in memory.
+_ON_DISK = ("data", "home", "mnt", "opt", "root", "srv", "var")
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 # What the machine's own programs (iptables, nft, conntrack) read besides /usr.
 _SHARED_ETC = ("alternatives", "ld.so.cache", "os-release", "protocols", "services", "ssl")
@@ -87,10 +89,10 @@ def build_root(root: Path, specification: dict[str, str]) -> None:
     for directory in ("run", "tmp"):
         (root / directory).mkdir()
         _own(root / directory, "mode=1777", owner)
-    disk = Path(specification["disk"])
-    for path in (disk, *disk.iterdir()):
-        os.lchown(path, owner, owner)
-    mounts.bind(disk, root / "var")
+    for name in _ON_DISK:
+        mounts.bind(_directory(Path(specification["disk"]) / name, owner), root / name)
+    for name in ("lib", "log"):
+        _directory(root / "var" / name, owner)
     # Programs look here for their locks (xtables) and sockets.
     _link(root / "var" / "run", "../run")
     mounts.bind(Path(specification["programs"]), _inside(root, PROGRAMS), read_only=True)
@@ -99,6 +101,14 @@ def build_root(root: Path, specification: dict[str, str]) -> None:
     mounts.bind(Path(specification["musl"]), _inside(root, MUSL), read_only=True)
     _configuration(root, specification)
     _give(root, owner)
+
+
+def _directory(place: Path, owner: int) -> Path:
+    """Make a directory of the node's, if it is not there yet."""
+    if not place.exists():
+        place.mkdir(parents=True)
+        os.lchown(place, owner, owner)
+    return place
 
 
 def _own(place: Path, options: str, owner: int) -> None:

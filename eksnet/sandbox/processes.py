@@ -8,7 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,9 @@ from eksnet.sandbox.components import Component
 from eksnet.sandbox.paths import Paths
 
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-# A component that lives longer than this has started well: what ends it then is news.
-_GREW_UP = 5.0
+# A component that lives longer than this has started well: what ends it then is news. What fails
+# at its start may take its time for it on a busy computer.
+_GREW_UP = 30.0
 _LONGEST_PAUSE = 5.0
 _POLL = 0.05
 
@@ -43,6 +44,12 @@ class Running:
     last_exit: int | None = None
     young_deaths: int = 0
     started: float = field(default_factory=time.monotonic)
+
+    @property
+    def is_restless(self) -> bool:
+        """Whether it dies young again and again, and has not grown up since."""
+        lives = self.pid is not None and time.monotonic() - self.started > _GREW_UP
+        return self.young_deaths > 2 and not lives
 
     def as_status(self) -> dict[str, Any]:
         """Return what the status file says of it."""
@@ -88,7 +95,12 @@ class Processes:
 
     def restless(self) -> Running | None:
         """Return a component that dies young again and again, if there is one."""
-        return next((r for r in self.running.values() if r.young_deaths > 2), None)
+        return next((r for r in self.running.values() if r.is_restless), None)
+
+    def at_fault(self) -> list[str]:
+        """Return what components have ended, or do so again and again."""
+        faulty = (r for r in self.running.values() if r.pid is None or r.is_restless)
+        return [f"{record.component.name} has ended" for record in faulty]
 
     # Starting.
 
@@ -177,6 +189,12 @@ class Processes:
             # death will be told, or the next try will show.
             asyncio.get_running_loop().call_later(_LONGEST_PAUSE, self._start_again, record)
         self._changed()
+
+    def give_up(self, node: str) -> None:
+        """End what there is of a node that could not be made whole, without having it revived."""
+        if holder := self.holders.pop(node, None):
+            with suppress(ProcessLookupError):
+                os.kill(holder, signal.SIGKILL)
 
     async def stop(self, name: str, number: signal.Signals) -> None:
         """End a component for good and wait for it, up to five seconds, then kill it."""

@@ -17,6 +17,8 @@ from pathlib import Path
 from eksnet.sandbox.paths import Paths
 
 MANIFESTS = Path(__file__).with_name("manifests")
+# etcd reserves 64 MB for its log; nearly all of it is holes.
+_COPY = 'cp --recursive --sparse=always --reflink=auto "$1" "$2" && mv -T "$2" "$3"'
 
 
 def key(*facts: str) -> str:
@@ -37,7 +39,7 @@ def plant(paths: Paths, wanted: str) -> bool:
     Returns:
         Whether the cluster has the seed's objects: False means that they are still to be made.
     """
-    if _planted(paths.etcd):
+    if _is_filled(paths.etcd):
         return True
     if not (paths.seed / wanted).exists():
         return False
@@ -64,16 +66,21 @@ def take(paths: Paths, made: str, etcd: int) -> None:
         os.kill(etcd, signal.SIGCONT)
 
 
-def _planted(etcd: Path) -> bool:
-    return etcd.exists() and any(etcd.iterdir())
+def _is_filled(directory: Path) -> bool:
+    return directory.exists() and any(directory.iterdir())
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Copy a directory so that it is there whole or not at all."""
+    """Copy a directory so that it is there whole or not at all.
+
+    Raises:
+        RuntimeError: It could not be copied.
+    """
     draft = target.with_name(f".{target.name}.draft")
     shutil.rmtree(draft, ignore_errors=True)
     draft.parent.mkdir(parents=True, exist_ok=True)
-    # etcd reserves 64 MB for its log; nearly all of it is holes.
-    command = ["cp", "--recursive", "--sparse=always", "--reflink=auto", str(source), str(draft)]
-    subprocess.run(command, capture_output=True, text=True, check=True)
-    draft.rename(target)
+    command = ["sh", "-c", _COPY, "sh", *map(str, (source, draft, target))]
+    said = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False).stderr
+    # No word on the exit code: the supervisor collects every process that ends, this one too.
+    if not _is_filled(target):
+        raise RuntimeError(f"{source} was not copied: {said.strip()}")

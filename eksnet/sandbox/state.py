@@ -13,7 +13,7 @@ from eksnet.sandbox.paths import Paths, write_private
 from eksnet.sandbox.vpc import Vpc
 
 # Raised when a later eksnet can no longer read what an earlier one wrote.
-LAYOUT = "3 kubernetes-1.34"
+LAYOUT = "4 kubernetes-1.34"
 
 # etcd alone reserves 64 MiB at its start, and twice as much while it goes on to its next log.
 _FULL = 256 * 2**20

@@ -14,9 +14,11 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -31,6 +33,12 @@ _LOG_LIMIT = 10 * 2**20
 _ROTATION = 30.0
 _TELL_AGAIN = 1.0
 _POLL = 0.05
+_LONGEST_POLL = 0.5
+_MAKE_AGAIN = 2.0
+# How long the controllers may wait for the nodes: one that never reports must not be without them.
+_FIRST_REPORT = 5.0
+# How long a node's question to kube-dns waits for its answer, at first and at most.
+_QUICK, _PATIENT = 0.05, 0.25
 
 
 class Supervisor:
@@ -59,6 +67,9 @@ class Supervisor:
         self.since = ""
         self.disturbed = asyncio.Event()
         self.stopping = asyncio.Event()
+        # Why a node that died cannot be made again; empty when none has to be.
+        self.unmade = ""
+        self.patience = _QUICK
         self.tasks: set[asyncio.Task[None]] = set()
         self.again: asyncio.TimerHandle | None = None
 
@@ -104,6 +115,9 @@ class Supervisor:
         for node in self.vpc.nodes:
             self.start_kubelet(node)
         if planted:
+            # What is bound needs no controller to be started; the processors are for that first.
+            by = time.monotonic() + _FIRST_REPORT
+            await self.until_none("nodes report", lambda: self.nodes_silent(by))
             self.start_controllers()
         await self.look()
         while True:
@@ -118,13 +132,18 @@ class Supervisor:
         await self.until_none("nodes Ready", lambda: self.api.nodes_not_ready(count, self.since))
         # From here on the cluster can be used; whether kube-system is whole is the learner's too.
         self.phase = "settling"
-        await self.until_none("kube-system's objects", self.create_objects)
-        await self.until_none("kube-system Ready", lambda: self.api.pods_not_ready(self.since))
-        await self.until_none("DNS answers on every node", self.nodes_without_dns)
-        await self.until_none("API server ready", self.api.not_ready)
-        if not self.disturbed.is_set():
-            self.phase = "ready"
-            self.report()
+        for what, missing in (
+            ("components run", self.processes.at_fault),
+            ("kube-system's objects", self.create_objects),
+            ("kube-system Ready", lambda: self.api.pods_not_ready(self.since)),
+            ("DNS answers on every node", self.nodes_without_dns),
+            ("API server ready", self.api.not_ready),
+        ):
+            # A lab may keep it so for long: what ends meanwhile is looked at from the beginning.
+            if not await self.until_none(what, missing, unless=self.disturbed):
+                return
+        self.phase = "ready"
+        self.report()
 
     def start_control_plane(self) -> None:
         """Start etcd, the API server and the VPC's resolver; each waits for what it needs."""
@@ -144,7 +163,7 @@ class Supervisor:
         pki = self.paths.identity
         manager, scheduler = (pki / f"{n}.kubeconfig" for n in ("controller-manager", "scheduler"))
         self.processes.start(components.controller_manager(self.programs, pki, manager))
-        self.processes.start(components.scheduler(self.programs, scheduler))
+        self.processes.start(components.scheduler(self.programs, pki, scheduler))
 
     def seed_key(self) -> str:
         """Return what this cluster's seed depends on."""
@@ -173,7 +192,7 @@ class Supervisor:
         """Make a node's namespaces and root, link it to the router, start its runtime."""
         disk = self.paths.node(node.short)
         stage = self.paths.run / "roots" / node.short
-        for directory in (disk / "log", disk / "lib", stage):
+        for directory in (disk, stage):
             directory.mkdir(parents=True, exist_ok=True)
         specification = components.node_specification(
             node,
@@ -224,11 +243,25 @@ class Supervisor:
         self.background(self.start_again(node))
 
     async def start_again(self, node: Node) -> None:
-        """Start a node with all that belongs to it."""
-        network.unlink(node)
-        await self.start_node(node)
+        """Start a node with all that belongs to it, as often as it takes."""
+        while True:
+            network.unlink(node)
+            try:
+                await self.start_node(node)
+                break
+            except (OSError, RuntimeError, subprocess.CalledProcessError) as error:
+                self.processes.give_up(node.short)
+                self.unmade = f"{node.short} cannot be made again: {described(error)}"
+                say(self.unmade)
+            await asyncio.sleep(_MAKE_AGAIN)
+        self.unmade = ""
         self.start_kubelet(node)
         self.disturb()
+
+    def nodes_silent(self, by: float) -> list[str]:
+        """Return which nodes have not reported since the start; from a moment on, none counts."""
+        count = len(self.vpc.nodes)
+        return self.api.nodes_silent(count, self.since) if time.monotonic() < by else []
 
     def create_objects(self) -> list[str]:
         """Create what kube-system lacks; return what could not be created yet."""
@@ -236,7 +269,13 @@ class Supervisor:
 
     def nodes_without_dns(self) -> list[str]:
         """Ask kube-dns from each node: a Ready kube-proxy may not have written its rules yet."""
-        return [f"DNS on {n.short}" for n in self.vpc.nodes if not self.has_dns(n.short)]
+        nodes = [node.short for node in self.vpc.nodes]
+        # At the same time: where no rule leads to kube-dns yet, a query is lost and waited for.
+        with ThreadPoolExecutor(len(nodes)) as pool:
+            answers = dict(zip(nodes, pool.map(self.has_dns, nodes), strict=True))
+        # On a busy computer the answer may be late, not lost.
+        self.patience = _QUICK if all(answers.values()) else min(_PATIENT, 1.5 * self.patience)
+        return [f"DNS on {node}" for node, answered in answers.items() if not answered]
 
     def has_dns(self, node: str) -> bool:
         """Tell whether a node gets the right address of the Service `kubernetes` from kube-dns."""
@@ -247,19 +286,35 @@ class Supervisor:
         with connection:
             name = "kubernetes.default.svc.cluster.local"
             server, address = str(self.vpc.cluster_dns), self.vpc.kubernetes_service
-            return dnsprobe.ask(connection, server, name, address)
+            return dnsprobe.ask(connection, server, name, address, self.patience)
 
     # Waiting.
 
-    async def until_none(self, what: str, missing: Callable[[], list[str]]) -> None:
-        """Ask for what is missing until nothing is; the status names it meanwhile."""
+    async def until_none(
+        self, what: str, missing: Callable[[], list[str]], unless: asyncio.Event | None = None
+    ) -> bool:
+        """Ask for what is missing until nothing is; the status names it meanwhile.
+
+        Args:
+            what: What the step is called.
+            missing: What to ask.
+            unless: What makes waiting pointless.
+
+        Returns:
+            Whether nothing is missing.
+        """
+        began = time.monotonic()
         while waits := await asyncio.to_thread(answered, missing):
-            said = self.restless() or waits[0]
+            if unless and unless.is_set():
+                return False
+            said = self.restless() or self.unmade or waits[0]
             if said != self.waiting:
                 self.waiting = said
                 self.report()
-            await asyncio.sleep(_POLL)
+            # What has taken long may take longer, and asking takes the API server's time.
+            await asyncio.sleep(min(_LONGEST_POLL, max(_POLL, (time.monotonic() - began) / 40)))
         self.step(what)
+        return not (unless and unless.is_set())
 
     def step(self, what: str) -> None:
         """Record that a part of the start is done."""
@@ -309,9 +364,8 @@ class Supervisor:
 
     def fail(self, error: BaseException) -> None:
         """Say that the start could not be finished, and why."""
-        detail = getattr(error, "stderr", "") or ""
         self.phase = "failed"
-        self.waiting = f"{error} {detail}".strip()
+        self.waiting = described(error)
         self.report()
         say(self.waiting)
 
@@ -345,6 +399,11 @@ def say(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
 
+def described(error: BaseException) -> str:
+    """Return an error's words, with those of the program that failed."""
+    return f"{error} {getattr(error, 'stderr', '') or ''}".strip()
+
+
 def answered(missing: Callable[[], list[str]]) -> list[str]:
     """Ask for what is missing; without an answer, that is the answer."""
     try:
@@ -370,8 +429,9 @@ def main() -> None:
     mounts.make_private()
     # Nodes and pods expect the usual one, and other users than this one to read there.
     os.umask(0o022)
-    # Inherited for the relay and the lock alone: no component may hold them open.
-    for descriptor in (*specification["listeners"].values(), specification["alive"]):
+    # Inherited for the relay and the locks alone: no component may hold them open.
+    locks = (specification["alive"], *specification["used"])
+    for descriptor in (*specification["listeners"].values(), *locks):
         os.set_inheritable(descriptor, False)
     asyncio.run(Supervisor(specification).run())
 

@@ -6,6 +6,7 @@ Run by `start.py` inside namespaces of its own: `bare.py PROGRAMS PKI DATA` prin
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 import sys
 import time
@@ -34,7 +35,12 @@ def control_plane(programs: Path, pki: Path, data: Path) -> Iterator[None]:
     subprocess.run(["ip", "address", "add", f"{vpc.api_server}/32", "dev", "lo"], check=True)
     api = Api(pki, str(vpc.api_server))
     started = [
-        subprocess.Popen(component.command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        subprocess.Popen(
+            component.command,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, **component.environment},
+        )
         for component in (
             components.etcd(programs, data),
             components.api_server(programs, pki, vpc),

@@ -134,7 +134,9 @@ exec {real} "$@"
 def builder(engine: Engine) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Start a build in a process of its own, with the given directory first on its path."""
     code = (
-        "import pathlib, sys\n"
+        "import pathlib, signal\n"
+        # Behind a shell, which has what it puts there pass SIGINT over, it is heard all the same.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from eksnet.sandbox.build.builder import Engine\n"
         "from eksnet.sandbox.build.modules import Module, Program\n"
         f"programs = {PROGRAMS!r}\n"

@@ -144,6 +144,19 @@ def test_changed_sources_are_built_beside_the_old_and_only_two_are_kept(
     assert (engine.base / "tiny-of-mine").exists()
 
 
+def test_programs_that_a_sandbox_uses_are_kept(engine: Engine):
+    old = [engine.base / f"tiny-{number:012x}" for number in range(4)]
+    for age, directory in enumerate(old):
+        directory.mkdir(parents=True)
+        os.utime(directory, (age, age))
+    used = cache.use(old[0])
+    cache.prune(engine.base, "tiny")
+    assert [directory.exists() for directory in old] == [True, False, True, True]
+    os.close(used)
+    cache.prune(engine.base, "tiny")
+    assert [directory.exists() for directory in old] == [False, False, True, True]
+
+
 def test_a_compile_error_is_one_message_and_leaves_what_was_whole(engine: Engine, module: Module):
     broken = module.source / "cmd" / "bye" / "main.go"
     broken.write_text("package main\n\nfunc main() { return 1 }\n")

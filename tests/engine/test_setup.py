@@ -285,6 +285,15 @@ def test_a_run_that_stops_says_what_is_left_and_the_next_goes_on(
     assert setup.run(setup.STEPS, whole.computer) == 0
 
 
+@pytest.fixture
+def interruptible():
+    """Even where the tests run behind a shell, which has what it puts there pass SIGINT over."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupted_run_says_so(whole: Fake, capsys: pytest.CaptureFixture[str]):
     def interrupted(_computer: Computer) -> None:
         os.kill(os.getpid(), signal.SIGINT)

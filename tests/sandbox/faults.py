@@ -48,7 +48,17 @@ def inside() -> str:
 
 def component_pids(name: str) -> list[int]:
     """Return the pids on the host of a component, on whatever nodes it runs."""
-    return [pid for pid in members(inside()) if _component(arguments(pid)) == name]
+    found = [pid for pid in members(inside()) if _component(arguments(pid)) == name]
+    # A lesson may have a CoreDNS of its own in a pod of its own.
+    return [pid for pid in found if name != "coredns" or _hostname(pid).startswith("coredns-")]
+
+
+def _hostname(pid: int) -> str:
+    """Return the name of the node or of the pod that a process is in; empty when it has ended."""
+    try:
+        return Path(f"/proc/{pid}/root/etc/hostname").read_text().rstrip("\n")
+    except OSError:
+        return ""
 
 
 def component_pid(name: str, chance: random.Random | None = None) -> int:
@@ -73,8 +83,7 @@ def node_process(short: str) -> int:
     name = next(node.name for node in plan().nodes if node.short == short)
     supervisor = lifecycle.children(holder())[0]
     for pid in lifecycle.children(supervisor):
-        hostname = Path(f"/proc/{pid}/root/etc/hostname")
-        if arguments(pid)[:2] == ["sh", "-c"] and hostname.read_text() == f"{name}\n":
+        if arguments(pid)[:2] == ["sh", "-c"] and _hostname(pid) == name:
             return pid
     raise AssertionError(f"{short} does not run")
 

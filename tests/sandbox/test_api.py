@@ -71,6 +71,22 @@ def test_a_node_counts_when_pods_can_go_there(cluster, second, says):
 @pytest.mark.parametrize(
     ("second", "says"),
     [
+        (node(), []),
+        (node("False"), []),
+        (node("True", "node.kubernetes.io/not-ready"), []),
+        (node(heard="2026-01-01T09:59:59Z"), ["1 of 2 nodes report"]),
+        (node(heard=None), ["1 of 2 nodes report"]),
+        ({"status": {}}, ["1 of 2 nodes report"]),
+    ],
+)
+def test_a_node_reports_when_its_kubelet_has_said_anything(cluster, second, says):
+    cluster.items["/api/v1/nodes"] = [node(), second]
+    assert cluster.nodes_silent(2, BEGAN) == says
+
+
+@pytest.mark.parametrize(
+    ("second", "says"),
+    [
         (pod(), []),
         (pod(ready="False"), ["coredns: 1 of 2 pods Ready"]),
         (pod(started=""), ["coredns: 1 of 2 pods Ready"]),
@@ -135,6 +151,7 @@ def test_a_pod_is_bound_when_it_has_a_node(cluster, second, says):
     "look",
     [
         lambda a: a.nodes_not_ready(2, ""),
+        lambda a: a.nodes_silent(2, ""),
         lambda a: a.pods_not_ready(""),
         lambda a: a.pods_unbound(1),
     ],

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -40,6 +41,16 @@ def eksnet(tmp_path):
 def test_status_of_a_sandbox_that_is_down(eksnet):
     done = eksnet("status", "--json")
     assert (done.returncode, json.loads(done.stdout)["phase"]) == (1, "down")
+
+
+def test_the_sandboxs_name_may_stand_before_the_command(eksnet):
+    assert eksnet("--sandbox", "other", "status").stdout == "other: down\n"
+    assert eksnet("status", "--sandbox", "other").stdout == "other: down\n"
+
+
+def test_logs_before_the_first_start(eksnet):
+    done = eksnet("logs")
+    assert (done.returncode, done.stdout) == (0, "No component has written a log yet.\n")
 
 
 def test_down_twice_is_fine(eksnet):
@@ -84,6 +95,24 @@ def test_a_taken_port_leaves_nothing_half_done(eksnet, tmp_path):
     assert hostside.naming(tmp_path) == []
     assert eksnet("status").stdout == "cli: down\n"
     assert not (tmp_path / "eksnet" / "cli" / "kubeconfig").exists()
+
+
+@pytest.mark.sandbox
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_start_that_is_interrupted_leaves_nothing_running(tmp_path, number):
+    own = {**os.environ, "XDG_STATE_HOME": str(tmp_path), "EKSNET_SANDBOX": "cut"}
+    start = subprocess.Popen(
+        [sys.executable, "-m", "eksnet.cli", "up"], env=own, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        # Even where the tests themselves were told to pass it over, as nohup does.
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
+    )  # fmt: skip
+    assert start.stdout.readline()  # the first step is done
+    start.send_signal(number)
+    _, complaint = start.communicate(timeout=60)
+    assert start.returncode != 0
+    assert "Traceback" not in complaint
+    assert hostside.naming(tmp_path) == []
 
 
 @pytest.mark.sandbox

@@ -24,6 +24,8 @@ def test_etcd_is_for_the_control_plane_alone():
     assert found["--data-dir"] == "/data"
     urls = {value for name, value in found.items() if name.endswith("-urls")}
     assert urls == {"http://127.0.0.1:2379", "http://127.0.0.1:2380"}
+    # etcd refuses to start with less than five heartbeats before an election.
+    assert int(found["--election-timeout"]) >= 5 * int(found["--heartbeat-interval"])
 
 
 def test_the_api_server_authorises_and_admits_as_on_eks():
@@ -41,12 +43,13 @@ def test_controller_manager_and_scheduler_are_alone():
     kubeconfig = Path("/kubeconfig")
     for component in (
         components.controller_manager(PROGRAMS, PKI, kubeconfig),
-        components.scheduler(PROGRAMS, kubeconfig),
+        components.scheduler(PROGRAMS, PKI, kubeconfig),
     ):
         found = flags(component)
         assert found["--kubeconfig"] == "/kubeconfig"
         assert found["--leader-elect"] == "false"
         assert found["--bind-address"] == "127.0.0.1"
+        assert found["--tls-private-key-file"] == "/pki/apiserver.key"
         assert component.node is None
 
 
@@ -125,6 +128,12 @@ def test_the_first_rules_are_kube_proxys_own():
 def test_the_router_has_no_way_out():
     defaults = [line for line in network.router_commands(VPC) if "default" in line]
     assert [line.split()[:4] for line in defaults] == [["route", "add", "unreachable", "default"]]
+
+
+def test_packets_to_nobody_are_lost_in_the_vpc():
+    routes = {*network.router_commands(VPC), *network.node_commands(NODE2)}
+    for nobodys in ("10.0.0.0/16", "10.100.0.0/16", "10.0.145.0/24"):
+        assert f"route add blackhole {nobodys}" in routes
 
 
 def test_a_node_is_linked_to_the_router():

@@ -171,6 +171,18 @@ def test_port_forward(terminal, pod):
             assert answer.read() == b"made-by-init\n"
 
 
+def test_port_forward_to_a_server_that_listens_on_ipv6_alone(terminal, kubectl):
+    # Where a pod has no IPv6 there is nobody to reach.
+    kubectl("run", "six", "--image=busybox", "--grace-period=0", "--", "sh", "-c",
+            "echo six > /tmp/index.html; exec httpd -f -p [::1]:8080 -h /tmp")  # fmt: skip
+    kubectl("wait", "--for=condition=Ready", "pod/six", f"--timeout={PATIENCE}s")
+    forward = terminal("port-forward", "pod/six", ":8080")
+    forward.expect(r"Forwarding from 127\.0\.0\.1:(\d+)")
+    with urllib.request.urlopen(f"http://127.0.0.1:{forward.match[1]}/", timeout=PATIENCE) as page:
+        assert page.read() == b"six\n"
+    kubectl("delete", "pod", "six", "--now")
+
+
 def test_files_are_copied_both_ways(kubectl, pod, tmp_path):
     mine = tmp_path / "mine"
     mine.write_bytes(os.urandom(2**20))
@@ -235,7 +247,7 @@ def test_the_hook_before_the_end_and_an_end_by_force(kubectl):
     kubectl("apply", "-f", "-", input=DEAF)
     kubectl("wait", "--for=condition=Ready", "pod/deaf", f"--timeout={PATIENCE}s")
     faults.until("it listens", lambda: "ready" in kubectl("logs", "deaf"))
-    hooked = paths.paths().node("node1") / "hooked" / "prestop"
+    hooked = paths.paths().node("node1") / "var" / "hooked" / "prestop"
     assert not hooked.exists()
     began = time.monotonic()
     kubectl("delete", "pod", "deaf", "--wait=true")

@@ -226,7 +226,7 @@ def test_few_inotify_instances_are_taken(cluster):
     faults.assert_goes_on(cluster)
     # What `up` asks the kernel for beforehand is enough, and a user has 128 for all they run.
     taken = inotify_instances(members(faults.inside()))
-    assert 0 < taken <= components.INOTIFY_INSTANCES == 16
+    assert 0 < taken <= components.INOTIFY_INSTANCES == 18
 
 
 @pytest.mark.skipif(not lifecycle.owns_ids(), reason="one id is mapped: pods cannot choose theirs")
@@ -247,10 +247,77 @@ def test_a_container_runs_as_the_user_and_groups_it_asks_for(cluster):
         ],
     }  # fmt: skip
     user, group, made, groups = cluster.run(BUSYBOX, "true", spec=spec).output.splitlines()
+    # The primary group too: a file that is closed to it stays closed.
     assert (user, group) == ("1000", "3000")
     # The kubelet gave the directory the pod's group, and the directory hands it on.
     assert made == "1000 2000"
-    assert {"2000", "4000"} <= set(groups.split())
+    assert set(groups.split()) == {"2000", "3000", "4000"}
+
+
+@pytest.mark.skipif(not lifecycle.owns_ids(), reason="one id is mapped: pods cannot choose theirs")
+def test_a_container_of_any_user_can_open_its_output(cluster):
+    says = "echo out >/dev/stdout; echo err >/dev/stderr"
+    main = {"name": "main", "image": BUSYBOX, "command": ["sh", "-c", says]}
+    spec = {"securityContext": {"runAsUser": 1000}, "containers": [main]}
+    assert sorted(cluster.run(BUSYBOX, "true", spec=spec).output.split()) == ["err", "out"]
+
+
+@pytest.mark.parametrize("shared", ["shareProcessNamespace", "hostPID"])
+def test_nothing_of_a_container_outlives_its_first_process(cluster, shared):
+    child = f"sleep 4711{len(shared)}"
+    containers = [
+        {"name": "main", "image": BUSYBOX, "command": ["sh", "-c", f"{child} & sleep 1; exit 3"]},
+        {"name": "other", "image": BUSYBOX, "command": ["sleep", "infinity"]},
+    ]
+    spec = {shared: True, "restartPolicy": "Never", "terminationGracePeriodSeconds": 0}
+    metadata = {"name": "family"}
+    pod = {"metadata": metadata, "spec": {**spec, "containers": containers}}
+    cluster.apply(json.dumps({"apiVersion": "v1", "kind": "Pod", **pod}))
+    ended = "jsonpath={.status.containerStatuses[0].state.terminated.exitCode}=3"
+    cluster.wait("pod/family", condition=ended)
+    seen = cluster.exec("family", "ps", container="other").stdout
+    assert "sleep infinity" in seen
+    assert child not in seen
+    cluster.delete("pod/family")
+    left = [" ".join(faults.arguments(pid)) for pid in members(faults.inside())]
+    assert not [line for line in left if child in line]
+
+
+def test_a_working_directory_that_the_image_lacks_is_made(cluster):
+    spec = {
+        "containers": [
+            {"name": "main", "image": BUSYBOX, "workingDir": "/srv/app", "command": ["pwd"]}
+        ]
+    }
+    assert cluster.run(BUSYBOX, "true", spec=spec).output == "/srv/app\n"
+
+
+def test_a_status_names_the_image_as_the_pod_does(cluster):
+    cluster.apply("""
+apiVersion: v1
+kind: Pod
+metadata: {name: named}
+spec:
+  terminationGracePeriodSeconds: 0
+  containers: [{name: main, image: "busybox:1.36", command: [sleep, infinity]}]
+""")
+    cluster.wait("pod/named")
+    assert cluster.get("pod/named")["status"]["containerStatuses"][0]["image"] == "busybox:1.36"
+    cluster.delete("pod", "named")
+
+
+# Two addresses of pods that no pod has, one on each node, and a Service with a port too many.
+NOBODY = """
+for address in 10.0.129.250:80 10.0.145.250:80 10.100.0.10:81; do
+  timeout 2 nc ${address%:*} ${address#*:} </dev/null 2>/dev/null || echo $?
+done
+"""
+
+
+def test_what_is_sent_to_nobody_in_the_vpc_is_lost(cluster):
+    # 143: nothing came back, so the patience ended it.
+    run = cluster.run(BUSYBOX, ["sh", "-c", NOBODY])
+    assert run.output.split() == ["143"] * 3
 
 
 def test_up_joins_what_is_up(live_sandbox):
@@ -309,11 +376,33 @@ def test_two_starts_at_once_are_one(cluster):
     assert len([pid for pid in supervisors if pid != holder]) == 1
 
 
+# Where a PersistentVolume of the type hostPath usually lies.
+NODE_DISK = ("/data", "/home", "/mnt", "/opt", "/srv", "/var")
+
+
 def test_the_cluster_outlives_down_and_its_identity_a_reset(cluster, tmp_path, kubectl):
     kept = tmp_path / "kubeconfig"
     shutil.copy(paths.paths().kubeconfig, kept)
     cluster.apply("{apiVersion: v1, kind: ConfigMap, metadata: {name: kept}, data: {a: b}}")
     uid = cluster.get("configmap/kept")["metadata"]["uid"]
+    (node, *_) = cluster.list("nodes")
+    volumes = [
+        {"name": path[1:], "hostPath": {"path": f"{path}/data", "type": "DirectoryOrCreate"}}
+        for path in NODE_DISK
+    ]
+    mounts = [{"name": path[1:], "mountPath": f"{path}/node"} for path in NODE_DISK]
+
+    def on_the_nodes_disk(script, through):
+        main = {"name": "main", "image": BUSYBOX, "command": ["sh", "-c", script]}
+        spec = {
+            "nodeName": node.name,
+            "volumes": volumes,
+            "containers": [{**main, "volumeMounts": mounts}],
+        }
+        return through.run(BUSYBOX, "true", spec=spec).output.split()
+
+    write = "for place in /*/node; do echo kept > $place/file; done"
+    assert on_the_nodes_disk(write, cluster) == []
     sandbox.down()
     sandbox.up(sync_frequency="4s")
     again = eksnet.connect()
@@ -322,6 +411,7 @@ def test_the_cluster_outlives_down_and_its_identity_a_reset(cluster, tmp_path, k
         "Address: 10.100.0.1"
         in again.run(BUSYBOX, "nslookup kubernetes.default.svc.cluster.local").output
     )
+    assert on_the_nodes_disk("cat /*/node/file", again) == ["kept"] * len(NODE_DISK)
     authority = (paths.paths().identity / "ca.crt").read_bytes()
     sandbox.reset()
     # The word of the kubelets, not what the store still says of the last start.

@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from eksnet.sandbox.build.builder import Engine, ProgramStatus
-from eksnet.sandbox.build.cache import base_directory
+from eksnet.sandbox.build.cache import base_directory, use
 from eksnet.sandbox.build.modules import MODULES
 from eksnet.sandbox.build.progress import Progress, Say
 
 __all__ = ["Engine", "ProgramStatus", "Progress", "build", "engine", "program", "status",
-           "wait_for"]  # fmt: skip
+           "use", "wait_for"]  # fmt: skip
 
 
 def engine() -> Engine:

@@ -17,7 +17,7 @@ from typing import Literal
 from eksnet.errors import EksnetError
 
 State = Literal["built", "missing", "damaged"]
-# A sandbox that runs may still use the programs of the key before this one.
+# Back and forth between two branches builds nothing again.
 _KEPT = 2
 
 
@@ -118,7 +118,7 @@ def _to_disk(path: Path) -> None:
 
 
 def prune(base: Path, module: str) -> None:
-    """Remove a module's old shelves, all but the newest two."""
+    """Remove a module's old shelves, all but the newest two and those that a sandbox uses."""
     shelves = [
         path
         for path in base.glob(f"{module}-*")
@@ -126,7 +126,30 @@ def prune(base: Path, module: str) -> None:
     ]
     shelves.sort(key=lambda path: path.stat().st_mtime, reverse=True)
     for old in shelves[_KEPT:]:
-        shutil.rmtree(old, ignore_errors=True)
+        if not _is_used(old):
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def use(directory: Path) -> int:
+    """Keep a directory of programs from being removed.
+
+    Returns:
+        A file descriptor: until its last copy is closed, in any process, the programs stay.
+    """
+    descriptor = os.open(directory, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_SH)
+    return descriptor
+
+
+def _is_used(directory: Path) -> bool:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
 
 
 @contextlib.contextmanager
