@@ -154,27 +154,34 @@ def _told(error: EksnetError, one: Manifest, done: Sequence[Applied]) -> EksnetE
     return EksnetError(seen, error.expected, error.next_step)
 
 
-def delete(client: Client, targets: Sequence[Place], timeout: float) -> Iterator[Applied]:
+def delete(
+    client: Client, targets: Sequence[Place], timeout: float, *, wait: bool = True
+) -> Iterator[Applied]:
     """Delete objects, the last first, and wait until each is gone; see `Cluster.delete`."""
-    asked = [(target, _delete_one(client, target)) for target in reversed(targets)]
-    gone = conditions.named("Deleted")
-    for target, was_there in asked:
-        if was_there:
-            what = waiting.watched(target.kind, target.namespace, target.name)
-            waiting.until(client, what, gone, timeout)
-        yield target.became("deleted" if was_there else "was not there")
-
-
-def _delete_one(client: Client, target: Place) -> bool:
     # In the foreground: when it is gone, what it owned is gone too.
-    options: Json = {"propagationPolicy": "Foreground"}
+    policy = "Foreground" if wait else "Background"
+    asked = [(target, _delete_one(client, target, policy)) for target in reversed(targets)]
+    for target, uid in asked:
+        if uid is not None and wait:
+            what = waiting.watched(target.kind, target.namespace, target.name)
+            waiting.until(client, what, conditions.gone(uid), timeout)
+        yield target.became("was not there" if uid is None else "deleted")
+
+
+def _delete_one(client: Client, target: Place, policy: str) -> str | None:
+    """Delete an object and return its UID; None when it was not there.
+
+    The answer is the object on its way out, or a status with its details when it is gone.
+    """
+    options: Json = {"propagationPolicy": policy}
     try:
-        client.send("DELETE", target.path, options)
+        answer = client.send("DELETE", target.path, options).body
     except ApiError as error:
         if error.status == 404:
-            return False
+            return None
         raise
-    return True
+    about = answer.get("details") or answer.get("metadata") or {}
+    return str(about.get("uid", ""))
 
 
 def places(kinds: Kinds, manifests: Sequence[Manifest], namespace: str) -> list[Place]:

@@ -217,6 +217,7 @@ class Cluster:
         namespace: str | None = None,
         *,
         timeout: float = 120,
+        wait: bool = True,
     ) -> Listing[Applied]:
         """Delete what a manifest describes, or one object, and wait until it is gone.
 
@@ -227,6 +228,7 @@ class Cluster:
             name: The object's name, when `what` is a kind.
             namespace: The namespace; the context's own when None.
             timeout: How long to wait for each object, in seconds.
+            wait: Whether to wait; without, the cluster goes on deleting by itself.
 
         Raises:
             DeadlineError: An object was still there.
@@ -236,7 +238,7 @@ class Cluster:
             places = applying.places(self._kinds, found, namespace or self.namespace)
         else:
             places = [self._place(what, name, namespace)]
-        return objects.applied(applying.delete(self._client, places, timeout))
+        return objects.applied(applying.delete(self._client, places, timeout, wait=wait))
 
     def patch(
         self, kind: str, name: str, patch: Mapping[str, Any], namespace: str | None = None

@@ -42,7 +42,16 @@ class Condition:
 @dataclass(frozen=True)
 class _Deleted(Condition):
     def holds(self, objects: Sequence[Json]) -> bool:
-        return not objects
+        return not super().holds(objects)
+
+
+def gone(uid: str) -> Condition:
+    """Return the condition that an object is there no more, whatever has its name now.
+
+    Args:
+        uid: The object's; when empty, any object counts.
+    """
+    return _Deleted("Deleted", lambda one: uid in ("", one["metadata"].get("uid")))
 
 
 @dataclass(frozen=True)
@@ -70,7 +79,7 @@ def named(condition: str | Condition | Test) -> Condition:
     if not isinstance(condition, str):
         return _of_function(condition)
     if condition == "Deleted":
-        return _Deleted(condition, lambda _: False)
+        return gone("")
     if condition == ENDPOINTS_READY:
         return Condition(condition, has_ready_endpoint)
     if condition.startswith("jsonpath="):

@@ -1,7 +1,8 @@
 """The countdown that a reader sees while something is waited for.
 
 A committed notebook must not hold a time, so the countdown takes itself away: in a notebook its
-display ends empty, as it began; on a terminal its line is wiped; elsewhere there is none.
+display ends empty, as it began; on a terminal its line is wiped. Where the output goes elsewhere, a
+long wait says once what it waits for, if standard error is a terminal.
 """
 
 from __future__ import annotations
@@ -11,6 +12,9 @@ import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
+
+# After so many seconds a wait is told where nothing can be shown meanwhile.
+_LONG = 5
 
 
 class Countdown:
@@ -61,10 +65,24 @@ def until(what: str, holds: Callable[[], bool], timeout: float, poll: float = 0.
 
 
 class _Screen:
-    """No screen: output goes to a file, where a changing line has no place."""
+    """No screen: output goes to a file, where a changing line has no place.
+
+    A long wait is told to who sits before standard error, such as that of `… | jq`.
+    """
+
+    def __init__(self) -> None:
+        self._began: float | None = time.monotonic()
 
     def write(self, text: str) -> None:
         """Show the text in place of the one before; an empty one leaves no trace."""
+        # Not sys.stderr, which checks keep silent. The course's notebooks never come here.
+        errors = sys.__stderr__
+        if errors and errors.isatty() and text and self._is_due():
+            self._began = None
+            print(text, file=errors, flush=True)
+
+    def _is_due(self) -> bool:
+        return self._began is not None and time.monotonic() - self._began > _LONG
 
 
 class _Terminal(_Screen):
@@ -75,6 +93,7 @@ class _Terminal(_Screen):
 
 class _Notebook(_Screen):
     def __init__(self) -> None:
+        super().__init__()
         from IPython.display import display
 
         # Notebook tests compare the display as it began with the one that was committed at the

@@ -36,6 +36,22 @@ _STDOUT, _STDERR, _ERROR = 1, 2, 3
 _LINES_SHOWN = 10
 
 
+class NeededError(waiting.DeadlineError):
+    """A container that a command waits for ended in an error.
+
+    Attributes:
+        log: The last lines of its log.
+    """
+
+    def __init__(self, container: str, log: str) -> None:
+        self.log = log
+        super().__init__(
+            f"the container {container} ended in an error; its log ends with:\n{log}",
+            f"a container {container} that goes on running beside the command",
+            "correct what its log complains of",
+        )
+
+
 @dataclass(frozen=True, repr=False)
 class PodRun:
     """What a command in a pod of its own gave.
@@ -156,13 +172,18 @@ def manifest(
 
 def _await_end(client: Client, what: waiting.Watched, timeout: float) -> Json:
     more = "check image and command; timeout= gives more time"
+    finished = _Finished()
     try:
-        (ended,) = waiting.until(client, what, _Finished(), timeout, _brief, more)
+        (ended,) = waiting.until(client, what, finished, timeout, _brief, more)
     except waiting.DeadlineError as error:
         # The pod is taken away next, and its output with it.
-        output = ""
+        output, container = "", finished.fallen or "main"
         with contextlib.suppress(ApiError):
-            output = logs(client, what.name, what.namespace, tail=_LINES_SHOWN).rstrip()
+            output = logs(
+                client, what.name, what.namespace, container=container, tail=_LINES_SHOWN
+            ).rstrip()
+        if finished.fallen:
+            raise NeededError(finished.fallen, output) from None
         seen = f"{error.seen}\n  its output so far:\n{output}" if output else error.seen
         raise waiting.DeadlineError(seen, error.expected, error.next_step) from None
     return ended
@@ -177,10 +198,14 @@ class _Finished(Condition):
 
     def __init__(self) -> None:
         super().__init__("finished", _finished)
+        self.fallen = ""
 
     def hopeless(self, objects: Sequence[Json]) -> str:
         if not objects:
             return "it was deleted meanwhile"
+        self.fallen = _fallen(objects[0])
+        if self.fallen:
+            return f"its container {self.fallen} ended in an error"
         for status in _container_states(objects[0]):
             waits = (status.get("state") or {}).get("waiting") or {}
             if waits.get("reason") in _HOPELESS:
@@ -212,6 +237,22 @@ def _main_state(pod: Json) -> Json:
         if status["name"] == "main":
             return (status.get("state") or {}).get("terminated") or {}
     return {}
+
+
+def _fallen(pod: Json) -> str:
+    """Return which container that the main one waits for ended in an error; empty for none.
+
+    The kubelet starts it again, and nothing that it says will be another.
+    """
+    status = pod.get("status") or {}
+    main = status.get("containerStatuses") or ()
+    if any("waiting" not in (one.get("state") or {"waiting": {}}) for one in main):
+        return ""
+    for one in status.get("initContainerStatuses") or ():
+        ends = [(one.get(state) or {}).get("terminated") for state in ("state", "lastState")]
+        if any(end and end.get("exitCode") for end in ends):
+            return str(one["name"])
+    return ""
 
 
 def _remove(client: Client, what: waiting.Watched) -> None:

@@ -284,10 +284,12 @@ class _Handler(BaseHTTPRequestHandler):
     def handle_delete(self, request: Request) -> None:
         one = self.fake.objects[request.path]
         if one["metadata"].get("finalizers"):
-            self.fake.put(request.path, merge(one, {"metadata": {"deletionTimestamp": "now"}}))
-        else:
-            self.fake.remove(request.path)
-        self.answer(200, {"kind": "Status", "status": "Success"})
+            leaving = merge(one, {"metadata": {"deletionTimestamp": "now"}})
+            self.answer(200, self.fake.put(request.path, leaving))
+            return
+        self.fake.remove(request.path)
+        details = {"name": one["metadata"]["name"], "uid": one["metadata"]["uid"]}
+        self.answer(200, {"kind": "Status", "status": "Success", "details": details})
 
 
 def merge(one: Any, patch: Any) -> Any:

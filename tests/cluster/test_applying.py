@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -127,12 +128,38 @@ def test_delete_takes_one_object(fake: Cluster, api: FakeApi) -> None:
     assert fake.delete("po/web")[0].result == "was not there"
 
 
+def test_delete_need_not_wait(fake: Cluster, api: FakeApi) -> None:
+    api.put(f"{BASE}/pods/web", {})
+    assert fake.delete("pod/web", wait=False)[0].result == "deleted"
+    # Nobody looks afterwards whether it is gone.
+    asked = api.requests[-1]
+    assert (asked.method, asked.path) == ("DELETE", f"{BASE}/pods/web")
+    assert json.loads(asked.body) == {"propagationPolicy": "Background"}
+    assert fake.delete("pod/web", wait=False)[0].result == "was not there"
+
+
 def test_delete_waits_until_it_is_gone(fake: Cluster, api: FakeApi) -> None:
     api.put(
         f"{BASE}/pods/web", {"metadata": {"finalizers": ["x/y"]}, "status": {"phase": "Running"}}
     )
     with pytest.raises(DeadlineError, match=r"was not Deleted after 0 s\n    phase: Running"):
         fake.delete("pod/web", timeout=0)
+
+
+def test_delete_waits_for_the_object_not_for_its_name(fake: Cluster, api: FakeApi) -> None:
+    path = f"{BASE}/pods/db-0"
+    api.put(path, {})
+    first = api.objects[path]["metadata"]["uid"]
+    remove = api.remove
+
+    def make_it_again(where: str) -> None:
+        remove(where)
+        api.put(where, {})
+
+    # As a StatefulSet's controller does at once.
+    api.remove = make_it_again  # type: ignore[method-assign]
+    assert fake.delete("pod/db-0", timeout=5)[0].result == "deleted"
+    assert api.objects[path]["metadata"]["uid"] != first
 
 
 def test_a_kind_that_is_not_served_has_nothing_to_delete(fake: Cluster) -> None:

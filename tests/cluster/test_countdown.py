@@ -45,6 +45,34 @@ def test_a_file_gets_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr() == ("", "")
 
 
+class Errors(io.StringIO):
+    """A standard error that somebody sits before, or that goes into a file."""
+
+    def __init__(self, seen: bool) -> None:
+        super().__init__()
+        self.seen = seen
+
+    def isatty(self) -> bool:
+        return self.seen
+
+
+@pytest.mark.parametrize(
+    ("seen", "told"), [(True, "waiting for pod/web to be Ready, 145 s left\n"), (False, "")]
+)
+def test_a_long_wait_is_told_once_to_who_sits_there(
+    seen: bool, told: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    now = iter([0.0, 1.0, 5.1, 9.0])
+    monkeypatch.setattr(countdown.time, "monotonic", lambda: next(now, 9.0))
+    errors = Errors(seen)
+    monkeypatch.setattr(sys, "__stderr__", errors)
+    with Countdown("pod/web to be Ready") as shown:
+        for left in (150, 145, 141):
+            shown.show(left)
+    assert errors.getvalue() == told
+    assert capfd.readouterr().out == ""
+
+
 def outputs(code: str) -> list[nbformat.NotebookNode]:
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
     NotebookClient(notebook, kernel_name="python3").execute()

@@ -75,6 +75,38 @@ def test_a_pod_that_cannot_run_is_told_and_taken_away(
     assert not [path for path in api.objects if path.startswith(BASE)]
 
 
+@pytest.mark.parametrize(
+    "state",
+    [
+        {"state": {"terminated": {"exitCode": 1}}},
+        {
+            "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+            "lastState": {"terminated": {"exitCode": 1}},
+        },
+    ],
+)
+def test_a_container_that_the_command_waits_for_ends_the_wait_in_its_own_words(
+    state: dict[str, Any], fake: Cluster, api: FakeApi
+) -> None:
+    def react(path: str, one: dict[str, Any]) -> None:
+        if one["kind"] == "Pod" and "status" not in one:
+            api.logs[path] = "first\nUnknown directive 'hots'\n"
+            waits = {"name": "main", "state": {"waiting": {"reason": "PodInitializing"}}}
+            status = {
+                "phase": "Pending",
+                "initContainerStatuses": [{"name": "server", **state}],
+                "containerStatuses": [waits],
+            }
+            api.put(path, {**one, "status": status})
+
+    api.react = react
+    with pytest.raises(pods.NeededError, match="the container server ended in an error") as raised:
+        fake.run("busybox", "true", timeout=30)
+    assert raised.value.log == "first\nUnknown directive 'hots'"
+    assert raised.value.expected
+    assert not [path for path in api.objects if path.startswith(BASE)]
+
+
 def test_a_pod_of_that_name_is_left_alone(fake: Cluster, api: FakeApi) -> None:
     api.put(f"{BASE}/op-pod-1", {"status": {"phase": "Running"}})
     with pytest.raises(ApiError, match="it is there already"):
