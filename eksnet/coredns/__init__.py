@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from eksnet.coredns.corefile import add_plugin, plugins, remove_plugin, replace_plugin
+from eksnet.coredns.corefile import (
+    add_plugin,
+    plugins,
+    remove_plugin,
+    remove_server_block,
+    replace_plugin,
+)
 from eksnet.coredns.diagnosis import Check, Diagnosis, diagnose
 from eksnet.coredns.faults import bring_fault, take_back_faults
 from eksnet.coredns.observe import (
@@ -34,6 +40,7 @@ __all__ = [
     "plugins",
     "read_queries",
     "remove_plugin",
+    "remove_server_block",
     "replace_plugin",
     "running_configurations",
     "start_asker",

@@ -19,6 +19,9 @@ from eksnet.errors import EksnetError
 
 _LOGGED = re.compile(r"Running configuration SHA512 = ([0-9a-f]{128})")
 _REFUSED = re.compile(r":(\d+) - Error during parsing: (.+)")
+# A plugin that refuses its own lines names no line: at a start, and at a reload.
+_NOT_SET_UP = re.compile(r"^(?:\[ERROR\] Restart failed: |(?=plugin/\w+: ))(.+)")
+_UNKNOWN = re.compile(r": Unknown directive '(.+)'$")
 # plugin/loop ends CoreDNS with [FATAL]; the client of the API says "Failed to watch" and the like.
 _ERROR = re.compile(r"^\[(?:ERROR|FATAL)\]|plugin/loop: Loop|Failed to ")
 _FAILED, _PLUGIN = re.compile(r"Failed to \w+"), re.compile(r"plugin/\w+")
@@ -110,8 +113,15 @@ def logged_configurations(log: str) -> tuple[str, ...]:
 def refusal(log: str) -> str:
     """Return why a CoreDNS refused a Corefile after the last one that it took; empty if none."""
     after = log[max((match.end() for match in _LOGGED.finditer(log)), default=0) :]
-    reasons = [f"line {line}: {reason}" for line, reason in _REFUSED.findall(after)]
+    reasons = [reason for line in after.splitlines() if (reason := _reason(line))]
     return reasons[-1] if reasons else ""
+
+
+def _reason(line: str) -> str:
+    if refused := _REFUSED.search(line):
+        return f"line {refused[1]}: {refused[2]}"
+    not_set_up = _NOT_SET_UP.match(line)
+    return not_set_up[1] if not_set_up else ""
 
 
 @dataclass(frozen=True)
@@ -122,11 +132,14 @@ class Running:
         current: How many run the Corefile that was asked about.
         of: How many pods there are.
         refused: Why one of them refused a Corefile since; empty when none did.
+        final: Whether waiting cannot help: all that run another one have refused a plugin that
+            they do not know and that is still there. CoreDNS tries a text once.
     """
 
     current: int
     of: int
     refused: str
+    final: bool
 
 
 def running(corefile: str, logs: Sequence[str]) -> Running:
@@ -147,8 +160,20 @@ def running(corefile: str, logs: Sequence[str]) -> Running:
             'lambda text: coredns.add_plugin(text, "reload"), "kube-system")',
         )
     wanted = (configuration_hash(corefile),)
-    current = sum(logged_configurations(log)[-1:] == wanted for log in logs)
-    return Running(current, len(logs), next(filter(None, map(refusal, logs)), ""))
+    others = [log for log in logs if logged_configurations(log)[-1:] != wanted]
+    refusals = [refusal(log) for log in others]
+    # The log does not say of which text a refusal is. With such a plugin every text is refused.
+    final = bool(others) and all(_names_unknown(corefile, one) for one in refusals)
+    refused = next(filter(None, map(refusal, logs)), "")
+    return Running(len(logs) - len(others), len(logs), refused, final)
+
+
+def _names_unknown(corefile: str, refused: str) -> bool:
+    """Tell whether a Corefile has the plugin that was refused because CoreDNS has none such."""
+    unknown = _UNKNOWN.search(refused)
+    if not unknown:
+        return False
+    return any(unknown[1] in block.plugins for block in read_corefile(corefile))
 
 
 def errors(log: str) -> tuple[str, ...]:

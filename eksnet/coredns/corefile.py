@@ -43,14 +43,15 @@ def add_plugin(corefile: str, block: str, zone: str = ".:53") -> str:
         zone: The server block, as it is written before its brace.
 
     Raises:
-        EksnetError: The Corefile is not whole, has no such server block, or has the plugin already.
+        EksnetError: The Corefile or the block is not whole, there is no such server block, or it
+            has the plugin already.
     """
-    name = block.split()[0]
+    name = _name(block)
     if name in plugins(corefile, zone):
         raise EksnetError(
             f"the server block {zone} already has the plugin {name}",
             "a Corefile without it",
-            "coredns.replace_plugin(text, block) puts the new lines in the place of the old",
+            f"this puts the new lines in the place of the old: {_replacing(block, zone)}",
         )
     _, last = _server_block(_lines(corefile), zone)
     lines = corefile.splitlines(keepends=True)
@@ -86,6 +87,23 @@ def remove_plugin(corefile: str, plugin: str, zone: str = ".:53") -> str:
     return "".join(text for number, text in enumerate(lines, start=1) if number not in gone)
 
 
+def remove_server_block(corefile: str, zone: str) -> str:
+    """Return the Corefile without a server block.
+
+    Every other line stays as it is, to the byte.
+
+    Args:
+        corefile: The Corefile's text.
+        zone: The server block, as it is written before its brace.
+
+    Raises:
+        EksnetError: The Corefile is not whole, or has no such server block.
+    """
+    first, last = _server_block(_lines(corefile), zone)
+    lines = corefile.splitlines(keepends=True)
+    return "".join([*lines[: first - 1], *lines[last:]])
+
+
 def replace_plugin(corefile: str, block: str, zone: str = ".:53") -> str:
     """Return the Corefile with a plugin's lines in the place of those that it has.
 
@@ -95,9 +113,35 @@ def replace_plugin(corefile: str, block: str, zone: str = ".:53") -> str:
         zone: The server block, as it is written before its brace.
 
     Raises:
-        EksnetError: The Corefile is not whole, has no such server block, or not the plugin.
+        EksnetError: The Corefile or the block is not whole, there is no such server block, or it
+            has not the plugin.
     """
-    return add_plugin(remove_plugin(corefile, block.split()[0], zone), block, zone)
+    return add_plugin(remove_plugin(corefile, _name(block), zone), block, zone)
+
+
+def _replacing(block: str, zone: str) -> str:
+    where = "" if zone == ".:53" else f", {zone!r}"
+    change = f"coredns.replace_plugin(text, {textwrap.dedent(block).strip()!r}{where})"
+    return f'cluster.edit_configmap("coredns", "Corefile", lambda text: {change}, "kube-system")'
+
+
+def _name(block: str) -> str:
+    """Return the name of a plugin whose lines can be put into a server block.
+
+    Raises:
+        EksnetError: They say nothing, or their braces do not leave the server block as it is.
+    """
+    lines = _lines(block, "the block")
+    if not lines:
+        raise EksnetError("the block is empty", "a plugin's lines, its name first")
+    for line in lines:
+        # CoreDNS reads some of these; what it makes of them is not what they look like.
+        if "{" in line.tokens[:-1] or ("}" in line.tokens and line.tokens != ("}",)):
+            raise EksnetError(
+                f"line {line.number} of the block has a brace among other words",
+                "a `{` at the end of a line, and a `}` on a line of its own",
+            )
+    return lines[0].tokens[0]
 
 
 def _end(line: _Line, lines: list[_Line]) -> int:
@@ -123,7 +167,7 @@ def _server_block(lines: list[_Line], zone: str) -> tuple[int, int]:
     raise EksnetError(f"no server block {zone} in the Corefile", f"one of those it has: {found}")
 
 
-def _lines(corefile: str) -> list[_Line]:
+def _lines(corefile: str, what: str = "the Corefile") -> list[_Line]:
     """Return the lines that say something, each with its words and how deep it stands."""
     lines, depth = [], 0
     for number, text in enumerate(corefile.splitlines(), start=1):
@@ -136,9 +180,11 @@ def _lines(corefile: str) -> list[_Line]:
         elif tokens == ("}",):
             depth -= 1
         if depth < 0:
-            raise EksnetError(f"line {number} of the Corefile closes a brace that none opened")
+            raise EksnetError(
+                f"line {number} of {what} closes a brace that none opened", "one `{` for each `}`"
+            )
     if depth:
-        raise EksnetError(f"the Corefile ends with {depth} open brace(s)", "one `}` for each `{`")
+        raise EksnetError(f"{what} ends with {depth} open brace(s)", "one `}` for each `{`")
     return lines
 
 
@@ -151,7 +197,8 @@ def _tokens(text: str) -> tuple[str, ...]:
             quoted = not quoted
             word += character
         elif character.isspace() and not quoted:
-            words += [word] if word else []
+            # In a word, `#` begins a comment that ends with that word, says CoreDNS's lexer.
+            words += [word if word[0] == '"' else word.partition("#")[0]] if word else []
             word = ""
         elif character == "#" and not word and not quoted:
             break

@@ -6,11 +6,9 @@ It only reads, and runs one pod that asks. Two sources, and what is taken from e
   a pod, the pods of CoreDNS, errors in their logs, the Service, its endpoints, whether queries
   arrive, what CoreDNS may read. These are 1 to 6 here, but for "whether queries arrive", which
   would take a change of the Corefile.
-- The article "How do I troubleshoot DNS failures with Amazon EKS?" of AWS re:Post begins at the
-  Service and its endpoints, goes on to security groups and network ACLs and to kube-proxy's pods,
-  and then asks from a pod, CoreDNS at its pods' addresses too. From it are 7 to 10. That CoreDNS is
-  asked directly before kube-proxy is judged is our order: what fails at the pods' addresses is the
-  network's fault, what fails at the Service's alone is kube-proxy's.
+- The EKS Workshop, "Troubleshooting DNS resolution", has what is particular to EKS: when CoreDNS
+  answers at its pods' addresses and not at the Service's, kube-proxy is at fault; what fails only
+  between nodes is a security group or a network ACL that blocks port 53. From it are 7 to 10.
 
 The last check, a name outside the cluster, has to come after all that leads to CoreDNS.
 """
@@ -27,7 +25,15 @@ from typing import TYPE_CHECKING, Any
 from eksnet.cluster.client import ApiError
 from eksnet.cluster.conditions import READY
 from eksnet.coredns.configuration import CorefileError, errors, running
-from eksnet.coredns.observe import log_of, staying
+from eksnet.coredns.installed import (
+    CONFIGMAP,
+    DEPLOYMENT,
+    SERVICE,
+    SYSTEM,
+    all_pods,
+    log_of,
+    staying,
+)
 from eksnet.dns.resolvconf import ResolvConf
 from eksnet.errors import EksnetError
 from eksnet.listing import Listing
@@ -37,8 +43,8 @@ if TYPE_CHECKING:
 
     from eksnet.cluster import Cluster, Resource
 
+_ACCOUNT = "coredns"
 OK, FAILS, CANNOT_TELL = "OK", "FAILS", "CANNOT TELL"
-SYSTEM, SERVICE, COREDNS, PODS = "kube-system", "kube-dns", "coredns", "k8s-app=kube-dns"
 INSIDE, OUTSIDE = "kubernetes.default.svc.cluster.local", "example.com"
 # What CoreDNS reads, by API group: without one of them it knows no names of that sort.
 _READS = {"": {"services", "namespaces"}, "discovery.k8s.io": {"endpointslices"}}
@@ -80,6 +86,7 @@ class Check:
         seen: What was seen.
         expected: What should have been there; empty when it is.
         next_step: What to do about it; empty when nothing is to be done.
+        final: Whether waiting is known not to help.
     """
 
     check: str
@@ -87,6 +94,7 @@ class Check:
     seen: str
     expected: str = ""
     next_step: str = ""
+    final: bool = False
 
 
 @dataclass(frozen=True, repr=False)
@@ -181,7 +189,7 @@ def diagnose(cluster: Cluster | None = None, namespace: str | None = None) -> Di
 
 def _checks(cluster: Cluster, namespace: str | None) -> Iterator[Check]:
     service = _told(lambda: cluster.get("service", SERVICE, SYSTEM))
-    pods = _told(lambda: list(cluster.list("pods", SYSTEM, selector=PODS)))
+    pods = _told(lambda: all_pods(cluster))
     addresses = () if isinstance(pods, EksnetError) else _addresses(pods)
     probe = _told(lambda: ask_from_a_pod(cluster, namespace, addresses))
     facts: tuple[tuple[str, Callable[[], Check]], ...] = (
@@ -229,7 +237,7 @@ def _known(found: Any) -> Any:
 
 
 def _deployment(cluster: Cluster) -> Resource:
-    return cluster.get("deployment", COREDNS, SYSTEM)
+    return cluster.get("deployment", DEPLOYMENT, SYSTEM)
 
 
 def _proxy(cluster: Cluster) -> Resource | None:
@@ -305,10 +313,10 @@ def configuration(cluster: Cluster, pods: Sequence[Resource]) -> Check:
     does not count; one that has not logged yet runs nothing yet.
     """
     what = "CoreDNS runs its Corefile"
-    logs = [log_of(cluster, pod.name, SYSTEM) for pod in staying(pods)]
+    logs = [log_of(cluster, pod.name) for pod in staying(pods)]
     if not logs:
         return Check(what, CANNOT_TELL, "there is no pod to ask")
-    corefile = str((cluster.get("configmap", COREDNS, SYSTEM).get("data") or {}).get("Corefile"))
+    corefile = str((cluster.get("configmap", CONFIGMAP, SYSTEM).get("data") or {}).get("Corefile"))
     try:
         found = running(corefile, logs)
     except CorefileError as error:
@@ -323,6 +331,7 @@ def configuration(cluster: Cluster, pods: Sequence[Resource]) -> Check:
             f"CoreDNS refuses it, {found.refused}; the pods run the one before",
             "a Corefile that a pod can start with: the next restart would end all of them",
             "mend that line of the ConfigMap coredns",
+            found.final,
         )
     if found.current < found.of:
         return Check(
@@ -394,9 +403,9 @@ def permissions(cluster: Cluster) -> Check:
         if not any(_allows(rule, group, name) for rule in rules)
     )
     subjects = cluster.get("clusterrolebinding", role).get("subjects") or ()
-    if missing or not any(one.get("name") == COREDNS for one in subjects):
+    if missing or not any(one.get("name") == _ACCOUNT for one in subjects):
         seen = f"the role {role} lacks {', '.join(missing)}" if missing else (
-            f"the role {role} is bound to nobody called {COREDNS}"
+            f"the role {role} is bound to nobody called {_ACCOUNT}"
         )  # fmt: skip
         return Check(
             what,

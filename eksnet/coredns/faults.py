@@ -8,17 +8,15 @@ from typing import TYPE_CHECKING, Any
 from eksnet.cluster import faults
 from eksnet.cluster.countdown import until
 from eksnet.cluster.faults import Fault, Place
-from eksnet.coredns.configuration import refusal
+from eksnet.coredns.configuration import refusal, running
 from eksnet.coredns.diagnosis import ask_from_a_pod
+from eksnet.coredns.installed import CONFIGMAP, DEPLOYMENT, SERVICE, SYSTEM, all_pods, logs_of_all
 from eksnet.errors import EksnetError
 
 if TYPE_CHECKING:
     from eksnet.cluster import Cluster
 
 CHAPTER = "dns"
-SYSTEM = "kube-system"
-SERVICE, DEPLOYMENT, CONFIGMAP = "kube-dns", "coredns", "coredns"
-PODS = "k8s-app=kube-dns"
 MISSPELT = "logg"
 
 Change = Mapping[str, Any]
@@ -56,10 +54,20 @@ def bring_fault(cluster: Cluster, name: str) -> Fault:
 def take_back_faults(cluster: Cluster) -> tuple[str, ...]:
     """Put the cluster's DNS back as it was before its faults; return their names.
 
+    Returns once CoreDNS runs the Corefile that was put back: what comes next is not to find two
+    configurations.
+
     Raises:
-        EksnetError: It is not the sandbox.
+        EksnetError: It is not the sandbox, or CoreDNS does not take the Corefile over.
     """
-    return faults.take_back(cluster, CHAPTER)
+    found = faults.take_back(cluster, CHAPTER)
+    if "C" in found and not until("CoreDNS to reload", lambda: _runs_its(cluster), _LONGEST):
+        raise EksnetError(
+            f"the Corefile was put back, and after {_LONGEST} s not every CoreDNS pod runs it",
+            "a reload in each of them",
+            'cluster.rollout_restart("deployment/coredns", "kube-system")',
+        )
+    return found
 
 
 def _no_replicas(_: Cluster) -> Change:
@@ -87,12 +95,19 @@ def _udp_fails(cluster: Cluster) -> bool:
     return ask_from_a_pod(cluster).answers["udp"] != "NOERROR"
 
 
+def _runs_its(cluster: Cluster) -> bool:
+    """Tell whether every CoreDNS pod runs the Corefile of the ConfigMap."""
+    corefile = cluster.get("configmap", CONFIGMAP, SYSTEM)["data"]["Corefile"]
+    found = running(corefile, logs_of_all(cluster))
+    return found.current == found.of
+
+
 def _is_refused(cluster: Cluster) -> bool:
-    pods = cluster.list("pods", SYSTEM, selector=PODS)
+    pods = all_pods(cluster)
     return bool(pods) and all(refusal(cluster.logs(pod.name, SYSTEM)) for pod in pods)
 
 
-# The kubelet brings a ConfigMap within a minute or so, `reload` looks every 30 s, give or take 15.
+# The kubelet brings a ConfigMap within a minute or so, `reload` looks every 22.5 to 37.5 s.
 _LONGEST = 150
 _Fault = tuple[str, Place, Callable[["Cluster"], Change], Callable[["Cluster"], bool]]
 _DNS = Place("service", SERVICE, SYSTEM)

@@ -11,17 +11,18 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from eksnet.cluster.client import ApiError
-from eksnet.cluster.countdown import Countdown
-from eksnet.coredns.querylog import observed_walk, read_queries
+from eksnet.cluster.countdown import Countdown, until
+from eksnet.coredns.installed import all_pods, log_if_any, staying_pods
+from eksnet.coredns.querylog import LoggedQuery, observed_walk, read_queries
 from eksnet.coredns.resolvers import program_of
 from eksnet.dns.records import Record
+from eksnet.dns.replies import KINDS
 from eksnet.dns.walk import Walk
 from eksnet.errors import EksnetError
 from eksnet.listing import Listing
 
 if TYPE_CHECKING:
-    from eksnet.cluster import Cluster, Resource
+    from eksnet.cluster import Cluster
 
 # Bash opens UDP sockets itself, so any image with bash can carry a query that was made here. The
 # queries travel in base64: bash's own printf would cut a datagram at each byte that is a newline,
@@ -39,7 +40,7 @@ done
 BASH_IMAGE = "debian:12"
 _CONFIGURATION = re.compile(r"Running configuration SHA512 = ([0-9a-f]+)")
 _POLL = 0.5
-_NOTHING_TO_TELL = (400, 404)
+_START_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -141,33 +142,27 @@ def _read_answer(name: str, line: str) -> Answer:
 def running_configurations(cluster: Cluster) -> dict[str, str]:
     """Return, for each CoreDNS pod, the SHA-512 of the configuration that it says it runs.
 
-    The plugin `reload` logs it at the start and after each change.
-    """
-    pods = cluster.list("pods", "kube-system", selector="k8s-app=kube-dns")
-    logs = {pod.name: cluster.logs(pod.name, "kube-system") for pod in staying(pods)}
-    return {name: _last_configuration(log) for name, log in logs.items()}
-
-
-def staying(pods: Sequence[Resource]) -> list[Resource]:
-    """Return the pods that are not being taken away.
-
-    One that is still logs for a while, but answers nobody any more.
-    """
-    return [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
-
-
-def log_of(cluster: Cluster, pod: str, namespace: str) -> str:
-    """Return a pod's log; empty when the pod is not there or has not started.
+    The plugin `reload` logs it at the start and after each change. A pod that is only just starting
+    is waited for.
 
     Raises:
-        ApiError: It could not be read.
+        EksnetError: A pod's container has not started in time.
     """
-    try:
-        return cluster.logs(pod, namespace)
-    except ApiError as error:
-        if error.status in _NOTHING_TO_TELL:
-            return ""
-        raise
+    found: dict[str, str | None] = {}
+
+    def all_tell() -> bool:
+        found.clear()
+        found.update({pod.name: log_if_any(cluster, pod.name) for pod in staying_pods(cluster)})
+        return None not in found.values()
+
+    if not until("the CoreDNS pods to start", all_tell, _START_SECONDS):
+        silent = ", ".join(sorted(name for name, log in found.items() if log is None))
+        raise EksnetError(
+            f"after {_START_SECONDS} s there is no log of {silent}: its container has not started",
+            "a log of every CoreDNS pod",
+            "eksnet kubectl -n kube-system describe pods -l k8s-app=kube-dns",
+        )
+    return {name: _last_configuration(log or "") for name, log in found.items()}
 
 
 def _last_configuration(log: str) -> str:
@@ -182,7 +177,7 @@ def wait_for_reload(cluster: Cluster, before: dict[str, str], timeout: float = 1
         cluster: The cluster.
         before: What `running_configurations` returned before the change.
         timeout: How long at most, in seconds: the kubelet brings the ConfigMap within a minute or
-            so, `reload` looks every 30 s, give or take 15.
+            so, `reload` looks every 22.5 to 37.5 s.
 
     Raises:
         EksnetError: Not all changed in time, or a pod is not one of those from before.
@@ -218,8 +213,7 @@ def wait_for_restart(cluster: Cluster, before: Collection[str], timeout: float =
     """
 
     def all_gone() -> bool:
-        pods = cluster.list("pods", "kube-system", selector="k8s-app=kube-dns")
-        return not {pod.name for pod in pods} & set(before)
+        return not {pod.name for pod in all_pods(cluster)} & set(before)
 
     _wait("the old CoreDNS pods to end", all_gone, timeout)
     print(f"{len(before)} old CoreDNS pods are gone")
@@ -237,8 +231,8 @@ def witness_walk(
 ) -> Walk:
     """Look a name up in a pod whose nameserver is the witness, and return what was asked.
 
-    A second lookup with a name that nothing else uses marks the end: once the witness logged it, it
-    has logged all before it.
+    A second lookup with a name that nothing else uses marks the end: once the witness logged both
+    its queries, A and AAAA, all before them counts as logged, and the next lookup begins there.
 
     Args:
         cluster: The cluster.
@@ -261,13 +255,15 @@ def witness_walk(
     done = cluster.exec(pod, program.command(name), namespace)
     cluster.exec(pod, program.command(f"{end}."), namespace)
 
-    def seen() -> list[str]:
-        log = cluster.logs(witness, witness_namespace)
-        return [query.name for query in read_queries(log)[start:]]
+    logged: list[LoggedQuery] = []
 
-    _wait("the witness's log", lambda: end in seen(), 30)
-    queries = read_queries(cluster.logs(witness, witness_namespace))[start:]
-    return observed_walk((one for one in queries if one.name != end), program.found(done))
+    def has_ended() -> bool:
+        # A line is written after its answer has been sent, and so perhaps after the lookup's end.
+        logged[:] = read_queries(cluster.logs(witness, witness_namespace))[start:]
+        return {one.kind for one in logged if one.name == end} >= set(KINDS)
+
+    _wait("the witness's log", has_ended, 30)
+    return observed_walk((one for one in logged if one.name != end), program.found(done))
 
 
 def confirm(cluster: Cluster, records: Sequence[Record]) -> Listing[Record]:

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from eksnet.cluster.pods import NeededError
+from eksnet.coredns.configuration import refusal
 from eksnet.coredns.corefile import plugins
 from eksnet.coredns.observe import BASH_IMAGE, Answer, carrier, make_queries, read_answers
+from eksnet.errors import EksnetError
 from eksnet.listing import Listing
 
 if TYPE_CHECKING:
@@ -42,6 +45,13 @@ def try_corefile(cluster: Cluster, corefile: str, *names: str, kind: str = "A") 
     try:
         cluster.apply(_configmap(name, corefile))
         run = cluster.run(BASH_IMAGE, command, name=name, spec=_beside(name), timeout=_TIMEOUT)
+    except NeededError as error:
+        said = refusal(error.log) or error.log.rpartition("\n")[2] or "its log is empty"
+        raise EksnetError(
+            f"CoreDNS ended at its start: {said}",
+            f"a Corefile that CoreDNS {COREDNS_IMAGE.rpartition(':v')[2]} takes",
+            "correct what it names in the Corefile, and try again",
+        ) from None
     finally:
         cluster.delete("configmap", name)
     return read_answers(names, run.output)

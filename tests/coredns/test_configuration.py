@@ -15,6 +15,7 @@ from eksnet.coredns.configuration import (
     logged_configurations,
     read_corefile,
     refusal,
+    running,
 )
 from eksnet.errors import EksnetError
 from eksnet.sandbox import build
@@ -93,6 +94,65 @@ def test_a_refusal_from_before_the_last_configuration_is_over():
     assert refusal(log) == ""
     assert refusal(log + "\nx:5 - Error during parsing: new\n") == "line 5: new"
     assert logged_configurations(log) == ("a" * 128,)
+
+
+LAME = "plugin/health: unable to parse lameduck duration value: 'five' : time: bad"
+
+
+@pytest.mark.parametrize(
+    ("log", "reason"),
+    [
+        # As it is logged at a start, and at a reload.
+        (f"maxprocs: 2\n{LAME}\n", LAME),
+        (
+            f"[ERROR] Restart failed: {LAME}\n[ERROR] plugin/reload: Corefile changed but reload "
+            f"failed: starting with listener file descriptors: {LAME}\n",
+            LAME,
+        ),
+        ("[ERROR] plugin/errors: 2 a. A: i/o timeout\n[INFO] plugin/reload: x\n", ""),
+    ],
+)
+def test_a_plugin_that_refuses_its_own_lines_is_told(log, reason):
+    assert refusal(log) == reason
+
+
+def test_the_refusal_of_a_plugin_is_read_from_the_log_of_coredns(coredns, tmp_path):
+    corefile = tmp_path / "Corefile"
+    corefile.write_text(".:0 {\n  health {\n    lameduck five\n  }\n}\n")
+    log = log_of(coredns, corefile, until=b"lameduck duration value: 'five'")
+    assert refusal(log).startswith("plugin/health: unable to parse lameduck duration value")
+
+
+UNKNOWN = PLAIN.replace("reload", "reload\n    logg")
+OLD = f"Running configuration SHA512 = {configuration_hash(PLAIN)}\n"
+REFUSES = "[ERROR] Restart failed: Corefile:4 - Error during parsing: Unknown directive 'logg'\n"
+
+
+def test_coredns_refuses_every_text_with_a_plugin_that_it_does_not_know(coredns, tmp_path):
+    for text in (UNKNOWN, UNKNOWN.replace("    bind", "\n    logg\n    bind")):
+        (tmp_path / "Corefile").write_text(text)
+        log = log_of(coredns, tmp_path / "Corefile", until=b"Unknown directive 'logg'\n")
+        found = running(UNKNOWN, [OLD + log])
+        assert (found.current, found.final) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("corefile", "logs", "final"),
+    [
+        (UNKNOWN, [OLD + REFUSES, OLD + REFUSES], True),
+        # One has not tried yet, or has not started.
+        (UNKNOWN, [OLD + REFUSES, OLD], False),
+        (UNKNOWN, [OLD + REFUSES, ""], False),
+        # The refusal is of a text that was there before.
+        (UNKNOWN.replace("logg", "log"), [OLD.replace("=", "= f")[:-2] + REFUSES] * 2, False),
+        # The same line may be right now, with another one beside it.
+        (UNKNOWN, [OLD + REFUSES.replace("Unknown directive", "unknown property")] * 2, False),
+        (PLAIN, [OLD, OLD], False),
+        (PLAIN, [], False),
+    ],
+)
+def test_waiting_ends_where_each_pod_has_refused_this_corefile_for_sure(corefile, logs, final):
+    assert running(corefile, logs).final is final
 
 
 @pytest.mark.parametrize("change", [lambda text: "\n" + text, lambda text: text + "a { whoami\n}"])

@@ -2,7 +2,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eksnet.coredns import add_plugin, plugins, remove_plugin, replace_plugin
+from eksnet import coredns
+from eksnet.coredns import (
+    add_plugin,
+    plugins,
+    remove_plugin,
+    remove_server_block,
+    replace_plugin,
+)
+from eksnet.coredns.configuration import read_corefile
 from eksnet.errors import EksnetError
 
 EKS = """\
@@ -95,6 +103,12 @@ def test_braces_in_comments_and_quotes_are_text():
     assert plugins(corefile) == ("template",)
 
 
+def test_a_comment_in_a_word_ends_with_it_as_in_coredns():
+    corefile = ".:53 {#first\n    errors#second\n    log a#b {#c\n    }\n}\n"
+    assert plugins(corefile) == ("errors", "log")
+    assert list(read_corefile(corefile)[0].plugins) == ["errors", "log"]
+
+
 @pytest.mark.parametrize(
     ("corefile", "zone", "message"),
     [
@@ -109,6 +123,31 @@ def test_refused(corefile, zone, message):
         add_plugin(corefile, HOSTS, zone)
 
 
+@pytest.mark.parametrize("change", [add_plugin, replace_plugin])
+@pytest.mark.parametrize(
+    ("block", "message"),
+    [
+        ("hosts {\n  10.43.0.1 a\n", "the block ends with 1 open brace"),
+        ("hosts\n  10.43.0.1 a\n}\n", "line 3 of the block closes a brace that none opened"),
+        # Balanced, and yet it would end the server block and begin another one.
+        ("hosts {\n}\n}\na:53 {\n", "line 3 of the block closes a brace that none opened"),
+        ("hosts { 10.43.0.1 a }", "line 1 of the block has a brace among other words"),
+        ("hosts {\n  fallthrough }\n}\n", "line 2 of the block has a brace among other words"),
+        ("hosts {\n  fallthrough }\n", "the block ends with 1 open brace"),
+        (" \n# hosts\n", "the block is empty"),
+    ],
+)
+def test_a_block_that_is_not_whole_is_refused(change, block, message):
+    corefile = EKS if change is add_plugin else add_plugin(EKS, HOSTS)
+    with pytest.raises(EksnetError, match=message):
+        change(corefile, block)
+
+
+def test_braces_in_a_block_are_text_in_comments_and_quotes():
+    block = 'template ANY ANY {\n  # {\n  answer "{{ .Name }} {"\n}\n'
+    assert plugins(add_plugin(EKS, block))[-1] == "template"
+
+
 @given(st.text('{}#"\\ \nabc.:53', max_size=80))
 def test_no_text_crashes_it(text):
     try:
@@ -116,3 +155,38 @@ def test_no_text_crashes_it(text):
     except EksnetError:
         return
     assert "hosts" in plugins(changed)
+
+
+@given(st.text("{}# \nabc", max_size=60))
+def test_whatever_is_put_in_stays_in_its_server_block(block):
+    try:
+        changed = add_plugin(EKS, block)
+    except EksnetError:
+        return
+    assert len(read_corefile(changed)) == len(read_corefile(EKS))
+    assert plugins(changed)[: len(plugins(EKS))] == plugins(EKS)
+
+
+def test_a_server_block_is_taken_out_whole_and_the_rest_stays():
+    other = "myapp.local:53 {\n    hosts {\n        10.43.0.1 myapp.local\n    }\n}\n"
+    assert remove_server_block(other + EKS, "myapp.local:53") == EKS
+    assert remove_server_block(EKS + other, "myapp.local:53") == EKS
+    with pytest.raises(EksnetError, match=r"no server block example\.org:53"):
+        remove_server_block(EKS, "example.org:53")
+
+
+@pytest.mark.parametrize("zone", [".:53", "example.org:53"])
+def test_what_to_do_about_a_plugin_that_is_there_runs_as_it_is_printed(zone):
+    corefile = add_plugin(EKS.replace(".:53", zone), HOSTS, zone)
+    more = HOSTS.replace("myapp.local", "myapp.local www.myapp.local")
+    with pytest.raises(EksnetError) as raised:
+        add_plugin(corefile, more, zone)
+    edits = []
+
+    class Cluster:
+        def edit_configmap(self, name, key, change, namespace):
+            edits.append(change(corefile))
+
+    command = raised.value.next_step.partition("old: ")[2]
+    exec(command, {"cluster": Cluster(), "coredns": coredns})
+    assert edits == [replace_plugin(corefile, more, zone)]

@@ -10,9 +10,9 @@ import dns.rcode
 import pytest
 
 from eksnet import coredns
-from eksnet.cluster import ApiError
+from eksnet.cluster import ApiError, Resource
 from eksnet.cluster.countdown import until
-from eksnet.coredns import diagnosis
+from eksnet.coredns import diagnosis, faults
 from eksnet.coredns.configuration import configuration_hash, errors
 from eksnet.coredns.diagnosis import CANNOT_TELL, FAILS, OK, Diagnosis, Probe
 from eksnet.dns.resolvconf import ResolvConf, pod_resolv_conf
@@ -333,6 +333,32 @@ def test_what_cannot_be_read_is_told_and_what_is_gone_fails(
     assert verdicts["Service kube-dns"] == verdict
     assert verdicts["what CoreDNS may read"] == verdict
     assert verdicts["UDP 53 answers"] == OK
+
+
+class Reloading(Canned):
+    """A cluster whose one CoreDNS pod takes its Corefile over at the second look."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            {"configmap": {"data": {"Corefile": COREFILE}}},
+            slices=[Resource({"kind": "Pod", "metadata": {"name": "one"}})],
+        )
+        self.looks = 0
+
+    def logs(self, *_: Any) -> str:
+        self.looks += 1
+        other = RUNS.replace(configuration_hash(COREFILE), "0" * 128)
+        return other if self.looks == 1 else other + RUNS
+
+
+@pytest.mark.parametrize(("found", "looks"), [(("A", "C"), 2), (("A", "B", "D"), 0)])
+def test_a_corefile_is_taken_back_once_it_runs(
+    monkeypatch: pytest.MonkeyPatch, found: tuple[str, ...], looks: int
+) -> None:
+    monkeypatch.setattr(faults.faults, "take_back", lambda *_: found)
+    cluster = Reloading()
+    assert faults.take_back_faults(cluster) == found  # type: ignore[arg-type]
+    assert cluster.looks == looks
 
 
 @pytest.mark.sandbox

@@ -6,9 +6,10 @@ import sys
 import time
 from collections import Counter
 
+import nbformat
 import pytest
 
-from eksnet import coredns, dns
+from eksnet import coredns, dns, notebooks, widgets
 
 pytestmark = pytest.mark.sandbox
 
@@ -185,3 +186,43 @@ def test_resolve_prints_both_walks(cluster, objects):
         {"name": second, "type": "AAAA", "answer": "NODATA"},
     ]
     assert said["observed"] == said["predicted"]
+
+
+@pytest.fixture(scope="module")
+def order(cluster):
+    """The widget search order as notebook 01 makes it, on a cluster with its Service."""
+    made = """
+{apiVersion: v1, kind: Namespace, metadata: {name: ops-ns}}
+---
+{apiVersion: v1, kind: Namespace, metadata: {name: app-ns}}
+---
+{apiVersion: v1, kind: Service, metadata: {name: my-service, namespace: app-ns},
+ spec: {selector: {app: my-app}, ports: [{port: 80}]}}
+"""
+    cluster.apply(made)
+    notebook = nbformat.read(notebooks.find("01"), as_version=4)
+    (source,) = [cell.source for cell in notebook.cells if cell.id == "widget"]
+    names = {
+        "cluster": cluster,
+        "coredns": coredns,
+        "widgets": widgets,
+        "exists": {"my-service.app-ns.svc.cluster.local"},
+        # Another name's walk: what is observed has to take its place.
+        "observed_long": dns.search_walk("other", dns.pod_resolv_conf("ops-ns")),
+    }
+    exec(source, names)
+    yield names["order"].model
+    cluster.delete(made)
+
+
+@pytest.mark.parametrize(
+    ("profile", "ndots", "count"), [("glibc", None, 2), ("glibc", 1, 3), ("musl", 1, 1)]
+)
+def test_observe_in_the_widget_sees_what_it_predicts(order, profile, ndots, count):
+    order.profile, order.ndots = profile, ndots
+    assert "Observed exactly so." not in order.shown().sentence
+    order.act("look")
+    assert order.note == ""
+    assert order.seen.rows == order.predicted.rows
+    assert len(order.seen) == count
+    assert order.shown().sentence.endswith("Observed exactly so.")

@@ -8,8 +8,15 @@ import dns.rcode
 import dns.rrset
 import pytest
 
-from eksnet.cluster import Resource
-from eksnet.coredns import Answer, running_configurations, wait_for_reload, wait_for_restart
+from eksnet.cluster import ApiError, Exec, Resource
+from eksnet.coredns import (
+    Answer,
+    observe,
+    running_configurations,
+    wait_for_reload,
+    wait_for_restart,
+    witness_walk,
+)
 from eksnet.coredns.observe import carrier, read_answers
 from eksnet.errors import EksnetError
 
@@ -90,6 +97,8 @@ class Logs:
     def __init__(self, **logs):
         self.logs_of = logs
         self.leaving = set()
+        # How many times each pod that is starting has no log yet.
+        self.starting = {}
 
     def list(self, kind, namespace, *, selector):
         assert (kind, namespace, selector) == ("pods", "kube-system", "k8s-app=kube-dns")
@@ -99,6 +108,10 @@ class Logs:
         return {"name": name, **({"deletionTimestamp": "now"} if name in self.leaving else {})}
 
     def logs(self, pod, namespace):
+        if pod in self.starting:
+            self.starting[pod] -= 1
+            if self.starting[pod] >= 0:
+                raise ApiError("is waiting to start: ContainerCreating", "it", "look", status=400)
         return "".join(
             f"[INFO] plugin/reload: Running configuration SHA512 = {digest}\n"
             for digest in self.logs_of[pod]
@@ -109,6 +122,21 @@ def test_the_last_configuration_of_each_pod_that_stays():
     cluster = Logs(one=["aa", "bb"], two=["aa"], old=["cc"])
     cluster.leaving = {"old"}
     assert running_configurations(cluster) == {"one": "bb", "two": "aa"}
+
+
+def test_a_pod_that_is_starting_is_waited_for():
+    cluster = Logs(one=["aa"], two=["aa"])
+    cluster.starting = {"two": 1}
+    assert running_configurations(cluster) == {"one": "aa", "two": "aa"}
+
+
+def test_a_pod_that_does_not_start_is_named(monkeypatch):
+    monkeypatch.setattr(observe, "_START_SECONDS", 0)
+    cluster = Logs(one=["aa"], two=["aa"])
+    cluster.starting = {"two": 99}
+    with pytest.raises(EksnetError, match="no log of two: its container has not started") as raised:
+        running_configurations(cluster)
+    assert "describe pods" in raised.value.next_step
 
 
 def test_a_reload_is_waited_for(capsys):
@@ -136,3 +164,34 @@ def test_a_restart_has_happened_when_the_old_pods_are_gone(capsys):
     leaving.leaving = {"two"}
     with pytest.raises(EksnetError, match="still waiting for the old CoreDNS pods to end"):
         wait_for_restart(leaving, {"one": "aa", "two": "aa"}, timeout=0)
+
+
+class LateWitness:
+    """A witness whose log shows the last query only some readings after the lookup has ended."""
+
+    def __init__(self, readings):
+        self.readings = readings
+        self.queries = []
+        self.left = 0
+
+    def exec(self, pod, command, namespace):
+        self.queries += [(kind, command[-1].rstrip(".")) for kind in ("A", "AAAA")]
+        self.left = self.readings
+        return Exec(command, "", "", 2)
+
+    def logs(self, pod, namespace):
+        shown = self.queries[:-1] if self.left else self.queries
+        self.left = max(0, self.left - 1)
+        return "\n".join(
+            f'[INFO] 10.0.0.9:5000 - 7 "{kind} IN {name}. udp 40 false 512" NXDOMAIN '
+            for kind, name in shown
+        )
+
+
+@pytest.mark.parametrize("readings", range(4))
+def test_what_a_witness_logs_late_is_no_part_of_the_next_walk(readings, monkeypatch):
+    monkeypatch.setattr(observe, "_POLL", 0)
+    cluster = LateWitness(readings)
+    walks = [witness_walk(cluster, "asker", f"{name}.example", "here") for name in ("one", "two")]
+    assert [walk.names for walk in walks] == [("one.example",), ("two.example",)]
+    assert [walk.queries for walk in walks] == [2, 2]

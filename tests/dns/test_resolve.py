@@ -49,6 +49,11 @@ def test_the_table_has_the_rows_of_the_walk():
     assert [tuple(cell.strip() for cell in row) for row in rows] == list(walk.rows)
     assert f"predicted: {walk.queries} queries" in done.stdout
     assert walk.why in done.stdout
+    assert "--exists" not in done.stdout
+
+
+def test_a_prediction_for_a_name_that_nobody_has_says_so():
+    assert "--exists FULL-NAME" in resolve("my-service", "--from", "ops-ns").stdout
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,66 @@
+"""The cluster's own CoreDNS as EKS installs it: the names of its objects, its pods, their logs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from eksnet.cluster.client import ApiError
+
+if TYPE_CHECKING:
+    from eksnet.cluster import Cluster, Resource
+
+SYSTEM = "kube-system"
+SERVICE, DEPLOYMENT, CONFIGMAP = "kube-dns", "coredns", "coredns"
+SELECTOR = "k8s-app=kube-dns"
+_NOTHING_TO_TELL = (400, 404)
+
+
+def all_pods(cluster: Cluster) -> list[Resource]:
+    """Return every CoreDNS pod, those too that are being taken away."""
+    return list(cluster.list("pods", SYSTEM, selector=SELECTOR))
+
+
+def staying(pods: Sequence[Resource]) -> list[Resource]:
+    """Return the pods that are not being taken away.
+
+    One that is still logs for a while, but answers nobody any more.
+    """
+    return [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+
+
+def staying_pods(cluster: Cluster) -> list[Resource]:
+    """Return the CoreDNS pods that are not being taken away."""
+    return staying(all_pods(cluster))
+
+
+def logs_of_all(cluster: Cluster) -> list[str]:
+    """Return the log of each CoreDNS pod that is not being taken away.
+
+    Raises:
+        ApiError: One could not be read.
+    """
+    return [log_of(cluster, pod.name) for pod in staying_pods(cluster)]
+
+
+def log_of(cluster: Cluster, pod: str, namespace: str = SYSTEM) -> str:
+    """Return a pod's log; empty when the pod is not there or has not started.
+
+    Raises:
+        ApiError: It could not be read.
+    """
+    return log_if_any(cluster, pod, namespace) or ""
+
+
+def log_if_any(cluster: Cluster, pod: str, namespace: str = SYSTEM) -> str | None:
+    """Return a pod's log; None when the pod is not there or has not started.
+
+    Raises:
+        ApiError: It could not be read.
+    """
+    try:
+        return cluster.logs(pod, namespace)
+    except ApiError as error:
+        if error.status in _NOTHING_TO_TELL:
+            return None
+        raise
