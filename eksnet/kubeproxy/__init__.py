@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from eksnet.kubeproxy.dumps import parse_dump, parse_iptables_save, parse_nft_json
 from eksnet.kubeproxy.faults import bring_fault, take_back_faults
+from eksnet.kubeproxy.growing import Grown, grow
 from eksnet.kubeproxy.growth import Size, example, growth, written
 from eksnet.kubeproxy.lookup import Lookup, Lookups, measure_lookup
 from eksnet.kubeproxy.observe import (
@@ -40,6 +41,7 @@ __all__ = [
     "Chain",
     "Connection",
     "Differences",
+    "Grown",
     "Line",
     "Lines",
     "Lookup",
@@ -60,6 +62,7 @@ __all__ = [
     "differences",
     "example",
     "fair_share",
+    "grow",
     "growth",
     "last_words",
     "measure_lookup",

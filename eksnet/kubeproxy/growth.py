@@ -19,6 +19,8 @@ _CLIENT = "10.0.129.200"
 _FIRST_CLUSTER_IP = ipaddress.IPv4Address("10.100.16.0")
 _FIRST_POD = ipaddress.IPv4Address("10.64.0.0")
 
+Counts = tuple[int, int]
+
 
 @dataclass(frozen=True)
 class Size:
@@ -71,11 +73,13 @@ def _size(services: int, endpoints: int, settings: Settings) -> Size:
     if objects:
         packet = Packet(_CLIENT, objects[-1]["spec"]["clusterIP"], 80)
         met = len(packet_walk(rules, packet, _NODE))
-    count = sum(written(rules).values())
-    elements = sum(map(len, rules.maps.values())) + sum(
-        len(s.elements) for s in rules.sets.values()
-    )
-    return Size(settings.mode, services, endpoints, count, elements, met)
+    return Size(settings.mode, services, endpoints, *counts(rules), met)
+
+
+def counts(rules: Ruleset) -> Counts:
+    """Return how many rules of its own kube-proxy has, and how many elements of sets and maps."""
+    held = [*rules.maps.values(), *(one.elements for one in rules.sets.values())]
+    return sum(written(rules).values()), sum(map(len, held))
 
 
 def written(rules: Ruleset) -> dict[str, int]:

@@ -6,7 +6,8 @@ Source: k8s.io/kubernetes v1.34.3, pkg/proxy/nftables/proxier.go.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from ipaddress import IPv4Address, IPv4Network
 
 from eksnet.kubeproxy import names
 from eksnet.kubeproxy.ruleset import Chain, Name, NamedSet, Ruleset
@@ -218,6 +219,29 @@ def in_order(addresses: Iterable[str]) -> tuple[str, ...]:
 
 
 def anonymous(addresses: Iterable[str]) -> str:
-    """Return a set without a name, as nft prints it: a single element stands alone."""
+    """Return a set without a name, as nft prints it: a single element stands alone.
+
+    Where one of several is a network, nft joins those that overlap or touch (nftables 1.0.6).
+    """
     ordered = in_order(addresses)
-    return ordered[0] if len(ordered) == 1 else f"{{ {', '.join(ordered)} }}"
+    if len(ordered) == 1:
+        return ordered[0]
+    networks = [IPv4Network(text) for text in ordered]
+    hosts = all(network.num_addresses == 1 for network in networks)
+    return f"{{ {', '.join(ordered if hosts else _joined(networks))} }}"
+
+
+def _joined(networks: Iterable[IPv4Network]) -> Iterator[str]:
+    """Yield networks, which are in order, as ranges that neither overlap nor touch."""
+    spans: list[list[IPv4Address]] = []
+    for network in networks:
+        if spans and int(network[0]) <= int(spans[-1][1]) + 1:
+            spans[-1][1] = max(spans[-1][1], network[-1])
+        else:
+            spans.append([network[0], network[-1]])
+    return (_span(first, last) for first, last in spans)
+
+
+def _span(first: IPv4Address, last: IPv4Address) -> str:
+    network, *others = ipaddress.summarize_address_range(first, last)
+    return f"{first}-{last}" if others else str(network).removesuffix("/32")

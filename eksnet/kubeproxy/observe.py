@@ -48,6 +48,8 @@ _ANSWERS = {
     "conntrack": re.compile(r"\w+ +\d+ "),
 }
 _NOT_FOUND = 404
+# What container runtimes say of a program that the image does not have.
+_NO_PROGRAM = re.compile(r"executable file .*not found")
 
 
 def read_node(cluster: Cluster, name: str = "") -> Node:
@@ -140,9 +142,27 @@ def read_connections(cluster: Cluster, node: Node, *, through: str = "") -> List
     Args:
         cluster: The cluster.
         node: The node.
-        through: See `read_rules`.
+        through: See `read_rules`. Either way needs the program `conntrack` in kube-proxy's image.
+
+    Raises:
+        EksnetError: As `read_rules` does; or the image has no such program.
     """
-    return parse_conntrack(_read(cluster, node, _CONNTRACK, through))
+    try:
+        return parse_conntrack(_read(cluster, node, _CONNTRACK, through))
+    except EksnetError as error:
+        if _NO_PROGRAM.search(error.seen):
+            raise _without_conntrack(cluster, node) from None
+        raise
+
+
+def _without_conntrack(cluster: Cluster, node: Node) -> EksnetError:
+    # Upstream's base image has none since distroless-iptables v0.8.7, for kube-proxy itself asks
+    # the kernel. /proc/net/nf_conntrack is no way out: the sandbox's root may not read it.
+    return EksnetError(
+        f"kube-proxy's image has no program conntrack: {_image(cluster)}",
+        "an image that has one; upstream took it out, for kube-proxy does without",
+        f"skip the cells that read connections; or, as root on {node.name}: conntrack -L",
+    )
 
 
 def wait_for_rules(
@@ -215,6 +235,17 @@ def set_mode(cluster: Cluster, mode: str) -> Edit:
     )
 
 
+def kube_proxies(cluster: Cluster) -> Listing[Resource]:
+    """Return the pods of kube-proxy."""
+    return cluster.list("pods", _SYSTEM, selector=_SELECTOR)
+
+
+def has_ended(pod: Resource) -> bool:
+    """Tell whether a pod's container was started more than once: it looks well between its ends."""
+    statuses = pod["status"].get("containerStatuses") or ()
+    return any(one.get("restartCount") for one in statuses)
+
+
 def last_words(cluster: Cluster, timeout: float = 60) -> str:
     """Wait until a kube-proxy ends in an error, and return what it logged last.
 
@@ -228,8 +259,7 @@ def last_words(cluster: Cluster, timeout: float = 60) -> str:
     said: list[str] = []
 
     def one_has_failed() -> bool:
-        pods = cluster.list("pods", _SYSTEM, selector=_SELECTOR)
-        said[:] = [error for pod in pods if (error := _error(cluster, pod))]
+        said[:] = [error for pod in kube_proxies(cluster) if (error := _error(cluster, pod))]
         return bool(said)
 
     if until("a kube-proxy that ends in an error", one_has_failed, timeout):
@@ -243,8 +273,7 @@ def last_words(cluster: Cluster, timeout: float = 60) -> str:
 
 def _error(cluster: Cluster, pod: Resource) -> str:
     """Return the error with which a pod's log ends; empty when it ends with none."""
-    statuses = pod["status"].get("containerStatuses") or ()
-    if not any(one.get("restartCount") for one in statuses):
+    if not has_ended(pod):
         return ""
     last = (cluster.logs(pod.name, _SYSTEM, tail=1).strip().splitlines() or [""])[-1]
     _, _, error = last.partition(" err=")
@@ -281,7 +310,7 @@ def _way(cluster: Cluster, node: Node, through: str) -> Way:
 
 
 def _in_kube_proxy(cluster: Cluster, node: Node, command: Command) -> str:
-    pods = cluster.list("pods", _SYSTEM, selector=_SELECTOR)
+    pods = kube_proxies(cluster)
     here = [pod for pod in pods if pod["spec"].get("nodeName") == node.name and _runs(pod)]
     if not here:
         raise EksnetError(
@@ -299,8 +328,7 @@ def _runs(pod: Resource) -> bool:
 
 
 def _in_debug_pod(cluster: Cluster, node: Node, command: Command) -> str:
-    daemonset = cluster.get("daemonset/kube-proxy", namespace=_SYSTEM)
-    image = daemonset["spec"]["template"]["spec"]["containers"][0]["image"]
+    image = _image(cluster)
     security = {
         "allowPrivilegeEscalation": False,
         "readOnlyRootFilesystem": True,
@@ -316,6 +344,11 @@ def _in_debug_pod(cluster: Cluster, node: Node, command: Command) -> str:
     }
     run = cluster.run(image, command, _SYSTEM, spec=spec)
     return _output(command, _answer(command, run.output), run.output, run.exit_code)
+
+
+def _image(cluster: Cluster) -> str:
+    daemonset = cluster.get("daemonset/kube-proxy", namespace=_SYSTEM)
+    return str(daemonset["spec"]["template"]["spec"]["containers"][0]["image"])
 
 
 def _answer(command: Command, text: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from eksnet.errors import EksnetError
 from eksnet.listing import Listing
@@ -109,6 +109,12 @@ class Connection:
     def backend(self) -> str:
         """Who answers, as IP:PORT."""
         return f"{self.reply.source}:{self.reply.source_port}"
+
+    @property
+    def masked(self) -> Connection:
+        """The entry without what differs each time: the client's port, the state, the answers."""
+        original, reply = replace(self.original, source_port=0), replace(self.reply, port=0)
+        return Connection(self.protocol, original, reply)
 
     def __str__(self) -> str:
         """Return it as `conntrack -L` prints it, without times."""

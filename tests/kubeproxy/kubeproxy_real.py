@@ -25,8 +25,9 @@ from eksnet.kubeproxy import (
 )
 
 SYSTEM = "kube-system"
-DEADLINE = 15.0
+DEADLINE = 60.0
 NFT = ["nft", "-j", "list", "ruleset"]
+_ZONE = "topology.kubernetes.io/zone"
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,17 @@ def start(cluster: Cluster, name: str, node: Node, **changes) -> Proxy:
     cluster.apply(json.dumps(pod))
     cidrs = cluster.list("servicecidrs")[0]["spec"]["cidrs"]
     return Proxy(cluster, name, node, read_settings(config, tuple(cidrs)))
+
+
+def tell_the_zone(cluster: Cluster, node: Node) -> None:
+    """Take a node's zone away and give it back, so that each kube-proxy hears of it.
+
+    kube-proxy 1.34 may miss it at its start: it asks to be told of its node before it says who in
+    it wants to know (`NewNodeTopologyConfig`, then `RegisterEventHandler`), and what comes between
+    the two is kept and told to nobody until the label changes.
+    """
+    for zone in (None, node.zone):
+        cluster.patch("node", node.name, {"metadata": {"labels": {_ZONE: zone}}})
 
 
 def stop(proxy: Proxy) -> None:

@@ -154,6 +154,9 @@ def everything(nodes, zones):
     balanced = {"type": "LoadBalancer", "ports": port}
     local = {"externalTrafficPolicy": "Local", "internalTrafficPolicy": "Local"}
     walled = {"loadBalancerSourceRanges": ["10.0.0.0/16", "192.0.2.0/24"]}
+    # Some of these overlap, some touch, and one stands alone; nft joins what it can.
+    parts = ["192.0.2.0/24", "192.0.2.128/32", "192.0.3.0/25", "198.51.100.4/32"]
+    joined = {"loadBalancerSourceRanges": parts}
     sticky = {"sessionAffinity": "ClientIP"}
     zone = {"hints": {"forZones": [{"name": zones[0]}]}}
     other_zone = {"hints": {"forZones": [{"name": zones[1]}]}}
@@ -169,6 +172,7 @@ def everything(nodes, zones):
         Offer(balanced | walled | sticky, vip, (at(0, here, there),)),
         Offer(balanced | local | {"externalIPs": ["203.0.113.91"]}, vip, (at(1, there, there),)),
         Offer(balanced | walled, ("Proxy",), (at(2, here),)),
+        Offer(balanced | joined, vip, (at(3, here),)),
         Offer(balanced | walled | {"externalIPs": ["203.0.113.93"]}, vip),
         Offer(
             {"type": "NodePort", "ports": two} | local | sticky,

@@ -282,6 +282,19 @@ def test_the_entries_of_connection_tracking():
     )
 
 
+def test_what_differs_each_time_can_be_masked():
+    tcp, udp, icmp = parse_conntrack(TRACKED)
+    assert str(tcp.masked) == (
+        "tcp src=10.0.129.11 dst=10.100.7.7 sport=(any) dport=80 "
+        "src=10.0.145.2 dst=10.0.129.11 sport=8080 dport=(any)"
+    )
+    other = TRACKED.replace("53526", "40007").replace("ESTABLISHED", "TIME_WAIT")
+    assert parse_conntrack(other)[0] != tcp
+    assert parse_conntrack(other)[0].masked == tcp.masked
+    assert tcp.masked != udp.masked
+    assert (icmp.masked.original, icmp.masked.reply) == (icmp.original, icmp.reply)
+
+
 def test_a_line_that_is_no_entry_is_named():
     with pytest.raises(EksnetError, match="line 2 is 'nonsense'"):
         parse_conntrack(TRACKED.splitlines()[0] + "\nnonsense\n")

@@ -4,7 +4,9 @@ import dataclasses
 
 import pytest
 
+import eksnet
 from eksnet import kubeproxy
+from eksnet.cluster import connecting, guard
 from eksnet.cluster.targets import Target
 from eksnet.errors import EksnetError
 from eksnet.kubeproxy import differences
@@ -65,6 +67,37 @@ def test_elsewhere_the_way_has_to_be_said(elsewhere, node):
         kubeproxy.read_rules(elsewhere, node)
     assert 'through="debug pod"' in error.value.expected
     assert kubeproxy.read_rules(elsewhere, node, through="kube-proxy").chains
+
+
+@pytest.fixture
+def by_context(live_sandbox, cluster, monkeypatch):
+    """The sandbox's cluster as a context of one's own kubeconfig; nothing was named yet."""
+    monkeypatch.setenv("KUBECONFIG", str(live_sandbox.kubeconfig))
+    monkeypatch.delenv("EKSNET_CHANGES", raising=False)
+    monkeypatch.setattr(guard, "_named", set())
+    # What is connected to here is not what later tests mean when they name no target.
+    monkeypatch.setattr(connecting, "_latest", connecting._latest)
+    return f"context:{live_sandbox.context}"
+
+
+def pods_made(cluster):
+    """Return the commands' pods that were ever made in kube-system, and those still there."""
+    made = {one["involvedObject"]["name"] for one in cluster.list("events", "kube-system")}
+    there = {pod.name for pod in cluster.list("pods", "kube-system")}
+    return [{name for name in names if name.startswith("run-")} for names in (made, there)]
+
+
+def test_elsewhere_a_debug_pod_is_made_only_where_the_cluster_was_named(cluster, node, by_context):
+    own = kubeproxy.wait_for_rules(cluster, node)
+    before, _ = pods_made(cluster)
+    with pytest.raises(EksnetError, match=f"would change {by_context}, and its name was not said"):
+        kubeproxy.read_rules(eksnet.connect(by_context), node, through="debug pod")
+    assert pods_made(cluster) == [before, set()]
+    named = eksnet.connect(by_context, changes=by_context.removeprefix("context:"))
+    assert not differences(own, kubeproxy.read_rules(named, node, through="debug pod"))
+    made, there = pods_made(cluster)
+    assert made > before
+    assert there == set()
 
 
 def test_a_way_that_there_is_not(cluster, node):

@@ -40,6 +40,8 @@ def proxies(cluster):
             ends.callback(real.stop, started[-1])
         for proxy in started:
             cluster.wait(f"pod/{proxy.name}", namespace=real.SYSTEM)
+        for node in (here, there):
+            real.tell_the_zone(cluster, node)
         yield started
 
 

@@ -6,6 +6,7 @@ from kubeproxy_objects import HERE, IPTABLES, NFTABLES, THERE, endpoint, slices
 
 from eksnet.errors import EksnetError
 from eksnet.kubeproxy import Packet, Settings, differences, packet_walks, predict
+from eksnet.kubeproxy.nftables import anonymous
 
 CLUSTER_IP = Packet("10.0.129.77", "10.100.7.7", 80)
 FROM_NODE = Packet("10.0.128.10", "10.100.7.7", 80)
@@ -316,3 +317,29 @@ def test_what_one_side_lacks_is_named_on_the_other_alone():
     rules = predict([make.service()], make.three(), HERE, IPTABLES)
     fewer = predict([make.service()], ELSEWHERE, HERE, IPTABLES)
     assert {row[0] for row in differences(rules, fewer).rows} == {"predicted only"}
+
+
+@pytest.mark.parametrize(
+    ("addresses", "printed"),
+    [
+        # As nft 1.0.6 prints them back.
+        (["192.0.2.0/25", "192.0.2.128/25"], "{ 192.0.2.0/24 }"),
+        (["192.0.2.0/24", "192.0.2.128"], "{ 192.0.2.0/24 }"),
+        (["192.0.2.0/24", "192.0.3.0/25"], "{ 192.0.2.0-192.0.3.127 }"),
+        (["192.0.2.4", "192.0.2.5"], "{ 192.0.2.4, 192.0.2.5 }"),
+        (["192.0.2.4", "192.0.2.5", "10.0.0.0/8"], "{ 10.0.0.0/8, 192.0.2.4/31 }"),
+        (["10.0.0.0/16", "192.0.2.5", "192.0.2.6"], "{ 10.0.0.0/16, 192.0.2.5-192.0.2.6 }"),
+        (["10.0.0.0/16", "192.0.2.5"], "{ 10.0.0.0/16, 192.0.2.5 }"),
+        (["0.0.0.0/1", "128.0.0.0/1"], "{ 0.0.0.0/0 }"),
+        (["192.0.2.0/24"], "192.0.2.0/24"),
+    ],
+)
+def test_networks_that_overlap_or_touch_are_one(addresses, printed):
+    assert anonymous(addresses) == printed
+
+
+@pytest.mark.parametrize(("source", "comes_in"), [("192.0.3.9", True), ("192.0.3.200", False)])
+def test_a_source_in_a_joined_range_comes_in(settings, source, comes_in):
+    service = make.load_balancer("192.0.2.0/24", "192.0.3.0/25")
+    found = outcome(service, make.three(), Packet(source, "198.51.100.7", 80), settings)
+    assert (found == masqueraded(*ALL)) == comes_in

@@ -1,0 +1,26 @@
+"""What a fault of kube-proxy does when the cluster is not as it should be; no cluster is needed."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from eksnet import kubeproxy
+from eksnet.errors import EksnetError
+
+
+class WithoutKubeProxy:
+    """A sandbox in which nothing may be changed: it has no pod of kube-proxy that has a node."""
+
+    target = SimpleNamespace(kind="sandbox")
+
+    def __init__(self, *pods):
+        self.pods = pods
+
+    def list(self, *_what, **_where):
+        return list(self.pods)
+
+
+@pytest.mark.parametrize("pods", [(), ({"spec": {}},)], ids=["none", "pending"])
+def test_without_a_kube_proxy_nothing_is_broken(pods):
+    with pytest.raises(EksnetError, match="no pod of kube-proxy has a node"):
+        kubeproxy.bring_fault(WithoutKubeProxy(*pods), "D")
