@@ -142,7 +142,10 @@ def without_units(answer: Rows, units: Sequence[str]) -> Rows:
 
 
 def compare(answer: Rows, observed: Rows, column: int) -> Observation:
-    """Compare a column of an answer with what was observed, and say at which row they part."""
+    """Compare a column of an answer with what was observed, and say at which row they part.
+
+    The next step is empty where nothing is to be said but to look again.
+    """
     answer = _without_header(answer, observed)
     if observed.keyed:
         return _compare_keyed(answer, observed)
@@ -172,6 +175,12 @@ def _compare_keyed(answer: Rows, observed: Rows) -> Observation:
         said = {row[0]: row[1] for row in answer.rows}
     elif len(answer.rows) == len(keys):
         said = {key: row[-1] for key, row in zip(keys, answer.rows, strict=True)}
+    if keys and not said:
+        return not_started(
+            "your answer does not say which part is of what",
+            f"a dict with the key{'s' * (len(keys) > 1)} {' and '.join(map(repr, keys))}",
+            "",
+        )
     for key, seen in observed.rows:
         if key not in said:
             return failed(
@@ -180,7 +189,7 @@ def _compare_keyed(answer: Rows, observed: Rows) -> Observation:
                 "add it, and check again",
             )
         if not same(said[key], seen):
-            return _differs(f"{key}: ", said[key], seen, f"look at {key!r} again")
+            return _differs(f"{key}: ", said[key], seen)
     return passed(_agree(len(observed.rows)))
 
 
@@ -212,15 +221,16 @@ def _agree(rows: int) -> str:
 
 def _parted(number: int, said: str, seen: str, *, single: bool) -> Observation:
     if single:
-        return _differs("", said, seen, "find out why, change your prediction and check again")
+        return _differs("", said, seen)
     before = number - 1
     agree = f"; {_rows(before)} before it agree{'s' * (before == 1)}" if before else ""
     return _differs(f"row {number}: ", said, seen, f"compare row {number}{agree}")
 
 
-def _differs(where: str, said: str, seen: str, next_step: str) -> Observation:
-    predicted = f"your prediction, {said or 'nothing'}"
-    return failed(f"{where}{seen or 'nothing'}", predicted, next_step)
+def _differs(where: str, said: str, seen: str, next_step: str = "") -> Observation:
+    # What was right is what was observed, and that stands in the row above.
+    parted = failed(f"{where}{seen or 'nothing'}", "", next_step)
+    return replace(parted, predicted=said or "nothing")
 
 
 def _ended(agreeing: int, said: list[str], seen: list[str]) -> Observation:

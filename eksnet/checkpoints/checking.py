@@ -28,9 +28,18 @@ from eksnet.checkpoints.criteria import (
     State,
     cannot_check,
     not_started,
+    then,
 )
 from eksnet.checkpoints.evidence import Binding
-from eksnet.checkpoints.results import CheckpointError, Outcome, Result, Text, points
+from eksnet.checkpoints.results import (
+    CheckpointError,
+    Outcome,
+    Result,
+    Text,
+    needed,
+    needed_line,
+    points,
+)
 from eksnet.cluster.countdown import Countdown
 from eksnet.errors import EksnetError
 
@@ -38,6 +47,7 @@ if TYPE_CHECKING:
     from eksnet.cluster import Cluster
 
 _LONGEST = 300
+_ANSWER = "with your own answer in it"
 
 
 class Checkpoint:
@@ -110,8 +120,10 @@ class Checkpoint:
         hints = self.definition.hints
         if number not in range(1, len(hints) + 1):
             return Text(f"{self.definition.id} has the hints 1 to {len(hints)}.")
-        more = f"\nMore: hint({number + 1})" if number < len(hints) else ""
-        return Text(f"Hint {number} of {len(hints)}: {hints[number - 1].strip()}{more}")
+        hint = hints[number - 1].strip()
+        lines = [needed_line(hint), f"Hint {number} of {len(hints)}: {hint}"]
+        lines += [f"More: hint({number + 1})"] if number < len(hints) else []
+        return Text("\n".join(filter(None, lines)))
 
     def solution(self, *, reveal: bool = False) -> Text:
         """Return the solution to those who say so with `reveal=True`."""
@@ -120,7 +132,8 @@ class Checkpoint:
                 f"{self.definition.id} has {len(self.definition.hints)} hints: hint(), hint(2), …\n"
                 "The solution is shown by solution(reveal=True)."
             )
-        return Text(self.definition.solution.strip())
+        solution = self.definition.solution.strip()
+        return Text("\n".join(filter(None, (needed(solution), solution))))
 
     def _understood(self, answer: Any, surplus: Sequence[Any]) -> Rows | None:
         """Return the prediction as rows; None where the checkpoint asks for none.
@@ -130,7 +143,7 @@ class Checkpoint:
         """
         if not self._predictions:
             return None
-        call = _call(self._predictions[0])
+        call = self._predictions[0].call
         if surplus:
             raise NotUnderstoodError(
                 f"{2 + len(surplus)} things were handed in",
@@ -199,28 +212,38 @@ def _observe(
 ) -> Observation:
     if isinstance(criterion, Criterion):
         return criterion.check(cluster)
-    call = _call(criterion)
     if answer is None:
-        return not_started("no prediction was given", "your prediction, made before you look", call)
+        return not_started(
+            "no prediction was given",
+            f"your prediction: {criterion.question}",
+            then(_ANSWER, criterion.form, criterion.steps),
+        )
     seen = criterion.observe(cluster, observed)
     if isinstance(seen, Observation):
-        return seen
-    if criterion.choices and not _is_one_of(criterion.choices, answer):
+        return replace(seen, next_step=seen.next_step or then("run", criterion.steps))
+    again = then(_ANSWER, criterion.form, criterion.call)
+    no_choice = criterion.choices and not _is_one_of(criterion.choices, answer)
+    if no_choice or _is_left_open(answer):
+        wanted = " or ".join(criterion.choices) or criterion.question
         said = " ".join(cell for row in answer.rows for cell in row)
-        choices = " or ".join(criterion.choices)
-        return not_started(f"your prediction, {said or 'nothing'}", choices, call)
+        asked_again = not_started("a prediction that is no answer", wanted, again)
+        return replace(asked_again, predicted=said or "nothing")
     answer = without_units(answer, criterion.units)
-    return compare(answer, understand(seen, "what was observed"), criterion.column)
+    found = compare(answer, understand(seen, "what was observed"), criterion.column)
+    if found.state is State.PASS:
+        return found
+    if found.state is State.FAIL:
+        again = f"{criterion.hint} says where to look; change your prediction and check again"
+    return replace(found, next_step=found.next_step or again)
+
+
+def _is_left_open(answer: Rows) -> bool:
+    """Tell whether a prediction is still the form that is to be filled in."""
+    return any(cell in ("…", "...") for row in answer.rows for cell in row)
 
 
 def _is_one_of(choices: Sequence[str], answer: Rows) -> bool:
     return len(answer.rows) == 1 and any(same(answer.rows[0][0], one) for one in choices)
-
-
-def _call(criterion: Prediction) -> str:
-    """Return the line that checks a prediction."""
-    arguments = ", ".join(filter(None, ("prediction", criterion.takes)))
-    return f'eksnet.checkpoint("{criterion.id.partition(".")[0]}").check({arguments})'
 
 
 def _patient(

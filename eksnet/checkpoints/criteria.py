@@ -29,7 +29,9 @@ class Observation:
         observed: What was seen, in words that are the same in every run: no times, no generated
             names.
         expected: What should have been there; empty when it is.
-        next_step: The command or action that comes next; empty when none does.
+        next_step: The command or action that comes next; empty when none does. Several commands
+            stand below a sentence, a line each; see `then`.
+        predicted: What the learner had predicted in its place; empty where nothing was.
         may_come: Whether waiting may bring it, without anybody's doing.
     """
 
@@ -37,6 +39,7 @@ class Observation:
     observed: str
     expected: str = ""
     next_step: str = ""
+    predicted: str = ""
     may_come: bool = False
 
 
@@ -63,6 +66,11 @@ def not_started(observed: str, expected: str, next_step: str) -> Observation:
 def cannot_check(observed: str, expected: str, next_step: str) -> Observation:
     """Return that it could not be looked at: neither right nor wrong."""
     return Observation(State.CANNOT_CHECK, observed, expected, next_step)
+
+
+def then(sentence: str, *commands: str) -> str:
+    """Return a next step of a sentence, and below it the commands, a line each."""
+    return "\n".join([f"{sentence}:", *commands])
 
 
 @dataclass(frozen=True)
@@ -109,11 +117,14 @@ class Prediction:
         id: Its permanent name: `dns-02.names`.
         description: What is predicted.
         points: What it is worth.
+        question: What the learner is asked, for those who see the checkpoint alone.
+        form: A line that sets `prediction` in a form that can be read, to be filled in.
         observe: Returns what is to be seen in the cluster, as rows, a number or a text; or an
             Observation when there is nothing to be seen. It is also given what the learner handed
             in as observed, None if nothing: the result of a trial that no object of the cluster
-            keeps.
+            keeps. An Observation without a next step gets `steps` as its own.
         takes: The notebook's name of what is handed in as observed; empty when nothing is.
+        gather: The lines that give it, from `cluster`.
         column: Which column is compared, from 0; a number and a text have one.
         choices: The answers that there are, when it is one of a few; empty when any can be given.
         units: What may stand behind a number in the answer, such as `s` in `30s`.
@@ -124,13 +135,36 @@ class Prediction:
     id: str
     description: str
     points: int
+    question: str
+    form: str
     observe: Callable[[Cluster, Any], Any]
     takes: str = ""
+    gather: str = ""
     column: int = 0
     choices: tuple[str, ...] = ()
     units: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     wait: Wait | None = None
+
+    @property
+    def call(self) -> str:
+        """The line that checks it."""
+        arguments = ", ".join(filter(None, ("prediction", self.takes)))
+        return f"{self._checkpoint}.check({arguments})"
+
+    @property
+    def hint(self) -> str:
+        """The call that says where to look."""
+        return f"{self._checkpoint}.hint()"
+
+    @property
+    def _checkpoint(self) -> str:
+        return f'eksnet.checkpoint("{self.id.partition(".")[0]}")'
+
+    @property
+    def steps(self) -> str:
+        """The lines that are to be run once `prediction` is set."""
+        return "\n".join([*self.gather.splitlines(), self.call])
 
 
 @dataclass(frozen=True)
@@ -143,7 +177,7 @@ class Definition:
         title: A few words.
         criteria: Its criteria, in order.
         hints: Three: where to look, what to compare, the command.
-        solution: What to do, as text.
+        solution: What to do, as lines of Python; what is no code in a comment.
     """
 
     id: str

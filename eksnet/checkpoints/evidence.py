@@ -84,12 +84,14 @@ class Attempt:
         at: When, in UTC, as ISO 8601.
         binding: What it belongs to.
         states: How each criterion stood, by its id.
+        points: What it was worth when it was made.
     """
 
     checkpoint: str
     at: str
     binding: Binding
     states: dict[str, State]
+    points: int = 0
 
 
 @dataclass(frozen=True)
@@ -253,7 +255,9 @@ def _attempt(line: bytes) -> Attempt | None:
         texts.append(nonce)
         if record["format"] == FORMAT and all(isinstance(text, str) for text in texts):
             binding = Binding(record["cluster"], nonce)
-            return Attempt(record["checkpoint"], record["at"], binding, states)
+            points = record.get("points")
+            earned = points if isinstance(points, int) else 0
+            return Attempt(record["checkpoint"], record["at"], binding, states, earned)
     return None
 
 
@@ -282,8 +286,7 @@ def _make_room(path: Path, wanted: int) -> None:
     for place, line in enumerate(lines):
         if attempt := _attempt(line):
             key = (attempt.checkpoint, attempt.binding.nonce)
-            earned = sum(state is State.PASS for state in attempt.states.values())
-            best[key] = max(best.get(key, (-1, 0)), (earned, place))
+            best[key] = max(best.get(key, (-1, 0)), (attempt.points, place))
     kept = {place for _, place in best.values()}
     oldest_first = sorted(range(len(lines)), key=lambda place: (place in kept, place))
     size = sum(len(line) + 1 for line in lines)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from html import escape
@@ -13,6 +14,8 @@ from eksnet.errors import EksnetError
 if TYPE_CHECKING:
     import pandas as pd
 
+# The rooms whose functions hints and next steps call.
+_ROOMS = ("coredns", "dns", "kubeproxy")
 # JupyterLab sets tables flush right, which sentences are not made for.
 _LEFT = '<td style="text-align: left; vertical-align: top">'
 
@@ -52,6 +55,7 @@ class Outcome:
         """Yield what is said below the description: a label and a text each."""
         seen = self.observation
         yield "observed", seen.observed
+        yield "predicted", seen.predicted
         if self.state is not State.PASS:
             yield "expected", seen.expected
             yield "next", seen.next_step
@@ -102,14 +106,21 @@ class Result:
         state = described(self.state, self.points)
         return f"{self.id} {self.title}: {state}, {score}{unchecked}"
 
+    @property
+    def needed(self) -> str:
+        """What has to be run before the next steps, where it has not been; empty for nothing."""
+        steps = (one.observation.next_step for one in self.outcomes if one.state is not State.PASS)
+        return needed_line("\n".join(steps))
+
     def __repr__(self) -> str:
         states = max(len(outcome.state) for outcome in self.outcomes)
         shares = max(len(outcome.share) for outcome in self.outcomes)
         indent = " " * (states + shares + 4)
-        lines = [self.headline]
+        lines = [self.headline, *filter(None, [self.needed])]
         for outcome, remarks in self._rows():
             mark = f"{outcome.state:<{states}}  {outcome.share:<{shares}}"
             lines.append(f"{mark}  {outcome.description}")
+            # Lines of code after a sentence stay at the margin, where they can be copied from.
             lines += [f"{indent}{label}: {text}" for label, text in remarks]
         return "\n".join(lines + ([self.note] if self.note else []))
 
@@ -119,8 +130,9 @@ class Result:
             f"{_LEFT}{_cell(outcome, remarks)}</td></tr>"
             for outcome, remarks in self._rows()
         )
-        note = f"<p>{escape(self.note)}</p>" if self.note else ""
-        return f"<p><b>{escape(self.headline)}</b></p><table><tbody>{rows}</tbody></table>{note}"
+        before, after = (f"<p>{escape(one)}</p>" if one else "" for one in (self.needed, self.note))
+        table = f"<table><tbody>{rows}</tbody></table>"
+        return f"<p><b>{escape(self.headline)}</b></p>{before}{table}{after}"
 
     def _rows(self) -> Iterator[tuple[Outcome, list[tuple[str, str]]]]:
         """Yield the outcomes with their remarks; what has just been said is not said again."""
@@ -144,6 +156,7 @@ class Result:
                 "points": None if one.state is State.CANNOT_CHECK else one.points,
                 "of": one.of,
                 "observed": one.observation.observed,
+                "predicted": one.observation.predicted,
                 "expected": one.observation.expected,
                 "next": one.observation.next_step,
             }
@@ -184,7 +197,29 @@ class Text:
         return self.text
 
     def _repr_html_(self) -> str:
-        return f"<pre>{escape(self.text)}</pre>"
+        # A hint is a paragraph, and may have lines of code after it.
+        return f'<pre style="white-space: pre-wrap">{escape(self.text)}</pre>'
+
+
+def needed(text: str) -> str:
+    """Return the line that defines the names that commands in a text use; empty without any.
+
+    Example:
+        >>> needed('coredns.ask(cluster, "example.com")')
+        'from eksnet import coredns; cluster = eksnet.connect()'
+    """
+    rooms = ", ".join(room for room in _ROOMS if re.search(rf"\b{room}\.\w+\(", text))
+    lines = [f"from eksnet import {rooms}"] if rooms else []
+    lines += (
+        ["cluster = eksnet.connect()"] if re.search(r"\bcluster\.\w+\(|\(cluster\b", text) else []
+    )
+    return "; ".join(lines)
+
+
+def needed_line(text: str) -> str:
+    """Return the same as a sentence."""
+    line = needed(text)
+    return f"Run once before the commands below: {line}" if line else ""
 
 
 def points(number: int) -> str:
@@ -193,5 +228,11 @@ def points(number: int) -> str:
 
 
 def _cell(outcome: Outcome, remarks: list[tuple[str, str]]) -> str:
-    said = "".join(f"<br>{label}: {escape(text)}" for label, text in remarks)
+    said = "".join(f"<br>{label}: {_lines(text)}" for label, text in remarks)
     return f"{escape(outcome.description)}{said}"
+
+
+def _lines(text: str) -> str:
+    """Return a sentence, and the lines of code after it as they are."""
+    sentence, _, code = text.partition("\n")
+    return escape(sentence) + (f'<pre style="margin: 0">{escape(code)}</pre>' if code else "")

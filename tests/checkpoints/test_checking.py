@@ -279,16 +279,26 @@ def test_what_no_prediction_asks_for_is_told(
 
 
 @pytest.mark.parametrize(
-    ("name", "arguments"), [("dns-02", "prediction"), ("hosts-02", "prediction, answer")]
+    ("name", "question", "steps"),
+    [
+        ("dns-02", "which names does op-pod-1 ask for", ".check(prediction)"),
+        (
+            "hosts-02",
+            "which plugin sees a query for myapp.local first, hosts or forward?",
+            'answer = cluster.run("busybox:1.36", "nslookup myapp.local")\n'
+            'eksnet.checkpoint("hosts-02").check(prediction, answer)',
+        ),
+    ],
 )
-def test_a_prediction_needs_an_answer(
-    name: str, arguments: str, api: FakeApi, checkpoint: Check
+def test_who_hands_in_nothing_is_told_what_to_predict_and_how(
+    name: str, question: str, steps: str, api: FakeApi, checkpoint: Check
 ) -> None:
     result = checkpoint(name).check()
     assert only(result, State.NOT_STARTED) == {"no prediction was given"}
-    assert result.outcomes[0].observation.next_step == (
-        f'eksnet.checkpoint("{name}").check({arguments})'
-    )
+    told = result.outcomes[0].observation
+    assert question in told.expected
+    assert told.next_step.startswith("with your own answer in it:\nprediction = ")
+    assert steps in told.next_step
 
 
 def test_an_attempt_that_cannot_be_recorded_is_still_an_attempt(

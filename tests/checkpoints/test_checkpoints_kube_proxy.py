@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable
 from typing import Any
@@ -10,9 +11,9 @@ import pytest
 from fake_api import FakeApi, Request
 from lab_api import Check, refusing
 
+import eksnet
 from eksnet import kubeproxy
 from eksnet.checkpoints import State
-from eksnet.cluster import connect
 from eksnet.kubeproxy import Lines, observe
 from eksnet.listing import Listing
 
@@ -26,55 +27,55 @@ PORT = [{"name": "http", "port": 8080}]
 Shop = Callable[..., None]
 
 
+def put_shop(
+    api: FakeApi,
+    brought: str = "",
+    *,
+    selector: Any = None,
+    ready: int = 3,
+    ports: Any = PORT,
+    policy: str = "Cluster",
+    nodes: tuple[str, ...] = ("one",),
+    mode: str = "mode: iptables",
+    newest: int = 2,
+    available: int = 2,
+    generation: int = 1,
+) -> None:
+    """Make it.
+
+    Args:
+        api: The API server.
+        brought: The faults that were brought in, such as AB.
+        selector: What the Service web selects; app: web when None.
+        ready: How many of its three endpoints are Ready.
+        ports: The ports of its slice.
+        policy: The traffic policy of the Service front.
+        nodes: The nodes of front's endpoints.
+        mode: What kube-proxy's ConfigMap says of its mode.
+        newest: On how many of two nodes kube-proxy started after the last change.
+        available: On how many of them it is Ready.
+        generation: How often the DaemonSet was changed; its status speaks of the first.
+    """
+    record = {f"proxy-{fault}": json.dumps({}) for fault in brought}
+    api.put(f"{SYSTEM}/eksnet-faults", {"data": record})
+    labels = {"app": "web"} if selector is None else selector
+    api.put(f"{SHOP}/web", {"spec": {"selector": labels}})
+    api.put(f"{SHOP}/front", {"spec": {"externalTrafficPolicy": policy}})
+    ends = [{"conditions": {"ready": number < ready}} for number in range(3)]
+    api.put(f"{SLICES}/web-1", {"metadata": named("web"), "endpoints": ends, "ports": ports})
+    there = [{"conditions": {"ready": True}, "nodeName": node} for node in nodes]
+    api.put(f"{SLICES}/front-1", {"metadata": named("front"), "endpoints": there, "ports": PORT})
+    api.put(f"{SYSTEM}/kube-proxy-config", {"data": {"config": f"a: b\n{mode}\n"}})
+    state = {"desiredNumberScheduled": 2, "updatedNumberScheduled": newest}
+    state |= {"numberAvailable": available, "observedGeneration": 1}
+    fields = {"metadata": {"generation": generation}, "spec": {}, "status": state}
+    api.put(DAEMONSET, fields)
+
+
 @pytest.fixture
 def shop(api: FakeApi) -> Shop:
     """Puts the shop into a state."""
-
-    def put(
-        brought: str = "",
-        *,
-        selector: Any = None,
-        ready: int = 3,
-        ports: Any = PORT,
-        policy: str = "Cluster",
-        nodes: tuple[str, ...] = ("one",),
-        mode: str = "mode: iptables",
-        newest: int = 2,
-        available: int = 2,
-        generation: int = 1,
-    ) -> None:
-        """Make it.
-
-        Args:
-            brought: The faults that were brought in, such as AB.
-            selector: What the Service web selects; app: web when None.
-            ready: How many of its three endpoints are Ready.
-            ports: The ports of its slice.
-            policy: The traffic policy of the Service front.
-            nodes: The nodes of front's endpoints.
-            mode: What kube-proxy's ConfigMap says of its mode.
-            newest: On how many of two nodes kube-proxy started after the last change.
-            available: On how many of them it is Ready.
-            generation: How often the DaemonSet was changed; its status speaks of the first.
-        """
-        record = {f"proxy-{fault}": json.dumps({}) for fault in brought}
-        api.put(f"{SYSTEM}/eksnet-faults", {"data": record})
-        labels = {"app": "web"} if selector is None else selector
-        api.put(f"{SHOP}/web", {"spec": {"selector": labels}})
-        api.put(f"{SHOP}/front", {"spec": {"externalTrafficPolicy": policy}})
-        ends = [{"conditions": {"ready": number < ready}} for number in range(3)]
-        api.put(f"{SLICES}/web-1", {"metadata": named("web"), "endpoints": ends, "ports": ports})
-        there = [{"conditions": {"ready": True}, "nodeName": node} for node in nodes]
-        api.put(
-            f"{SLICES}/front-1", {"metadata": named("front"), "endpoints": there, "ports": PORT}
-        )
-        api.put(f"{SYSTEM}/kube-proxy-config", {"data": {"config": f"a: b\n{mode}\n"}})
-        state = {"desiredNumberScheduled": 2, "updatedNumberScheduled": newest}
-        state |= {"numberAvailable": available, "observedGeneration": 1}
-        fields = {"metadata": {"generation": generation}, "spec": {}, "status": state}
-        api.put(DAEMONSET, fields)
-
-    return put
+    return functools.partial(put_shop, api)
 
 
 def named(service: str) -> dict[str, Any]:
@@ -216,8 +217,7 @@ def test_the_solution_solves_it(
     api.refuse = lambda _: None
     for node in ("one", "two"):
         api.put(f"/api/v1/nodes/{node}", {"status": {}})
-    cluster = connect("context:lab")
-    exec(repr(checkpoint(name).solution(reveal=True)), {"cluster": cluster, "kubeproxy": kubeproxy})
+    exec(repr(checkpoint(name).solution(reveal=True)), {"eksnet": eksnet})
     # The endpoints follow the Service, as their controller would have it.
     web = api.objects[f"{SHOP}/web"]["spec"]
     found = web["selector"] == {"app": "web"}

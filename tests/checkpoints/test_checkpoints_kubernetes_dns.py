@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -26,33 +27,34 @@ COREFILE = ".:53 {\n  log\n  ready\n  forward . /etc/resolv.conf\n}\n"
 Stage = Callable[..., None]
 
 
+def put_stage(
+    api: FakeApi,
+    *,
+    service: str = "app-ns",
+    ready: str = "True",
+    corefile: str = COREFILE,
+    policy: str = "None",
+    nameserver: str = "10.0.129.9",
+    search: Sequence[str] = tuple(SEARCH),
+    ndots: str = "5",
+) -> None:
+    api.put(f"/api/v1/namespaces/{service}/services/my-service", {})
+    conditions = [{"type": "Ready", "status": ready}]
+    api.put(WITNESS, {"status": {"podIP": "10.0.129.9", "conditions": conditions}})
+    api.put(CONFIGMAP, {"data": {"Corefile": corefile}})
+    settings = {
+        "nameservers": [nameserver],
+        "searches": list(search),
+        "options": [{"name": "ndots", "value": ndots}] if ndots else [],
+    }
+    spec: dict[str, Any] = {"dnsPolicy": policy, "dnsConfig": settings}
+    api.put(POD, {"spec": spec, "status": {"podIP": "10.0.145.7"}})
+
+
 @pytest.fixture
 def stage(api: FakeApi) -> Stage:
     """Puts everything in its place, but for what a test wants otherwise."""
-
-    def put(
-        *,
-        service: str = "app-ns",
-        ready: str = "True",
-        corefile: str = COREFILE,
-        policy: str = "None",
-        nameserver: str = "10.0.129.9",
-        search: Sequence[str] = tuple(SEARCH),
-        ndots: str = "5",
-    ) -> None:
-        api.put(f"/api/v1/namespaces/{service}/services/my-service", {})
-        conditions = [{"type": "Ready", "status": ready}]
-        api.put(WITNESS, {"status": {"podIP": "10.0.129.9", "conditions": conditions}})
-        api.put(CONFIGMAP, {"data": {"Corefile": corefile}})
-        settings = {
-            "nameservers": [nameserver],
-            "searches": list(search),
-            "options": [{"name": "ndots", "value": ndots}] if ndots else [],
-        }
-        spec: dict[str, Any] = {"dnsPolicy": policy, "dnsConfig": settings}
-        api.put(POD, {"spec": spec, "status": {"podIP": "10.0.145.7"}})
-
-    return put
+    return functools.partial(put_stage, api)
 
 
 def asked(api: FakeApi, name: str, namespace: str = "ops-ns", client: str = "10.0.145.7") -> None:
@@ -201,6 +203,23 @@ def test_the_last_walk_counts(api: FakeApi, stage: Stage, checkpoint: Check) -> 
     assert states(checkpoint("dns-03").check(LONG)) == [F, F]
     asked(api, "my-service.app-ns")
     assert states(checkpoint("dns-03").check(LONG)) == [P, P]
+
+
+@pytest.mark.parametrize("place", range(1, 10))
+def test_a_line_that_is_logged_late_belongs_to_its_walk(
+    place: int, api: FakeApi, stage: Stage, checkpoint: Check
+) -> None:
+    stage()
+    queries = [(kind, one.name) for one in walk_of("my-service") for kind in ("A", "AAAA")]
+    late = queries.pop(1)
+    queries.insert(place, late)
+    # The walk of before has nothing to do with it.
+    api.logs[WITNESS] = "".join(
+        f'[INFO] 10.0.145.7:4 - 7 "{kind} IN {name}. udp 50" NXDOMAIN qr 0.1s\n'
+        for kind, name in [*queries[:4], *queries]
+    )
+    found = checkpoint("dns-02").check(walk_of("my-service"))
+    assert found.state is P, found
 
 
 def test_without_the_pod_there_is_nothing_to_compare(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import re
+import functools
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -29,33 +31,34 @@ RESTARTED, RELOADED = "restarted", "reloaded"
 Lab = Callable[..., None]
 
 
+def put_lab(
+    api: FakeApi, corefile: str = UNTOUCHED, *, runs: str = "", first: str = "", backup: str = ""
+) -> None:
+    """Make the ConfigMap and two CoreDNS pods.
+
+    Args:
+        api: The API server.
+        corefile: The text of the ConfigMap.
+        runs: What the pods run; the text of the ConfigMap when empty.
+        first: What they ran when they started; the same when empty.
+        backup: The text when the backup was made; no backup when empty.
+    """
+    if backup:
+        api.put(CONFIGMAP, {"data": {"Corefile": backup}})
+        connect("context:lab").backup("coredns", "kube-system")
+    api.put(CONFIGMAP, {"data": {"Corefile": corefile}})
+    for name in ("coredns-a", "coredns-b"):
+        api.put(f"{PODS}/{name}", {"metadata": {"labels": {"k8s-app": "kube-dns"}}})
+        ran = [first, runs or corefile] if first else [runs or corefile]
+        api.logs[f"{PODS}/{name}"] = "".join(
+            f"Running configuration SHA512 = {configuration_hash(text)}\n" for text in ran
+        )
+
+
 @pytest.fixture
 def lab(api: FakeApi) -> Lab:
     """Puts a cluster into a state of the lab."""
-
-    def put(
-        corefile: str = UNTOUCHED, *, runs: str = "", first: str = "", backup: str = ""
-    ) -> None:
-        """Make the ConfigMap and two CoreDNS pods.
-
-        Args:
-            corefile: The text of the ConfigMap.
-            runs: What the pods run; the text of the ConfigMap when empty.
-            first: What they ran when they started; the same when empty.
-            backup: The text when the backup was made; no backup when empty.
-        """
-        if backup:
-            api.put(CONFIGMAP, {"data": {"Corefile": backup}})
-            connect("context:lab").backup("coredns", "kube-system")
-        api.put(CONFIGMAP, {"data": {"Corefile": corefile}})
-        for name in ("coredns-a", "coredns-b"):
-            api.put(f"{PODS}/{name}", {"metadata": {"labels": {"k8s-app": "kube-dns"}}})
-            ran = [first, runs or corefile] if first else [runs or corefile]
-            api.logs[f"{PODS}/{name}"] = "".join(
-                f"Running configuration SHA512 = {configuration_hash(text)}\n" for text in ran
-            )
-
-    return put
+    return functools.partial(put_lab, api)
 
 
 def states(result: Any) -> list[State]:
@@ -134,6 +137,26 @@ class TestTheEntry:
                 1,
                 "stands in the server block example.org:53",
             ),
+            (
+                UNTOUCHED + HOSTS,
+                1,
+                "a block hosts stands outside the server blocks, so CoreDNS takes it for one",
+            ),
+            (
+                SOLVED.replace("hosts {", "host {"),
+                1,
+                "the server block .:53 has a plugin host, which CoreDNS does not know",
+            ),
+            (
+                SOLVED.replace("hosts {", "entries {"),
+                1,
+                "the server block .:53 has a plugin entries, which CoreDNS does not know",
+            ),
+            (
+                UNTOUCHED.replace("reload", "reload\n    10.43.0.1 myapp.local"),
+                1,
+                "the server block .:53 has a plugin 10.43.0.1, which CoreDNS does not know",
+            ),
             (SOLVED[:-2], 1, "the server block .:53 is not closed"),
             (
                 SOLVED + "myapp.local:53 {\n    forward . /etc/resolv.conf\n}\n",
@@ -177,6 +200,104 @@ class TestTheEntry:
         assert (result.state, result.outcomes[number].state) == (F, F)
         assert reason in seen(result, number)
 
+    @pytest.mark.parametrize(
+        "corefile",
+        [
+            # A CoreDNS built with other plugins, and names that have nothing to do with the lab.
+            UNTOUCHED.replace("errors", "k8s_gateway example.org"),
+            UNTOUCHED.replace("errors", "rewrite name myapp.local other.local"),
+        ],
+    )
+    def test_what_was_not_meant_to_be_hosts_is_no_failure(
+        self, corefile: str, lab: Lab, checkpoint: Check
+    ) -> None:
+        lab(corefile)
+        assert states(checkpoint("hosts-01").check())[1:] == [N, N, N]
+
+    @pytest.mark.parametrize(
+        "corefile",
+        [
+            SOLVED.replace("hosts {", "host {"),
+            UNTOUCHED + "example.org:53 {\n    errors\n" + HOSTS + "}\n",
+            UNTOUCHED + "myapp.local:53 {\n" + HOSTS + "}\n",
+            UNTOUCHED + "myapp.local:53 {\n    errors\n" + HOSTS + "}\n",
+            UNTOUCHED + HOSTS,
+            SOLVED + "myapp.local:53 {\n    forward . /etc/resolv.conf\n}\n",
+            SOLVED.replace("errors", "rewrite name myapp.local other.local"),
+            SOLVED.replace("hosts {", "hosts /etc/hosts example.org {"),
+            SOLVED[:-2],
+        ],
+    )
+    def test_what_stands_wrong_is_mended_by_the_next_step(
+        self, corefile: str, api: FakeApi, lab: Lab, checkpoint: Check
+    ) -> None:
+        api.refuse = lambda _: None
+        lab(corefile, runs=UNTOUCHED, backup=UNTOUCHED)
+        step = checkpoint("hosts-01").check(wait=False).outcomes[1].observation.next_step
+        code = step.partition(":\n")[2]
+        exec(code, {"cluster": connect("context:lab"), "coredns": coredns})
+        mended = api.objects[CONFIGMAP]["data"]["Corefile"]
+        lab(mended)
+        assert checkpoint("hosts-01").check().state is P
+        # No server block is left that answers for the name with nothing.
+        assert "myapp.local:53" not in mended
+
+    @pytest.mark.parametrize("backup", ["", SOLVED, SOLVED[:-2]])
+    def test_what_only_the_learner_can_write_is_marked(
+        self, backup: str, lab: Lab, checkpoint: Check
+    ) -> None:
+        lab(SOLVED[:-2], runs=UNTOUCHED, backup=backup)
+        step = checkpoint("hosts-01").check(wait=False).outcomes[1].observation.next_step
+        assert "with your words in place of those in < >" in step
+        assert 'text.replace("<THE WRONG WORDS>", "<THE RIGHT ONES>")' in step
+        assert 'print(cluster.get("configmap/coredns"' in step
+
+    def test_what_coredns_says_of_another_plugins_line_is_told(
+        self, api: FakeApi, lab: Lab, checkpoint: Check
+    ) -> None:
+        lab(SOLVED.replace("errors", "health bad"), runs=SOLVED, backup=UNTOUCHED)
+        lame = "plugin/health: unable to parse lameduck duration value: 'five'"
+        api.logs[f"{PODS}/coredns-a"] += f"[ERROR] Restart failed: {lame}\n"
+        api.logs[f"{PODS}/coredns-b"] = f"{lame}\n"
+        crashing = [{"state": {"waiting": {"reason": "CrashLoopBackOff"}}}]
+        labels = {"labels": {"k8s-app": "kube-dns"}}
+        status = {"containerStatuses": crashing}
+        api.put(f"{PODS}/coredns-b", {"metadata": labels, "status": status})
+        told = checkpoint("hosts-01").check(wait=False).outcomes[3].observation
+        assert told.observed == (
+            "0 of 2 CoreDNS pods run the Corefile of the ConfigMap, 1 in CrashLoopBackOff; "
+            f"one has refused a Corefile, {lame}"
+        )
+        assert "logs -l k8s-app=kube-dns" in told.next_step
+        assert 'cluster.restore("coredns", "kube-system")' in told.next_step
+        assert "rollout_restart" not in told.next_step
+
+    @pytest.mark.parametrize(
+        ("made", "logs", "may_come"),
+        [
+            ("2026-01-01T00:00:09Z", "plugin/health: bad value\n", False),
+            # It may have had the text of before.
+            ("2026-01-01T00:00:05Z", "plugin/health: bad value\n", True),
+            # It crashes for another reason.
+            ("2026-01-01T00:00:09Z", "panic\n", True),
+        ],
+    )
+    def test_the_wait_ends_where_a_pod_can_have_refused_no_other_text(
+        self, made: str, logs: str, may_come: bool, api: FakeApi, lab: Lab, checkpoint: Check
+    ) -> None:
+        lab(SOLVED, runs=UNTOUCHED, backup=UNTOUCHED)
+        times = [{"time": "2026-01-01T00:00:01Z"}, {"time": "2026-01-01T00:00:05Z"}, {}]
+        fields = {"metadata": {"managedFields": times}, "data": {"Corefile": SOLVED}}
+        api.put(CONFIGMAP, fields)
+        metadata = {"labels": {"k8s-app": "kube-dns"}, "creationTimestamp": made}
+        crashing = [{"state": {"waiting": {"reason": "CrashLoopBackOff"}}}]
+        status = {"containerStatuses": crashing}
+        api.put(f"{PODS}/coredns-c", {"metadata": metadata, "status": status})
+        api.logs[f"{PODS}/coredns-c"] = logs
+        told = checkpoint("hosts-01").check(wait=False).outcomes[3].observation
+        assert (told.state, told.may_come) == (F, may_come)
+        assert "1 in CrashLoopBackOff" in told.observed
+
     def test_a_pod_that_runs_something_else(
         self, api: FakeApi, lab: Lab, checkpoint: Check
     ) -> None:
@@ -192,6 +313,19 @@ class TestTheEntry:
         )
         del api.logs[f"{PODS}/coredns-b"]
         assert seen(checkpoint("hosts-01").check(wait=False), 3).startswith("1 of 2")
+
+    def test_a_corefile_that_each_pod_has_refused_is_not_waited_for(
+        self, api: FakeApi, lab: Lab, checkpoint: Check
+    ) -> None:
+        lab(SOLVED.replace("errors", "erors"), runs=UNTOUCHED, backup=UNTOUCHED)
+        refuses = "[ERROR] Restart failed: x:2 - Error during parsing: Unknown directive 'erors'\n"
+        for name in ("coredns-a", "coredns-b"):
+            api.logs[f"{PODS}/{name}"] += refuses
+        began = time.monotonic()
+        result = checkpoint("hosts-01").check()
+        assert states(result) == [P, P, P, F]
+        assert "it was refused, line 2: Unknown directive 'erors'" in seen(result, 3)
+        assert time.monotonic() - began < 10
 
     def test_a_pod_that_is_being_taken_away_does_not_count(
         self, api: FakeApi, lab: Lab, checkpoint: Check
@@ -213,10 +347,8 @@ class TestTheEntry:
         lab(add_plugin(UNTOUCHED, "hosts {\n fallthrough\n 10.43.0.1 myapp.local\n}"))
         result = checkpoint("hosts-01").check(wait=False)
         assert states(result) == [F, P, F, N]
-        names = {"cluster": connect("context:lab"), "coredns": coredns, "hosts": HOSTS}
-        first = result.outcomes[0].observation.next_step
-        for command in re.findall(r"cluster\.\w+\((?:[^()]|\([^()]*\))*\)", first):
-            eval(command, names)
+        names: dict[str, Any] = {"cluster": connect("context:lab"), "coredns": coredns}
+        exec(result.outcomes[0].observation.next_step.partition(":\n")[2], names)
         lab(api.objects[CONFIGMAP]["data"]["Corefile"])
         assert checkpoint("hosts-01").check().state is P
 
@@ -308,8 +440,9 @@ class TestWhichPlugin:
     ) -> None:
         lab(SOLVED)
         result = checkpoint("hosts-02").check(prediction, nslookup("10.43.0.1"))
-        assert (result.state, seen(result, 0)) == (N, f"your prediction, {said}")
-        assert result.outcomes[0].observation.expected == "hosts or forward"
+        told = result.outcomes[0].observation
+        assert (result.state, told.predicted) == (N, said)
+        assert told.expected == "hosts or forward"
 
     def test_no_answer_was_handed_in(self, lab: Lab, checkpoint: Check) -> None:
         lab(SOLVED)
@@ -344,6 +477,18 @@ class TestTheReload:
                 [F, N],
                 "has no line for myapp.local",
             ),
+            (
+                BOTH.replace("fallthrough", "").replace("hosts {", "hosts {\n fallthrough"),
+                {"runs": SOLVED},
+                [F, N],
+                "an entry stands after fallthrough",
+            ),
+            (
+                SOLVED.replace("fallthrough", "fallthrough\n 10.43.0.1 www.myapp.local"),
+                {"runs": SOLVED},
+                [F, N],
+                "an entry stands after fallthrough",
+            ),
         ],
     )
     def test_wrong(
@@ -359,6 +504,44 @@ class TestTheReload:
         result = checkpoint("hosts-03").check(wait=False)
         assert states(result) == expected
         assert reason in seen(result, expected.index(F))
+
+    @pytest.mark.parametrize("has", ["myapp.local", "www.myapp.local", "other.local"])
+    def test_both_names_are_asked_for(self, has: str, lab: Lab, checkpoint: Check) -> None:
+        lab(SOLVED.replace("myapp.local", has))
+        told = checkpoint("hosts-03").check().outcomes[0].observation
+        assert told.expected == "the line 10.43.0.1 myapp.local www.myapp.local"
+        assert "10.43.0.1 myapp.local www.myapp.local" in told.next_step
+
+    def test_each_needless_restart_is_told_a_name_that_is_not_there_yet(
+        self, api: FakeApi, lab: Lab, checkpoint: Check
+    ) -> None:
+        api.refuse = lambda _: None
+        text = BOTH
+        for _ in range(3):
+            lab(text)
+            step = checkpoint("hosts-03").check(wait=False).outcomes[1].observation.next_step
+            code = step.partition(":\n")[2]
+            exec(code, {"cluster": connect("context:lab"), "coredns": coredns})
+            before, text = text, api.objects[CONFIGMAP]["data"]["Corefile"]
+            assert configuration_hash(text) != configuration_hash(before)
+            lab(text, first=before)
+            assert checkpoint("hosts-03").check(wait=False).state is P
+
+    def test_a_misspelt_second_name_is_named(self, lab: Lab, checkpoint: Check) -> None:
+        lab(BOTH.replace("www.", "ww."))
+        result = checkpoint("hosts-03").check(wait=False)
+        assert states(result) == [F, N]
+        assert seen(result, 0) == (
+            "beside myapp.local the block has ww.myapp.local, not www.myapp.local"
+        )
+
+    @pytest.mark.parametrize("option", ["ttl 60", "no_reverse", "reload 5s"])
+    def test_settings_may_stand_after_fallthrough(
+        self, option: str, lab: Lab, checkpoint: Check
+    ) -> None:
+        text = BOTH.replace("fallthrough", f"fallthrough\n {option}")
+        lab(text, first=SOLVED)
+        assert checkpoint("hosts-03").check().state is P
 
 
 class TestTheTrials:
@@ -384,12 +567,9 @@ class TestTheTrials:
         ("name", "prediction", "observed", "reason"),
         [
             ("hosts-04", "NXDOMAIN", answered("SERVFAIL"), "SERVFAIL"),
-            # The trial had the word in it after all.
-            ("hosts-04", "SERVFAIL", answered("NOERROR"), "NOERROR"),
             ("hosts-05", ttls(3600, 3600), ttls(3600, 30), "with cache 30: 30"),
             ("hosts-05", ttls(30, 30), ttls(3600, 30), "without cache: 3600"),
-            ("hosts-05", [30], ttls(3600, 30), "your answer says nothing of 'without cache'"),
-            ("hosts-05", {}, ttls(3600, 30), "your answer says nothing of 'without cache'"),
+            ("hosts-05", {"x": 30}, ttls(3600, 30), "your answer says nothing of 'without cache'"),
         ],
     )
     def test_wrong(
@@ -405,6 +585,96 @@ class TestTheTrials:
         result = checkpoint(name).check(prediction, observed)
         assert (result.state, seen(result, 0)) == (F, reason)
 
+    @pytest.mark.parametrize("code", ["NOERROR", "NXDOMAIN"])
+    @pytest.mark.parametrize("prediction", ["NOERROR", "NXDOMAIN", "SERVFAIL"])
+    def test_a_trial_with_fallthrough_passes_with_no_prediction(
+        self, prediction: str, code: str, lab: Lab, checkpoint: Check
+    ) -> None:
+        lab(SOLVED)
+        result = checkpoint("hosts-04").check(prediction, answered(code))
+        told = result.outcomes[0].observation
+        assert (result.state, told.expected) == (F, "a trial without `fallthrough`")
+        assert told.observed.startswith(f"the trial that was handed in gave {code} for kubernetes.")
+        assert "broken = coredns.try_corefile(cluster, without" in told.next_step
+
+    @pytest.mark.parametrize("number", [0, 1])
+    def test_a_trial_shows_a_name_of_its_block_and_another(
+        self, number: int, lab: Lab, checkpoint: Check
+    ) -> None:
+        lab(SOLVED)
+        result = checkpoint("hosts-04").check("SERVFAIL", [answered("SERVFAIL")[number]])
+        assert result.state is N
+        assert ("gave no address for", "for no other name than")[1 - number] in seen(result, 0)
+
+    def test_the_names_that_a_trial_needs_are_told(self, lab: Lab, checkpoint: Check) -> None:
+        lab(SOLVED)
+        trial = answered("SERVFAIL").items[:1]
+        told = checkpoint("hosts-04").check("SERVFAIL", trial).outcomes[0].observation
+        assert told.expected == (
+            "what coredns.try_corefile returned for myapp.local and for a name that is not in its "
+            "block, such as kubernetes.default.svc.cluster.local"
+        )
+
+    def test_what_the_trials_returned_may_be_handed_in_as_it_is(
+        self, lab: Lab, checkpoint: Check
+    ) -> None:
+        lab(SOLVED)
+        first, second = (
+            Answer("myapp.local", "NOERROR", ttl, ("10.43.0.1",)) for ttl in (3600, 30)
+        )
+        for observed in (
+            ttls(Listing((), (), (first,)), Listing((), (), (second,))),
+            ttls(first, second),
+        ):
+            assert checkpoint("hosts-05").require(ttls(3600, 30), observed).state is P
+        other = ttls(replace(first, name="example.com"), second)
+        result = checkpoint("hosts-05").check(ttls(3600, 30), other)
+        assert (result.state, seen(result, 0)) == (N, "the trial without cache gave no record")
+
+    @pytest.mark.parametrize("name", ["hosts-02", "hosts-04", "hosts-05"])
+    def test_the_printed_form_costs_nothing(self, name: str, lab: Lab, checkpoint: Check) -> None:
+        lab(SOLVED)
+        form = checkpoint(name).definition.criteria[0].form  # type: ignore[union-attr]
+        names: dict[str, Any] = {}
+        exec(form, names)
+        observed = {
+            "hosts-02": nslookup("10.43.0.1"),
+            "hosts-04": answered("SERVFAIL"),
+            "hosts-05": ttls(3600, 30),
+        }
+        result = checkpoint(name).check(names["prediction"], observed[name])
+        told = result.outcomes[0].observation
+        assert (result.state, told.observed) == (N, "a prediction that is no answer")
+        assert told.next_step.startswith(f"with your own answer in it:\n{form}\neksnet.")
+
+    def test_a_bare_number_is_told_that_two_are_asked_for(
+        self, lab: Lab, checkpoint: Check
+    ) -> None:
+        lab(SOLVED)
+        result = checkpoint("hosts-05").check(30, ttls(3600, 30))
+        told = result.outcomes[0].observation
+        assert (result.state, told.expected) == (
+            N, "a dict with the keys 'without cache' and 'with cache 30'",
+        )  # fmt: skip
+        assert 'prediction = {"without cache": "…", "with cache 30": "…"}' in told.next_step
+
+    @pytest.mark.parametrize("name", ["hosts-02", "hosts-05"])
+    def test_a_wrong_prediction_is_told_where_to_look(
+        self, name: str, lab: Lab, checkpoint: Check
+    ) -> None:
+        lab(SOLVED)
+        handed_in = {
+            "hosts-02": ("forward", nslookup("10.43.0.1")),
+            "hosts-05": (ttls(1, 1), ttls(3600, 30)),
+        }
+        told = checkpoint(name).check(*handed_in[name]).outcomes[0].observation
+        assert told.next_step.startswith(f'eksnet.checkpoint("{name}").hint() says where to look')
+
+    def test_names_are_compared_as_dns_does(self, lab: Lab, checkpoint: Check) -> None:
+        lab(SOLVED)
+        trial = [replace(one, name=f"{one.name.upper()}.") for one in answered("SERVFAIL")]
+        assert checkpoint("hosts-04").require("servfail", trial).state is P
+
     @pytest.mark.parametrize(
         ("name", "observed"),
         [
@@ -413,6 +683,10 @@ class TestTheTrials:
             ("hosts-05", [3600, 30]),
             ("hosts-05", 3600),
             ("hosts-05", ttls(3600, None)),
+            ("hosts-05", ttls(0, 0)),
+            ("hosts-05", ttls(30, 30)),
+            ("hosts-05", ttls(3600, 3600)),
+            ("hosts-05", ttls(3600, "30")),
             ("hosts-04", 3),
             ("hosts-04", "SERVFAIL"),
             ("hosts-04", ["SERVFAIL"]),
@@ -474,6 +748,31 @@ class TestEverythingAsItWas:
         result = checkpoint("hosts-06").check()
         assert states(result) == [N, N]
         assert seen(result, 0) == "the backup waits for its restore"
+
+    def test_a_block_that_was_taken_out_by_hand(self, lab: Lab, checkpoint: Check) -> None:
+        lab(UNTOUCHED, backup=UNTOUCHED)
+        told = checkpoint("hosts-06").check().outcomes[0].observation
+        assert told.observed == (
+            "the Corefile is that of the backup, and the backup still waits for its restore"
+        )
+        assert told.expected == "a restore too: until then no new backup is made"
+        assert told.next_step == 'cluster.restore("coredns", "kube-system")'
+
+    def test_a_pod_that_crashes_after_the_restore(
+        self, api: FakeApi, lab: Lab, checkpoint: Check
+    ) -> None:
+        self.restore(api, lab)
+        lab(UNTOUCHED)
+        api.logs[f"{PODS}/coredns-b"] = "plugin/health: bad value\n"
+        crashing = [{"state": {"waiting": {"reason": "CrashLoopBackOff"}}}]
+        labels = {"labels": {"k8s-app": "kube-dns"}}
+        status = {"containerStatuses": crashing}
+        api.put(f"{PODS}/coredns-b", {"metadata": labels, "status": status})
+        told = checkpoint("hosts-06").check(wait=False).outcomes[1].observation
+        assert "1 in CrashLoopBackOff; one has refused a Corefile, plugin/health" in told.observed
+        assert told.next_step.endswith(
+            'cluster.rollout_restart("deployment/coredns", "kube-system")'
+        )
 
     def restore(self, api: FakeApi, lab: Lab) -> None:
         lab(SOLVED, backup=UNTOUCHED)

@@ -126,18 +126,18 @@ def test_a_fault_of_the_dns_is_found_and_mended(
 ) -> None:
     dns.bring_fault(cluster, fault)
     try:
-        mended(cluster, name, reason)
+        mended(name, reason)
     finally:
         dns.take_back_faults(cluster)
 
 
-def mended(cluster: Cluster, name: str, reason: str) -> None:
+def mended(name: str, reason: str) -> None:
     """Check a fault that is there, do what the solution says, and require it."""
     checkpoint = eksnet.checkpoint(name)
     result = checkpoint.check(wait=False)
     assert result.state is F, repr(result)
     assert reason in seen(result, states(result).index(F))
-    exec(checkpoint.solution(reveal=True).text, {"cluster": cluster, "kubeproxy": kubeproxy})
+    exec(checkpoint.solution(reveal=True).text, {"eksnet": eksnet})
     assert checkpoint.require().state is P
 
 
@@ -183,7 +183,7 @@ def test_a_fault_of_kube_proxy_is_found_and_mended(
     assert eksnet.checkpoint("proxy-01").require().state is P
     kubeproxy.bring_fault(cluster, fault)
     try:
-        mended(cluster, name, reason)
+        mended(name, reason)
     finally:
         kubeproxy.take_back_faults(cluster)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -10,8 +12,8 @@ import pytest
 from fake_api import FakeApi, Request, failure
 from lab_api import Check, refusing
 
+import eksnet
 from eksnet.checkpoints import State
-from eksnet.cluster import connect
 from eksnet.coredns.configuration import configuration_hash
 
 P, F, N, C = State.PASS, State.FAIL, State.NOT_STARTED, State.CANNOT_CHECK
@@ -27,52 +29,54 @@ REFUSES = "[ERROR] plugin/reload: x:3 - Error during parsing: Unknown directive 
 Cluster = Callable[..., None]
 
 
+def put_dns(
+    api: FakeApi,
+    brought: str = "A",
+    *,
+    replicas: int = 2,
+    ready: int = 2,
+    labels: Any = LABELS,
+    endpoints: int = 2,
+    ports: Any = PORTS,
+    corefile: str = COREFILE,
+    runs: str = COREFILE,
+    said: str = "",
+) -> None:
+    """Make it.
+
+    Args:
+        api: The API server.
+        brought: The fault that was brought in; none when empty.
+        replicas: How many pods the Deployment asks for.
+        ready: How many of them are Ready.
+        labels: What the Service selects.
+        endpoints: How many of them stand behind the Service.
+        ports: The Service's ports.
+        corefile: The ConfigMap's text.
+        runs: The text that the pods took over last.
+        said: What they logged after that.
+    """
+    record = {f"dns-{brought}": json.dumps({})} if brought else {}
+    api.put(f"{SYSTEM}/configmaps/eksnet-faults", {"data": record})
+    api.put(f"{SYSTEM}/configmaps/coredns", {"data": {"Corefile": corefile}})
+    api.put(DEPLOYMENT, {"spec": {"replicas": replicas}})
+    service = {"clusterIP": "10.100.0.10", "selector": labels, "ports": ports}
+    api.put(f"{SYSTEM}/services/kube-dns", {"spec": service})
+    ends = [{"conditions": {"ready": True}}] * endpoints
+    of = {"labels": {"kubernetes.io/service-name": "kube-dns"}}
+    api.put(SLICE, {"metadata": of, "endpoints": ends})
+    for number in range(replicas):
+        state = [{"type": "Ready", "status": "True" if number < ready else "False"}]
+        path = f"{PODS}/coredns-{number}"
+        api.put(path, {"metadata": {"labels": LABELS}, "status": {"conditions": state}})
+        running = f"Running configuration SHA512 = {configuration_hash(runs)}\n"
+        api.logs[path] = running + said
+
+
 @pytest.fixture
 def dns(api: FakeApi) -> Cluster:
     """Puts a cluster's DNS into a state."""
-
-    def put(
-        brought: str = "A",
-        *,
-        replicas: int = 2,
-        ready: int = 2,
-        labels: Any = LABELS,
-        endpoints: int = 2,
-        ports: Any = PORTS,
-        corefile: str = COREFILE,
-        runs: str = COREFILE,
-        said: str = "",
-    ) -> None:
-        """Make it.
-
-        Args:
-            brought: The fault that was brought in; none when empty.
-            replicas: How many pods the Deployment asks for.
-            ready: How many of them are Ready.
-            labels: What the Service selects.
-            endpoints: How many of them stand behind the Service.
-            ports: The Service's ports.
-            corefile: The ConfigMap's text.
-            runs: The text that the pods took over last.
-            said: What they logged after that.
-        """
-        record = {f"dns-{brought}": json.dumps({})} if brought else {}
-        api.put(f"{SYSTEM}/configmaps/eksnet-faults", {"data": record})
-        api.put(f"{SYSTEM}/configmaps/coredns", {"data": {"Corefile": corefile}})
-        api.put(DEPLOYMENT, {"spec": {"replicas": replicas}})
-        service = {"clusterIP": "10.100.0.10", "selector": labels, "ports": ports}
-        api.put(f"{SYSTEM}/services/kube-dns", {"spec": service})
-        ends = [{"conditions": {"ready": True}}] * endpoints
-        of = {"labels": {"kubernetes.io/service-name": "kube-dns"}}
-        api.put(SLICE, {"metadata": of, "endpoints": ends})
-        for number in range(replicas):
-            state = [{"type": "Ready", "status": "True" if number < ready else "False"}]
-            path = f"{PODS}/coredns-{number}"
-            api.put(path, {"metadata": {"labels": LABELS}, "status": {"conditions": state}})
-            running = f"Running configuration SHA512 = {configuration_hash(runs)}\n"
-            api.logs[path] = running + said
-
-    return put
+    return functools.partial(put_dns, api)
 
 
 NAMES = ("trouble-01", "trouble-02", "trouble-03", "trouble-04")
@@ -113,7 +117,7 @@ def test_the_solution_solves_it(
     dns(fault, **BROKEN[fault])
     assert checkpoint(name).check(wait=False).state is F
     api.refuse = lambda _: None
-    exec(repr(checkpoint(name).solution(reveal=True)), {"cluster": connect("context:lab")})
+    exec(repr(checkpoint(name).solution(reveal=True)), {"eksnet": eksnet})
     # Pods, endpoints and logs follow the objects, as controllers and CoreDNS would have it.
     service = api.objects[f"{SYSTEM}/services/kube-dns"]["spec"]
     corefile = api.objects[f"{SYSTEM}/configmaps/coredns"]["data"]["Corefile"]
@@ -225,6 +229,22 @@ def test_a_pod_that_starts_is_waited_for_and_one_that_leaves_does_not_count(
     result = checkpoint("trouble-03").check(wait=False)
     assert (states(result), result.outcomes[0].observation.observed) == ([F], "1 of 2 pods run it")
     assert checkpoint("trouble-03").check().state is P
+
+
+def test_a_corefile_that_each_pod_has_refused_is_not_waited_for(
+    dns: Cluster, checkpoint: Check
+) -> None:
+    dns("C", **BROKEN["C"])
+    began = time.monotonic()
+    assert checkpoint("trouble-03").check().state is F
+    assert time.monotonic() - began < 10
+
+
+def test_what_the_pods_do_not_tell_is_no_failure(dns: Cluster, checkpoint: Check) -> None:
+    dns("C", corefile=COREFILE.replace("    reload\n", ""))
+    result = checkpoint("trouble-03").check()
+    assert states(result) == [C]
+    assert "has no plugin reload" in result.outcomes[0].observation.observed
 
 
 def test_a_check_does_not_give_the_cause_away(dns: Cluster, checkpoint: Check) -> None:

@@ -113,6 +113,20 @@ def test_a_full_file_keeps_the_best_and_the_newest(monkeypatch: pytest.MonkeyPat
     assert 3 < len(observed) < 60
 
 
+def test_the_best_has_the_most_points(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evidence, "CAP", 4000)
+
+    def one_of_two(heavy: State, light: State) -> Result:
+        weighed = ((heavy, "x-01.a", 2), (light, "x-01.b", 1))
+        outcomes = (Outcome(name, "", of, Observation(how, "")) for how, name, of in weighed)
+        return Result("x-01", "X", tuple(outcomes))
+
+    append(HERE, one_of_two(State.PASS, State.FAIL), None)
+    for _ in range(60):
+        append(HERE, one_of_two(State.FAIL, State.PASS), None)
+    assert [one.points for one in read(HERE.path).attempts][:2] == [2, 1]
+
+
 SECRETS = [
     "k8s-aws-v1.aHR0cHM6Ly9zdHMuYW1hem9uYXdz",
     "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJrdWJlIn0.c2lnbmF0dXJl",

@@ -7,7 +7,7 @@ import pytest
 from IPython.core.formatters import DisplayFormatter
 
 from eksnet.checkpoints import definitions
-from eksnet.checkpoints.criteria import Observation, State, cannot_check, failed, passed
+from eksnet.checkpoints.criteria import Observation, State, cannot_check, failed, passed, then
 from eksnet.checkpoints.evidence import Attempt, Binding
 from eksnet.checkpoints.results import Outcome, Result, Text
 from eksnet.checkpoints.standing import Progress, standings
@@ -19,6 +19,7 @@ RESULT = Result(
     (
         Outcome("x-01.a", "It is", 2, passed("it is")),
         Outcome("x-01.b", "It is <not>", 1, TRICKY),
+        Outcome("x-01.p", "As predicted", 1, Observation(State.FAIL, "30", "", "see", "3600")),
         Outcome("x-01.c", "Nobody saw", 1, cannot_check("no answer", "one", "look")),
         Outcome("x-01.d", "Nobody saw this", 3, cannot_check("no answer", "one", "look")),
     ),
@@ -55,13 +56,18 @@ def test_html_says_the_same_as_the_text(shown: Any) -> None:
 
 def test_the_text_of_a_result() -> None:
     assert repr(RESULT) == (
-        "x-01 A & B: FAIL, 2 of 3 points, 4 points not checked\n"
+        "x-01 A & B: FAIL, 2 of 4 points, 4 points not checked\n"
+        "Run once before the commands below: cluster = eksnet.connect()\n"
         "PASS          2 of 2  It is\n"
         "                      observed: it is\n"
         "FAIL          0 of 1  It is <not>\n"
         "                      observed: <b>bold</b> & more\n"
         "                      expected: a < b\n"
         '                      next: cluster.edit("x")\n'
+        "FAIL          0 of 1  As predicted\n"
+        "                      observed: 30\n"
+        "                      predicted: 3600\n"
+        "                      next: see\n"
         "CANNOT_CHECK  - of 1  Nobody saw\n"
         "                      observed: no answer\n"
         "                      expected: one\n"
@@ -72,11 +78,21 @@ def test_the_text_of_a_result() -> None:
     )
 
 
+def test_lines_of_code_stand_where_they_can_be_copied_from() -> None:
+    step = then("put it in", "hosts = 'a < b'", "cluster.edit(hosts)")
+    result = Result("x-01", "A", (Outcome("x-01.a", "It is", 1, failed("no", "yes", step)),))
+    assert repr(result).endswith("next: put it in:\nhosts = 'a < b'\ncluster.edit(hosts)")
+    code = "hosts = &#x27;a &lt; b&#x27;\ncluster.edit(hosts)</pre>"
+    assert f'next: put it in:<pre style="margin: 0">{code}' in result._repr_html_()
+    assert repr(result).index("Run once before") < repr(result).index("put it in")
+
+
 def test_a_frame_holds_all_of_it() -> None:
     frame = RESULT.to_frame()
-    assert list(frame["criterion"]) == ["x-01.a", "x-01.b", "x-01.c", "x-01.d"]
-    assert list(frame["points"].isna()) == [False, False, True, True]
-    assert frame["observed"][3] == "no answer"
+    assert list(frame["criterion"]) == ["x-01.a", "x-01.b", "x-01.p", "x-01.c", "x-01.d"]
+    assert list(frame["points"].isna()) == [False, False, False, True, True]
+    assert frame["observed"][4] == "no answer"
+    assert list(frame["predicted"]) == ["", "", "3600", "", ""]
 
 
 def attempt(checkpoint: str, *states: State) -> Attempt:

@@ -37,9 +37,13 @@ _SELECTOR = "the selector app: web, the label of the pods"
 _THREE = "three endpoints, Ready, on port 8080"
 _EVERY_NODE = "externalTrafficPolicy Cluster, or an endpoint on each node"
 _MODES = f"mode: {' or mode: '.join(MODES)}"
-_RUNNING = "kube-proxy Ready on every node, started after the last change"
+_RUNNING = "kube-proxy Ready on every node"
 _RESTART = 'cluster.rollout_restart("daemonset/kube-proxy", "kube-system") once the mode is right'
-_READ_AGAIN = "read them again: rules = kubeproxy.wait_for_rules(cluster, node)"
+_FOUND = f"""\
+node = kubeproxy.read_node(cluster)
+service = cluster.get("{_WEB}", namespace="{faults.NAMESPACE}")
+found = kubeproxy.wait_for_rules(cluster, node).about(service)"""
+_CHECK_FOUND = 'eksnet.checkpoint("proxy-02").check(prediction, found)'
 _ENDPOINTS = Wait("the endpoints", deadline=30)
 
 
@@ -140,7 +144,7 @@ def mode(cluster: Cluster) -> Observation:
 
 
 def running(cluster: Cluster) -> Observation:
-    """Whether kube-proxy runs on every node, as it was configured last."""
+    """Whether kube-proxy runs on every node, as its DaemonSet has it."""
 
     def look(daemonset: Resource) -> Observation:
         rollout = progress(dict(daemonset))
@@ -169,13 +173,12 @@ def _rules_of_web(cluster: Cluster, observed: Any) -> Any:
         return stands
     expected = "the rules of the Service web, as they are now"
     if not isinstance(observed, Lines):
-        again = "hand in rules.about(service) as the second argument"
-        return not_started("no rules were handed in", expected, again)
+        return not_started("no rules were handed in", expected, "")
     there = len(ready_endpoints(_slices(cluster, faults.SERVICE)))
     led_to = len(observed.endpoint_chains)
     if led_to != there:
         seen = f"the rules that were handed in lead to {led_to} endpoints, and web has {there}"
-        return failed(seen, expected, _READ_AGAIN)
+        return failed(seen, expected, "")
     return len(observed)
 
 
@@ -205,7 +208,7 @@ CHECKPOINTS = (
             "Compare the selector of the Service with the labels of the pods.",
             '`cluster.list("endpointslices", "shop")` shows who stands behind the Service.',
         ),
-        solution="Run the cells of the section Apply in their order.\n",
+        solution="# Run the cells of the section Apply in their order.\n",
     ),
     Definition(
         id="proxy-02",
@@ -216,8 +219,11 @@ CHECKPOINTS = (
                 "proxy-02.rules",
                 "The number of rules that you predicted",
                 1,
+                "how many rules does a node have for the Service web with its three endpoints?",
+                "prediction = 0",
                 _rules_of_web,
-                takes="observed",
+                takes="found",
+                gather=_FOUND,
                 units=("rule", "rules", "line", "lines"),
             ),
         ),
@@ -225,9 +231,15 @@ CHECKPOINTS = (
             "Look at the table of the example: who leads to the Service's chain, who is in it?",
             "Compare the rules with the endpoints: one finds the Service, one for each endpoint "
             "chooses it; what is in an endpoint's own chain?",
-            "`len(rules.about(service))` is the number that is compared.",
+            "`len(found)` is the number that is compared. Put it into `prediction`, and check "
+            f"again:\n\n{_FOUND}\n{_CHECK_FOUND}",
         ),
-        solution="1 to find it, 3 to choose an endpoint, 3 times 2 to mark and to translate: 10\n",
+        solution=f"""\
+# 1 to find it, 3 to choose an endpoint, 3 times 2 to mark and to translate
+prediction = 1 + 3 + 3 * 2
+{_FOUND}
+{_CHECK_FOUND}
+""",
     ),
     Definition(
         id="proxy-03",
@@ -250,7 +262,7 @@ CHECKPOINTS = (
             ),
         ),
         hints=(
-            "A refusal at once is a rule that says REJECT; look at `rules.about(service)`.",
+            "A refusal at once is a rule that says REJECT; look at a node's rules of `web`.",
             "A Service without endpoints: compare its selector with the labels of the pods.",
             '`cluster.patch("service", "web", {"spec": {"selector": …}}, "shop")`',
         ),

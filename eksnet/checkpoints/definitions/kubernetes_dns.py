@@ -18,7 +18,7 @@ from eksnet.checkpoints.criteria import (
 )
 from eksnet.checkpoints.reading import find
 from eksnet.coredns.diagnosis import is_ready
-from eksnet.coredns.observe import log_of
+from eksnet.coredns.installed import log_of
 from eksnet.coredns.querylog import LoggedQuery, observed_walk, read_queries
 from eksnet.dns import Walk
 
@@ -30,6 +30,10 @@ _POD, _POD_NAMESPACE = "op-pod-1", "ops-ns"
 _SERVICE, _SERVICE_NAMESPACE = "my-service", "app-ns"
 _WITNESS = "witness"
 _POD_CELL = "run the cell that applies op-pod-1"
+_WALK_OUTSIDE = f"""\
+outside = cluster.list("nodes")[0].name
+observed = coredns.witness_walk(cluster, "{_POD}", outside, "{_POD_NAMESPACE}")"""
+_CHECK_OUTSIDE = 'eksnet.checkpoint("dns-04").check(prediction, observed)'
 
 
 def service(cluster: Cluster) -> Observation:
@@ -122,6 +126,12 @@ def search_list(cluster: Cluster) -> Observation:
             expected,
             _again("parse the file of a real pod in ops-ns, then " + _POD_CELL),
         )
+    if len(domains) < 4 and _is_on_ec2(cluster):
+        return failed(
+            "its search list ends with the cluster's own domain",
+            "the node's domain as the fourth, as in every pod on EC2",
+            _again("parse the file of a real pod in ops-ns, then " + _POD_CELL),
+        )
     options = {one.get("name"): one.get("value") for one in _dns(pod).get("options") or ()}
     if options.get("ndots") != "5":
         return failed(
@@ -129,7 +139,13 @@ def search_list(cluster: Cluster) -> Observation:
             expected,
             _again("add the option ndots, then " + _POD_CELL),
         )
-    return passed("its search list and ndots are those of a usual pod in ops-ns")
+    return passed("its search list begins as in every pod of ops-ns, and ndots is 5")
+
+
+def _is_on_ec2(cluster: Cluster) -> bool:
+    """Tell whether the nodes are instances: there the VPC gives each a domain of its own."""
+    nodes = cluster.list("nodes")
+    return any((node["spec"].get("providerID") or "").startswith("aws:") for node in nodes)
 
 
 def _again(next_step: str) -> str:
@@ -171,40 +187,55 @@ def _seen(cluster: Cluster, pod: Resource | None) -> list[LoggedQuery]:
 
 
 def _last_walk(asked: Sequence[LoggedQuery]) -> Sequence[LoggedQuery]:
-    """Return the queries since the first name of a walk was asked for the last time."""
-    first = asked[0].name
-    begins = [
-        index
-        for index, query in enumerate(asked)
-        if query.name == first and (index == 0 or asked[index - 1].name != first)
-    ]
-    return asked[begins[-1] :]
+    """Return the queries since the first name of a walk was asked for the last time.
+
+    It is asked again when it was asked for the same type before, and other names since. A line is
+    logged after its answer has been sent, and so perhaps only after the next name's.
+    """
+    first, begin, walk = asked[0].name, 0, set[tuple[str, str]]()
+    for index, query in enumerate(asked):
+        goes_on = any(name != first for name, _ in walk)
+        if query.name == first and goes_on and (first, query.kind) in walk:
+            begin, walk = index, set()
+        walk.add((query.name, query.kind))
+    return asked[begin:]
 
 
 def _prediction(number: str, name: str, title: str, mark_fact: str) -> Definition:
     checkpoint = f"dns-{number}"
     observe = _walk_of(name)
+    question = (
+        f"which names does {_POD} ask for when it looks up {name}, in order, "
+        "and which of them is answered?"
+    )
+    predict = f"""\
+conf = dns.ResolvConf.parse(cluster.run("debian:12", "cat /etc/resolv.conf", "ops-ns").output)
+exists = {{"{_SERVICE}.{_SERVICE_NAMESPACE}.svc.cluster.local"}}
+prediction = dns.search_walk("{name}", conf, exists)"""
+    form = 'prediction = [("NAME", "X"), ("NAME", "O")]'
     return Definition(
         id=checkpoint,
         notebook=NOTEBOOK,
         title=title,
         criteria=(
             Prediction(
-                f"{checkpoint}.names", "The names that you predicted, in their order", 2, observe
+                f"{checkpoint}.names",
+                "The names that you predicted, in their order",
+                2,
+                question,
+                form,
+                observe,
             ),
-            Prediction(f"{checkpoint}.match", mark_fact, 1, observe, column=1),
+            Prediction(f"{checkpoint}.match", mark_fact, 1, question, form, observe, column=1),
         ),
         hints=(
             f"Look at the pod's search list and at the dots in `{name}`: fewer than `ndots`?",
             "Compare row by row: each domain of the list, in order, and the name as it is after "
             "the last of them. The walk ends at the first name that exists.",
-            f'`dns.search_walk("{name}", conf, exists)`, where `conf` is the real pod\'s file and '
-            "`exists` holds the full name of the Service.",
+            "The walk as the model has it, from a real pod's file and the full name of the "
+            f"Service, is shown by `prediction`:\n\n{predict}",
         ),
-        solution=f"""\
-exists = {{"{_SERVICE}.{_SERVICE_NAMESPACE}.svc.cluster.local"}}
-prediction = dns.search_walk("{name}", conf, exists)
-""",
+        solution=f'{predict}\neksnet.checkpoint("{checkpoint}").check(prediction)\n',
     )
 
 
@@ -212,19 +243,16 @@ def _packets(cluster: Cluster, walk: Any) -> Any:
     """How many queries the walk was made of that was handed in, and that the witness has seen."""
     pod = find(cluster, f"pod/{_POD}", _POD_NAMESPACE)
     expected = f"the walk of a name outside the cluster, asked by {_POD} along its search list"
-    walk_it = f'observed = coredns.witness_walk(cluster, "{_POD}", outside, "{_POD_NAMESPACE}")'
     if not isinstance(walk, Walk):
-        return not_started(
-            "no walk was handed in", expected, f"{walk_it}, then check(prediction, observed)"
-        )
+        return not_started("no walk was handed in", expected, "")
     if pod is None:
         return not_started(f"there is no pod {_POD} in {_POD_NAMESPACE}", expected, _POD_CELL)
     asked, name = set(walk.names), min(walk.names, key=len, default="")
     inside = name.partition(".")[0] == _SERVICE or name.endswith("cluster.local")
     if inside or asked != _candidates(pod, name):
-        return not_started("the walk that was handed in is another one", expected, walk_it)
+        return not_started("the walk that was handed in is another one", expected, "")
     if not asked <= {one.name for one in _seen(cluster, pod)}:
-        return not_started(f"the witness has not seen {_POD} ask for it", expected, walk_it)
+        return not_started(f"the witness has not seen {_POD} ask for it", expected, "")
     return walk.queries
 
 
@@ -258,8 +286,8 @@ CHECKPOINTS = (
             '`cluster.delete("pod/op-pod-1", namespace="ops-ns")` and apply it again.',
         ),
         solution="""\
-Run the cells of the section Apply in their order, from the Service to op-pod-1. If op-pod-1 was
-there before the witness, delete it first:
+# Run the cells of the section Apply in their order, from the Service to op-pod-1. If op-pod-1 was
+# there before the witness, delete it first:
 cluster.delete("pod/op-pod-1", namespace="ops-ns")
 """,
     ),
@@ -284,8 +312,12 @@ cluster.delete("pod/op-pod-1", namespace="ops-ns")
                 "dns-04.packets",
                 "The number of queries that you predicted",
                 1,
+                f"how many queries does {_POD} send for the name of a node, as it is walked along "
+                "the search list?",
+                "prediction = 0",
                 _packets,
                 takes="observed",
+                gather=_WALK_OUTSIDE,
                 units=("query", "queries", "packet", "packets"),
             ),
         ),
@@ -293,8 +325,9 @@ cluster.delete("pod/op-pod-1", namespace="ops-ns")
             "Look at the rows of the walk: how many names come before the one that is answered?",
             "Compare the number of rows with the number of queries: each name is asked for A and "
             "for AAAA.",
-            "`observed.queries` is the number that is compared.",
+            "`observed.queries` is the number that is compared. Put it into `prediction`, and "
+            f"check again:\n\n{_WALK_OUTSIDE}\n{_CHECK_OUTSIDE}",
         ),
-        solution="prediction = 2 * len(observed)\n",
+        solution=f"{_WALK_OUTSIDE}\nprediction = 2 * len(observed)\n{_CHECK_OUTSIDE}\n",
     ),
 )

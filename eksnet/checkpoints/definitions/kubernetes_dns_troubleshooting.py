@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from eksnet.checkpoints.criteria import (
@@ -10,6 +9,7 @@ from eksnet.checkpoints.criteria import (
     Definition,
     Observation,
     Wait,
+    cannot_check,
     failed,
     not_yet,
     passed,
@@ -17,14 +17,14 @@ from eksnet.checkpoints.criteria import (
 from eksnet.checkpoints.reading import Check, after, judge
 from eksnet.coredns import diagnosis, faults
 from eksnet.coredns.configuration import CorefileError
-from eksnet.coredns.observe import staying
+from eksnet.coredns.installed import DEPLOYMENT, SELECTOR, SERVICE, SYSTEM, staying_pods
 
 if TYPE_CHECKING:
     from eksnet.cluster import Cluster, Resource
 
 NOTEBOOK = "01_kubernetes_dns"
 _LOOK = "dns.diagnose(cluster) names what fails first"
-_DEPLOYMENT, _SERVICE = f"deployment/{faults.DEPLOYMENT}", f"service/{faults.SERVICE}"
+_DEPLOYMENT, _SERVICE = f"deployment/{DEPLOYMENT}", f"service/{SERVICE}"
 _READY = Wait("the pods of CoreDNS", deadline=60)
 _TAKEN_OVER = Wait("every CoreDNS pod to run the Corefile of the ConfigMap", deadline=150)
 
@@ -33,15 +33,14 @@ def _after(fault: str, expected: str, look: Check) -> Check:
     return after(faults.key(fault), "dns.bring_fault", expected, look)
 
 
-def _pods(cluster: Cluster) -> Sequence[Resource]:
-    return staying(cluster.list("pods", faults.SYSTEM, selector=faults.PODS))
-
-
 def _judged(seen: diagnosis.Check, *, may_come: bool = False) -> Observation:
     """Return a step of the diagnosis as an observation; what to do is for the learner to find."""
     if seen.verdict == diagnosis.OK:
         return passed(seen.seen)
-    return (not_yet if may_come else failed)(seen.seen, seen.expected, _LOOK)
+    if seen.verdict == diagnosis.CANNOT_TELL:
+        return cannot_check(seen.seen, seen.expected, seen.next_step)
+    judge_it = not_yet if may_come and not seen.final else failed
+    return judge_it(seen.seen, seen.expected, _LOOK)
 
 
 def runs(cluster: Cluster) -> Observation:
@@ -49,9 +48,10 @@ def runs(cluster: Cluster) -> Observation:
     return judge(
         cluster,
         _DEPLOYMENT,
-        faults.SYSTEM,
+        SYSTEM,
         lambda thing: _judged(
-            diagnosis.runs(thing, _pods(cluster)), may_come=thing["spec"].get("replicas", 1) > 0
+            diagnosis.runs(thing, staying_pods(cluster)),
+            may_come=thing["spec"].get("replicas", 1) > 0,
         ),
     )
 
@@ -60,7 +60,7 @@ def endpoints(cluster: Cluster) -> Observation:
     """Whether CoreDNS's pods stand behind the Service."""
 
     def look(service: Resource) -> Observation:
-        pods = _pods(cluster)
+        pods = staying_pods(cluster)
         ready = sum(map(diagnosis.is_ready, pods))
         if ready < len(pods):
             return not_yet(
@@ -69,7 +69,7 @@ def endpoints(cluster: Cluster) -> Observation:
         seen = diagnosis.endpoints(cluster, service, pods)
         return _judged(seen, may_come=_selects(service))
 
-    return judge(cluster, _SERVICE, faults.SYSTEM, look)
+    return judge(cluster, _SERVICE, SYSTEM, look)
 
 
 def selector(cluster: Cluster) -> Observation:
@@ -77,22 +77,22 @@ def selector(cluster: Cluster) -> Observation:
 
     def look(service: Resource) -> Observation:
         if _selects(service):
-            return passed(f"it selects {faults.PODS}")
+            return passed(f"it selects {SELECTOR}")
         labels = service["spec"].get("selector") or {}
         said = ", ".join(f"{name}={value}" for name, value in sorted(labels.items()))
         return failed(f"it selects {said or 'nothing'}", "the labels of CoreDNS's pods", _LOOK)
 
-    return judge(cluster, _SERVICE, faults.SYSTEM, look)
+    return judge(cluster, _SERVICE, SYSTEM, look)
 
 
 def _selects(service: Resource) -> bool:
-    name, _, value = faults.PODS.partition("=")
+    name, _, value = SELECTOR.partition("=")
     return bool((service["spec"].get("selector") or {}) == {name: value})
 
 
 def configuration(cluster: Cluster) -> Observation:
     """Whether every CoreDNS pod runs the Corefile of the ConfigMap."""
-    pods = _pods(cluster)
+    pods = staying_pods(cluster)
     if not pods:
         return failed("CoreDNS has no pods", "pods that run the Corefile", _LOOK)
     try:
@@ -103,7 +103,7 @@ def configuration(cluster: Cluster) -> Observation:
 
 def ports(cluster: Cluster) -> Observation:
     """Whether the Service has port 53 for both protocols."""
-    return judge(cluster, _SERVICE, faults.SYSTEM, lambda thing: _judged(diagnosis.ports(thing)))
+    return judge(cluster, _SERVICE, SYSTEM, lambda thing: _judged(diagnosis.ports(thing)))
 
 
 CHECKPOINTS = (

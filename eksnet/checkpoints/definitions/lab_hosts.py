@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import csv
+import difflib
+import functools
+import itertools
+import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from eksnet import data
 from eksnet.checkpoints.criteria import (
     Criterion,
     Definition,
@@ -17,59 +23,135 @@ from eksnet.checkpoints.criteria import (
     not_started,
     not_yet,
     passed,
+    then,
 )
 from eksnet.coredns.configuration import (
     CorefileError,
     ServerBlock,
     logged_configurations,
     read_corefile,
+    refusal,
 )
 from eksnet.coredns.configuration import running as running_in
-from eksnet.coredns.observe import Answer, log_of, staying
+from eksnet.coredns.corefile import add_plugin
+from eksnet.coredns.installed import CONFIGMAP, SYSTEM, log_of, logs_of_all, staying_pods
+from eksnet.coredns.observe import Answer
 from eksnet.coredns.zones import covers, renames
+from eksnet.errors import EksnetError
 
 if TYPE_CHECKING:
-    from eksnet.cluster import Cluster
+    from eksnet.cluster import Cluster, Resource
 
 NOTEBOOK = "05_lab_hosts"
 ADDRESS, NAME, SECOND_NAME = "10.43.0.1", "myapp.local", "www.myapp.local"
+_BOTH = f"{NAME} {SECOND_NAME}"
 _ZONE = ".:53"
+# What else than entries a block hosts may hold.
+_OPTIONS = frozenset({"fallthrough", "no_reverse", "reload", "ttl"})
 _SAME_ZONE = {".", _ZONE, "dns://.", f"dns://{_ZONE}"}
-_CONFIGMAP, _NAMESPACE = "coredns", "kube-system"
 
 
 def _edit(change: str) -> str:
     return f'cluster.edit_configmap("coredns", "Corefile", {change}, "kube-system")'
 
 
-# `hosts` is the notebook's name of the block's text.
-_ADD = _edit("lambda text: coredns.add_plugin(text, hosts)")
+def _text(names: str) -> str:
+    """Return the line that gives the block's text the notebook's name of it."""
+    return f"hosts = {_block(names)!r}"
+
+
+def _block(names: str) -> str:
+    return f"hosts {{\n    {ADDRESS} {names}\n    fallthrough\n}}"
+
+
+def _correct(names: str) -> str:
+    return then("put the block in anew, with other entries of yours in it", _text(names), _REPLACE)
+
+
 _REPLACE = _edit("lambda text: coredns.replace_plugin(text, hosts)")
+_PUT = _edit("lambda text: coredns.add_plugin(text, hosts)")
+_ADD = f"{_text(NAME)}\n{_PUT}"
 _REMOVE = _edit('lambda text: coredns.remove_plugin(text, "hosts")')
-_CHANGE = _edit('lambda text: text.replace("OLD", "NEW")')
-_CORRECT = f"correct the text in hosts, then {_REPLACE}"
+_SHOW = 'print(cluster.get("configmap/coredns", namespace="kube-system")["data"]["Corefile"])'
+_BY_HAND = _edit('lambda text: text.replace("<THE WRONG WORDS>", "<THE RIGHT ONES>")')
 _BACKUP = 'cluster.backup("coredns", "kube-system")'
 _RESTORE = 'cluster.restore("coredns", "kube-system")'
 _RESTORED = 'cluster.saved("coredns", "kube-system", restored=True)["data"]["Corefile"]'
-_ASK = f'ask again: answer = cluster.run("busybox:1.36", "nslookup {NAME}")'
-_LEAVE = f"leave {NAME} to the block hosts in {_ZONE}: {_CHANGE}"
 _RESTART = 'cluster.rollout_restart("deployment/coredns", "kube-system")'
+_LOGS = "eksnet kubectl -n kube-system logs -l k8s-app=kube-dns --prefix --tail=20"
 
 # The keys of the notebook's `observed`.
 _TRIALS = ("without cache", "with cache 30")
+# `hosts` says an hour; a fresh `cache 30` cuts it to 30, and asked again to what is left of them.
+_POSSIBLE = {_TRIALS[0]: (3600,), _TRIALS[1]: range(1, 31)}
+_TWO_TRIALS = f"for {NAME}, in a dict with the keys {' and '.join(map(repr, _TRIALS))}"
+# What a server says of a name that no plugin of it may pass on.
+_REFUSED = "SERVFAIL"
+
+
+def _then_check(gather: str, checkpoint: str, takes: str) -> str:
+    return f'{gather}\neksnet.checkpoint("{checkpoint}").check(prediction, {takes})'
+
+
+# How each prediction gets what it is compared with, line by line.
+_ANSWER = f'answer = cluster.run("busybox:1.36", "nslookup {NAME}")'
+_WITHOUT = (
+    f".:53 {{\n    forward . /etc/resolv.conf\n    hosts {{\n        {ADDRESS} {NAME}\n    }}\n}}"
+)
+_OTHERS = ("kubernetes.default.svc.cluster.local", "example.com")
+_TWO_NAMES = f"for {NAME} and for a name that is not in its block, such as {_OTHERS[0]}"
+_BROKEN = f"""\
+without = {_WITHOUT!r}
+broken = coredns.try_corefile(cluster, without, {", ".join(map(json.dumps, (NAME, *_OTHERS)))})"""
+_OBSERVED = f"""\
+with_it = {_WITHOUT.replace(NAME, f"{NAME}{chr(10)}        fallthrough")!r}
+with_cache = with_it.replace("forward", "cache 30\\n    forward")
+uncached = coredns.try_corefile(cluster, with_it, "{NAME}")
+cached = coredns.try_corefile(cluster, with_cache, "{NAME}")
+observed = {{"{_TRIALS[0]}": uncached[0].ttl, "{_TRIALS[1]}": cached[0].ttl}}"""
+_CHECK_ANSWER = _then_check(_ANSWER, "hosts-02", "answer")
+_CHECK_BROKEN = _then_check(_BROKEN, "hosts-04", "broken")
+_CHECK_OBSERVED = _then_check(_OBSERVED, "hosts-05", "observed")
 
 Lines = tuple[tuple[str, ...], ...]
-# The kubelet brings a ConfigMap within a minute or so, `reload` looks every 30 s, give or take 15.
+# The kubelet brings a ConfigMap within a minute or so, `reload` looks every 22.5 to 37.5 s.
 _TAKEN_OVER = Wait("every CoreDNS pod to run the Corefile of the ConfigMap", deadline=150)
 
 
-def _remove_from(zone: str) -> str:
-    return _edit(f'lambda text: coredns.remove_plugin(text, "hosts", "{zone}")')
+def _remove_from(zone: str, plugin: str = "hosts") -> str:
+    return _edit(f'lambda text: coredns.remove_plugin(text, "{plugin}", "{zone}")')
+
+
+def _remove_block(zone: str) -> str:
+    return _edit(f'lambda text: coredns.remove_server_block(text, "{zone}")')
+
+
+def _anew(cluster: Cluster, names: str = NAME) -> str:
+    """Return what mends a Corefile whatever is wrong with it.
+
+    That is the backup's text and the block in it. Where no backup waits, or one that has the same
+    fault, it is an edit that nobody but the learner can write.
+    """
+    saved = cluster.saved(CONFIGMAP, SYSTEM)
+    text = str((saved.get("data") or {}).get("Corefile")) if saved else ""
+    try:
+        found = _hosts_in(add_plugin(text, _block(NAME)))
+        # What CoreDNS takes cannot be told from here: the cluster ran on that text before.
+        if isinstance(found, _Hosts) and not found.diverted(NAME):
+            begin = "go back to the backup and begin anew"
+            return then(begin, _RESTORE, _BACKUP, _text(names), _PUT)
+    except EksnetError:
+        pass
+    return then(
+        "look at the text, then write the edit yourself, with your words in place of those in < >",
+        _SHOW,
+        _BY_HAND,
+    )
 
 
 def _corefile(cluster: Cluster) -> str:
-    data = cluster.get("configmap", _CONFIGMAP, _NAMESPACE).get("data") or {}
-    return str(data.get("Corefile", ""))
+    held = cluster.get("configmap", CONFIGMAP, SYSTEM).get("data") or {}
+    return str(held.get("Corefile", ""))
 
 
 @dataclass(frozen=True)
@@ -94,15 +176,26 @@ class _Hosts:
         """The lines inside it."""
         return self.server.lines("hosts")[1:]
 
+    @property
+    def late(self) -> bool:
+        """Whether an entry stands after `fallthrough`, where CoreDNS refuses it."""
+        words = [line[0] for line in self.lines]
+        place = words.index("fallthrough") if "fallthrough" in words else len(words)
+        return not _OPTIONS.issuperset(words[place:])
+
     def addresses(self, name: str) -> list[str]:
         """The addresses of a name."""
         return [line[0] for line in self.lines if name in _names(line)]
 
+    def elsewhere(self, name: str) -> str:
+        """Return the key of a server block that answers for a name; empty for none."""
+        keys = (key for other in self.others for key in other.keys)
+        return next((key for key in keys if (zone := _zone(key)) and covers(zone, name)), "")
+
     def diverted(self, name: str) -> str:
         """Return what keeps questions for a name from it; empty when they come to it."""
-        for key in (key for other in self.others for key in other.keys):
-            if (zone := _zone(key)) and covers(zone, name):
-                return f"the server block {key} answers for {name} in its place"
+        if key := self.elsewhere(name):
+            return f"the server block {key} answers for {name} in its place"
         if any(renames(line, name) for line in self.server.lines("rewrite")):
             return f"rewrite gives {name} another name before hosts sees it"
         if self.zones and not any(covers(zone, name) for zone in self.zones):
@@ -119,24 +212,64 @@ def _zone(key: str) -> str:
 def _hosts(cluster: Cluster) -> _Hosts | Observation:
     """Return the block `hosts`, or what is to be said when it is not there."""
     try:
-        blocks = read_corefile(_corefile(cluster))
+        return _hosts_in(_corefile(cluster))
     except CorefileError as error:
-        return failed(error.seen, error.expected, "mend the braces: " + _CHANGE)
+        return failed(error.seen, error.expected, _anew(cluster))
+
+
+def _hosts_in(corefile: str) -> _Hosts | Observation:
+    blocks = read_corefile(corefile)
     for block in blocks:
         if _SAME_ZONE.intersection(block.keys) and "hosts" in block.plugins:
             return _Hosts(block, tuple(other for other in blocks if other is not block))
-    for block in blocks:
-        if "hosts" in block.plugins:
-            return failed(
-                f"the block hosts stands in the server block {' '.join(block.keys)}",
-                f"hosts inside the server block {_ZONE}, which answers for every name",
-                f"move it there: {_remove_from(block.keys[0])}, then {_ADD}",
-            )
-    return not_started(
+    return next(filter(None, map(_misplaced, blocks)), None) or not_started(
         "the Corefile has no block hosts",
         f"a block hosts with the line {ADDRESS} {NAME}",
-        f'write the block as a text: hosts = "…", then {_ADD}',
+        then("put it in", _ADD),
     )
+
+
+def _misplaced(block: ServerBlock) -> Observation | None:
+    """Return what a server block holds that was to be the block `hosts`; None when nothing was."""
+    expected = f"hosts inside the server block {_ZONE}, which answers for every name"
+    if "hosts" in block.keys:
+        return failed(
+            "a block hosts stands outside the server blocks, so CoreDNS takes it for one",
+            expected,
+            then("move it there", _remove_block(block.keys[block.keys.index("hosts")]), _ADD),
+        )
+    place = f"the server block {' '.join(block.keys)}"
+    if "hosts" in block.plugins:
+        # What is left of a server block for the name, or an empty one, would say NXDOMAIN.
+        zones = [zone for key in block.keys if (zone := _zone(key))]
+        useless = len(block.plugins) == 1 or any(covers(zone, NAME) for zone in zones)
+        out = _remove_block if useless else _remove_from
+        return failed(
+            f"the block hosts stands in {place}",
+            expected,
+            then("move it there", out(block.keys[0]), _ADD),
+        )
+    for name in (one for one in block.plugins if one not in _known_plugins()):
+        if _is_meant(name, block.lines(name)):
+            return failed(
+                f"{place} has a plugin {name}, which CoreDNS does not know",
+                expected,
+                then("take it out, and put hosts in", _remove_from(block.keys[0], name), _ADD),
+            )
+    return None
+
+
+def _is_meant(name: str, lines: Lines) -> bool:
+    """Tell whether an unknown plugin was to be `hosts`: by its name, or by what is in it."""
+    words = {_bare(word) for line in lines for word in line}
+    return bool(difflib.get_close_matches(name.lower(), ["hosts"]) or words & {ADDRESS, NAME})
+
+
+@functools.cache
+def _known_plugins() -> frozenset[str]:
+    table = data.directory() / "coredns_plugin_order.csv"
+    with table.open() as file:
+        return frozenset(row["plugin"] for row in csv.DictReader(file))
 
 
 def backup(cluster: Cluster) -> Observation:
@@ -144,58 +277,90 @@ def backup(cluster: Cluster) -> Observation:
     # Who may not read the ConfigMap cannot have backed it up.
     edited = NAME in _corefile(cluster)
     expected = "a backup of the ConfigMap coredns, made before the edit"
-    again = f"take the block out: {_REMOVE}, back up: {_BACKUP}, and put it in again: {_ADD}"
-    waiting = cluster.saved(_CONFIGMAP, _NAMESPACE)
+    again = (_REMOVE, _BACKUP, _ADD)
+    waiting = cluster.saved(CONFIGMAP, SYSTEM)
     if waiting is None:
-        used = cluster.saved(_CONFIGMAP, _NAMESPACE, restored=True)
+        used = cluster.saved(CONFIGMAP, SYSTEM, restored=True)
         seen = "the last backup has been restored already" if used else "there is no backup"
         if edited:
-            return failed(f"{seen}, and the Corefile has {NAME}", expected, again)
+            out = "take the block out, back up, and put it in again"
+            return failed(f"{seen}, and the Corefile has {NAME}", expected, then(out, *again))
         return not_started(seen, expected, _BACKUP)
     if NAME in str((waiting.get("data") or {}).get("Corefile")):
         return failed(
             f"the backup holds a Corefile that has {NAME} already",
             expected,
-            f"have done with that backup: {_RESTORE}, then {again}",
+            then("have done with that backup, and make one without the block", _RESTORE, *again),
         )
     return passed("a backup from before the edit waits for its restore")
 
 
 def entry(cluster: Cluster) -> Observation:
     """Whether the name stands in the block with its address, and with no other."""
-    return _stands(cluster, NAME)
+    return _stands(cluster, NAME, NAME)
 
 
 def second_name(cluster: Cluster) -> Observation:
-    """Whether the second name stands in the block too."""
-    first = entry(cluster)
+    """Whether the second name stands in the block too, where CoreDNS takes it."""
+    first = _stands(cluster, NAME, _BOTH)
     if first.state is not State.PASS:
         return first
-    return _stands(cluster, SECOND_NAME, absent=not_started)
+    hosts = _hosts(cluster)
+    others = _others(hosts) if isinstance(hosts, _Hosts) else ""
+    second = _stands(cluster, SECOND_NAME, _BOTH, absent=failed if others else not_started)
+    if second.state is not State.PASS:
+        seen = f"beside {NAME} the block has {others}, not {SECOND_NAME}"
+        absent = others and isinstance(hosts, _Hosts) and not hosts.addresses(SECOND_NAME)
+        return replace(second, observed=seen) if absent else second
+    late = isinstance(hosts, _Hosts) and hosts.late
+    return _refused_entry(_BOTH) if late else second
+
+
+def _others(hosts: _Hosts) -> str:
+    """Return the other names that the address has."""
+    names = (name for line in hosts.lines if line[0] == ADDRESS for name in _names(line))
+    return " ".join(name for name in names if name not in (NAME, SECOND_NAME))
 
 
 def _stands(
-    cluster: Cluster, name: str, absent: Callable[[str, str, str], Observation] = failed
+    cluster: Cluster,
+    name: str,
+    names: str,
+    absent: Callable[[str, str, str], Observation] = failed,
 ) -> Observation:
+    """Whether a name stands in the block; the line that is to be there has these names."""
     hosts = _hosts(cluster)
     if isinstance(hosts, Observation):
         return hosts
-    expected = f"the line {ADDRESS} {name}"
+    expected, correct = f"the line {ADDRESS} {names}", _correct(names)
     if addresses := hosts.addresses(name):
         if addresses != [ADDRESS]:
-            return failed(f"{name} is {' and '.join(addresses)}", expected, _CORRECT)
+            return failed(f"{name} is {' and '.join(addresses)}", expected, correct)
         if diverted := hosts.diverted(name):
-            return failed(diverted, f"the server block {_ZONE} and its hosts asked for it", _LEAVE)
+            asked = f"the server block {_ZONE} and its hosts asked for it"
+            return failed(diverted, asked, _undivert(cluster, hosts, name, names))
         return passed(f"{name} is {ADDRESS}")
     if any(line[0].lower() == name for line in hosts.lines):
         return failed(
-            f"a line begins with {name}", "the address first, the names after it", _CORRECT
+            f"a line begins with {name}", "the address first, the names after it", correct
         )
-    return absent(f"the block hosts has no line for {name}", expected, _CORRECT)
+    return absent(f"the block hosts has no line for {name}", expected, correct)
+
+
+def _undivert(cluster: Cluster, hosts: _Hosts, name: str, names: str) -> str:
+    """Return what brings questions for a name to the block."""
+    if key := hosts.elsewhere(name):
+        return then("take that server block out", _remove_block(key))
+    only_zones = hosts.zones and not any(covers(zone, name) for zone in hosts.zones)
+    return _correct(names) if only_zones else _anew(cluster, names)
 
 
 def _names(line: tuple[str, ...]) -> list[str]:
-    return [word.lower().rstrip(".") for word in line[1:]]
+    return [_bare(word) for word in line[1:]]
+
+
+def _bare(name: str) -> str:
+    return name.lower().rstrip(".")
 
 
 def fallthrough(cluster: Cluster) -> Observation:
@@ -206,62 +371,121 @@ def fallthrough(cluster: Cluster) -> Observation:
     words = [line[0] for line in hosts.lines]
     expected = "a last line fallthrough, so that names that hosts does not know go on"
     if "fallthrough" not in words:
-        return failed("the block hosts has no line fallthrough", expected, _CORRECT)
+        return failed("the block hosts has no line fallthrough", expected, _correct(NAME))
     place = words.index("fallthrough")
     if zones := [zone for zone in hosts.lines[place][1:] if zone != "."]:
-        return failed(f"only names in {', '.join(zones)} go on", expected, _CORRECT)
-    if any(ADDRESS in line for line in hosts.lines[place + 1 :]):
-        return failed(
-            "an entry stands after fallthrough",
-            "every entry before it; CoreDNS refuses one that comes after",
-            _CORRECT,
-        )
+        return failed(f"only names in {', '.join(zones)} go on", expected, _correct(NAME))
+    if hosts.late:
+        return _refused_entry(NAME)
     return passed("fallthrough stands after the entries")
 
 
-def _logs(cluster: Cluster) -> list[str]:
-    pods = staying(cluster.list("pods", _NAMESPACE, selector="k8s-app=kube-dns"))
-    return [log_of(cluster, pod.name, _NAMESPACE) for pod in pods]
+def _refused_entry(names: str) -> Observation:
+    return failed(
+        "an entry stands after fallthrough",
+        "every entry before it; CoreDNS refuses one that comes after",
+        _correct(names),
+    )
 
 
-def running(cluster: Cluster, advice: str = f"wait for the reload, or {_RESTART}") -> Observation:
+def _crashes(pod: Resource) -> bool:
+    states = (one.get("state") or {} for one in pod.get("status", {}).get("containerStatuses", ()))
+    return any((one.get("waiting") or {}).get("reason") == "CrashLoopBackOff" for one in states)
+
+
+def _last_change(cluster: Cluster) -> str:
+    """Return when the ConfigMap was last changed; empty when it does not tell."""
+    fields = cluster.get("configmap", CONFIGMAP, SYSTEM)["metadata"].get("managedFields", ())
+    return max((str(one.get("time", "")) for one in fields), default="")
+
+
+def _refuses(changed: str, pod: Resource, log: str) -> bool:
+    """Tell whether a pod refuses the ConfigMap's text for sure: it has never had an earlier one."""
+    made = str(pod["metadata"].get("creationTimestamp", ""))
+    return _crashes(pod) and bool(refusal(log)) and "" < changed < made
+
+
+def running(cluster: Cluster) -> Observation:
     """Whether each CoreDNS pod logs the hash of the ConfigMap's Corefile as its last one."""
-    found = running_in(_corefile(cluster), _logs(cluster))
+    return _running(cluster, f"wait for the reload, or {_RESTART}", NAME)
+
+
+def _running(cluster: Cluster, advice: str, names: str) -> Observation:
+    pods = staying_pods(cluster)
+    logs = [log_of(cluster, pod.name) for pod in pods]
+    found = running_in(_corefile(cluster), logs)
     seen = f"{found.current} of {found.of} CoreDNS pods run the Corefile of the ConfigMap"
     if found.of and found.current == found.of:
         return passed(seen)
-    if found.refused:
-        return not_yet(
-            f"{seen}; one has refused a Corefile, {found.refused}",
-            "all of them",
-            f"if the Corefile still says that, correct it: {_CHANGE}; then wait for the reload",
-        )
+    if crashes := sum(map(_crashes, pods)):
+        seen += f", {crashes} in CrashLoopBackOff"
+    changed = _last_change(cluster)
+    if found.final or any(map(functools.partial(_refuses, changed), pods, logs)):
+        refused = f"{seen}; it was refused, {found.refused}"
+        return failed(refused, "all of them", _refusal_step(cluster, names))
+    if found.refused or crashes:
+        said = f"; one has refused a Corefile, {found.refused}" if found.refused else ""
+        return not_yet(f"{seen}{said}", "all of them", _refusal_step(cluster, names))
     return not_yet(seen, "all of them", advice)
+
+
+def _refusal_step(cluster: Cluster, names: str) -> str:
+    """Return what to do about a refusal: a restart would end the pods that still answer."""
+    log = f"`{_LOGS}` in a terminal shows what CoreDNS says, and it may be of an earlier text"
+    if not names:
+        return f"{log}; wait two minutes and check again"
+    return f"{log}; if the Corefile still has it, do not restart, but {_anew(cluster, names)}"
+
+
+def running_again(cluster: Cluster) -> Observation:
+    """Whether each CoreDNS pod runs the Corefile that was restored."""
+    seen = _running(cluster, f"wait for the reload, or {_RESTART}", "")
+    if not seen.may_come or "CrashLoopBackOff" not in seen.observed:
+        return seen
+    # What was restored ran before, and a pod that crashes is started again ever more seldom.
+    return replace(seen, next_step=then("new pods read what was restored", _RESTART))
 
 
 def reloaded(cluster: Cluster) -> Observation:
     """Whether each CoreDNS pod took the Corefile over while it ran."""
     # After a restart nobody could see any more that it reloads.
-    seen = running(cluster, "wait for the reload, up to two minutes, and restart nothing")
+    advice = "wait for the reload, up to two minutes, and restart nothing"
+    seen = _running(cluster, advice, _BOTH)
     if seen.state is not State.PASS:
         return seen
-    histories = [logged_configurations(log) for log in _logs(cluster)]
+    histories = [logged_configurations(log) for log in logs_of_all(cluster)]
     began = sum(len(set(history)) == 1 for history in histories)
     if began:
         return failed(
             f"{began} of {len(histories)} CoreDNS pods have run nothing else since they started",
             "pods that took it over while they ran: an earlier hash stands in their logs",
-            f"give {ADDRESS} a third name, such as again.{NAME}, and restart nothing: {_CORRECT}",
+            then(
+                f"give {ADDRESS} another name and restart nothing",
+                _text(f"{_BOTH} {_new_name(cluster)}"),
+                _REPLACE,
+            ),
         )
     return passed(f"{len(histories)} CoreDNS pods took it over without a restart")
+
+
+def _new_name(cluster: Cluster) -> str:
+    """Return a name that the Corefile has not: with one that it has, nothing would change."""
+    text = _corefile(cluster)
+    return next(name for n in itertools.count(1) if (name := f"again-{n}.{NAME}") not in text)
 
 
 def restored(cluster: Cluster) -> Observation:
     """Whether the ConfigMap is as the backup held it, and the backup has been used."""
     now = _corefile(cluster)
-    if cluster.saved(_CONFIGMAP, _NAMESPACE):
+    if waiting := cluster.saved(CONFIGMAP, SYSTEM):
+        if (waiting.get("data") or {}).get("Corefile") == now:
+            return not_started(
+                "the Corefile is that of the backup, and the backup still waits for its restore",
+                "a restore too: until then no new backup is made",
+                _RESTORE,
+            )
         return not_started("the backup waits for its restore", "the Corefile of before", _RESTORE)
-    used = cluster.saved(_CONFIGMAP, _NAMESPACE, restored=True)
+    used = cluster.saved(CONFIGMAP, SYSTEM, restored=True)
     if used is None:
         return not_started("there was no backup", "the lab done, and its backup restored", _BACKUP)
     if (used.get("data") or {}).get("Corefile") != now:
@@ -280,32 +504,42 @@ def _first_to_see(cluster: Cluster, transcript: Any) -> Any:
         return stands
     expected = f"what nslookup {NAME} printed in a pod, with an address"
     if transcript is None:
-        return not_started("no answer was handed in", expected, _check("hosts-02", "answer"))
+        return not_started("no answer was handed in", expected, "")
     answers = str(transcript).partition("Name:")[2]
     name, *rest = answers.split() or [""]
-    if name.rstrip(".").lower() != NAME:
+    if _bare(name) != NAME:
         # NXDOMAIN too: so a pod answers that does not run the entry yet.
+        again = then("a few seconds after a restart", _CHECK_ANSWER)
         return not_started(
-            f"the answer that was handed in has no address for {NAME}", expected, _ASK
+            f"the answer that was handed in has no address for {NAME}", expected, again
         )
     return "hosts" if ADDRESS in rest else "forward"
 
 
 def _code_of_others(cluster: Cluster, answers: Any) -> Any:
-    """The code that a trial gave for a name that is not in its block."""
+    """The code that a trial without `fallthrough` gave for names that are not in its block."""
     hosts = _hosts(cluster)
     if isinstance(hosts, Observation):
         return hosts
     ours = {name for line in hosts.lines for name in _names(line)}
     given = [one for one in answers if isinstance(one, Answer)] if _is_rows(answers) else []
     if not given:
-        return _no_trial("no trial's answers were handed in", "hosts-04", "broken")
-    codes = [one.rcode for one in given if one.name not in ours]
-    return (
-        codes[0]
-        if codes
-        else _no_trial(f"the trial asked for no other name than {NAME}", "hosts-04", "broken")
-    )
+        return _no_trial("no trial's answers were handed in", _TWO_NAMES)
+    others = [one for one in given if _bare(one.name) not in ours]
+    # Without an answer from its block the trial may have had no block at all.
+    if not any(one.addresses for one in given if one not in others):
+        return _no_trial(f"the trial gave no address for {NAME}", _TWO_NAMES)
+    if not others:
+        return _no_trial(f"the trial asked for no other name than {NAME}", _TWO_NAMES)
+    passed_on = next((one for one in others if one.rcode != _REFUSED), None)
+    if passed_on:
+        return failed(
+            f"the trial that was handed in gave {passed_on.rcode} for {passed_on.name}: "
+            "its hosts passed that name on",
+            "a trial without `fallthrough`",
+            "",
+        )
+    return _REFUSED
 
 
 def _is_rows(answers: Any) -> bool:
@@ -318,26 +552,32 @@ def _ttls(cluster: Cluster, ttls: Any) -> Any:
     if isinstance(hosts, Observation):
         return hosts
     if ttls is None:
-        return _no_trial("no trial's answers were handed in", "hosts-05", "observed")
+        return _no_trial("no trial's answers were handed in", _TWO_TRIALS)
     if not isinstance(ttls, Mapping) or set(ttls) != set(_TRIALS):
-        return _no_trial("what was handed in is not of the two trials", "hosts-05", "observed")
-    silent = [trial for trial in _TRIALS if ttls[trial] is None]
-    if silent:
-        return _no_trial(f"the trial {silent[0]} gave no record", "hosts-05", "observed")
-    return {trial: ttls[trial] for trial in _TRIALS}
+        return _no_trial("what was handed in is not of the two trials", _TWO_TRIALS)
+    seen = {trial: _ttl(ttls[trial]) for trial in _TRIALS}
+    for trial, ttl in seen.items():
+        if ttl is None:
+            return _no_trial(f"the trial {trial} gave no record", _TWO_TRIALS)
+        # Only the learner has the answers: numbers that no such trial gives are not of one.
+        if ttl not in _POSSIBLE[trial]:
+            return _no_trial(f"the trial {trial} cannot have given {ttl}", _TWO_TRIALS)
+    return seen
 
 
-def _no_trial(seen: str, checkpoint: str, name: str) -> Observation:
-    wanted = f", as {' and '.join(map(repr, _TRIALS))}" if checkpoint == "hosts-05" else ""
-    expected = f"what coredns.try_corefile returned{wanted}"
-    return not_started(seen, expected, _check(checkpoint, name))
+def _ttl(given: Any) -> int | None:
+    """Return the TTL in what a trial returned: a number, an answer, or answers."""
+    if _is_rows(given):
+        given = next((one for one in given if getattr(one, "name", "") == NAME), None)
+    if isinstance(given, Answer):
+        given = given.ttl if _bare(given.name) == NAME else None
+    return given if isinstance(given, int) else None
 
 
-def _check(checkpoint: str, observed: str) -> str:
-    return f'eksnet.checkpoint("{checkpoint}").check(prediction, {observed})'
+def _no_trial(seen: str, wanted: str) -> Observation:
+    return not_started(seen, f"what coredns.try_corefile returned {wanted}", "")
 
 
-_TEXT = f"hosts {{\n    {ADDRESS} {NAME}\n    fallthrough\n}}"
 _BLOCK = f"""\
 hosts = \"\"\"
 hosts {{
@@ -354,6 +594,19 @@ before = coredns.running_configurations(cluster)
 {_RESTART}
 cluster.rollout_status("deployment/coredns", "kube-system")
 coredns.wait_for_restart(cluster, before)
+"""
+
+# The hashes in a form that can be compared by eye.
+_HASHES = "print({pod: x[:8] for pod, x in coredns.running_configurations(cluster).items()})"
+_SAVED = """\
+saved = cluster.saved("coredns", "kube-system")
+saved = saved or cluster.saved("coredns", "kube-system", restored=True)
+print(saved["data"]["Corefile"] if saved else "there is no backup")"""
+_EXTEND = f"""\
+before = coredns.running_configurations(cluster)
+{_text(_BOTH)}
+{_REPLACE}
+coredns.wait_for_reload(cluster, before)
 """
 
 CHECKPOINTS = (
@@ -383,11 +636,13 @@ CHECKPOINTS = (
         hints=(
             "Look at the ConfigMap `coredns` in `kube-system`: its key `Corefile` is what CoreDNS "
             "reads. Back it up first.",
-            f"Compare the server block `{_ZONE}` with that of the section *Edit the Corefile*: a "
-            f"block `hosts` with the line `{ADDRESS} {NAME}`, and `fallthrough` as its last line. "
-            "Then compare the hash that each CoreDNS pod logs with the one from before.",
-            f"`{_BACKUP}`, then `hosts = {_TEXT!r}`, `{_ADD}`, and `{_RESTART}`. "
-            f"A block that is there already is replaced: `{_REPLACE}`.",
+            f"Compare what stands in the server block `{_ZONE}` with what has to: a block `hosts` "
+            f"with the line `{ADDRESS} {NAME}`, and `fallthrough` as its last line. Then compare "
+            "the hash that each CoreDNS pod logs with the one from before the edit."
+            f"\n\n{_SHOW}\n{_HASHES}",
+            "Back up, add the block, and wait until no pod is left that has read the old text. A "
+            "block that is there already is replaced: `replace_plugin` in place of `add_plugin`."
+            f"\n\n{_BACKUP}\n{_ADD}\n{_ROLLOUT}",
         ),
         solution=f"{_BACKUP}\n{_BLOCK}{_ROLLOUT}",
     ),
@@ -400,8 +655,11 @@ CHECKPOINTS = (
                 "hosts-02.plugin",
                 "The plugin that you predicted",
                 1,
+                f"which plugin sees a query for {NAME} first, hosts or forward?",
+                'prediction = "…"',
                 _first_to_see,
                 takes="answer",
+                gather=_ANSWER,
                 choices=("hosts", "forward"),
             ),
         ),
@@ -409,11 +667,10 @@ CHECKPOINTS = (
             "Look at the answer of `nslookup`: an address, or NXDOMAIN?",
             f"Compare the address with what the two plugins know: `{ADDRESS}` stands in the block "
             "`hosts`, and the resolver behind `forward` has never heard of the name.",
-            f'`answer = cluster.run("busybox:1.36", "nslookup {NAME}")` asks. Put the plugin that '
-            'can have given this answer into `prediction`, "hosts" or "forward", run its cell, and '
-            f"check again: `{_check('hosts-02', 'answer')}`",
+            'Put the plugin that can have given the answer into `prediction`, "hosts" or '
+            f'"forward", and ask for the name in a pod:\n\n{_CHECK_ANSWER}',
         ),
-        solution='prediction = "hosts"\n',
+        solution=f'prediction = "hosts"\n{_CHECK_ANSWER}\n',
     ),
     Definition(
         id="hosts-03",
@@ -434,20 +691,11 @@ CHECKPOINTS = (
             "Look at the line of the block `hosts`, and at the log of each CoreDNS pod.",
             f"Compare the line with `{ADDRESS} {NAME} {SECOND_NAME}`, and the names of the pods "
             "with those from before: the same pods have to log a second hash. That takes up to "
-            "two minutes, and no restart.",
-            "`before = coredns.running_configurations(cluster)`, then "
-            f"`{_CHANGE}`, where OLD is `{ADDRESS} {NAME}` and NEW is the same with "
-            f"`{SECOND_NAME}` after it, then `coredns.wait_for_reload(cluster, before)`.",
+            f"two minutes, and no restart.\n\n{_SHOW}\n{_HASHES}",
+            "Remember the hashes, put the block in with both names, and wait for the reload. When "
+            f"the edit says *was so already*, there is none to wait for.\n\n{_EXTEND}",
         ),
-        solution=f"""\
-before = coredns.running_configurations(cluster)
-cluster.edit_configmap(
-    "coredns", "Corefile",
-    lambda text: text.replace("{ADDRESS} {NAME}", "{ADDRESS} {NAME} {SECOND_NAME}"),
-    "kube-system",
-)
-coredns.wait_for_reload(cluster, before)
-""",
+        solution=_EXTEND,
     ),
     Definition(
         id="hosts-04",
@@ -458,20 +706,24 @@ coredns.wait_for_reload(cluster, before)
                 "hosts-04.code",
                 "The code that you predicted",
                 1,
+                "without fallthrough in the block hosts, what comes back for a name that is not in "
+                "it, NOERROR, NXDOMAIN or SERVFAIL?",
+                'prediction = "…"',
                 _code_of_others,
                 takes="broken",
+                gather=_BROKEN,
                 choices=("NOERROR", "NXDOMAIN", "SERVFAIL"),
             ),
         ),
         hints=(
-            "Look at the second row of the trial without `fallthrough`.",
-            "Compare its code with your prediction: did `hosts` say that there is no such name, "
-            "or that it could not tell?",
-            "`broken = coredns.try_corefile(cluster, without, *names)` is the trial. Put the code "
-            "of that row into `prediction`, run its cell, and check again: "
-            f"`{_check('hosts-04', 'broken')}`",
+            "Look at what a trial without `fallthrough` answers for a name that is not in its "
+            f"block, {_OTHERS[0]}:\n\n{_BROKEN}\nprint(broken)",
+            "Compare the code of that name with your prediction: did `hosts` say that there is no "
+            "such name, or that it could not tell?",
+            "This is the trial; `broken[1].rcode` is the code of that row. Put it into "
+            f"`prediction`, and check again:\n\n{_CHECK_BROKEN}",
         ),
-        solution='prediction = "SERVFAIL"\n',
+        solution=f'prediction = "SERVFAIL"\n{_CHECK_BROKEN}\n',
     ),
     Definition(
         id="hosts-05",
@@ -482,21 +734,28 @@ coredns.wait_for_reload(cluster, before)
                 "hosts-05.ttl",
                 "The TTLs that you predicted",
                 1,
+                f"which TTL does a client see for {NAME}, without the plugin cache, and with "
+                "cache 30?",
+                f'prediction = {{"{_TRIALS[0]}": "…", "{_TRIALS[1]}": "…"}}',
                 _ttls,
                 takes="observed",
+                gather=_OBSERVED,
                 units=("s", "sec", "second", "seconds"),
             ),
         ),
         hints=(
-            "Look at the TTL in the answers of the two trials.",
-            "Compare the two: which plugin comes first in the table of the plugin order, `cache` "
-            "or `hosts`, and what does the number behind `cache` say?",
-            f'`coredns.try_corefile(cluster, with_it, "{NAME}")[0].ttl` is the one without '
-            "`cache`, `with_cache` in place of `with_it` gives the other. Put both into "
-            "`prediction`, a dict with the keys of `observed`, run its cell, and check again: "
-            f"`{_check('hosts-05', 'observed')}`",
+            "Look at the TTL in the answers of two trials, one without `cache` and one with it:"
+            f"\n\n{_OBSERVED}\nprint(uncached, cached, sep='\\n')",
+            "Compare the two: which plugin comes first in "
+            '`eksnet.data.load_table("coredns_plugin_order")`, `cache` or `hosts`, and what does '
+            "the number behind `cache` say?",
+            "These are the two trials; `print(observed)` shows both numbers. Put them into "
+            f"`prediction`, a dict with the keys {' and '.join(f'`{key!r}`' for key in _TRIALS)}, "
+            f"and check again:\n\n{_CHECK_OBSERVED}",
         ),
-        solution='prediction = {"without cache": 3600, "with cache 30": 30}\n',
+        solution=(
+            f'prediction = {{"{_TRIALS[0]}": 3600, "{_TRIALS[1]}": 30}}\n{_CHECK_OBSERVED}\n'
+        ),
     ),
     Definition(
         id="hosts-06",
@@ -508,16 +767,18 @@ coredns.wait_for_reload(cluster, before)
                 "hosts-06.running",
                 "Every CoreDNS pod runs it",
                 1,
-                running,
+                running_again,
                 needs=("hosts-06.restored",),
                 wait=_TAKEN_OVER,
             ),
         ),
         hints=(
             "Look at the Corefile in the ConfigMap `coredns`, and at what the pods run.",
-            "Compare the Corefile with the one that you saw at the start, and the hashes that the "
-            "pods log with those that you remembered.",
-            f"`{_RESTORE}`, then `{_RESTART}`.",
+            "Compare the Corefile with the one in the backup, and the hashes that the pods log, "
+            "which are to be the same in each and those from before the edit."
+            f"\n\n{_SHOW}\n{_SAVED}\n{_HASHES}",
+            "Restore, and wait until no pod is left that has read the old text:\n\n"
+            f"{_RESTORE}\n{_ROLLOUT}",
         ),
         solution=f"{_RESTORE}\n{_ROLLOUT}",
     ),

@@ -1,0 +1,453 @@
+"""What every checkpoint is held to, on clusters that are right, wrong and out of reach.
+
+Whoever adds a checkpoint adds its line to `CASES`.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import test_checkpoints_kube_proxy as shop
+import test_checkpoints_kubernetes_dns as stage
+import test_checkpoints_lab_hosts as lab
+import test_checkpoints_trouble as trouble
+from fake_api import FakeApi, Refusal, Request, failure
+from lab_api import Check, forbid, write_kubeconfig
+from test_definitions import whole
+
+import eksnet
+from eksnet.checkpoints import Checkpoint, Result, State, definitions
+from eksnet.checkpoints.results import needed
+from eksnet.cluster import connect, look
+
+P, F, N, C = State.PASS, State.FAIL, State.NOT_STARTED, State.CANNOT_CHECK
+
+# Puts a cluster into a state, and returns what is handed in to `check`.
+Make = Callable[[FakeApi], tuple[Any, ...]]
+
+
+@dataclass(frozen=True)
+class Case:
+    """The clusters of one checkpoint.
+
+    Attributes:
+        untouched: Nobody has begun.
+        solved: Everything is right.
+        wrong: Clusters that are wrong, each with a part of what is then said.
+    """
+
+    untouched: Make
+    solved: Make
+    wrong: tuple[tuple[Make, str], ...]
+
+
+def made(put: Callable[..., None], *handed_in: Any, **fields: Any) -> Make:
+    """Return what makes a cluster."""
+
+    def make(api: FakeApi) -> tuple[Any, ...]:
+        put(api, **fields)
+        return handed_in
+
+    return make
+
+
+def nothing(*handed_in: Any) -> Make:
+    """Return what makes a cluster that holds nothing of the course."""
+    return lambda _: handed_in
+
+
+def walked(name: str, *handed_in: Any, search: Sequence[str] = stage.SEARCH) -> Make:
+    """Return what makes a stage on which op-pod-1 has looked a name up."""
+    walk = stage.walk_of(name, search)
+
+    def make(api: FakeApi) -> tuple[Any, ...]:
+        stage.put_stage(api, search=search)
+        api.logs[stage.WITNESS] = "".join(
+            f'[INFO] 10.0.145.7:4 - 7 "{kind} IN {one.name}. udp 50" '
+            f"{'NOERROR' if one.answered else 'NXDOMAIN'} qr 0.1s\n"
+            for one in walk
+            for kind in ("A", "AAAA")
+        )
+        return tuple(walk if one is WALK else one for one in handed_in)
+
+    return make
+
+
+def restored(**after: Any) -> Make:
+    """Return what makes a cluster whose backup was restored, and what came after."""
+
+    def make(api: FakeApi) -> tuple[Any, ...]:
+        lab.put_lab(api, lab.SOLVED, backup=lab.UNTOUCHED)
+        refuse, api.refuse = api.refuse, lambda _: None
+        connect("context:lab").restore("coredns", "kube-system")
+        api.refuse = refuse
+        lab.put_lab(api, **after)
+        return ()
+
+    return make
+
+
+# Stands for the walk that the stage was made with.
+WALK = object()
+NAME, LONG_NAME = "my-service", "my-service.app-ns"
+SHORT = stage.walk_of(NAME)
+LATE = lab.BOTH.replace("fallthrough", "").replace("hosts {", "hosts {\n fallthrough")
+ELSEWHERE = lab.UNTOUCHED + "a:53 {\n" + lab.HOSTS + "}\n"
+FOUND = lab.nslookup("10.43.0.1")
+TWELVE = lab.SOLVED.replace("10.43.0.1", "10.43.0.12")
+WBE = {"app": "wbe"}
+
+
+def hosts(*handed_in: Any, **fields: Any) -> Make:
+    return made(lab.put_lab, *handed_in, **fields)
+
+
+def proxy(*handed_in: Any, **fields: Any) -> Make:
+    return made(shop.put_shop, *handed_in, **{"brought": "ABCD", **fields})
+
+
+def faulty(fault: str, **fields: Any) -> Make:
+    return made(trouble.put_dns, brought=fault, **fields)
+
+
+CASES = {
+    "dns-01": Case(
+        nothing(),
+        made(stage.put_stage),
+        (
+            (made(stage.put_stage, service="ops-ns"), "my-service is in ops-ns"),
+            (made(stage.put_stage, nameserver="10.100.0.10"), "its nameserver is not the witness"),
+        ),
+    ),
+    "dns-02": Case(
+        nothing(SHORT),
+        walked(NAME, SHORT),
+        (
+            (walked(NAME, SHORT, search=stage.SEARCH[:3]), "row 4: my-service"),
+            (walked(NAME, SHORT, search=stage.SEARCH[1:]), "row 1: my-service.svc.cluster.local"),
+        ),
+    ),
+    "dns-03": Case(
+        nothing(stage.LONG),
+        walked(LONG_NAME, stage.LONG),
+        (
+            (walked(LONG_NAME, stage.LONG, search=stage.SEARCH[1:]), f"row 1: {stage.SERVICE}"),
+            (
+                walked(LONG_NAME, stage.LONG, search=stage.SEARCH[2:]),
+                "row 1: my-service.app-ns.cluster.local",
+            ),
+        ),
+    ),
+    "dns-04": Case(
+        nothing(10, stage.walk_of(stage.OUTSIDE)),
+        walked(stage.OUTSIDE, 10, WALK),
+        (
+            (walked(stage.OUTSIDE, 10, WALK, search=stage.SEARCH[1:]), "8"),
+            (walked(stage.OUTSIDE, 10, WALK, search=[*stage.SEARCH, "corp.example"]), "12"),
+        ),
+    ),
+    "trouble-01": Case(
+        faulty(""),
+        faulty("A"),
+        (
+            (faulty("A", replicas=0, endpoints=0), "asks for 0 pods"),
+            (faulty("A", ready=1), "1 of 2 pods are Ready"),
+        ),
+    ),
+    "trouble-02": Case(
+        faulty(""),
+        faulty("B"),
+        (
+            (faulty("B", labels={"k8s-app": "kube-dsn"}, endpoints=0), "k8s-app=kube-dsn"),
+            (faulty("B", endpoints=1), "1, and 2 pods of CoreDNS are Ready"),
+        ),
+    ),
+    "trouble-03": Case(
+        faulty(""),
+        faulty("C"),
+        (
+            (faulty("C", **trouble.BROKEN["C"]), "Unknown directive 'logg'"),
+            (faulty("C", runs="a {\n}\n"), "0 of 2 pods run it"),
+        ),
+    ),
+    "trouble-04": Case(
+        faulty(""),
+        faulty("D"),
+        (
+            (faulty("D", ports=trouble.PORTS[1:]), "no port 53 for UDP"),
+            (faulty("D", ports=trouble.PORTS[:1]), "no port 53 for TCP"),
+        ),
+    ),
+    "proxy-01": Case(
+        nothing(),
+        proxy(),
+        (
+            (proxy(selector=WBE), "its selector is app: wbe"),
+            (proxy(ready=2), "2 endpoints are Ready"),
+        ),
+    ),
+    "proxy-02": Case(
+        nothing(10, shop.RULES),
+        proxy(10, shop.RULES),
+        (
+            (proxy(10, shop.RULES, selector=WBE, ready=0), "0 endpoints are Ready"),
+            (proxy(10, shop.RULES, ports=[]), "the Service finds no port there"),
+        ),
+    ),
+    "proxy-03": Case(
+        proxy(brought=""),
+        proxy(),
+        (
+            (proxy(selector=WBE, ready=0), "its selector is app: wbe"),
+            (proxy(ready=0), "0 endpoints are Ready"),
+        ),
+    ),
+    "proxy-04": Case(
+        proxy(brought=""),
+        proxy(),
+        (
+            (proxy(ports=[]), "3 addresses are Ready, and the Service finds no port"),
+            (proxy(ports=[{"port": 80}]), "the endpoints' port is 80"),
+        ),
+    ),
+    "proxy-05": Case(
+        proxy(brought=""),
+        proxy(),
+        (
+            (proxy(policy="Local"), "on 1 of 2 nodes front has no endpoint"),
+            (proxy(nodes=()), "front has no endpoint that is Ready"),
+        ),
+    ),
+    "proxy-06": Case(
+        proxy(brought=""),
+        proxy(),
+        (
+            (proxy(mode="mode: iptable"), "the mode is iptable"),
+            (proxy(newest=1), "1 of 2 pods run the newest template"),
+        ),
+    ),
+    "hosts-01": Case(
+        hosts(),
+        hosts(corefile=lab.SOLVED, backup=lab.UNTOUCHED),
+        (
+            (hosts(corefile=TWELVE, backup=lab.UNTOUCHED), "myapp.local is 10.43.0.12"),
+            (hosts(corefile=LATE, backup=lab.UNTOUCHED), "an entry stands after fallthrough"),
+        ),
+    ),
+    "hosts-02": Case(
+        hosts("hosts", FOUND),
+        hosts("hosts", FOUND, corefile=lab.SOLVED),
+        (
+            (hosts("hosts", FOUND, corefile=ELSEWHERE), "stands in the server block a:53"),
+            (
+                hosts("hosts", lab.nslookup("10.43.0.12"), corefile=TWELVE),
+                "myapp.local is 10.43.0.12",
+            ),
+        ),
+    ),
+    "hosts-03": Case(
+        hosts(),
+        hosts(corefile=lab.BOTH, first=lab.SOLVED),
+        (
+            (hosts(corefile=lab.BOTH), "have run nothing else since they started"),
+            (hosts(corefile=LATE, runs=lab.SOLVED), "an entry stands after fallthrough"),
+        ),
+    ),
+    "hosts-04": Case(
+        hosts("SERVFAIL", lab.answered("SERVFAIL")),
+        hosts("SERVFAIL", lab.answered("SERVFAIL"), corefile=lab.SOLVED),
+        (
+            (
+                hosts("SERVFAIL", lab.answered("SERVFAIL"), corefile=ELSEWHERE),
+                "stands in the server block a:53",
+            ),
+            (
+                hosts("NOERROR", lab.answered("NOERROR"), corefile=lab.SOLVED),
+                "its hosts passed that name on",
+            ),
+        ),
+    ),
+    "hosts-05": Case(
+        hosts(lab.ttls(3600, 30), lab.ttls(3600, 30)),
+        hosts(lab.ttls(3600, 30), lab.ttls(3600, 30), corefile=lab.SOLVED),
+        (
+            (
+                hosts(lab.ttls(3600, 30), lab.ttls(3600, 30), corefile=ELSEWHERE),
+                "stands in the server block a:53",
+            ),
+            (
+                hosts(lab.ttls(60, 30), lab.ttls(3600, 30), corefile=lab.SOLVED),
+                "without cache: 3600",
+            ),
+        ),
+    ),
+    "hosts-06": Case(
+        hosts(),
+        restored(),
+        (
+            (restored(corefile=lab.BOTH), "has been changed since the restore"),
+            (restored(runs=lab.SOLVED), "0 of 2 CoreDNS pods run the Corefile"),
+        ),
+    ),
+}
+EVERY = [definition.id for definition in definitions.every()]
+WRONG = [(name, number) for name in EVERY for number in range(len(CASES[name].wrong))]
+
+each = pytest.mark.parametrize("name", EVERY)
+each_wrong = pytest.mark.parametrize(("name", "number"), WRONG)
+
+
+def checked(checkpoint: Check, name: str, handed_in: tuple[Any, ...]) -> Result:
+    return checkpoint(name).check(*handed_in, wait=False)
+
+
+def states(result: Result) -> set[State]:
+    return {outcome.state for outcome in result.outcomes}
+
+
+def test_every_checkpoint_has_two_wrong_clusters_and_they_differ() -> None:
+    assert sorted(CASES) == sorted(EVERY)
+    for name, case in CASES.items():
+        assert len({said for _, said in case.wrong}) >= 2, name
+
+
+@each
+def test_on_an_untouched_cluster_nothing_is_earned(
+    name: str, api: FakeApi, checkpoint: Check
+) -> None:
+    result = checked(checkpoint, name, CASES[name].untouched(api))
+    assert states(result) <= {N, F}
+    assert result.points == 0
+
+
+@each
+def test_on_a_solved_cluster_it_passes(name: str, api: FakeApi, checkpoint: Check) -> None:
+    result = checkpoint(name).require(*CASES[name].solved(api))
+    assert states(result) == {P}
+    assert result.points == definitions.find(name).points
+
+
+@each_wrong
+def test_on_a_wrong_cluster_it_fails_with_the_reason(
+    name: str, number: int, api: FakeApi, checkpoint: Check
+) -> None:
+    make, reason = CASES[name].wrong[number]
+    result = checked(checkpoint, name, make(api))
+    assert result.state is F
+    said = [one.observation for one in result.outcomes if one.state is F]
+    assert reason in said[0].observed
+    for one in said:
+        assert one.expected or one.predicted
+        assert one.next_step
+
+
+def undefined(step: str) -> set[str]:
+    """Return the rooms and the cluster where a next step uses them and nothing defines them."""
+    used = set(re.findall(r"\b(cluster|coredns|dns|kubeproxy)\.\w+\(", step))
+    return used - set(re.findall(r"\w+", needed(step)))
+
+
+@each_wrong
+def test_what_comes_next_can_be_run_as_it_is_printed(
+    name: str, number: int, api: FakeApi, checkpoint: Check
+) -> None:
+    make, _ = CASES[name].wrong[number]
+    for result in (
+        checked(checkpoint, name, CASES[name].untouched(api)),
+        checked(checkpoint, name, ()),
+        checked(checkpoint, name, make(api)),
+    ):
+        steps = " ".join(one.observation.next_step for one in result.outcomes)
+        assert result.needed.endswith(needed(steps))
+        assert undefined(steps) == set()
+        # The block's text is named before it is used.
+        assert "text, hosts)" not in steps or steps.index("hosts = ") < steps.index("text, hosts)")
+
+
+def refusal(status: int) -> Callable[[Request], Refusal]:
+    return lambda _: (status, failure(status, "Reason", f"status {status}"))
+
+
+@each
+@pytest.mark.parametrize(
+    "refuse",
+    [forbid, *map(refusal, (401, 429, 500, 503))],
+    ids=["may read nothing", "no credentials", "throttled", "error", "unavailable"],
+)
+def test_what_the_api_refuses_is_neither_right_nor_wrong(
+    refuse: Callable[[Request], Any], name: str, api: FakeApi, checkpoint: Check
+) -> None:
+    case = CASES[name]
+    for make in (case.untouched, case.solved, case.wrong[0][0]):
+        handed_in = make(api)
+        before, api.refuse = api.refuse, refuse
+        result = checkpoint(name).check(*handed_in)
+        api.refuse = before
+        assert states(result) == {C}
+        assert (result.points, result.unchecked) == (0, result.of)
+
+
+@each
+def test_out_of_reach_is_neither_right_nor_wrong(
+    name: str, api: FakeApi, checkpoint: Check, tmp_path: Path
+) -> None:
+    handed_in = CASES[name].solved(api)
+    for wrong in ("context:nope", "eks:lab", "somewhere"):
+        assert states(eksnet.checkpoint(name, wrong).check(*handed_in)) == {C}
+    # A port on which nobody listens any more.
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    write_kubeconfig(tmp_path / "kubeconfig", f"http://127.0.0.1:{port}")
+    assert states(checkpoint(name).check(*handed_in)) == {C}
+
+
+@each
+def test_looking_twice_says_the_same_and_writes_nothing(
+    name: str, api: FakeApi, checkpoint: Check, capfd: pytest.CaptureFixture[str]
+) -> None:
+    case = CASES[name]
+    for make in (case.untouched, case.solved, case.wrong[0][0]):
+        handed_in = make(api)
+        written = len(api.writes)
+        first, second = (checked(checkpoint, name, handed_in) for _ in range(2))
+        assert repr(first) == repr(second)
+        assert first._repr_html_() == second._repr_html_()
+        assert len(api.writes) == written
+    assert capfd.readouterr() == ("", "")
+
+
+@each
+@pytest.mark.parametrize("handed_in", [object(), {"a", "b"}, b"x", float("nan"), [[]], {1: {2: 3}}])
+def test_no_answer_makes_a_check_raise(
+    handed_in: Any, name: str, api: FakeApi, checkpoint: Check
+) -> None:
+    CASES[name].solved(api)
+    result = checkpoint(name).check(handed_in, handed_in, wait=False)
+    predicts = result.note == ""
+    assert result.state in (F, N, C) if predicts else result.state is P
+
+
+def test_the_example_of_the_guide_works(api: FakeApi) -> None:
+    guide = Path(definitions.__file__).parents[3] / "docs" / "contributing.md"
+    example, clusters = re.findall(r"```python\n(.*?)```", guide.read_text(), re.DOTALL)
+    module: dict[str, Any] = {}
+    exec(example, module)
+    (definition,) = module["CHECKPOINTS"]
+    whole(definition)
+    names: dict[str, Any] = {**globals(), "CASES": {}}
+    exec(clusters, names)
+    case: Case = names["CASES"][definition.id]
+    assert len(case.wrong) == 2
+    seen = []
+    for make in (case.untouched, case.solved, *(make for make, _ in case.wrong)):
+        make(api)
+        seen.append(Checkpoint(definition, look).check())
+    assert [result.state for result in seen] == [N, P, F, F]
+    for result, (_, reason) in zip(seen[2:], case.wrong, strict=True):
+        assert reason in result.outcomes[0].observation.observed
