@@ -189,14 +189,14 @@ class Widget:
         """Wait until exactly what a model says is shown, and said.
 
         Raises:
-            AssertionError: It was not within ten seconds.
+            AssertionError: It was not within thirty seconds.
         """
         panel = model.shown()
         shown = [panel.sentence, f"{panel.sentence} {model.spoken}", repr(panel)]
         # The comparison says what is there instead.
         with suppress(TimeoutError):
             self.page.wait_for_function(
-                SHOWS, arg=[self.root.element_handle(), *expected(model)], timeout=10_000
+                SHOWS, arg=[self.root.element_handle(), *expected(model)], timeout=30_000
             )
         assert [self.sentence(), self.status.text_content(), repr(self.panel())] == shown
 

@@ -173,11 +173,13 @@ def test_axe_finds_nothing_and_colours_have_contrast(notebook, order, theme):
         assert {what: ratio for what, ratio in borders.items() if ratio < 3} == {}
 
 
-def test_nothing_sticks_out_of_a_narrow_window(notebook, order):
+@pytest.mark.parametrize("index", [0, 2])
+def test_nothing_sticks_out_of_a_narrow_window(notebook, order, index):
     notebook.page.set_viewport_size({"width": 420, "height": 900})
     try:
         notebook.page.wait_for_function("innerWidth === 420")
-        sizes = order.root.evaluate("""root => [root, ...root.querySelectorAll('*')]
+        widget = notebook.widget(index)
+        sizes = widget.root.evaluate("""root => [root, ...root.querySelectorAll('*')]
             .filter(e => !e.closest('.eksnet-unseen') && e.checkVisibility())
             .map(e => [e.tagName, e.getBoundingClientRect().right
                                   - root.getBoundingClientRect().right])""")
@@ -212,6 +214,33 @@ def test_a_packet_is_followed_by_keys_to_its_end(notebook):
     model.choose_again()
     packet.wait_for(model)
     assert packet.focused() == "Another endpoint"
+
+
+def test_a_packet_is_followed_in_the_other_mode_by_the_keyboard_alone(notebook):
+    notebook.run()
+    packet, model = notebook.widget(2), shop.stepper()
+    packet.wait_for(model)
+    press = notebook.page.keyboard.press
+    packet.control("Service").focus()
+    reached = [packet.focused()]
+    for _ in range(7):
+        press("Tab")
+        reached.append(packet.focused())
+        if reached[-1] == "client":
+            press("End")
+            model.client = "outside 203.0.113.9"
+        if reached[-1] == "mode":
+            press("ArrowDown")
+            model.mode = "nftables"
+        if reached[-1] == "every rule":
+            press("Space")
+            model.passed = True
+        if reached[-1] == "Forward":
+            press("Enter")
+            model.forward()
+        packet.wait_for(model)
+    labels = [*model.settings.to_frame()["setting"], *model.actions.values()]
+    assert reached == labels
 
 
 def test_another_client_and_mode_begin_the_way_again(notebook):

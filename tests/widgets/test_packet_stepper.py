@@ -158,6 +158,18 @@ def test_rules_read_from_a_node_offer_their_own_mode_alone():
     assert view().model.traits()["mode"].values == ("iptables", "nftables")
 
 
+def test_rules_of_both_modes_can_be_chosen_from_the_first_handed_in_on():
+    # As the notebook does once it has read both: what is walked are these rules and no others.
+    read = [rules("nftables"), rules("iptables")]
+    model = widgets.packet_stepper([SERVICE], [SLICE], NODE, rules=read).model
+    assert model.traits()["mode"].values == ("nftables", "iptables")
+    assert model.mode == "nftables"
+    for one in read:
+        model.mode = one.mode
+        assert model.scene.rules[model.mode] is one
+        assert model.path[0].rule in one.chains[model.path[0].table, model.path[0].chain].rules
+
+
 @pytest.mark.parametrize("services", [[], [{**SERVICE, "spec": {"clusterIP": "None"}}]])
 def test_without_an_address_it_says_what_is_missing(services):
     with pytest.raises(EksnetError, match="0 addresses of Services") as caught:
