@@ -1,6 +1,7 @@
 """A sandbox of the suite's own: one for all tests, and a fresh cluster for those that need it."""
 
 import os
+import signal
 
 import hostside
 import pytest
@@ -13,6 +14,14 @@ from eksnet.sandbox import paths
 def pytest_collection_modifyitems(items):
     """Put the notebooks first: the longest file, which would keep one worker beyond the others."""
     items.sort(key=lambda item: item.path.parent.name != "notebooks")
+
+
+@pytest.fixture
+def interruptible():
+    """SIGINT as on a terminal: a shell has what it puts in the background pass it over."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")

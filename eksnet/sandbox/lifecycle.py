@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+from eksnet import interrupts
 from eksnet.errors import EksnetError
 from eksnet.sandbox import components, pki, seed, state
 from eksnet.sandbox import paths as sandbox_paths
@@ -114,17 +115,17 @@ def up(
     if is_alive(paths) and is_ending(paths):
         # There is nothing to join: what still holds the lock is on its way out.
         wait_until_gone(paths)
-    if not is_alive(paths):
-        check_computer()
-        programs = engine(say)
-        with start_lock(paths, say):
-            if not is_alive(paths):
-                launch(paths, programs, port, sync_frequency)
-                launched = True
-    if not launched:
-        # Another copy of the project may have started it, with another version of eksnet.
-        state.check_version(paths)
     try:
+        if not is_alive(paths):
+            check_computer()
+            programs = engine(say)
+            with start_lock(paths, say), interrupts.held():
+                if not is_alive(paths):
+                    launch(paths, programs, port, sync_frequency)
+                    launched = True
+        if not launched:
+            # Another copy of the project may have started it, with another version of eksnet.
+            state.check_version(paths)
         lacks = wait_until_ready(paths, say)
     except BaseException:
         # Neither a failed start nor an interrupted one leaves a half of a cluster behind; but

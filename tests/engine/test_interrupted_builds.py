@@ -57,6 +57,27 @@ def test_an_interrupted_build_ends_its_compiler_and_sweeps_up(
     assert not (engine.base / "drafts").exists()
 
 
+def test_an_interrupt_while_the_compiler_is_being_started_ends_it_too(
+    engine: Engine, gate: Any, monkeypatch: pytest.MonkeyPatch, interruptible: None
+):
+    popen = subprocess.Popen
+
+    def begin_and_be_interrupted(command: list[str], **options: Any) -> subprocess.Popen[str]:
+        process = popen(command, **options)
+        if command[1] == "build":
+            gate.wait_until_begun()
+            signal.raise_signal(signal.SIGINT)
+        return process
+
+    monkeypatch.setenv("PATH", f"{gate.directory}:{os.environ['PATH']}")
+    monkeypatch.setattr(subprocess, "Popen", begin_and_be_interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        engine.build(say=lambda line: None)
+    with cache.lock(engine.base) as lock:
+        assert lock is not None
+    assert list(engine.base.glob("tiny-*/.*")) == []
+
+
 def test_two_builds_at_once_build_once_and_show_the_same_progress(
     engine: Engine, gate: Any, builder: Builder, tmp_path: Path
 ):

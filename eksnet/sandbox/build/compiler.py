@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from eksnet import interrupts
 from eksnet.errors import EksnetError
 from eksnet.sandbox.build import toolchain
 from eksnet.sandbox.build.modules import Module, Program
@@ -77,25 +78,28 @@ class Compiler:
     def _run(self, arguments: list[str], on_line: OnLine) -> str:
         lines: list[str] = []
         with tempfile.TemporaryFile("w+") as printed:
-            process = subprocess.Popen(
-                [self.go.path, *arguments],
-                cwd=self.module.source,
-                env={**toolchain.environment(), "GOTMPDIR": str(self.work)},
-                stdin=subprocess.DEVNULL,
-                stdout=printed,
-                stderr=subprocess.PIPE,
-                text=True,
-                errors="replace",
-                pass_fds=(self.lock,),
-            )
+            process = None
             try:
+                with interrupts.held():
+                    process = subprocess.Popen(
+                        [self.go.path, *arguments],
+                        cwd=self.module.source,
+                        env={**toolchain.environment(), "GOTMPDIR": str(self.work)},
+                        stdin=subprocess.DEVNULL,
+                        stdout=printed,
+                        stderr=subprocess.PIPE,
+                        text=True,
+                        errors="replace",
+                        pass_fds=(self.lock,),
+                    )
                 _be_nice(process.pid)
                 assert process.stderr is not None
                 for line in process.stderr:
                     lines.append(line.rstrip())
                     on_line(lines[-1])
             except BaseException:
-                _interrupt(process)
+                if process is not None:
+                    _interrupt(process)
                 raise
             process.wait()
             if process.returncode != 0:

@@ -1,0 +1,78 @@
+"""Signals that come while something must not be cut off in the middle."""
+
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from eksnet import interrupts
+
+
+def test_what_was_begun_is_ended_before_the_interrupt_is_heard(interruptible: None):
+    done = []
+    with pytest.raises(KeyboardInterrupt), interrupts.held():
+        signal.raise_signal(signal.SIGINT)
+        done.append("the end of the block")
+    assert done == ["the end of the block"]
+
+
+def test_an_interrupt_is_heard_when_the_block_fails(interruptible: None):
+    with pytest.raises(KeyboardInterrupt) as heard, interrupts.held():
+        signal.raise_signal(signal.SIGINT)
+        raise OSError("no such program")
+    assert isinstance(heard.value.__context__, OSError)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_handlers_are_what_they_were_afterwards_and_hear_each_signal(number: signal.Signals):
+    heard: list[int] = []
+
+    def handler(number: int, frame: object) -> None:
+        heard.append(number)
+
+    before = signal.signal(number, handler)
+    try:
+        with interrupts.held():
+            signal.raise_signal(number)
+            signal.raise_signal(number)
+            assert heard == []
+        assert heard == [number, number]
+        assert signal.getsignal(number) is handler
+    finally:
+        signal.signal(number, before)
+
+
+def test_a_signal_that_is_passed_over_stays_so():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with interrupts.held():
+            assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+            signal.raise_signal(signal.SIGHUP)
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_a_program_started_meanwhile_hears_the_signal(interruptible: None):
+    print_disposition = (
+        "import signal; print(signal.getsignal(signal.SIGINT) is signal.default_int_handler,"
+        " signal.pthread_sigmask(signal.SIG_BLOCK, []))"
+    )
+    with interrupts.held():
+        printed = subprocess.check_output([sys.executable, "-c", print_disposition], text=True)
+    assert printed == "True set()\n"
+
+
+def test_a_thread_beside_the_main_one_changes_no_handler():
+    seen = []
+
+    def look() -> None:
+        with interrupts.held():
+            seen.append(signal.getsignal(signal.SIGINT))
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    thread.join()
+    assert seen == [signal.getsignal(signal.SIGINT)]
