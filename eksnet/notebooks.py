@@ -89,7 +89,7 @@ def run_one(path: Path, *, save: bool = False, say: Say = print) -> bool:
             notebook,
             timeout=_CELL_DEADLINE,
             resources={"metadata": {"path": str(path.parent)}},
-            config=_private_kernel(sockets),
+            config=private_kernel(sockets),
             on_cell_execute=lambda cell, cell_index: begun.append(cell.id),
         )
         try:
@@ -105,7 +105,7 @@ def run_one(path: Path, *, save: bool = False, say: Say = print) -> bool:
     return True
 
 
-def _private_kernel(directory: str) -> Any:
+def private_kernel(directory: str) -> Any:
     """Return the settings of a kernel that listens on files in a directory, on no port."""
     from traitlets.config import Config
 

@@ -5,10 +5,15 @@ import signal
 
 import hostside
 import pytest
+from hypothesis import settings
 
 import eksnet
 from eksnet import sandbox
 from eksnet.sandbox import paths
+
+# On a busy computer an example takes as long as it takes; nothing here is judged by the clock.
+settings.register_profile("suite", deadline=None)
+settings.load_profile("suite")
 
 
 def pytest_collection_modifyitems(items):

@@ -29,6 +29,36 @@ def members(user_namespace: str) -> list[int]:
     return found
 
 
+def programs(user_namespace: str) -> list[int]:
+    """Return the members, without those that are their parent's copies as yet.
+
+    A process that was forked a moment ago has its parent's command line and descriptors.
+    """
+    found = members(user_namespace)
+    return [
+        pid
+        for pid in found
+        if (parent := _parent(pid)) not in found or arguments(parent) != arguments(pid)
+    ]
+
+
+def state(pid: int) -> str:
+    """Return a process's state, as the kernel writes it; nothing, when it is gone."""
+    return (_stat(pid) or [""])[0]
+
+
+def _parent(pid: int) -> int:
+    return int((_stat(pid) or ["", "0"])[1])
+
+
+def _stat(pid: int) -> list[str]:
+    """Return the fields of a process's `stat` from its state on; none, when it is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return []
+
+
 def _user_namespaces(pid: int) -> list[str]:
     """Return a process's user namespace and those above it, as far as they are ours to see."""
     found = []

@@ -7,6 +7,7 @@ import ctypes
 import fcntl
 import json
 import os
+import random
 import re
 import select
 import shutil
@@ -39,6 +40,9 @@ _START_DEADLINE = 180.0
 _SETTLE_DEADLINE = 60.0
 _STOP_DEADLINE = 20.0
 _IDS = 65536
+# Of no well-known program, and below the node ports of a cluster that shares this computer's.
+_QUIET_PORTS = range(20000, 30000)
+_TRIES = 20
 # Where the ids of root's nodes begin on the computer: above those that systemd, container engines
 # and /etc/subuid give out, so that they are nobody's.
 _NODE_IDS = 1_900_000_000
@@ -350,7 +354,8 @@ def is_ending(paths: Paths) -> bool:
 def _lives(pid: int) -> bool:
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
+        # It was gone, or it went between opening and reading.
         return False
     return state not in "ZX"
 
@@ -427,20 +432,41 @@ def listen(paths: Paths, port: int | None) -> socket.socket:
         EksnetError: The port is taken.
     """
     wanted = _known_port(paths) if port is None else port
+    ports = [wanted] if wanted else any_ports(_first_handed_out())
     listener = socket.socket()
     # A port in TIME_WAIT after `down` is free for the next `up`.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind(("127.0.0.1", wanted))
-    except OSError as error:
-        listener.close()
-        raise EksnetError(
-            f"127.0.0.1:{wanted} is taken by another program ({error.strerror})",
-            "a free port for the API server",
-            "`eksnet up --port 0` takes any free port",
-        ) from None
-    listener.listen(128)
-    return listener
+    for one in ports:
+        try:
+            listener.bind(("127.0.0.1", one))
+        except OSError as error:
+            reason = error.strerror
+        else:
+            listener.listen(128)
+            return listener
+    listener.close()
+    raise EksnetError(
+        f"127.0.0.1:{ports[-1]} is taken by another program ({reason})",
+        "a free port for the API server",
+        "`eksnet up --port 0` takes any free port",
+    )
+
+
+def any_ports(first_handed_out: int) -> list[int]:
+    """Return ports to try in turn when any will do; the last one, 0, is the kernel's choice.
+
+    The others are below those that the kernel hands out to whoever names none: nobody gets one of
+    them by chance between `down` and the next `up`, which wants the same again.
+
+    Args:
+        first_handed_out: The first port that the kernel hands out.
+    """
+    quiet = range(_QUIET_PORTS.start, min(_QUIET_PORTS.stop, first_handed_out))
+    return [*random.sample(quiet, min(_TRIES, len(quiet))), 0]
+
+
+def _first_handed_out() -> int:
+    return int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
 
 
 def unshare(paths: Paths, descriptors: tuple[int, ...]) -> int:
@@ -635,7 +661,7 @@ def children(pid: int) -> list[int]:
         return [
             int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         ]
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return []
 
 

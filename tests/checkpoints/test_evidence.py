@@ -207,7 +207,7 @@ CELLS = st.lists(st.lists(st.text() | st.just("\U0001f600" * 9_000), max_size=60
 ATTEMPTS = st.lists(st.tuples(st.text(max_size=3), st.text(), CELLS | st.none()), max_size=5)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(ATTEMPTS, st.sampled_from([b"", b"x" * 20_000, b"\n" * 9_999]))
 def test_no_file_exceeds_the_cap(tmp_path_factory: Any, attempts: list[Any], before: bytes) -> None:
     with pytest.MonkeyPatch.context() as patch:

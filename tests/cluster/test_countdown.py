@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import sys
+import tempfile
 
 import nbformat
 import pytest
 from nbclient import NotebookClient
 
+from eksnet import notebooks
 from eksnet.cluster import countdown
 from eksnet.cluster.countdown import Countdown
 
@@ -75,7 +77,10 @@ def test_a_long_wait_is_told_once_to_who_sits_there(
 
 def outputs(code: str) -> list[nbformat.NotebookNode]:
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
-    NotebookClient(notebook, kernel_name="python3").execute()
+    # A path of a kernel's own: a socket's may have 107 characters.
+    with tempfile.TemporaryDirectory() as sockets:
+        config = notebooks.private_kernel(sockets)
+        NotebookClient(notebook, kernel_name="python3", config=config).execute()
     found: list[nbformat.NotebookNode] = notebook.cells[0].outputs
     return found
 

@@ -203,7 +203,7 @@ def outcome(text):
     return rules
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.data())
 def test_a_dump_with_damaged_lines_never_crashes_the_parser(data):
     lines = list(BASE)
@@ -218,7 +218,7 @@ def test_a_dump_with_damaged_lines_never_crashes_the_parser(data):
     assert isinstance(found, Ruleset) or found
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.text(alphabet='-*:AjmpsdKUBE "!{}\n\\0189./[],', max_size=300))
 def test_no_text_crashes_the_parser(text):
     for start in ("", "*nat\n", "*nat\n:A - [0:0]\n-A A ", "{", '{"nftables": ['):
@@ -250,7 +250,7 @@ def damaged(data, value):
     return data.draw(JSON)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.data())
 def test_damaged_json_never_crashes_the_parser(nft_objects, data):
     objects = nft_objects["nftables"]

@@ -66,7 +66,7 @@ def run_to_an_error(notebook, sockets):
         notebook,
         timeout=notebooks._CELL_DEADLINE,
         resources={"metadata": {"path": str(notebooks.directory())}},
-        config=notebooks._private_kernel(sockets),
+        config=notebooks.private_kernel(sockets),
         on_cell_execute=lambda cell, cell_index: begun.append(cell.id),
     )
     with pytest.raises(CellExecutionError) as caught:

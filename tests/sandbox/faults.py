@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -9,7 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from hostside import arguments, members, namespace_of
+from hostside import arguments, members, namespace_of, programs, state
 
 from eksnet import sandbox
 from eksnet.cluster import Cluster
@@ -48,7 +49,7 @@ def inside() -> str:
 
 def component_pids(name: str) -> list[int]:
     """Return the pids on the host of a component, on whatever nodes it runs."""
-    found = [pid for pid in members(inside()) if _component(arguments(pid)) == name]
+    found = [pid for pid in programs(inside()) if _component(arguments(pid)) == name]
     # A lesson may have a CoreDNS of its own in a pod of its own.
     return [pid for pid in found if name != "coredns" or _hostname(pid).startswith("coredns-")]
 
@@ -100,21 +101,22 @@ def kill(pid: int) -> None:
 
 def suspend() -> list[int]:
     """Stop every process of the sandbox, as a closed laptop does; return them."""
-    stopped = [holder(), *members(inside())]
-    for pid in stopped:
-        os.kill(pid, signal.SIGSTOP)
-    until("all have stopped", lambda: {_state(pid) for pid in stopped} == {"T"})
+    stopped: list[int] = []
+    # What runs still may begin something or end while the list is made.
+    while new := [pid for pid in (holder(), *members(inside())) if pid not in stopped]:
+        for pid in new:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGSTOP)
+        stopped += new
+    until("none runs", lambda: not {"R", "S"} & {state(pid) for pid in stopped})
     return stopped
-
-
-def _state(pid: int) -> str:
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 def resume(stopped: list[int]) -> None:
     """Let the processes go on."""
     for pid in reversed(stopped):
-        os.kill(pid, signal.SIGCONT)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
 
 
 def restarts(name: str) -> int:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import faults
 import pytest
-from hostside import arguments, members
+from hostside import arguments, state
 
 import eksnet
 from eksnet import sandbox
@@ -76,8 +76,7 @@ infinity]}]}}"
     # Without its runtime, the pod's shim is the node's.
     before = faults.restarts("runtime-node1")
     parent = faults.node_process("node1")
-    runtimes = [pid for pid in members(faults.inside()) if "runtime" in arguments(pid)[0]]
-    for pid in runtimes:
+    for pid in faults.component_pids("runtime"):
         if "--pod-cidr=10.0.129.0/24" in arguments(pid):
             faults.kill(pid)
     faults.until("the runtime is back", lambda: faults.restarts("runtime-node1") > before)
@@ -88,9 +87,12 @@ infinity]}]}}"
     adopted = lifecycle.children(parent)
     assert len(adopted) > 1
     cluster.delete("pod/orphan")
-    faults.until("orphans are collected", lambda: set(lifecycle.children(parent)) < set(adopted))
-    states = [Path(f"/proc/{pid}/stat").read_text() for pid in lifecycle.children(parent)]
-    assert not [state for state in states if state.rpartition(")")[2][1] == "Z"]
+
+    def are_collected():
+        left = lifecycle.children(parent)
+        return set(left) < set(adopted) and "Z" not in map(state, left)
+
+    faults.until("orphans are collected", are_collected)
 
 
 def ready_replicas(cluster):
@@ -356,7 +358,7 @@ HOSTNAMES = {18: "coredns-5d7c-abcde", 19: "coredns-5d7c-fghij", 22: "witness"}
 )  # fmt: skip
 def test_faults_strike_every_process_of_a_component(monkeypatch, name, pids):
     monkeypatch.setattr(faults, "inside", lambda: "user:[1]")
-    monkeypatch.setattr(faults, "members", lambda _: list(COMMAND_LINES))
+    monkeypatch.setattr(faults, "programs", lambda _: list(COMMAND_LINES))
     monkeypatch.setattr(faults, "arguments", lambda pid: COMMAND_LINES[pid].split())
     monkeypatch.setattr(faults, "_hostname", HOSTNAMES.get)
     chance = random.Random(1)

@@ -65,13 +65,17 @@ def test_a_chart_from_install_to_uninstall(helm, cluster, tmp_path):
     def word():
         return cluster.get("configmap/first-words")["data"]["word"]
 
-    def ready():
-        return cluster.get("deployment/first-says")["status"]["readyReplicas"]
+    def wait_for_ready(replicas):
+        # Helm looks at the replica set, which is told first.
+        ready = f"jsonpath={{.status.readyReplicas}}={replicas}"
+        cluster.wait("deployment/first-says", condition=ready)
 
     helm("install", "first", str(chart), *wait)
-    assert (word(), ready()) == ("hello", 1)
+    assert word() == "hello"
+    wait_for_ready(1)
     helm("upgrade", "first", str(chart), "--set=word=goodbye,replicas=2", *wait)
-    assert (word(), ready()) == ("goodbye", 2)
+    assert word() == "goodbye"
+    wait_for_ready(2)
     helm("rollback", "first", "1", *wait)
     assert word() == "hello"
     assert helm("history", "first").count("superseded") == 2

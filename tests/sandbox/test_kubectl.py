@@ -154,8 +154,9 @@ def test_logs_follow_and_of_the_run_before(terminal, kubectl):
     kubectl("delete", "pod", "twice", "--now")
     kubectl("run", "counts", "--image=busybox", "--restart=Never", "--",
             "sh", "-c", "for i in 1 2 3; do echo line $i; sleep 1; done")  # fmt: skip
-    kubectl("wait", "--for=jsonpath={.status.phase}=Running", "pod/counts",
-            f"--timeout={PATIENCE}s")  # fmt: skip
+    begun = ("Running", "Succeeded")
+    phase = "jsonpath={.status.phase}"
+    faults.until("it runs", lambda: kubectl("get", "pod", "counts", "-o", phase) in begun)
     followed = terminal("logs", "-f", "counts")
     followed.expect("line 1.*line 2.*line 3")
     followed.expect(pexpect.EOF)
@@ -220,6 +221,7 @@ def test_grace_is_given_and_ends(kubectl):
         [kubectl.program, "logs", "-f", "polite"], stdout=subprocess.PIPE, text=True,
         env={**os.environ, "KUBECONFIG": kubectl.kubeconfig},
     )  # fmt: skip
+    assert followed.stdout.readline() == "ready\n"
     kubectl("delete", "pod", "polite", "--wait=true")
     said, _ = followed.communicate(timeout=PATIENCE)
     assert said.splitlines()[-1] == "asked to end"

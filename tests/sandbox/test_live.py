@@ -12,7 +12,15 @@ from pathlib import Path
 
 import faults
 import pytest
-from hostside import inotify_instances, listening, members, mounts_and_links, namespace_of
+from hostside import (
+    arguments,
+    inotify_instances,
+    listening,
+    members,
+    mounts_and_links,
+    namespace_of,
+    programs,
+)
 
 import eksnet
 from eksnet import coredns, sandbox
@@ -225,7 +233,7 @@ def test_nothing_listens_but_the_api_on_the_loopback(live_sandbox):
 def test_few_inotify_instances_are_taken(cluster):
     faults.assert_goes_on(cluster)
     # What `up` asks the kernel for beforehand is enough, and a user has 128 for all they run.
-    taken = inotify_instances(members(faults.inside()))
+    taken = inotify_instances(programs(faults.inside()))
     assert 0 < taken <= components.INOTIFY_INSTANCES == 18
 
 
@@ -371,7 +379,7 @@ def test_two_starts_at_once_are_one(cluster):
     supervisors = [
         pid
         for pid in members(namespace_of(holder))
-        if b"eksnet.sandbox.supervisor" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        if "eksnet.sandbox.supervisor" in arguments(pid)
     ]
     assert len([pid for pid in supervisors if pid != holder]) == 1
 
@@ -435,6 +443,8 @@ def test_nothing_stays_behind(live_sandbox, ending):
     inside = faults.inside()
     assert len(members(inside)) > 10
     supervisor = lifecycle.children(holder)[0]
+    # For as long as it is open, no other namespace gets its number.
+    namespace = os.open(f"/proc/{supervisor}/ns/user", os.O_RDONLY)
     # Process 1 has ended when all the others of its namespace have.
     descriptor = os.pidfd_open(supervisor)
     if ending == "down":
@@ -446,6 +456,7 @@ def test_nothing_stays_behind(live_sandbox, ending):
     os.close(descriptor)
     assert lifecycle.wait_until_gone(paths.paths())
     assert members(inside) == []
+    os.close(namespace)
     assert mounts_and_links() == before
     assert sandbox.status().phase == "down"
     sandbox.up()

@@ -3,7 +3,6 @@
 import http.client
 import json
 import secrets
-import socket
 import subprocess
 import time
 from pathlib import Path
@@ -29,10 +28,9 @@ DIRECTORIES = (
 def server(tmp_path_factory):
     """The port and the directory of a JupyterLab that starts as the learner's does."""
     home, course = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("course")
-    port = free_port()
     command = notebooks.lab_command(
         course, "--no-browser", "--expose-app-in-browser", f"--IdentityProvider.token={TOKEN}",
-        "--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}", "--ServerApp.port_retries=0",
+        "--ServerApp.ip=127.0.0.1", "--ServerApp.port=0",
     )  # fmt: skip
     with pytest.MonkeyPatch.context() as patch, (home / "log").open("w") as log:
         for name in DIRECTORIES:
@@ -41,27 +39,34 @@ def server(tmp_path_factory):
         patch.setenv("PYTHONPATH", str(Path(__file__).parent))
         process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
         try:
-            wait_for_server(process, port, home / "log")
-            yield port, course
+            yield wait_for_server(process, home), course
         finally:
             process.terminate()
             process.wait(timeout=30)
 
 
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return listening.getsockname()[1]
-
-
-def wait_for_server(process, port, log):
+def wait_for_server(process, home):
+    """Return the port, once JupyterLab has chosen one and answers there."""
+    log = home / "log"
     deadline = time.monotonic() + 90
-    while not answers(port):
+    while not answers(port := chosen_port(process, home)):
         assert process.poll() is None, f"JupyterLab ended at once:\n{log.read_text()[-3000:]}"
         assert time.monotonic() < deadline, f"no JupyterLab in time:\n{log.read_text()[-3000:]}"
         time.sleep(0.1)
+    return port
+
+
+def chosen_port(process, home):
+    record = home / "jupyter_runtime_dir" / f"jpserver-{process.pid}.json"
+    try:
+        return json.loads(record.read_text())["port"]
+    except (OSError, ValueError):
+        return None  # not written yet, or not to its end
 
 
 def answers(port):
+    if port is None:
+        return False
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     try:
         connection.request("GET", "/api/status", headers={"Authorization": f"token {TOKEN}"})

@@ -54,7 +54,7 @@ def test_an_endpoint_of_this_node_the_node_and_the_outside_can_send():
     )
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.fixed_dictionaries({name: st.sampled_from(values) for name, values in CHOICES.items()}))
 def test_the_steps_are_those_of_the_kubeproxy_room(chosen):
     model = stepper(passed=True, **chosen)
@@ -65,7 +65,7 @@ def test_the_steps_are_those_of_the_kubeproxy_room(chosen):
     assert walk.summary in model.shown().sentence
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.sampled_from(CHOICES["mode"]), st.sampled_from(CHOICES["client"]))
 def test_without_the_rules_that_do_not_apply_each_step_does(mode, client):
     model = stepper(mode=mode, client=client)

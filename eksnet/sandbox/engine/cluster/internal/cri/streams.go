@@ -309,10 +309,11 @@ func (r streamRuntime) Attach(ctx context.Context, id string, in io.Reader, out,
 	defer client.Close()
 	stop := context.AfterFunc(ctx, func() { client.Close() })
 	defer stop()
-	if tty {
-		go resizeTo(sizes, client.Resize)
-	}
-	return client.Attach(in, writer(out), writer(errOut))
+	return client.Attach(in, writer(out), writer(errOut), func() {
+		if tty {
+			go resizeTo(sizes, client.Resize)
+		}
+	})
 }
 
 // PortForward connects a client to a port of a pod.

@@ -85,14 +85,16 @@ func (c *Client) readAnswer() error {
 }
 
 // Attach passes input to the container and its output to the writers, each of which may be nil,
-// until the container ends or the connection is closed.
-func (c *Client) Attach(in io.Reader, out, errOut io.Writer) error {
+// until the container ends or the connection is closed. It calls attached once output comes here:
+// what a shell draws when its window changes is lost before.
+func (c *Client) Attach(in io.Reader, out, errOut io.Writer, attached func()) error {
 	if err := writeFrame(c.connection, attach, nil); err != nil {
 		return err
 	}
 	if err := c.readAnswer(); err != nil {
 		return err
 	}
+	attached()
 	if in != nil {
 		go c.sendInput(in)
 	}

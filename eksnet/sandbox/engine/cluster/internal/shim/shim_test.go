@@ -2,6 +2,8 @@ package shim
 
 import (
 	"bytes"
+	"errors"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -95,6 +97,33 @@ func TestSocketInADeepFolder(t *testing.T) {
 	listener.Close()
 	if _, err := Dial(folder); err == nil {
 		t.Error("a socket that nobody serves answers")
+	}
+}
+
+func TestAWindowChangesOnceOutputIsHeard(t *testing.T) {
+	ours, shims := net.Pipe()
+	client := &Client{ours}
+	done := make(chan error, 1)
+	go func() {
+		done <- client.Attach(nil, nil, nil, func() { go func() { _ = client.Resize(24, 80) }() })
+	}()
+	if kind, _, err := readFrame(shims); kind != attach || err != nil {
+		t.Fatalf("first %c, %v; expected %c", kind, err, attach)
+	}
+	_ = shims.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
+	if kind, _, err := readFrame(shims); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Fatalf("%c, %v before the answer", kind, err)
+	}
+	_ = shims.SetReadDeadline(time.Time{})
+	if err := writeFrame(shims, answer, nil); err != nil {
+		t.Fatal(err)
+	}
+	if kind, data, err := readFrame(shims); kind != resize || len(data) != 4 || err != nil {
+		t.Errorf("then %c %v, %v; expected %c", kind, data, err, resize)
+	}
+	shims.Close()
+	if err := <-done; err != nil {
+		t.Error(err)
 	}
 }
 
