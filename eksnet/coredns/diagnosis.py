@@ -48,7 +48,8 @@ OK, FAILS, CANNOT_TELL = "OK", "FAILS", "CANNOT TELL"
 INSIDE, OUTSIDE = "kubernetes.default.svc.cluster.local", "example.com"
 # What CoreDNS reads, by API group: without one of them it knows no names of that sort.
 _READS = {"": {"services", "namespaces"}, "discovery.k8s.io": {"endpointslices"}}
-_PATIENCE = 3
+# In it, a busy computer starts the programs that ask, too.
+_PATIENCE = 6
 # Refused or silent: a node sends only so many refusals a second, so the difference tells nothing.
 NO_ANSWER = "no answer"
 # Bash opens the sockets itself; a TCP message carries its length before it (RFC 1035, 4.2.2). All

@@ -6,12 +6,11 @@ import base64
 import itertools
 import re
 import secrets
-import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from eksnet.cluster.countdown import Countdown, until
+from eksnet.cluster.countdown import until
 from eksnet.coredns.installed import all_pods, log_if_any, staying_pods
 from eksnet.coredns.querylog import LoggedQuery, observed_walk, read_queries
 from eksnet.coredns.resolvers import program_of
@@ -41,6 +40,10 @@ BASH_IMAGE = "debian:12"
 _CONFIGURATION = re.compile(r"Running configuration SHA512 = ([0-9a-f]+)")
 _POLL = 0.5
 _START_SECONDS = 60
+# A record of the cluster lives for 5 s, a refusal too; each look takes a pod.
+_HEARD = 15
+# The names whose lookups mark the end of a walk.
+_MARK = re.compile(r"end-[0-9a-f]{8}")
 
 
 @dataclass(frozen=True)
@@ -263,11 +266,42 @@ def witness_walk(
         return {one.kind for one in logged if one.name == end} >= set(KINDS)
 
     _wait("the witness's log", has_ended, 30)
-    return observed_walk((one for one in logged if one.name != end), program.found(done))
+    # The mark of an earlier walk, too: a resolver that was answered late has sent it again.
+    asked = (one for one in logged if not _MARK.fullmatch(one.name))
+    return observed_walk(asked, program.found(done))
+
+
+def wait_for_answer(
+    cluster: Cluster, pod: str, name: str, namespace: str, *, profile: str = "glibc"
+) -> None:
+    """Wait until a pod's resolver finds a name.
+
+    A CoreDNS hears of a new pod from the API a moment after everybody else; once it answers the
+    pod's own record, it knows the pod.
+
+    Args:
+        cluster: The cluster.
+        pod: The pod that looks up.
+        name: The name, as a program would give it.
+        namespace: The pod's namespace.
+        profile: The resolver; see `witness_walk`.
+
+    Raises:
+        EksnetError: It was not found within 30 seconds.
+    """
+    program = program_of(profile)
+
+    def is_found() -> bool:
+        return bool(program.found(cluster.exec(pod, program.command(name), namespace)))
+
+    _wait(f"an answer for {name}", is_found, 30)
 
 
 def confirm(cluster: Cluster, records: Sequence[Record]) -> Listing[Record]:
     """Ask the cluster's DNS for each record and say whether it is told just so.
+
+    CoreDNS hears of what is new a moment later, and may keep what it said before for as long as a
+    record lives: what is told otherwise is asked again for 15 seconds.
 
     Args:
         cluster: The cluster.
@@ -279,13 +313,13 @@ def confirm(cluster: Cluster, records: Sequence[Record]) -> Listing[Record]:
     expected: dict[tuple[str, str], set[str]] = {}
     for one in records:
         expected.setdefault((one.name, one.kind), set()).add(one.value)
-    told = {}
-    for kind in sorted({one.kind for one in records}):
-        names = sorted(name for name, asked in expected if asked == kind)
-        for name, answer in zip(
-            names, ask(cluster, *(f"{name}." for name in names), kind=kind), strict=True
-        ):
-            told[name, kind] = {value.rstrip(".") for value in answer.addresses}
+    told: dict[tuple[str, str], set[str]] = {}
+
+    def is_told() -> bool:
+        told.update(_told(cluster, expected))
+        return told == expected
+
+    until("CoreDNS to tell the records", is_told, _HEARD)
     rows = tuple(
         (
             one.kind,
@@ -297,13 +331,20 @@ def confirm(cluster: Cluster, records: Sequence[Record]) -> Listing[Record]:
     return Listing(("type", "name", "told"), rows, tuple(records))
 
 
+def _told(
+    cluster: Cluster, asked: Iterable[tuple[str, str]]
+) -> Iterator[tuple[tuple[str, str], set[str]]]:
+    """Ask for each name and type, and give the values that were answered."""
+    by_kind: dict[str, list[str]] = {}
+    for name, kind in sorted(asked):
+        by_kind.setdefault(kind, []).append(name)
+    for kind, names in sorted(by_kind.items()):
+        answers = ask(cluster, *(f"{name}." for name in names), kind=kind)
+        for name, answer in zip(names, answers, strict=True):
+            yield (name, kind), {value.rstrip(".") for value in answer.addresses}
+
+
 def _wait(what: str, holds: Callable[[], bool], timeout: float) -> None:
     """Look until something holds; logs cannot be watched for a condition, only read again."""
-    deadline = time.monotonic() + timeout
-    with Countdown(what) as countdown:
-        while not holds():
-            left = deadline - time.monotonic()
-            if left <= 0:
-                raise EksnetError(f"after {timeout:.0f} s still waiting for {what}")
-            countdown.show(left)
-            time.sleep(_POLL)
+    if not until(what, holds, timeout, _POLL):
+        raise EksnetError(f"after {timeout:.0f} s still waiting for {what}")

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 from eksnet.errors import EksnetError
 
-LEVEL = 0.001
-"""How often an even choice is called uneven by mistake: once in a thousand tries."""
+LEVEL = 1e-6
+"""How often an even choice is called uneven by mistake: once in a million tries."""
 
 _LEAST = 5
 
@@ -35,7 +35,7 @@ class Share:
 
     def __repr__(self) -> str:
         verdict = "fits an even share" if self.fair else "does not fit an even share"
-        level = f"chi-square, level {LEVEL}"
+        level = f"chi-square, level {LEVEL:f}"
         return f"{verdict} of 1/{self.backends} for each of {self.backends} backends ({level})"
 
     def _repr_html_(self) -> str:

@@ -40,11 +40,12 @@ def only(result: Any, state: State) -> set[str]:
 def test_without_an_answer_of_the_api_nothing_can_be_checked(
     name: str, api: FakeApi, checkpoint: Check, tmp_path: Path
 ) -> None:
-    # A port on which nobody listens any more.
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-    write_kubeconfig(tmp_path / "kubeconfig", f"http://127.0.0.1:{port}")
-    (seen,) = only(checkpoint(name).check(NAMES), State.CANNOT_CHECK)
+    # A port that is taken, and on which nobody listens.
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        port = deaf.getsockname()[1]
+        write_kubeconfig(tmp_path / "kubeconfig", f"http://127.0.0.1:{port}")
+        (seen,) = only(checkpoint(name).check(NAMES), State.CANNOT_CHECK)
     assert "did not answer: Connection refused" in seen
     attempts = evidence.read(evidence.Binding().path).attempts
     assert [set(one.states.values()) for one in attempts] == [{State.CANNOT_CHECK}]

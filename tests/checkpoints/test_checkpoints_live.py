@@ -98,7 +98,7 @@ def test_the_lab_from_wrong_to_right_and_back(cluster: Cluster, untouched: str) 
     # A restart is no reload.
     names = "10.43.0.1 myapp.local www.myapp.local"
     edit(cluster, coredns.add_plugin(untouched, HOSTS.replace("10.43.0.1 myapp.local", names)))
-    cluster.rollout_restart(*COREDNS)
+    restart(cluster)
     result = eksnet.checkpoint("hosts-03").check()
     assert states(result) == [P, F]
     assert seen(result, 1) == "2 of 2 CoreDNS pods have run nothing else since they started"

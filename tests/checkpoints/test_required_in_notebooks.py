@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import nbformat
+import nbval_runs
 import pytest
 from fake_api import FakeApi
 from nbclient import NotebookClient
@@ -38,16 +38,15 @@ def test_the_courses_runner_names_cell_and_reason(notebook: Path) -> None:
 
 def test_the_cell_raises_and_writes_nothing_to_standard_error(notebook: Path) -> None:
     read: Any = nbformat.read(notebook, as_version=4)
-    with pytest.raises(CellExecutionError, match="CheckpointError"):
-        NotebookClient(read, timeout=60).execute()
+    with tempfile.TemporaryDirectory() as sockets:
+        client = NotebookClient(read, timeout=60, config=notebooks.private_kernel(sockets))
+        with pytest.raises(CellExecutionError, match="CheckpointError"):
+            client.execute()
     assert [output.output_type for output in read.cells[0].outputs] == ["error"]
 
 
 def test_nbval_counts_it_as_a_failure(notebook: Path) -> None:
-    command = [sys.executable, "-m", "pytest", "--nbval", "-p", "no:cacheprovider", "-c"]
-    done = subprocess.run(
-        [*command, "/dev/null", notebook.name], cwd=notebook.parent, capture_output=True, text=True
-    )
+    done = nbval_runs.run("-c", "/dev/null", notebook.name, cwd=notebook.parent)
     assert done.returncode == 1, done.stdout
     said = re.sub(r"\x1b\[[\d;]*m", "", done.stdout)
     assert "1 failed" in said

@@ -1,5 +1,6 @@
 """Records beside what the cluster's DNS tells: O for just so, X for anything else."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -34,6 +35,7 @@ def dns(monkeypatch: pytest.MonkeyPatch) -> dict[tuple[str, str], tuple[str, ...
         ]
 
     monkeypatch.setattr(observe, "ask", ask)
+    monkeypatch.setattr(observe, "_HEARD", 0)
     return told
 
 
@@ -71,6 +73,25 @@ def test_what_is_told_otherwise_is_not(
 def test_a_record_of_another_type_confirms_nothing(dns: Any) -> None:
     dns[SERVICE.name, "AAAA"] = dns.pop((SERVICE.name, "A"))
     assert marks() == "XOOO"
+
+
+def test_coredns_may_hear_of_a_record_a_moment_later(
+    dns: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = []
+
+    def until(what: str, holds: Callable[[], bool], timeout: float) -> bool:
+        assert timeout == 15
+        looks.append(holds())
+        dns[SERVICE.name, "A"] = TOLD[SERVICE.name, "A"]
+        looks.append(holds())
+        return looks[-1]
+
+    monkeypatch.setattr(observe, "_HEARD", 15)
+    monkeypatch.setattr(observe, "until", until)
+    dns[SERVICE.name, "A"] = ()
+    assert marks() == "OOOO"
+    assert looks == [False, True]
 
 
 def test_no_records_make_an_empty_table(dns: Any) -> None:

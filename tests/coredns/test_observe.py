@@ -13,6 +13,7 @@ from eksnet.coredns import (
     Answer,
     observe,
     running_configurations,
+    wait_for_answer,
     wait_for_reload,
     wait_for_restart,
     witness_walk,
@@ -195,3 +196,39 @@ def test_what_a_witness_logs_late_is_no_part_of_the_next_walk(readings, monkeypa
     walks = [witness_walk(cluster, "asker", f"{name}.example", "here") for name in ("one", "two")]
     assert [walk.names for walk in walks] == [("one.example",), ("two.example",)]
     assert [walk.queries for walk in walks] == [2, 2]
+
+
+def test_a_mark_that_was_sent_again_is_no_part_of_the_next_walk():
+    cluster = LateWitness(0)
+    witness_walk(cluster, "asker", "one.example", "here")
+    cluster.queries.append(cluster.queries[-1])
+    walk = witness_walk(cluster, "asker", "end-user.example", "here")
+    assert (walk.names, walk.queries) == (("end-user.example",), 2)
+
+
+class Learning:
+    """A CoreDNS that has heard of a pod after some lookups."""
+
+    def __init__(self, after):
+        self.left = after
+
+    def exec(self, pod, command, namespace):
+        assert (pod, command[-1], namespace) == ("op", "10-0-129-7.here.pod.cluster.local", "here")
+        self.left -= 1
+        if self.left >= 0:
+            return Exec(command, "", "", 2)
+        return Exec(command, "10.0.129.7      STREAM op\n", "", 0)
+
+
+@pytest.mark.parametrize("after", range(3))
+def test_a_name_is_waited_for_until_the_pods_resolver_finds_it(after, monkeypatch):
+    monkeypatch.setattr(observe, "_POLL", 0)
+    cluster = Learning(after)
+    wait_for_answer(cluster, "op", "10-0-129-7.here.pod.cluster.local", "here")
+    assert cluster.left == -1
+
+
+def test_a_name_that_is_never_found_is_told(monkeypatch):
+    monkeypatch.setattr(observe, "until", lambda what, holds, timeout, poll: holds())
+    with pytest.raises(EksnetError, match=r"after 30 s still waiting for an answer for 10-0-129-7"):
+        wait_for_answer(Learning(9), "op", "10-0-129-7.here.pod.cluster.local", "here")

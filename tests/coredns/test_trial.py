@@ -1,7 +1,5 @@
 """A CoreDNS of one's own in the live sandbox, and the cluster's DNS asked from a pod."""
 
-import time
-
 import pytest
 
 from eksnet.cluster.pods import NeededError
@@ -45,12 +43,11 @@ def test_the_clusters_dns_is_asked_for_labels_of_any_length(cluster):
     ],
 )
 def test_a_corefile_that_coredns_refuses_is_told_as_soon_as_it_has(cluster, line, said):
-    began = time.monotonic()
+    # Where it is waited for in vain, these words are others.
     with pytest.raises(EksnetError, match=f"CoreDNS ended at its start: {said}") as raised:
         try_corefile(cluster, f"\n.:53 {{\n    {line}\n}}\n", "myapp.local")
     assert raised.value.expected == "a Corefile that CoreDNS 1.12.4 takes"
     assert raised.value.next_step
-    assert time.monotonic() - began < 30
 
 
 class Fallen:

@@ -39,8 +39,9 @@ WAITED_FOR = {"NXDOMAIN": 12, "NODATA": 2, "answer": 1, "SERVFAIL": 2, "REFUSED"
 SHARE_OF_WAITS = {"glibc": 0.4, "musl": 0.7, "go": 0.4, "busybox": 0.4}
 # How many of the 500 walks have each reply in them, more than one row, and both that and silence.
 OFTEN, LONG, LOST_IN_A_LIST = 50, 175, 40
-# A resolver whose patience is a second may have lost it.
-LATE = 0.5
+# The least patient is musl, which asks again after half a second; what it waits for beside the
+# server's answer is not seen.
+LATE = 0.2
 ROUNDS = 10
 ADDRESSES = ("192.0.2.1", "2001:db8::1")
 PATIENT = ("timeout:30", "attempts:2")
@@ -125,8 +126,11 @@ def parting(case: Case, seen: Seen) -> str:
     )
 
 
-def assert_alike(networks: Networks, asked: list[Case]) -> None:
-    """Compare; a lookup that the busy computer answered late is made anew, whatever came of it."""
+def assert_alike(networks: Networks, asked: list[Case]) -> list[Seen]:
+    """Compare, and return what was seen.
+
+    A lookup that the busy computer answered late is made anew, whatever came of it.
+    """
     seen: dict[int, Seen] = {}
     for _ in range(ROUNDS):
         left = [n for n in range(len(asked)) if n not in seen]
@@ -135,6 +139,7 @@ def assert_alike(networks: Networks, asked: list[Case]) -> None:
     assert len(seen) == len(asked), "the computer is too busy to tell"
     partings = [text for n, one in seen.items() if (text := parting(asked[n], one))]
     assert not partings, f"{len(partings)} of {len(asked)} part:\n" + "\n".join(partings[:5])
+    return [seen[n] for n in range(len(asked))]
 
 
 @pytest.mark.parametrize("profile", PROFILES)
@@ -159,8 +164,7 @@ def test_glibc_asks_otherwise_once_it_has_lost_an_aaaa(networks):
     conf = ResolvConf.parse("search b c d\nnameserver 127.0.0.1\noptions timeout:1 attempts:1\n")
     lost = {f"{full} AAAA": "silence" for full in ("a.b", "a.c", "a.d")}
     case = Case("glibc", "a", conf, lost)
-    (seen,) = networks.look_up([case])
-    assert parting(case, seen) == ""
+    (seen,) = assert_alike(networks, [case])
     assert len(seen.queries) > 8
 
 

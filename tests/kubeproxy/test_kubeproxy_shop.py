@@ -81,13 +81,13 @@ def address_of(cluster, name):
     return cluster.get(f"pod/{name}", namespace=SHOP)["status"]["podIP"]
 
 
-def asked(cluster, place, page=""):
-    return cluster.exec("client", f"timeout 3 wget -qO- http://{place}/{page}", SHOP)
+def asked(cluster, place, page="", patience=3):
+    return cluster.exec("client", f"timeout {patience} wget -qO- http://{place}/{page}", SHOP)
 
 
 def who(cluster, place):
     """Return who answers, and the address from which it is asked."""
-    return asked(cluster, place, "cgi-bin/who").stdout.split()
+    return asked(cluster, place, "cgi-bin/who", patience=20).stdout.split()
 
 
 def test_a_pod_that_reaches_itself_is_asked_by_its_node(cluster, nodes, rules):

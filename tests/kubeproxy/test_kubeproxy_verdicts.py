@@ -33,7 +33,7 @@ def test_an_even_share_is_called_so_and_shows_no_counts():
     share = fair_share({"a": 34, "b": 31, "c": 35})
     assert share.fair
     assert repr(share) == (
-        "fits an even share of 1/3 for each of 3 backends (chi-square, level 0.001)"
+        "fits an even share of 1/3 for each of 3 backends (chi-square, level 0.000001)"
     )
     assert dict(share.counts) == {"a": 34, "b": 31, "c": 35}
     assert repr(fair_share({"a": 33, "b": 33, "c": 34})) == repr(share)
@@ -60,7 +60,7 @@ def test_few_even_choices_are_called_uneven():
     verdicts = [fair_share(dice.choices("abc", k=90), "abc").fair for _ in range(3000)]
     # The level promises 1 in 1000; 12 of 3000 would be one time in ten thousand.
     assert verdicts.count(False) < 12
-    assert LEVEL == 0.001
+    assert LEVEL == 1e-6
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,9 @@
 """The notebooks on a live sandbox: what they print now is what was committed."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import nbformat
+import nbval_runs
 import pytest
 
 from eksnet import notebooks
@@ -17,12 +16,10 @@ ORDER = ["01_kubernetes_dns", "05_lab_hosts", "05_lab_hosts", "03_kube_proxy"]
 
 def compare(name):
     """Run a notebook under nbval, every output compared with the committed one."""
-    command = [
-        sys.executable, "-m", "pytest", "--nbval", "--nbval-cell-timeout=300", "-q", "-x",
-        "-p", "no:cacheprovider", "--override-ini=addopts=",
-        "--nbval-sanitize-with", str(SANITISE), str(notebooks.find(name)),
-    ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = nbval_runs.run(
+        "--nbval-cell-timeout=300", "-q", "-x", "--override-ini=addopts=",
+        "--nbval-sanitize-with", SANITISE, notebooks.find(name),
+    )  # fmt: skip
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
 
 

@@ -145,6 +145,9 @@ def test_the_twin_prints_what_the_widget_shows(notebook, order):
 
 
 def test_a_screen_reader_finds_a_status_that_waits_its_turn(notebook, order):
+    # Each draws its status by itself, and is waited for.
+    notebook.widget(1)
+    notebook.widget(2)
     session = notebook.page.context.new_cdp_session(notebook.page)
     nodes = session.send("Accessibility.getFullAXTree")["nodes"]
     session.detach()
@@ -158,6 +161,9 @@ def test_a_screen_reader_finds_a_status_that_waits_its_turn(notebook, order):
 def test_axe_finds_nothing_and_colours_have_contrast(notebook, order, theme):
     notebook.theme(theme)
     order.control("Observe").press("Enter")
+    model = predicted()
+    model.remember(model.predicted)
+    order.wait_for(model)
     order.control("ndots").focus()
     found = Axe().run(notebook.page, context=".eksnet-widget", options={})
     assert found.violations_count == 0, found.generate_report()

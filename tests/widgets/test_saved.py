@@ -1,9 +1,7 @@
 """What is kept of a widget in a tested notebook: its twin, the same in every run."""
 
-import subprocess
-import sys
-
 import nbformat
+import nbval_runs
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
@@ -28,11 +26,7 @@ def saved(tmp_path_factory):
 
 def compare(*paths):
     """Run notebooks under nbval, and return its last line."""
-    command = [
-        sys.executable, "-m", "pytest", "--nbval", "-q", "--tb=no", "-p", "no:cacheprovider",
-        "--override-ini=addopts=", *map(str, paths),
-    ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = nbval_runs.run("-q", "--tb=no", "--override-ini=addopts=", *paths)
     return done.stdout.strip().splitlines()[-1]
 
 
