@@ -10,7 +10,7 @@ from eksnet.cluster.countdown import until
 from eksnet.cluster.faults import Fault, Place
 from eksnet.coredns.configuration import refusal, running
 from eksnet.coredns.diagnosis import ask_from_a_pod
-from eksnet.coredns.installed import CONFIGMAP, DEPLOYMENT, SERVICE, SYSTEM, all_pods, logs_of_all
+from eksnet.coredns.installed import CONFIGMAP, DEPLOYMENT, SERVICE, SYSTEM, logs_of_all
 from eksnet.errors import EksnetError
 
 if TYPE_CHECKING:
@@ -103,8 +103,8 @@ def _runs_its(cluster: Cluster) -> bool:
 
 
 def _is_refused(cluster: Cluster) -> bool:
-    pods = all_pods(cluster)
-    return bool(pods) and all(refusal(cluster.logs(pod.name, SYSTEM)) for pod in pods)
+    logs = logs_of_all(cluster)
+    return bool(logs) and all(map(refusal, logs))
 
 
 # The kubelet brings a ConfigMap within a minute or so, `reload` looks every 22.5 to 37.5 s.

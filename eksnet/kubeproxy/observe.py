@@ -235,9 +235,14 @@ def set_mode(cluster: Cluster, mode: str) -> Edit:
     )
 
 
-def kube_proxies(cluster: Cluster) -> Listing[Resource]:
-    """Return the pods of kube-proxy."""
-    return cluster.list("pods", _SYSTEM, selector=_SELECTOR)
+def kube_proxies(cluster: Cluster) -> list[Resource]:
+    """Return the pods of kube-proxy that are not being taken away.
+
+    One that is may be gone before it is asked, even after its rollout: what has ended does not keep
+    its successor from starting.
+    """
+    pods = cluster.list("pods", _SYSTEM, selector=_SELECTOR)
+    return [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
 
 
 def has_ended(pod: Resource) -> bool:
@@ -310,8 +315,7 @@ def _way(cluster: Cluster, node: Node, through: str) -> Way:
 
 
 def _in_kube_proxy(cluster: Cluster, node: Node, command: Command) -> str:
-    pods = kube_proxies(cluster)
-    here = [pod for pod in pods if pod["spec"].get("nodeName") == node.name and _runs(pod)]
+    here = [pod for pod in kube_proxies(cluster) if _runs_on(node, pod)]
     if not here:
         raise EksnetError(
             f"no pod of kube-proxy runs on {node.name}",
@@ -322,9 +326,9 @@ def _in_kube_proxy(cluster: Cluster, node: Node, command: Command) -> str:
     return _output(command, run.stdout, run.stderr, run.exit_code)
 
 
-def _runs(pod: Resource) -> bool:
-    leaving = "deletionTimestamp" in pod["metadata"]
-    return not leaving and pod["status"].get("phase") == "Running"
+def _runs_on(node: Node, pod: Resource) -> bool:
+    here: bool = pod["spec"].get("nodeName") == node.name
+    return here and pod["status"].get("phase") == "Running"
 
 
 def _in_debug_pod(cluster: Cluster, node: Node, command: Command) -> str:

@@ -9,7 +9,7 @@ from eksnet.errors import EksnetError
 
 
 class WithoutKubeProxy:
-    """A sandbox in which nothing may be changed: it has no pod of kube-proxy that has a node."""
+    """A sandbox in which nothing may be changed: no kube-proxy stays on a node."""
 
     target = SimpleNamespace(kind="sandbox")
 
@@ -20,7 +20,13 @@ class WithoutKubeProxy:
         return list(self.pods)
 
 
-@pytest.mark.parametrize("pods", [(), ({"spec": {}},)], ids=["none", "pending"])
+PENDING = {"metadata": {}, "spec": {}}
+LEAVING = {"metadata": {"deletionTimestamp": "now"}, "spec": {"nodeName": "node1"}}
+
+
+@pytest.mark.parametrize(
+    "pods", [(), (PENDING,), (LEAVING, PENDING)], ids=["none", "pending", "leaving"]
+)
 def test_without_a_kube_proxy_nothing_is_broken(pods):
     with pytest.raises(EksnetError, match="no pod of kube-proxy has a node"):
         kubeproxy.bring_fault(WithoutKubeProxy(*pods), "D")

@@ -128,7 +128,9 @@ def all_restarts(name: str, cluster: Cluster) -> int:
     """Return how often a component was started again, on all nodes, by whoever does that."""
     if name in _PODS:
         pods = cluster.list("pods", "kube-system", selector=f"k8s-app={_PODS[name]}")
-        return sum(c["restartCount"] for pod in pods for c in pod["status"]["containerStatuses"])
+        # With one that is being taken away, its count would be gone as well.
+        stay = [pod["status"] for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+        return sum(c["restartCount"] for status in stay for c in status["containerStatuses"])
     components = sandbox.status().components
     return sum(restarts(one) for one in components if one in (name, f"{name}-{one[-5:]}"))
 

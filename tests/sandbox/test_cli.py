@@ -11,6 +11,7 @@ from pathlib import Path
 import hostside
 import pytest
 
+from eksnet.kubeproxy.observe import kube_proxies
 from eksnet.sandbox import paths
 
 
@@ -157,7 +158,7 @@ def test_the_commands_on_a_sandbox_that_is_up(at_the_live_one, live_sandbox):
 
 @pytest.mark.sandbox
 def test_a_shell_in_a_pod(at_the_live_one, cluster):
-    proxy = cluster.list("pods", "kube-system", selector="k8s-app=kube-proxy")[0].name
+    proxy = kube_proxies(cluster)[0].name
     done = at_the_live_one("shell", "-n", "kube-system", proxy)
     # Without a terminal the shell reads the end of its input and is done.
     assert done.returncode == 0, done.stderr

@@ -24,6 +24,7 @@ from hostside import (
 
 import eksnet
 from eksnet import coredns, sandbox
+from eksnet.kubeproxy.observe import kube_proxies
 from eksnet.sandbox import components, lifecycle, paths
 from eksnet.sandbox.build.modules import CONTROLLER
 
@@ -474,8 +475,9 @@ def test_kube_proxy_in_nftables_mode(cluster):
         cluster.rollout_status("daemonset/kube-proxy", "kube-system")
 
     def said(*words):
-        proxies = cluster.list("pods", "kube-system", selector="k8s-app=kube-proxy")
-        return [cluster.exec(proxy.name, words, "kube-system").stdout for proxy in proxies]
+        return [
+            cluster.exec(proxy.name, words, "kube-system").stdout for proxy in kube_proxies(cluster)
+        ]
 
     def in_nftables():
         return all("table ip kube-proxy" in tables for tables in said("nft", "list", "tables"))

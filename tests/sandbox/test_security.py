@@ -10,6 +10,7 @@ import faults
 import pytest
 
 from eksnet import sandbox
+from eksnet.kubeproxy.observe import kube_proxies
 from eksnet.sandbox import lifecycle
 
 pytestmark = pytest.mark.sandbox
@@ -128,7 +129,7 @@ def test_a_pods_network_is_changed_by_net_admin_alone(cluster, change):
 
 
 def test_kube_proxy_may_write_its_nodes_rules(cluster):
-    name = cluster.list("pods", namespace="kube-system", selector="k8s-app=kube-proxy")[0].name
+    name = kube_proxies(cluster)[0].name
     rules = cluster.exec(name, ("iptables", "-t", "nat", "-S", "KUBE-SERVICES"), "kube-system")
     assert rules.exit_code == 0
     assert "10.100.0.10/32" in rules.stdout
