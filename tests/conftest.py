@@ -5,14 +5,14 @@ import signal
 
 import hostside
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 import eksnet
 from eksnet import sandbox
 from eksnet.sandbox import paths
 
-# On a busy computer an example takes as long as it takes; nothing here is judged by the clock.
-settings.register_profile("suite", deadline=None)
+# On a busy computer an example takes as long as it takes.
+settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("suite")
 
 

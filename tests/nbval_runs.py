@@ -30,7 +30,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def run(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Run pytest with nbval and nothing of this suite's own configuration.
+    """Run pytest with nbval, without the options that this suite adds to its own runs.
 
     Args:
         arguments: Options and notebooks.
@@ -38,7 +38,9 @@ def run(*arguments: str | Path, cwd: Path | None = None) -> subprocess.Completed
     """
     command = [
         sys.executable, "-m", "pytest", "-p", "nbval_runs", "-p", "no:cacheprovider", "--nbval",
-        *map(str, arguments),
+        "--override-ini=addopts=", *map(str, arguments),
     ]  # fmt: skip
-    found = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
-    return subprocess.run(command, cwd=cwd, env=found, capture_output=True, text=True, check=False)
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    return subprocess.run(
+        command, cwd=cwd, env=environment, capture_output=True, text=True, check=False
+    )

@@ -4,6 +4,8 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from signal import SIGHUP, SIGTERM
 
 import pytest
 
@@ -42,6 +44,62 @@ def test_handlers_are_what_they_were_afterwards_and_hear_each_signal(number: sig
         assert signal.getsignal(number) is handler
     finally:
         signal.signal(number, before)
+
+
+class HeardError(Exception):
+    """What the handlers below raise, as those of the command do."""
+
+
+@pytest.fixture
+def handlers() -> Iterator[dict[int, signal.Handlers]]:
+    """Handlers that raise, for two signals; they are taken away afterwards."""
+
+    def handler(number: int, frame: object) -> None:
+        raise HeardError(number)
+
+    before = {number: signal.signal(number, handler) for number in (SIGHUP, SIGTERM)}
+    yield dict.fromkeys(before, handler)
+    for number, old in before.items():
+        signal.signal(number, old)
+
+
+def in_force() -> dict[int, object]:
+    return {number: signal.getsignal(number) for number in (SIGHUP, SIGTERM)}
+
+
+def test_all_that_came_are_heard_although_the_first_raises(handlers: dict[int, object]):
+    with pytest.raises(HeardError) as heard, interrupts.held():
+        signal.raise_signal(SIGTERM)
+        signal.raise_signal(SIGHUP)
+    assert heard.value.args == (SIGHUP,)
+    assert isinstance(heard.value.__context__, HeardError)
+    assert heard.value.__context__.args == (SIGTERM,)
+    assert in_force() == handlers
+
+
+@pytest.mark.parametrize("changes", [1, 2, 3, 4, 5, 6])
+@pytest.mark.parametrize("number", [SIGHUP, SIGTERM])
+def test_a_signal_while_handlers_change_places_makes_none_deaf(
+    changes: int, number: int, handlers: dict[int, object], monkeypatch: pytest.MonkeyPatch
+):
+    # Three handlers are put in place, and three back: after one of these the signal comes.
+    left = [changes]
+    change = signal.signal
+
+    def changed(which: int, handler: object) -> object:
+        before = change(which, handler)
+        left[0] -= 1
+        if left[0] == 0:
+            signal.raise_signal(number)
+        return before
+
+    monkeypatch.setattr(signal, "signal", changed)
+    with pytest.raises(HeardError), interrupts.held():
+        pass
+    monkeypatch.undo()
+    for other in (SIGHUP, SIGTERM):
+        with pytest.raises(HeardError):
+            signal.raise_signal(other)
 
 
 def test_a_signal_that_is_passed_over_stays_so():

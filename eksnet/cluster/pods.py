@@ -9,13 +9,16 @@ import shlex
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from eksnet.cluster import waiting
 from eksnet.cluster.client import ApiError, Client
 from eksnet.cluster.conditions import Condition
 from eksnet.cluster.kinds import POD
 from eksnet.errors import EksnetError
+
+if TYPE_CHECKING:
+    from eksnet.cluster.objects import Resource
 
 Json = dict[str, Any]
 Command = str | Sequence[str]
@@ -151,6 +154,15 @@ def run(
         return PodRun(image, argv, output, int(state.get("exitCode", 1)))
     finally:
         _remove(client, what)
+
+
+def staying(pods: Iterable[Resource]) -> list[Resource]:
+    """Return the pods that are not being taken away.
+
+    One that is may serve nobody any more, and be gone before it is asked for anything. What has
+    ended does not keep its successor from starting: after a rollout, too, there may be such pods.
+    """
+    return [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
 
 
 def manifest(

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from eksnet.cluster.client import ApiError
 from eksnet.cluster.conditions import READY
+from eksnet.cluster.pods import staying
 from eksnet.coredns.configuration import CorefileError, errors, running
 from eksnet.coredns.installed import (
     CONFIGMAP,
@@ -32,7 +33,6 @@ from eksnet.coredns.installed import (
     SYSTEM,
     all_pods,
     log_of,
-    staying,
 )
 from eksnet.dns.resolvconf import ResolvConf
 from eksnet.errors import EksnetError

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from eksnet.cluster.client import ApiError
+from eksnet.cluster.pods import staying
 
 if TYPE_CHECKING:
     from eksnet.cluster import Cluster, Resource
@@ -19,14 +19,6 @@ _NOTHING_TO_TELL = (400, 404)
 def all_pods(cluster: Cluster) -> list[Resource]:
     """Return every CoreDNS pod, those too that are being taken away."""
     return list(cluster.list("pods", SYSTEM, selector=SELECTOR))
-
-
-def staying(pods: Sequence[Resource]) -> list[Resource]:
-    """Return the pods that are not being taken away.
-
-    One that is still logs for a while, but answers nobody any more.
-    """
-    return [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
 
 
 def staying_pods(cluster: Cluster) -> list[Resource]:

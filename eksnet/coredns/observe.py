@@ -40,10 +40,10 @@ BASH_IMAGE = "debian:12"
 _CONFIGURATION = re.compile(r"Running configuration SHA512 = ([0-9a-f]+)")
 _POLL = 0.5
 _START_SECONDS = 60
-# A record of the cluster lives for 5 s, a refusal too; each look takes a pod.
+# On EKS, CoreDNS keeps a record of the cluster for 5 s, and its denial, too; each look takes a pod.
 _HEARD = 15
-# The names whose lookups mark the end of a walk.
-_MARK = re.compile(r"end-[0-9a-f]{8}")
+# The names that mark a walk's beginning and its end.
+_MARK = re.compile(r"mark-[0-9a-f]{8}")
 
 
 @dataclass(frozen=True)
@@ -234,8 +234,9 @@ def witness_walk(
 ) -> Walk:
     """Look a name up in a pod whose nameserver is the witness, and return what was asked.
 
-    A second lookup with a name that nothing else uses marks the end: once the witness logged both
-    its queries, A and AAAA, all before them counts as logged, and the next lookup begins there.
+    Before and after it, a name that nothing else uses is looked up as a mark: once the witness has
+    logged both its queries, A and AAAA, all before them counts as logged. A line is written after
+    its answer has been sent, and so perhaps after the lookup's end.
 
     Args:
         cluster: The cluster.
@@ -253,20 +254,23 @@ def witness_walk(
             resolver.
     """
     program = program_of(profile)
-    start = len(read_queries(cluster.logs(witness, witness_namespace)))
-    end = f"end-{secrets.token_hex(4)}"
+
+    def logged_to_a_mark() -> list[LoggedQuery]:
+        mark = f"mark-{secrets.token_hex(4)}"
+        cluster.exec(pod, program.command(f"{mark}."), namespace)
+        logged: list[LoggedQuery] = []
+
+        def has_both() -> bool:
+            logged[:] = read_queries(cluster.logs(witness, witness_namespace))
+            return {one.kind for one in logged if one.name == mark} >= set(KINDS)
+
+        _wait("the witness's log", has_both, 30)
+        return logged
+
+    before = logged_to_a_mark()
     done = cluster.exec(pod, program.command(name), namespace)
-    cluster.exec(pod, program.command(f"{end}."), namespace)
-
-    logged: list[LoggedQuery] = []
-
-    def has_ended() -> bool:
-        # A line is written after its answer has been sent, and so perhaps after the lookup's end.
-        logged[:] = read_queries(cluster.logs(witness, witness_namespace))[start:]
-        return {one.kind for one in logged if one.name == end} >= set(KINDS)
-
-    _wait("the witness's log", has_ended, 30)
-    # The mark of an earlier walk, too: a resolver that was answered late has sent it again.
+    logged = logged_to_a_mark()[len(before) :]
+    # An earlier mark, too: a resolver that is answered late sends it again.
     asked = (one for one in logged if not _MARK.fullmatch(one.name))
     return observed_walk(asked, program.found(done))
 
@@ -276,8 +280,8 @@ def wait_for_answer(
 ) -> None:
     """Wait until a pod's resolver finds a name.
 
-    A CoreDNS hears of a new pod from the API a moment after everybody else; once it answers the
-    pod's own record, it knows the pod.
+    A CoreDNS hears of a new pod from the API, perhaps after everybody else; once one with `pods
+    verified` answers the pod's own record, it knows the pod.
 
     Args:
         cluster: The cluster.
@@ -300,8 +304,8 @@ def wait_for_answer(
 def confirm(cluster: Cluster, records: Sequence[Record]) -> Listing[Record]:
     """Ask the cluster's DNS for each record and say whether it is told just so.
 
-    CoreDNS hears of what is new a moment later, and may keep what it said before for as long as a
-    record lives: what is told otherwise is asked again for 15 seconds.
+    CoreDNS hears of what is new a moment later, and may go on with what it said before: what is
+    told otherwise is asked again for 15 seconds, longer than EKS's CoreDNS keeps it.
 
     Args:
         cluster: The cluster.
@@ -316,7 +320,8 @@ def confirm(cluster: Cluster, records: Sequence[Record]) -> Listing[Record]:
     told: dict[tuple[str, str], set[str]] = {}
 
     def is_told() -> bool:
-        told.update(_told(cluster, expected))
+        wrong = [one for one, values in expected.items() if told.get(one) != values]
+        told.update(_told(cluster, wrong))
         return told == expected
 
     until("CoreDNS to tell the records", is_told, _HEARD)

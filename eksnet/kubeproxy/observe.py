@@ -16,6 +16,7 @@ from eksnet.cluster.client import ApiError
 from eksnet.cluster.countdown import until
 from eksnet.cluster.faults import refuse_elsewhere
 from eksnet.cluster.kinds import UnknownKindError
+from eksnet.cluster.pods import staying
 from eksnet.errors import EksnetError
 from eksnet.kubeproxy.dumps import parse_dump
 from eksnet.kubeproxy.packet import Connection, parse_conntrack
@@ -236,13 +237,8 @@ def set_mode(cluster: Cluster, mode: str) -> Edit:
 
 
 def kube_proxies(cluster: Cluster) -> list[Resource]:
-    """Return the pods of kube-proxy that are not being taken away.
-
-    One that is may be gone before it is asked, even after its rollout: what has ended does not keep
-    its successor from starting.
-    """
-    pods = cluster.list("pods", _SYSTEM, selector=_SELECTOR)
-    return [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+    """Return the pods of kube-proxy that are not being taken away."""
+    return staying(cluster.list("pods", _SYSTEM, selector=_SELECTOR))
 
 
 def has_ended(pod: Resource) -> bool:

@@ -12,6 +12,7 @@ from eksnet.errors import EksnetError
 LEVEL = 1e-6
 """How often an even choice is called uneven by mistake: once in a million tries."""
 
+# Below, the counts do not follow chi-square closely enough.
 _LEAST = 5
 
 
@@ -52,22 +53,34 @@ def fair_share(
         backends: Who could have answered, or how many; those that did, when None.
 
     Raises:
-        EksnetError: Somebody else answered, or there are fewer than 5 requests for each backend:
-            too few for the test.
+        EksnetError: Somebody else answered, or there are too few requests for the test: fewer than
+            5 for each backend, or so few that a backend which never answers could be chance.
     """
     counts = Counter(answers)
     known = _known(counts, backends)
     for backend in known:
         counts.setdefault(backend, 0)
     total, n = sum(counts.values()), len(counts)
-    if n == 0 or total < _LEAST * n:
-        raise EksnetError(
-            f"{total} requests for {n} backends", f"at least {_LEAST} requests for each backend"
-        )
+    if total < (least := least_requests(n)):
+        raise EksnetError(f"{total} requests for {n} backends", f"at least {least} requests")
     expected = total / n
     statistic = sum((count - expected) ** 2 / expected for count in counts.values())
     p_value = chi_square_tail(statistic, n - 1)
     return Share(p_value >= LEVEL, n, dict(counts), statistic, p_value)
+
+
+def least_requests(backends: int) -> int:
+    """Return how many requests it takes to tell a backend that never answers from chance.
+
+    When one of n is silent and the others share alike, Pearson's statistic is requests / (n - 1).
+
+    Args:
+        backends: Among how many backends, 0 or more.
+    """
+    least = max(1, _LEAST * backends)
+    while backends > 1 and chi_square_tail(least / (backends - 1), backends - 1) >= LEVEL:
+        least += 1
+    return least
 
 
 def _known(counts: Counter[str], backends: Iterable[str] | int | None) -> list[str]:

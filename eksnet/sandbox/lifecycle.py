@@ -40,7 +40,7 @@ _START_DEADLINE = 180.0
 _SETTLE_DEADLINE = 60.0
 _STOP_DEADLINE = 20.0
 _IDS = 65536
-# Of no well-known program, and below the node ports of a cluster that shares this computer's.
+# Below the node ports of a cluster that shares this computer's.
 _QUIET_PORTS = range(20000, 30000)
 _TRIES = 20
 # Where the ids of root's nodes begin on the computer: above those that systemd, container engines
@@ -115,7 +115,7 @@ def up(
     """
     paths = sandbox_paths.paths(name)
     check_duration(sync_frequency)
-    launched = False
+    launched: int | None = None
     if is_alive(paths) and is_ending(paths):
         # There is nothing to join: what still holds the lock is on its way out.
         wait_until_gone(paths)
@@ -125,19 +125,20 @@ def up(
             programs = engine(say)
             with start_lock(paths, say), interrupts.held():
                 if not is_alive(paths):
-                    launch(paths, programs, port, sync_frequency)
-                    launched = True
-        if not launched:
+                    launched = launch(paths, programs, port, sync_frequency)
+        if launched is None:
             # Another copy of the project may have started it, with another version of eksnet.
             state.check_version(paths)
         lacks = wait_until_ready(paths, say)
     except BaseException:
         # Neither a failed start nor an interrupted one leaves a half of a cluster behind; but
-        # what another command started is not ours to end.
-        if launched:
-            stop(paths)
+        # what another command started, perhaps since, is not ours to end.
+        if launched is not None:
+            with start_lock(paths, say):
+                if recorded_holder(paths) == launched:
+                    stop(paths)
         raise
-    if not launched:
+    if launched is None:
         # Only what was deleted: a pod that is not Ready may be a lab's own doing, or become it.
         lacks = lacks or gone(paths)
     return Sandbox(paths.state.name, paths.kubeconfig, lacks=lacks)
@@ -373,8 +374,11 @@ def _try_lock(file: IO[str], how: int = fcntl.LOCK_EX) -> bool:
 
 def launch(
     paths: Paths, programs: Path, port: int | None = None, sync_frequency: str | None = None
-) -> None:
+) -> int:
     """Make the namespaces and start the supervisor in them; do not wait for the cluster.
+
+    Returns:
+        The process that holds the namespaces.
 
     Raises:
         EksnetError: The state or the port cannot be used, or there is no room.
@@ -417,8 +421,15 @@ def launch(
         }
         write_private(paths.specification, json.dumps(specification))
         _rotate(paths)
-        pid = unshare(paths, (listener.fileno(), alive.fileno(), *used))
-        write_private(paths.pid, f"{pid} {start_time(pid)}")
+        holder = unshare(paths, (listener.fileno(), alive.fileno(), *used))
+        try:
+            write_private(paths.pid, f"{holder.pid} {start_time(holder.pid)}")
+        except BaseException:
+            # Nobody could find it again.
+            holder.kill()
+            holder.wait()
+            raise
+        return holder.pid
 
 
 def listen(paths: Paths, port: int | None) -> socket.socket:
@@ -445,8 +456,12 @@ def listen(paths: Paths, port: int | None) -> socket.socket:
             listener.listen(128)
             return listener
     listener.close()
+    if not wanted:
+        raise EksnetError(
+            f"no port of 127.0.0.1 is free ({reason})", "one for the API server", "ss --tcp --all"
+        )
     raise EksnetError(
-        f"127.0.0.1:{ports[-1]} is taken by another program ({reason})",
+        f"127.0.0.1:{wanted} is taken by another program ({reason})",
         "a free port for the API server",
         "`eksnet up --port 0` takes any free port",
     )
@@ -469,7 +484,7 @@ def _first_handed_out() -> int:
     return int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
 
 
-def unshare(paths: Paths, descriptors: tuple[int, ...]) -> int:
+def unshare(paths: Paths, descriptors: tuple[int, ...]) -> subprocess.Popen[bytes]:
     """Start the supervisor as process 1 of new namespaces, detached from this terminal.
 
     As root, the ids 0 to 65535 are mapped, and above them those of the nodes, so that pods can run
@@ -487,7 +502,7 @@ def unshare(paths: Paths, descriptors: tuple[int, ...]) -> int:
         }  # fmt: skip
         if not owns_ids():
             one_id = [*common, "--user", "--map-root-user", *supervisor]
-            return subprocess.Popen(one_id, stdin=subprocess.DEVNULL, **options).pid
+            return subprocess.Popen(one_id, stdin=subprocess.DEVNULL, **options)
         # The shell waits in the new namespace until its ids are mapped; without them, the exec
         # that follows would lose the right to mount anything.
         gate = ["sh", "-c", 'read -r go && exec "$@" </dev/null', "sh"]
@@ -495,7 +510,7 @@ def unshare(paths: Paths, descriptors: tuple[int, ...]) -> int:
             [*common, "--user", *gate, *supervisor], stdin=subprocess.PIPE, **options
         )
         _map_ids(process)
-        return process.pid
+        return process
 
 
 def owns_ids() -> bool:
@@ -526,6 +541,12 @@ def _map_ids(process: subprocess.Popen[bytes]) -> None:
     pid = process.pid
     own = os.readlink("/proc/self/ns/user")
     while os.readlink(f"/proc/{pid}/ns/user") == own:
+        if process.poll() is not None:
+            raise EksnetError(
+                f"unshare ended with exit code {process.returncode}",
+                "new namespaces",
+                "eksnet logs supervisor",
+            )
         time.sleep(_POLL / 10)
     ids = f"0 0 {_IDS}\n" + (f"{_IDS} {_NODE_IDS} {_IDS}\n" if _has_ids(_NODE_IDS) else "")
     for kind in ("uid", "gid"):

@@ -83,7 +83,7 @@ def test_kernels_that_write_at_once_keep_each_others_lines() -> None:
     assert HERE.path.is_relative_to(os.environ["XDG_STATE_HOME"])
     commands = [[sys.executable, "-c", MANY, name] for name in ("x-01", "x-02", "x-03")]
     writers = [subprocess.Popen(command) for command in commands]
-    assert [writer.wait() for writer in writers] == [0, 0, 0]
+    assert [writer.wait(600) for writer in writers] == [0, 0, 0]
     found = read(HERE.path)
     assert (len(found.attempts), found.unreadable) == (120, 0)
 

@@ -4,10 +4,12 @@ import math
 import random
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from eksnet.errors import EksnetError
 from eksnet.kubeproxy import fair_share, version_skew
-from eksnet.kubeproxy.shares import LEVEL, chi_square_tail
+from eksnet.kubeproxy.shares import LEVEL, chi_square_tail, least_requests
 
 
 @pytest.mark.parametrize(
@@ -58,15 +60,29 @@ def test_one_backend_alone_is_fair():
 def test_few_even_choices_are_called_uneven():
     dice = random.Random(1)
     verdicts = [fair_share(dice.choices("abc", k=90), "abc").fair for _ in range(3000)]
-    # The level promises 1 in 1000; 12 of 3000 would be one time in ten thousand.
-    assert verdicts.count(False) < 12
+    # At a level of 1 in 1000, two of these very choices are called uneven.
+    assert all(verdicts)
     assert LEVEL == 1e-6
+
+
+@pytest.mark.parametrize(("backends", "least"), [(0, 1), (1, 5), (2, 24), (3, 56), (10, 404)])
+def test_so_few_requests_show_a_silent_backend(backends: int, least: int):
+    assert least_requests(backends) == least
+
+
+@given(st.integers(2, 40))
+def test_a_silent_backend_is_seen_whenever_a_verdict_is_given(backends: int):
+    spoken = backends - 1
+    requests = -(-least_requests(backends) // spoken) * spoken
+    assert not fair_share(dict.fromkeys(range(spoken), requests // spoken), backends).fair
 
 
 @pytest.mark.parametrize(
     ("answers", "backends", "seen"),
     [
         ({"a": 4, "b": 4}, None, "8 requests for 2 backends"),
+        ({"a": 23}, 2, "23 requests for 2 backends"),
+        ({"a": 27, "b": 28}, 3, "55 requests for 3 backends"),
         ({}, None, "0 requests for 0 backends"),
         ({"a": 9, "z": 1}, ["a", "b"], "z answered too"),
         ({"a": 9, "z": 9}, 1, "2 backends answered"),

@@ -17,7 +17,7 @@ ORDER = ["01_kubernetes_dns", "05_lab_hosts", "05_lab_hosts", "03_kube_proxy"]
 def compare(name):
     """Run a notebook under nbval, every output compared with the committed one."""
     done = nbval_runs.run(
-        "--nbval-cell-timeout=300", "-q", "-x", "--override-ini=addopts=",
+        "--nbval-cell-timeout=300", "-q", "-x",
         "--nbval-sanitize-with", SANITISE, notebooks.find(name),
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]

@@ -31,12 +31,12 @@ def port_of(listener: socket.socket) -> int:
         return int(listener.getsockname()[1])
 
 
-@pytest.mark.parametrize("remembered", [None, 0])
-def test_any_port_is_one_that_the_kernel_hands_out_to_nobody(own: Paths, remembered: int | None):
+@pytest.mark.parametrize("port", [None, 0])
+def test_any_port_is_one_that_the_kernel_hands_out_to_nobody(own: Paths, port: int | None):
     first = lifecycle._first_handed_out()
     if first <= 20000:
         pytest.skip(f"here the kernel hands out all ports from {first}")
-    assert 20000 <= port_of(lifecycle.listen(own, remembered)) < min(first, 30000)
+    assert 20000 <= port_of(lifecycle.listen(own, port)) < min(first, 30000)
 
 
 def test_the_last_port_is_kept(own: Paths):
@@ -55,6 +55,12 @@ def test_the_next_is_tried_when_one_is_taken(
 def test_a_wanted_port_that_is_taken_is_refused(own: Paths, taken: int):
     with pytest.raises(EksnetError, match=f"127.0.0.1:{taken} is taken by another program"):
         lifecycle.listen(own, taken)
+
+
+def test_no_free_port_at_all_is_told(own: Paths, taken: int, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(lifecycle, "any_ports", lambda first: [taken, taken])
+    with pytest.raises(EksnetError, match=r"no port of 127\.0\.0\.1 is free"):
+        lifecycle.listen(own, 0)
 
 
 @pytest.mark.parametrize(

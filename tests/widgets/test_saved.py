@@ -26,7 +26,7 @@ def saved(tmp_path_factory):
 
 def compare(*paths):
     """Run notebooks under nbval, and return its last line."""
-    done = nbval_runs.run("-q", "--tb=no", "--override-ini=addopts=", *paths)
+    done = nbval_runs.run("-q", "--tb=no", *paths)
     return done.stdout.strip().splitlines()[-1]
 
 
