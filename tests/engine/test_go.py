@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from eksnet.sandbox import lifecycle
 from eksnet.sandbox.build import base_directory, toolchain
 from eksnet.sandbox.build.modules import MODULES
 from eksnet.sandbox.build.toolchain import Go
@@ -42,6 +43,9 @@ def test_vet_finds_nothing(go: Go):
 
 def test_go_tests(go: Go):
     # The test before this one vets.
-    said = say(go.path, "test", "-vet=off", *SAME, "./...")
+    said = say(go.path, "test", "-vet=off", "-v", *SAME, "./...")
     assert said.returncode == 0, said.stdout
     assert "ok  \teksnet.dev/engine/cluster/" in said.stdout
+    # Where a sandbox runs, nothing is in the way of any test.
+    lifecycle.check_computer()
+    assert [line for line in said.stdout.splitlines() if "--- SKIP" in line] == []

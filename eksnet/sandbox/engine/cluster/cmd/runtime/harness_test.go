@@ -109,10 +109,12 @@ const deadline = 20 * time.Second
 // node is a runtime that serves, and a client of it.
 type node struct {
 	cri.RuntimeServiceClient
-	images     cri.ImageServiceClient
-	t          *testing.T
-	directory  string
-	socket     string
+	images    cri.ImageServiceClient
+	t         *testing.T
+	directory string
+	socket    string
+	// log is where the server writes what it has to say.
+	log        string
 	server     *exec.Cmd
 	connection *grpc.ClientConn
 }
@@ -126,7 +128,7 @@ func newNode(t *testing.T) *node {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := &node{t: t, directory: directory, socket: filepath.Join(directory, "cri.sock")}
+	n := &node{t: t, directory: directory, socket: filepath.Join(directory, "cri.sock"), log: filepath.Join(directory, "log")}
 	n.writeImages()
 	n.serve()
 	t.Cleanup(n.end)
@@ -182,11 +184,17 @@ func (n *node) serve() {
 		"--dir", filepath.Join(n.directory, "state"), "--socket", n.socket,
 		"--images", filepath.Join(n.directory, "images.json"),
 		"--pod-cidr", "10.0.129.0/24", "--stream", "127.0.0.1:0")
-	n.server.Stderr = os.Stderr
+	log, err := os.OpenFile(n.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	defer log.Close()
+	n.server.Stdout, n.server.Stderr = log, log
 	if err := n.server.Start(); err != nil {
 		n.t.Fatal(err)
 	}
 	connection, err := grpc.NewClient("unix:"+n.socket, grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(16<<20)), // the kubelet's
 		grpc.WithConnectParams(grpc.ConnectParams{Backoff: backoff.Config{BaseDelay: 10 * time.Millisecond, MaxDelay: 10 * time.Millisecond}}))
 	if err != nil {
 		n.t.Fatal(err)
@@ -222,6 +230,9 @@ func (n *node) end() {
 		}
 	}
 	n.crash()
+	if said, err := os.ReadFile(n.log); err == nil && n.t.Failed() {
+		n.t.Logf("the runtime's log:\n%s", said)
+	}
 	if err := os.RemoveAll(n.directory); err != nil {
 		n.t.Error(err)
 	}

@@ -38,10 +38,18 @@ type container struct {
 	sandbox *sandbox
 	// ended is closed when the container is known to have ended.
 	ended chan struct{}
+	// turn belongs to whoever starts, ends or removes it.
+	turn turn
 
+	// mu guards what follows, and is held for no longer than it takes to read or set it.
 	mu      sync.Mutex
+	phase   phase
 	started *shim.Started
 	exit    *shim.Exit
+}
+
+func newContainer(folder string) *container {
+	return &container{folder: folder, ended: make(chan struct{}), turn: newTurn(), phase: created}
 }
 
 const (
@@ -52,18 +60,24 @@ const (
 )
 
 // CreateContainer writes a container down; nothing runs yet.
-func (s *Server) CreateContainer(_ context.Context, request *runtime.CreateContainerRequest) (*runtime.CreateContainerResponse, error) {
+func (s *Server) CreateContainer(ctx context.Context, request *runtime.CreateContainerRequest) (*runtime.CreateContainerResponse, error) {
 	b, err := s.sandbox(request.PodSandboxId)
 	if err != nil {
 		return nil, err
 	}
+	_, leave, err := b.enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	config := request.Config
 	image, err := s.images.find(config.GetImage().GetImage(), config.GetImage().GetUserSpecifiedImage())
 	if err != nil {
 		return nil, err
 	}
 	id := newID()
-	c := &container{folder: s.directory.Container(id), sandbox: b, ended: make(chan struct{})}
+	c := newContainer(s.directory.Container(id))
+	c.sandbox = b
 	c.record = containerRecord{ID: id, Sandbox: b.record.ID, Created: time.Now(), Image: image, Config: config}
 	if config.LogPath != "" {
 		c.record.LogPath = filepath.Join(b.record.Config.LogDirectory, config.LogPath)
@@ -80,27 +94,41 @@ func (s *Server) CreateContainer(_ context.Context, request *runtime.CreateConta
 	return &runtime.CreateContainerResponse{ContainerId: id}, nil
 }
 
-// StartContainer starts a container that was created.
-func (s *Server) StartContainer(_ context.Context, request *runtime.StartContainerRequest) (*runtime.StartContainerResponse, error) {
+// StartContainer starts a container that was created. The end of the call, or of its pod, ends the
+// start.
+func (s *Server) StartContainer(ctx context.Context, request *runtime.StartContainerRequest) (*runtime.StartContainerResponse, error) {
 	c, err := s.container(request.ContainerId)
 	if err != nil {
 		return nil, err
 	}
-	if c.state() != runtime.ContainerState_CONTAINER_CREATED {
-		return nil, status.Errorf(codes.FailedPrecondition, "container %s was started before", c.record.ID)
+	if err := c.turn.take(ctx); err != nil {
+		return nil, err
 	}
-	config, err := s.shimConfig(c)
+	defer c.turn.give()
+	ctx, leave, err := c.sandbox.enter(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if err := shim.WriteConfig(c.folder, config); err != nil {
+	defer leave()
+	if err := c.become(starting, nil); err != nil {
 		return nil, err
 	}
-	if err := shim.Start(c.folder); err != nil {
-		c.settle()
+	if err := s.launch(ctx, c); err != nil {
+		c.notStarted(err)
 		return nil, status.Errorf(codes.Unknown, "unable to start container process: %v", err)
 	}
 	return &runtime.StartContainerResponse{}, c.follow()
+}
+
+func (s *Server) launch(ctx context.Context, c *container) error {
+	config, err := s.shimConfig(c)
+	if err != nil {
+		return err
+	}
+	if err := shim.WriteConfig(c.folder, config); err != nil {
+		return err
+	}
+	return shim.Start(ctx, c.folder)
 }
 
 // follow learns that a container runs, and waits for its end in the background.
@@ -109,9 +137,9 @@ func (c *container) follow() error {
 	if err != nil {
 		return err
 	}
-	c.mu.Lock()
-	c.started = &started
-	c.mu.Unlock()
+	if err := c.become(running, func() { c.started = &started }); err != nil {
+		return err
+	}
 	client, err := shim.Dial(c.folder)
 	if err != nil {
 		// No shim: it has written down the end, or was itself killed.
@@ -126,22 +154,33 @@ func (c *container) follow() error {
 	return nil
 }
 
+// notStarted learns why a container could not be started, and leaves nothing of the attempt.
+func (c *container) notStarted(why error) {
+	exit, err := shim.ReadExit(c.folder)
+	if err != nil {
+		// The shim had no time to write it down.
+		c.endUnseen()
+		exit, _ = shim.WriteStartError(c.folder, why)
+	}
+	c.end(exit)
+}
+
 // settle learns how a container ended, and makes sure that it did.
 func (c *container) settle() {
 	exit, err := shim.ReadExit(c.folder)
 	if err != nil {
 		c.endUnseen()
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.exit != nil {
-		return
-	}
-	if err != nil {
 		// The record is for the next server; this one knows without it.
 		exit, _ = shim.WriteLost(c.folder)
 	}
-	c.exit = &exit
+	c.end(exit)
+}
+
+// end takes down how a container ended; the first word counts.
+func (c *container) end(exit shim.Exit) {
+	if c.become(exited, func() { c.exit = &exit }) != nil {
+		return
+	}
 	close(c.ended)
 	// A container's files end with it: what is kept of it is its log.
 	_ = os.RemoveAll(filepath.Join(c.folder, rootFolder))
@@ -149,7 +188,7 @@ func (c *container) settle() {
 
 // endUnseen ends what a shim that died has left running.
 func (c *container) endUnseen() {
-	started, err := c.running()
+	started, err := shim.ReadStarted(c.folder)
 	if err != nil {
 		return
 	}
@@ -164,21 +203,11 @@ func (c *container) endUnseen() {
 	}
 }
 
-func (c *container) state() runtime.ContainerState {
+// running returns the container's first process.
+func (c *container) running() (shim.Started, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	switch {
-	case c.exit != nil:
-		return runtime.ContainerState_CONTAINER_EXITED
-	case c.started != nil:
-		return runtime.ContainerState_CONTAINER_RUNNING
-	default:
-		return runtime.ContainerState_CONTAINER_CREATED
-	}
-}
-
-func (c *container) running() (shim.Started, error) {
-	if c.state() != runtime.ContainerState_CONTAINER_RUNNING {
+	if !c.phase.runs() || c.started == nil {
 		return shim.Started{}, status.Errorf(codes.FailedPrecondition, "container %s is not running", c.record.ID)
 	}
 	return *c.started, nil
@@ -194,12 +223,20 @@ func (s *Server) StopContainer(ctx context.Context, request *runtime.StopContain
 	if err := c.terminate(ctx, time.Duration(request.Timeout)*time.Second); err != nil {
 		return nil, err
 	}
-	return &runtime.StopContainerResponse{}, c.kill()
+	return &runtime.StopContainerResponse{}, c.kill(ctx)
 }
 
 // terminate sends SIGTERM and waits for the end or for the end of the grace period.
 func (c *container) terminate(ctx context.Context, grace time.Duration) error {
+	if err := c.turn.take(ctx); err != nil {
+		return err
+	}
 	started, err := c.running()
+	if err == nil {
+		// It may end at this very moment, and then there is nothing to stop.
+		err = c.become(stopping, nil)
+	}
+	c.turn.give()
 	if err != nil || grace <= 0 {
 		return nil
 	}
@@ -212,13 +249,22 @@ func (c *container) terminate(ctx context.Context, grace time.Duration) error {
 	case <-time.After(grace):
 		return nil
 	case <-ctx.Done():
-		return ctx.Err()
+		return cancelled(ctx.Err())
 	}
 }
 
-// kill ends a container and returns when it has ended.
-func (c *container) kill() error {
-	if c.state() == runtime.ContainerState_CONTAINER_CREATED {
+// kill ends a container and returns when it has ended; one that is being started is waited for.
+func (c *container) kill(ctx context.Context) error {
+	if err := c.turn.take(ctx); err != nil {
+		return err
+	}
+	defer c.turn.give()
+	return c.killNow(ctx)
+}
+
+// killNow is kill for whoever has the turn.
+func (c *container) killNow(ctx context.Context) error {
+	if c.current() == created {
 		// An earlier server may have died while it started this one, and its shim went on alone.
 		if err := c.follow(); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
@@ -234,22 +280,37 @@ func (c *container) kill() error {
 	select {
 	case <-c.ended:
 		return nil
+	case <-ctx.Done():
+		return cancelled(ctx.Err())
 	case <-time.After(killed):
 		return status.Errorf(codes.DeadlineExceeded, "container %s was killed and has not ended within %s", c.record.ID, killed)
 	}
 }
 
+func (c *container) current() phase {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.phase
+}
+
 // RemoveContainer forgets a container, and ends it first. Removing what is unknown is no error.
-func (s *Server) RemoveContainer(_ context.Context, request *runtime.RemoveContainerRequest) (*runtime.RemoveContainerResponse, error) {
+func (s *Server) RemoveContainer(ctx context.Context, request *runtime.RemoveContainerRequest) (*runtime.RemoveContainerResponse, error) {
 	c, err := s.container(request.ContainerId)
 	if err != nil {
 		return &runtime.RemoveContainerResponse{}, nil
 	}
-	return &runtime.RemoveContainerResponse{}, s.remove(c)
+	return &runtime.RemoveContainerResponse{}, s.remove(ctx, c)
 }
 
-func (s *Server) remove(c *container) error {
-	if err := c.kill(); err != nil {
+func (s *Server) remove(ctx context.Context, c *container) error {
+	if err := c.turn.take(ctx); err != nil {
+		return err
+	}
+	defer c.turn.give()
+	if err := c.killNow(ctx); err != nil {
+		return err
+	}
+	if err := c.become(removing, nil); err != nil {
 		return err
 	}
 	if err := os.RemoveAll(c.folder); err != nil {
@@ -297,10 +358,12 @@ func (c *container) image() *runtime.ImageSpec {
 
 func (c *container) status() *runtime.ContainerStatus {
 	config := c.record.Config
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	current := &runtime.ContainerStatus{
 		Id:          c.record.ID,
 		Metadata:    config.Metadata,
-		State:       c.state(),
+		State:       c.phase.reported(),
 		CreatedAt:   c.record.Created.UnixNano(),
 		Image:       c.image(),
 		ImageRef:    c.record.Image.ID(),
@@ -311,8 +374,6 @@ func (c *container) status() *runtime.ContainerStatus {
 		LogPath:     c.record.LogPath,
 		Resources:   &runtime.ContainerResources{Linux: config.GetLinux().GetResources()},
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	if c.started != nil {
 		current.StartedAt = c.started.At.UnixNano()
 	}
@@ -355,7 +416,7 @@ func (c *container) item() *runtime.Container {
 		Image:        c.image(),
 		ImageRef:     c.record.Image.ID(),
 		ImageId:      c.record.Image.ID(),
-		State:        c.state(),
+		State:        c.current().reported(),
 		CreatedAt:    c.record.Created.UnixNano(),
 		Labels:       config.Labels,
 		Annotations:  config.Annotations,
@@ -372,33 +433,41 @@ func wantsContainer(filter *runtime.ContainerFilter, item *runtime.Container) bo
 
 // adoptContainer takes up a container from an earlier server; half-made ones it clears away.
 func (s *Server) adoptContainer(id string) error {
-	c := &container{folder: s.directory.Container(id), ended: make(chan struct{})}
-	err := state.Read(filepath.Join(c.folder, containerFile), &c.record)
-	if errors.Is(err, fs.ErrNotExist) {
-		return os.RemoveAll(c.folder)
-	}
-	if errors.Is(err, state.ErrDamaged) {
-		log.Print(err)
-		return os.RemoveAll(c.folder)
-	}
-	if err != nil {
+	c := newContainer(s.directory.Container(id))
+	if there, err := adopt(c.folder, containerFile, &c.record); !there {
 		return err
 	}
 	c.sandbox = s.sandboxes[c.record.Sandbox]
 	if c.sandbox == nil {
 		return os.RemoveAll(c.folder) // its pod was being removed
 	}
-	err = c.follow()
-	if errors.Is(err, state.ErrDamaged) {
-		log.Print(err)
-		return os.RemoveAll(c.folder)
+	if _, err := shim.ReadStarted(c.folder); errors.Is(err, state.ErrDamaged) {
+		return clear(c.folder, err)
 	}
 	s.containers[id] = c
-	if !errors.Is(err, fs.ErrNotExist) {
+	if err := c.follow(); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	if _, err := shim.ReadExit(c.folder); err == nil {
 		c.settle() // it never ran: its start failed
 	}
 	return nil
+}
+
+// adopt reads what an earlier server wrote down of a pod or container, and tells whether it is
+// there. What is half-made or damaged it clears away.
+func adopt(folder, file string, record any) (there bool, err error) {
+	err = state.Read(filepath.Join(folder, file), record)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return false, os.RemoveAll(folder)
+	case errors.Is(err, state.ErrDamaged):
+		return false, clear(folder, err)
+	}
+	return err == nil, err
+}
+
+func clear(folder string, damage error) error {
+	log.Print(damage)
+	return os.RemoveAll(folder)
 }

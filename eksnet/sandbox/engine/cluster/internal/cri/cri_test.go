@@ -1,11 +1,15 @@
 package cri
 
 import (
+	"bytes"
+	"context"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -82,12 +86,79 @@ func TestAnImageThatIsNotBuiltYetIsPulledOnceItIs(t *testing.T) {
 
 func TestProbeOutputIsLimited(t *testing.T) {
 	var buffer limitedBuffer
-	for range 3 {
-		if size, err := buffer.Write(make([]byte, maxOutput/2+1)); err != nil || size != maxOutput/2+1 {
-			t.Fatalf("written %d, %v", size, err)
+	// As the pipes are read: io.Copy takes a writer's ReadFrom, if it has one.
+	size, err := io.Copy(&buffer, bytes.NewReader(make([]byte, 3*maxOutput)))
+	if err != nil || size != 3*maxOutput {
+		t.Fatalf("written %d, %v", size, err)
+	}
+	if buffer.kept.Len() != maxOutput {
+		t.Errorf("kept %d bytes; expected %d", buffer.kept.Len(), maxOutput)
+	}
+}
+
+func TestPhasesFollowOneAnother(t *testing.T) {
+	all := []phase{created, starting, running, stopping, exited, removing}
+	allowed := map[[2]phase]bool{
+		{created, starting}: true, {created, running}: true, {created, exited}: true, {created, removing}: true,
+		{starting, running}: true, {starting, exited}: true,
+		{running, stopping}: true, {running, exited}: true,
+		{stopping, stopping}: true, {stopping, exited}: true,
+		{exited, removing}: true, {removing, removing}: true,
+	}
+	for _, from := range all {
+		for _, to := range all {
+			c := newContainer("")
+			c.phase = from
+			noted := false
+			err := c.become(to, func() { noted = true })
+			if want := allowed[[2]phase{from, to}]; (err == nil) != want || noted != want {
+				t.Errorf("from %s to %s: %v; allowed %v", from, to, err, want)
+			}
+			if err != nil && (status.Code(err) != codes.FailedPrecondition || c.phase != from) {
+				t.Errorf("from %s to %s: %v, now %s", from, to, err, c.phase)
+			}
 		}
 	}
-	if buffer.Len() != maxOutput {
-		t.Errorf("kept %d bytes; expected %d", buffer.Len(), maxOutput)
+}
+
+func TestACancelledCallDoesNotWaitForItsTurn(t *testing.T) {
+	once := newTurn()
+	if err := once.take(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	time.AfterFunc(10*time.Millisecond, cancel)
+	if err := once.take(ctx); status.Code(err) != codes.Canceled {
+		t.Errorf("%v; expected Canceled", err)
+	}
+	once.give()
+	if err := once.take(ctx); status.Code(err) != codes.Canceled {
+		t.Errorf("a call that had ended took the turn: %v", err)
+	}
+}
+
+func TestNothingBeginsInAPodThatIsToStop(t *testing.T) {
+	b := newSandbox("")
+	inside, leave, err := b.enter(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed := make(chan error)
+	go func() { closed <- b.close(context.Background()) }()
+	<-inside.Done() // what has begun is told
+	if _, _, err := b.enter(context.Background()); status.Code(err) != codes.FailedPrecondition {
+		t.Errorf("%v; expected FailedPrecondition", err)
+	}
+	select {
+	case err := <-closed:
+		t.Errorf("closed before what had begun was over: %v", err)
+	default:
+	}
+	leave()
+	if err := <-closed; err != nil {
+		t.Error(err)
+	}
+	if err := b.close(context.Background()); err != nil {
+		t.Errorf("a second time: %v", err)
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"log"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -39,8 +38,63 @@ type sandboxRecord struct {
 // sandbox is a pod's namespaces, held by a process that does nothing else.
 type sandbox struct {
 	folder string
+	// turn belongs to whoever stops or removes the pod.
+	turn turn
+	// starts are the containers that are being made or started in it just now.
+	starts sync.WaitGroup
+
 	mu     sync.Mutex
 	record sandboxRecord
+	// closed is closed when the pod is to stop: from then on nothing begins in it.
+	closed chan struct{}
+}
+
+func newSandbox(folder string) *sandbox {
+	return &sandbox{folder: folder, turn: newTurn(), closed: make(chan struct{})}
+}
+
+// enter begins something in a pod that is not to stop meanwhile. Its context ends when the call
+// does, and when the pod is to stop.
+func (b *sandbox) enter(ctx context.Context) (inside context.Context, leave func(), err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	select {
+	case <-b.closed:
+		return nil, nil, status.Errorf(codes.FailedPrecondition, "pod sandbox %s is stopped", b.record.ID)
+	default:
+	}
+	b.starts.Add(1)
+	inside, cancel := context.WithCancel(ctx)
+	go func() {
+		select {
+		case <-b.closed:
+			cancel()
+		case <-inside.Done():
+		}
+	}()
+	return inside, func() { cancel(); b.starts.Done() }, nil
+}
+
+// close lets nothing more begin in a pod, ends what is being started there, and waits for that.
+func (b *sandbox) close(ctx context.Context) error {
+	b.mu.Lock()
+	select {
+	case <-b.closed:
+	default:
+		close(b.closed)
+	}
+	b.mu.Unlock()
+	quiet := make(chan struct{})
+	go func() {
+		b.starts.Wait()
+		close(quiet)
+	}()
+	select {
+	case <-quiet:
+		return nil
+	case <-ctx.Done():
+		return cancelled(ctx.Err())
+	}
 }
 
 const sandboxFile = "sandbox.json"
@@ -52,16 +106,17 @@ func newID() string {
 }
 
 // RunPodSandbox makes a pod's namespaces and connects them to the node.
-func (s *Server) RunPodSandbox(_ context.Context, request *runtime.RunPodSandboxRequest) (*runtime.RunPodSandboxResponse, error) {
+func (s *Server) RunPodSandbox(ctx context.Context, request *runtime.RunPodSandboxRequest) (*runtime.RunPodSandboxResponse, error) {
 	config := request.Config
 	if err := supported(config); err != nil {
 		return nil, err
 	}
 	id := newID()
-	b := &sandbox{folder: s.directory.Sandbox(id)}
+	b := newSandbox(s.directory.Sandbox(id))
 	b.record = sandboxRecord{ID: id, Created: time.Now(), Config: config}
-	if err := s.start(b); err != nil {
-		return nil, errors.Join(err, s.stop(b), os.RemoveAll(b.folder))
+	if err := s.start(ctx, b); err != nil {
+		// Also when the call was cancelled: nobody knows of this pod, so nobody would clear it away.
+		return nil, errors.Join(err, s.stop(context.WithoutCancel(ctx), b), os.RemoveAll(b.folder))
 	}
 	s.mu.Lock()
 	s.sandboxes[id] = b
@@ -82,7 +137,7 @@ func supported(config *runtime.PodSandboxConfig) error {
 	return nil
 }
 
-func (s *Server) start(b *sandbox) error {
+func (s *Server) start(ctx context.Context, b *sandbox) error {
 	config := b.record.Config
 	if err := os.MkdirAll(b.folder, 0o700); err != nil {
 		return err
@@ -95,7 +150,7 @@ func (s *Server) start(b *sandbox) error {
 	if err := writePodFiles(b.folder, config); err != nil {
 		return err
 	}
-	holder, err := pause.Start(holderOptions(config))
+	holder, err := pause.Start(ctx, holderOptions(config))
 	if err != nil {
 		return fmt.Errorf("hold the pod's namespaces: %w", err)
 	}
@@ -190,23 +245,33 @@ func resolvConf(dns *runtime.DNSConfig) (string, error) {
 
 // StopPodSandbox ends all of a pod's processes and gives its address back. Stopping what is
 // stopped or unknown is no error.
-func (s *Server) StopPodSandbox(_ context.Context, request *runtime.StopPodSandboxRequest) (*runtime.StopPodSandboxResponse, error) {
+func (s *Server) StopPodSandbox(ctx context.Context, request *runtime.StopPodSandboxRequest) (*runtime.StopPodSandboxResponse, error) {
 	b, err := s.sandbox(request.PodSandboxId)
 	if err != nil {
 		return &runtime.StopPodSandboxResponse{}, nil
 	}
-	return &runtime.StopPodSandboxResponse{}, s.stop(b)
+	return &runtime.StopPodSandboxResponse{}, s.stop(ctx, b)
 }
 
-func (s *Server) stop(b *sandbox) error {
+func (s *Server) stop(ctx context.Context, b *sandbox) error {
+	if err := b.turn.take(ctx); err != nil {
+		return err
+	}
+	defer b.turn.give()
+	return s.stopNow(ctx, b)
+}
+
+// stopNow is stop for whoever has the turn.
+func (s *Server) stopNow(ctx context.Context, b *sandbox) error {
+	if err := b.close(ctx); err != nil {
+		return err
+	}
 	for _, container := range s.containersOf(b.record.ID) {
-		if err := container.kill(); err != nil {
+		if err := container.kill(ctx); err != nil {
 			return err
 		}
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.record.Stopped {
+	if b.stopped() {
 		return nil
 	}
 	if err := b.endHolder(); err != nil {
@@ -215,8 +280,16 @@ func (s *Server) stop(b *sandbox) error {
 	s.mu.Lock()
 	s.pool.Release(b.record.Address)
 	s.mu.Unlock()
+	b.mu.Lock()
 	b.record.Stopped = true
+	b.mu.Unlock()
 	return b.save()
+}
+
+func (b *sandbox) stopped() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.record.Stopped
 }
 
 func (b *sandbox) endHolder() error {
@@ -236,16 +309,20 @@ func (b *sandbox) endHolder() error {
 }
 
 // RemovePodSandbox forgets a pod and its containers. Removing what is unknown is no error.
-func (s *Server) RemovePodSandbox(_ context.Context, request *runtime.RemovePodSandboxRequest) (*runtime.RemovePodSandboxResponse, error) {
+func (s *Server) RemovePodSandbox(ctx context.Context, request *runtime.RemovePodSandboxRequest) (*runtime.RemovePodSandboxResponse, error) {
 	b, err := s.sandbox(request.PodSandboxId)
 	if err != nil {
 		return &runtime.RemovePodSandboxResponse{}, nil
 	}
-	if err := s.stop(b); err != nil {
+	if err := b.turn.take(ctx); err != nil {
+		return nil, err
+	}
+	defer b.turn.give()
+	if err := s.stopNow(ctx, b); err != nil {
 		return nil, err
 	}
 	for _, container := range s.containersOf(b.record.ID) {
-		if err := s.remove(container); err != nil {
+		if err := s.remove(ctx, container); err != nil {
 			return nil, err
 		}
 	}
@@ -334,17 +411,12 @@ func wantsSandbox(filter *runtime.PodSandboxFilter, item *runtime.PodSandbox) bo
 
 // adoptSandbox takes up a pod sandbox from an earlier server; half-made ones it clears away.
 func (s *Server) adoptSandbox(id string) error {
-	b := &sandbox{folder: s.directory.Sandbox(id)}
-	err := state.Read(filepath.Join(b.folder, sandboxFile), &b.record)
-	if errors.Is(err, fs.ErrNotExist) {
-		return os.RemoveAll(b.folder)
-	}
-	if errors.Is(err, state.ErrDamaged) {
-		log.Print(err)
-		return os.RemoveAll(b.folder)
-	}
-	if err != nil {
+	b := newSandbox(s.directory.Sandbox(id))
+	if there, err := adopt(b.folder, sandboxFile, &b.record); !there {
 		return err
+	}
+	if b.record.Stopped {
+		close(b.closed)
 	}
 	s.sandboxes[id] = b
 	if b.state() != runtime.PodSandboxState_SANDBOX_READY {

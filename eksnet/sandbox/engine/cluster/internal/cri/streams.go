@@ -74,15 +74,18 @@ func (s *Server) ExecSync(ctx context.Context, request *runtime.ExecSyncRequest)
 	if err != nil {
 		return nil, err
 	}
-	return &runtime.ExecSyncResponse{Stdout: out.Bytes(), Stderr: errOut.Bytes(), ExitCode: int32(code)}, nil
+	return &runtime.ExecSyncResponse{Stdout: out.kept.Bytes(), Stderr: errOut.kept.Bytes(), ExitCode: int32(code)}, nil
 }
 
-// limitedBuffer keeps the beginning of what is written to it.
-type limitedBuffer struct{ bytes.Buffer }
+// limitedBuffer keeps the beginning of what is written to it, and takes the rest without a word.
+//
+// The buffer is a field: embedded, its ReadFrom would be this type's too, and io.Copy would use that
+// and go past the limit.
+type limitedBuffer struct{ kept bytes.Buffer }
 
 func (b *limitedBuffer) Write(data []byte) (int, error) {
-	if room := maxOutput - b.Len(); room > 0 {
-		b.Buffer.Write(data[:min(room, len(data))])
+	if room := maxOutput - b.kept.Len(); room > 0 {
+		b.kept.Write(data[:min(room, len(data))])
 	}
 	return len(data), nil
 }
@@ -96,7 +99,7 @@ type inside struct {
 }
 
 // startInside starts a program in a running container.
-func (s *Server) startInside(id string, args []string, terminal bool, files launch.Files) (*inside, error) {
+func (s *Server) startInside(ctx context.Context, id string, args []string, terminal bool, files launch.Files) (*inside, error) {
 	c, err := s.container(id)
 	if err != nil {
 		return nil, err
@@ -114,7 +117,7 @@ func (s *Server) startInside(id string, args []string, terminal bool, files laun
 	for _, kind := range []string{"net", "uts", "ipc", "pid"} {
 		join = append(join, started.Process.Namespace(kind))
 	}
-	running, err := launch.StartInside(started.Process.Namespace("mnt"), config, join, files)
+	running, err := launch.StartInside(ctx, started.Process.Namespace("mnt"), config, join, files)
 	if err != nil {
 		return nil, fmt.Errorf("unable to start container process: %w", err)
 	}
@@ -164,7 +167,7 @@ func (s *Server) exec(ctx context.Context, id string, args []string, in io.Reade
 		return 0, err
 	}
 	defer pipes.close()
-	program, err := s.startInside(id, args, false, pipes.inner)
+	program, err := s.startInside(ctx, id, args, false, pipes.inner)
 	pipes.closeInner()
 	if err != nil {
 		return 0, err
@@ -180,7 +183,7 @@ func (s *Server) exec(ctx context.Context, id string, args []string, in io.Reade
 
 // execTerminal is exec on a terminal.
 func (s *Server) execTerminal(ctx context.Context, id string, args []string, in io.Reader, out io.Writer, sizes <-chan remotecommand.TerminalSize) (int, error) {
-	program, err := s.startInside(id, args, true, launch.Files{})
+	program, err := s.startInside(ctx, id, args, true, launch.Files{})
 	if err != nil {
 		return 0, err
 	}

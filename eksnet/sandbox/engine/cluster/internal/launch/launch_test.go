@@ -1,10 +1,14 @@
 package launch
 
 import (
+	"context"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 )
 
 func TestLookUp(t *testing.T) {
@@ -81,5 +85,33 @@ func TestEnterDirectoryMakesWhatTheImageLacks(t *testing.T) {
 	}
 	if err := enterDirectory("/dev/null/app"); err == nil {
 		t.Error("a directory below a file is no error")
+	}
+}
+
+func TestAProcessThatNeverBeginsIsGivenUp(t *testing.T) {
+	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+	defer cancel()
+	// It holds the report's other end and says nothing there.
+	command := exec.Command("sleep", "1000")
+	command.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	known := func(*os.Process, *os.File) error { return nil }
+	_, err := start(ctx, command, struct{}{}, nil, Files{}, known)
+	if err == nil || !strings.Contains(err.Error(), "given up") {
+		t.Errorf("%v; expected that it was given up", err)
+	}
+	if command.ProcessState == nil {
+		t.Error("it runs on")
+	}
+}
+
+func TestWhatCannotBeRecordedDoesNotBegin(t *testing.T) {
+	command := exec.Command("sleep", "1000")
+	command.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	refuse := func(*os.Process, *os.File) error { return os.ErrPermission }
+	if _, err := start(context.Background(), command, struct{}{}, nil, Files{}, refuse); err == nil {
+		t.Error("the refusal is no error")
+	}
+	if command.ProcessState == nil {
+		t.Error("it runs on")
 	}
 }

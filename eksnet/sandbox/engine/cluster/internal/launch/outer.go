@@ -1,6 +1,7 @@
 package launch
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -8,9 +9,11 @@ import (
 	"os/exec"
 	"runtime"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
+	"eksnet.dev/engine/cluster/internal/process"
 	"eksnet.dev/engine/cluster/internal/rootfs"
 )
 
@@ -29,17 +32,23 @@ type Running struct {
 	Mounts *os.File
 }
 
+// Handshake is how long a process may take from its start to the exec of its program.
+const Handshake = 60 * time.Second
+
 // StartContainer starts a container's first process.
 //
 // Args:
 //   - join: paths of namespaces that it joins;
-//   - fresh: CLONE_NEW… flags of those that it gets new, besides mounts.
+//   - fresh: CLONE_NEW… flags of those that it gets new, besides mounts;
+//   - record: called with the process and its mount namespace before it knows what to do. An error
+//     ends it.
 //
-// The error says what failed in the process up to the exec of its program.
-func StartContainer(root rootfs.Spec, program Program, join []string, fresh uintptr, files Files) (*Running, error) {
+// The error says what failed in the process up to the exec of its program. The end of the context
+// ends the process until then.
+func StartContainer(ctx context.Context, root rootfs.Spec, program Program, join []string, fresh uintptr, files Files, record func(*os.Process, *os.File) error) (*Running, error) {
 	command := exec.Command(executable, ContainerCommand)
 	command.SysProcAttr = &syscall.SysProcAttr{Cloneflags: fresh | unix.CLONE_NEWNS, Setsid: true}
-	return start(command, containerSpec{Root: root, Program: program}, join, files)
+	return start(ctx, command, containerSpec{Root: root, Program: program}, join, files, record)
 }
 
 // openMounts opens the mount namespace that a process was started with, if it is one of its own.
@@ -55,7 +64,7 @@ func openMounts(command *exec.Cmd) (*os.File, error) {
 // Args:
 //   - mounts: the path of the container's mount namespace;
 //   - join: the paths of its others.
-func StartInside(mounts string, program Program, join []string, files Files) (*Running, error) {
+func StartInside(ctx context.Context, mounts string, program Program, join []string, files Files) (*Running, error) {
 	handle, err := os.Open(mounts)
 	if err != nil {
 		return nil, err
@@ -63,10 +72,13 @@ func StartInside(mounts string, program Program, join []string, files Files) (*R
 	defer handle.Close()
 	command := exec.Command(executable, EnterCommand)
 	command.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	return start(command, program, join, files, handle)
+	known := func(*os.Process, *os.File) error { return nil }
+	return start(ctx, command, program, join, files, known, handle)
 }
 
-func start(command *exec.Cmd, spec any, join []string, files Files, extra ...*os.File) (*Running, error) {
+func start(ctx context.Context, command *exec.Cmd, spec any, join []string, files Files, record func(*os.Process, *os.File) error, extra ...*os.File) (*Running, error) {
+	ctx, cancel := context.WithTimeout(ctx, Handshake)
+	defer cancel()
 	text, err := json.Marshal(spec)
 	if err != nil {
 		return nil, err
@@ -91,20 +103,39 @@ func start(command *exec.Cmd, spec any, join []string, files Files, extra ...*os
 	}
 	// Before the process knows what to do: a program may have ended as soon as it began.
 	mounts, err := openMounts(command)
-	if err != nil {
-		specWriter.Close()
-		return nil, errors.Join(err, command.Process.Kill(), command.Wait())
+	if err == nil {
+		err = record(command.Process, mounts)
 	}
+	if err != nil {
+		return nil, errors.Join(err, specWriter.Close(), abandon(command, mounts))
+	}
+	stop := context.AfterFunc(ctx, func() {
+		_ = specWriter.SetWriteDeadline(time.Now())
+		_ = reports.SetReadDeadline(time.Now())
+	})
+	defer stop()
 	// A write that fails means that the process is gone, and then its report says why.
 	_, _ = specWriter.Write(text)
 	specWriter.Close()
 	terminal, err := readReport(reports)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		err = fmt.Errorf("the process was given up before its program began: %w", context.Cause(ctx))
+	}
 	if err != nil {
-		mounts.Close()
-		_ = command.Wait()
-		return nil, err
+		return nil, errors.Join(err, abandon(command, mounts))
 	}
 	return &Running{Command: command, Terminal: terminal, Mounts: mounts}, nil
+}
+
+// abandon ends a process whose program did not begin, and all that is in its mount namespace.
+func abandon(command *exec.Cmd, mounts *os.File) error {
+	_ = command.Process.Kill()
+	_ = command.Wait()
+	if mounts == nil {
+		return nil
+	}
+	defer mounts.Close()
+	return process.EndAll(mounts)
 }
 
 // setFiles leaves an interface nil where a file is: a typed nil is not /dev/null to os/exec.

@@ -3,6 +3,7 @@
 package pause
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -36,8 +38,12 @@ type Options struct {
 // reportFile says how the preparation went: nothing when it went well.
 const reportFile = 3
 
-// Start makes the namespaces and returns the process that holds them.
-func Start(options Options) (process.Identity, error) {
+// handshake is how long the namespaces may take to be ready.
+const handshake = 60 * time.Second
+
+// Start makes the namespaces and returns the process that holds them. The end of the context ends
+// the process until then.
+func Start(ctx context.Context, options Options) (process.Identity, error) {
 	settings, err := json.Marshal(options.withDefaults())
 	if err != nil {
 		return process.Identity{}, err
@@ -58,7 +64,14 @@ func Start(options Options) (process.Identity, error) {
 		return process.Identity{}, err
 	}
 	go func() { _ = command.Wait() }()
+	ctx, cancel := context.WithTimeout(ctx, handshake)
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { _ = reader.SetReadDeadline(time.Now()) })
+	defer stop()
 	report, err := io.ReadAll(reader)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		err = fmt.Errorf("the namespaces were given up: %w", context.Cause(ctx))
+	}
 	if err == nil && len(report) > 0 {
 		err = errors.New(string(report))
 	}

@@ -1,10 +1,30 @@
 package pause
 
 import (
+	"context"
+	"os"
+	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
+
+// TestMain is a holder that never gets ready where this executable is started as one.
+func TestMain(m *testing.M) {
+	if os.Args[0] == Name {
+		time.Sleep(time.Hour)
+	}
+	os.Exit(m.Run())
+}
+
+func TestAHolderThatNeverGetsReadyIsGivenUp(t *testing.T) {
+	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := Start(ctx, Options{}); err == nil || !strings.Contains(err.Error(), "given up") {
+		t.Errorf("%v; expected that it was given up", err)
+	}
+}
 
 func TestDefaultsAreForAPodsOwnNetwork(t *testing.T) {
 	const ports = "net.ipv4.ip_unprivileged_port_start"

@@ -7,12 +7,14 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	securejoin "github.com/cyphar/filepath-securejoin"
+	pathrs "github.com/cyphar/filepath-securejoin/pathrs-lite"
 	"golang.org/x/sys/unix"
 )
 
@@ -163,7 +165,12 @@ func (s Spec) kernel() error {
 }
 
 func (s Spec) mountOr(kind, path string, flags uintptr) error {
-	err := unix.Mount(kind, filepath.Join(s.Root, path), kind, flags, "")
+	at, err := pathrs.OpenInRoot(s.Root, path)
+	if err != nil {
+		return err
+	}
+	defer at.Close()
+	err = unix.Mount(kind, named(at), kind, flags, "")
 	if errors.Is(err, unix.EPERM) {
 		return s.bind(path, path, false)
 	}
@@ -174,36 +181,44 @@ func (s Spec) mountOr(kind, path string, flags uintptr) error {
 }
 
 func (s Spec) devices() error {
-	dev := filepath.Join(s.Root, "dev")
-	if err := unix.Mount("tmpfs", dev, "tmpfs", unix.MS_NOSUID, "mode=755,size=64k"); err != nil {
-		return fmt.Errorf("mount /dev: %w", err)
+	if err := s.mountNew("/dev", "tmpfs", unix.MS_NOSUID, "mode=755,size=64k"); err != nil {
+		return err
 	}
 	for _, name := range []string{"null", "zero", "full", "random", "urandom", "tty"} {
 		if err := s.bind("/dev/"+name, "/dev/"+name, false); err != nil {
 			return err
 		}
 	}
+	dev, err := pathrs.OpenInRoot(s.Root, "/dev")
+	if err != nil {
+		return err
+	}
+	defer dev.Close()
 	links := map[string]string{
 		"ptmx": "pts/ptmx", "fd": "/proc/self/fd",
 		"stdin": "/proc/self/fd/0", "stdout": "/proc/self/fd/1", "stderr": "/proc/self/fd/2",
 	}
 	for name, target := range links {
-		if err := os.Symlink(target, filepath.Join(dev, name)); err != nil {
-			return err
+		if err := unix.Symlinkat(target, int(dev.Fd()), name); err != nil {
+			return fmt.Errorf("/dev/%s: %w", name, err)
 		}
 	}
-	if err := mountAt(filepath.Join(dev, "pts"), "devpts", unix.MS_NOSUID|unix.MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620"); err != nil {
+	if err := s.mountNew("/dev/pts", "devpts", unix.MS_NOSUID|unix.MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620"); err != nil {
 		return err
 	}
-	return mountAt(filepath.Join(dev, "shm"), "tmpfs", quiet, "mode=1777,size=64m")
+	return s.mountNew("/dev/shm", "tmpfs", quiet, "mode=1777,size=64m")
 }
 
-func mountAt(path, kind string, flags uintptr, options string) error {
-	if err := os.Mkdir(path, 0o755); err != nil {
+// mountNew mounts a file system of a kind at a directory of the container, which is made when it is
+// missing.
+func (s Spec) mountNew(path, kind string, flags uintptr, options string) error {
+	at, err := s.directory(path)
+	if err != nil {
 		return err
 	}
-	if err := unix.Mount(kind, path, kind, flags, options); err != nil {
-		return fmt.Errorf("mount %s: %w", kind, err)
+	defer at.Close()
+	if err := unix.Mount(kind, named(at), kind, flags, options); err != nil {
+		return fmt.Errorf("mount %s: %w", path, err)
 	}
 	return nil
 }
@@ -233,39 +248,96 @@ func depth(path string) int { return strings.Count(filepath.Clean(path), "/") }
 
 // bind shows a path of the node at a path of the container, which is made when it is missing.
 func (s Spec) bind(source, target string, readOnly bool) error {
-	// A link in the image must lead within the image, not into the node that is still the root.
-	path, err := securejoin.SecureJoin(s.Root, target)
+	from, err := os.OpenFile(source, unix.O_PATH|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return err
-	}
-	if err := place(source, path); err != nil {
 		return fmt.Errorf("mount %s at %s: %w", source, target, err)
 	}
-	if err := unix.Mount(source, path, "", unix.MS_BIND|unix.MS_REC, ""); err != nil {
+	defer from.Close()
+	at, err := s.place(from, target)
+	if err != nil {
 		return fmt.Errorf("mount %s at %s: %w", source, target, err)
 	}
-	if readOnly {
-		return remountReadOnly(path)
+	defer at.Close()
+	if err := show(from, at, readOnly); err != nil {
+		return fmt.Errorf("mount %s at %s: %w", source, target, err)
 	}
 	return nil
 }
 
-// place makes the mount point that suits what is to be mounted there.
-func place(source, path string) error {
-	info, err := os.Stat(source)
+// place opens a path of the container and makes there what suits what is to be mounted.
+//
+// By handle, step by step within the root: a link in the image or in a volume must not lead into
+// the node, not even one that another container puts there between a look and the mount.
+func (s Spec) place(source *os.File, target string) (*os.File, error) {
+	info, err := source.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if info.IsDir() {
+		return s.directory(target)
+	}
+	if target, err = s.resolved(target); err != nil {
+		return nil, err
+	}
+	there, err := pathrs.OpenInRoot(s.Root, target)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return there, err
+	}
+	parent, err := s.directory(filepath.Dir(target))
+	if err != nil {
+		return nil, err
+	}
+	defer parent.Close()
+	// Not where a link is, to wherever it leads.
+	flags := unix.O_CREAT | unix.O_EXCL | unix.O_NOFOLLOW | unix.O_CLOEXEC
+	fd, err := unix.Openat(int(parent.Fd()), filepath.Base(target), flags, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), target), nil
+}
+
+// directory opens a directory of the container, which is made when it is missing.
+func (s Spec) directory(path string) (*os.File, error) {
+	path, err := s.resolved(path)
+	if err != nil {
+		return nil, err
+	}
+	root, err := os.OpenFile(s.Root, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	return pathrs.MkdirAllHandle(root, path, 0o755)
+}
+
+// resolved follows the links of a path within the root, as runc does: one may lead to what is not
+// there yet. Whoever puts another link there after this look has the mount fail.
+func (s Spec) resolved(path string) (string, error) {
+	joined, err := securejoin.SecureJoin(s.Root, path)
+	return strings.TrimPrefix(joined, s.Root), err
+}
+
+// named is a path of what a handle holds, for the calls that take no handle.
+func named(handle *os.File) string { return fmt.Sprintf("/proc/self/fd/%d", handle.Fd()) }
+
+// show mounts what one handle holds at what another holds.
+func show(from, at *os.File, readOnly bool) error {
+	const whole = unix.AT_EMPTY_PATH | unix.AT_RECURSIVE
+	fd, err := unix.OpenTree(int(from.Fd()), "", unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|whole)
 	if err != nil {
 		return err
 	}
-	if info.IsDir() {
-		return os.MkdirAll(path, 0o755)
-	}
-	if _, err := os.Stat(path); err == nil {
-		return nil
-	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+	tree := os.NewFile(uintptr(fd), from.Name())
+	defer tree.Close()
+	const handles = unix.MOVE_MOUNT_F_EMPTY_PATH | unix.MOVE_MOUNT_T_EMPTY_PATH
+	if err := unix.MoveMount(fd, "", int(at.Fd()), "", handles); err != nil {
 		return err
 	}
-	return os.WriteFile(path, nil, 0o644)
+	if readOnly {
+		return remountReadOnly(tree)
+	}
+	return nil
 }
 
 // lockable are the flags that a user namespace may not take off a mount from outside: a remount
@@ -279,9 +351,10 @@ var lockable = map[int64]uintptr{
 	unix.ST_RELATIME:   unix.MS_RELATIME,
 }
 
-func remountReadOnly(path string) error {
+// remountReadOnly makes a mount read-only, whose root a handle holds.
+func remountReadOnly(mount *os.File) error {
 	var stat unix.Statfs_t
-	if err := unix.Statfs(path, &stat); err != nil {
+	if err := unix.Fstatfs(int(mount.Fd()), &stat); err != nil {
 		return err
 	}
 	flags := uintptr(unix.MS_REMOUNT | unix.MS_BIND | unix.MS_RDONLY)
@@ -290,8 +363,8 @@ func remountReadOnly(path string) error {
 			flags |= flag
 		}
 	}
-	if err := unix.Mount("", path, "", flags, ""); err != nil {
-		return fmt.Errorf("make %s read-only: %w", path, err)
+	if err := unix.Mount("", named(mount), "", flags, ""); err != nil {
+		return fmt.Errorf("make %s read-only: %w", mount.Name(), err)
 	}
 	return nil
 }
@@ -326,21 +399,32 @@ func (s Spec) protect() error {
 			return err
 		}
 	}
-	if s.ReadOnly {
-		return remountReadOnly("/")
+	if !s.ReadOnly {
+		return nil
 	}
-	return nil
+	root, err := pathrs.OpenInRoot("/", "/")
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	return remountReadOnly(root)
 }
 
+// mask hides a path of the container; one that is not there needs no hiding.
 func mask(path string) error {
-	info, err := os.Stat(path)
+	at, err := pathrs.OpenInRoot("/", path)
 	if err != nil {
-		return nil // nothing to hide
+		return unlessMissing(err)
+	}
+	defer at.Close()
+	info, err := at.Stat()
+	if err != nil {
+		return err
 	}
 	if info.IsDir() {
-		err = unix.Mount("tmpfs", path, "tmpfs", quiet|unix.MS_RDONLY, "")
+		err = unix.Mount("tmpfs", named(at), "tmpfs", quiet|unix.MS_RDONLY, "")
 	} else {
-		err = unix.Mount("/dev/null", path, "", unix.MS_BIND, "")
+		err = unix.Mount("/dev/null", named(at), "", unix.MS_BIND, "")
 	}
 	if err != nil {
 		return fmt.Errorf("mask %s: %w", path, err)
@@ -348,12 +432,23 @@ func mask(path string) error {
 	return nil
 }
 
+// guard makes a path of the container read-only, if it is there.
 func guard(path string) error {
-	if _, err := os.Stat(path); err != nil {
-		return nil
+	at, err := pathrs.OpenInRoot("/", path)
+	if err != nil {
+		return unlessMissing(err)
 	}
-	if err := unix.Mount(path, path, "", unix.MS_BIND|unix.MS_REC, ""); err != nil {
+	defer at.Close()
+	if err := show(at, at, true); err != nil {
 		return fmt.Errorf("guard %s: %w", path, err)
 	}
-	return remountReadOnly(path)
+	return nil
+}
+
+// unlessMissing is the error of looking for something that need not be there.
+func unlessMissing(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }

@@ -15,25 +15,48 @@ func TestDepthOrdersMounts(t *testing.T) {
 }
 
 func TestPlaceSuitsItsSource(t *testing.T) {
-	source, target := t.TempDir(), t.TempDir()
+	source := t.TempDir()
+	spec := Spec{Root: t.TempDir()}
 	file := filepath.Join(source, "file")
 	if err := os.WriteFile(file, []byte("text"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := place(source, filepath.Join(target, "a", "directory")); err != nil {
+	for path, name := range map[string]string{source: "/a/directory", file: "/b/file"} {
+		from, err := os.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer from.Close()
+		for range 2 { // what is there stays
+			at, err := spec.place(from, name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			at.Close()
+		}
+		info, err := os.Stat(filepath.Join(spec.Root, name))
+		if err != nil || info.IsDir() != (path == source) || !info.IsDir() && info.Size() != 0 {
+			t.Errorf("%s: %v, %v", name, info, err)
+		}
+	}
+}
+
+func TestAPlaceBehindALinkIsInTheContainer(t *testing.T) {
+	outside := t.TempDir()
+	spec := Spec{Root: t.TempDir()}
+	if err := os.Symlink(outside, filepath.Join(spec.Root, "link")); err != nil {
 		t.Fatal(err)
 	}
-	if info, err := os.Stat(filepath.Join(target, "a", "directory")); err != nil || !info.IsDir() {
-		t.Errorf("directory: %v, %v", info, err)
-	}
-	if err := place(file, filepath.Join(target, "b", "file")); err != nil {
+	from, err := os.Open(os.DevNull)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if text, err := os.ReadFile(filepath.Join(target, "b", "file")); err != nil || len(text) != 0 {
-		t.Errorf("file: %q, %v", text, err)
+	defer from.Close()
+	if at, err := spec.place(from, "/link/file"); err == nil {
+		at.Close()
 	}
-	if err := place(filepath.Join(source, "nothing"), filepath.Join(target, "c")); !os.IsNotExist(err) {
-		t.Errorf("no source: %v", err)
+	if left, err := os.ReadDir(outside); err != nil || len(left) != 0 {
+		t.Errorf("made outside: %v, %v", left, err)
 	}
 }
 

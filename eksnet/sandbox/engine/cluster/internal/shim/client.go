@@ -1,6 +1,7 @@
 package shim
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -9,11 +10,26 @@ import (
 	"os"
 	"os/exec"
 	"syscall"
+	"time"
+
+	"eksnet.dev/engine/cluster/internal/launch"
+)
+
+// What a shim is given for its answers, and for its own end when it is told to give a start up. The
+// launcher within has less time, so that its word of what took so long is the one that is heard.
+const (
+	handshake = launch.Handshake + 15*time.Second
+	answering = 10 * time.Second
+	giveUp    = 5 * time.Second
 )
 
 // Start runs a shim for the container whose folder this is, and returns when the container runs
-// or could not be started.
-func Start(folder string) error {
+// or could not be started. The end of the context, or a shim that says nothing in time, ends the
+// start; what there was of the container has ended then, but for what a shim that did not answer
+// has left: its record of the start says which process that is.
+func Start(ctx context.Context, folder string) error {
+	ctx, cancel := context.WithTimeout(ctx, handshake)
+	defer cancel()
 	reader, writer, err := os.Pipe()
 	if err != nil {
 		return err
@@ -30,10 +46,17 @@ func Start(folder string) error {
 	if err != nil {
 		return err
 	}
-	go func() { _ = command.Wait() }()
+	ended := make(chan struct{})
+	go func() {
+		_ = command.Wait()
+		close(ended)
+	}()
+	stop := context.AfterFunc(ctx, func() { _ = reader.SetReadDeadline(time.Now()) })
+	defer stop()
 	report, err := io.ReadAll(reader)
 	if err != nil {
-		return err
+		end(command.Process, ended)
+		return errors.Join(ctx.Err(), fmt.Errorf("the container's shim was given up: %w", err))
 	}
 	if len(report) > 0 {
 		return errors.New(string(report))
@@ -44,8 +67,23 @@ func Start(folder string) error {
 	return nil
 }
 
+// end tells a shim to give its start up, and ends it when it does not.
+func end(shim *os.Process, ended <-chan struct{}) {
+	_ = shim.Signal(syscall.SIGTERM)
+	select {
+	case <-ended:
+	case <-time.After(giveUp):
+		_ = shim.Kill()
+		<-ended
+	}
+}
+
 // Client is a connection to a container's shim.
-type Client struct{ connection net.Conn }
+type Client struct {
+	connection net.Conn
+	// answering is how long it may take to answer.
+	answering time.Duration
+}
 
 // Dial connects to the shim of the container whose folder this is.
 func Dial(folder string) (*Client, error) {
@@ -53,7 +91,7 @@ func Dial(folder string) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Client{connection}, nil
+	return &Client{connection, answering}, nil
 }
 
 // Close ends the connection.
@@ -71,6 +109,8 @@ func (c *Client) ReopenLog() error {
 }
 
 func (c *Client) readAnswer() error {
+	_ = c.connection.SetReadDeadline(time.Now().Add(c.answering))
+	defer c.connection.SetReadDeadline(time.Time{})
 	kind, data, err := readFrame(c.connection)
 	if err != nil {
 		return err

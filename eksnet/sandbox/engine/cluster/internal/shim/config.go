@@ -118,6 +118,12 @@ func WriteLost(folder string) (Exit, error) {
 	return exit, writeExit(folder, exit)
 }
 
+// WriteStartError records that a container could not be started, where its shim had no time to.
+func WriteStartError(folder string, why error) (Exit, error) {
+	exit := Exit{Code: startErrorCode, At: time.Now(), Reason: StartError, Message: why.Error()}
+	return exit, writeExit(folder, exit)
+}
+
 func writeExit(folder string, exit Exit) error {
 	return state.Write(filepath.Join(folder, exitFile), exit)
 }

@@ -1,11 +1,13 @@
 package shim
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"syscall"
 	"time"
@@ -23,11 +25,14 @@ const drain = 2 * time.Second
 //
 // It reports on a file: nothing when the container runs, otherwise what failed.
 func Run(folder string, report io.WriteCloser) error {
-	shim, err := begin(folder)
+	// Until the container runs: then it ends with its own first process, not with a word to the shim.
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	shim, err := begin(ctx, folder)
+	stop()
 	if err != nil {
 		_, _ = io.WriteString(report, err.Error())
-		exit := Exit{Code: startErrorCode, At: time.Now(), Reason: StartError, Message: err.Error()}
-		return errors.Join(err, writeExit(folder, exit), report.Close())
+		_, unwritten := WriteStartError(folder, err)
+		return errors.Join(err, unwritten, report.Close())
 	}
 	if err := report.Close(); err != nil {
 		return err
@@ -43,7 +48,7 @@ type shim struct {
 	drained chan struct{}
 }
 
-func begin(folder string) (*shim, error) {
+func begin(ctx context.Context, folder string) (*shim, error) {
 	var config Config
 	if err := state.Read(filepath.Join(folder, configFile), &config); err != nil {
 		return nil, err
@@ -60,7 +65,9 @@ func begin(folder string) (*shim, error) {
 	if err != nil {
 		return nil, err
 	}
-	running, err := launch.StartContainer(config.Root, config.Program, config.Join, config.Fresh, streams.inner)
+	// Written down before the program runs: nobody would know of it otherwise.
+	record := func(first *os.Process, mounts *os.File) error { return recordStart(folder, first, mounts) }
+	running, err := launch.StartContainer(ctx, config.Root, config.Program, config.Join, config.Fresh, streams.inner, record)
 	streams.closeInner()
 	if err != nil {
 		return nil, err
@@ -72,12 +79,6 @@ func begin(folder string) (*shim, error) {
 		s.hub.pump(streams.outputs(running.Terminal))
 		close(s.drained)
 	}()
-	if err := s.recordStart(); err != nil {
-		// Nobody would know of it.
-		_ = running.Command.Process.Kill()
-		_ = s.wait()
-		return nil, err
-	}
 	return s, nil
 }
 
@@ -90,16 +91,16 @@ func (s *shim) wait() error {
 	return err
 }
 
-func (s *shim) recordStart() error {
-	identity, err := process.Of(s.running.Command.Process.Pid)
+func recordStart(folder string, first *os.Process, mounts *os.File) error {
+	identity, err := process.Of(first.Pid)
 	if err != nil {
 		return err
 	}
-	mounts, err := nameOf(s.running.Mounts)
+	name, err := nameOf(mounts)
 	if err != nil {
 		return err
 	}
-	return state.Write(filepath.Join(s.folder, startedFile), Started{Process: identity, Mounts: mounts, At: time.Now()})
+	return state.Write(filepath.Join(folder, startedFile), Started{Process: identity, Mounts: name, At: time.Now()})
 }
 
 func (s *shim) finish() error {

@@ -102,7 +102,7 @@ func TestSocketInADeepFolder(t *testing.T) {
 
 func TestAWindowChangesOnceOutputIsHeard(t *testing.T) {
 	ours, shims := net.Pipe()
-	client := &Client{ours}
+	client := &Client{connection: ours, answering: answering}
 	done := make(chan error, 1)
 	go func() {
 		done <- client.Attach(nil, nil, nil, func() { go func() { _ = client.Resize(24, 80) }() })
@@ -169,5 +169,19 @@ func TestAnExitIsRecordedInTheRoomThatTheContainersRootTook(t *testing.T) {
 func TestARemovedContainersExitIsNotWaitedFor(t *testing.T) {
 	if err := writeExitAtLast(filepath.Join(t.TempDir(), "gone"), "", Exit{}); err == nil {
 		t.Error("a record without a folder")
+	}
+}
+
+func TestAShimThatDoesNotAnswerIsNotWaitedForWithoutEnd(t *testing.T) {
+	near, far := net.Pipe()
+	defer far.Close()
+	client := &Client{connection: near, answering: 20 * time.Millisecond}
+	if err := client.readAnswer(); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("%v; expected that the deadline passed", err)
+	}
+	go func() { _ = writeFrame(far, answer, nil) }()
+	client.answering = answering
+	if err := client.readAnswer(); err != nil {
+		t.Errorf("an answer in time: %v", err)
 	}
 }
