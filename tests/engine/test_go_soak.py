@@ -1,0 +1,51 @@
+"""The runtime under Go's race detector: pods that are removed while they start, as root and not."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from eksnet.sandbox.build import base_directory, toolchain
+from eksnet.sandbox.build.modules import MODULES
+
+pytestmark = pytest.mark.soak
+
+CLUSTER = MODULES[0]
+PODS = 200
+STRANGER = 20001
+
+
+@pytest.fixture(scope="module")
+def runtime_tests():
+    """The runtime's tests as one program with the race detector, where every user may run it."""
+    go = toolchain.find(base_directory(), CLUSTER.go_directive)
+    assert go is not None, "no Go: `eksnet engine build` installs one"
+    folder = Path(tempfile.mkdtemp(prefix="eksnet-race-"))
+    folder.chmod(0o755)
+    program = folder / "runtime.test"
+    subprocess.run(
+        [go.path, "test", "-race", "-c", "-trimpath", "-o", program, "./cmd/runtime"],
+        cwd=CLUSTER.source, env=toolchain.environment() | {"CGO_ENABLED": "1"}, check=True,
+    )  # fmt: skip
+    yield program
+    shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("uid", [0, STRANGER], ids=["root", "an ordinary user"])
+def test_pods_that_are_removed_while_they_start_leave_nothing(runtime_tests, uid):
+    assert os.geteuid() == 0, "only root can become another user"
+    become = ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups"] if uid else []
+    said = subprocess.run(
+        [*become, runtime_tests, "-test.v", "-test.run=^TestPodsAreRemovedWhileTheyStart$"],
+        cwd=runtime_tests.parent, stdin=subprocess.DEVNULL, text=True,
+        env={"PATH": os.environ["PATH"], "EKSNET_STARTS": str(PODS), "GORACE": "halt_on_error=1"},
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
+    )  # fmt: skip
+    assert said.returncode == 0, said.stdout
+    assert "--- PASS: TestPodsAreRemovedWhileTheyStart" in said.stdout
+    assert "DATA RACE" not in said.stdout
