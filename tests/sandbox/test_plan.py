@@ -43,7 +43,7 @@ def test_pods_never_take_a_nodes_address():
 
 
 def test_the_vpc_resolver_knows_its_instances_and_nothing_else():
-    corefile = components.vpc_resolver_corefile(plan(), Path("/zone"))
+    corefile = components.vpc_resolver_corefile(plan())
     assert "ap-northeast-2.compute.internal:53 {" in corefile
     zone = components.vpc_resolver_zone(plan())
     assert "ip-10-0-144-10.ap-northeast-2.compute.internal. 60 IN A 10.0.144.10\n" in zone
