@@ -38,7 +38,7 @@ def programs(user_namespace: str) -> list[int]:
     return [
         pid
         for pid in found
-        if (parent := parent(pid)) not in found or arguments(parent) != arguments(pid)
+        if (above := parent(pid)) not in found or arguments(above) != arguments(pid)
     ]
 
 

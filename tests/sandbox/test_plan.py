@@ -125,6 +125,44 @@ def test_state_of_another_version_is_refused_and_kept(tmp_path):
     assert (own.cluster / "etcd").is_dir()
 
 
+STRANGER = 54321
+
+
+@pytest.fixture
+def ordinary():
+    """Be an ordinary user, whom the mode of a directory can stop."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(STRANGER)
+    yield
+    os.seteuid(0)
+
+
+def test_what_containers_locked_is_removed_and_what_they_linked_to_is_not(tmp_path, request):
+    own, mine = (tmp_path / name for name in ("disk", "mine"))
+    shut = own / "var" / "shut"
+    shut.mkdir(parents=True)
+    mine.mkdir(mode=0o755)
+    (mine / "file").write_text("mine")
+    (mine / "file").chmod(0o640)
+    for name, target in (("directory", mine), ("file", mine / "file")):
+        (shut / name).symlink_to(target)
+    (shut / "below" / "more").mkdir(parents=True)
+    (shut / "below").chmod(0)
+    shut.chmod(0o555)
+    if os.geteuid() == 0:
+        subprocess.run(["chown", "-Rh", str(STRANGER), tmp_path], check=True)
+        for parent in (tmp_path, *list(tmp_path.parents)[:3]):
+            parent.chmod(parent.stat().st_mode | 0o011)
+    request.getfixturevalue("ordinary")
+    state.remove(own)
+    assert not own.exists()
+    assert (mine / "file").read_text() == "mine"
+    assert [stat.S_IMODE(p.stat().st_mode) for p in (mine, mine / "file")] == [0o755, 0o640]
+    state.remove(own)
+
+
 def test_a_taken_port_is_named_with_the_way_out(tmp_path):
     own = paths.Paths(tmp_path)
     with lifecycle.listen(own, 0) as taken:
