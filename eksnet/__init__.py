@@ -22,8 +22,11 @@ __all__ = ["EksnetError", "begin", "checkpoint", "connect", "data", "progress"]
 def connect(target: str | None = None, *, changes: str | None = None) -> Cluster:
     """Connect to a cluster; see `eksnet.cluster.connect`."""
     from eksnet import cluster
+    from eksnet.course.checks import CHECKS
 
-    return cluster.connect(target, changes=changes)
+    found = cluster.connect(target, changes=changes)
+    found.checks = CHECKS
+    return found
 
 
 def begin(cluster: Cluster, notebook: str, restore: bool | None = None) -> Beginning:
