@@ -14,15 +14,26 @@ from eksnet.errors import EksnetError
 if TYPE_CHECKING:
     from eksnet.checkpoints import Checkpoint, Progress
     from eksnet.cluster import Cluster
+    from eksnet.course.begin import Beginning
 
-__all__ = ["EksnetError", "checkpoint", "connect", "data", "progress"]
+__all__ = ["EksnetError", "begin", "checkpoint", "connect", "data", "progress"]
 
 
 def connect(target: str | None = None, *, changes: str | None = None) -> Cluster:
     """Connect to a cluster; see `eksnet.cluster.connect`."""
     from eksnet import cluster
+    from eksnet.course.checks import CHECKS
 
-    return cluster.connect(target, changes=changes)
+    found = cluster.connect(target, changes=changes)
+    found.checks = CHECKS
+    return found
+
+
+def begin(cluster: Cluster, notebook: str, restore: bool | None = None) -> Beginning:
+    """Put back what an earlier lesson left in a cluster; see `eksnet.course.begin`."""
+    from eksnet.course.begin import begin
+
+    return begin(cluster, notebook, restore)
 
 
 def checkpoint(name: str, target: str | None = None) -> Checkpoint:
