@@ -9,13 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from eksnet import data
-from eksnet.errors import EksnetError
+from eksnet.errors import EksnetError, traceback
 
 if TYPE_CHECKING:
     from eksnet.checkpoints import Checkpoint, Progress
     from eksnet.cluster import Cluster
 
-__all__ = ["EksnetError", "checkpoint", "connect", "data", "progress"]
+__all__ = ["EksnetError", "checkpoint", "connect", "data", "progress", "traceback"]
 
 
 def connect(target: str | None = None, *, changes: str | None = None) -> Cluster:
