@@ -10,6 +10,7 @@ from traceback import format_exception
 from types import TracebackType
 
 from eksnet import display
+from eksnet.commands import runnable
 
 _WIDTH = len("expected: ")
 
@@ -24,10 +25,10 @@ class EksnetError(Exception):
     """
 
     def __init__(self, seen: str, expected: str = "", next_step: str = "") -> None:
-        self.seen = seen
-        self.expected = expected
-        self.next_step = next_step
-        super().__init__(seen)
+        self.seen = runnable(seen)
+        self.expected = runnable(expected)
+        self.next_step = runnable(next_step)
+        super().__init__(self.seen)
 
     def __str__(self) -> str:
         """Return the message as three labelled lines; empty ones are left out."""

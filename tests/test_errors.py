@@ -13,17 +13,19 @@ from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_notebook
 
 import eksnet
-from eksnet import EksnetError, notebooks
+from eksnet import EksnetError
 from eksnet.checkpoints import CheckpointError
 from eksnet.checkpoints.criteria import failed, then
 from eksnet.checkpoints.results import Outcome, Result
 from eksnet.cluster import ApiError
 from eksnet.cluster.waiting import DeadlineError
+from eksnet.course import runner
 
 ANSI = re.compile(r"\x1b\[[\d;]*m")
 ASKED = "The full traceback: eksnet.traceback()"
 STEP = then("put it in", "hosts = 'a'", "cluster.edit(hosts)")
 RESULT = Result("x-01", "A", (Outcome("x-01.a", "It is", 1, failed("no", "yes", STEP)),))
+KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 PROLOGUE = "import eksnet\nfrom eksnet import EksnetError"
 
 
@@ -98,11 +100,11 @@ def outputs(tmp_path_factory):
     }  # fmt: skip
     notebook = new_notebook(
         cells=[new_code_cell(source) for source in cells.values()],
-        metadata={"kernelspec": notebooks._KERNELSPEC},
+        metadata={"kernelspec": KERNEL},
     )
     sockets = tmp_path_factory.mktemp("sockets")
     NotebookClient(
-        notebook, allow_errors=True, config=notebooks.private_kernel(str(sockets))
+        notebook, allow_errors=True, config=runner.private_kernel(str(sockets))
     ).execute()
     return {name: cell.outputs for name, cell in zip(cells, notebook.cells, strict=True)}
 
@@ -190,14 +192,14 @@ def failing(tmp_path):
     cell = new_code_cell(f'{PROLOGUE}\nraise EksnetError("seen", "expected", "next")')
     cell.execution_count = 1
     path = tmp_path / "failing.ipynb"
-    metadata = {"kernelspec": notebooks._KERNELSPEC}
+    metadata = {"kernelspec": KERNEL}
     nbformat.write(new_notebook(cells=[cell], metadata=metadata), path)
     return path
 
 
 def test_the_courses_runner_sees_the_failure(failing) -> None:
     said: list[str] = []
-    assert not notebooks.run_one(failing, say=said.append)
+    assert not runner.run_one(failing, say=said.append)
     assert said[1] == "EksnetError: seen\n  expected: expected\n  next:     next"
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from eksnet import display
 from eksnet.checkpoints.criteria import Observation, State, described, whole
+from eksnet.commands import runnable
 from eksnet.display import LEFT, Mark, Shown, Tone
 from eksnet.errors import EksnetError
 
@@ -69,7 +70,7 @@ class Outcome:
         yield "predicted", seen.predicted
         if self.state is not State.PASS:
             yield "expected", seen.expected
-            yield "next", seen.next_step
+            yield "next", runnable(seen.next_step)
 
 
 @dataclass(frozen=True, repr=False)
@@ -217,11 +218,12 @@ class Text:
         return "\n".join(filter(None, (before, self.after)))
 
     def __repr__(self) -> str:
-        return self.text
+        return runnable(self.text)
 
     def _repr_html_(self) -> str:
-        code = display.code(self.code) if self.code else ""
-        return "".join(map(paragraph, self.said.splitlines())) + code + paragraph(self.after)
+        said, code, after = map(runnable, (self.said, self.code, self.after))
+        code = display.code(code) if code else ""
+        return "".join(map(paragraph, said.splitlines())) + code + paragraph(after)
 
 
 def needed(text: str) -> str:

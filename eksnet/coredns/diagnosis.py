@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 from eksnet.cluster.client import ApiError
 from eksnet.cluster.conditions import READY
 from eksnet.cluster.pods import staying
+from eksnet.commands import runnable
 from eksnet.coredns.configuration import CorefileError, errors, running
 from eksnet.coredns.installed import (
     CONFIGMAP,
@@ -128,7 +129,7 @@ class Diagnosis(Shown):
         """What to do about the first check that fails; empty when none does."""
         if not self.first:
             return ""
-        return f"expected: {self.first.expected}\nnext: {self.first.next_step}"
+        return runnable(f"expected: {self.first.expected}\nnext: {self.first.next_step}")
 
     def _listing(self) -> Listing[Check]:
         rows = tuple(
