@@ -9,14 +9,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from eksnet import data
-from eksnet.errors import EksnetError
+from eksnet.errors import EksnetError, traceback
 
 if TYPE_CHECKING:
     from eksnet.checkpoints import Checkpoint, Progress
     from eksnet.cluster import Cluster
     from eksnet.course.begin import Beginning
 
-__all__ = ["EksnetError", "begin", "checkpoint", "connect", "data", "progress"]
+__all__ = [
+    "EksnetError", "begin", "checkpoint", "connect", "data", "progress", "traceback",
+]  # fmt: skip
 
 
 def connect(target: str | None = None, *, changes: str | None = None) -> Cluster:
