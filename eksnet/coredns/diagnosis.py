@@ -114,11 +114,15 @@ class Diagnosis:
         return next((one for one in self.checks if one.verdict == FAILS), None)
 
     @property
+    def begin_at(self) -> int | None:
+        """The number of the first check that fails, counted from 1; None when none does."""
+        return self.checks.index(self.first) + 1 if self.first else None
+
+    @property
     def headline(self) -> str:
         """The whole in one sentence."""
         if self.first:
-            number = self.checks.index(self.first) + 1
-            return f"Begin at {number}, {self.first.check}: {self.first.seen}"
+            return f"Begin at {self.begin_at}, {self.first.check}: {self.first.seen}"
         unknown = sum(one.verdict == CANNOT_TELL for one in self.checks)
         return "Nothing fails" + (f"; {unknown} of the checks could not be made" if unknown else "")
 

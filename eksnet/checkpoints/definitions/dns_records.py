@@ -113,7 +113,7 @@ CHECKPOINTS = (
     Definition(
         id="records-01",
         notebook=NOTEBOOK,
-        title="The records of five objects",
+        title="The records of four objects",
         criteria=(
             Prediction(
                 "records-01.types",
