@@ -241,17 +241,22 @@ def run(
     save: Annotated[bool, typer.Option(help="Keep the outputs in the files.")] = False,
 ) -> None:
     """Run the course's notebooks, or those named, without a browser."""
-    from eksnet import notebooks as course
+    from eksnet.course import runner
 
-    raise typer.Exit(0 if course.run_all(notebooks or [], save=save, say=print) else 1)
+    try:
+        fine = runner.run_all(notebooks or [], save=save, say=print)
+    except KeyboardInterrupt as interrupt:
+        print(interrupt, file=sys.stderr)
+        raise typer.Exit(130) from None
+    raise typer.Exit(0 if fine else 1)
 
 
 @app.command(context_settings=PASS_THROUGH)
 def lab(context: typer.Context) -> None:
     """Open JupyterLab on the course; the engine and the sandbox get ready meanwhile."""
-    from eksnet import notebooks as course
+    from eksnet.course.lab import open_lab
 
-    raise typer.Exit(course.open_lab(context.args))
+    raise typer.Exit(open_lab(context.args))
 
 
 @engine_app.command("build")

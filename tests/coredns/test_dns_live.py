@@ -9,7 +9,8 @@ from collections import Counter
 import nbformat
 import pytest
 
-from eksnet import coredns, dns, notebooks, widgets
+from eksnet import coredns, dns, widgets
+from eksnet.course import catalogue
 
 pytestmark = pytest.mark.sandbox
 
@@ -200,7 +201,7 @@ def order(cluster):
  spec: {selector: {app: my-app}, ports: [{port: 80}]}}
 """
     cluster.apply(made)
-    notebook = nbformat.read(notebooks.find("01"), as_version=4)
+    notebook = nbformat.read(catalogue.find("01"), as_version=4)
     (source,) = [cell.source for cell in notebook.cells if cell.id == "widget"]
     names = {
         "cluster": cluster,

@@ -6,10 +6,10 @@ import nbformat
 import nbval_runs
 import pytest
 
-from eksnet import notebooks
+from eksnet.course import catalogue, runner
 
 SANITISE = Path(__file__).with_name("sanitize.cfg")
-NAMES = [path.stem for path in notebooks.course()]
+NAMES = [path.stem for path in catalogue.course()]
 # Twice in a row, and after others, on a fresh cluster; `make soak` tries every pair.
 ORDER = ["01_kubernetes_dns", "05_lab_hosts", "05_lab_hosts", "03_kube_proxy"]
 
@@ -18,7 +18,7 @@ def compare(name):
     """Run a notebook under nbval, every output compared with the committed one."""
     done = nbval_runs.run(
         "--nbval-cell-timeout=300", "-q", "-x",
-        "--nbval-sanitize-with", SANITISE, notebooks.find(name),
+        "--nbval-sanitize-with", SANITISE, catalogue.find(name),
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
 
@@ -49,7 +49,7 @@ def test_notebooks_in_every_order(fresh_sandbox, first, second):
     ],
 )
 def test_run_all_gives_no_answer_away(name, checkpoint):
-    notebook = nbformat.read(notebooks.find(name), as_version=4)
+    notebook = nbformat.read(catalogue.find(name), as_version=4)
     asks = f'eksnet.checkpoint("{checkpoint}").check(prediction'
     (cell,) = [cell for cell in notebook.cells if asks in cell.source]
     said = "".join(output.data["text/plain"] for output in cell.outputs if "data" in output)
@@ -59,13 +59,14 @@ def test_run_all_gives_no_answer_away(name, checkpoint):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_form_of_a_notebook(name):
-    notebook = nbformat.read(notebooks.find(name), as_version=4)
+    notebook = nbformat.read(catalogue.find(name), as_version=4)
     assert notebook.metadata.kernelspec.name == "python3"
     ids = [cell.id for cell in notebook.cells]
     assert len(set(ids)) == len(ids)
     assert not [cell_id for cell_id in ids if not cell_id.replace("-", "").isalpha()]
     for cell in notebook.cells:
-        assert cell.metadata == (notebooks.FOLDED if cell.id.endswith("-fix") else {})
+        assert cell.metadata == runner.kept(cell.metadata)
+        assert ("jupyter" in cell.metadata) == cell.id.endswith("-fix")
         if cell.id.endswith("-fix"):
             # JupyterLab shows the first line of a folded cell, and that may not be the solution.
             assert cell.source.startswith("# One way to mend it\n")
