@@ -325,8 +325,8 @@ def configuration(cluster: Cluster, pods: Sequence[Resource]) -> Check:
     try:
         found = running(corefile, logs)
     except CorefileError as error:
-        mend = "mend the ConfigMap coredns; the pods run the Corefile before until they restart"
-        return Check(what, FAILS, error.seen, error.expected, mend)
+        fix = "fix the ConfigMap coredns; the pods run the Corefile before until they restart"
+        return Check(what, FAILS, error.seen, error.expected, fix)
     except EksnetError as error:
         return Check(what, CANNOT_TELL, error.seen, error.expected, error.next_step)
     if found.refused and found.current < found.of:
@@ -335,7 +335,7 @@ def configuration(cluster: Cluster, pods: Sequence[Resource]) -> Check:
             FAILS,
             f"CoreDNS refuses it, {found.refused}; the pods run the one before",
             "a Corefile that a pod can start with: the next restart would end all of them",
-            "mend that line of the ConfigMap coredns",
+            "fix that line of the ConfigMap coredns",
             found.final,
         )
     if found.current < found.of:
