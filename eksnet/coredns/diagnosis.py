@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 from eksnet.cluster.client import ApiError
 from eksnet.cluster.conditions import READY
 from eksnet.cluster.pods import staying
+from eksnet.commands import runnable
 from eksnet.coredns.configuration import CorefileError, errors, running
 from eksnet.coredns.installed import (
     CONFIGMAP,
@@ -131,7 +132,7 @@ class Diagnosis:
         """What to do about the first check that fails; empty when none does."""
         if not self.first:
             return ""
-        return f"expected: {self.first.expected}\nnext: {self.first.next_step}"
+        return runnable(f"expected: {self.first.expected}\nnext: {self.first.next_step}")
 
     def _listing(self) -> Listing[Check]:
         rows = tuple(

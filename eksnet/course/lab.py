@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from eksnet.commands import runnable
 from eksnet.course.catalogue import directory
 
 _SETTINGS = Path(__file__).parent.parent / "lab_settings"
@@ -25,7 +26,7 @@ def open_lab(arguments: Sequence[str] = ()) -> int:
         start_new_session=True,
     )  # fmt: skip
     print(f"The sandbox gets ready in the background (process {background.pid}):", flush=True)
-    print("`eksnet status` tells how far it is; a notebook that needs it waits.", flush=True)
+    print(runnable("`eksnet status` tells how far it is; a notebook that needs it waits."))
     return subprocess.call(lab_command(directory(), *arguments))
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from eksnet.commands import environment
 from eksnet.course.catalogue import FOLDED, PREDICT, course, named
 
 if TYPE_CHECKING:
@@ -116,7 +118,7 @@ async def _execute(client: NotebookClient, log: IO[str]) -> None:
 
     task = asyncio.current_task()
     try:
-        await client.async_execute(stdout=log, stderr=log)
+        await client.async_execute(stdout=log, stderr=log, env=environment(os.environ))
     except DeadKernelError:
         # So nbclient calls it when it is cancelled in a cell.
         if task and task.cancelling():
