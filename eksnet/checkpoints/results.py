@@ -233,7 +233,7 @@ def needed(text: str) -> str:
         >>> needed('coredns.ask(cluster, "example.com")')
         'from eksnet import coredns; cluster = eksnet.connect()'
     """
-    rooms = ", ".join(room for room in _ROOMS if re.search(rf"\b{room}\.\w+\(", text))
+    rooms = ", ".join(room for room in _ROOMS if re.search(rf"\b{room}\.[\w.]+\(", text))
     lines = [f"from eksnet import {rooms}"] if rooms else []
     lines += (
         ["cluster = eksnet.connect()"] if re.search(r"\bcluster\.\w+\(|\(cluster\b", text) else []

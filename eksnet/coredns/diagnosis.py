@@ -116,11 +116,15 @@ class Diagnosis(Shown):
         return next((one for one in self.checks if one.verdict == FAILS), None)
 
     @property
+    def begin_at(self) -> int | None:
+        """The number of the first check that fails, counted from 1; None when none does."""
+        return self.checks.index(self.first) + 1 if self.first else None
+
+    @property
     def headline(self) -> str:
         """The whole in one sentence."""
         if self.first:
-            number = self.checks.index(self.first) + 1
-            return f"Begin at {number}, {self.first.check}: {self.first.seen}"
+            return f"Begin at {self.begin_at}, {self.first.check}: {self.first.seen}"
         unknown = sum(one.verdict == CANNOT_TELL for one in self.checks)
         return "Nothing fails" + (f"; {unknown} of the checks could not be made" if unknown else "")
 
@@ -324,8 +328,8 @@ def configuration(cluster: Cluster, pods: Sequence[Resource]) -> Check:
     try:
         found = running(corefile, logs)
     except CorefileError as error:
-        mend = "mend the ConfigMap coredns; the pods run the Corefile before until they restart"
-        return Check(what, FAILS, error.seen, error.expected, mend)
+        fix = "fix the ConfigMap coredns; the pods run the Corefile before until they restart"
+        return Check(what, FAILS, error.seen, error.expected, fix)
     except EksnetError as error:
         return Check(what, CANNOT_TELL, error.seen, error.expected, error.next_step)
     if found.refused and found.current < found.of:
@@ -334,7 +338,7 @@ def configuration(cluster: Cluster, pods: Sequence[Resource]) -> Check:
             FAILS,
             f"CoreDNS refuses it, {found.refused}; the pods run the one before",
             "a Corefile that a pod can start with: the next restart would end all of them",
-            "mend that line of the ConfigMap coredns",
+            "fix that line of the ConfigMap coredns",
             found.final,
         )
     if found.current < found.of:
