@@ -255,6 +255,8 @@ def test_the_solution_changes_the_mode_and_restarts_kube_proxy(
     monkeypatch.setattr(observe, "refuse_elsewhere", lambda *_: None)
     shop()
     api.refuse = lambda _: None
+    for node in ("one", "two"):
+        api.put(f"/api/v1/nodes/{node}", {"status": {}})
     exec(repr(checkpoint("proxy-07").solution(reveal=True)), {"eksnet": eksnet})
     assert NFTABLES in api.objects[f"{SYSTEM}/kube-proxy-config"]["data"]["config"]
     assert "restartedAt" in json.dumps(api.objects[DAEMONSET]["spec"])
