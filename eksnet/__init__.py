@@ -14,8 +14,9 @@ from eksnet.errors import EksnetError
 if TYPE_CHECKING:
     from eksnet.checkpoints import Checkpoint, Progress
     from eksnet.cluster import Cluster
+    from eksnet.course.begin import Beginning
 
-__all__ = ["EksnetError", "checkpoint", "connect", "data", "progress"]
+__all__ = ["EksnetError", "begin", "checkpoint", "connect", "data", "progress"]
 
 
 def connect(target: str | None = None, *, changes: str | None = None) -> Cluster:
@@ -23,6 +24,13 @@ def connect(target: str | None = None, *, changes: str | None = None) -> Cluster
     from eksnet import cluster
 
     return cluster.connect(target, changes=changes)
+
+
+def begin(cluster: Cluster, notebook: str, restore: bool | None = None) -> Beginning:
+    """Put back what an earlier lesson left in a cluster; see `eksnet.course.begin`."""
+    from eksnet.course.begin import begin
+
+    return begin(cluster, notebook, restore)
 
 
 def checkpoint(name: str, target: str | None = None) -> Checkpoint:
