@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from eksnet.commands import runnable
+
 
 class EksnetError(Exception):
     """Something could not be done, and the reader learns what to do next.
@@ -13,10 +15,10 @@ class EksnetError(Exception):
     """
 
     def __init__(self, seen: str, expected: str = "", next_step: str = "") -> None:
-        self.seen = seen
-        self.expected = expected
-        self.next_step = next_step
-        super().__init__(seen)
+        self.seen = runnable(seen)
+        self.expected = runnable(expected)
+        self.next_step = runnable(next_step)
+        super().__init__(self.seen)
 
     def __str__(self) -> str:
         """Return the message as three labelled lines; empty ones are left out."""

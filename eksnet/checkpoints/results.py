@@ -9,6 +9,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from eksnet.checkpoints.criteria import Observation, State, described, whole
+from eksnet.commands import runnable
 from eksnet.errors import EksnetError
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class Outcome:
         yield "predicted", seen.predicted
         if self.state is not State.PASS:
             yield "expected", seen.expected
-            yield "next", seen.next_step
+            yield "next", runnable(seen.next_step)
 
 
 @dataclass(frozen=True, repr=False)
@@ -194,11 +195,11 @@ class Text:
     text: str
 
     def __repr__(self) -> str:
-        return self.text
+        return runnable(self.text)
 
     def _repr_html_(self) -> str:
         # A hint is a paragraph, and may have lines of code after it.
-        return f'<pre style="white-space: pre-wrap">{escape(self.text)}</pre>'
+        return f'<pre style="white-space: pre-wrap">{escape(repr(self))}</pre>'
 
 
 def needed(text: str) -> str:
@@ -208,7 +209,7 @@ def needed(text: str) -> str:
         >>> needed('coredns.ask(cluster, "example.com")')
         'from eksnet import coredns; cluster = eksnet.connect()'
     """
-    rooms = ", ".join(room for room in _ROOMS if re.search(rf"\b{room}\.\w+\(", text))
+    rooms = ", ".join(room for room in _ROOMS if re.search(rf"\b{room}\.[\w.]+\(", text))
     lines = [f"from eksnet import {rooms}"] if rooms else []
     lines += (
         ["cluster = eksnet.connect()"] if re.search(r"\bcluster\.\w+\(|\(cluster\b", text) else []

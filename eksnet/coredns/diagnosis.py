@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 from eksnet.cluster.client import ApiError
 from eksnet.cluster.conditions import READY
 from eksnet.cluster.pods import staying
+from eksnet.commands import runnable
 from eksnet.coredns.configuration import CorefileError, errors, running
 from eksnet.coredns.installed import (
     CONFIGMAP,
@@ -114,11 +115,15 @@ class Diagnosis:
         return next((one for one in self.checks if one.verdict == FAILS), None)
 
     @property
+    def begin_at(self) -> int | None:
+        """The number of the first check that fails, counted from 1; None when none does."""
+        return self.checks.index(self.first) + 1 if self.first else None
+
+    @property
     def headline(self) -> str:
         """The whole in one sentence."""
         if self.first:
-            number = self.checks.index(self.first) + 1
-            return f"Begin at {number}, {self.first.check}: {self.first.seen}"
+            return f"Begin at {self.begin_at}, {self.first.check}: {self.first.seen}"
         unknown = sum(one.verdict == CANNOT_TELL for one in self.checks)
         return "Nothing fails" + (f"; {unknown} of the checks could not be made" if unknown else "")
 
@@ -127,7 +132,7 @@ class Diagnosis:
         """What to do about the first check that fails; empty when none does."""
         if not self.first:
             return ""
-        return f"expected: {self.first.expected}\nnext: {self.first.next_step}"
+        return runnable(f"expected: {self.first.expected}\nnext: {self.first.next_step}")
 
     def _listing(self) -> Listing[Check]:
         rows = tuple(
@@ -321,8 +326,8 @@ def configuration(cluster: Cluster, pods: Sequence[Resource]) -> Check:
     try:
         found = running(corefile, logs)
     except CorefileError as error:
-        mend = "mend the ConfigMap coredns; the pods run the Corefile before until they restart"
-        return Check(what, FAILS, error.seen, error.expected, mend)
+        fix = "fix the ConfigMap coredns; the pods run the Corefile before until they restart"
+        return Check(what, FAILS, error.seen, error.expected, fix)
     except EksnetError as error:
         return Check(what, CANNOT_TELL, error.seen, error.expected, error.next_step)
     if found.refused and found.current < found.of:
@@ -331,7 +336,7 @@ def configuration(cluster: Cluster, pods: Sequence[Resource]) -> Check:
             FAILS,
             f"CoreDNS refuses it, {found.refused}; the pods run the one before",
             "a Corefile that a pod can start with: the next restart would end all of them",
-            "mend that line of the ConfigMap coredns",
+            "fix that line of the ConfigMap coredns",
             found.final,
         )
     if found.current < found.of:
