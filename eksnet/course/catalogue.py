@@ -27,27 +27,24 @@ def course() -> list[Path]:
 
 
 def named(name: str | Path) -> list[Path]:
-    """Return the notebooks that a path, a name or a number means, in order.
+    """Return the notebooks of the course that a name or a number means, in order.
 
     Args:
-        name: A path, or the start of a name, its number at least: `01` means 01a, 01b and 01c.
+        name: The start of a name, its number at least: `01` means 01a, 01b and 01c.
 
     Raises:
         EksnetError: There is none.
     """
-    path = Path(name)
-    if path.suffix == ".ipynb" and path.is_file():
-        return [path]
-    start = path.stem if path.suffix == ".ipynb" else path.name
+    start = str(name).removesuffix(".ipynb")
     matching = [one for one in course() if one.stem.startswith(start)]
-    if not matching or not re.match(r"\d\d", start) or path.name != str(path):
+    if not matching or not re.match(r"\d\d", start):
         known = ", ".join(one.stem for one in course())
         raise EksnetError(f"{name} is no notebook of the course", f"one of {known}", "eksnet run")
     return matching
 
 
 def find(name: str | Path) -> Path:
-    """Return the one notebook that a path, a name or a number means.
+    """Return the one notebook of the course that a name or a number means.
 
     Raises:
         EksnetError: There is none, or more than one.

@@ -38,9 +38,14 @@ def run_all(notebooks: Sequence[str | Path], *, save: bool = False, say: Say = p
         EksnetError: A name means no notebook; none has run then.
         KeyboardInterrupt: It was interrupted; it says in which cell.
     """
-    paths = [path for name in notebooks for path in named(name)] or course()
+    paths = [path for name in notebooks for path in _meant(name)] or course()
     results = [run_one(path, save=save, say=say) for path in paths]
     return all(results)
+
+
+def _meant(name: str | Path) -> list[Path]:
+    path = Path(name)
+    return [path] if path.suffix == ".ipynb" and path.is_file() else named(name)
 
 
 def run_one(path: Path, *, save: bool = False, say: Say = print) -> bool:
