@@ -250,6 +250,22 @@ CASES = {
             (proxy(newest=1), "1 of 2 pods run the newest template"),
         ),
     ),
+    "proxy-07": Case(
+        proxy(),
+        proxy(mode=shop.NFTABLES),
+        (
+            (proxy(mode=shop.NFTABLES, started=[shop.BEFORE]), "started before the mode"),
+            (proxy(mode=shop.NFTABLES, newest=1), "1 of 2 pods run the newest template"),
+        ),
+    ),
+    "proxy-08": Case(
+        nothing(8, shop.NFT_RULES),
+        proxy(8, shop.NFT_RULES),
+        (
+            (proxy(8, shop.NFT_RULES, selector=WBE, ready=0), "0 endpoints are Ready"),
+            (proxy(8, shop.NFT_RULES, ports=[]), "the Service finds no port there"),
+        ),
+    ),
     "hosts-01": Case(
         hosts(),
         hosts(corefile=lab.SOLVED, backup=lab.UNTOUCHED),
