@@ -10,6 +10,7 @@ from pathlib import Path
 
 import hostside
 import pytest
+from interrupting import IN_ONE_LINE, interrupted
 
 from eksnet.kubeproxy.observe import kube_proxies
 from eksnet.sandbox import paths
@@ -114,6 +115,15 @@ def test_a_start_that_is_interrupted_leaves_nothing_running(tmp_path, number):
     assert start.returncode != 0
     assert "Traceback" not in complaint
     assert hostside.naming(tmp_path) == []
+
+
+@pytest.mark.sandbox
+@pytest.mark.parametrize("command", ["up", "reset"])
+def test_ctrl_c_at_any_moment_of_a_start_is_one_line_and_leaves_nothing(tmp_path, command):
+    own = {**os.environ, "XDG_STATE_HOME": str(tmp_path), "EKSNET_SANDBOX": "cut"}
+    for moment in (0.05, 0.2, 0.5, 0.9, 1.4):
+        assert interrupted([command], moment, env=own) == IN_ONE_LINE, moment
+        assert hostside.naming(tmp_path) == []
 
 
 @pytest.mark.sandbox
