@@ -147,12 +147,10 @@ def shell(
     namespace: Annotated[str, typer.Option("--namespace", "-n")] = "default",
     name: Name = None,
 ) -> None:
-    """Open a shell in a pod."""
-    if pod:
-        _kubectl(["exec", "-it", "-n", namespace, pod, "--", "sh"], name)
-    fresh = f"shell-{os.getpid()}"
-    _kubectl(["run", fresh, "-n", namespace, "--image=busybox", "--rm", "-it", "--restart=Never"],
-             name)  # fmt: skip
+    """Open a shell in a pod; a fresh pod is deleted when the shell ends."""
+    from eksnet.sandbox.shell import open_shell
+
+    raise typer.Exit(open_shell(pod, namespace, name))
 
 
 def _kubectl(arguments: list[str], name: str | None) -> None:

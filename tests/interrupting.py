@@ -25,7 +25,7 @@ def interrupted(
         preexec_fn=lambda: signal.signal(number, signal.SIG_DFL), **options,
     )  # fmt: skip
     # Python's own start, which can be interrupted by nothing but an error, is not the command's.
-    while command.poll() is None and not _hears(command.pid, signal.SIGHUP):
+    while command.poll() is None and not hears(command.pid, signal.SIGHUP):
         time.sleep(0.001)
     with contextlib.suppress(subprocess.TimeoutExpired):
         command.communicate(timeout=moment)
@@ -34,7 +34,7 @@ def interrupted(
     return command.returncode, complaints
 
 
-def _hears(pid: int, number: int) -> bool:
+def hears(pid: int, number: int) -> bool:
     """Tell whether a process has a handler for a signal."""
     status = Path(f"/proc/{pid}/status").read_text()
     caught = next(line.split()[1] for line in status.splitlines() if line.startswith("SigCgt"))

@@ -12,7 +12,6 @@ import hostside
 import pytest
 from interrupting import IN_ONE_LINE, interrupted
 
-from eksnet.kubeproxy.observe import kube_proxies
 from eksnet.sandbox import paths
 
 
@@ -164,14 +163,6 @@ def test_the_commands_on_a_sandbox_that_is_up(at_the_live_one, live_sandbox):
     nodes = at_the_live_one("kubectl", "get", "nodes", "--output=name")
     assert (nodes.returncode, nodes.stdout.count("node/ip-10-0-1")) == (0, 2)
     assert at_the_live_one("kubectl", "get", "pod", "nothing").returncode == 1
-
-
-@pytest.mark.sandbox
-def test_a_shell_in_a_pod(at_the_live_one, cluster):
-    proxy = kube_proxies(cluster)[0].name
-    done = at_the_live_one("shell", "-n", "kube-system", proxy)
-    # Without a terminal the shell reads the end of its input and is done.
-    assert done.returncode == 0, done.stderr
 
 
 def test_a_command_for_kubectl_reaches_it_whole(monkeypatch):
