@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from dataclasses import asdict
@@ -17,15 +16,26 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from typer.core import TyperGroup
 
-from eksnet import sandbox
+from eksnet import entry, interrupts, sandbox
 from eksnet.commands import runnable
 from eksnet.errors import EksnetError
 
 if TYPE_CHECKING:
     from eksnet.dns import Walk
 
+
+class Commands(TyperGroup):
+    """The command: what a signal interrupts is ended in good order."""
+
+    def invoke(self, context: Any) -> Any:
+        """Do the work of the command that was named."""
+        return interrupts.orderly(lambda: super(Commands, self).invoke(context))
+
+
 app = typer.Typer(
+    cls=Commands,
     help="The EKS networking workbook: a real cluster on your own computer.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -57,10 +67,7 @@ PASS_THROUGH = {
 
 def main() -> None:
     """Run a command; an error becomes three lines on standard error and exit code 2."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        # As from Ctrl-C: what was begun is ended in good order. But nohup means what it says.
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, lambda number, _: sys.exit(128 + number))
+    entry.install()
     try:
         app()
     except EksnetError as error:
@@ -152,12 +159,10 @@ def shell(
     namespace: Annotated[str, typer.Option("--namespace", "-n")] = "default",
     name: Name = None,
 ) -> None:
-    """Open a shell in a pod."""
-    if pod:
-        _kubectl(["exec", "-it", "-n", namespace, pod, "--", "sh"], name)
-    fresh = f"shell-{os.getpid()}"
-    _kubectl(["run", fresh, "-n", namespace, "--image=busybox", "--rm", "-it", "--restart=Never"],
-             name)  # fmt: skip
+    """Open a shell in a pod; a fresh pod is deleted when the shell ends."""
+    from eksnet.sandbox.shell import open_shell
+
+    raise typer.Exit(open_shell(pod, namespace, name))
 
 
 def _kubectl(arguments: list[str], name: str | None) -> None:
