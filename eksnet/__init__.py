@@ -6,17 +6,20 @@ the clients of Kubernetes and AWS are loaded when they are first needed.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from eksnet import data
-from eksnet.errors import EksnetError
+from eksnet.errors import EksnetError, traceback
 
 if TYPE_CHECKING:
     from eksnet.checkpoints import Checkpoint, Progress
     from eksnet.cluster import Cluster
     from eksnet.course.begin import Beginning
+    from eksnet.listing import Listing
 
-__all__ = ["EksnetError", "begin", "checkpoint", "connect", "data", "progress"]
+__all__ = [
+    "EksnetError", "begin", "checkpoint", "compare", "connect", "data", "progress", "traceback",
+]  # fmt: skip
 
 
 def connect(target: str | None = None, *, changes: str | None = None) -> Cluster:
@@ -41,6 +44,13 @@ def checkpoint(name: str, target: str | None = None) -> Checkpoint:
     from eksnet import checkpoints
 
     return checkpoints.checkpoint(name, target)
+
+
+def compare(prediction: Any, observed: Any) -> Listing[bool | None]:
+    """Return a prediction beside what was observed; see `eksnet.checkpoints.compare`."""
+    from eksnet import checkpoints
+
+    return checkpoints.compare(prediction, observed)
 
 
 def progress(notebook: str = "", target: str | None = None) -> Progress:

@@ -106,19 +106,22 @@ def remove_server_block(corefile: str, zone: str) -> str:
     return "".join([*lines[: first - 1], *lines[last:]])
 
 
-def replace_plugin(corefile: str, block: str, zone: str = ".:53") -> str:
-    """Return the Corefile with a plugin's lines in the place of those that it has.
+def set_plugin(corefile: str, block: str, zone: str = ".:53") -> str:
+    """Return the Corefile with these lines of a plugin, and no other lines of it.
+
+    They stand at the end of the server block. A second time it changes nothing.
 
     Args:
         corefile: The Corefile's text.
-        block: The plugin's new lines, at any indentation.
+        block: The plugin's lines, at any indentation.
         zone: The server block, as it is written before its brace.
 
     Raises:
-        EksnetError: The Corefile or the block is not whole, there is no such server block, or it
-            has not the plugin.
+        EksnetError: The Corefile or the block is not whole, or there is no such server block.
     """
-    return add_plugin(remove_plugin(corefile, _name(block), zone), block, zone)
+    name = _name(block)
+    there = name in plugins(corefile, zone)
+    return add_plugin(remove_plugin(corefile, name, zone) if there else corefile, block, zone)
 
 
 def _has_block(corefile: str, block: str, zone: str) -> bool:
@@ -136,7 +139,7 @@ def _has_block(corefile: str, block: str, zone: str) -> bool:
 
 def _replacing(block: str, zone: str) -> str:
     where = "" if zone == ".:53" else f", {zone!r}"
-    change = f"coredns.replace_plugin(text, {textwrap.dedent(block).strip()!r}{where})"
+    change = f"coredns.set_plugin(text, {textwrap.dedent(block).strip()!r}{where})"
     return f'cluster.edit_configmap("coredns", "Corefile", lambda text: {change}, "kube-system")'
 
 
