@@ -156,9 +156,10 @@ def test_on_the_sandbox_what_was_left_is_put_back_at_once(cluster, clean, what):
     assert repr(eksnet.begin(cluster, "03c_service_faults")) == f"03c_service_faults: {CLEAN}"
 
 
-# The faults of the sandbox are the sandbox's: who meets one elsewhere has reached it by its context.
+# Faults are the sandbox's own: who meets one elsewhere has reached it by its context.
 ELSEWHERE = [
-    pytest.param(what, marks=[pytest.mark.soak] if what.startswith("fault") else []) for what in LEFT
+    pytest.param(what, marks=[pytest.mark.soak] if what.startswith("fault") else [])
+    for what in LEFT
 ]
 
 

@@ -87,9 +87,7 @@ def state(cluster):
     for namespace in cluster.list("namespaces"):
         found[namespace.name] = ""
         for one in cluster.made_in(namespace.name):
-            fields = {
-                key: value for key, value in one.items() if key not in ("metadata", "status")
-            }
+            fields = {key: value for key, value in one.items() if key not in ("metadata", "status")}
             template = (fields.get("spec") or {}).get("template") or {}
             template.pop("metadata", None)
             # The record of faults stays, with none in it.
