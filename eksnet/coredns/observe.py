@@ -11,7 +11,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from eksnet.cluster.countdown import until
-from eksnet.coredns.installed import all_pods, log_if_any, staying_pods
+from eksnet.coredns.configuration import running
+from eksnet.coredns.installed import (
+    CONFIGMAP,
+    SYSTEM,
+    all_pods,
+    log_if_any,
+    log_of,
+    staying_pods,
+)
 from eksnet.coredns.querylog import LoggedQuery, observed_walk, read_queries
 from eksnet.coredns.resolvers import program_of
 from eksnet.dns.records import Record
@@ -174,7 +182,9 @@ def _last_configuration(log: str) -> str:
 
 
 def wait_for_reload(cluster: Cluster, before: dict[str, str], timeout: float = 150) -> None:
-    """Wait until every CoreDNS pod runs another configuration than before, the same in all.
+    """Wait until every CoreDNS pod runs the Corefile of the ConfigMap, without a restart.
+
+    Run again after the reload it waits for nothing.
 
     Args:
         cluster: The cluster.
@@ -183,21 +193,50 @@ def wait_for_reload(cluster: Cluster, before: dict[str, str], timeout: float = 1
             so, `reload` looks every 22.5 to 37.5 s.
 
     Raises:
-        EksnetError: Not all changed in time, or a pod is not one of those from before.
+        EksnetError: Not all run it in time, CoreDNS has refused it, or a pod is not one of those
+            from before.
     """
+    corefile = str((cluster.get("configmap", CONFIGMAP, SYSTEM).get("data") or {}).get("Corefile"))
+    last: dict[str, str] = {}
 
-    def all_changed() -> bool:
-        now = running_configurations(cluster)
-        if now.keys() != before.keys():
+    def all_run_it() -> bool:
+        logs = {pod.name: log_of(cluster, pod.name) for pod in staying_pods(cluster)}
+        if logs.keys() != before.keys():
             raise EksnetError(
                 "the CoreDNS pods are not those from before: they were restarted, not reloaded",
                 f"the pods {', '.join(sorted(before))}",
                 "take `running_configurations` again and repeat the change",
             )
-        return len(set(now.values())) == 1 and all(now[pod] != before[pod] for pod in now)
+        last.update({name: _last_configuration(log) for name, log in logs.items()})
+        return _all_run(corefile, list(logs.values()), last, before)
 
-    _wait("CoreDNS to reload", all_changed, timeout)
-    print(f"{len(before)} CoreDNS pods reloaded and run the same configuration")
+    _wait("CoreDNS to reload", all_run_it, timeout)
+    if last == before:
+        print(f"{len(last)} CoreDNS pods run the Corefile of the ConfigMap: there is no change")
+    else:
+        print(f"{len(last)} CoreDNS pods reloaded and run the same configuration")
+
+
+def _all_run(
+    corefile: str, logs: Sequence[str], now: dict[str, str], before: dict[str, str]
+) -> bool:
+    """Tell whether every pod runs a Corefile, by its hash.
+
+    Raises:
+        EksnetError: It was refused for good.
+    """
+    try:
+        found = running(corefile, logs)
+    except EksnetError:
+        # It takes text from elsewhere: then another configuration, the same in all, has to do.
+        return len(set(now.values())) == 1 and all(now[pod] != before[pod] for pod in now)
+    if found.final:
+        raise EksnetError(
+            f"CoreDNS has refused the Corefile: {found.refused}",
+            "a Corefile that it takes",
+            "correct the ConfigMap; the pods go on with the one before until they restart",
+        )
+    return found.current == found.of
 
 
 def wait_for_restart(cluster: Cluster, before: Collection[str], timeout: float = 120) -> None:
