@@ -37,7 +37,6 @@ _AT_ONCE = 800
 _TOO_LONG = "Message too long"
 _ROUNDS, _CONNECTIONS = 40, 100
 _PRIVATE = ("unshare", "--user", "--map-root-user", "--net", "--")
-_BAR = 40
 GROWS = 2.0
 """A mode grows if the largest number of Services takes more than so many times the smallest's.
 
@@ -64,7 +63,7 @@ class Lookup:
 
 @dataclass(frozen=True, repr=False)
 class Lookups(Listing[Lookup]):
-    """The measurements, shown as a curve of bars."""
+    """The measurements; `widgets.curve` draws them."""
 
     def microseconds(self, mode: str) -> tuple[float, ...]:
         """Return a mode's times, from the smallest number of Services to the largest."""
@@ -110,17 +109,8 @@ def measure_lookup(sizes: Iterable[int], modes: Sequence[str] = MODES) -> Lookup
 
 
 def _shown(found: tuple[Lookup, ...]) -> Lookups:
-    longest = max(one.microseconds for one in found)
-    rows = tuple(
-        (
-            one.mode,
-            str(one.services),
-            f"{one.microseconds:.0f}",
-            "#" * max(1, round(_BAR * one.microseconds / longest)),
-        )
-        for one in found
-    )
-    return Lookups(("mode", "services", "microseconds", "curve"), rows, found)
+    rows = tuple((one.mode, str(one.services), f"{one.microseconds:.0f}") for one in found)
+    return Lookups(("mode", "services", "microseconds"), rows, found)
 
 
 class _Case:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from eksnet.listing import Listing
 
@@ -18,6 +19,15 @@ class Part(Protocol):
         """Return it as text, caption first."""
 
     def _repr_html_(self) -> str: ...
+
+
+@runtime_checkable
+class Drawn(Part, Protocol):
+    """A part with a drawing, which takes the colours of the page that it is put into."""
+
+    @property
+    def inline(self) -> str:
+        """The drawing alone, as a part of the page."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -92,5 +102,15 @@ class Panel:
     def __repr__(self) -> str:
         return "\n\n".join((self.sentence, *map(repr, self.parts)))
 
+    @property
+    def live(self) -> str:
+        """The parts in HTML for a page that shows drawings as they are."""
+        return self._html(
+            part.inline if isinstance(part, Drawn) else part._repr_html_() for part in self.parts
+        )
+
     def _repr_html_(self) -> str:
-        return "".join(f"<div>{part._repr_html_()}</div>" for part in self.parts)
+        return self._html(part._repr_html_() for part in self.parts)
+
+    def _html(self, parts: Iterable[str]) -> str:
+        return "".join(f"<div>{part}</div>" for part in parts)

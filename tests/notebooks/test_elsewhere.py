@@ -80,7 +80,7 @@ def run_to_an_error(notebook, sockets):
 @pytest.mark.parametrize(
     ("name", "through", "leaves", "refused", "why"),
     [
-        ("01", "", "cleanup", "fault-a", "would harm all its pods"),
+        ("01c", "", "cleanup", "a-fault", "would harm all its pods"),
         ("03", "kube-proxy", "leave", "nft-edit", "starts it anew on every node"),
     ],
 )

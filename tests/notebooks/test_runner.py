@@ -83,7 +83,7 @@ def test_a_notebook_is_found_by_the_start_of_its_name(name):
 def test_no_notebook_or_more_than_one_is_an_error(name):
     with pytest.raises(EksnetError) as raised:
         catalogue.find(name)
-    assert "01_kubernetes_dns" in raised.value.expected
+    assert "01a_dns_records" in raised.value.expected
 
 
 def sanitised(text):
