@@ -268,12 +268,25 @@ def run(
     raise typer.Exit(0 if fine else 1)
 
 
-@app.command(context_settings=PASS_THROUGH)
-def lab(context: typer.Context) -> None:
-    """Open JupyterLab on the course; the engine and the sandbox get ready meanwhile."""
+@app.command(context_settings={**PASS_THROUGH, "allow_interspersed_args": True})
+def lab(
+    context: typer.Context,
+    course: Annotated[
+        Path, typer.Option(help="The folder of your own copies of the notebooks.")
+    ] = Path("~/eksnet-course"),
+    fresh: Annotated[
+        list[str] | None,
+        typer.Option(help="A notebook's number: put a new copy beside yours; may be repeated."),
+    ] = None,
+) -> None:
+    """Open JupyterLab on your own copy of the course; the sandbox gets ready meanwhile.
+
+    Other options are JupyterLab's own, such as --no-browser or --port; `eksnet lab -- --help` shows
+    them.
+    """
     from eksnet.course.lab import open_lab
 
-    raise typer.Exit(open_lab(context.args))
+    open_lab(course, fresh or (), context.args)
 
 
 @engine_app.command("build")
