@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any, Protocol, runtime_checkable
 
+from eksnet.display import table
 from eksnet.listing import Listing
 
 MARK = "▶"
@@ -60,16 +61,10 @@ class Table:
         listing = self.listing
         if not listing.rows:
             return f"<p>{escape(self.caption)}: (none)</p>"
-        head = "".join(f'<th scope="col">{escape(column)}</th>' for column in listing.columns)
-        body = "".join(map(self._row, range(len(listing.rows)), listing.rows))
-        return (
-            f"<table><caption>{escape(self.caption)}</caption>"
-            f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        # Each step of a widget draws it anew: a fold would close again.
+        return table(
+            listing.columns, listing.rows, caption=self.caption, current=self.marked, folded=False
         )
-
-    def _row(self, index: int, cells: tuple[str, ...]) -> str:
-        here = ' aria-current="step"' if index == self.marked else ""
-        return f"<tr{here}>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>"
 
 
 @dataclass(frozen=True, repr=False)
