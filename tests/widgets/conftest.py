@@ -92,7 +92,8 @@ def lab(browser, server):
     port, course = server
     page = browser.new_page(viewport={"width": 1280, "height": 1000})
     page.set_default_timeout(30_000)
-    page.goto(f"http://127.0.0.1:{port}/lab?token={TOKEN}")
+    # Without the notebooks that another module left open.
+    page.goto(f"http://127.0.0.1:{port}/lab?reset&token={TOKEN}")
     page.locator("#jp-main-dock-panel").wait_for()
     lab = Lab(page, course)
     # The list of files would take half of a narrow window.
