@@ -87,7 +87,7 @@ SEEN = """titles => {
     const found = [...document.querySelectorAll('.jp-OutputArea-output img')];
     return titles.map(title => {
         const image = found.find(image => image.alt.startsWith(title));
-        return image && image.complete && image.naturalWidth > 0 && image.alt.length > 60
+        return image?.complete && image.naturalWidth > 0 && image.alt.length > title.length + 20
             && !document.querySelector('.jp-OutputArea-output svg[role=img]');
     });
 }"""
