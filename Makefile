@@ -25,7 +25,7 @@ help:
 
 # JupyterLab opens at once; the engine and the sandbox get ready meanwhile.
 lab: setup
-	uv run eksnet lab
+	bin/eksnet lab
 
 test: setup-tests engine lint
 	$(PYTEST)
@@ -46,7 +46,7 @@ lint:
 	uv run mypy
 
 engine:
-	uv run eksnet engine build
+	bin/eksnet engine build
 
 clean:
 	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis

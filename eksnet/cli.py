@@ -12,13 +12,14 @@ import subprocess
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from eksnet import sandbox
+from eksnet.commands import runnable
 from eksnet.errors import EksnetError
 
 if TYPE_CHECKING:
@@ -32,8 +33,19 @@ app = typer.Typer(
 )
 engine_app = typer.Typer(help="The cluster's programs.", no_args_is_help=True)
 app.add_typer(engine_app, name="engine")
+
+
+class _Printer(Console):
+    """What the command prints through: its own name as the reader has to type it."""
+
+    def print(self, *objects: object, **options: Any) -> None:
+        """Print; see `eksnet.commands`."""
+        texts = (runnable(one) if isinstance(one, str) else one for one in objects)
+        super().print(*texts, **options)
+
+
 # Paths and URLs stay in one piece, to be copied.
-console = Console(highlight=False, soft_wrap=True)
+console = _Printer(highlight=False, soft_wrap=True)
 
 Name = Annotated[str | None, typer.Option("--sandbox", help="The sandbox's name.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -241,17 +253,22 @@ def run(
     save: Annotated[bool, typer.Option(help="Keep the outputs in the files.")] = False,
 ) -> None:
     """Run the course's notebooks, or those named, without a browser."""
-    from eksnet import notebooks as course
+    from eksnet.course import runner
 
-    raise typer.Exit(0 if course.run_all(notebooks or [], save=save, say=print) else 1)
+    try:
+        fine = runner.run_all(notebooks or [], save=save, say=print)
+    except KeyboardInterrupt as interrupt:
+        print(interrupt, file=sys.stderr)
+        raise typer.Exit(130) from None
+    raise typer.Exit(0 if fine else 1)
 
 
 @app.command(context_settings=PASS_THROUGH)
 def lab(context: typer.Context) -> None:
     """Open JupyterLab on the course; the engine and the sandbox get ready meanwhile."""
-    from eksnet import notebooks as course
+    from eksnet.course.lab import open_lab
 
-    raise typer.Exit(course.open_lab(context.args))
+    raise typer.Exit(open_lab(context.args))
 
 
 @engine_app.command("build")

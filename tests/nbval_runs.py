@@ -17,7 +17,7 @@ import nbval.kernel
 import pytest
 from jupyter_client.manager import KernelManager
 
-from eksnet.notebooks import private_kernel
+from eksnet.course.runner import private_kernel
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -10,12 +10,22 @@ import functools
 
 from eksnet.checkpoints import definitions, evidence
 from eksnet.checkpoints.checking import Checkpoint, quiet, seen_of
+from eksnet.checkpoints.comparing import compare
 from eksnet.checkpoints.criteria import State
 from eksnet.checkpoints.results import CheckpointError, Result
 from eksnet.checkpoints.standing import Progress, standings
 from eksnet.errors import EksnetError
 
-__all__ = ["Checkpoint", "CheckpointError", "Progress", "Result", "State", "checkpoint", "progress"]
+__all__ = [
+    "Checkpoint",
+    "CheckpointError",
+    "Progress",
+    "Result",
+    "State",
+    "checkpoint",
+    "compare",
+    "progress",
+]
 
 
 def checkpoint(name: str, target: str | None = None) -> Checkpoint:

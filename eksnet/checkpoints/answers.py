@@ -14,6 +14,8 @@ from eksnet.errors import EksnetError
 from eksnet.listing import Listing
 
 FORMS = "a table, a list or tuple of rows, a dict, a number or a text"
+# What stands in the learner's copy where a prediction is to be written.
+PLACEHOLDER = "..."
 _MARKS = {"o": True, "yes": True, "true": True, "x": False, "no": False, "false": False}
 # A learner's 1 and 0 are marks beside an observed mark; beside a number they are numbers.
 _SAID = {**_MARKS, "1": True, "0": False}
@@ -31,11 +33,13 @@ class Rows:
         rows: The rows, each a tuple of cells.
         columns: The columns' names; empty when it has none.
         keyed: Whether each row is found by its first cell, not by its place.
+        computed: Whether it is a table that the course made, and no learner wrote.
     """
 
     rows: tuple[tuple[str, ...], ...]
     columns: tuple[str, ...] = ()
     keyed: bool = False
+    computed: bool = False
 
 
 def understand(answer: Any, what: str = "your prediction") -> Rows:
@@ -53,17 +57,20 @@ def understand(answer: Any, what: str = "your prediction") -> Rows:
     found = _read(answer, what)
     counting = [row[0] for row in found.rows if len(row) > 1]
     if counting and counting == [str(n) for n in range(1, len(found.rows) + 1)]:
-        return Rows(tuple(row[1:] for row in found.rows), found.columns[1:])
+        rows = tuple(row[1:] for row in found.rows)
+        return replace(found, rows=rows, columns=found.columns[1:])
     return found
 
 
 def _read(answer: Any, what: str) -> Rows:
     if isinstance(answer, Listing):
-        return Rows(answer.rows, tuple(answer.columns))
+        return Rows(answer.rows, tuple(answer.columns), computed=True)
     if isinstance(answer, str):
         return _from_text(answer)
     if isinstance(answer, Real):
         return Rows(((_cell(answer, "it"),),))
+    if answer is ...:
+        return Rows(((PLACEHOLDER,),))
     if isinstance(answer, Mapping):
         return _from_mapping(
             {_cell(key, "a key"): _cell(value, key) for key, value in answer.items()}
@@ -111,6 +118,8 @@ def _row(item: Any, number: int) -> tuple[str, ...]:
 
 
 def _cell(value: Any, where: object) -> str:
+    if value is ...:
+        return PLACEHOLDER
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
     if getattr(value, "shape", None) == ():  # numpy's own True, 30, "a"

@@ -82,6 +82,12 @@ def after(fault: str, bring: str, expected: str, look: Check) -> Check:
     return check
 
 
+def last_change(thing: Resource) -> str:
+    """Return when an object was last changed; empty when it does not tell."""
+    fields = thing["metadata"].get("managedFields") or ()
+    return max((str(one.get("time", "")) for one in fields), default="")
+
+
 def ready_endpoints(slices: Sequence[Resource]) -> list[Mapping[str, Any]]:
     """Return the endpoints that are Ready, in slices with a port and in those without."""
     return [

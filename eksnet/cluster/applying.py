@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from eksnet.cluster import conditions, waiting
@@ -16,6 +17,8 @@ from eksnet.errors import EksnetError
 FIELD_MANAGER = "eksnet"
 _SERVICE_ACCOUNT = Kind("", "v1", "ServiceAccount", "serviceaccounts", True)
 _SERVICE_ACCOUNT_SECONDS = 15.0
+# What the API server takes in one request.
+_LARGEST = 3 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -182,6 +185,39 @@ def _delete_one(client: Client, target: Place, policy: str) -> str | None:
         raise
     about = answer.get("details") or answer.get("metadata") or {}
     return str(about.get("uid", ""))
+
+
+def fields_of(value: object, what: str, *, empty: bool = False) -> Json:
+    """Return the fields of an object or of a patch, if the API server can be sent them.
+
+    Args:
+        value: The fields.
+        what: What the reader calls it.
+        empty: Whether there may be none.
+
+    Raises:
+        EksnetError: It is no mapping, has no fields, or holds what JSON has no form for.
+    """
+    if not isinstance(value, Mapping):
+        raise EksnetError(
+            f"{what} is of type {type(value).__name__}; nothing was changed",
+            "a dict of fields, such as {'spec': {'replicas': 2}}",
+        )
+    try:
+        text = json.dumps(dict(value), allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise EksnetError(
+            f"{what} cannot be written as JSON: {error}; nothing was changed",
+            "dicts with text as keys, lists, text, numbers, True, False and None",
+        ) from None
+    if not (value or empty):
+        raise EksnetError(f"{what} is empty: it would change nothing", "a dict of fields")
+    if len(text) > _LARGEST:
+        raise EksnetError(
+            f"{what} is {len(text):,} bytes long; nothing was changed",
+            f"{_LARGEST:,} bytes at most, says the API server",
+        )
+    return dict(value)
 
 
 def places(kinds: Kinds, manifests: Sequence[Manifest], namespace: str) -> list[Place]:

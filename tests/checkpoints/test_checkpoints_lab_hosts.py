@@ -644,8 +644,8 @@ class TestTheTrials:
         }
         result = checkpoint(name).check(names["prediction"], observed[name])
         told = result.outcomes[0].observation
-        assert (result.state, told.observed) == (N, "a prediction that is no answer")
-        assert told.next_step.startswith(f"with your own answer in it:\n{form}\neksnet.")
+        assert (result.state, told.observed) == (N, "the prediction is still empty")
+        assert told.next_step.endswith(f"; its form:\n{form}")
 
     def test_a_bare_number_is_told_that_two_are_asked_for(
         self, lab: Lab, checkpoint: Check

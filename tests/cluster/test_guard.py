@@ -23,8 +23,10 @@ READING: dict[str, Callable[[Cluster], object]] = {
     "get": lambda cluster: cluster.get("configmap/web"),
     "list": lambda cluster: cluster.list("pods"),
     "logs": lambda cluster: cluster.logs("web"),
+    "made_in": lambda cluster: cluster.made_in("default"),
     "rollout_status": lambda cluster: cluster.rollout_status("deployment/web"),
     "saved": lambda cluster: cluster.saved("web"),
+    "set_aside": lambda cluster: cluster.set_aside("web"),
     "wait": lambda cluster: cluster.wait("pod/web", condition="Ready"),
 }
 WRITING: dict[str, Callable[[Cluster], object]] = {
@@ -33,6 +35,9 @@ WRITING: dict[str, Callable[[Cluster], object]] = {
     "edit_configmap": lambda cluster: cluster.edit_configmap("web", "Corefile", "new"),
     "exec": lambda cluster: cluster.exec("web", "true"),
     "patch": lambda cluster: cluster.patch("configmap", "web", {"data": {"x": "y"}}),
+    "replace": lambda cluster: cluster.replace(
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "web"}, "data": {"x": "y"}}
+    ),
     "restore": lambda cluster: cluster.restore("web"),
     "rollout_restart": lambda cluster: cluster.rollout_restart("deployment/web"),
     "run": lambda cluster: cluster.run("busybox", "true", timeout=0),

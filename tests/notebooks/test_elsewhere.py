@@ -5,7 +5,7 @@ import pytest
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
-from eksnet import notebooks
+from eksnet.course import catalogue, runner
 
 READS = ("wait_for_rules(", "read_rules(", "read_connections(")
 NEEDS_SANDBOX = ("set_mode(", "switch_mode(", "grow(", "bring_fault(", "take_back_faults(")
@@ -15,7 +15,7 @@ LEAVES = 'if cluster.target.kind != "sandbox":\n    print(cluster.delete("namesp
 @pytest.fixture(scope="module")
 def cells():
     """The code cells of the notebook: those up to the one that leaves, and those after it."""
-    notebook = nbformat.read(notebooks.find("03"), as_version=4)
+    notebook = nbformat.read(catalogue.find("03"), as_version=4)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     (at,) = [number for number, cell in enumerate(code) if cell.id == "leave"]
     return code[: at + 1], code[at + 1 :]
@@ -64,9 +64,9 @@ def run_to_an_error(notebook, sockets):
     begun = []
     client = NotebookClient(
         notebook,
-        timeout=notebooks._CELL_DEADLINE,
-        resources={"metadata": {"path": str(notebooks.directory())}},
-        config=notebooks.private_kernel(sockets),
+        timeout=runner.CELL_DEADLINE,
+        resources={"metadata": {"path": str(catalogue.directory())}},
+        config=runner.private_kernel(sockets),
         on_cell_execute=lambda cell, cell_index: begun.append(cell.id),
     )
     with pytest.raises(CellExecutionError) as caught:
@@ -80,7 +80,7 @@ def run_to_an_error(notebook, sockets):
 @pytest.mark.parametrize(
     ("name", "through", "leaves", "refused", "why"),
     [
-        ("01", "", "cleanup", "fault-a", "would harm all its pods"),
+        ("01c", "", "cleanup", "a-fault", "would harm all its pods"),
         ("03", "kube-proxy", "leave", "nft-edit", "starts it anew on every node"),
     ],
 )
@@ -90,7 +90,7 @@ def test_a_context_runs_all_up_to_what_needs_the_sandbox(
     monkeypatch.setenv("KUBECONFIG", str(fresh_sandbox.kubeconfig))
     monkeypatch.setenv("EKSNET_TARGET", f"context:{fresh_sandbox.context}")
     monkeypatch.setenv("EKSNET_CHANGES", fresh_sandbox.context)
-    notebook = nbformat.read(notebooks.find(name), as_version=4)
+    notebook = nbformat.read(catalogue.find(name), as_version=4)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     if through:
         assert 'through = ""' in code[0].source

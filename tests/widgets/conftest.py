@@ -11,7 +11,7 @@ import pytest
 from lab import Lab, find_chromium
 from playwright.sync_api import sync_playwright
 
-from eksnet import notebooks
+from eksnet.course.lab import lab_command
 
 TOKEN = secrets.token_hex(16)
 QUIET = (
@@ -28,7 +28,7 @@ DIRECTORIES = (
 def server(tmp_path_factory):
     """The port and the directory of a JupyterLab that starts as the learner's does."""
     home, course = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("course")
-    command = notebooks.lab_command(
+    command = lab_command(
         course, "--no-browser", "--expose-app-in-browser", f"--IdentityProvider.token={TOKEN}",
         "--ServerApp.ip=127.0.0.1", "--ServerApp.port=0",
     )  # fmt: skip

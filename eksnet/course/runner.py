@@ -1,53 +1,26 @@
-"""The course's notebooks: run without a browser, saved with small differences, opened in a lab."""
+"""Notebooks run without a browser, and saved with small differences."""
 
 from __future__ import annotations
 
+import asyncio
 import os
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, TYPE_CHECKING, Any
 
-from eksnet.errors import EksnetError
+from eksnet.commands import environment
+from eksnet.course.catalogue import FOLDED, PREDICT, course, named
+
+if TYPE_CHECKING:
+    from nbclient import NotebookClient
 
 Say = Callable[[str], None]
-_PACKAGE = Path(__file__).parent
 # Longer than any wait of a notebook's own, which names what it waits for.
-_CELL_DEADLINE = 300
+CELL_DEADLINE = 300
 _WIDGET = "application/vnd.jupyter.widget-view+json"
-# A cell with one solution of an exercise: JupyterLab shows three dots until it is opened.
-FOLDED = {"jupyter": {"source_hidden": True}}
 _KERNELSPEC = {"display_name": "Python 3", "language": "python", "name": "python3"}
-
-
-def directory() -> Path:
-    """Return where the course's notebooks are: a clone's directory, or the installed copy."""
-    installed = _PACKAGE / "_notebooks"
-    return installed if installed.is_dir() else _PACKAGE.parent / "notebooks"
-
-
-def course() -> list[Path]:
-    """Return the course's notebooks in order."""
-    return sorted(directory().glob("[0-9][0-9]_*.ipynb"))
-
-
-def find(name: str | Path) -> Path:
-    """Return the notebook that a path, a name or its number means.
-
-    Raises:
-        EksnetError: There is none, or more than one.
-    """
-    path = Path(name)
-    if path.suffix == ".ipynb" and path.exists():
-        return path
-    matching = [notebook for notebook in course() if notebook.stem.startswith(path.stem)]
-    if len(matching) != 1:
-        known = ", ".join(notebook.stem for notebook in course())
-        raise EksnetError(f"{name} is no notebook of the course", f"one of {known}", "eksnet run")
-    return matching[0]
 
 
 def run_all(notebooks: Sequence[str | Path], *, save: bool = False, say: Say = print) -> bool:
@@ -60,10 +33,19 @@ def run_all(notebooks: Sequence[str | Path], *, save: bool = False, say: Say = p
 
     Returns:
         Whether all cells of all notebooks ran.
+
+    Raises:
+        EksnetError: A name means no notebook; none has run then.
+        KeyboardInterrupt: It was interrupted; it says in which cell.
     """
-    paths = [find(name) for name in notebooks] or course()
+    paths = [path for name in notebooks for path in _meant(name)] or course()
     results = [run_one(path, save=save, say=say) for path in paths]
     return all(results)
+
+
+def _meant(name: str | Path) -> list[Path]:
+    path = Path(name)
+    return [path] if path.suffix == ".ipynb" and path.is_file() else named(name)
 
 
 def run_one(path: Path, *, save: bool = False, say: Say = print) -> bool:
@@ -76,6 +58,9 @@ def run_one(path: Path, *, save: bool = False, say: Say = print) -> bool:
 
     Returns:
         Whether all its cells ran.
+
+    Raises:
+        KeyboardInterrupt: It was interrupted; its kernel has ended.
     """
     import nbformat
     from nbclient import NotebookClient
@@ -84,25 +69,70 @@ def run_one(path: Path, *, save: bool = False, say: Say = print) -> bool:
     notebook: Any = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
     begun: list[str] = []
     began = time.monotonic()
-    with tempfile.TemporaryDirectory() as sockets:
+
+    def told(what: str) -> str:
+        where = f"cell {begun[-1]}" if begun else "its start"
+        return f"{path.stem}: {what} after {time.monotonic() - began:.0f} s in {where}"
+
+    with (
+        tempfile.TemporaryDirectory() as sockets,
+        tempfile.TemporaryFile("w+", errors="replace") as log,
+    ):
         client = NotebookClient(
             notebook,
-            timeout=_CELL_DEADLINE,
+            timeout=CELL_DEADLINE,
             resources={"metadata": {"path": str(path.parent)}},
             config=private_kernel(sockets),
             on_cell_execute=lambda cell, cell_index: begun.append(cell.id),
         )
         try:
-            client.execute()
+            with asyncio.Runner(loop_factory=_Loop) as runner:
+                runner.run(_execute(client, log))
         except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
-            where = f"cell {begun[-1]}" if begun else "its start"
-            say(f"{path.stem}: failed after {time.monotonic() - began:.0f} s in {where}")
-            say(_reason(error))
+            say(told("failed"))
+            say(_reason(error, log))
             return False
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(told("interrupted")) from None
     say(f"{path.stem}: ran in {time.monotonic() - began:.0f} s")
     if save:
         nbformat.write(normalised(notebook), path)  # type: ignore[no-untyped-call]
     return True
+
+
+class _Loop(asyncio.SelectorEventLoop):
+    """A loop in which nbclient leaves the signals alone: it would take Ctrl-C for a dead kernel."""
+
+    def add_signal_handler(self, *_: object) -> None:
+        """Refuse, as the loop of any thread but the main one does."""
+        raise RuntimeError("signals are the command's")
+
+
+async def _execute(client: NotebookClient, log: IO[str]) -> None:
+    """Run all cells, and end the kernel whatever happens.
+
+    Args:
+        client: What runs them.
+        log: Takes what the kernel itself says, which is nothing of a cell's.
+
+    Raises:
+        asyncio.CancelledError: It was interrupted.
+    """
+    from nbclient.exceptions import DeadKernelError
+    from nbclient.util import ensure_async
+
+    task = asyncio.current_task()
+    try:
+        await client.async_execute(stdout=log, stderr=log, env=environment(os.environ))
+    except DeadKernelError:
+        # So nbclient calls it when it is cancelled in a cell.
+        if task and task.cancelling():
+            raise asyncio.CancelledError from None
+        raise
+    finally:
+        # nbclient ends the kernel, but not one that was still starting when it was cut off.
+        if client.km is not None and client.km.has_kernel:
+            await ensure_async(client.km.shutdown_kernel(now=True))
 
 
 def private_kernel(directory: str) -> Any:
@@ -112,11 +142,12 @@ def private_kernel(directory: str) -> Any:
     return Config({"KernelManager": {"transport": "ipc", "ip": f"{directory}/kernel"}})
 
 
-def _reason(error: Exception) -> str:
-    """Return the error that a cell raised, without the way that it took through the code."""
+def _reason(error: Exception, log: IO[str]) -> str:
+    """Return the error that a cell raised, or a dead kernel's last line, without the way there."""
     if hasattr(error, "ename"):
         return f"{error.ename}: {getattr(error, 'evalue', '')}"
-    return str(error).strip()
+    log.seek(0)
+    return "\n".join([str(error).strip(), *log.read().strip().splitlines()[-1:]])
 
 
 def normalised(notebook: Any) -> Any:
@@ -127,12 +158,18 @@ def normalised(notebook: Any) -> Any:
     """
     notebook.metadata = {"kernelspec": _KERNELSPEC, "language_info": {"name": "python"}}
     for cell in notebook.cells:
-        cell.metadata = FOLDED if cell.metadata.get("jupyter") == FOLDED["jupyter"] else {}
+        cell.metadata = kept(cell.metadata)
         if cell.cell_type == "code":
             for output in cell.outputs:
                 output.get("data", {}).pop(_WIDGET, None)
             cell.outputs = _joined(filter(_is_shown, cell.outputs))
     return notebook
+
+
+def kept(metadata: Any) -> dict[str, Any]:
+    """Return what of a cell's metadata is the course's: that it is folded, or predicts."""
+    folded = FOLDED if metadata.get("jupyter") == FOLDED["jupyter"] else {}
+    return {**folded, **({"tags": [PREDICT]} if PREDICT in metadata.get("tags", ()) else {})}
 
 
 def _is_shown(output: Any) -> bool:
@@ -149,29 +186,3 @@ def _joined(outputs: Iterable[Any]) -> list[Any]:
         else:
             joined.append(output)
     return joined
-
-
-def open_lab(arguments: Sequence[str] = ()) -> int:
-    """Open JupyterLab on the course; the sandbox gets ready beside it, in its own log.
-
-    Returns:
-        JupyterLab's exit code.
-    """
-    background = subprocess.Popen(
-        [sys.executable, "-m", "eksnet.cli", "up"],
-        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )  # fmt: skip
-    print(f"The sandbox gets ready in the background (process {background.pid}):", flush=True)
-    print("`eksnet status` tells how far it is; a notebook that needs it waits.", flush=True)
-    return subprocess.call(lab_command(directory(), *arguments))
-
-
-def lab_command(directory: Path, *arguments: str) -> list[str]:
-    """Return the command that starts JupyterLab on a directory, with the course's settings.
-
-    They answer its question about news, which would cover the first notebook.
-    """
-    root = ["--allow-root"] if os.geteuid() == 0 else []
-    settings = f"--LabApp.app_settings_dir={_PACKAGE / 'lab_settings'}"
-    return [sys.executable, "-m", "jupyterlab", *root, settings, *arguments, str(directory)]
