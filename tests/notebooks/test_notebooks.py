@@ -14,7 +14,8 @@ NAMES = [path.stem for path in catalogue.course()]
 # Twice in a row, and after others, on a fresh cluster; `make soak` tries every pair.
 ORDER = [
     "01b_name_resolution", "01a_dns_records", "01c_dns_troubleshooting",
-    "05_lab_hosts", "05_lab_hosts", "03_kube_proxy",
+    "05_lab_hosts", "05_lab_hosts",
+    "03c_service_faults", "03b_modes_and_growth", "03a_rules_and_packets",
 ]  # fmt: skip
 
 
@@ -49,7 +50,8 @@ def test_notebooks_in_every_order(fresh_sandbox, first, second):
     [
         ("01a_dns_records", "records-01"),
         *(("01b_name_resolution", f"dns-0{number}") for number in (2, 3, 4)),
-        ("03_kube_proxy", "proxy-02"),
+        ("03a_rules_and_packets", "proxy-02"),
+        ("03b_modes_and_growth", "proxy-08"),
         *(("05_lab_hosts", f"hosts-0{number}") for number in (2, 4, 5)),
     ],
 )
