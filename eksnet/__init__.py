@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from eksnet import data
-from eksnet.errors import EksnetError
+from eksnet.errors import EksnetError, traceback
 
 if TYPE_CHECKING:
     from eksnet.checkpoints import Checkpoint, Progress
@@ -17,14 +17,19 @@ if TYPE_CHECKING:
     from eksnet.course.begin import Beginning
     from eksnet.listing import Listing
 
-__all__ = ["EksnetError", "begin", "checkpoint", "compare", "connect", "data", "progress"]
+__all__ = [
+    "EksnetError", "begin", "checkpoint", "compare", "connect", "data", "progress", "traceback",
+]  # fmt: skip
 
 
 def connect(target: str | None = None, *, changes: str | None = None) -> Cluster:
     """Connect to a cluster; see `eksnet.cluster.connect`."""
     from eksnet import cluster
+    from eksnet.course.checks import CHECKS
 
-    return cluster.connect(target, changes=changes)
+    found = cluster.connect(target, changes=changes)
+    found.checks = CHECKS
+    return found
 
 
 def begin(cluster: Cluster, notebook: str, restore: bool | None = None) -> Beginning:

@@ -30,8 +30,10 @@ def load_table(name: str) -> pd.DataFrame:
     """
     import pandas as pd
 
+    from eksnet.frames import Frame
+
     file = directory() / f"{name}.csv"
     if not file.is_file():
         known = ", ".join(sorted(path.stem for path in directory().glob("*.csv")))
         raise EksnetError(f"no table {name!r}", f"one of {known}", "eksnet.data.load_table(NAME)")
-    return pd.read_csv(file)
+    return Frame(pd.read_csv(file))

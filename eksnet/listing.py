@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from html import escape
 from typing import TYPE_CHECKING, Generic, TypeVar, overload
+
+from eksnet.display import Shown, padded, table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -14,12 +15,12 @@ Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, repr=False)
-class Listing(Sequence[Item], Generic[Item]):
+class Listing(Shown, Sequence[Item], Generic[Item]):
     """A sequence of items and how they are shown.
 
     Attributes:
         columns: The columns' names.
-        rows: One row of cells per item, in the same order.
+        rows: One row of cells per item, in the same order; verdicts among them are `Mark`.
         items: The items.
     """
 
@@ -41,28 +42,24 @@ class Listing(Sequence[Item], Generic[Item]):
     def __len__(self) -> int:
         return len(self.items)
 
-    def __repr__(self) -> str:
+    def _text(self, *, colours: bool) -> str:
         if not self.rows:
             return "(none)"
         lines = (self.columns, *self.rows)
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
         return "\n".join(
-            "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+            "  ".join(
+                padded(cell, width, colours=colours)
+                for cell, width in zip(line, widths, strict=True)
+            ).rstrip()
             for line in lines
         )
 
     def _repr_html_(self) -> str:
-        if not self.rows:
-            return "<p>(none)</p>"
-        head = "".join(f"<th>{escape(column)}</th>" for column in self.columns)
-        body = "".join(
-            "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>"
-            for row in self.rows
-        )
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        return table(self.columns, self.rows) if self.rows else "<p>(none)</p>"
 
     def to_frame(self) -> pd.DataFrame:
         """Return the rows as a data frame of text, shape (items, columns)."""
-        import pandas as pd
+        from eksnet.frames import Frame
 
-        return pd.DataFrame(list(self.rows), columns=list(self.columns))
+        return Frame(list(self.rows), columns=list(self.columns))

@@ -122,10 +122,10 @@ class Checkpoint:
         hints = self.definition.hints
         if number not in range(1, len(hints) + 1):
             return Text(f"{self.definition.id} has the hints 1 to {len(hints)}.")
-        hint = hints[number - 1].strip()
-        lines = [needed_line(hint), f"Hint {number} of {len(hints)}: {hint}"]
-        lines += [f"More: hint({number + 1})"] if number < len(hints) else []
-        return Text("\n".join(filter(None, lines)))
+        hint, _, code = hints[number - 1].strip().partition("\n\n")
+        said = (needed_line(hints[number - 1]), f"Hint {number} of {len(hints)}: {hint}")
+        more = f"More: hint({number + 1})" if number < len(hints) else ""
+        return Text("\n".join(filter(None, said)), code, more)
 
     def solution(self, *, reveal: bool = False) -> Text:
         """Return the solution to those who say so with `reveal=True`."""
@@ -135,7 +135,7 @@ class Checkpoint:
                 "The solution is shown by solution(reveal=True)."
             )
         solution = self.definition.solution.strip()
-        return Text("\n".join(filter(None, (needed(solution), solution))))
+        return Text("", "\n".join(filter(None, (needed(solution), solution))))
 
     def _understood(self, answer: Any, surplus: Sequence[Any]) -> Rows | None:
         """Return the prediction as rows; None where the checkpoint asks for none.

@@ -8,10 +8,10 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from html import escape
 
 from eksnet.cluster.client import Client
 from eksnet.cluster.kinds import CONFIG_MAP
+from eksnet.display import Shown, diff, diff_coloured
 from eksnet.errors import EksnetError
 
 Check = Callable[[str], None]
@@ -25,7 +25,7 @@ _ALL_THE_SAME = "`unchecked=True` in the call writes it all the same"
 
 
 @dataclass(frozen=True, repr=False)
-class Edit:
+class Edit(Shown):
     """What an edit changed.
 
     Attributes:
@@ -50,11 +50,12 @@ class Edit:
         )
         return "\n".join(lines)
 
-    def __repr__(self) -> str:
-        return self.diff or f"{self.key} of ConfigMap {self.name}: unchanged"
+    def _text(self, *, colours: bool) -> str:
+        text = self.diff or f"{self.key} of ConfigMap {self.name}: unchanged"
+        return diff_coloured(text) if colours else text
 
     def _repr_html_(self) -> str:
-        return f"<pre>{escape(repr(self))}</pre>"
+        return diff(repr(self))
 
 
 def edit_configmap(

@@ -19,7 +19,6 @@ import base64
 import ipaddress
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 from eksnet.cluster.client import ApiError
@@ -35,6 +34,7 @@ from eksnet.coredns.installed import (
     all_pods,
     log_of,
 )
+from eksnet.display import Mark, Shown, Tone, prose
 from eksnet.dns.resolvconf import ResolvConf
 from eksnet.errors import EksnetError
 from eksnet.listing import Listing
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 
 _ACCOUNT = "coredns"
 OK, FAILS, CANNOT_TELL = "OK", "FAILS", "CANNOT TELL"
+_TONES = {OK: Tone.GOOD, FAILS: Tone.BAD, CANNOT_TELL: Tone.UNKNOWN}
 INSIDE, OUTSIDE = "kubernetes.default.svc.cluster.local", "example.com"
 # What CoreDNS reads, by API group: without one of them it knows no names of that sort.
 _READS = {"": {"services", "namespaces"}, "discovery.k8s.io": {"endpointslices"}}
@@ -100,7 +101,7 @@ class Check:
 
 
 @dataclass(frozen=True, repr=False)
-class Diagnosis:
+class Diagnosis(Shown):
     """What the checks found, in the order in which they are made.
 
     Attributes:
@@ -136,27 +137,28 @@ class Diagnosis:
 
     def _listing(self) -> Listing[Check]:
         rows = tuple(
-            (str(number), one.check, one.verdict, one.seen)
+            (str(number), one.check, Mark(one.verdict, _TONES[one.verdict]), one.seen)
             for number, one in enumerate(self.checks, start=1)
         )
         return Listing(("", "check", "verdict", "seen"), rows, self.checks)
 
-    def __repr__(self) -> str:
-        return "\n".join(filter(None, (repr(self._listing()), self.headline, self.advice)))
+    def _text(self, *, colours: bool) -> str:
+        listing = self._listing()._text(colours=colours)
+        return "\n".join(filter(None, (listing, self.headline, self.advice)))
 
     def _repr_html_(self) -> str:
         said = "".join(
-            f"<p>{escape(line)}</p>" for line in (self.headline, *self.advice.splitlines())
+            f"<p>{prose(line)}</p>" for line in (self.headline, *self.advice.splitlines())
         )
         return self._listing()._repr_html_() + said
 
     def to_frame(self) -> pd.DataFrame:
         """Return a row of text per check, with what was expected and the next step."""
-        import pandas as pd
+        from eksnet.frames import Frame
 
         columns = {"check": "check", "verdict": "verdict", "seen": "seen",
                    "expected": "expected", "next": "next_step"}  # fmt: skip
-        return pd.DataFrame(
+        return Frame(
             [{name: getattr(one, field) for name, field in columns.items()} for one in self.checks]
         )
 

@@ -22,7 +22,7 @@ from eksnet.kubeproxy.dumps import parse_dump
 from eksnet.kubeproxy.packet import Connection, parse_conntrack
 from eksnet.kubeproxy.predict import predict
 from eksnet.kubeproxy.ruleset import Differences, Ruleset, differences
-from eksnet.kubeproxy.settings import Node, Settings, read_settings
+from eksnet.kubeproxy.settings import MODES, Node, Settings, read_settings
 from eksnet.listing import Listing
 
 if TYPE_CHECKING:
@@ -224,15 +224,30 @@ def switch_mode(cluster: Cluster, mode: str, timeout: float = 120) -> None:
     print(f"kube-proxy is in mode {mode} on every node")
 
 
-def set_mode(cluster: Cluster, mode: str) -> Edit:
-    """Write a mode, right or wrong, into kube-proxy's ConfigMap; a restarted pod reads it.
+def set_mode(cluster: Cluster, mode: str, *, unchecked: bool = False) -> Edit:
+    """Write a mode into kube-proxy's ConfigMap; a restarted pod reads it.
+
+    Args:
+        cluster: The cluster; only the sandbox.
+        mode: iptables or nftables.
+        unchecked: Whether to write another word, with which kube-proxy does not start.
 
     Raises:
-        EksnetError: It is not the sandbox.
+        EksnetError: It is not the sandbox, or kube-proxy has no such mode here.
     """
     refuse_elsewhere(cluster, "a change of kube-proxy's mode starts it anew on every node")
+    if not unchecked and mode not in MODES:
+        raise EksnetError(
+            f"kube-proxy has no mode {mode!r} here; nothing was changed",
+            f"one of {', '.join(MODES)}",
+            "`unchecked=True` in the call writes it all the same",
+        )
     return cluster.edit_configmap(
-        _CONFIG, "config", lambda text: re.sub(r"(?m)^mode:.*$", f"mode: {mode}", text), _SYSTEM
+        _CONFIG,
+        "config",
+        lambda text: re.sub(r"(?m)^mode:.*$", lambda _: f"mode: {mode}", text),
+        _SYSTEM,
+        unchecked=unchecked,
     )
 
 

@@ -154,6 +154,25 @@ def read_mode(config: str) -> str:
     return str(_fields(config).get("mode") or "iptables")
 
 
+def check_configuration(config: str) -> None:
+    """Let a configuration pass that a kube-proxy can start with, as far as its mode goes.
+
+    Raises:
+        EksnetError: The text is no YAML mapping, is of another kind, or names no mode.
+    """
+    fields = _fields(config)
+    kind = fields.get("kind")
+    if kind != "KubeProxyConfiguration":
+        raise EksnetError(f"its kind is {kind!r}", "KubeProxyConfiguration")
+    mode = str(fields.get("mode") or KNOWN_MODES[0])
+    if mode not in KNOWN_MODES:
+        raise EksnetError(
+            f"kube-proxy has no mode {mode!r} and would end at its start",
+            f"one of {', '.join(KNOWN_MODES)}",
+            _MODE_HINT,
+        )
+
+
 def _fields(config: str) -> dict[str, Any]:
     try:
         fields = yaml.safe_load(config)

@@ -87,6 +87,10 @@ class Paths:
         """Return the directory that holds a node's disk."""
         return self.cluster / "nodes" / short
 
+    def stage(self, name: str) -> Path:
+        """Return the empty directory over which the root of a node or a component is built."""
+        return self.run / "roots" / name
+
     def log(self, component: str) -> Path:
         """Return the log file of a component."""
         return self.logs / f"{component}.log"

@@ -82,15 +82,31 @@ def forget_cluster(paths: Paths) -> None:
 
 
 def remove(directory: Path) -> None:
-    """Delete a directory tree, also where containers took the right to write away."""
+    """Delete a directory tree, also where containers took the right to write away.
 
-    def make_writable(_function: object, path: str, _error: object) -> None:
-        os.chmod(Path(path).parent, 0o700)
-        os.chmod(path, 0o700)
-        shutil.rmtree(path) if Path(path).is_dir() else os.unlink(path)
+    A link is deleted and never followed: a container may have made one that leads to a file of
+    the learner's.
 
-    if directory.exists():
-        shutil.rmtree(directory, onerror=make_writable)
+    Raises:
+        OSError: Something in it belongs to somebody else.
+    """
+    try:
+        shutil.rmtree(directory)
+    except FileNotFoundError:
+        return
+    except PermissionError:
+        _allow_deleting(directory)
+        shutil.rmtree(directory)
+
+
+def _allow_deleting(directory: Path) -> None:
+    """Give the owner of directories the right to delete what is in them."""
+    directory.chmod(0o700)
+    for place, names, _ in os.walk(directory):
+        for child in (Path(place, name) for name in names):
+            # What changes the mode of a link changes the mode of what it leads to.
+            if not child.is_symlink():
+                child.chmod(0o700)
 
 
 def write_identity(paths: Paths, vpc: Vpc) -> None:

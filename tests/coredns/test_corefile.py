@@ -38,7 +38,14 @@ hosts {
     fallthrough
 }
 """
+OTHER = HOSTS.replace("myapp", "yourapp")
 MORE = HOSTS.replace("myapp.local", "myapp.local www.myapp.local")
+
+
+def test_adding_the_same_lines_again_changes_nothing():
+    added = add_plugin(EKS, HOSTS)
+    assert add_plugin(added, HOSTS) == added
+    assert add_plugin(added, HOSTS.replace("    ", "\t")) == added
 
 
 def test_plugins_as_written():
@@ -112,7 +119,7 @@ def test_a_comment_in_a_word_ends_with_it_as_in_coredns():
 @pytest.mark.parametrize(
     ("corefile", "zone", "message"),
     [
-        (add_plugin(EKS, HOSTS), ".:53", "already has the plugin hosts"),
+        (add_plugin(EKS, OTHER), ".:53", "already has the plugin hosts"),
         (EKS, "example.org:53", "no server block example.org:53"),
         (EKS + "}\n", ".:53", "line 18 .* closes a brace"),
         (EKS.removesuffix("}\n"), ".:53", "1 open brace"),
