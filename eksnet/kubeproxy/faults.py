@@ -45,7 +45,7 @@ def bring_fault(cluster: Cluster, name: str) -> Fault:
     """Bring a fault into the sandbox and return what a user notices of it.
 
     Args:
-        cluster: The cluster, with the Service `web` in `shop` of 03c_service_faults; only the sandbox.
+        cluster: The cluster, with the Service `web` of 03c_service_faults; only the sandbox.
         name: A, B, C or D.
 
     Raises:

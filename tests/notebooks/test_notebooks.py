@@ -6,8 +6,9 @@ from pathlib import Path
 import nbformat
 import nbval_runs
 import pytest
+from nbclient import NotebookClient
 
-from eksnet.course import catalogue, runner
+from eksnet.course import catalogue, copies, runner
 
 SANITISE = Path(__file__).with_name("sanitize.cfg")
 NAMES = [path.stem for path in catalogue.course()]
@@ -108,3 +109,32 @@ def test_every_prediction_stands_in_a_cell_of_its_own():
         for cell in cells:
             if re.search(r"^prediction = ", cell.source, re.MULTILINE):
                 assert cell.metadata.get("tags") == [catalogue.PREDICT], f"{name}: {cell.id}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_prediction_is_compared_before_the_next_is_made(name):
+    cells = nbformat.read(catalogue.find(name), as_version=4).cells
+    made = [n for n, cell in enumerate(cells) if catalogue.PREDICT in cell.metadata.get("tags", ())]
+    assert made
+    for start, end in zip(made, [*made[1:], len(cells)], strict=True):
+        after = [cell for cell in cells[start + 1 : end] if cell.cell_type == "code"]
+        compared = [cell for cell in after if re.search(r"\(prediction\b", cell.source)]
+        assert compared, f"{name}: nothing is compared with {cells[start].id}"
+
+
+@pytest.mark.notebook
+@pytest.mark.sandbox
+@pytest.mark.soak
+@pytest.mark.parametrize("name", NAMES)
+def test_a_learners_copy_runs_before_anything_is_predicted(fresh_sandbox, tmp_path, name):
+    notebook = copies.learners(nbformat.read(catalogue.find(name), as_version=4))
+    NotebookClient(
+        notebook,
+        timeout=runner.CELL_DEADLINE,
+        resources={"metadata": {"path": str(catalogue.directory())}},
+        config=runner.private_kernel(tmp_path),
+    ).execute()
+    checks = [cell for cell in notebook.cells if ".check(prediction" in cell.source]
+    for cell in checks:
+        (said,) = [output.data["text/plain"] for output in cell.outputs if "data" in output]
+        assert "NOT_STARTED, 0 of" in said, f"{name}: {cell.id}"
