@@ -12,19 +12,46 @@ import subprocess
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
+from typer.core import TyperGroup
+from typer.exceptions import TyperException
 
-from eksnet import sandbox
+from eksnet import inputs, sandbox
 from eksnet.errors import EksnetError
+from eksnet.printable import cell, printable
 
 if TYPE_CHECKING:
     from eksnet.dns import Walk
 
+
+class Commands(TyperGroup):
+    """The command: whatever it is given that it cannot do is one message and exit code 2."""
+
+    def main(self, *arguments: Any, **settings: Any) -> Any:
+        """Run a command and end the process with its exit code."""
+        try:
+            code = super().main(*arguments, **{**settings, "standalone_mode": False})
+        except EksnetError as error:
+            code = _refused(str(error))
+        except TyperException as error:
+            # Without arguments there is the help instead, which is printed by now.
+            said, context = error.format_message(), getattr(error, "ctx", None)
+            where = context.command_path if context else "eksnet"
+            code = _refused(f"{said}\n  next:     {where} --help") if said.strip() else 2
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+def _refused(message: str) -> int:
+    print(f"eksnet: {printable(message)}", file=sys.stderr)
+    return 2
+
+
 app = typer.Typer(
+    cls=Commands,
     help="The EKS networking workbook: a real cluster on your own computer.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -32,8 +59,8 @@ app = typer.Typer(
 )
 engine_app = typer.Typer(help="The cluster's programs.", no_args_is_help=True)
 app.add_typer(engine_app, name="engine")
-# Paths and URLs stay in one piece, to be copied.
-console = Console(highlight=False, soft_wrap=True)
+# Paths and URLs stay in one piece, to be copied; a name in brackets or colons is no markup.
+console = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
 
 Name = Annotated[str | None, typer.Option("--sandbox", help="The sandbox's name.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -44,23 +71,19 @@ PASS_THROUGH = {
 
 
 def main() -> None:
-    """Run a command; an error becomes three lines on standard error and exit code 2."""
+    """Run a command; SIGTERM and SIGHUP end it in good order."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         # As from Ctrl-C: what was begun is ended in good order. But nohup means what it says.
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, lambda number, _: sys.exit(128 + number))
-    try:
-        app()
-    except EksnetError as error:
-        print(f"eksnet: {error}", file=sys.stderr)
-        sys.exit(2)
+    app()
 
 
 @app.callback()
 def choose(name: Name = None) -> None:
     """Let --sandbox stand before the command too."""
-    if name:
-        os.environ["EKSNET_SANDBOX"] = name
+    if name is not None:
+        os.environ["EKSNET_SANDBOX"] = inputs.text(name, "--sandbox", "leave --sandbox out")
 
 
 @app.command()
@@ -117,7 +140,7 @@ def _components(found: sandbox.Status) -> Table:
     table = Table("component", "state", "restarts", "last exit")
     for name, said in found.components.items():
         last = "" if said["last_exit"] is None else str(said["last_exit"])
-        table.add_row(name, said["state"], str(said["restarts"]), last)
+        table.add_row(*map(cell, (name, said["state"], str(said["restarts"]), last)))
     return table
 
 
@@ -231,7 +254,7 @@ def _questions(walk: Walk) -> list[dict[str, str]]:
 def _walk_table(title: str, walk: Walk) -> Table:
     table = Table(*walk.columns, title=f"{title}: {walk.queries} queries", title_justify="left")
     for row in walk.rows:
-        table.add_row(*row)
+        table.add_row(*map(cell, row))
     return table
 
 

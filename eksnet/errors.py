@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from eksnet.printable import printable
+
 
 class EksnetError(Exception):
     """Something could not be done, and the reader learns what to do next.
@@ -25,4 +27,4 @@ class EksnetError(Exception):
             lines.append(f"  expected: {self.expected}")
         if self.next_step:
             lines.append(f"  next:     {self.next_step}")
-        return "\n".join(lines)
+        return printable("\n".join(lines))

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import TYPE_CHECKING, Generic, TypeVar, overload
 
+from eksnet.printable import cell
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -44,10 +46,10 @@ class Listing(Sequence[Item], Generic[Item]):
     def __repr__(self) -> str:
         if not self.rows:
             return "(none)"
-        lines = (self.columns, *self.rows)
+        lines = tuple(tuple(map(cell, line)) for line in (self.columns, *self.rows))
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
         return "\n".join(
-            "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+            "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip()
             for line in lines
         )
 
@@ -56,7 +58,7 @@ class Listing(Sequence[Item], Generic[Item]):
             return "<p>(none)</p>"
         head = "".join(f"<th>{escape(column)}</th>" for column in self.columns)
         body = "".join(
-            "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>"
+            "<tr>" + "".join(f"<td>{escape(cell(text))}</td>" for text in row) + "</tr>"
             for row in self.rows
         )
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
