@@ -27,7 +27,7 @@ _LONGEST_LABEL, _LONGEST_NAME = 63, 253
 _LABEL = r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?"
 _OBJECT = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 # What reading an object raises when a part is not there, or is of another kind.
-_ODD = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
+ODD = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
 
 
 def shown(value: object) -> str:
@@ -310,18 +310,23 @@ def path_segment(value: str, what: str = "the name") -> str:
 # Structures.
 
 
-def yaml(text: str, what: str) -> Any:
+def yaml(text: str, what: str, expected: str) -> Any:
     """Return what a YAML text says.
+
+    Args:
+        text: The text.
+        what: What it is.
+        expected: What it should be.
 
     Raises:
         EksnetError: It is no YAML.
     """
     try:
         return pyyaml.safe_load(text)
-    except (pyyaml.YAMLError, *_ODD) as error:
+    except (pyyaml.YAMLError, *ODD) as error:
         # PyYAML stumbles over some texts of its own, such as the date 2001-99-99.
         raise EksnetError(
-            f"{what} is no YAML: {error}", "YAML, indented with spaces", "correct that place"
+            f"{what} is no YAML: {error}", f"{expected} in YAML", "correct that place"
         ) from None
 
 
@@ -339,23 +344,24 @@ def mapping(value: Any, what: str, next_step: str = "") -> Mapping[str, Any]:
 
 
 @contextlib.contextmanager
-def reading(what: str, value: object, expected: str = "") -> Iterator[None]:
+def reading(what: str, value: object, expected: str = "", next_step: str = "") -> Iterator[None]:
     """Read an object that comes from outside: a part that is missing or odd is said in words.
 
     Args:
         what: What it is, such as `the Service`.
         value: The object, to be shown.
-        expected: What it should be; as the API server returns it when empty.
+        expected: What it should be; an object as the API server returns it when empty.
+        next_step: What to do; to get one from there when empty.
 
     Raises:
         EksnetError: A part is not as expected.
     """
     try:
         yield
-    except _ODD as error:
+    except ODD as error:
         part = f"{type(error).__name__} at {error}" if str(error) else type(error).__name__
         raise EksnetError(
             f"{what} cannot be read ({part}): {shown(value)}",
             expected or "an object as the API server returns it",
-            'cluster.get("KIND/NAME") returns one',
+            next_step or 'cluster.get("KIND/NAME") returns one',
         ) from None

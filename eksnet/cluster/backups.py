@@ -6,6 +6,7 @@ runs again after the edit does no harm. A restore keeps what it replaces beside 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import tempfile
@@ -13,6 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from eksnet import inputs
 from eksnet.cluster.client import ApiError, Client
 from eksnet.cluster.guard import Identity
 from eksnet.cluster.kinds import CONFIG_MAP
@@ -22,6 +24,7 @@ Json = dict[str, Any]
 
 _FORMAT = "eksnet configmap backup 1"
 _CONTENT = ("data", "binaryData")
+_LONGEST = 60
 _LOOKS = ("labels", "annotations")
 
 
@@ -177,7 +180,8 @@ class Backups:
             record: Json = json.loads(path.read_text(encoding="utf-8"))
             whole = record["format"] == _FORMAT and bool(record["metadata"]["name"])
             identity = Identity(**record["cluster"])
-        except (OSError, ValueError, TypeError, KeyError) as error:
+            whole = whole and bool(record["metadata"]["namespace"])
+        except (OSError, *inputs.ODD) as error:
             raise _not_a_backup(path, str(error)) from None
         if not whole:
             raise _not_a_backup(path, f"its format is {record['format']!r}")
@@ -205,4 +209,8 @@ def _same(one: Json, other: Json) -> bool:
 
 
 def _file_name(text: str) -> str:
-    return "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in text)
+    name = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in text)
+    if len(name) <= _LONGEST:
+        return name
+    # A name of Kubernetes may be longer than what a file system leaves for a part of a file's.
+    return f"{name[:_LONGEST]}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"

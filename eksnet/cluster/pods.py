@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from eksnet import inputs
 from eksnet.cluster import waiting
 from eksnet.cluster.client import ApiError, Client
 from eksnet.cluster.conditions import Condition
@@ -122,7 +123,7 @@ def words(command: Command) -> tuple[str, ...]:
         raise EksnetError(f"{command!r}: {error}".lower(), "quotation marks in pairs") from None
     if not found:
         raise EksnetError("the command is empty", "a command, such as 'nslookup kubernetes'")
-    return found
+    return tuple(inputs.sendable(word, "a word of the command") for word in found)
 
 
 def run(
@@ -138,6 +139,10 @@ def run(
 ) -> PodRun:
     """Run a command in a pod of its own, and take the pod away; see `Cluster.run`."""
     argv = words(command)
+    inputs.text(image, "the image", "such as busybox:1.36")
+    inputs.seconds(timeout)
+    if name:
+        inputs.object_name(name, "the pod's name")
     pod = manifest(image, argv, name or f"run-{secrets.token_hex(3)}", labels, spec)
     what = waiting.watched(POD, namespace, pod["metadata"]["name"])
     client.send("POST", POD.path(namespace), pod)
@@ -299,6 +304,7 @@ def execute(
 ) -> Exec:
     """Run a command in a running pod; see `Cluster.exec`."""
     argv = words(command)
+    inputs.seconds(timeout)
     query: dict[str, str | list[str]] = {"command": list(argv), "stdout": "1", "stderr": "1"}
     if container:
         query["container"] = container
