@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -129,7 +130,7 @@ def status(name: Name = None, as_json: Json = False) -> None:
     if as_json:
         print(json.dumps(asdict(found), default=str, indent=1))
     else:
-        console.print(f"{found.name}: {found.phase} {found.waiting_for}".rstrip())
+        console.print(printable(f"{found.name}: {found.phase} {found.waiting_for}".rstrip()))
         if found.components:
             console.print(_components(found))
             console.print(f"API server {found.api}, credentials {found.kubeconfig}")
@@ -148,7 +149,7 @@ def _components(found: sandbox.Status) -> Table:
 def logs(component: Annotated[str, typer.Argument()] = "", name: Name = None) -> None:
     """Print a component's log; without a name, list the components."""
     text = sandbox.read_log(component, name)
-    console.file.write(text or "No component has written a log yet.\n")
+    console.file.write(printable(text) or "No component has written a log yet.\n")
 
 
 @app.command(context_settings=PASS_THROUGH, add_help_option=False)
@@ -217,7 +218,7 @@ def resolve(
     else:
         for title, walk in walks.items():
             console.print(_walk_table(title, walk))
-        console.print(walks["predicted"].why)
+        console.print(printable(walks["predicted"].why))
         if not (live or exists):
             console.print("That is for a name that nobody has. --exists FULL-NAME names one that")
             console.print("has an address; --live asks in a cluster.")
@@ -233,14 +234,13 @@ def _predicted_and_observed(
         raise EksnetError(
             "--live with --exists",
             "the names that the cluster has",
-            f"eksnet resolve {name} --from {namespace} --live",
+            f"eksnet resolve {shlex.quote(name)} --from {shlex.quote(namespace)} --live",
         )
     import eksnet
-    from eksnet import coredns
-    from eksnet.dns.profiles import profile_called
+    from eksnet import coredns, dns
 
     # Before a sandbox is started for it.
-    profile_called(profile)
+    dns.search_walk(name, dns.pod_resolv_conf(namespace), profile=profile)
     lookup = coredns.look_up(eksnet.connect(), name, namespace, profile=profile, ndots=ndots)
     return {"predicted": lookup.predicted, "observed": lookup.observed}
 

@@ -37,7 +37,10 @@ def shown(value: object) -> str:
     except Exception:
         # A number of more than 4,300 digits, a structure deeper than Python goes.
         text = f"a {type(value).__name__} that is too large to be shown"
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}… ({len(text)} characters)"
+    if len(text) <= _SHOWN:
+        return text
+    length = len(value) if isinstance(value, str) else len(text)
+    return f"{text[:_SHOWN]}… ({length} characters)"
 
 
 def text(value: object, what: str, next_step: str = "") -> str:

@@ -17,6 +17,7 @@ from eksnet.cluster.client import ApiError, Client
 from eksnet.cluster.conditions import Condition
 from eksnet.cluster.kinds import POD
 from eksnet.errors import EksnetError
+from eksnet.printable import printable
 
 if TYPE_CHECKING:
     from eksnet.cluster.objects import Resource
@@ -108,7 +109,7 @@ def _transcript(output: str, exit_code: int) -> str:
     lines = [output.rstrip("\n")] if output.strip() else []
     if exit_code:
         lines.append(f"(exit code {exit_code})")
-    return "\n".join(lines) or "(no output)"
+    return printable("\n".join(lines)) or "(no output)"
 
 
 def words(command: Command) -> tuple[str, ...]:

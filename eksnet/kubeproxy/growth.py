@@ -17,7 +17,7 @@ from eksnet.listing import Listing
 
 _NODE = Node("node", ("10.0.128.10",))
 _CLIENT = "10.0.129.200"
-MOST_SERVICES, _MOST_ENDPOINTS = 60_000, 1000
+MOST_SERVICES, _MOST_ENDPOINTS = 60_000, 5000
 _FIRST_CLUSTER_IP = ipaddress.IPv4Address("10.100.16.0")
 _FIRST_POD = ipaddress.IPv4Address("10.64.0.0")
 
@@ -107,7 +107,7 @@ def example(
 
     Args:
         services: How many; up to 60,000 fit into 10.100.16.0 and above.
-        endpoints: Endpoints of each; one EndpointSlice holds up to 1,000.
+        endpoints: Endpoints of each, up to 5,000.
         namespace: Their namespace.
 
     Raises:

@@ -95,9 +95,7 @@ def _known(counts: Counter[str], backends: Iterable[str] | int | None) -> list[s
         return [*counts, *(f"silent {n}" for n in range(backends - len(counts)))]
     known = list(counts if backends is None else backends)
     if strangers := sorted(set(counts) - set(known)):
-        raise EksnetError(
-            f"{', '.join(map(str, strangers))} answered too", f"answers of {', '.join(known)}"
-        )
+        raise EksnetError(f"{', '.join(strangers)} answered too", f"answers of {', '.join(known)}")
     return known
 
 

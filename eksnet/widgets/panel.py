@@ -7,6 +7,7 @@ from html import escape
 from typing import Any, Protocol
 
 from eksnet.listing import Listing
+from eksnet.printable import printable
 
 MARK = "▶"
 
@@ -44,7 +45,7 @@ class Table:
         return Listing(("here", *self.rows.columns), cells, self.rows.items)
 
     def __repr__(self) -> str:
-        return f"{self.caption}\n{self.listing!r}"
+        return f"{printable(self.caption)}\n{self.listing!r}"
 
     def _repr_html_(self) -> str:
         listing = self.listing
@@ -70,7 +71,7 @@ class Text:
     text: str
 
     def __repr__(self) -> str:
-        return f"{self.caption}\n{self.text}"
+        return printable(f"{self.caption}\n{self.text}")
 
     def _repr_html_(self) -> str:
         caption, text = escape(self.caption), escape(self.text)
@@ -90,7 +91,7 @@ class Panel:
     parts: tuple[Part, ...] = ()
 
     def __repr__(self) -> str:
-        return "\n\n".join((self.sentence, *map(repr, self.parts)))
+        return printable("\n\n".join((self.sentence, *map(repr, self.parts))))
 
     def _repr_html_(self) -> str:
         return "".join(f"<div>{part._repr_html_()}</div>" for part in self.parts)
