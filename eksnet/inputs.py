@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
-import math
 import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
@@ -36,7 +35,7 @@ def shown(value: object) -> str:
         text = repr(value)
     except Exception:
         # A number of more than 4,300 digits, a structure deeper than Python goes.
-        text = f"a {type(value).__name__} that is too large to be shown"
+        text = f"a value of type {type(value).__name__}, too large to be shown"
     if len(text) <= _SHOWN:
         return text
     length = len(value) if isinstance(value, str) else len(text)
@@ -118,8 +117,8 @@ def seconds(value: float, what: str = "timeout") -> float:
         EksnetError: It is no number, negative, or longer.
     """
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    # Not a number compares as false with everything.
-    if not number or math.isnan(value) or not 0 <= value <= DAY:
+    # Not a number is in no range.
+    if not number or not 0 <= value <= DAY:
         raise EksnetError(
             f"{what} is {shown(value)}", f"seconds, from 0 to {DAY:,}", f"such as {what}=60"
         )

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from eksnet import inputs
-from eksnet.dns.profiles import PROFILES, Asked, Question, Verdict, profile_called
+from eksnet.dns.profiles import PROFILES, Asked, Profile, Question, Verdict, profile_called
 from eksnet.dns.replies import KINDS, Answers, Reply, autopath, given_answers
 from eksnet.dns.resolvconf import ResolvConf
 from eksnet.errors import EksnetError
@@ -163,8 +163,11 @@ def search_walk(
     check_name(name, profile)
     replies = answers if callable(answers) else given_answers(exists, answers)
     bare = name.rstrip(".")
-    names = candidates(name, conf, profile)
+    names = _names(name, conf, rules)
     asked = tuple(rules.ask(bare, names, conf, replies))
+    for one in asked:
+        # What resolvers do at a name that is too long is not modelled.
+        inputs.dns_name(one.questions[0].name)
     marked = [
         (one.questions[0].name, _mark(one.questions, one.verdict is Verdict.FOUND)) for one in asked
     ]
@@ -186,9 +189,11 @@ def candidates(name: str, conf: ResolvConf, profile: str = "glibc") -> tuple[str
     """
     rules = profile_called(profile)
     check_name(name, profile)
-    if name.endswith("."):
-        return (name.rstrip("."),)
-    return tuple(inputs.dns_name(full, "the name") for full in rules.candidates(name, conf))
+    return tuple(map(inputs.dns_name, _names(name, conf, rules)))
+
+
+def _names(name: str, conf: ResolvConf, rules: Profile) -> tuple[str, ...]:
+    return (name.rstrip("."),) if name.endswith(".") else rules.candidates(name, conf)
 
 
 def check_name(name: str, profile: str = "glibc") -> None:

@@ -74,7 +74,8 @@ def grow(cluster: Cluster, sizes: Iterable[int], timeout: float = 60) -> Listing
     """
     refuse_elsewhere(cluster, "so many Services would weigh on every node")
     inputs.seconds(timeout)
-    settings, wanted = read_configuration(cluster), sorted(sizes)
+    wanted = sorted(inputs.count(one, "the number of Services", 0, MOST_SERVICES) for one in sizes)
+    settings = read_configuration(cluster)
     _refuse_too_many(settings.mode, wanted)
     predicted = growth([0, *wanted], ENDPOINTS, settings)
     try:
@@ -97,8 +98,6 @@ def _row(one: Grown) -> tuple[str, ...]:
 
 
 def _refuse_too_many(mode: str, sizes: Sequence[int]) -> None:
-    for size in sizes:
-        inputs.count(size, "the number of Services", 0, MOST_SERVICES)
     if max(sizes, default=0) > LARGEST[mode]:
         raise EksnetError(
             f"{max(sizes)} Services in mode {mode}",

@@ -24,7 +24,7 @@ from eksnet.errors import EksnetError
 
 @pytest.fixture(scope="module")
 def border(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pytest.MonkeyPatch]:
-    """The room's border: nothing is started, nothing is waited for, all files are the test's own."""
+    """Nothing is started and nothing waited for; all files are the test's own."""
     with pytest.MonkeyPatch.context() as patch:
         home = tmp_path_factory.mktemp("home")
         for name in ("HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME"):
