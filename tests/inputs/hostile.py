@@ -16,14 +16,15 @@ from typing import Any, Literal, Union
 from hypothesis import strategies as st
 
 TEXTS = (
-    "", " ", "\0", "a\0b", "\x1b[31mred", "\x1b]0;title\x07", "\r\n", "a\nb", "\t",
-    "\x9b2J",     "\u202etxt.exe", "\u2066\u2069", "\ufeff", "\u2028", "\ud800", "a\udfffb", "é", "한국어", "٣",
-    "a..b", ".", "..", "../../etc/passwd", "/", "-", "--", "-x", "a" * 70, "a." * 200, "x" * 100_000,
-    "9" * 5000, "-1", "0", "1e999", "nan", "No Such", "[/red]", "[bold]", ":smile:",
-    "%s%n{}",     "<script>", "'", '"', "\\", "`id`", "$(id)", "a,b;c", "a=b", "context:", "context:\x1b",
-    "eks:@", "10.0.0.999", "10.0.0.1", "::1", "1.1.1.1/99", "*nat", "{", "[", "[" * 5000, "!!int ''",
-    "2001-99-99", "!!timestamp x", "a: &a [*a]", "{a: b", "kind: Service", "a.yaml", "\0.yaml",
-    "jsonpath={.a[99999999999999999999]}", "v1.99999", "search a\x1b\noptions ndots:" + "9" * 5000,
+    "", " ", "\0", "a\0b", "\x1b[31mred", "\x1b]0;title\x07", "\r\n", "a\nb", "\t", "\x9b2J",
+    "\u202etxt.exe", "\u2066\u2069", "\ufeff", "\u2028", "\ud800", "a\udfffb", "é", "한국어",
+    "٣", "a..b", ".", "..", "../../etc/passwd", "/", "-", "--", "-x", "a" * 70, "a." * 200,
+    "x" * 100_000, "9" * 5000, "-1", "0", "1e999", "nan", "No Such", "[/red]", "[bold]",
+    ":smile:", "%s%n{}", "<script>", "'", '"', "\\", "`id`", "$(id)", "a,b;c", "a=b",
+    "context:", "context:\x1b", "eks:@", "10.0.0.999", "10.0.0.1", "::1", "1.1.1.1/99",
+    "*nat", "{", "[", "[" * 400, "!!int ''", "2001-99-99", "!!timestamp x", "a: &a [*a]",
+    "{a: b", "kind: Service", "a.yaml", "\0.yaml", "jsonpath={.a[99999999999999999999]}",
+    "v1.99999", "search a\x1b\noptions ndots:" + "9" * 5000,
 )  # fmt: skip
 NUMBERS = (-1, 0, 1, 2, 3, 255, 65535, 65536, 70_000, 2**31, 2**64, -(2**63), 10**30, 10**4000)
 FLOATS = (0.0, -0.0, -1.0, 1e-9, 1e308, float("inf"), float("-inf"), float("nan"), 86401.0)

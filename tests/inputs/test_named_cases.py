@@ -130,7 +130,7 @@ FUNCTIONS: list[tuple[Callable[[Any], Any], str]] = [
     (lambda c: c.restore(Path("\0")), "is no whole backup"),
     (lambda c: c.apply(Path("\0")), "cannot be read"),
     (lambda c: c.apply("2001-99-99"), "is not YAML"),
-    (lambda c: c.apply("[" * 5000), "is not YAML"),
+    (lambda c: c.apply("[" * 400), "is not YAML"),
     (lambda c: c.get("pod", "a/b"), "the name of a Pod is 'a/b'"),
     (lambda c: c.get("pod", "client", ""), "the namespace is empty"),
     (lambda c: c.list("pods", "No Such"), "the namespace is 'No Such'"),
