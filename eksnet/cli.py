@@ -136,6 +136,31 @@ def reset(name: Name = None) -> None:
 
 
 @app.command()
+def remove(
+    name: Name = None,
+    engine: Annotated[
+        bool, typer.Option("--engine", help="The cluster's programs instead of the sandbox.")
+    ] = False,
+) -> None:
+    """End the sandbox and remove what it keeps on the disk; your progress and backups stay."""
+    from eksnet.sandbox import removal
+
+    removed = removal.remove_engine() if engine else removal.remove_sandbox(name, say=console.print)
+    if removed.ended:
+        console.print("The sandbox was up, and has been ended.")
+    what = "The engine" if engine else "The sandbox"
+    console.print(f"{what} is removed: {removed}." if removed.size else f"{what} was not there.")
+    for path in removed.kept:
+        console.print(f"Not its own, and left alone: {path}")
+    if engine and removed.size:
+        console.print("Go keeps what it compiled; `go clean -cache -modcache` removes that.")
+    elif removed.size:
+        home = removed.directory.parents[1]
+        console.print(f"Your progress and your backups stay, in {home}, and with them the key of")
+        console.print("the cluster that they belong to: after a new `eksnet up` they count again.")
+
+
+@app.command()
 def status(name: Name = None, as_json: Json = False) -> None:
     """Show how the sandbox is; exit code 1 when it is not ready."""
     found = sandbox.status(name, ask=True)

@@ -44,6 +44,11 @@ class Paths:
         return self.state / "seed"
 
     @property
+    def trash(self) -> Path:
+        """What is being deleted: one part of the state at a time."""
+        return self.state / "trash"
+
+    @property
     def run(self) -> Path:
         """What one start leaves for the next command: specification, status, locks."""
         return self.state / "run"
