@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +41,7 @@ from eksnet.course.lessons import (
     with_fields,
 )
 from eksnet.course.readiness import settle
+from eksnet.display import Mark, Shown, Tone, prose
 from eksnet.errors import EksnetError
 from eksnet.listing import Listing
 
@@ -93,8 +93,14 @@ class Left:
         return replace(self, done=self._restore(cluster))
 
 
+def _now(left: Left) -> str:
+    """Return what became of something, as a verdict."""
+    tone = Tone.GOOD if left.done and not left.stays else Tone.OPEN
+    return Mark(left.done or "unchanged", tone)
+
+
 @dataclass(frozen=True, repr=False)
-class Beginning:
+class Beginning(Shown):
     """What `begin` found, and what it did about it.
 
     Attributes:
@@ -109,7 +115,7 @@ class Beginning:
 
     def _listing(self) -> Listing[Left]:
         columns = ("left", "by", "seen", "now")
-        rows = tuple((one.what, one.by or "unknown", one.seen, one.done) for one in self.left)
+        rows = tuple((one.what, one.by or "unknown", one.seen, _now(one)) for one in self.left)
         return Listing(columns, rows, self.left)
 
     @property
@@ -127,12 +133,13 @@ class Beginning:
     def _lines(self) -> list[str]:
         return [self.headline, *([f"What was there is kept in {self.kept}"] if self.kept else [])]
 
-    def __repr__(self) -> str:
-        return "\n".join([*([repr(self._listing())] if self.left else []), *self._lines()])
+    def _text(self, *, colours: bool) -> str:
+        table = [self._listing()._text(colours=colours)] if self.left else []
+        return "\n".join([*table, *self._lines()])
 
     def _repr_html_(self) -> str:
         table = self._listing()._repr_html_() if self.left else ""
-        return table + "".join(f"<p>{escape(line)}</p>" for line in self._lines())
+        return table + "".join(f"<p>{prose(line)}</p>" for line in self._lines())
 
     def to_frame(self) -> pd.DataFrame:
         """Return a row of text for each thing that was left."""
@@ -154,6 +161,8 @@ def begin(cluster: Cluster, notebook: str, restore: bool | None = None) -> Begin
             or the cluster does not get ready.
     """
     wanted = lesson(notebook)
+    if restore not in (None, True, False):
+        raise EksnetError(f"restore is {restore!r}; nothing was changed", "True, False or None")
     record = _Record.of(cluster)
     left = tuple(_look(cluster, wanted, record))
     is_sandbox = cluster.target.kind == "sandbox"
@@ -244,20 +253,24 @@ def _parts(cluster: Cluster, record: _Record, injected: Sequence[Injected]) -> I
         )
         if expected is None:
             continue
-        found = picked(current or {}, tuple(expected))
-        seen = "; ".join(
-            text
-            for name, value in expected.items()
-            for text in differences(found[name], value, name)
-        )
+        seen = _how_it_differs(current, expected)
         if seen:
             yield Left(
                 part.title,
                 _who_changed(part, record, injected),
-                seen if current else "it is not there",
+                seen,
                 _restore=_restoring(part, expected, installed.get((part.kind, part.name))),
                 _kept=() if current is None else (current,),
             )
+
+
+def _how_it_differs(current: Json | None, expected: Json) -> str:
+    if current is None:
+        return "it is not there"
+    found = picked(current, tuple(expected))
+    return "; ".join(
+        text for name, value in expected.items() for text in differences(found[name], value, name)
+    )
 
 
 def _who_changed(part: Part, record: _Record, injected: Sequence[Injected]) -> str:
