@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from eksnet.cluster import faults
 from eksnet.cluster.client import ApiError
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from eksnet.cluster import Cluster, Resource
 
 Json = dict[str, Any]
+Found = TypeVar("Found")
 
 _STAYS = "stays"
 _RECORD = "begun.json"
@@ -245,12 +246,15 @@ def _parts(cluster: Cluster, record: _Record, injected: Sequence[Injected]) -> I
     sandbox = cluster.target.kind == "sandbox"
     installed = _installed() if sandbox else {}
     for part in PARTS:
-        current = _get(cluster, part.kind, part.name, SYSTEM)
-        expected = (
-            _would_be(cluster, installed[part.kind, part.name], current, part)
-            if sandbox
-            else _recorded(cluster, record, part, current)
-        )
+        manifest = installed.get((part.kind, part.name))
+
+        def look(part: Part = part, manifest: Json | None = manifest) -> tuple[Any, Any]:
+            current = _get(cluster, part.kind, part.name, SYSTEM)
+            if manifest is None:
+                return current, _recorded(cluster, record, part, current)
+            return current, _would_be(cluster, manifest, current, part)
+
+        current, expected = _on_newest(look)
         if expected is None:
             continue
         seen = _how_it_differs(current, expected)
@@ -259,9 +263,23 @@ def _parts(cluster: Cluster, record: _Record, injected: Sequence[Injected]) -> I
                 part.title,
                 _who_changed(part, record, injected),
                 seen,
-                _restore=_restoring(part, expected, installed.get((part.kind, part.name))),
+                _restore=_restoring(part, expected, manifest),
                 _kept=() if current is None else (current,),
             )
+
+
+def _on_newest(do: Callable[[], Found]) -> Found:
+    """Do something with an object as it is now; once more when it was changed meanwhile.
+
+    A controller writes the status of some of them at any time. As RetryOnConflict of client-go.
+    """
+    for _ in range(_CONFLICTS):
+        try:
+            return do()
+        except ApiError as error:
+            if error.status != _CONFLICT:
+                raise
+    return do()
 
 
 def _how_it_differs(current: Json | None, expected: Json) -> str:
@@ -295,34 +313,20 @@ def _restoring(part: Part, expected: Json, manifest: Json | None) -> Callable[[C
             cluster.replace(with_fields(current, expected), unchecked=True)
         return "put back"
 
-    def restore_newest(cluster: Cluster) -> str:
-        # A controller writes the status of some of them at any time. As client-go's
-        # RetryOnConflict does: a conflict says to look again.
-        for _ in range(_CONFLICTS):
-            try:
-                return restore(cluster)
-            except ApiError as error:
-                if error.status != _CONFLICT:
-                    raise
-        return restore(cluster)
-
-    return restore_newest
+    return lambda cluster: _on_newest(lambda: restore(cluster))
 
 
 def _would_be(cluster: Cluster, manifest: Json, current: Json | None, part: Part) -> Json:
     """Return the fields that the sandbox's installation gives an object, defaults included."""
-    if current is None:
-        return picked(manifest, part.content)
     fields = picked(manifest, part.content)
+    if current is None or not fields:
+        return fields
     # A restart is no change: it leaves its time in the template.
     restarted = picked(current, (_ANNOTATIONS,))[_ANNOTATIONS] or {}
     if ANNOTATION in restarted:
         stamp = {ANNOTATION: restarted[ANNOTATION]}
         fields = with_fields(fields, {_ANNOTATIONS: stamp})
-    metadata = {key: current["metadata"][key] for key in ("name", "namespace", "uid")
-                if key in current["metadata"]}  # fmt: skip
-    # Without its version: nothing is written, and its status may have changed since.
-    wanted = cluster.replace(with_fields({**current, "metadata": metadata}, fields), dry_run=True)
+    wanted = cluster.replace(with_fields(current, fields), dry_run=True)
     return picked(wanted, part.content)
 
 
