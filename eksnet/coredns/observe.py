@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from eksnet import inputs
 from eksnet.cluster.countdown import until
 from eksnet.coredns.configuration import running
 from eksnet.coredns.installed import (
@@ -24,7 +25,7 @@ from eksnet.coredns.querylog import LoggedQuery, observed_walk, read_queries
 from eksnet.coredns.resolvers import program_of
 from eksnet.dns.records import Record
 from eksnet.dns.replies import KINDS
-from eksnet.dns.walk import Walk
+from eksnet.dns.walk import Walk, check_name
 from eksnet.errors import EksnetError
 from eksnet.listing import Listing
 
@@ -85,17 +86,33 @@ def ask(cluster: Cluster, *names: str, kind: str = "A", server: str = "") -> Lis
         server: Another server to ask, as ADDRESS/PORT.
 
     Raises:
-        EksnetError: A query got no answer within five seconds.
+        EksnetError: A name or the type cannot be asked, or a query got no answer within five
+            seconds.
     """
     run = cluster.run(BASH_IMAGE, carrier(make_queries(names, kind), server))
     return read_answers(names, run.output)
 
 
 def make_queries(names: Sequence[str], kind: str) -> list[bytes]:
-    """Return a query for each name, as it goes over the wire."""
-    import dns.message
+    """Return a query for each name, as it goes over the wire.
 
-    return [dns.message.make_query(name, kind).to_wire() for name in names]
+    Args:
+        names: The names, with a final dot or without; `.` is the root.
+        kind: The record type.
+
+    Raises:
+        EksnetError: There is no name, or one or the type cannot be asked.
+    """
+    import dns.message
+    import dns.name
+
+    if not names:
+        raise EksnetError("no name was given", "one name or more", 'such as "kubernetes.default"')
+    inputs.rdtype(kind)
+    checked = [name if name == "." else inputs.dns_name(name) for name in names]
+    # Label by label: to dnspython some characters of a text are more than they are.
+    labels = ([*filter(None, name.encode().split(b".")), b""] for name in checked)
+    return [dns.message.make_query(dns.name.Name(one), kind).to_wire() for one in labels]
 
 
 def read_answers(names: Sequence[str], output: str) -> Listing[Answer]:
@@ -125,9 +142,22 @@ def carrier(queries: Sequence[bytes], server: str = "") -> list[str]:
     Args:
         queries: The queries as they go over the wire.
         server: The server as ADDRESS/PORT; the nameserver of resolv.conf when empty.
+
+    Raises:
+        EksnetError: The server is none.
     """
     coded = (base64.b64encode(query).decode() for query in queries)
-    return ["bash", "-c", _CARRY, "carry", server, *coded]
+    return ["bash", "-c", _CARRY, "carry", server and _checked(server), *coded]
+
+
+def _checked(server: str) -> str:
+    address, _, port = server.partition("/")
+    if not re.fullmatch("[0-9]{1,5}", port):
+        said = f"the server is {inputs.shown(server)}"
+        raise EksnetError(said, "ADDRESS/PORT", "such as 10.100.0.10/53")
+    inputs.address(address, "the server's address")
+    inputs.port(int(port), "the server's port")
+    return server
 
 
 def _read_answer(name: str, line: str) -> Answer:
@@ -289,10 +319,11 @@ def witness_walk(
         witness_namespace: Its namespace.
 
     Raises:
-        EksnetError: The witness did not log the lookup within 30 seconds, or there is no such
-            resolver.
+        EksnetError: The witness did not log the lookup within 30 seconds; there is no such
+            resolver, or the name is none that can be asked.
     """
     program = program_of(profile)
+    check_name(name, profile)
 
     def logged_to_a_mark() -> list[LoggedQuery]:
         mark = f"mark-{secrets.token_hex(4)}"
@@ -330,9 +361,10 @@ def wait_for_answer(
         profile: The resolver; see `witness_walk`.
 
     Raises:
-        EksnetError: It was not found within 30 seconds.
+        EksnetError: It was not found within 30 seconds, or cannot be asked.
     """
     program = program_of(profile)
+    check_name(name, profile)
 
     def is_found() -> bool:
         return bool(program.found(cluster.exec(pod, program.command(name), namespace)))
