@@ -261,6 +261,11 @@ class Cluster:
         Raises:
             DeadlineError: An object was still there.
         """
+        if not isinstance(what, str | Path):
+            raise EksnetError(
+                f"what to delete is of type {type(what).__name__}; nothing was changed",
+                "a manifest (text or Path), a kind, or kind/name",
+            )
         if isinstance(what, Path) or "\n" in what or ":" in what or manifests.is_file_name(what):
             found = manifests.read(what)
             places = applying.places(self._kinds, found, self._in(namespace))

@@ -54,6 +54,10 @@ def read(manifest: str | Path) -> list[Manifest]:
     Raises:
         EksnetError: Not YAML, or something in it is no object; the message names the line.
     """
+    if not isinstance(manifest, str | Path):
+        raise EksnetError(
+            f"the manifest is of type {type(manifest).__name__}", "YAML text, or a Path to a file"
+        )
     if isinstance(manifest, Path) or is_file_name(manifest):
         where, text = str(manifest), _read_file(Path(manifest))
     else:

@@ -1,10 +1,13 @@
 """What lessons expect: the table of lessons, and how a difference is said."""
 
 import re
+from dataclasses import replace
+from pathlib import Path
 
 import nbformat
 import pytest
 
+from eksnet.course.begin import Beginning, Left, begin
 from eksnet.course.lessons import (
     LESSONS,
     PARTS,
@@ -65,11 +68,9 @@ def test_fields_are_picked_and_put_by_their_names():
     assert one == {"spec": {"replicas": 0, "paused": True}, "data": {"a": "b"}}
 
 
-def test_each_part_is_one_that_the_sandbox_installs():
+def test_the_parts_are_what_the_sandbox_installs():
     installed = {(one["kind"].lower(), one["metadata"]["name"]) for one in documents(MANIFESTS)}
-    assert {(part.kind, part.name) for part in PARTS} <= installed
-    left_out = {kind for kind, _ in installed - {(part.kind, part.name) for part in PARTS}}
-    assert left_out == {"serviceaccount", "clusterrole", "poddisruptionbudget"} - {"clusterrole"}
+    assert {(part.kind, part.name) for part in PARTS} == installed
 
 
 def test_the_rows_name_parts_that_there_are():
@@ -87,10 +88,35 @@ def test_what_is_no_lesson_is_said(name):
     assert "05_lab_hosts" in refused.value.expected
 
 
+def test_a_beginning_is_shown_as_text_and_as_html():
+    clean = Beginning("05_lab_hosts", ())
+    assert repr(clean) == "05_lab_hosts: the cluster is as this lesson expects it"
+    assert clean._repr_html_() == f"<p>{clean!r}</p>"
+    edited = Left("the Corefile", "", "cache 10, <not> 30")
+    waits = Beginning("05_lab_hosts", (edited,))
+    assert repr(waits).splitlines() == [
+        "left          by       seen                now",
+        "the Corefile  unknown  cache 10, <not> 30  unchanged",
+        "05_lab_hosts: the cluster is not as this lesson expects it; nothing was changed",
+    ]
+    mine = Left("the namespace shop", "03a", "it is there", "stays: delete it yourself")
+    done = Beginning("05_lab_hosts", (replace(edited, done="put back"), mine), Path("/kept.yaml"))
+    assert repr(done).splitlines()[-2:] == [
+        "05_lab_hosts: the cluster is ready; 1 of 2 put back",
+        "What was there is kept in /kept.yaml",
+    ]
+    assert "&lt;not&gt;" in done._repr_html_()
+    assert list(done.to_frame()["now"]) == ["put back", "stays: delete it yourself"]
+
+
+@pytest.mark.parametrize("word", ["no", 0.5, [], "False"])
+def test_a_restore_that_is_no_yes_or_no_is_refused_before_anything(word):
+    with pytest.raises(EksnetError, match="nothing was changed"):
+        begin(None, "05_lab_hosts", word)
+
+
 def begun():
     """Return the notebooks that begin with `eksnet.begin`, by the name that they give it."""
-    from pathlib import Path
-
     found = {}
     for path in sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb")):
         notebook = nbformat.read(path, as_version=4)

@@ -27,7 +27,6 @@ waiting.until = kill
 """
 # What a cell calls that makes something for a moment, or takes more than one step.
 STEPS = ("try_corefile(", "cluster.run(", "look_up(", "grow(", "switch_mode(", "rollout_restart(")
-CHANGES = ("cluster.backup(", "edit_configmap(", "cluster.restore(")
 SHORT = "05_lab_hosts"
 CUT = "cut-off"
 
@@ -153,14 +152,12 @@ def test_a_short_lesson_is_cut_off_where_it_changes_something(lessons_cluster, t
     """Each further run begins where the one before was cut off, and comes further."""
     cluster, before = lessons_cluster
     cells = code_cells(SHORT)
-    changing = [cell.id for cell in cells if any(word in cell.source for word in CHANGES)]
-    assert len(changing) >= 4
-    for cell_id in changing:
-        cut_off(SHORT, cell_id, tmp_path)
+    edits = [cell.id for cell in cells if "edit_configmap(" in cell.source]
+    restart = next(cell.id for cell in cells if "rollout_restart(" in cell.source)
+    assert [cell.id for cell in cells if cell.id in (*edits, restart)][1] == restart
+    for cell_id, within in ((edits[0], False), (restart, True), (edits[-1], False)):
+        cut_off(SHORT, cell_id, tmp_path, within=within)
         assert state(cluster) != before
-    trial = next(cell.id for cell in cells if "try_corefile(" in cell.source)
-    cut_off(SHORT, trial, tmp_path, within=True)
-    assert cluster.list("pods", selector="app.kubernetes.io/managed-by=eksnet")
     assert_ends_the_same(SHORT, tmp_path, cluster, before)
 
 
