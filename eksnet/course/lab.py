@@ -74,9 +74,10 @@ def only_says(arguments: Sequence[str]) -> bool:
         return True
     if not arguments or arguments[0].startswith("-"):
         return False
+    from jupyter_server.serverapp import ServerApp
     from jupyterlab.labapp import LabApp
 
-    return arguments[0] in LabApp.subcommands
+    return arguments[0] in {*LabApp.subcommands, *ServerApp.subcommands}
 
 
 def lab_command(directory: Path, *arguments: str) -> list[str]:
