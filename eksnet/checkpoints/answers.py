@@ -77,7 +77,7 @@ def _read(answer: Any, what: str) -> Rows:
         )
     if isinstance(answer, Sequence) and not isinstance(answer, bytes | bytearray):
         return Rows(tuple(_row(item, n) for n, item in enumerate(answer, start=1)))
-    if type(answer).__module__.partition(".")[0] == "pandas" and hasattr(answer, "columns"):
+    if hasattr(answer, "itertuples") and hasattr(answer, "columns"):  # a data frame
         rows = answer.itertuples(index=False, name=None)
         return Rows(
             tuple(_row(row, n) for n, row in enumerate(rows, start=1)),
@@ -186,7 +186,7 @@ def _compare_keyed(answer: Rows, observed: Rows) -> Observation:
         said = {key: row[-1] for key, row in zip(keys, answer.rows, strict=True)}
     if keys and not said:
         return not_started(
-            "your answer does not say which part is of what",
+            "your answer does not say what each part belongs to",
             f"a dict with the key{'s' * (len(keys) > 1)} {' and '.join(map(repr, keys))}",
             "",
         )
