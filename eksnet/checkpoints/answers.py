@@ -16,6 +16,8 @@ from eksnet.listing import Listing
 FORMS = "a table, a list or tuple of rows, a dict, a number or a text"
 # What stands in the learner's copy where a prediction is to be written.
 PLACEHOLDER = "..."
+# Where the data frames come from that the course makes; loaded, it would load pandas.
+_FRAMES = "eksnet.frames"
 _MARKS = {"o": True, "yes": True, "true": True, "x": False, "no": False, "false": False}
 # A learner's 1 and 0 are marks beside an observed mark; beside a number they are numbers.
 _SAID = {**_MARKS, "1": True, "0": False}
@@ -82,6 +84,7 @@ def _read(answer: Any, what: str) -> Rows:
         return Rows(
             tuple(_row(row, n) for n, row in enumerate(rows, start=1)),
             tuple(map(str, answer.columns)),
+            computed=type(answer).__module__ == _FRAMES,
         )
     if hasattr(answer, "tolist"):  # a column of a data frame, an array
         return _read(answer.tolist(), what)

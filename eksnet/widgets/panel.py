@@ -9,6 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from eksnet.display import table
 from eksnet.listing import Listing
+from eksnet.printable import printable
 
 MARK = "▶"
 
@@ -55,7 +56,7 @@ class Table:
         return Listing(("here", *self.rows.columns), cells, self.rows.items)
 
     def __repr__(self) -> str:
-        return f"{self.caption}\n{self.listing!r}"
+        return f"{printable(self.caption)}\n{self.listing!r}"
 
     def _repr_html_(self) -> str:
         listing = self.listing
@@ -75,7 +76,7 @@ class Text:
     text: str
 
     def __repr__(self) -> str:
-        return f"{self.caption}\n{self.text}"
+        return printable(f"{self.caption}\n{self.text}")
 
     def _repr_html_(self) -> str:
         caption, text = escape(self.caption), escape(self.text)
@@ -95,7 +96,7 @@ class Panel:
     parts: tuple[Part, ...] = ()
 
     def __repr__(self) -> str:
-        return "\n\n".join((self.sentence, *map(repr, self.parts)))
+        return printable("\n\n".join((self.sentence, *map(repr, self.parts))))
 
     @property
     def live(self) -> str:
