@@ -64,7 +64,7 @@ def _where(way: TracebackType | None) -> str:
         frame = way.tb_frame
         if frame.f_globals.get("__name__") == "__main__":
             code = linecache.getline(frame.f_code.co_filename, way.tb_lineno).strip()
-            line = f" in line {way.tb_lineno}: {code}" if code else ""
+            line = f" in line {way.tb_lineno}: {printable(code)}" if code else ""
         way = way.tb_next
     return line
 

@@ -189,7 +189,7 @@ def _compare_keyed(answer: Rows, observed: Rows) -> Observation:
         said = {key: row[-1] for key, row in zip(keys, answer.rows, strict=True)}
     if keys and not said:
         return not_started(
-            "your answer does not say which part is of what",
+            "your answer does not say what each part belongs to",
             f"a dict with the key{'s' * (len(keys) > 1)} {' and '.join(map(repr, keys))}",
             "",
         )

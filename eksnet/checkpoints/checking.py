@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from eksnet.cluster import Cluster
 
 _LONGEST = 300
-_ANSWER = "with your own answer in it"
+_ANSWER = "fill in your own answer, and run"
 _WRITE = "write it in the cell above, run that cell and then this one again; its form"
 
 
@@ -243,7 +243,7 @@ def _observe(
     if criterion.choices and not _is_one_of(criterion.choices, answer):
         said = " ".join(cell for row in answer.rows for cell in row)
         wanted = " or ".join(criterion.choices)
-        asked_again = not_started("a prediction that is no answer", wanted, again)
+        asked_again = not_started("your prediction is not one of the answers", wanted, again)
         return replace(asked_again, predicted=said or "nothing")
     answer = without_units(answer, criterion.units)
     found = compare(answer, understand(seen, "what was observed"), criterion.column)
@@ -284,7 +284,7 @@ def _told(error: Exception) -> Observation:
         return cannot_check(seen_of(error), _line(error.expected), _line(error.next_step))
     return cannot_check(
         _line(f"the check itself failed: {type(error).__name__}: {seen_of(error)}"),
-        "a check that can look",
+        "a check that runs to its end",
         "tell the course's authors this line; it is not your doing",
     )
 
@@ -294,7 +294,7 @@ def seen_of(error: Exception) -> str:
     try:
         return _line(error.seen if isinstance(error, EksnetError) else error)
     except Exception:
-        return "its text cannot be had"
+        return "its text cannot be read"
 
 
 def _line(text: object) -> str:
