@@ -25,6 +25,7 @@ _TINTS = {"+": "rgba(46, 160, 67, 0.25)", "-": "rgba(248, 81, 73, 0.25)"}
 _ANSI = {"+": "32", "-": "31", "@": "36"}
 # JupyterLab sets the cells of tables flush right and in the middle.
 LEFT = "text-align: left; vertical-align: top"
+_CURRENT = ' aria-current="step"'
 _RIGHT = "text-align: right; vertical-align: top"
 
 
@@ -130,7 +131,12 @@ def code(text: str) -> str:
 
 
 def table(
-    columns: Sequence[str], rows: Sequence[Sequence[str]], *, caption: str = "", named: bool = False
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    caption: str = "",
+    named: bool = False,
+    here: int | None = None,
 ) -> str:
     """Return a table as HTML: numbers flush right, all else left; folded when it is long.
 
@@ -139,16 +145,20 @@ def table(
         rows: The cells, a row each; verdicts among them are `Mark`.
         caption: What the table is, in a few words; empty for none.
         named: Whether the first cell of a row is the row's name.
+        here: The index of the row where things stand, which no fold may hide; None for none.
     """
     styles = [_style(row[index] for row in rows) for index in range(len(columns))]
     head = "".join(
         f'<th scope="col" style="{style}">{escape(column)}</th>' if column else "<td></td>"
         for column, style in zip(columns, styles, strict=True)
     )
-    body = "".join(f"<tr>{_cells(row, styles, named=named)}</tr>" for row in rows)
+    body = "".join(
+        f"<tr{_CURRENT * (index == here)}>{_cells(row, styles, named=named)}</tr>"
+        for index, row in enumerate(rows)
+    )
     title = f'<caption style="text-align: left">{escape(caption)}</caption>' if caption else ""
     whole = f"<table>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-    if len(rows) <= FOLD:
+    if len(rows) <= FOLD or here is not None:
         return whole
     return fold(f"{len(rows)} rows: {', '.join(filter(None, columns))}", whole)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any, Protocol, runtime_checkable
 
+from eksnet import display
 from eksnet.listing import Listing
 
 MARK = "▶"
@@ -60,16 +61,7 @@ class Table:
         listing = self.listing
         if not listing.rows:
             return f"<p>{escape(self.caption)}: (none)</p>"
-        head = "".join(f'<th scope="col">{escape(column)}</th>' for column in listing.columns)
-        body = "".join(map(self._row, range(len(listing.rows)), listing.rows))
-        return (
-            f"<table><caption>{escape(self.caption)}</caption>"
-            f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-        )
-
-    def _row(self, index: int, cells: tuple[str, ...]) -> str:
-        here = ' aria-current="step"' if index == self.marked else ""
-        return f"<tr{here}>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>"
+        return display.table(listing.columns, listing.rows, caption=self.caption, here=self.marked)
 
 
 @dataclass(frozen=True, repr=False)
