@@ -207,9 +207,12 @@ def _box(at: str, place: Place, used: bool) -> str:
     inside, colon, below = (
         place.words.partition(":") if at in (_CLIENT, _END) else (place.words, "", "")
     )
+    name = 18 if place.words else 27
     marks = (
         box((x, y), size, *((HERE, 3) if place.here else (INK, 1.5) if used else (FAINT, 1))),
-        text((middle, y + 18), f"{MARK} " * place.here + place.name, anchor="middle", strong=used),
+        text(
+            (middle, y + name), f"{MARK} " * place.here + place.name, anchor="middle", strong=used
+        ),
         text((middle, y + 35), inside, anchor="middle"),
         text((middle, y + size[1] + LINE), colon + below, anchor="middle"),
     )

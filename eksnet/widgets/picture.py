@@ -17,6 +17,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 
+from eksnet import display
 from eksnet.widgets.panel import Part
 
 Point = tuple[float, float]
@@ -90,8 +91,7 @@ class Picture:
         return repr(self.twin)
 
     def _repr_html_(self) -> str:
-        twin = f"<details><summary>The same in text</summary>{self.twin._repr_html_()}</details>"
-        return f"{self.image}{twin}"
+        return self.image + display.fold("The same in text", self.twin._repr_html_())
 
 
 def lines(words: str, room: float) -> list[str]:

@@ -1,5 +1,6 @@
 """Models and panels alone: no ipywidgets, no browser."""
 
+import re
 import subprocess
 import sys
 
@@ -48,6 +49,13 @@ def test_a_table_in_html_has_a_caption_headers_with_a_scope_and_no_markup_of_its
     assert ">Rules of &lt;nat&gt;</caption>" in html
     assert f'<th scope="col" style="{LEFT}">&lt;rule&gt;</th>' in html
     assert f"{CELL}1 &lt; 2</td>" in html
+    # As it is saved, without the view's own style.
+    assert html.count("text-align: left") == len(re.findall(r"<(?:caption|th|td)\b", html))
+
+
+def test_a_table_of_a_widget_is_never_folded():
+    many = Listing(("n",), tuple((str(n),) for n in range(99)), tuple(range(99)))
+    assert "<details" not in Table("Rules", many)._repr_html_()
 
 
 def test_an_empty_table_says_so():
