@@ -152,3 +152,24 @@ _SIMPLE = {
     Path: texts.map(Path),
     collections.abc.Mapping: mappings,
 }
+
+
+def plain(annotation: Any, samples: dict[Any, Any]) -> Any:
+    """Return a value of a type that is not hostile, for an argument that nobody has described."""
+    origin, inner = typing.get_origin(annotation), typing.get_args(annotation)
+    if annotation in samples:
+        return samples[annotation][0]
+    if origin in (Union, types.UnionType, typing.Annotated):
+        return plain(inner[0], samples)
+    if origin is Literal:
+        return inner[0]
+    if origin is collections.abc.Callable:
+        return lambda *_, **__: plain(inner[-1] if inner else Any, samples)
+    if inspect.isclass(origin) and issubclass(origin, collections.abc.Mapping):
+        return {}
+    if inspect.isclass(origin) and issubclass(origin, collections.abc.Iterable):
+        return [plain(inner[0], samples)]
+    return _PLAIN.get(annotation, "web")
+
+
+_PLAIN = {int: 1, float: 1.0, bool: True, Path: Path("web"), type(None): None}

@@ -304,7 +304,8 @@ def good(name: str, place: str, known: dict[Any, list[Any]]) -> Any:
     if annotation in known:
         return known[annotation][0]
     short = name.rpartition(".")[2]
-    return GOOD_FOR[short, place] if (short, place) in GOOD_FOR else GOOD[place]
+    said = GOOD_FOR.get((short, place), GOOD.get(place, ...))
+    return hostile.plain(annotation, known) if said is ... else said
 
 
 def check_function(place: tuple[str, str], known: dict[Any, list[Any]], drawn: Any) -> None:
