@@ -51,7 +51,7 @@ class Commands(TyperGroup):
 
 
 def _refused(message: str) -> int:
-    print(f"eksnet: {printable(message)}", file=sys.stderr)
+    print(f"eksnet: {printable(runnable(message))}", file=sys.stderr)
     return 2
 
 
