@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from eksnet import inputs
 from eksnet.checkpoints import evidence
 from eksnet.checkpoints.answers import (
     PLACEHOLDER,
@@ -118,10 +119,13 @@ class Checkpoint:
         return result
 
     def hint(self, number: int = 1) -> Text:
-        """Return a hint: 1 says where to look, 2 what to compare, 3 the command."""
+        """Return a hint: 1 says where to look, 2 what to compare, 3 the command.
+
+        Raises:
+            EksnetError: There is no such hint.
+        """
         hints = self.definition.hints
-        if number not in range(1, len(hints) + 1):
-            return Text(f"{self.definition.id} has the hints 1 to {len(hints)}.")
+        inputs.count(number, "the number of a hint", 1, len(hints), "hint(1) is the first")
         hint, _, code = hints[number - 1].strip().partition("\n\n")
         said = (needed_line(hints[number - 1]), f"Hint {number} of {len(hints)}: {hint}")
         more = f"More: hint({number + 1})" if number < len(hints) else ""

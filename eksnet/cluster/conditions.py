@@ -132,7 +132,7 @@ def _ended(one: Json, wanted: str) -> str:
     return ""
 
 
-_STEP = re.compile(r"\.([A-Za-z_][\w-]*)|\[(\d+)\]|\['([^']+)'\]")
+_STEP = re.compile(r"\.([A-Za-z_][\w-]*)|\[([0-9]{1,9})\]|\['([^']+)'\]")
 
 
 def _json_path(text: str) -> Test:

@@ -45,7 +45,7 @@ def bring_fault(cluster: Cluster, name: str) -> Fault:
     """Bring a fault into the sandbox and return what a user notices of it.
 
     Args:
-        cluster: The cluster, with the Service `web` in `shop` of 03_kube_proxy; only the sandbox.
+        cluster: The cluster, with the Service `web` of 03c_service_faults; only the sandbox.
         name: A, B, C or D.
 
     Raises:
@@ -150,7 +150,7 @@ def _wait_for_endpoints(cluster: Cluster, service: str, count: int) -> None:
     if not until("the endpoints", there, 30):
         raise EksnetError(
             f"the endpoints of {service} did not change",
-            "the Service and the pods of 03_kube_proxy",
+            "the Service and the pods of 03c_service_faults",
             "run the cells of its section Apply",
         )
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any, Protocol, runtime_checkable
 
-from eksnet import display
+from eksnet.display import table
 from eksnet.listing import Listing
+from eksnet.printable import printable
 
 MARK = "▶"
 
@@ -55,13 +56,16 @@ class Table:
         return Listing(("here", *self.rows.columns), cells, self.rows.items)
 
     def __repr__(self) -> str:
-        return f"{self.caption}\n{self.listing!r}"
+        return f"{printable(self.caption)}\n{self.listing!r}"
 
     def _repr_html_(self) -> str:
         listing = self.listing
         if not listing.rows:
             return f"<p>{escape(self.caption)}: (none)</p>"
-        return display.table(listing.columns, listing.rows, caption=self.caption, here=self.marked)
+        # Each step of a widget draws it anew: a fold would close again.
+        return table(
+            listing.columns, listing.rows, caption=self.caption, current=self.marked, folded=False
+        )
 
 
 @dataclass(frozen=True, repr=False)
@@ -72,7 +76,7 @@ class Text:
     text: str
 
     def __repr__(self) -> str:
-        return f"{self.caption}\n{self.text}"
+        return printable(f"{self.caption}\n{self.text}")
 
     def _repr_html_(self) -> str:
         caption, text = escape(self.caption), escape(self.text)
@@ -92,7 +96,7 @@ class Panel:
     parts: tuple[Part, ...] = ()
 
     def __repr__(self) -> str:
-        return "\n\n".join((self.sentence, *map(repr, self.parts)))
+        return printable("\n\n".join((self.sentence, *map(repr, self.parts))))
 
     @property
     def live(self) -> str:

@@ -23,6 +23,7 @@ SYSTEM = "/api/v1/namespaces/kube-system/configmaps"
 PODS = "/api/v1/namespaces/kube-system/pods"
 SLICES = "/apis/discovery.k8s.io/v1/namespaces/shop/endpointslices"
 DAEMONSET = "/apis/apps/v1/namespaces/kube-system/daemonsets/kube-proxy"
+KIND = "kind: KubeProxyConfiguration"
 PORT = [{"name": "http", "port": 8080}]
 # When the ConfigMap of kube-proxy was changed, and when the pods started.
 CHANGED, BEFORE, AFTER = (f"2026-03-01T10:00:0{second}Z" for second in (5, 4, 6))
@@ -71,7 +72,7 @@ def put_shop(
     there = [{"conditions": {"ready": True}, "nodeName": node} for node in nodes]
     api.put(f"{SLICES}/front-1", {"metadata": named("front"), "endpoints": there, "ports": PORT})
     written = {"metadata": {"managedFields": [{"time": CHANGED}]}}
-    api.put(f"{SYSTEM}/kube-proxy-config", {**written, "data": {"config": f"a: b\n{mode}\n"}})
+    api.put(f"{SYSTEM}/kube-proxy-config", {**written, "data": {"config": f"{KIND}\n{mode}\n"}})
     for number, when in enumerate(started):
         runs = {"containerStatuses": [{"state": {"running": {"startedAt": when}}}]}
         labels = {"labels": {"k8s-app": "kube-proxy"}}

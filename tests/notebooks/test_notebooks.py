@@ -6,15 +6,17 @@ from pathlib import Path
 import nbformat
 import nbval_runs
 import pytest
+from nbclient import NotebookClient
 
-from eksnet.course import catalogue, runner
+from eksnet.course import catalogue, copies, runner
 
 SANITISE = Path(__file__).with_name("sanitize.cfg")
 NAMES = [path.stem for path in catalogue.course()]
 # Twice in a row, and after others, on a fresh cluster; `make soak` tries every pair.
 ORDER = [
     "01b_name_resolution", "01a_dns_records", "01c_dns_troubleshooting",
-    "05_lab_hosts", "05_lab_hosts", "03_kube_proxy",
+    "05_lab_hosts", "05_lab_hosts",
+    "03c_service_faults", "03b_modes_and_growth", "03a_rules_and_packets",
 ]  # fmt: skip
 
 
@@ -49,7 +51,8 @@ def test_notebooks_in_every_order(fresh_sandbox, first, second):
     [
         ("01a_dns_records", "records-01"),
         *(("01b_name_resolution", f"dns-0{number}") for number in (2, 3, 4)),
-        ("03_kube_proxy", "proxy-02"),
+        ("03a_rules_and_packets", "proxy-02"),
+        ("03b_modes_and_growth", "proxy-08"),
         *(("05_lab_hosts", f"hosts-0{number}") for number in (2, 4, 5)),
     ],
 )
@@ -106,3 +109,32 @@ def test_every_prediction_stands_in_a_cell_of_its_own():
         for cell in cells:
             if re.search(r"^prediction = ", cell.source, re.MULTILINE):
                 assert cell.metadata.get("tags") == [catalogue.PREDICT], f"{name}: {cell.id}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_prediction_is_compared_before_the_next_is_made(name):
+    cells = nbformat.read(catalogue.find(name), as_version=4).cells
+    made = [n for n, cell in enumerate(cells) if catalogue.PREDICT in cell.metadata.get("tags", ())]
+    assert made
+    for start, end in zip(made, [*made[1:], len(cells)], strict=True):
+        after = [cell for cell in cells[start + 1 : end] if cell.cell_type == "code"]
+        compared = [cell for cell in after if re.search(r"\(prediction\b", cell.source)]
+        assert compared, f"{name}: nothing is compared with {cells[start].id}"
+
+
+@pytest.mark.notebook
+@pytest.mark.sandbox
+@pytest.mark.soak
+@pytest.mark.parametrize("name", NAMES)
+def test_a_learners_copy_runs_before_anything_is_predicted(fresh_sandbox, tmp_path, name):
+    notebook = copies.learners(nbformat.read(catalogue.find(name), as_version=4))
+    NotebookClient(
+        notebook,
+        timeout=runner.CELL_DEADLINE,
+        resources={"metadata": {"path": str(catalogue.directory())}},
+        config=runner.private_kernel(tmp_path),
+    ).execute()
+    checks = [cell for cell in notebook.cells if ".check(prediction" in cell.source]
+    for cell in checks:
+        (said,) = [output.data["text/plain"] for output in cell.outputs if "data" in output]
+        assert "NOT_STARTED, 0 of" in said, f"{name}: {cell.id}"
