@@ -6,8 +6,8 @@ from pathlib import Path
 import nbformat
 import nbval_runs
 import pytest
-from nbformat.v4 import new_code_cell, new_notebook, new_output
 from nbclient import NotebookClient
+from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from eksnet.course import catalogue, copies, runner
 
