@@ -23,6 +23,8 @@ _CODE = re.compile(r"`([^`\n]+)`")
 _RESET = "\x1b[0m"
 _TINTS = {"+": "rgba(46, 160, 67, 0.25)", "-": "rgba(248, 81, 73, 0.25)"}
 _ANSI = {"+": "32", "-": "31", "@": "36"}
+# Of use in a widget; the sanitiser takes it out of what was saved, where a sign says the same.
+_HERE = ' aria-current="step"'
 # JupyterLab sets the cells of tables flush right and in the middle.
 LEFT = "text-align: left; vertical-align: top"
 _RIGHT = "text-align: right; vertical-align: top"
@@ -130,7 +132,13 @@ def code(text: str) -> str:
 
 
 def table(
-    columns: Sequence[str], rows: Sequence[Sequence[str]], *, caption: str = "", named: bool = False
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    caption: str = "",
+    named: bool = False,
+    current: int | None = None,
+    folded: bool = True,
 ) -> str:
     """Return a table as HTML: numbers flush right, all else left; folded when it is long.
 
@@ -139,16 +147,21 @@ def table(
         rows: The cells, a row each; verdicts among them are `Mark`.
         caption: What the table is, in a few words; empty for none.
         named: Whether the first cell of a row is the row's name.
+        current: The index of the row where things stand, from 0; None where no row is.
+        folded: Whether a table of more than `FOLD` rows is folded.
     """
     styles = [_style(row[index] for row in rows) for index in range(len(columns))]
     head = "".join(
         f'<th scope="col" style="{style}">{escape(column)}</th>' if column else "<td></td>"
         for column, style in zip(columns, styles, strict=True)
     )
-    body = "".join(f"<tr>{_cells(row, styles, named=named)}</tr>" for row in rows)
-    title = f'<caption style="text-align: left">{escape(caption)}</caption>' if caption else ""
+    body = "".join(
+        f"<tr{_HERE * (number == current)}>{_cells(row, styles, named=named)}</tr>"
+        for number, row in enumerate(rows)
+    )
+    title = f'<caption style="{LEFT}">{escape(caption)}</caption>' if caption else ""
     whole = f"<table>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-    if len(rows) <= FOLD:
+    if not folded or len(rows) <= FOLD:
         return whole
     return fold(f"{len(rows)} rows: {', '.join(filter(None, columns))}", whole)
 
@@ -179,7 +192,7 @@ def diff(text: str) -> str:
     lines = "".join(
         f'<span style="{_diff_style(kind)}">{escape(line)}</span>' for kind, line in _kinds(text)
     )
-    return f'<pre style="white-space: pre-wrap">{lines}</pre>'
+    return f'<pre style="margin: 0; white-space: pre-wrap">{lines}</pre>'
 
 
 def diff_coloured(text: str) -> str:

@@ -11,6 +11,7 @@ from types import TracebackType
 
 from eksnet import display
 from eksnet.commands import runnable
+from eksnet.printable import printable
 
 _WIDTH = len("expected: ")
 
@@ -37,7 +38,7 @@ class EksnetError(Exception):
             lines.append(f"  expected: {self.expected}")
         if self.next_step:
             lines.append(f"  next:     {self.next_step}")
-        return "\n".join(lines)
+        return printable("\n".join(lines))
 
     def _render_traceback_(self) -> list[str]:
         """Return the lines that IPython, and with it a notebook, shows in place of a traceback."""
@@ -53,7 +54,7 @@ class EksnetError(Exception):
 
 
 def _labelled(label: str, text: str) -> str:
-    return f"  {display.bold(label + ':')}{' ' * (_WIDTH - len(label) - 1)}{text}"
+    return f"  {display.bold(label + ':')}{' ' * (_WIDTH - len(label) - 1)}{printable(text)}"
 
 
 def _where(way: TracebackType | None) -> str:
@@ -63,7 +64,7 @@ def _where(way: TracebackType | None) -> str:
         frame = way.tb_frame
         if frame.f_globals.get("__name__") == "__main__":
             code = linecache.getline(frame.f_code.co_filename, way.tb_lineno).strip()
-            line = f" in line {way.tb_lineno}: {code}" if code else ""
+            line = f" in line {way.tb_lineno}: {printable(code)}" if code else ""
         way = way.tb_next
     return line
 

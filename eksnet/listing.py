@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeVar, overload
 
-from eksnet.display import Shown, padded, table
+from eksnet.display import Mark, Shown, padded, table
+from eksnet.printable import cell
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,21 +46,28 @@ class Listing(Shown, Sequence[Item], Generic[Item]):
     def _text(self, *, colours: bool) -> str:
         if not self.rows:
             return "(none)"
-        lines = (self.columns, *self.rows)
+        lines = tuple(map(_shown, (self.columns, *self.rows)))
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
         return "\n".join(
             "  ".join(
-                padded(cell, width, colours=colours)
-                for cell, width in zip(line, widths, strict=True)
+                padded(text, width, colours=colours)
+                for text, width in zip(line, widths, strict=True)
             ).rstrip()
             for line in lines
         )
 
     def _repr_html_(self) -> str:
-        return table(self.columns, self.rows) if self.rows else "<p>(none)</p>"
+        if not self.rows:
+            return "<p>(none)</p>"
+        return table(_shown(self.columns), list(map(_shown, self.rows)))
 
     def to_frame(self) -> pd.DataFrame:
         """Return the rows as a data frame of text, shape (items, columns)."""
         from eksnet.frames import Frame
 
         return Frame(list(self.rows), columns=list(self.columns))
+
+
+def _shown(line: Sequence[str]) -> tuple[str, ...]:
+    """Return a row's cells as they can be printed; a verdict is the course's own."""
+    return tuple(text if isinstance(text, Mark) else cell(text) for text in line)

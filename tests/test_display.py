@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 from html.parser import HTMLParser
 
 import pandas as pd
+import pexpect
 import pytest
 from IPython.core.formatters import DisplayFormatter
 from IPython.lib.pretty import pretty
@@ -182,3 +185,26 @@ def test_what_stands_between_backticks_is_code() -> None:
 def test_nothing_is_used_that_jupyterlab_takes_out_of_an_untrusted_notebook(html: str) -> None:
     assert "var(" not in html
     assert not re.search(r"<(style|script)|\s(aria-\w+|role|on\w+)=", html)
+
+
+TERMINAL = """
+import eksnet
+from IPython.display import display
+from eksnet.cluster.edits import Edit
+display(Edit("", "coredns", "Corefile", "a", "b"))
+eksnet.data.load_table("nosuch")
+"""
+
+
+def test_ipython_on_a_terminal_shows_colours_and_an_errors_lines(tmp_path) -> None:
+    environment = {**os.environ, "IPYTHONDIR": str(tmp_path), "NO_COLOR": ""}
+    child = pexpect.spawn(
+        sys.executable, ["-m", "IPython", "-c", TERMINAL],
+        env=environment, encoding="utf-8", timeout=60,
+    )  # fmt: skip
+    text = child.read()
+    child.close()
+    assert child.exitstatus == 1
+    assert "\x1b[31m-a\x1b[0m\r\n\x1b[32m+b\x1b[0m" in text
+    assert "\x1b[1mseen:\x1b[0m     no table 'nosuch'" in text
+    assert "Traceback" not in text

@@ -16,6 +16,8 @@ from eksnet.listing import Listing
 FORMS = "a table, a list or tuple of rows, a dict, a number or a text"
 # What stands in the learner's copy where a prediction is to be written.
 PLACEHOLDER = "..."
+# Where the data frames come from that the course makes; loaded, it would load pandas.
+_FRAMES = "eksnet.frames"
 _MARKS = {"o": True, "yes": True, "true": True, "x": False, "no": False, "false": False}
 # A learner's 1 and 0 are marks beside an observed mark; beside a number they are numbers.
 _SAID = {**_MARKS, "1": True, "0": False}
@@ -77,11 +79,12 @@ def _read(answer: Any, what: str) -> Rows:
         )
     if isinstance(answer, Sequence) and not isinstance(answer, bytes | bytearray):
         return Rows(tuple(_row(item, n) for n, item in enumerate(answer, start=1)))
-    if type(answer).__module__.partition(".")[0] == "pandas" and hasattr(answer, "columns"):
+    if hasattr(answer, "itertuples") and hasattr(answer, "columns"):  # a data frame
         rows = answer.itertuples(index=False, name=None)
         return Rows(
             tuple(_row(row, n) for n, row in enumerate(rows, start=1)),
             tuple(map(str, answer.columns)),
+            computed=type(answer).__module__ == _FRAMES,
         )
     if hasattr(answer, "tolist"):  # a column of a data frame, an array
         return _read(answer.tolist(), what)
@@ -186,7 +189,7 @@ def _compare_keyed(answer: Rows, observed: Rows) -> Observation:
         said = {key: row[-1] for key, row in zip(keys, answer.rows, strict=True)}
     if keys and not said:
         return not_started(
-            "your answer does not say which part is of what",
+            "your answer does not say what each part belongs to",
             f"a dict with the key{'s' * (len(keys) > 1)} {' and '.join(map(repr, keys))}",
             "",
         )

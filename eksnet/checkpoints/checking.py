@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from eksnet import inputs
 from eksnet.checkpoints import evidence
 from eksnet.checkpoints.answers import (
     PLACEHOLDER,
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
     from eksnet.cluster import Cluster
 
 _LONGEST = 300
-_ANSWER = "with your own answer in it"
+_ANSWER = "fill in your own answer, and run"
 _WRITE = "write it in the cell above, run that cell and then this one again; its form"
 
 
@@ -118,10 +119,13 @@ class Checkpoint:
         return result
 
     def hint(self, number: int = 1) -> Text:
-        """Return a hint: 1 says where to look, 2 what to compare, 3 the command."""
+        """Return a hint: 1 says where to look, 2 what to compare, 3 the command.
+
+        Raises:
+            EksnetError: There is no such hint.
+        """
         hints = self.definition.hints
-        if number not in range(1, len(hints) + 1):
-            return Text(f"{self.definition.id} has the hints 1 to {len(hints)}.")
+        inputs.count(number, "the number of a hint", 1, len(hints), "hint(1) is the first")
         hint, _, code = hints[number - 1].strip().partition("\n\n")
         said = (needed_line(hints[number - 1]), f"Hint {number} of {len(hints)}: {hint}")
         more = f"More: hint({number + 1})" if number < len(hints) else ""
@@ -239,7 +243,7 @@ def _observe(
     if criterion.choices and not _is_one_of(criterion.choices, answer):
         said = " ".join(cell for row in answer.rows for cell in row)
         wanted = " or ".join(criterion.choices)
-        asked_again = not_started("a prediction that is no answer", wanted, again)
+        asked_again = not_started("your prediction is not one of the answers", wanted, again)
         return replace(asked_again, predicted=said or "nothing")
     answer = without_units(answer, criterion.units)
     found = compare(answer, understand(seen, "what was observed"), criterion.column)
@@ -280,7 +284,7 @@ def _told(error: Exception) -> Observation:
         return cannot_check(seen_of(error), _line(error.expected), _line(error.next_step))
     return cannot_check(
         _line(f"the check itself failed: {type(error).__name__}: {seen_of(error)}"),
-        "a check that can look",
+        "a check that runs to its end",
         "tell the course's authors this line; it is not your doing",
     )
 
@@ -290,7 +294,7 @@ def seen_of(error: Exception) -> str:
     try:
         return _line(error.seen if isinstance(error, EksnetError) else error)
     except Exception:
-        return "its text cannot be had"
+        return "its text cannot be read"
 
 
 def _line(text: object) -> str:

@@ -259,15 +259,19 @@ def paragraph(text: str) -> str:
 
 def _outcome_rows(outcome: Outcome, remarks: list[tuple[str, str]]) -> str:
     """Return a row for the criterion, and one for each remark; its state stands beside them all."""
-    span = f'<td rowspan="{len(remarks) + 1}" style="{LEFT}; white-space: nowrap">'
+    top = f"{LEFT}; border-top: 1px solid #808080"
+    span = f'<td rowspan="{len(remarks) + 1}" style="{top}; white-space: nowrap">'
     first = (
-        f"<tr>{span}{marked(outcome.state).html}</td>{span}{outcome.share}</td>"
-        f'<td colspan="2" style="{LEFT}"><b>{escape(outcome.description)}</b></td></tr>'
+        f"{span}{marked(outcome.state).html}</td>{span}{outcome.share}</td>"
+        f'<td colspan="2" style="{top}"><b>{escape(outcome.description)}</b></td>'
     )
-    return f"<tbody>{first}{''.join(_remark_row(*remark) for remark in remarks)}</tbody>"
+    rows = [first, *(_remark(label, text) for label, text in remarks)]
+    # JupyterLab's stripes would part what belongs together.
+    body = "".join(f'<tr style="background: none">{row}</tr>' for row in rows)
+    return f"<tbody>{body}</tbody>"
 
 
-def _remark_row(label: str, text: str) -> str:
+def _remark(label: str, text: str) -> str:
     sentence, _, code = text.partition("\n")
     said = display.prose(sentence) + (display.code(code) if code else "")
-    return f'<tr><td style="{LEFT}">{label}:</td><td style="{LEFT}">{said}</td></tr>'
+    return f'<td style="{LEFT}">{label}:</td><td style="{LEFT}">{said}</td>'

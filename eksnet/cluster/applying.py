@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from eksnet import inputs
 from eksnet.cluster import conditions, waiting
 from eksnet.cluster.client import ApiError, Client, Json
 from eksnet.cluster.kinds import Kind, Kinds, UnknownKindError
@@ -50,7 +51,14 @@ class Place:
 
 
 def place(kind: Kind, name: str, namespace: str) -> Place:
-    """Return the place of an object; a kind without namespaces drops the namespace."""
+    """Return the place of an object; a kind without namespaces drops the namespace.
+
+    Raises:
+        EksnetError: No object of that kind can be called so.
+    """
+    what = f"the name of a {kind.name}"
+    # Kubernetes' own groups have no dot but for that of roles; elsewhere names may be freer.
+    name = inputs.path_segment(name, what) if "." in kind.group else inputs.object_name(name, what)
     return Place(kind, name, namespace if kind.namespaced else "")
 
 
@@ -233,4 +241,5 @@ def places(kinds: Kinds, manifests: Sequence[Manifest], namespace: str) -> list[
 
 
 def _place(kinds: Kinds, one: Manifest, namespace: str) -> Place:
-    return place(kinds.of(one.api_version, one.kind), one.name, one.namespace or namespace)
+    where = inputs.namespace(one.namespace) if one.namespace else namespace
+    return place(kinds.of(one.api_version, one.kind), one.name, where)

@@ -7,6 +7,7 @@ runs again after the edit does no harm. A restore keeps what it replaces beside 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import itertools
 import json
 import os
@@ -16,6 +17,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from eksnet import inputs
 from eksnet.cluster.client import ApiError, Client
 from eksnet.cluster.edits import text_of
 from eksnet.cluster.guard import Identity
@@ -28,6 +30,7 @@ Check = Callable[[str, str, Json], None]
 _NAME = "the ConfigMap's name"
 _FORMAT = "eksnet configmap backup 1"
 _CONTENT = ("data", "binaryData")
+_LONGEST = 60
 _LOOKS = ("labels", "annotations")
 
 
@@ -215,7 +218,8 @@ class Backups:
             record: Json = json.loads(path.read_text(encoding="utf-8"))
             whole = record["format"] == _FORMAT and _is_whole(record)
             identity = Identity(**record["cluster"])
-        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            whole = whole and bool(record["metadata"]["namespace"])
+        except (OSError, *inputs.ODD) as error:
             raise _not_a_backup(path, str(error)) from None
         if not whole:
             raise _not_a_backup(path, f"its format is {record['format']!r}, or a text is none")
@@ -250,4 +254,8 @@ def _same(one: Json, other: Json) -> bool:
 
 
 def _file_name(text: str) -> str:
-    return "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in text)
+    name = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in text)
+    if len(name) <= _LONGEST:
+        return name
+    # A name of Kubernetes may be longer than what a file system leaves for a part of a file's.
+    return f"{name[:_LONGEST]}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"

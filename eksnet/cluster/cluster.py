@@ -10,6 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from eksnet import inputs
 from eksnet.cluster import (
     applying,
     conditions,
@@ -34,6 +35,8 @@ from eksnet.cluster.targets import Target
 from eksnet.errors import EksnetError
 from eksnet.listing import Listing
 
+# How many lines of a log may be asked for: what the API server keeps the number in.
+_LINES = 2**63 - 1
 _TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
 
 
@@ -105,11 +108,11 @@ class Cluster:
             all_namespaces: Whether to list those of all namespaces.
             wide: Whether to show the columns of `-o wide` too.
         """
-        found = self._kinds.called(kind)
-        where = "" if all_namespaces else namespace or self.namespace
+        found = self._kinds.called(inputs.text(kind, "the kind", "such as pods"))
+        where = "" if all_namespaces else self._in(namespace)
         query = {"includeObject": "Object"}
         if selector:
-            query["labelSelector"] = selector
+            query["labelSelector"] = inputs.sendable(selector, "the selector")
         answer = self._client.get(found.path(where), query, accept=_TABLE)
         across = found.namespaced and all_namespaces
         return objects.table(answer, found.name, wide=wide, namespaced=across)
@@ -132,11 +135,13 @@ class Cluster:
             previous: Whether the container's last run is meant.
             tail: How many lines from the end; all when None.
         """
+        if tail is not None:
+            inputs.count(tail, "tail", 0, _LINES)
         return pods.logs(
             self._client,
-            pod.removeprefix("pod/"),
-            namespace or self.namespace,
-            container=container,
+            _pod(pod),
+            self._in(namespace),
+            container=inputs.sendable(container, "the container"),
             previous=previous,
             tail=tail,
         )
@@ -149,7 +154,7 @@ class Cluster:
             namespace: The namespace; the context's own when None.
         """
         query = {}
-        where = namespace or self.namespace
+        where = self._in(namespace)
         if about:
             place = self._place(about, "", where)
             query["fieldSelector"] = (
@@ -227,11 +232,10 @@ class Cluster:
                 the owner of each field). What was applied before stays and is named.
         """
         found = manifests.read(manifest)
+        where = self._in(namespace)
         for one in found:
-            self._refuse_unfit(one.kind, one.name, one.namespace or namespace, one.body, unchecked)
-        results = applying.apply(
-            self._client, self._kinds, found, namespace or self.namespace, force=force
-        )
+            self._refuse_unfit(one.kind, one.name, one.namespace or where, one.body, unchecked)
+        results = applying.apply(self._client, self._kinds, found, where, force=force)
         return objects.applied(results)
 
     def delete(
@@ -257,9 +261,14 @@ class Cluster:
         Raises:
             DeadlineError: An object was still there.
         """
+        if not isinstance(what, str | Path):
+            raise EksnetError(
+                f"what to delete is of type {type(what).__name__}; nothing was changed",
+                "a manifest (text or Path), a kind, or kind/name",
+            )
         if isinstance(what, Path) or "\n" in what or ":" in what or manifests.is_file_name(what):
             found = manifests.read(what)
-            places = applying.places(self._kinds, found, namespace or self.namespace)
+            places = applying.places(self._kinds, found, self._in(namespace))
         else:
             places = [self._place(what, name, namespace)]
         return objects.applied(applying.delete(self._client, places, timeout, wait=wait))
@@ -359,7 +368,7 @@ class Cluster:
             self._client,
             image,
             command,
-            namespace or self.namespace,
+            self._in(namespace),
             name=name,
             labels=labels,
             spec=spec,
@@ -387,9 +396,13 @@ class Cluster:
         Raises:
             DeadlineError: It did not end in time.
         """
-        place = namespace or self.namespace
         return pods.execute(
-            self._client, pod.removeprefix("pod/"), command, place, container, timeout
+            self._client,
+            _pod(pod),
+            command,
+            self._in(namespace),
+            inputs.sendable(container, "the container"),
+            timeout,
         )
 
     def rollout_restart(self, kind: str, namespace: str | None = None) -> None:
@@ -430,7 +443,9 @@ class Cluster:
         Raises:
             EksnetError: It does not pass.
         """
-        where = namespace or self.namespace
+        _configmap(name)
+        inputs.text(key, "the key", "a key such as Corefile")
+        where = self._in(namespace)
         return edits.edit_configmap(
             self._client, self.checks, name, key, change, where, unchecked=unchecked
         )
@@ -443,7 +458,7 @@ class Cluster:
         The first backup is kept until a restore has used it: after an edit, a second call changes
         nothing and says that the ConfigMap has been edited since.
         """
-        return self._backups.backup(configmap, namespace or self.namespace)
+        return self._backups.backup(_configmap(configmap), self._in(namespace))
 
     def restore(
         self,
@@ -468,7 +483,7 @@ class Cluster:
 
         if isinstance(configmap, os.PathLike):
             return self._backups.restore_file(Path(configmap), check)
-        return self._backups.restore(configmap, namespace or self.namespace, check)
+        return self._backups.restore(_configmap(configmap), self._in(namespace), check)
 
     def set_aside(self, configmap: str, namespace: str | None = None) -> Path | None:
         """Let a ConfigMap's backup wait for its restore no longer; return the file that stays.
@@ -477,7 +492,7 @@ class Cluster:
             configmap: The ConfigMap's name.
             namespace: The namespace; the context's own when None.
         """
-        return self._backups.set_aside(configmap, namespace or self.namespace)
+        return self._backups.set_aside(_configmap(configmap), self._in(namespace))
 
     @property
     def directory(self) -> Path:
@@ -505,17 +520,22 @@ class Cluster:
         Raises:
             EksnetError: The file is no whole backup.
         """
-        found = self._backups.saved(configmap, namespace or self.namespace, restored=restored)
+        found = self._backups.saved(_configmap(configmap), self._in(namespace), restored=restored)
         return None if found is None else Resource(found)
 
     def _place(self, kind: str, name: str, namespace: str | None) -> Place:
+        given = name or kind
         if not name:
             kind, _, name = kind.partition("/")
         if not kind or not name:
             raise EksnetError(
-                f"{kind or name!r} names no object", "a kind and a name, such as deployment/coredns"
+                f"{given!r} names no object", "a kind and a name, such as deployment/coredns"
             )
-        return applying.place(self._kinds.called(kind), name, namespace or self.namespace)
+        inputs.sendable(kind, "the kind")
+        return applying.place(self._kinds.called(kind), name, self._in(namespace))
+
+    def _in(self, namespace: str | None) -> str:
+        return self.namespace if namespace is None else inputs.namespace(namespace)
 
     def _watched(self, place: Place) -> waiting.Watched:
         return waiting.watched(place.kind, place.namespace, place.name)
@@ -548,6 +568,14 @@ def _endpoints_of(service: Place) -> waiting.Watched:
     selector = {"labelSelector": f"kubernetes.io/service-name={service.name}"}
     label = f"service/{service.name}"
     return waiting.Watched(ENDPOINT_SLICE, service.namespace, label, selector)
+
+
+def _pod(name: str) -> str:
+    return inputs.object_name(name.removeprefix("pod/"), "the pod's name")
+
+
+def _configmap(name: str) -> str:
+    return inputs.object_name(name, "the ConfigMap's name")
 
 
 def _backup_directory() -> Path:

@@ -17,9 +17,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from eksnet.cluster import faults
 from eksnet.cluster.client import ApiError
@@ -42,6 +41,7 @@ from eksnet.course.lessons import (
     with_fields,
 )
 from eksnet.course.readiness import settle
+from eksnet.display import Mark, Shown, Tone, prose
 from eksnet.errors import EksnetError
 from eksnet.listing import Listing
 
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from eksnet.cluster import Cluster, Resource
 
 Json = dict[str, Any]
+Found = TypeVar("Found")
 
 _STAYS = "stays"
 _RECORD = "begun.json"
@@ -93,8 +94,14 @@ class Left:
         return replace(self, done=self._restore(cluster))
 
 
+def _now(left: Left) -> str:
+    """Return what became of something, as a verdict."""
+    tone = Tone.GOOD if left.done and not left.stays else Tone.OPEN
+    return Mark(left.done or "unchanged", tone)
+
+
 @dataclass(frozen=True, repr=False)
-class Beginning:
+class Beginning(Shown):
     """What `begin` found, and what it did about it.
 
     Attributes:
@@ -109,7 +116,7 @@ class Beginning:
 
     def _listing(self) -> Listing[Left]:
         columns = ("left", "by", "seen", "now")
-        rows = tuple((one.what, one.by or "unknown", one.seen, one.done) for one in self.left)
+        rows = tuple((one.what, one.by or "unknown", one.seen, _now(one)) for one in self.left)
         return Listing(columns, rows, self.left)
 
     @property
@@ -127,12 +134,13 @@ class Beginning:
     def _lines(self) -> list[str]:
         return [self.headline, *([f"What was there is kept in {self.kept}"] if self.kept else [])]
 
-    def __repr__(self) -> str:
-        return "\n".join([*([repr(self._listing())] if self.left else []), *self._lines()])
+    def _text(self, *, colours: bool) -> str:
+        table = [self._listing()._text(colours=colours)] if self.left else []
+        return "\n".join([*table, *self._lines()])
 
     def _repr_html_(self) -> str:
         table = self._listing()._repr_html_() if self.left else ""
-        return table + "".join(f"<p>{escape(line)}</p>" for line in self._lines())
+        return table + "".join(f"<p>{prose(line)}</p>" for line in self._lines())
 
     def to_frame(self) -> pd.DataFrame:
         """Return a row of text for each thing that was left."""
@@ -154,6 +162,8 @@ def begin(cluster: Cluster, notebook: str, restore: bool | None = None) -> Begin
             or the cluster does not get ready.
     """
     wanted = lesson(notebook)
+    if restore not in (None, True, False):
+        raise EksnetError(f"restore is {restore!r}; nothing was changed", "True, False or None")
     record = _Record.of(cluster)
     left = tuple(_look(cluster, wanted, record))
     is_sandbox = cluster.target.kind == "sandbox"
@@ -236,28 +246,49 @@ def _parts(cluster: Cluster, record: _Record, injected: Sequence[Injected]) -> I
     sandbox = cluster.target.kind == "sandbox"
     installed = _installed() if sandbox else {}
     for part in PARTS:
-        current = _get(cluster, part.kind, part.name, SYSTEM)
-        expected = (
-            _would_be(cluster, installed[part.kind, part.name], current, part)
-            if sandbox
-            else _recorded(cluster, record, part, current)
-        )
+        manifest = installed.get((part.kind, part.name))
+
+        def look(part: Part = part, manifest: Json | None = manifest) -> tuple[Any, Any]:
+            current = _get(cluster, part.kind, part.name, SYSTEM)
+            if manifest is None:
+                return current, _recorded(cluster, record, part, current)
+            return current, _would_be(cluster, manifest, current, part)
+
+        current, expected = _on_newest(look)
         if expected is None:
             continue
-        found = picked(current or {}, tuple(expected))
-        seen = "; ".join(
-            text
-            for name, value in expected.items()
-            for text in differences(found[name], value, name)
-        )
+        seen = _how_it_differs(current, expected)
         if seen:
             yield Left(
                 part.title,
                 _who_changed(part, record, injected),
-                seen if current else "it is not there",
-                _restore=_restoring(part, expected, installed.get((part.kind, part.name))),
+                seen,
+                _restore=_restoring(part, expected, manifest),
                 _kept=() if current is None else (current,),
             )
+
+
+def _on_newest(do: Callable[[], Found]) -> Found:
+    """Do something with an object as it is now; once more when it was changed meanwhile.
+
+    A controller writes the status of some of them at any time. As RetryOnConflict of client-go.
+    """
+    for _ in range(_CONFLICTS):
+        try:
+            return do()
+        except ApiError as error:
+            if error.status != _CONFLICT:
+                raise
+    return do()
+
+
+def _how_it_differs(current: Json | None, expected: Json) -> str:
+    if current is None:
+        return "it is not there"
+    found = picked(current, tuple(expected))
+    return "; ".join(
+        text for name, value in expected.items() for text in differences(found[name], value, name)
+    )
 
 
 def _who_changed(part: Part, record: _Record, injected: Sequence[Injected]) -> str:
@@ -282,34 +313,20 @@ def _restoring(part: Part, expected: Json, manifest: Json | None) -> Callable[[C
             cluster.replace(with_fields(current, expected), unchecked=True)
         return "put back"
 
-    def restore_newest(cluster: Cluster) -> str:
-        # A controller writes the status of some of them at any time. As client-go's
-        # RetryOnConflict does: a conflict says to look again.
-        for _ in range(_CONFLICTS):
-            try:
-                return restore(cluster)
-            except ApiError as error:
-                if error.status != _CONFLICT:
-                    raise
-        return restore(cluster)
-
-    return restore_newest
+    return lambda cluster: _on_newest(lambda: restore(cluster))
 
 
 def _would_be(cluster: Cluster, manifest: Json, current: Json | None, part: Part) -> Json:
     """Return the fields that the sandbox's installation gives an object, defaults included."""
-    if current is None:
-        return picked(manifest, part.content)
     fields = picked(manifest, part.content)
+    if current is None or not fields:
+        return fields
     # A restart is no change: it leaves its time in the template.
     restarted = picked(current, (_ANNOTATIONS,))[_ANNOTATIONS] or {}
     if ANNOTATION in restarted:
         stamp = {ANNOTATION: restarted[ANNOTATION]}
         fields = with_fields(fields, {_ANNOTATIONS: stamp})
-    metadata = {key: current["metadata"][key] for key in ("name", "namespace", "uid")
-                if key in current["metadata"]}  # fmt: skip
-    # Without its version: nothing is written, and its status may have changed since.
-    wanted = cluster.replace(with_fields({**current, "metadata": metadata}, fields), dry_run=True)
+    wanted = cluster.replace(with_fields(current, fields), dry_run=True)
     return picked(wanted, part.content)
 
 

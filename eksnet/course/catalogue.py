@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 from eksnet.errors import EksnetError
@@ -13,6 +15,41 @@ _NAME = re.compile(r"\d\d[a-z]?_\w+\.ipynb")
 FOLDED = {"jupyter": {"source_hidden": True}}
 # The tag of a cell in which the learner predicts; `copies` empties it.
 PREDICT = "predict"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell, as far as the course itself looks at it.
+
+    Attributes:
+        kind: `code` or `markdown`.
+        source: Its text.
+        tags: Its tags.
+    """
+
+    kind: str
+    source: str
+    tags: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """A notebook as it speaks of itself.
+
+    Attributes:
+        name: Its file's name, without the ending.
+        title: Its heading.
+        before: The rows of its table *Before you start*: `Time`, `Teaches`, …
+    """
+
+    name: str
+    title: str
+    before: dict[str, str]
+
+    @property
+    def teaches(self) -> str:
+        """What it teaches, in one line."""
+        return self.before.get("Teaches", "")
 
 
 def directory() -> Path:
@@ -54,3 +91,21 @@ def find(name: str | Path) -> Path:
         which = ", ".join(one.stem for one in matching)
         raise EksnetError(f"{name} means several notebooks", f"one of {which}", "eksnet run")
     return matching[0]
+
+
+def read(notebook: Path) -> list[Cell]:
+    """Return a notebook's cells."""
+    cells = json.loads(notebook.read_text())["cells"]
+    return [
+        Cell(cell["cell_type"], "".join(cell["source"]), tuple(cell["metadata"].get("tags", ())))
+        for cell in cells
+    ]
+
+
+def lesson(notebook: Path) -> Lesson:
+    """Return what a notebook says of itself."""
+    prose = [cell.source for cell in read(notebook) if cell.kind == "markdown"]
+    heading = re.search(r"^# (.+)", "\n".join(prose), re.MULTILINE)
+    table = next((text for text in prose if text.startswith("## Before you start")), "")
+    rows = re.findall(r"^\| ([^|\n]+?) \| (.+) \|$", table, re.MULTILINE)
+    return Lesson(notebook.stem, heading[1] if heading else notebook.stem, dict(rows))

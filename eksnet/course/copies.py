@@ -206,11 +206,32 @@ class Copies:
         new = _learners_text(path)
         if self.write(path.name, new):
             return f"{path.name} is fresh"
-        number = 2
-        while (self.folder / (name := f"{path.stem}-{number}.ipynb")).exists():
-            number += 1
+        name = self._free(path.name)
         self.write(name, new)
         return f"{name} is fresh; yours stays beside it"
+
+    def _free(self, name: str) -> str:
+        """Return a name beside one that is taken: `05_lab_hosts-2.ipynb`."""
+        taken, number = Path(name), 2
+        while (self.folder / (free := f"{taken.stem}-{number}{taken.suffix}")).exists():
+            number += 1
+        return free
+
+    def renew(self, name: str, text: str) -> str:
+        """Write a page anew; one that the learner has changed gets another name first.
+
+        Returns:
+            What has to be said; empty when nothing has.
+
+        Raises:
+            EksnetError: It cannot be written.
+        """
+        if self.write(name, text.encode()):
+            return ""
+        kept = self._free(name)
+        (self.folder / name).rename(self.folder / kept)
+        self.write(name, text.encode())
+        return f"you had changed {name}: yours is {kept} now"
 
     def write(self, name: str, new: bytes) -> bool:
         """Write a file, unless the learner has changed it.

@@ -74,6 +74,8 @@ LESSONS = (
 
 PARTS = (
     Part(COREFILE, "configmap", "coredns", ("data",), ("data.Corefile",)),
+    Part("the ServiceAccount coredns", "serviceaccount", "coredns", ()),
+    Part("the PodDisruptionBudget coredns", "poddisruptionbudget", "coredns", ("spec",)),
     Part("the Deployment coredns", "deployment", "coredns", ("spec",), ("spec.replicas",)),
     Part(
         "the Service kube-dns",
@@ -89,6 +91,7 @@ PARTS = (
     ),
     Part(_KUBE_PROXY, "configmap", "kube-proxy-config", ("data",), ("data.config",)),
     Part("kube-proxy's credentials", "configmap", "kube-proxy", ("data",)),
+    Part("the ServiceAccount kube-proxy", "serviceaccount", "kube-proxy", ()),
     Part("the DaemonSet kube-proxy", "daemonset", "kube-proxy", ("spec",)),
     Part(
         "what kube-proxy may read", "clusterrolebinding", "eks:kube-proxy", ("roleRef", "subjects")

@@ -120,16 +120,16 @@ def _kube_proxies(cluster: Cluster) -> list[Resource]:
 
 
 def _has_mode(cluster: Cluster, pod: Resource) -> bool:
-    """Tell whether a kube-proxy runs in the mode of its ConfigMap; its log says so at its start.
+    """Tell whether a kube-proxy runs in the mode of its ConfigMap: its log says so at its start.
 
-    Elsewhere than on the sandbox the log's beginning may be gone, and the mode is its owners'.
+    Where the log's beginning is gone, or there is no such ConfigMap, nothing speaks against it.
     """
-    if cluster.target.kind != "sandbox":
-        return True
     from eksnet.kubeproxy.observe import read_configuration
 
     modes = _PROXIER.findall(log_of(cluster, pod.name))
-    return not modes or bool(modes[-1] == read_configuration(cluster).mode)
+    with contextlib.suppress(EksnetError):
+        return not modes or bool(modes[-1] == read_configuration(cluster).mode)
+    return True
 
 
 # The conditions, in the order in which they are waited for.
@@ -162,7 +162,9 @@ def _kube_proxy_runs(cluster: Cluster) -> bool:
     if not _is_rolled_out(cluster, "DaemonSet", _KUBE_PROXY):
         return False
     pods = _kube_proxies(cluster)
-    return not any(map(_keeps_ending, pods)) and all(_has_mode(cluster, pod) for pod in pods)
+    # Elsewhere a mode that waits for a restart is its owners' business.
+    modes = pods if cluster.target.kind == "sandbox" else []
+    return not any(map(_keeps_ending, pods)) and all(_has_mode(cluster, pod) for pod in modes)
 
 
 def _nodes_have_their_rules(cluster: Cluster) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from eksnet.commands import environment
+from eksnet.course import times
 from eksnet.course.catalogue import FOLDED, PREDICT, course, named
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ def run_one(path: Path, *, save: bool = False, say: Say = print) -> bool:
     Args:
         path: The notebook.
         save: Whether the outputs replace those in the file; only those of a run without errors do.
+            Of a notebook of the course, the time that it took is kept too.
         say: Called with each line.
 
     Returns:
@@ -94,8 +96,10 @@ def run_one(path: Path, *, save: bool = False, say: Say = print) -> bool:
             return False
         except KeyboardInterrupt:
             raise KeyboardInterrupt(told("interrupted")) from None
-    say(f"{path.stem}: ran in {time.monotonic() - began:.0f} s")
+    took = time.monotonic() - began
+    say(f"{path.stem}: ran in {took:.0f} s")
     if save:
+        times.record(path, took)
         nbformat.write(normalised(notebook), path)  # type: ignore[no-untyped-call]
     return True
 

@@ -30,6 +30,7 @@ def prepare(paths: Paths, vpc: Vpc) -> None:
     paths.state.mkdir(parents=True, exist_ok=True, mode=0o700)
     paths.state.chmod(0o700)
     check_version(paths)
+    remove(paths.trash)
     for directory in (paths.run, paths.logs, paths.cluster):
         directory.mkdir(exist_ok=True)
     write_identity(paths, vpc)
@@ -76,9 +77,26 @@ def check_version(paths: Paths) -> None:
 def forget_cluster(paths: Paths) -> None:
     """Remove the cluster; its identity stays, unless another version of eksnet made it."""
     if paths.version.exists() and paths.version.read_text().strip() != LAYOUT:
-        remove(paths.identity)
-    remove(paths.cluster)
+        discard(paths, paths.identity)
+    discard(paths, paths.cluster)
     paths.version.unlink(missing_ok=True)
+
+
+def discard(paths: Paths, part: Path) -> None:
+    """Delete a part of the state: to whoever looks it is there whole or not at all.
+
+    What was cut off in the middle of it is deleted by the next one.
+
+    Raises:
+        OSError: It cannot be deleted.
+    """
+    remove(paths.trash)
+    if part.is_dir() and not part.is_symlink():
+        paths.trash.mkdir()
+        part.rename(paths.trash / part.name)
+        remove(paths.trash)
+    else:
+        part.unlink(missing_ok=True)
 
 
 def remove(directory: Path) -> None:

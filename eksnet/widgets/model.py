@@ -10,14 +10,19 @@ from functools import partial
 from html import escape
 from typing import Any, ClassVar, Self
 
-from traitlets import All, Bunch, Callable, Dict, HasTraits, Int, TraitType, observe
+from traitlets import All, Bunch, Callable, Dict, HasTraits, Int, TraitError, TraitType, observe
 
+from eksnet import inputs
 from eksnet.errors import EksnetError
 from eksnet.listing import Listing
 from eksnet.widgets.panel import Panel, Table
 
 Rows = tuple[tuple[str, ...], ...]
 _OBSERVE = "look"
+
+
+class SettingError(EksnetError, TraitError):
+    """A setting was given what it cannot be; to traitlets it is an error of its own."""
 
 
 class Model(HasTraits):
@@ -50,6 +55,18 @@ class Model(HasTraits):
         self._writing = threading.RLock()
         self._newest: dict[Rows, object] = {}
         super().__init__(**traits)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set a trait, as HasTraits does.
+
+        Raises:
+            SettingError: The trait cannot have that value.
+        """
+        try:
+            super().__setattr__(name, value)
+        except TraitError as error:
+            said = f"{name} is {inputs.shown(value)}"
+            raise SettingError(said, _expected(self.traits().get(name), error)) from None
 
     @property
     def actions(self) -> Mapping[str, str]:
@@ -233,6 +250,12 @@ class Stepper(Model):
     def _begin_again(self, change: Bunch) -> None:
         if change.name in self.controls:
             self.step = 0
+
+
+def _expected(trait: TraitType[Any, Any] | None, error: TraitError) -> str:
+    """Return what a trait can be: its values where they are few, else traitlets' own words."""
+    values = getattr(trait, "values", None)
+    return f"one of {', '.join(map(str, values))}" if values else str(error)
 
 
 def word(trait: TraitType[Any, Any], value: Any) -> str:

@@ -21,6 +21,7 @@ from eksnet.widgets.picture import (
     Point,
     arrow,
     box,
+    line,
     lines,
     text,
     texts,
@@ -30,27 +31,27 @@ HOOKS = ("prerouting", "input", "forward", "output", "postrouting")
 _A_PROCESS = "process of the node"
 _CLIENT, _END, _PROCESS, _ROUTE = "client", "end", "process", "route"
 _SIZE = (104.0, 44.0)
-_WIDE = (240.0, 44.0)
+_WIDE = (228.0, 44.0)
 # The upper left corners. A packet that passes goes straight on; one for the node goes down.
 _CORNERS: Mapping[str, Point] = MappingProxyType({
-    _CLIENT: (8, 44), "prerouting": (146, 44), "forward": (298, 44), "postrouting": (426, 44),
-    _END: (564, 44), "input": (224, 130), "output": (352, 130), _PROCESS: (224, 206),
+    _CLIENT: (4, 44), "prerouting": (132, 44), "forward": (276, 44), "postrouting": (400, 44),
+    _END: (532, 44), "input": (204, 130), "output": (328, 130), _PROCESS: (204, 206),
 })  # fmt: skip
-_WIDTH, _HEIGHT, _FRAME_FOOT = 676.0, 270.0, 262.0
-_ROAD, _FORK, _RISE = 66.0, 276.0, 412.0
+_WIDTH, _HEIGHT, _FRAME, _FRAME_SIZE = 640.0, 270.0, (120.0, 24.0), (396.0, 238.0)
+_ROAD, _FORK, _RISE = 66.0, 256.0, 390.0
 # The way from each place to the next, in points.
 _ROADS: Mapping[tuple[str, str], tuple[Point, ...]] = MappingProxyType({
-    (_CLIENT, "prerouting"): ((112, _ROAD), (146, _ROAD)),
-    ("prerouting", _ROUTE): ((250, _ROAD), (_FORK, _ROAD)),
-    (_ROUTE, "forward"): ((_FORK, _ROAD), (298, _ROAD)),
+    (_CLIENT, "prerouting"): ((108, _ROAD), (132, _ROAD)),
+    ("prerouting", _ROUTE): ((236, _ROAD), (_FORK, _ROAD)),
+    (_ROUTE, "forward"): ((_FORK, _ROAD), (276, _ROAD)),
     (_ROUTE, "input"): ((_FORK, _ROAD), (_FORK, 130)),
-    ("forward", "postrouting"): ((402, _ROAD), (426, _ROAD)),
-    ("postrouting", _END): ((530, _ROAD), (564, _ROAD)),
+    ("forward", "postrouting"): ((380, _ROAD), (400, _ROAD)),
+    ("postrouting", _END): ((504, _ROAD), (532, _ROAD)),
     ("input", _PROCESS): ((_FORK, 174), (_FORK, 206)),
     (_PROCESS, "output"): ((_RISE, 206), (_RISE, 174)),
-    ("output", "postrouting"): ((_RISE, 130), (_RISE, 104), (440, 104), (440, 88)),
+    ("output", "postrouting"): ((_RISE, 130), (_RISE, 104), (414, 104), (414, 88)),
     # What a process sends to its own node comes back over the loopback interface.
-    ("postrouting", "input"): ((500, 88), (500, 116), (310, 116), (310, 130)),
+    ("postrouting", "input"): ((474, 88), (474, 116), (290, 116), (290, 130)),
 })  # fmt: skip
 _ALWAYS = tuple(way for way in _ROADS if way != ("postrouting", "input"))
 
@@ -158,20 +159,26 @@ def _way(walk: PacketWalk) -> tuple[str, ...]:
 
 def _roads(walk: PacketWalk, step: Step | None) -> Iterator[str]:
     """Draw the node and every way through it; the packet's own in strong lines."""
-    yield box((130, 24), (416, _FRAME_FOOT - 24), FAINT)
-    yield text((138, 18), f"node {walk.node.name} {walk.node.address}".replace("  ", " "))
+    yield box(_FRAME, _FRAME_SIZE, FAINT)
+    yield text((_FRAME[0] + 8, 18), f"node {walk.node.name} {walk.node.address}".replace("  ", " "))
     taken = list(pairwise(_way(walk)))
     for road in _ALWAYS:
         if road not in taken:
-            yield arrow(_ROADS[road], FAINT)
+            yield _road(road, FAINT)
     at_end = step is None or step is walk.items[-1]
     reached = False
     for road in taken:
         ahead = reached and not at_end
-        yield arrow(_ROADS[road], HERE, width=3, dash=DASHED if ahead else "")
+        yield _road(road, HERE, width=3, dash=DASHED if ahead else "")
         reached = reached or (step is not None and road[1] == step.hook)
     yield f'<circle class="tip {FAINT}" cx="{_FORK:g}" cy="{_ROAD:g}" r="4"/>'
     yield text((_FORK, _ROAD - 28), "route", anchor="middle")
+
+
+def _road(road: tuple[str, str], kind: str, *, width: float = 1, dash: str = "") -> str:
+    """Draw the way between two places; where a route is chosen it only forks."""
+    pen = line if road[1] == _ROUTE else arrow
+    return pen(_ROADS[road], kind, width=width, dash=dash)
 
 
 def _boxes(walk: PacketWalk, places: Sequence[Place]) -> Iterator[str]:
@@ -200,9 +207,12 @@ def _box(at: str, place: Place, used: bool) -> str:
     inside, colon, below = (
         place.words.partition(":") if at in (_CLIENT, _END) else (place.words, "", "")
     )
+    name = 18 if place.words else 27
     marks = (
         box((x, y), size, *((HERE, 3) if place.here else (INK, 1.5) if used else (FAINT, 1))),
-        text((middle, y + 18), f"{MARK} " * place.here + place.name, anchor="middle", strong=used),
+        text(
+            (middle, y + name), f"{MARK} " * place.here + place.name, anchor="middle", strong=used
+        ),
         text((middle, y + 35), inside, anchor="middle"),
         text((middle, y + size[1] + LINE), colon + below, anchor="middle"),
     )

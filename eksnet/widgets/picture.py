@@ -11,12 +11,13 @@ word or another stroke beside it. Those of lines have a contrast of 3:1 to both 
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
-from urllib.parse import quote
 
+from eksnet import display
 from eksnet.widgets.panel import Part
 
 Point = tuple[float, float]
@@ -37,8 +38,6 @@ _STYLE = (
     ".ek .faint{color:#808080}.ek .good{color:#2a9142}.ek .bad{color:#dc3d40}"
     ".ek .odd{color:#bf6a00}.ek .here{color:#2f7fd0}"
 )
-# What may stand in a data URI between double quotes as it is: so a notebook's changes can be read.
-_PLAIN = " !$()*+,-./:;=?@_~"
 
 
 @dataclass(frozen=True, repr=False)
@@ -80,8 +79,9 @@ class Picture:
     @property
     def image(self) -> str:
         """The picture as an image, which is left in where a page's own SVG is taken out."""
-        source = escape(f"data:image/svg+xml,{quote(self.svg, safe=_PLAIN)}")
-        return self._figure(f'<img alt="{escape(self.spoken)}" src="{source}">')
+        source = base64.b64encode(self.svg.encode()).decode()
+        address = f"data:image/svg+xml;base64,{source}"
+        return self._figure(f'<img alt="{escape(self.spoken)}" src="{address}">')
 
     def _figure(self, drawn: str) -> str:
         caption = f"<figcaption>{escape(self.caption)}</figcaption>"
@@ -91,8 +91,7 @@ class Picture:
         return repr(self.twin)
 
     def _repr_html_(self) -> str:
-        twin = f"<details><summary>The same in text</summary>{self.twin._repr_html_()}</details>"
-        return f"{self.image}{twin}"
+        return self.image + display.fold("The same in text", self.twin._repr_html_())
 
 
 def lines(words: str, room: float) -> list[str]:

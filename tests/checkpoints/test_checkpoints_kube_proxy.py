@@ -122,7 +122,7 @@ def test_a_fault_that_was_not_brought_in_is_not_mended(
     result = checkpoint(name).check()
     assert set(states(result)) == {N}
     assert result.outcomes[0].observation.observed == (
-        f"fault {FAULTS[name]} has not been brought in"
+        f"fault {FAULTS[name]} has not been injected"
     )
 
 

@@ -105,7 +105,7 @@ def test_a_state_has_a_sign_a_colour_and_its_word(state: State, sign: str) -> No
 def test_what_was_observed_and_predicted_stand_in_rows_beside_their_state() -> None:
     html = RESULT._repr_html_()
     body = html.split("<tbody>")[3]
-    rows = [_Words(row).words for row in body.split("<tr>")[1:]]
+    rows = [_Words("<tr " + row).words for row in body.split("<tr ")[1:]]
     assert rows == [
         ["✗", "FAIL", "0", "of", "1", "As", "predicted"],
         ["observed:", "30"],

@@ -120,6 +120,11 @@ REFUSED: dict[str, tuple[Do, str]] = {
     "a manifest with an empty text": (apply(""), "would be empty"),
     "an object with a wrong text": (put({"Corefile": "None"}), "the plugin kubernetes"),
     "an object of None": (lambda cluster: cluster.replace(None), "is of type NoneType"),  # type: ignore[arg-type]
+    "a manifest of None": (lambda cluster: cluster.apply(None), "is of type NoneType"),  # type: ignore[arg-type]
+    "an empty manifest": (lambda cluster: cluster.apply(""), "holds no object"),
+    "a manifest of objects": (lambda cluster: cluster.apply([{}]), "is of type list"),  # type: ignore[arg-type]
+    "a deletion of None": (lambda cluster: cluster.delete(None), "is of type NoneType"),  # type: ignore[arg-type]
+    "a deletion of nothing": (lambda cluster: cluster.delete(""), "names no object"),
     "a backup of nothing": (lambda cluster: cluster.backup(""), "the ConfigMap's name is empty"),
     "a restore of nothing": (lambda cluster: cluster.restore(""), "the ConfigMap's name is empty"),
     "a restore of None": (lambda cluster: cluster.restore(None), "the ConfigMap's name is None"),  # type: ignore[arg-type]

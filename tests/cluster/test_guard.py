@@ -71,7 +71,7 @@ def test_no_writing_method_sends_a_write_to_a_cluster_that_was_not_named(
     name: str, filled: FakeApi
 ) -> None:
     cluster = eksnet.connect("context:lab")
-    with pytest.raises(EksnetError, match="its name was not said"):
+    with pytest.raises(EksnetError, match="its name was not given"):
         WRITING[name](cluster)
     assert filled.writes == []
 
@@ -130,7 +130,7 @@ def test_a_name_is_said_once_in_a_kernel(filled: FakeApi) -> None:
 
 def test_a_name_that_no_write_followed_holds_for_its_own_connection_only(filled: FakeApi) -> None:
     eksnet.connect("context:lab", changes="lab")
-    with pytest.raises(EksnetError, match="its name was not said"):
+    with pytest.raises(EksnetError, match="its name was not given"):
         eksnet.connect("context:lab").apply(MANIFEST)
 
 

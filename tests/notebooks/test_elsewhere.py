@@ -149,3 +149,16 @@ def test_a_context_runs_all_up_to_what_needs_the_sandbox(
     assert error.ename == "EksnetError"
     assert f"{why}, and this is {elsewhere}\n  expected: the sandbox" in error.evalue
     assert those_there(cluster) == before
+
+
+@pytest.mark.notebook
+@pytest.mark.sandbox
+@pytest.mark.soak
+@pytest.mark.parametrize("name", ["01a", "01b"])
+def test_a_context_runs_all_of_what_needs_no_sandbox(fresh_sandbox, cluster, monkeypatch, name):
+    monkeypatch.setenv("KUBECONFIG", str(fresh_sandbox.kubeconfig))
+    monkeypatch.setenv("EKSNET_TARGET", f"context:{fresh_sandbox.context}")
+    monkeypatch.setenv("EKSNET_CHANGES", fresh_sandbox.context)
+    before, said = those_there(cluster), []
+    assert runner.run_one(catalogue.find(name), say=said.append), said
+    assert those_there(cluster) == before

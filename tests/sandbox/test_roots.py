@@ -70,6 +70,52 @@ def test_a_volume_that_is_given_back_deletes_nothing_of_the_learners(cluster, pl
     assert volumes.lost(victims) == []
 
 
+# What a volume or a claim asks a controller or a kubelet to do, and what becomes of it.
+PROVISIONED = """
+apiVersion: storage.k8s.io/v1
+kind: StorageClass
+metadata: {name: asked}
+provisioner: kubernetes.io/host-path
+---
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: asked}
+spec:
+  accessModes: [ReadWriteOnce]
+  storageClassName: asked
+  resources: {requests: {storage: 1Mi}}
+"""
+IN_A_POD = """
+apiVersion: v1
+kind: Pod
+metadata: {name: asked}
+spec:
+  terminationGracePeriodSeconds: 0
+  containers:
+  - {name: main, image: "busybox:1.36", volumeMounts: [{name: volume, mountPath: /volume}]}
+  volumes: [{name: volume, KIND}]
+"""
+
+
+@pytest.mark.sandbox
+@pytest.mark.parametrize(
+    ("manifest", "says"),
+    [
+        (PROVISIONED, 'volume plugin "kubernetes.io/host-path" is disabled'),
+        (IN_A_POD.replace("KIND", "nfs: {server: 10.0.0.10, path: /}"), "mount failed"),
+        (IN_A_POD.replace("KIND", "flexVolume: {driver: a/b}"), "no volume plugin matched"),
+        (IN_A_POD.replace("KIND", "gitRepo: {repository: 'file:///tmp/x'}"), "is disabled"),
+    ],
+    ids=["host-path provisioner", "NFS", "FlexVolume", "gitRepo"],
+)
+def test_what_a_volume_asks_for_is_refused(cluster, kubectl, manifest, says):
+    cluster.apply(manifest)
+    try:
+        faults.until("an event says why", lambda: says in kubectl("get", "events"))
+    finally:
+        cluster.delete(manifest)
+
+
 @pytest.mark.sandbox
 @pytest.mark.parametrize(
     "path", ["/logs/", "/debug/pprof/", "/debug/flags/v", "/configz", "/flagz", "/statusz"]

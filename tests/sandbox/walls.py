@@ -6,6 +6,8 @@ import contextlib
 import json
 import os
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -164,6 +166,9 @@ class Walls:
         if b"EKSNET_" in Path(f"/proc/{pid}/environ").read_bytes():
             yield "it has the learner's variables"
         yield from self._open_files(pid)
+        # A root that was not made with pivot_root hides what else is mounted, and holds nobody.
+        if (inside := _root_of_mounts(pid)) != sorted(os.listdir(f"/proc/{pid}/root")):
+            yield f"its namespace's root has {inside}"
         if hostside.namespace_of(pid) != self.inside:
             yield from self._on_a_node(pid)
         elif words := _listed(pid):
@@ -228,6 +233,26 @@ class Walls:
             is_no_file = not link.startswith("/") and link not in self.namespaces
             if not (number in numbers or is_null or _identity(found) in logs or is_no_file):
                 yield f"descriptor {descriptor.name}: {link}"
+
+
+# Who enters a mount namespace is at its root.
+_ENTER = """
+import ctypes, os, sys
+for kind in ("user", "mnt"):
+    if os.readlink(f"/proc/self/ns/{kind}") != os.readlink(f"{sys.argv[1]}/ns/{kind}"):
+        namespace = os.open(f"{sys.argv[1]}/ns/{kind}", os.O_RDONLY)
+        assert ctypes.CDLL(None).setns(namespace, 0) == 0, kind
+print(*sorted(os.listdir("/")), sep="\\n")
+"""
+
+
+def _root_of_mounts(pid: int) -> list[str]:
+    """Return what is in the root of a process's mount namespace, whatever its own root is."""
+    command = [sys.executable, "-S", "-c", _ENTER, f"/proc/{pid}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise ProcessLookupError(pid) if hostside.state(pid) in ("", "Z") else OSError(done.stderr)
+    return done.stdout.splitlines()
 
 
 def _rights(pid: int) -> Iterator[str]:

@@ -87,13 +87,14 @@ def browser():
 
 
 @pytest.fixture(scope="module")
-def lab(browser, server):
-    """JupyterLab in a window of its own."""
+def lab(browser, server, request):
+    """JupyterLab in a window of its own, without what another module left open."""
     port, course = server
     page = browser.new_page(viewport={"width": 1280, "height": 1000})
     page.set_default_timeout(30_000)
-    page.goto(f"http://127.0.0.1:{port}/lab?token={TOKEN}")
-    page.locator("#jp-main-dock-panel").wait_for()
+    workspace = request.module.__name__
+    page.goto(f"http://127.0.0.1:{port}/lab/workspaces/{workspace}?token={TOKEN}")
+    page.locator("#jp-main-dock-panel").wait_for(timeout=90_000)
     lab = Lab(page, course)
     # The list of files would take half of a narrow window.
     lab.command("application:toggle-left-area")
