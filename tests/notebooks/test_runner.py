@@ -203,3 +203,11 @@ def test_only_the_command_and_the_package_itself_know_the_course():
     }
     assert knowing == {"__init__.py", "cli.py", "course"} & knowing
     assert "cli.py" in knowing
+
+
+def test_a_picture_counts_by_the_words_beside_it():
+    def shown(picture, words):
+        return f'<img alt="{words}" src="data:image/svg+xml;base64,{picture}"/>'
+
+    assert sanitised(shown("PHN2+/4=", "10.0.129.9")) == sanitised(shown("PHN3", "10.0.129.12"))
+    assert sanitised(shown("PHN2", "client")) != sanitised(shown("PHN2", "node"))
