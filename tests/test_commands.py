@@ -175,7 +175,9 @@ def test_the_launcher_works(tmp_path, way):
         "from elsewhere": (str(LAUNCHER), tmp_path),
         "through a link": ("./a link", tmp_path),
     }[way]
-    done = run(typed, "kubectl", "get", "pods", cwd=cwd, XDG_STATE_HOME=str(tmp_path))
+    # Nothing of this suite's own on the path, by which a wrong way would arrive too.
+    own = {"XDG_STATE_HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}
+    done = run(typed, "kubectl", "get", "pods", cwd=cwd, **own)
     assert done.returncode == 2
     assert f"next:     {shlex.quote(typed)} up" in done.stderr
 

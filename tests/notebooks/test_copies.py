@@ -1,10 +1,12 @@
 """The learner's copy: the rule that makes it, and that nothing of the learner's is ever lost."""
 
 import ast
+import errno
 import json
 import os
 import shutil
 import stat
+from pathlib import Path
 
 import nbformat
 import pytest
@@ -284,6 +286,24 @@ def test_a_crash_at_any_write_loses_nothing_and_the_next_start_goes_on(
     for name in ("01b_names", "05_lab"):
         copy = nbformat.read(mine.folder / f"{name}.ipynb", as_version=4)
         assert copy.cells[0].source.endswith("better")
+
+
+def test_a_full_disk_leaves_the_copy_that_was_there(mine, the_course, monkeypatch):
+    mine.prepare()
+    before = {path.name: path.read_bytes() for path in mine.folder.glob("*.ipynb")}
+    for name in ("01a_records", "01b_names", "05_lab"):
+        the_course(name, more=", better")
+    write = Path.write_bytes
+
+    def full(path, content):
+        write(path, content[: len(content) // 2])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(EksnetError, match="No space left on device"):
+        mine.prepare()
+    assert {path.name: path.read_bytes() for path in mine.folder.glob("*")
+            if path.name != ".eksnet"} == before  # fmt: skip
 
 
 @pytest.mark.parametrize("inside", [".", "notebooks", "new/folder"])
