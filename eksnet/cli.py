@@ -21,7 +21,7 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from eksnet import entry, inputs, interrupts, sandbox
-from eksnet.commands import runnable
+from eksnet.commands import program, runnable
 from eksnet.errors import EksnetError
 from eksnet.printable import cell, printable
 
@@ -35,7 +35,9 @@ class Commands(TyperGroup):
     def main(self, *arguments: Any, **settings: Any) -> Any:
         """Run a command and end the process with its exit code."""
         try:
-            code = super().main(*arguments, **{**settings, "standalone_mode": False})
+            code = super().main(
+                *arguments, **{"prog_name": program(), **settings, "standalone_mode": False}
+            )
         except EksnetError as error:
             code = _refused(str(error))
         except TyperException as error:
@@ -51,7 +53,7 @@ class Commands(TyperGroup):
 
 
 def _refused(message: str) -> int:
-    print(f"eksnet: {printable(message)}", file=sys.stderr)
+    print(f"eksnet: {printable(runnable(message))}", file=sys.stderr)
     return 2
 
 
@@ -322,8 +324,7 @@ def lab(
 ) -> None:
     """Open JupyterLab on your own copy of the course; the sandbox gets ready meanwhile.
 
-    Other options are JupyterLab's own, such as --no-browser or --port; `eksnet lab -- --help` shows
-    them.
+    Other options are JupyterLab's own, such as --no-browser; after `--`, --help lists them.
     """
     from eksnet.course.lab import open_lab
 

@@ -24,7 +24,7 @@ NAMES = (
     "up", "down", "reset", "status", "logs", "kubectl", "shell", "resolve", "run", "lab", "engine",
     "remove",
 )  # fmt: skip
-_NAMED = re.compile(rf"(?<![\w./-])(?<!uv run )(?<!-m )eksnet (?=(?:{'|'.join(NAMES)})\b)")
+_NAMED = re.compile(rf"(?<![\w./-])(?<!uv run )(?<!-m )eksnet (?=(?:{'|'.join(NAMES)})\b|--)")
 
 
 def runnable(text: str) -> str:

@@ -15,12 +15,16 @@ _CELL = re.compile(r"<t[hd][^>]*>(.*?)</t[hd]>", re.DOTALL)
 
 
 class Frame(pd.DataFrame):  # type: ignore[misc]
-    """A data frame whose HTML is a table of the course: text left, numbers right, nothing cut."""
+    """A data frame that is shown whole; its HTML has text on the left and numbers on the right."""
 
     @property
     def _constructor(self) -> Any:
         # What is made from a frame, such as some of its columns, is shown like it.
         return Frame
+
+    def __repr__(self) -> str:
+        with pd.option_context("display.max_colwidth", None, "display.expand_frame_repr", False):
+            return str(super().__repr__())
 
     def _repr_html_(self) -> Any:
         if max(self.index.nlevels, self.columns.nlevels) > 1:

@@ -180,6 +180,12 @@ def test_the_launcher_works(tmp_path, way):
     assert f"next:     {shlex.quote(typed)} up" in done.stderr
 
 
+@pytest.mark.parametrize("arguments", [["lab", "--help"], ["up", "--nonsense"]])
+def test_usage_and_advice_name_the_launcher_as_it_was_typed(arguments):
+    done = run("bin/eksnet", *arguments, cwd=CLONE, COLUMNS="100", NO_COLOR="1")
+    assert f"bin/eksnet {arguments[0]} " in done.stdout + done.stderr
+
+
 @pytest.fixture
 def bare_clone(tmp_path):
     """A clone in which nothing is set up."""

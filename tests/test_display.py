@@ -129,6 +129,8 @@ def test_a_frame_shows_every_cell_whole_and_so_does_what_is_made_of_it() -> None
             ["x", long, "1.5"],
             ["y", "b", "NaN"],
         ]
+        assert [line.split()[-1] for line in repr(one).splitlines()] == ["n", "1.5", "NaN"]
+        assert long in repr(one)
     assert frame.reset_index(drop=True).to_csv(index=False) == f'text,n\n"{long}",1.5\nb,\n'
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import signal
 import tempfile
+import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -88,7 +91,7 @@ def run_one(path: Path, *, save: bool = False, say: Say = print) -> bool:
             on_cell_execute=lambda cell, cell_index: begun.append(cell.id),
         )
         try:
-            with asyncio.Runner(loop_factory=_Loop) as runner:
+            with _cancelled_by_interrupts(), asyncio.Runner(loop_factory=_Loop) as runner:
                 runner.run(_execute(client, log))
         except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
             say(told("failed"))
@@ -102,6 +105,22 @@ def run_one(path: Path, *, save: bool = False, say: Say = print) -> bool:
         times.record(path, took)
         nbformat.write(normalised(notebook), path)  # type: ignore[no-untyped-call]
     return True
+
+
+@contextlib.contextmanager
+def _cancelled_by_interrupts() -> Iterator[None]:
+    """Have Ctrl-C cancel what a loop does, where it waits: raised anywhere, it may lose a kernel.
+
+    asyncio does so where SIGINT is Python's own.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 class _Loop(asyncio.SelectorEventLoop):

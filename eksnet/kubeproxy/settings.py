@@ -188,11 +188,12 @@ def check_configuration(config: str) -> None:
     Raises:
         EksnetError: The text is no YAML mapping, is of another kind, or names no mode.
     """
-    fields = _fields(config)
-    kind = fields.get("kind")
+    found = inputs.yaml(config, "the configuration", _CONFIGURATION)
+    # The ConfigMap around it, which `read_settings` takes too, is nothing to start with.
+    kind = found.get("kind") if isinstance(found, Mapping) else None
     if kind != _KIND:
         raise EksnetError(f"its kind is {inputs.shown(kind)}", _KIND)
-    mode = _mode(fields)
+    mode = _mode(found)
     if mode not in KNOWN_MODES:
         raise EksnetError(
             f"kube-proxy has no mode {mode!r} and would end at its start",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
+import re
 from pathlib import Path
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -25,6 +26,8 @@ MS_REC = 16384
 MS_PRIVATE = 1 << 18
 MS_RELATIME = 1 << 21
 _MNT_DETACH = 2
+# How a mount table writes a blank in a name, and what else would be taken for the end of it.
+_ESCAPED = re.compile(r"\\([0-7]{3})")
 _PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
 
 # A mount that came from outside the user namespace keeps these: a remount has to repeat them.
@@ -95,11 +98,16 @@ def pivot_root(root: Path) -> None:
 
 
 def _mounts_from(target: Path) -> list[Path]:
-    """Return where something is mounted, at a place or below it."""
-    lines = Path("/proc/thread-self/mountinfo").read_text().splitlines()
-    # A blank in a name is written as \\040.
-    points = [line.split()[4].encode().decode("unicode_escape") for line in lines]
-    return [place for place in map(Path, points) if place.is_relative_to(target)]
+    """Return a place where something is mounted, and where something is mounted below it."""
+    # The kernel names each without a link in its path.
+    place = target.resolve()
+    lines = os.fsdecode(Path("/proc/thread-self/mountinfo").read_bytes()).splitlines()
+    points = (Path(_ESCAPED.sub(_character, line.split()[4])) for line in lines)
+    return [place, *(point for point in points if place in point.parents)]
+
+
+def _character(escaped: re.Match[str]) -> str:
+    return chr(int(escaped[1], 8))
 
 
 def _check(result: int, what: str) -> None:

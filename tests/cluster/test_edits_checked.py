@@ -101,6 +101,11 @@ REFUSED: dict[str, tuple[Do, str]] = {
         "kube-proxy has no mode 'iptable'",
     ),
     "no YAML": (edit("mode: [", *CONFIG_KEY), "is no YAML"),
+    "no fields": (edit("- a\n- b\n", *CONFIG_KEY), "its kind is None"),
+    "the ConfigMap around it": (
+        edit(json.dumps({"kind": "ConfigMap", "data": {"config": CONFIG}}), *CONFIG_KEY),
+        "its kind is 'ConfigMap'",
+    ),
     "another kind": (edit("kind: Pod\n", *CONFIG_KEY), "its kind is 'Pod'"),
     "a patch that takes the key": (patch({"Corefile": None}), "would be empty"),
     "a patch that takes all": (patch(None), "would be empty"),

@@ -36,7 +36,7 @@ from eksnet.listing import Listing
 from eksnet.printable import printable
 
 ROOT = Path(__file__).parent.parent.parent
-FEW, MANY = 6, 1000
+FEW, MANY = 6, 100
 # One border for all examples: nothing in it changes.
 SHARED = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large]
 

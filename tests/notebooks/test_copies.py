@@ -66,7 +66,7 @@ def test_what_is_emptied_can_be_run_and_emptied_again(source):
 
 
 def leaves(value):
-    """Return the constants of a value, without the keys of its dicts."""
+    """Return the parts of a value that is written out, without the keys of its dicts."""
     if isinstance(value, ast.Dict):
         return [one for part in value.values for one in leaves(part)]
     if isinstance(value, ast.Tuple):
@@ -136,6 +136,21 @@ def test_the_courses_own_notebooks_follow_the_rule(path):
             # The choices, or the form.
             assert "#" in cell.source, cell.id
             assert "..." in emptied(cell.source)
+
+
+@pytest.mark.parametrize("path", catalogue.course(), ids=lambda path: path.stem)
+def test_no_copy_holds_a_prediction_that_is_answered_already(path):
+    copy = learners(nbformat.read(path, as_version=4))
+    code = [cell for cell in copy.cells if cell.cell_type == "code"]
+    given = [
+        (cell.id, ast.unparse(node))
+        for cell in code
+        for node in ast.walk(ast.parse(cell.source))
+        if isinstance(node, ast.Assign | ast.AnnAssign)
+        and "prediction" in ast.unparse(node).partition("=")[0]
+        and not all(getattr(one, "value", None) is ... for one in leaves(node.value))
+    ]
+    assert given == []
 
 
 @pytest.fixture

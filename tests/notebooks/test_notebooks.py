@@ -7,6 +7,7 @@ import nbformat
 import nbval_runs
 import pytest
 from nbclient import NotebookClient
+from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from eksnet.course import catalogue, copies, runner
 
@@ -138,3 +139,15 @@ def test_a_learners_copy_runs_before_anything_is_predicted(fresh_sandbox, tmp_pa
     for cell in checks:
         (said,) = [output.data["text/plain"] for output in cell.outputs if "data" in output]
         assert "NOT_STARTED, 0 of" in said, f"{name}: {cell.id}"
+
+
+def test_under_nbval_a_command_is_named_as_in_the_kernels_of_the_course(tmp_path, monkeypatch):
+    monkeypatch.setenv("EKSNET_COMMAND", "bin/eksnet")
+    monkeypatch.setenv("UV_RUN_RECURSION_DEPTH", "1")
+    said = new_output("stream", name="stdout", text="eksnet up\n")
+    source = "from eksnet.commands import runnable\nprint(runnable('eksnet up'))"
+    cell = new_code_cell(source, id="cell-1", execution_count=1, outputs=[said])
+    path = tmp_path / "07_small.ipynb"
+    nbformat.write(new_notebook(cells=[cell]), path)
+    done = nbval_runs.run("-q", "-c", "/dev/null", path.name, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout

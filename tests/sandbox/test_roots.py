@@ -242,7 +242,12 @@ process 1
 
 
 def test_a_root_shows_what_it_is_told_to_and_gives_no_right(tmp_path):
-    shown = tmp_path / "shown"
+    # A home may be a link, and have any name.
+    real = tmp_path / "집 of mine"
+    real.mkdir()
+    home = tmp_path / "home"
+    home.symlink_to(real)
+    shown = home / "shown"
     (shown / "below").mkdir(parents=True)
     (shown / "file").write_text("shown")
     busybox = Path(shutil.which("busybox"))
@@ -251,10 +256,10 @@ def test_a_root_shows_what_it_is_told_to_and_gives_no_right(tmp_path):
     below = f'mount -t tmpfs none {shown}/below && exec "$@"'
     done = subprocess.run(
         [*namespace, "--mount-proc", "sh", "-c", below, "sh",
-         sys.executable, "-c", STARTS, busybox, tmp_path, TRIES],
+         sys.executable, "-c", STARTS, busybox, home, TRIES],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.stderr == ""
     assert done.stdout == SEEN
-    assert (tmp_path / "data" / "new").read_text() == "kept\n"
-    assert list((tmp_path / "stage").iterdir()) == []
+    assert (home / "data" / "new").read_text() == "kept\n"
+    assert list((home / "stage").iterdir()) == []
