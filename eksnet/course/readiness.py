@@ -170,15 +170,12 @@ def _kube_proxy_runs(cluster: Cluster) -> bool:
 def _nodes_have_their_rules(cluster: Cluster) -> bool:
     if cluster.target.kind != "sandbox":
         return True
-    from eksnet.kubeproxy.observe import predict_node, read_rules
-    from eksnet.kubeproxy.ruleset import differences
+    from eksnet.kubeproxy.observe import node_differences, read_rules
     from eksnet.kubeproxy.settings import Node
 
     with contextlib.suppress(EksnetError):
         nodes = map(Node.from_object, cluster.list("nodes"))
-        return not any(
-            differences(predict_node(cluster, node), read_rules(cluster, node)) for node in nodes
-        )
+        return not any(node_differences(cluster, node, read_rules(cluster, node)) for node in nodes)
     return False
 
 
