@@ -24,7 +24,7 @@ UNTOUCHED = ".:53 {\n    errors\n    forward . /etc/resolv.conf\n    cache 30\n 
 HOSTS = "hosts {\n    10.43.0.1 myapp.local\n    fallthrough\n}\n"
 SOLVED = add_plugin(UNTOUCHED, HOSTS)
 # Without its last brace alone CoreDNS takes it: the one before closes the server block too.
-UNCLOSED = SOLVED.removesuffix("    }\n}\n")
+UNCLOSED = SOLVED.removesuffix("}\n") + "    loop\n"
 BOTH = SOLVED.replace("myapp.local", "myapp.local www.myapp.local")
 CONFIGMAP = "/api/v1/namespaces/kube-system/configmaps/coredns"
 PODS = "/api/v1/namespaces/kube-system/pods"
@@ -244,7 +244,12 @@ class TestTheEntry:
         # No server block is left that answers for the name with nothing.
         assert "myapp.local:53" not in mended
 
-    @pytest.mark.parametrize("backup", ["", SOLVED, UNCLOSED])
+    def test_a_backup_with_the_entry_leads_back_too(self, lab: Lab, checkpoint: Check) -> None:
+        lab(UNCLOSED, runs=UNTOUCHED, backup=SOLVED)
+        step = checkpoint("hosts-01").check(wait=False).outcomes[1].observation.next_step
+        assert "go back to the backup and begin anew" in step
+
+    @pytest.mark.parametrize("backup", ["", UNCLOSED])
     def test_what_only_the_learner_can_write_is_marked(
         self, backup: str, lab: Lab, checkpoint: Check
     ) -> None:
