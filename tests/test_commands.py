@@ -218,8 +218,10 @@ def test_without_an_environment_the_launcher_takes_uv(bare_clone, tmp_path, plac
 
 
 def test_python_runs_it_as_a_module(tmp_path):
-    done = run(sys.executable, "-m", "eksnet", "status", XDG_STATE_HOME=str(tmp_path))
-    assert (done.returncode, done.stdout) == (1, "sandbox: down\n")
+    done = run(
+        sys.executable, "-m", "eksnet", "status", "--sandbox", "own", XDG_STATE_HOME=str(tmp_path)
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (1, "own: down\n")
 
 
 def test_a_kernels_environment_finds_this_one_first():

@@ -12,6 +12,7 @@ from typing import NoReturn
 from eksnet.commands import environment, runnable
 from eksnet.course import start
 from eksnet.course.copies import Copies, open_copies
+from eksnet.printable import printable
 
 _SETTINGS = Path(__file__).parent.parent / "lab_settings"
 # Options with which JupyterLab says something, or writes its settings, and ends.
@@ -42,9 +43,9 @@ def open_lab(folder: Path, fresh: Sequence[str] = (), arguments: Sequence[str] =
     for line in [*made, *prepare(copies)]:
         print(runnable(line), flush=True)
     if fresh and _is_open(copies.folder):
-        print(f"They are in {copies.folder}, which JupyterLab has open.")
+        print(printable(f"They are in {copies.folder}, which JupyterLab has open."))
         return
-    print(f"Your copies of the notebooks are in {copies.folder}", flush=True)
+    print(printable(f"Your copies of the notebooks are in {copies.folder}"), flush=True)
     background = subprocess.Popen(
         [sys.executable, "-m", "eksnet.cli", "up"],
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,

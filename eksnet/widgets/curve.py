@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from eksnet import inputs
 from eksnet.errors import EksnetError
 from eksnet.listing import Listing
 from eksnet.widgets.panel import Table
@@ -51,12 +53,13 @@ def curve(
         title: What the chart is called; made of the axes' names when empty.
 
     Raises:
-        EksnetError: There is nothing to draw, or there are more than three lines.
+        EksnetError: There is nothing to draw, there are more than three lines, or something is no
+            measurement.
     """
     series: dict[str, list[Point]] = {}
     for one in found:
-        point = (float(getattr(one, x)), float(getattr(one, y)))
-        series.setdefault(str(getattr(one, by)), []).append(point)
+        name, point = _measured(one, x, y, by)
+        series.setdefault(name, []).append(point)
     if not 1 <= len(series) <= len(_LOOKS):
         raise EksnetError(
             f"there are {len(series)} lines to draw", f"1 to {len(_LOOKS)}, each a {by}"
@@ -72,6 +75,21 @@ def curve(
     table = Table(called, Listing((by, *axes), rows, rows))
     drawn = tuple(_chart(lines, *axes))
     return Picture(called, f"{called}. {spoken}.", (_WIDTH, _HEIGHT), drawn, table)
+
+
+def _measured(one: object, x: str, y: str, by: str) -> tuple[str, Point]:
+    """Return a measurement's line and point."""
+    try:
+        point = float(getattr(one, x)), float(getattr(one, y))
+        name = str(getattr(one, by))
+    except inputs.ODD:
+        point, name = (-1.0, -1.0), ""
+    if not all(0 <= part < math.inf for part in point):
+        raise EksnetError(
+            f"{inputs.shown(one)} is no measurement with {x}, {y} and {by}",
+            "numbers from 0 on, as `kubeproxy.measure_lookup` gives them",
+        )
+    return name, point
 
 
 @dataclass(frozen=True)

@@ -101,7 +101,11 @@ class Model(HasTraits):
 
         Nobody would see an exception otherwise: nothing waits for the end of a button's work.
         Where a button is pressed again before that, the newest action has the word.
+
+        Raises:
+            EksnetError: There is no such button.
         """
+        inputs.one_of(name, self.actions, "action")
         asked = self.still()
         settings = asked.settings.rows
         turn = self._newest[settings] = object()

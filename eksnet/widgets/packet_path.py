@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from types import MappingProxyType
 
+from eksnet import inputs
 from eksnet.kubeproxy import Packet, PacketWalk, Step
 from eksnet.kubeproxy.walk import ACCEPTED
 from eksnet.widgets.panel import MARK, Text
@@ -78,7 +79,12 @@ def packet_path(walk: PacketWalk, here: int | None = None, *, client: str = "cli
         walk: The way, predicted or along rules that were read; of `walk.matched` fewer steps count.
         here: The index of the step that the packet is at, from 0; None for none.
         client: What the sender is called.
+
+    Raises:
+        EksnetError: There is no such step.
     """
+    if here is not None:
+        inputs.count(here, "the step's index", 0, max(len(walk) - 1, 0))
     step = None if here is None or not walk else walk[here]
     told = _told(walk, step)
     places = list(_places(walk, step, client))

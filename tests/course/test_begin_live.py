@@ -209,7 +209,7 @@ def test_a_cluster_that_was_not_named_is_not_changed(cluster, clean, elsewhere, 
     unnamed = eksnet.connect(str(elsewhere.target))
     cluster.patch("deployment", "coredns", {"spec": {"replicas": 0}}, SYSTEM)
     before = content(cluster)
-    with pytest.raises(EksnetError, match="its name was not said"):
+    with pytest.raises(EksnetError, match="its name was not given"):
         eksnet.begin(unnamed, "05_lab_hosts", restore=True)
     assert content(cluster) == before
     eksnet.begin(cluster, "05_lab_hosts")

@@ -29,6 +29,7 @@ import eksnet
 from eksnet import checkpoints, cli, coredns, data, dns, kubeproxy, widgets
 from eksnet import cluster as cluster_room
 from eksnet.cluster import Cluster, Condition
+from eksnet.course.begin import Beginning
 from eksnet.errors import EksnetError
 from eksnet.kubeproxy import Node, Packet, Ruleset, Settings
 from eksnet.kubeproxy.settings import MODES
@@ -148,7 +149,7 @@ RESULTS = {
     kubeproxy: "Chain Connection Differences Grown Line Lines Lookup Lookups NamedSet PacketWalk "
     "PacketWalks Ruleset Share Size Skew Skews Step",
     checkpoints: "Checkpoint CheckpointError Progress Result State",
-    widgets: "Model PacketStepper Panel SearchOrder Stepper Table Text",
+    widgets: "Model PacketStepper Panel Picture SearchOrder Stepper Table Text",
     eksnet: "EksnetError",
 }
 
@@ -179,6 +180,8 @@ def samples(cluster: Cluster) -> Samples:
         dns.Question: [dns.Question("a.example", "A", dns.Reply.ANSWER)],
         dns.Record: list(dns.records(*SERVICES)),
         kubeproxy.PacketWalks: [kubeproxy.packet_walks(RULES["iptables"], PACKET, NODE)],
+        kubeproxy.PacketWalk: [kubeproxy.packet_walks(RULES["iptables"], PACKET, NODE)[0]],
+        cluster_room.Backup: [cluster_room.Backup("default", "web", Path("missing.json"), False)],
         kubeproxy.Lookups: [
             kubeproxy.Lookups(("mode",), (("iptables",),), (kubeproxy.Lookup("iptables", 1, 2.0),))
         ],
@@ -218,6 +221,8 @@ GOOD_FOR: dict[tuple[str, str], Any] = {
     ("edit_configmap", "name"): "web",
 }
 NOT_TYPED = (Any, object)
+# What a widget's view and its function call with what they have made themselves.
+OF_THE_VIEW = {"look", "remember"}
 
 
 def targets() -> dict[str, Callable[..., Any]]:
@@ -247,6 +252,8 @@ def methods(one: type) -> Iterator[tuple[str, Callable[..., Any]]]:
         if not owner.__module__.startswith("eksnet") or owner is Listing:
             continue
         for name, function in vars(owner).items():
+            if name in OF_THE_VIEW and issubclass(one, widgets.Model):
+                continue
             function = getattr(function, "__func__", function)
             public = not name.startswith("_") and inspect.isfunction(function)
             if public and len(inspect.signature(function).parameters) > 1:
@@ -257,7 +264,7 @@ TARGETS = targets()
 CLASSES = {name: one for face in FACES for name, one in vars(face).items() if inspect.isclass(one)}
 KNOWN = {
     **CLASSES, "pd": pd, "Callable": Callable, "Iterator": Iterator, "Cluster": Cluster,
-    "View": object, "Resource": cluster_room.Resource, "Listing": Listing,
+    "View": object, "Beginning": Beginning, "Resource": cluster_room.Resource, "Listing": Listing,
 }  # fmt: skip
 
 

@@ -154,7 +154,7 @@ def test_what_containers_locked_is_removed_and_what_they_linked_to_is_not(tmp_pa
     if os.geteuid() == 0:
         subprocess.run(["chown", "-Rh", str(STRANGER), tmp_path], check=True)
         # pytest's own directories, which only root may enter.
-        for parent in (tmp_path, *list(tmp_path.parents)[:2]):
+        for parent in (tmp_path, *list(tmp_path.parents)[:3]):
             parent.chmod(parent.stat().st_mode | 0o011)
     request.getfixturevalue("ordinary")
     state.remove(own)

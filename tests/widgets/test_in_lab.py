@@ -349,8 +349,8 @@ def test_with_a_kernel_that_does_not_know_it_it_says_so_and_reopened_its_twin_re
 
 def test_nobody_is_asked_about_news(notebook, order):
     overrides = Path(eksnet.__file__).with_name("lab_settings") / "overrides.json"
-    (settings,) = json.loads(overrides.read_text()).values()
-    assert settings["fetchNews"] == "false"
+    settings = json.loads(overrides.read_text())
+    assert settings["@jupyterlab/apputils-extension:notification"]["fetchNews"] == "false"
     assert notebook.page.get_by_text("Jupyter news").count() == 0
     assert notebook.page.locator(".jp-Dialog").count() == 0
 
