@@ -3,7 +3,7 @@
 PYTHON ?= python3
 ROUNDS ?= 1
 # Tests wait more than they compute: each worker has a sandbox of its own, of 0.6 GiB.
-WORKERS ?= 3
+WORKERS ?= 4
 PYTEST = uv run pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 # What set-up installs where there is no uv; one that is on the path comes first.

@@ -105,7 +105,7 @@ class Model(HasTraits):
         Raises:
             EksnetError: There is no such button.
         """
-        inputs.one_of(name, self.actions, "action")
+        inputs.one_of(name, (*self.actions, _OBSERVE), "action")
         asked = self.still()
         settings = asked.settings.rows
         turn = self._newest[settings] = object()
