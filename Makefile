@@ -3,7 +3,7 @@
 PYTHON ?= python3
 ROUNDS ?= 1
 # Tests wait more than they compute: each worker has a sandbox of its own, of 0.6 GiB.
-WORKERS ?= 3
+WORKERS ?= 4
 PYTEST = uv run pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 # What set-up installs where there is no uv; one that is on the path comes first.
@@ -25,7 +25,7 @@ help:
 
 # JupyterLab opens at once; the engine and the sandbox get ready meanwhile.
 lab: setup
-	uv run eksnet lab
+	bin/eksnet lab
 
 test: setup-tests engine lint
 	$(PYTEST)
@@ -46,7 +46,7 @@ lint:
 	uv run mypy
 
 engine:
-	uv run eksnet engine build
+	bin/eksnet engine build
 
 clean:
 	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -6,23 +6,37 @@ the clients of Kubernetes and AWS are loaded when they are first needed.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from eksnet import data
-from eksnet.errors import EksnetError
+from eksnet.errors import EksnetError, traceback
 
 if TYPE_CHECKING:
     from eksnet.checkpoints import Checkpoint, Progress
     from eksnet.cluster import Cluster
+    from eksnet.course.begin import Beginning
+    from eksnet.listing import Listing
 
-__all__ = ["EksnetError", "checkpoint", "connect", "data", "progress"]
+__all__ = [
+    "EksnetError", "begin", "checkpoint", "compare", "connect", "data", "progress", "traceback",
+]  # fmt: skip
 
 
 def connect(target: str | None = None, *, changes: str | None = None) -> Cluster:
     """Connect to a cluster; see `eksnet.cluster.connect`."""
     from eksnet import cluster
+    from eksnet.course.checks import CHECKS
 
-    return cluster.connect(target, changes=changes)
+    found = cluster.connect(target, changes=changes)
+    found.checks = CHECKS
+    return found
+
+
+def begin(cluster: Cluster, notebook: str, restore: bool | None = None) -> Beginning:
+    """Put back what an earlier lesson left in a cluster; see `eksnet.course.begin`."""
+    from eksnet.course.begin import begin
+
+    return begin(cluster, notebook, restore)
 
 
 def checkpoint(name: str, target: str | None = None) -> Checkpoint:
@@ -30,6 +44,13 @@ def checkpoint(name: str, target: str | None = None) -> Checkpoint:
     from eksnet import checkpoints
 
     return checkpoints.checkpoint(name, target)
+
+
+def compare(prediction: Any, observed: Any) -> Listing[bool | None]:
+    """Return a prediction beside what was observed; see `eksnet.checkpoints.compare`."""
+    from eksnet import checkpoints
+
+    return checkpoints.compare(prediction, observed)
 
 
 def progress(notebook: str = "", target: str | None = None) -> Progress:

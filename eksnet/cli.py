@@ -7,24 +7,58 @@ from __future__ import annotations
 
 import json
 import os
-import signal
+import shlex
 import subprocess
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
+from typer.core import TyperGroup
+from typer.exceptions import TyperException
 
-from eksnet import sandbox
+from eksnet import entry, inputs, interrupts, sandbox
+from eksnet.commands import program, runnable
 from eksnet.errors import EksnetError
+from eksnet.printable import cell, printable
 
 if TYPE_CHECKING:
     from eksnet.dns import Walk
 
+
+class Commands(TyperGroup):
+    """The command: what it cannot do is one message, and a signal ends it in good order."""
+
+    def main(self, *arguments: Any, **settings: Any) -> Any:
+        """Run a command and end the process with its exit code."""
+        try:
+            code = super().main(
+                *arguments, **{"prog_name": program(), **settings, "standalone_mode": False}
+            )
+        except EksnetError as error:
+            code = _refused(str(error))
+        except TyperException as error:
+            # Without arguments there is the help instead, which is printed by now.
+            said, context = error.format_message(), getattr(error, "ctx", None)
+            where = context.command_path if context else "eksnet"
+            code = _refused(f"{said}\n  next:     {where} --help") if said.strip() else 2
+        sys.exit(code if isinstance(code, int) else 0)
+
+    def invoke(self, context: Any) -> Any:
+        """Do the work of the command that was named."""
+        return interrupts.orderly(lambda: super(Commands, self).invoke(context))
+
+
+def _refused(message: str) -> int:
+    print(f"eksnet: {printable(runnable(message))}", file=sys.stderr)
+    return 2
+
+
 app = typer.Typer(
+    cls=Commands,
     help="The EKS networking workbook: a real cluster on your own computer.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -32,8 +66,19 @@ app = typer.Typer(
 )
 engine_app = typer.Typer(help="The cluster's programs.", no_args_is_help=True)
 app.add_typer(engine_app, name="engine")
-# Paths and URLs stay in one piece, to be copied.
-console = Console(highlight=False, soft_wrap=True)
+
+
+class _Printer(Console):
+    """What the command prints through: its own name as the reader has to type it."""
+
+    def print(self, *objects: object, **options: Any) -> None:
+        """Print; see `eksnet.commands`."""
+        texts = (runnable(one) if isinstance(one, str) else one for one in objects)
+        super().print(*texts, **options)
+
+
+# Paths and URLs stay in one piece, to be copied; a name in brackets or colons is no markup.
+console = _Printer(highlight=False, soft_wrap=True, markup=False, emoji=False)
 
 Name = Annotated[str | None, typer.Option("--sandbox", help="The sandbox's name.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -44,23 +89,16 @@ PASS_THROUGH = {
 
 
 def main() -> None:
-    """Run a command; an error becomes three lines on standard error and exit code 2."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        # As from Ctrl-C: what was begun is ended in good order. But nohup means what it says.
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, lambda number, _: sys.exit(128 + number))
-    try:
-        app()
-    except EksnetError as error:
-        print(f"eksnet: {error}", file=sys.stderr)
-        sys.exit(2)
+    """Run a command; from its first step on, a signal is one line and an exit code."""
+    entry.install()
+    app()
 
 
 @app.callback()
 def choose(name: Name = None) -> None:
     """Let --sandbox stand before the command too."""
-    if name:
-        os.environ["EKSNET_SANDBOX"] = name
+    if name is not None:
+        os.environ["EKSNET_SANDBOX"] = inputs.text(name, "--sandbox", "leave --sandbox out")
 
 
 @app.command()
@@ -100,13 +138,38 @@ def reset(name: Name = None) -> None:
 
 
 @app.command()
+def remove(
+    name: Name = None,
+    engine: Annotated[
+        bool, typer.Option("--engine", help="The cluster's programs instead of the sandbox.")
+    ] = False,
+) -> None:
+    """End the sandbox and remove what it keeps on the disk; your progress and backups stay."""
+    from eksnet.sandbox import removal
+
+    removed = removal.remove_engine() if engine else removal.remove_sandbox(name, say=console.print)
+    if removed.ended:
+        console.print("The sandbox was up, and has been ended.")
+    what = "The engine" if engine else "The sandbox"
+    console.print(f"{what} is removed: {removed}." if removed.size else f"{what} was not there.")
+    for path in removed.kept:
+        console.print(f"Not its own, and left alone: {path}")
+    if engine and removed.size:
+        console.print("Go keeps what it compiled; `go clean -cache -modcache` removes that.")
+    elif removed.size:
+        home = removed.directory.parents[1]
+        console.print(f"Your progress and your backups stay, in {home}, and with them the key of")
+        console.print("the cluster that they belong to: after a new `eksnet up` they count again.")
+
+
+@app.command()
 def status(name: Name = None, as_json: Json = False) -> None:
     """Show how the sandbox is; exit code 1 when it is not ready."""
     found = sandbox.status(name, ask=True)
     if as_json:
         print(json.dumps(asdict(found), default=str, indent=1))
     else:
-        console.print(f"{found.name}: {found.phase} {found.waiting_for}".rstrip())
+        console.print(printable(f"{found.name}: {found.phase} {found.waiting_for}".rstrip()))
         if found.components:
             console.print(_components(found))
             console.print(f"API server {found.api}, credentials {found.kubeconfig}")
@@ -117,7 +180,7 @@ def _components(found: sandbox.Status) -> Table:
     table = Table("component", "state", "restarts", "last exit")
     for name, said in found.components.items():
         last = "" if said["last_exit"] is None else str(said["last_exit"])
-        table.add_row(name, said["state"], str(said["restarts"]), last)
+        table.add_row(*map(cell, (name, said["state"], str(said["restarts"]), last)))
     return table
 
 
@@ -125,7 +188,7 @@ def _components(found: sandbox.Status) -> Table:
 def logs(component: Annotated[str, typer.Argument()] = "", name: Name = None) -> None:
     """Print a component's log; without a name, list the components."""
     text = sandbox.read_log(component, name)
-    console.file.write(text or "No component has written a log yet.\n")
+    console.file.write(printable(text) or "No component has written a log yet.\n")
 
 
 @app.command(context_settings=PASS_THROUGH, add_help_option=False)
@@ -140,12 +203,10 @@ def shell(
     namespace: Annotated[str, typer.Option("--namespace", "-n")] = "default",
     name: Name = None,
 ) -> None:
-    """Open a shell in a pod."""
-    if pod:
-        _kubectl(["exec", "-it", "-n", namespace, pod, "--", "sh"], name)
-    fresh = f"shell-{os.getpid()}"
-    _kubectl(["run", fresh, "-n", namespace, "--image=busybox", "--rm", "-it", "--restart=Never"],
-             name)  # fmt: skip
+    """Open a shell in a pod; a fresh pod is deleted when the shell ends."""
+    from eksnet.sandbox.shell import open_shell
+
+    raise typer.Exit(open_shell(pod, namespace, name))
 
 
 def _kubectl(arguments: list[str], name: str | None) -> None:
@@ -194,7 +255,7 @@ def resolve(
     else:
         for title, walk in walks.items():
             console.print(_walk_table(title, walk))
-        console.print(walks["predicted"].why)
+        console.print(printable(walks["predicted"].why))
         if not (live or exists):
             console.print("That is for a name that nobody has. --exists FULL-NAME names one that")
             console.print("has an address; --live asks in a cluster.")
@@ -210,14 +271,13 @@ def _predicted_and_observed(
         raise EksnetError(
             "--live with --exists",
             "the names that the cluster has",
-            f"eksnet resolve {name} --from {namespace} --live",
+            f"eksnet resolve {shlex.quote(name)} --from {shlex.quote(namespace)} --live",
         )
     import eksnet
-    from eksnet import coredns
-    from eksnet.dns.profiles import profile_called
+    from eksnet import coredns, dns
 
     # Before a sandbox is started for it.
-    profile_called(profile)
+    dns.search_walk(name, dns.pod_resolv_conf(namespace), profile=profile)
     lookup = coredns.look_up(eksnet.connect(), name, namespace, profile=profile, ndots=ndots)
     return {"predicted": lookup.predicted, "observed": lookup.observed}
 
@@ -231,7 +291,7 @@ def _questions(walk: Walk) -> list[dict[str, str]]:
 def _walk_table(title: str, walk: Walk) -> Table:
     table = Table(*walk.columns, title=f"{title}: {walk.queries} queries", title_justify="left")
     for row in walk.rows:
-        table.add_row(*row)
+        table.add_row(*map(cell, row))
     return table
 
 
@@ -241,17 +301,34 @@ def run(
     save: Annotated[bool, typer.Option(help="Keep the outputs in the files.")] = False,
 ) -> None:
     """Run the course's notebooks, or those named, without a browser."""
-    from eksnet import notebooks as course
+    from eksnet.course import runner
 
-    raise typer.Exit(0 if course.run_all(notebooks or [], save=save, say=print) else 1)
+    try:
+        fine = runner.run_all(notebooks or [], save=save, say=print)
+    except KeyboardInterrupt as interrupt:
+        print(interrupt, file=sys.stderr)
+        raise typer.Exit(130) from None
+    raise typer.Exit(0 if fine else 1)
 
 
-@app.command(context_settings=PASS_THROUGH)
-def lab(context: typer.Context) -> None:
-    """Open JupyterLab on the course; the engine and the sandbox get ready meanwhile."""
-    from eksnet import notebooks as course
+@app.command(context_settings={**PASS_THROUGH, "allow_interspersed_args": True})
+def lab(
+    context: typer.Context,
+    course: Annotated[
+        Path, typer.Option(help="The folder of your own copies of the notebooks.")
+    ] = Path("~/eksnet-course"),
+    fresh: Annotated[
+        list[str] | None,
+        typer.Option(help="A notebook's number: put a new copy beside yours; may be repeated."),
+    ] = None,
+) -> None:
+    """Open JupyterLab on your own copy of the course; the sandbox gets ready meanwhile.
 
-    raise typer.Exit(course.open_lab(context.args))
+    Other options are JupyterLab's own, such as --no-browser; after `--`, --help lists them.
+    """
+    from eksnet.course.lab import open_lab
+
+    open_lab(course, fresh or (), context.args)
 
 
 @engine_app.command("build")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from eksnet.errors import EksnetError
+from eksnet import inputs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,8 +30,9 @@ def load_table(name: str) -> pd.DataFrame:
     """
     import pandas as pd
 
-    file = directory() / f"{name}.csv"
-    if not file.is_file():
-        known = ", ".join(sorted(path.stem for path in directory().glob("*.csv")))
-        raise EksnetError(f"no table {name!r}", f"one of {known}", "eksnet.data.load_table(NAME)")
-    return pd.read_csv(file)
+    from eksnet.frames import Frame
+
+    # Looked up among those that are there: a name is no way out of the directory.
+    known = {path.stem: path for path in sorted(directory().glob("*.csv"))}
+    inputs.one_of(name, known, "table", "eksnet.data.load_table(NAME)")
+    return Frame(pd.read_csv(known[name]))

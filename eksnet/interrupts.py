@@ -1,14 +1,67 @@
-"""Ctrl-C and its like, held back while something is begun that has to be ended again."""
+"""Ctrl-C and its like: an exception where work can be interrupted, held back where it cannot."""
 
 from __future__ import annotations
 
 import contextlib
 import signal
+import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
+from typing import Any, TypeVar
 
-_NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+from eksnet.entry import INTERRUPTED, NUMBERS
+
+T = TypeVar("T")
+
+# How long after an interrupt was lost in a place that lets no exception out it comes again.
+_AGAIN = 0.01
+
+
+def orderly(work: Callable[[], T]) -> T:
+    """Do the work of a command; a signal interrupts it by an exception, so that it can end things.
+
+    Only the first one does. While things are ended, and after the work, signals do what they did
+    before it.
+
+    Raises:
+        SystemExit: It was interrupted, which has been said; with 128 and the signal's number.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return work()
+    before = {number: signal.getsignal(number) for number in NUMBERS}
+    caught = [number for number in NUMBERS if before[number] is not signal.SIG_IGN]
+    heard: list[int] = []
+
+    def set_all(handler: Any = None) -> None:
+        for number in caught:
+            signal.signal(number, handler or before[number])
+
+    def interrupt(number: int, _frame: FrameType | None) -> None:
+        set_all()
+        heard.append(number)
+        raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
+
+    def come_again(lost: sys.UnraisableHookArgs) -> None:
+        if lost.exc_type is not KeyboardInterrupt:
+            sys.__unraisablehook__(lost)
+            return
+        set_all(interrupt)
+        threading.Timer(_AGAIN, signal.raise_signal, [signal.SIGINT]).start()
+
+    hook, sys.unraisablehook = sys.unraisablehook, come_again
+    try:
+        set_all(interrupt)
+        return work()
+    except (KeyboardInterrupt, Exception) as error:
+        # An import that is interrupted can fail with an error of its own; an exit code is meant.
+        if heard[:1] != [signal.SIGINT] or hasattr(error, "exit_code"):
+            raise
+        sys.stderr.write(INTERRUPTED)
+        raise SystemExit(128 + signal.SIGINT) from None
+    finally:
+        set_all()
+        sys.unraisablehook = hook
 
 
 @contextlib.contextmanager
@@ -34,7 +87,7 @@ def held() -> Iterator[None]:
             handlers[signal.Signals(number)](number, frame)
 
     handlers = {
-        number: handler for number in _NUMBERS if callable(handler := signal.getsignal(number))
+        number: handler for number in NUMBERS if callable(handler := signal.getsignal(number))
     }
     try:
         for number in handlers:

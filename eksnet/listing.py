@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from html import escape
 from typing import TYPE_CHECKING, Generic, TypeVar, overload
+
+from eksnet.display import Mark, Shown, padded, table
+from eksnet.printable import cell
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -14,12 +16,12 @@ Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, repr=False)
-class Listing(Sequence[Item], Generic[Item]):
+class Listing(Shown, Sequence[Item], Generic[Item]):
     """A sequence of items and how they are shown.
 
     Attributes:
         columns: The columns' names.
-        rows: One row of cells per item, in the same order.
+        rows: One row of cells per item, in the same order; verdicts among them are `Mark`.
         items: The items.
     """
 
@@ -41,28 +43,31 @@ class Listing(Sequence[Item], Generic[Item]):
     def __len__(self) -> int:
         return len(self.items)
 
-    def __repr__(self) -> str:
+    def _text(self, *, colours: bool) -> str:
         if not self.rows:
             return "(none)"
-        lines = (self.columns, *self.rows)
+        lines = tuple(map(_shown, (self.columns, *self.rows)))
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
         return "\n".join(
-            "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+            "  ".join(
+                padded(text, width, colours=colours)
+                for text, width in zip(line, widths, strict=True)
+            ).rstrip()
             for line in lines
         )
 
     def _repr_html_(self) -> str:
         if not self.rows:
             return "<p>(none)</p>"
-        head = "".join(f"<th>{escape(column)}</th>" for column in self.columns)
-        body = "".join(
-            "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>"
-            for row in self.rows
-        )
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        return table(_shown(self.columns), list(map(_shown, self.rows)))
 
     def to_frame(self) -> pd.DataFrame:
         """Return the rows as a data frame of text, shape (items, columns)."""
-        import pandas as pd
+        from eksnet.frames import Frame
 
-        return pd.DataFrame(list(self.rows), columns=list(self.columns))
+        return Frame(list(self.rows), columns=list(self.columns))
+
+
+def _shown(line: Sequence[str]) -> tuple[str, ...]:
+    """Return a row's cells as they can be printed; a verdict is the course's own."""
+    return tuple(text if isinstance(text, Mark) else cell(text) for text in line)

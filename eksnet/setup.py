@@ -302,7 +302,7 @@ def explain_namespaces(computer: Computer) -> None:
     said = computer.ask(*NAMESPACES)[1]
     raise SetupError(
         f"the sandbox cannot make its namespaces here: {_last_line(said)}\n{_remedy(computer)}\n"
-        "What needs no sandbox, or a cluster of yours, works all the same: uv run eksnet lab"
+        "What needs no sandbox, or a cluster of yours, works all the same: bin/eksnet lab"
     )
 
 

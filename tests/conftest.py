@@ -9,7 +9,13 @@ from hypothesis import HealthCheck, settings
 
 import eksnet
 from eksnet import sandbox
+from eksnet.commands import environment
 from eksnet.sandbox import paths
+
+# Messages name the command alike, however the suite was started.
+for name in os.environ.keys() - environment(os.environ).keys():
+    del os.environ[name]
+os.environ.update(environment(os.environ))
 
 # On a busy computer an example takes as long as it takes.
 settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])

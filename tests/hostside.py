@@ -38,7 +38,7 @@ def programs(user_namespace: str) -> list[int]:
     return [
         pid
         for pid in found
-        if (parent := _parent(pid)) not in found or arguments(parent) != arguments(pid)
+        if (above := parent(pid)) not in found or arguments(above) != arguments(pid)
     ]
 
 
@@ -47,7 +47,8 @@ def state(pid: int) -> str:
     return (_stat(pid) or [""])[0]
 
 
-def _parent(pid: int) -> int:
+def parent(pid: int) -> int:
+    """Return a process's parent; 0, when it is gone."""
     return int((_stat(pid) or ["", "0"])[1])
 
 

@@ -17,7 +17,8 @@ import nbval.kernel
 import pytest
 from jupyter_client.manager import KernelManager
 
-from eksnet.notebooks import private_kernel
+from eksnet.commands import environment
+from eksnet.course.runner import private_kernel
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -40,7 +41,8 @@ def run(*arguments: str | Path, cwd: Path | None = None) -> subprocess.Completed
         sys.executable, "-m", "pytest", "-p", "nbval_runs", "-p", "no:cacheprovider", "--nbval",
         "--override-ini=addopts=", *map(str, arguments),
     ]  # fmt: skip
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    # As in `eksnet run`: the commands in the outputs are those that work in a kernel of the course.
+    variables = {**environment(os.environ), "PYTHONPATH": str(Path(__file__).parent)}
     return subprocess.run(
-        command, cwd=cwd, env=environment, capture_output=True, text=True, check=False
+        command, cwd=cwd, env=variables, capture_output=True, text=True, check=False
     )

@@ -1,13 +1,16 @@
 """Signals that come while something must not be cut off in the middle."""
 
+import os
 import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from signal import SIGHUP, SIGTERM
 
 import pytest
+from interrupting import IN_ONE_LINE, interrupted
 
 from eksnet import interrupts
 
@@ -134,3 +137,87 @@ def test_a_thread_beside_the_main_one_changes_no_handler():
     thread.start()
     thread.join()
     assert seen == [signal.getsignal(signal.SIGINT)]
+
+
+# The command as a shell starts it: at whatever moment it is interrupted.
+
+MOMENTS = (0.0, 0.01, 0.02, 0.04, 0.07, 0.1, 0.15, 0.2, 0.3, 0.45, 0.7, 1.0)
+QUICK = {
+    "status": ["status"],
+    "logs": ["logs"],
+    "engine status": ["engine", "status"],
+    "resolve": ["resolve", "kubernetes", "--from", "default"],
+    "down": ["down"],
+    "kubectl": ["kubectl", "get", "pods"],
+    "help": ["--help"],
+}
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_ctrl_c_at_any_moment_is_one_line_and_130(name, tmp_path):
+    own = {**os.environ, "XDG_STATE_HOME": str(tmp_path), "EKSNET_SANDBOX": "swept"}
+    ends = [interrupted(QUICK[name], moment, env=own) for moment in MOMENTS]
+    assert IN_ONE_LINE in ends
+    for code, complaints in ends:
+        # Or it had done its work by then.
+        assert "Traceback" not in complaints
+        assert (code, complaints) == IN_ONE_LINE or code in (0, 1, 2)
+
+
+@pytest.mark.parametrize("number", [SIGTERM, SIGHUP])
+def test_other_signals_end_it_without_a_word(number, tmp_path):
+    own = {**os.environ, "XDG_STATE_HOME": str(tmp_path), "EKSNET_SANDBOX": "swept"}
+    assert interrupted(["status"], 0.0, number, env=own) == (128 + number, "")
+
+
+def test_work_ends_what_it_began(interruptible, capsys):
+    ended = []
+
+    def work():
+        try:
+            signal.raise_signal(signal.SIGINT)
+        finally:
+            ended.append("what it began")
+
+    with pytest.raises(SystemExit) as code:
+        interrupts.orderly(work)
+    assert (code.value.code, ended) == (130, ["what it began"])
+    assert capsys.readouterr().err == "eksnet: interrupted\n"
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_an_interrupt_that_becomes_another_error_is_still_one(interruptible, capsys):
+    def work():
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            raise ImportError("half a module") from None
+
+    with pytest.raises(SystemExit) as code:
+        interrupts.orderly(work)
+    assert (code.value.code, capsys.readouterr().err) == (130, "eksnet: interrupted\n")
+
+
+def test_an_interrupt_that_was_lost_comes_again(interruptible, capsys):
+    class Dies:
+        def __del__(self):
+            signal.raise_signal(signal.SIGINT)
+
+    def work():
+        one = Dies()
+        del one
+        for _ in range(1000):
+            time.sleep(0.01)
+
+    with pytest.raises(SystemExit) as code:
+        interrupts.orderly(work)
+    assert (code.value.code, capsys.readouterr().err) == (130, "eksnet: interrupted\n")
+
+
+def test_an_error_of_the_work_stays_what_it_is():
+    def work():
+        raise ValueError("its own")
+
+    with pytest.raises(ValueError, match="its own"):
+        interrupts.orderly(work)
+    assert interrupts.orderly(lambda: 3) == 3

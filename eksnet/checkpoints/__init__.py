@@ -10,12 +10,22 @@ import functools
 
 from eksnet.checkpoints import definitions, evidence
 from eksnet.checkpoints.checking import Checkpoint, quiet, seen_of
+from eksnet.checkpoints.comparing import compare
 from eksnet.checkpoints.criteria import State
 from eksnet.checkpoints.results import CheckpointError, Result
 from eksnet.checkpoints.standing import Progress, standings
 from eksnet.errors import EksnetError
 
-__all__ = ["Checkpoint", "CheckpointError", "Progress", "Result", "State", "checkpoint", "progress"]
+__all__ = [
+    "Checkpoint",
+    "CheckpointError",
+    "Progress",
+    "Result",
+    "State",
+    "checkpoint",
+    "compare",
+    "progress",
+]
 
 
 def checkpoint(name: str, target: str | None = None) -> Checkpoint:
@@ -54,5 +64,5 @@ def progress(notebook: str = "", target: str | None = None) -> Progress:
     except (EksnetError, OSError) as error:
         return Progress(standings(wanted, ()), f"Nothing could be counted: {seen_of(error)}")
     counted = [attempt for attempt in found.attempts if attempt.binding == binding]
-    note = f"{found.unreadable} lines of {binding.path.name} are no attempts"
+    note = f"{found.unreadable} lines of {binding.path.name} could not be read"
     return Progress(standings(wanted, counted), note if found.unreadable else "")

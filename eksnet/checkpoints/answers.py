@@ -14,6 +14,10 @@ from eksnet.errors import EksnetError
 from eksnet.listing import Listing
 
 FORMS = "a table, a list or tuple of rows, a dict, a number or a text"
+# What stands in the learner's copy where a prediction is to be written.
+PLACEHOLDER = "..."
+# Where the data frames come from that the course makes; loaded, it would load pandas.
+_FRAMES = "eksnet.frames"
 _MARKS = {"o": True, "yes": True, "true": True, "x": False, "no": False, "false": False}
 # A learner's 1 and 0 are marks beside an observed mark; beside a number they are numbers.
 _SAID = {**_MARKS, "1": True, "0": False}
@@ -31,11 +35,13 @@ class Rows:
         rows: The rows, each a tuple of cells.
         columns: The columns' names; empty when it has none.
         keyed: Whether each row is found by its first cell, not by its place.
+        computed: Whether it is a table that the course made, and no learner wrote.
     """
 
     rows: tuple[tuple[str, ...], ...]
     columns: tuple[str, ...] = ()
     keyed: bool = False
+    computed: bool = False
 
 
 def understand(answer: Any, what: str = "your prediction") -> Rows:
@@ -53,28 +59,32 @@ def understand(answer: Any, what: str = "your prediction") -> Rows:
     found = _read(answer, what)
     counting = [row[0] for row in found.rows if len(row) > 1]
     if counting and counting == [str(n) for n in range(1, len(found.rows) + 1)]:
-        return Rows(tuple(row[1:] for row in found.rows), found.columns[1:])
+        rows = tuple(row[1:] for row in found.rows)
+        return replace(found, rows=rows, columns=found.columns[1:])
     return found
 
 
 def _read(answer: Any, what: str) -> Rows:
     if isinstance(answer, Listing):
-        return Rows(answer.rows, tuple(answer.columns))
+        return Rows(answer.rows, tuple(answer.columns), computed=True)
     if isinstance(answer, str):
         return _from_text(answer)
     if isinstance(answer, Real):
         return Rows(((_cell(answer, "it"),),))
+    if answer is ...:
+        return Rows(((PLACEHOLDER,),))
     if isinstance(answer, Mapping):
         return _from_mapping(
             {_cell(key, "a key"): _cell(value, key) for key, value in answer.items()}
         )
     if isinstance(answer, Sequence) and not isinstance(answer, bytes | bytearray):
         return Rows(tuple(_row(item, n) for n, item in enumerate(answer, start=1)))
-    if type(answer).__module__.partition(".")[0] == "pandas" and hasattr(answer, "columns"):
+    if hasattr(answer, "itertuples") and hasattr(answer, "columns"):  # a data frame
         rows = answer.itertuples(index=False, name=None)
         return Rows(
             tuple(_row(row, n) for n, row in enumerate(rows, start=1)),
             tuple(map(str, answer.columns)),
+            computed=type(answer).__module__ == _FRAMES,
         )
     if hasattr(answer, "tolist"):  # a column of a data frame, an array
         return _read(answer.tolist(), what)
@@ -111,6 +121,8 @@ def _row(item: Any, number: int) -> tuple[str, ...]:
 
 
 def _cell(value: Any, where: object) -> str:
+    if value is ...:
+        return PLACEHOLDER
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
     if getattr(value, "shape", None) == ():  # numpy's own True, 30, "a"
@@ -177,7 +189,7 @@ def _compare_keyed(answer: Rows, observed: Rows) -> Observation:
         said = {key: row[-1] for key, row in zip(keys, answer.rows, strict=True)}
     if keys and not said:
         return not_started(
-            "your answer does not say which part is of what",
+            "your answer does not say what each part belongs to",
             f"a dict with the key{'s' * (len(keys) > 1)} {' and '.join(map(repr, keys))}",
             "",
         )

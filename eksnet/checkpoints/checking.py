@@ -11,8 +11,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from eksnet import inputs
 from eksnet.checkpoints import evidence
 from eksnet.checkpoints.answers import (
+    PLACEHOLDER,
     NotUnderstoodError,
     Rows,
     compare,
@@ -47,7 +49,8 @@ if TYPE_CHECKING:
     from eksnet.cluster import Cluster
 
 _LONGEST = 300
-_ANSWER = "with your own answer in it"
+_ANSWER = "fill in your own answer, and run"
+_WRITE = "write it in the cell above, run that cell and then this one again; its form"
 
 
 class Checkpoint:
@@ -116,14 +119,17 @@ class Checkpoint:
         return result
 
     def hint(self, number: int = 1) -> Text:
-        """Return a hint: 1 says where to look, 2 what to compare, 3 the command."""
+        """Return a hint: 1 says where to look, 2 what to compare, 3 the command.
+
+        Raises:
+            EksnetError: There is no such hint.
+        """
         hints = self.definition.hints
-        if number not in range(1, len(hints) + 1):
-            return Text(f"{self.definition.id} has the hints 1 to {len(hints)}.")
-        hint = hints[number - 1].strip()
-        lines = [needed_line(hint), f"Hint {number} of {len(hints)}: {hint}"]
-        lines += [f"More: hint({number + 1})"] if number < len(hints) else []
-        return Text("\n".join(filter(None, lines)))
+        inputs.count(number, "the number of a hint", 1, len(hints), "hint(1) is the first")
+        hint, _, code = hints[number - 1].strip().partition("\n\n")
+        said = (needed_line(hints[number - 1]), f"Hint {number} of {len(hints)}: {hint}")
+        more = f"More: hint({number + 1})" if number < len(hints) else ""
+        return Text("\n".join(filter(None, said)), code, more)
 
     def solution(self, *, reveal: bool = False) -> Text:
         """Return the solution to those who say so with `reveal=True`."""
@@ -133,7 +139,7 @@ class Checkpoint:
                 "The solution is shown by solution(reveal=True)."
             )
         solution = self.definition.solution.strip()
-        return Text("\n".join(filter(None, (needed(solution), solution))))
+        return Text("", "\n".join(filter(None, (needed(solution), solution))))
 
     def _understood(self, answer: Any, surplus: Sequence[Any]) -> Rows | None:
         """Return the prediction as rows; None where the checkpoint asks for none.
@@ -218,15 +224,26 @@ def _observe(
             f"your prediction: {criterion.question}",
             then(_ANSWER, criterion.form, criterion.steps),
         )
+    if _is_left_open(answer):
+        return not_started(
+            "the prediction is still empty",
+            f"your prediction: {criterion.question}",
+            then(_WRITE, criterion.form),
+        )
+    if answer.computed:
+        return not_started(
+            "a table that the course made, not a prediction of your own",
+            f"your prediction: {criterion.question}",
+            then(_ANSWER, criterion.form, criterion.call),
+        )
     seen = criterion.observe(cluster, observed)
     if isinstance(seen, Observation):
         return replace(seen, next_step=seen.next_step or then("run", criterion.steps))
     again = then(_ANSWER, criterion.form, criterion.call)
-    no_choice = criterion.choices and not _is_one_of(criterion.choices, answer)
-    if no_choice or _is_left_open(answer):
-        wanted = " or ".join(criterion.choices) or criterion.question
+    if criterion.choices and not _is_one_of(criterion.choices, answer):
         said = " ".join(cell for row in answer.rows for cell in row)
-        asked_again = not_started("a prediction that is no answer", wanted, again)
+        wanted = " or ".join(criterion.choices)
+        asked_again = not_started("your prediction is not one of the answers", wanted, again)
         return replace(asked_again, predicted=said or "nothing")
     answer = without_units(answer, criterion.units)
     found = compare(answer, understand(seen, "what was observed"), criterion.column)
@@ -239,7 +256,7 @@ def _observe(
 
 def _is_left_open(answer: Rows) -> bool:
     """Tell whether a prediction is still the form that is to be filled in."""
-    return any(cell in ("…", "...") for row in answer.rows for cell in row)
+    return any(cell in ("…", PLACEHOLDER) for row in answer.rows for cell in row)
 
 
 def _is_one_of(choices: Sequence[str], answer: Rows) -> bool:
@@ -267,7 +284,7 @@ def _told(error: Exception) -> Observation:
         return cannot_check(seen_of(error), _line(error.expected), _line(error.next_step))
     return cannot_check(
         _line(f"the check itself failed: {type(error).__name__}: {seen_of(error)}"),
-        "a check that can look",
+        "a check that runs to its end",
         "tell the course's authors this line; it is not your doing",
     )
 
@@ -277,7 +294,7 @@ def seen_of(error: Exception) -> str:
     try:
         return _line(error.seen if isinstance(error, EksnetError) else error)
     except Exception:
-        return "its text cannot be had"
+        return "its text cannot be read"
 
 
 def _line(text: object) -> str:

@@ -42,7 +42,7 @@ def judge(
     what: str,
     namespace: str,
     look: Callable[[Resource], Observation],
-    remedy: str = "eksnet reset makes the cluster anew",
+    remedy: str = "eksnet reset makes a fresh cluster",
 ) -> Observation:
     """Return what is seen of an object that was there; that it is gone is a failure.
 
@@ -76,10 +76,16 @@ def after(fault: str, bring: str, expected: str, look: Check) -> Check:
         if was_brought(cluster, fault):
             return look(cluster)
         return not_started(
-            f"fault {name} has not been brought in", expected, f'{bring}(cluster, "{name}")'
+            f"fault {name} has not been injected", expected, f'{bring}(cluster, "{name}")'
         )
 
     return check
+
+
+def last_change(thing: Resource) -> str:
+    """Return when an object was last changed; empty when it does not tell."""
+    fields = thing["metadata"].get("managedFields") or ()
+    return max((str(one.get("time", "")) for one in fields), default="")
 
 
 def ready_endpoints(slices: Sequence[Resource]) -> list[Mapping[str, Any]]:

@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
 
+from eksnet import display
 from eksnet.checkpoints.criteria import Observation, State, described, whole
+from eksnet.commands import runnable
+from eksnet.display import LEFT, Mark, Shown, Tone
 from eksnet.errors import EksnetError
 
 if TYPE_CHECKING:
@@ -16,8 +19,17 @@ if TYPE_CHECKING:
 
 # The rooms whose functions hints and next steps call.
 _ROOMS = ("coredns", "dns", "kubeproxy")
-# JupyterLab sets tables flush right, which sentences are not made for.
-_LEFT = '<td style="text-align: left; vertical-align: top">'
+_TONES = {
+    State.PASS: Tone.GOOD,
+    State.FAIL: Tone.BAD,
+    State.NOT_STARTED: Tone.OPEN,
+    State.CANNOT_CHECK: Tone.UNKNOWN,
+}
+
+
+def marked(state: State, points: int = 0) -> Mark:
+    """Return a state in words, with its tone; see `eksnet.checkpoints.criteria.described`."""
+    return Mark(described(state, points), _TONES[state])
 
 
 @dataclass(frozen=True)
@@ -58,11 +70,11 @@ class Outcome:
         yield "predicted", seen.predicted
         if self.state is not State.PASS:
             yield "expected", seen.expected
-            yield "next", seen.next_step
+            yield "next", runnable(seen.next_step)
 
 
 @dataclass(frozen=True, repr=False)
-class Result:
+class Result(Shown):
     """What a check found.
 
     Attributes:
@@ -100,11 +112,14 @@ class Result:
     @property
     def headline(self) -> str:
         """The whole in one line."""
+        return "".join(self._headline())
+
+    def _headline(self) -> tuple[str, Mark, str]:
+        """Return what stands before the state, the state, and what stands after it."""
         looked = self.of - self.unchecked
         score = f"{self.points} of {points(looked)}" if looked else "no points given or lost"
         unchecked = f", {points(self.unchecked)} not checked" if looked and self.unchecked else ""
-        state = described(self.state, self.points)
-        return f"{self.id} {self.title}: {state}, {score}{unchecked}"
+        return f"{self.id} {self.title}: ", marked(self.state, self.points), f", {score}{unchecked}"
 
     @property
     def needed(self) -> str:
@@ -112,27 +127,26 @@ class Result:
         steps = (one.observation.next_step for one in self.outcomes if one.state is not State.PASS)
         return needed_line("\n".join(steps))
 
-    def __repr__(self) -> str:
+    def _text(self, *, colours: bool) -> str:
         states = max(len(outcome.state) for outcome in self.outcomes)
         shares = max(len(outcome.share) for outcome in self.outcomes)
         indent = " " * (states + shares + 4)
-        lines = [self.headline, *filter(None, [self.needed])]
+        before, state, after = self._headline()
+        lines = [f"{before}{state.text(colours=colours)}{after}", *filter(None, [self.needed])]
         for outcome, remarks in self._rows():
-            mark = f"{outcome.state:<{states}}  {outcome.share:<{shares}}"
-            lines.append(f"{mark}  {outcome.description}")
+            mark = display.padded(marked(outcome.state), states, colours=colours)
+            lines.append(f"{mark}  {outcome.share:<{shares}}  {outcome.description}")
             # Lines of code after a sentence stay at the margin, where they can be copied from.
             lines += [f"{indent}{label}: {text}" for label, text in remarks]
         return "\n".join(lines + ([self.note] if self.note else []))
 
     def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr>{_LEFT}{outcome.state}</td>{_LEFT}{outcome.share}</td>"
-            f"{_LEFT}{_cell(outcome, remarks)}</td></tr>"
-            for outcome, remarks in self._rows()
+        before, state, after = self._headline()
+        rows = "".join(_outcome_rows(outcome, remarks) for outcome, remarks in self._rows())
+        return (
+            f"<p><b>{escape(before)}</b>{state.html}<b>{escape(after)}</b></p>"
+            f"{paragraph(self.needed)}<table>{rows}</table>{paragraph(self.note)}"
         )
-        before, after = (f"<p>{escape(one)}</p>" if one else "" for one in (self.needed, self.note))
-        table = f"<table><tbody>{rows}</tbody></table>"
-        return f"<p><b>{escape(self.headline)}</b></p>{before}{table}{after}"
 
     def _rows(self) -> Iterator[tuple[Outcome, list[tuple[str, str]]]]:
         """Yield the outcomes with their remarks; what has just been said is not said again."""
@@ -147,7 +161,7 @@ class Result:
 
     def to_frame(self) -> pd.DataFrame:
         """Return a row of text per criterion; points as numbers, missing where not checked."""
-        import pandas as pd
+        from eksnet.frames import Frame
 
         rows = [
             {
@@ -162,7 +176,7 @@ class Result:
             }
             for one in self.outcomes
         ]
-        return pd.DataFrame(rows)
+        return Frame(rows)
 
 
 class CheckpointError(EksnetError):
@@ -185,20 +199,31 @@ class CheckpointError(EksnetError):
 
 @dataclass(frozen=True, repr=False)
 class Text:
-    """A hint or a solution, shown as it is written.
+    """A hint or a solution.
 
     Attributes:
-        text: The text.
+        said: Sentences, a line each; empty where there is only code.
+        code: Lines of code, to be copied; empty without any.
+        after: What is said after the code; empty when nothing is.
     """
 
-    text: str
+    said: str
+    code: str = ""
+    after: str = ""
+
+    @property
+    def text(self) -> str:
+        """The whole; code after sentences stands below an empty line."""
+        before = "\n\n".join(filter(None, (self.said, self.code)))
+        return "\n".join(filter(None, (before, self.after)))
 
     def __repr__(self) -> str:
-        return self.text
+        return runnable(self.text)
 
     def _repr_html_(self) -> str:
-        # A hint is a paragraph, and may have lines of code after it.
-        return f'<pre style="white-space: pre-wrap">{escape(self.text)}</pre>'
+        said, code, after = map(runnable, (self.said, self.code, self.after))
+        code = display.code(code) if code else ""
+        return "".join(map(paragraph, said.splitlines())) + code + paragraph(after)
 
 
 def needed(text: str) -> str:
@@ -208,7 +233,7 @@ def needed(text: str) -> str:
         >>> needed('coredns.ask(cluster, "example.com")')
         'from eksnet import coredns; cluster = eksnet.connect()'
     """
-    rooms = ", ".join(room for room in _ROOMS if re.search(rf"\b{room}\.\w+\(", text))
+    rooms = ", ".join(room for room in _ROOMS if re.search(rf"\b{room}\.[\w.]+\(", text))
     lines = [f"from eksnet import {rooms}"] if rooms else []
     lines += (
         ["cluster = eksnet.connect()"] if re.search(r"\bcluster\.\w+\(|\(cluster\b", text) else []
@@ -227,12 +252,26 @@ def points(number: int) -> str:
     return f"{number} point" if number == 1 else f"{number} points"
 
 
-def _cell(outcome: Outcome, remarks: list[tuple[str, str]]) -> str:
-    said = "".join(f"<br>{label}: {_lines(text)}" for label, text in remarks)
-    return f"{escape(outcome.description)}{said}"
+def paragraph(text: str) -> str:
+    """Return a sentence as a paragraph in HTML; nothing for none."""
+    return f"<p>{display.prose(text)}</p>" if text else ""
 
 
-def _lines(text: str) -> str:
-    """Return a sentence, and the lines of code after it as they are."""
+def _outcome_rows(outcome: Outcome, remarks: list[tuple[str, str]]) -> str:
+    """Return a row for the criterion, and one for each remark; its state stands beside them all."""
+    top = f"{LEFT}; border-top: 1px solid #808080"
+    span = f'<td rowspan="{len(remarks) + 1}" style="{top}; white-space: nowrap">'
+    first = (
+        f"{span}{marked(outcome.state).html}</td>{span}{outcome.share}</td>"
+        f'<td colspan="2" style="{top}"><b>{escape(outcome.description)}</b></td>'
+    )
+    rows = [first, *(_remark(label, text) for label, text in remarks)]
+    # JupyterLab's stripes would part what belongs together.
+    body = "".join(f'<tr style="background: none">{row}</tr>' for row in rows)
+    return f"<tbody>{body}</tbody>"
+
+
+def _remark(label: str, text: str) -> str:
     sentence, _, code = text.partition("\n")
-    return escape(sentence) + (f'<pre style="margin: 0">{escape(code)}</pre>' if code else "")
+    said = display.prose(sentence) + (display.code(code) if code else "")
+    return f'<td style="{LEFT}">{label}:</td><td style="{LEFT}">{said}</td>'

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import TYPE_CHECKING
 
-from eksnet.checkpoints.criteria import Definition, State, described, whole
+from eksnet.checkpoints.criteria import Definition, State, whole
 from eksnet.checkpoints.evidence import Attempt
-from eksnet.checkpoints.results import points
+from eksnet.checkpoints.results import marked, paragraph, points
+from eksnet.display import Shown
 from eksnet.listing import Listing
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Standing:
 
 
 @dataclass(frozen=True, repr=False)
-class Progress:
+class Progress(Shown):
     """Where a learner stands, a row per checkpoint.
 
     Attributes:
@@ -73,18 +73,19 @@ class Progress:
                 one.definition.notebook,
                 one.definition.id,
                 one.definition.title,
-                described(one.state, one.points),
+                marked(one.state, one.points),
                 one.share,
             )
             for one in self.standings
         )
         return Listing(_COLUMNS, rows, self.standings)
 
-    def __repr__(self) -> str:
-        return "\n".join(filter(None, (repr(self._listing()), self.headline, self.note)))
+    def _text(self, *, colours: bool) -> str:
+        listing = self._listing()._text(colours=colours)
+        return "\n".join(filter(None, (listing, self.headline, self.note)))
 
     def _repr_html_(self) -> str:
-        said = "".join(f"<p>{escape(text)}</p>" for text in (self.headline, self.note) if text)
+        said = paragraph(self.headline) + paragraph(self.note)
         return self._listing()._repr_html_() + said
 
     def to_frame(self) -> pd.DataFrame:

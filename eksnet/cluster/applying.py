@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from eksnet import inputs
 from eksnet.cluster import conditions, waiting
 from eksnet.cluster.client import ApiError, Client, Json
 from eksnet.cluster.kinds import Kind, Kinds, UnknownKindError
@@ -16,6 +18,8 @@ from eksnet.errors import EksnetError
 FIELD_MANAGER = "eksnet"
 _SERVICE_ACCOUNT = Kind("", "v1", "ServiceAccount", "serviceaccounts", True)
 _SERVICE_ACCOUNT_SECONDS = 15.0
+# What the API server takes in one request.
+_LARGEST = 3 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,14 @@ class Place:
 
 
 def place(kind: Kind, name: str, namespace: str) -> Place:
-    """Return the place of an object; a kind without namespaces drops the namespace."""
+    """Return the place of an object; a kind without namespaces drops the namespace.
+
+    Raises:
+        EksnetError: No object of that kind can be called so.
+    """
+    what = f"the name of a {kind.name}"
+    # Kubernetes' own groups have no dot but for that of roles; elsewhere names may be freer.
+    name = inputs.path_segment(name, what) if "." in kind.group else inputs.object_name(name, what)
     return Place(kind, name, namespace if kind.namespaced else "")
 
 
@@ -184,6 +195,39 @@ def _delete_one(client: Client, target: Place, policy: str) -> str | None:
     return str(about.get("uid", ""))
 
 
+def fields_of(value: object, what: str, *, empty: bool = False) -> Json:
+    """Return the fields of an object or of a patch, if the API server can be sent them.
+
+    Args:
+        value: The fields.
+        what: What the reader calls it.
+        empty: Whether there may be none.
+
+    Raises:
+        EksnetError: It is no mapping, has no fields, or holds what JSON has no form for.
+    """
+    if not isinstance(value, Mapping):
+        raise EksnetError(
+            f"{what} is of type {type(value).__name__}; nothing was changed",
+            "a dict of fields, such as {'spec': {'replicas': 2}}",
+        )
+    try:
+        text = json.dumps(dict(value), allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise EksnetError(
+            f"{what} cannot be written as JSON: {error}; nothing was changed",
+            "dicts with text as keys, lists, text, numbers, True, False and None",
+        ) from None
+    if not (value or empty):
+        raise EksnetError(f"{what} is empty: it would change nothing", "a dict of fields")
+    if len(text) > _LARGEST:
+        raise EksnetError(
+            f"{what} is {len(text):,} bytes long; nothing was changed",
+            f"{_LARGEST:,} bytes at most, says the API server",
+        )
+    return dict(value)
+
+
 def places(kinds: Kinds, manifests: Sequence[Manifest], namespace: str) -> list[Place]:
     """Return the places of a manifest's objects, those of unknown kinds left out.
 
@@ -197,4 +241,5 @@ def places(kinds: Kinds, manifests: Sequence[Manifest], namespace: str) -> list[
 
 
 def _place(kinds: Kinds, one: Manifest, namespace: str) -> Place:
-    return place(kinds.of(one.api_version, one.kind), one.name, one.namespace or namespace)
+    where = inputs.namespace(one.namespace) if one.namespace else namespace
+    return place(kinds.of(one.api_version, one.kind), one.name, where)

@@ -6,22 +6,31 @@ runs again after the edit does no harm. A restore keeps what it replaces beside 
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import itertools
 import json
 import os
 import tempfile
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from eksnet import inputs
 from eksnet.cluster.client import ApiError, Client
+from eksnet.cluster.edits import text_of
 from eksnet.cluster.guard import Identity
 from eksnet.cluster.kinds import CONFIG_MAP
 from eksnet.errors import EksnetError
 
 Json = dict[str, Any]
+Check = Callable[[str, str, Json], None]
 
+_NAME = "the ConfigMap's name"
 _FORMAT = "eksnet configmap backup 1"
 _CONTENT = ("data", "binaryData")
+_LONGEST = 60
 _LOOKS = ("labels", "annotations")
 
 
@@ -79,13 +88,18 @@ class Backups:
         self._identity = identity
         self._directory = base / f"{_file_name(target)}-{identity.key}"
 
+    @property
+    def directory(self) -> Path:
+        """The directory of this cluster's files; made when the first is written."""
+        return self._directory
+
     def path(self, name: str, namespace: str, suffix: str = "") -> Path:
         """Return the file of a ConfigMap's backup."""
         return self._directory / f"{_file_name(namespace)}.{_file_name(name)}{suffix}.json"
 
     def backup(self, name: str, namespace: str) -> Backup:
         """Write a ConfigMap's state to its file, unless an earlier one waits for its restore."""
-        current = self._client.get(CONFIG_MAP.path(namespace, name))
+        current = self._client.get(CONFIG_MAP.path(namespace, text_of(name, _NAME)))
         path = self.path(name, namespace)
         if path.exists():
             kept = self._load(path)
@@ -93,9 +107,15 @@ class Backups:
         self._save(path, current)
         return Backup(namespace, name, path, edited_since=False)
 
-    def restore(self, name: str, namespace: str) -> Restored:
-        """Put back what the last backup holds; a second time does nothing."""
-        path = self.path(name, namespace)
+    def restore(self, name: str, namespace: str, check: Check) -> Restored:
+        """Put back what the last backup holds; a second time does nothing.
+
+        Args:
+            name: The ConfigMap's name.
+            namespace: Its namespace.
+            check: Called with name, namespace and content of what is to be written.
+        """
+        path = self.path(text_of(name, _NAME), namespace)
         used = self.path(name, namespace, ".restored")
         source = path if path.exists() else used
         if not source.exists():
@@ -113,7 +133,7 @@ class Backups:
                 "a backup that was made before that change",
                 f"the restored state is still in {used}: cluster.restore(Path(…)) puts it back",
             )
-        restored = self._put(saved, current, name, namespace)
+        restored = self._put(saved, current, name, namespace, check)
         if source == path:
             path.replace(used)
         return restored
@@ -123,28 +143,49 @@ class Backups:
         path = self.path(name, namespace, ".restored" if restored else "")
         return self._load(path) if path.exists() else None
 
-    def restore_file(self, file: Path) -> Restored:
+    def set_aside(self, name: str, namespace: str) -> Path | None:
+        """Let a backup wait no longer, as if it had been restored; return its file."""
+        path = self.path(name, namespace)
+        if not path.exists():
+            return None
+        return path.replace(self.path(name, namespace, ".restored"))
+
+    def restore_file(self, file: Path, check: Check) -> Restored:
         """Put back what a backup's file holds; the file stays."""
         saved = self._load(file)
         name, namespace = saved["metadata"]["name"], saved["metadata"]["namespace"]
-        return self._put(saved, self._current(name, namespace), name, namespace)
+        return self._put(saved, self._current(name, namespace), name, namespace, check)
 
-    def _put(self, saved: Json, current: Json | None, name: str, namespace: str) -> Restored:
+    def _put(
+        self, saved: Json, current: Json | None, name: str, namespace: str, check: Check
+    ) -> Restored:
         if current and _same(saved, current):
             return Restored(namespace, name, changed=False, replaced=None)
+        check(name, namespace, saved)
         query = {"fieldManager": "eksnet-edit"}
         if current is None:
             body = {"apiVersion": "v1", "kind": "ConfigMap", **_content(saved)}
             body["metadata"] = saved["metadata"]
             self._client.send("POST", CONFIG_MAP.path(namespace), body, query)
             return Restored(namespace, name, changed=True, replaced=None)
-        replaced = self.path(name, namespace, ".replaced")
+        replaced = self._unused(name, namespace, current)
         self._save(replaced, current)
         kept = {key: value for key, value in current.items() if key not in _CONTENT}
         # With its resource version: what somebody wrote meanwhile is not overwritten unseen.
         body = {**kept, **_content(saved)}
         self._client.send("PUT", CONFIG_MAP.path(namespace, name), body, query)
         return Restored(namespace, name, changed=True, replaced=replaced)
+
+    def _unused(self, name: str, namespace: str, current: Json) -> Path:
+        """Return a file for what is replaced: none that holds something else."""
+        numbers = itertools.chain([""], (f"-{number}" for number in itertools.count(2)))
+        paths = (self.path(name, namespace, f".replaced{number}") for number in numbers)
+        return next(path for path in paths if not path.exists() or self._holds(path, current))
+
+    def _holds(self, path: Path, current: Json) -> bool:
+        with contextlib.suppress(EksnetError):
+            return _same(self._load(path), current)
+        return False
 
     def _current(self, name: str, namespace: str) -> Json | None:
         try:
@@ -175,12 +216,13 @@ class Backups:
     def _load(self, path: Path) -> Json:
         try:
             record: Json = json.loads(path.read_text(encoding="utf-8"))
-            whole = record["format"] == _FORMAT and bool(record["metadata"]["name"])
+            whole = record["format"] == _FORMAT and _is_whole(record)
             identity = Identity(**record["cluster"])
-        except (OSError, ValueError, TypeError, KeyError) as error:
+            whole = whole and bool(record["metadata"]["namespace"])
+        except (OSError, *inputs.ODD) as error:
             raise _not_a_backup(path, str(error)) from None
         if not whole:
-            raise _not_a_backup(path, f"its format is {record['format']!r}")
+            raise _not_a_backup(path, f"its format is {record['format']!r}, or a text is none")
         if not identity.is_same_cluster(self._identity):
             raise EksnetError(
                 f"{path} is a backup of another cluster, at {identity.server}",
@@ -196,6 +238,13 @@ def _not_a_backup(path: Path, why: str) -> EksnetError:
     )
 
 
+def _is_whole(record: Json) -> bool:
+    """Tell whether a record has a ConfigMap's names, and texts under its keys."""
+    names = (record["metadata"]["name"], record["metadata"]["namespace"])
+    texts = [text for part in _CONTENT for text in (record.get(part) or {}).values()]
+    return all(names) and all(isinstance(text, str) for text in (*names, *texts))
+
+
 def _content(configmap: Json) -> Json:
     return {key: configmap[key] for key in _CONTENT if configmap.get(key) is not None}
 
@@ -205,4 +254,8 @@ def _same(one: Json, other: Json) -> bool:
 
 
 def _file_name(text: str) -> str:
-    return "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in text)
+    name = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in text)
+    if len(name) <= _LONGEST:
+        return name
+    # A name of Kubernetes may be longer than what a file system leaves for a part of a file's.
+    return f"{name[:_LONGEST]}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"

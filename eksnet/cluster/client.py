@@ -18,6 +18,7 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
+from eksnet import inputs
 from eksnet.cluster.guard import Guard
 from eksnet.cluster.targets import Target
 from eksnet.errors import EksnetError
@@ -154,9 +155,9 @@ class Client:
             EksnetError: The guard refused; nothing was sent.
             ApiError: The API server refused.
         """
+        data = None if body is None else _encoded(body)
         self._guard()
         headers = {"Accept": "application/json", "Content-Type": content_type}
-        data = None if body is None else json.dumps(body).encode()
         return self._decode(self._request(method, path, query, headers=headers, body=data))
 
     def open_channel(self, path: str, query: Query) -> Any:
@@ -214,7 +215,14 @@ class Client:
             raise self._no_answer(error) from None
 
     def _url(self, path: str, query: Query) -> str:
-        return self.server + path + ("?" + urlencode(query, doseq=True) if query else "")
+        try:
+            return self.server + path + ("?" + urlencode(query, doseq=True) if query else "")
+        except UnicodeEncodeError:
+            raise EksnetError(
+                f"{inputs.shown(dict(query))} holds half a character (of a surrogate pair)",
+                "text that can be sent",
+                "take it out",
+            ) from None
 
     def _credentials(self) -> dict[str, str]:
         settings = self._configuration.auth_settings().get("BearerToken")
@@ -233,16 +241,17 @@ class Client:
 
     def _decode(self, response: Any) -> Answer:
         self._refuse_failure(response.status, response.data)
-        try:
-            return Answer(response.status, json.loads(response.data))
-        except ValueError:
-            text = response.data[:80].decode(errors="replace")
-            raise ApiError(
-                f"{self.server} answered with something else than JSON: {text!r}",
-                "the API server of a Kubernetes cluster",
-                f"`{self.kubectl} cluster-info`; a proxy may answer in its place",
-                status=response.status,
-            ) from None
+        with contextlib.suppress(ValueError, RecursionError):
+            body = json.loads(response.data)
+            if isinstance(body, dict):
+                return Answer(response.status, body)
+        text = response.data[:80].decode(errors="replace")
+        raise ApiError(
+            f"{self.server} answered with something else than JSON: {text!r}",
+            "the API server of a Kubernetes cluster",
+            f"`{self.kubectl} cluster-info`; a proxy may answer in its place",
+            status=response.status,
+        )
 
     def _refuse_failure(self, status: int, body: bytes) -> None:
         if not 200 <= status < 300:
@@ -299,6 +308,22 @@ class Client:
         )
 
 
+def _encoded(body: object) -> bytes:
+    """Return an object as JSON that every API server reads.
+
+    Raises:
+        EksnetError: A text in it is none that can be sent, or a number is none.
+    """
+    try:
+        return json.dumps(body, allow_nan=False, ensure_ascii=False).encode()
+    except (ValueError, RecursionError) as error:
+        raise EksnetError(
+            f"{inputs.shown(body)} cannot be sent: {error}",
+            "texts of whole characters, and numbers",
+            "correct what it names",
+        ) from None
+
+
 def _status(body: bytes) -> Json:
     with contextlib.suppress(ValueError):
         said = json.loads(body)
@@ -338,7 +363,8 @@ def configure(kubeconfig: str, context: str) -> Any:
                 kubeconfig, context, configuration, persist_config=False, temp_file_path=directory
             )
             _hold_in_memory(configuration, Path(directory))
-    except (ConfigException, OSError, ValueError) as error:
+    except (ConfigException, OSError, *inputs.ODD) as error:
+        # The official client takes an entry for what it should be, and stumbles where it is not.
         raise EksnetError(
             f"the credentials of context {context!r} cannot be had: {error}",
             "a context whose certificates and programs are there",

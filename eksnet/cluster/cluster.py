@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
-from eksnet.cluster import applying, conditions, edits, manifests, objects, pods, rollout, waiting
+from eksnet import inputs
+from eksnet.cluster import (
+    applying,
+    conditions,
+    contents,
+    edits,
+    manifests,
+    objects,
+    pods,
+    rollout,
+    waiting,
+)
 from eksnet.cluster.applying import Place
 from eksnet.cluster.backups import Backup, Backups, Restored
 from eksnet.cluster.client import Client
 from eksnet.cluster.conditions import Condition, Test
-from eksnet.cluster.edits import Edit
+from eksnet.cluster.edits import Checks, Edit
 from eksnet.cluster.guard import Identity
 from eksnet.cluster.kinds import ENDPOINT_SLICE, EVENT, Kinds
 from eksnet.cluster.objects import Applied, Event, Resource
@@ -22,6 +35,8 @@ from eksnet.cluster.targets import Target
 from eksnet.errors import EksnetError
 from eksnet.listing import Listing
 
+# How many lines of a log may be asked for: what the API server keeps the number in.
+_LINES = 2**63 - 1
 _TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
 
 
@@ -38,7 +53,11 @@ class Cluster:
         identity: What makes the cluster this one.
         namespace: The namespace that is meant when none is said.
         version: The API server's version, such as v1.34.3.
+        checks: What a text has to pass before it is written into a ConfigMap. `eksnet.connect`
+            sets it: what a Corefile may say is known to the rooms above this one.
     """
+
+    checks: Checks = MappingProxyType({})
 
     def __init__(
         self,
@@ -89,11 +108,11 @@ class Cluster:
             all_namespaces: Whether to list those of all namespaces.
             wide: Whether to show the columns of `-o wide` too.
         """
-        found = self._kinds.called(kind)
-        where = "" if all_namespaces else namespace or self.namespace
+        found = self._kinds.called(inputs.text(kind, "the kind", "such as pods"))
+        where = "" if all_namespaces else self._in(namespace)
         query = {"includeObject": "Object"}
         if selector:
-            query["labelSelector"] = selector
+            query["labelSelector"] = inputs.sendable(selector, "the selector")
         answer = self._client.get(found.path(where), query, accept=_TABLE)
         across = found.namespaced and all_namespaces
         return objects.table(answer, found.name, wide=wide, namespaced=across)
@@ -116,11 +135,13 @@ class Cluster:
             previous: Whether the container's last run is meant.
             tail: How many lines from the end; all when None.
         """
+        if tail is not None:
+            inputs.count(tail, "tail", 0, _LINES)
         return pods.logs(
             self._client,
-            pod.removeprefix("pod/"),
-            namespace or self.namespace,
-            container=container,
+            _pod(pod),
+            self._in(namespace),
+            container=inputs.sendable(container, "the container"),
             previous=previous,
             tail=tail,
         )
@@ -133,7 +154,7 @@ class Cluster:
             namespace: The namespace; the context's own when None.
         """
         query = {}
-        where = namespace or self.namespace
+        where = self._in(namespace)
         if about:
             place = self._place(about, "", where)
             query["fieldSelector"] = (
@@ -191,7 +212,12 @@ class Cluster:
     # Writing.
 
     def apply(
-        self, manifest: str | Path, namespace: str | None = None, *, force: bool = False
+        self,
+        manifest: str | Path,
+        namespace: str | None = None,
+        *,
+        force: bool = False,
+        unchecked: bool = False,
     ) -> Listing[Applied]:
         """Apply a manifest on the server's side, in its order, as field manager `eksnet`.
 
@@ -199,15 +225,17 @@ class Cluster:
             manifest: YAML text with one or several objects, or the file that holds it.
             namespace: Where objects go that name no namespace; the context's own when None.
             force: Whether to take over fields that others own.
+            unchecked: Whether to write a ConfigMap whose text does not pass; see `edit_configmap`.
 
         Raises:
             EksnetError: Bad YAML (with the line), an unknown kind or field, or a conflict (with
                 the owner of each field). What was applied before stays and is named.
         """
         found = manifests.read(manifest)
-        results = applying.apply(
-            self._client, self._kinds, found, namespace or self.namespace, force=force
-        )
+        where = self._in(namespace)
+        for one in found:
+            self._refuse_unfit(one.kind, one.name, one.namespace or where, one.body, unchecked)
+        results = applying.apply(self._client, self._kinds, found, where, force=force)
         return objects.applied(results)
 
     def delete(
@@ -233,19 +261,83 @@ class Cluster:
         Raises:
             DeadlineError: An object was still there.
         """
+        if not isinstance(what, str | Path):
+            raise EksnetError(
+                f"what to delete is of type {type(what).__name__}; nothing was changed",
+                "a manifest (text or Path), a kind, or kind/name",
+            )
         if isinstance(what, Path) or "\n" in what or ":" in what or manifests.is_file_name(what):
             found = manifests.read(what)
-            places = applying.places(self._kinds, found, namespace or self.namespace)
+            places = applying.places(self._kinds, found, self._in(namespace))
         else:
             places = [self._place(what, name, namespace)]
         return objects.applied(applying.delete(self._client, places, timeout, wait=wait))
 
     def patch(
-        self, kind: str, name: str, patch: Mapping[str, Any], namespace: str | None = None
+        self,
+        kind: str,
+        name: str,
+        patch: Mapping[str, Any],
+        namespace: str | None = None,
+        *,
+        unchecked: bool = False,
     ) -> Resource:
-        """Merge fields into an object (JSON merge patch: lists are replaced, None removes)."""
+        """Merge fields into an object (JSON merge patch: lists are replaced, None removes).
+
+        Args:
+            kind: The kind, or kind/name.
+            name: The name.
+            patch: The fields.
+            namespace: The namespace; the context's own when None.
+            unchecked: Whether to write a ConfigMap whose text does not pass; see `edit_configmap`.
+
+        Raises:
+            EksnetError: It is no mapping of fields, or an empty one; nothing was sent.
+        """
         place = self._place(kind, name, namespace)
-        return Resource(self._merge(place, patch))
+        fields = applying.fields_of(patch, "the patch")
+        self._refuse_unfit(place.kind.name, place.name, place.namespace, fields, unchecked)
+        return Resource(self._merge(place, fields))
+
+    def replace(
+        self, thing: Mapping[str, Any], *, dry_run: bool = False, unchecked: bool = False
+    ) -> Resource:
+        """Replace an object by another version of it, as `kubectl replace` does.
+
+        Args:
+            thing: The object, with its kind and its name. With its resource version, a change of
+                somebody else's meanwhile is a conflict.
+            dry_run: Whether the API server only says what would become of it.
+            unchecked: Whether to write a ConfigMap whose text does not pass; see `edit_configmap`.
+
+        Raises:
+            EksnetError: It is no object; nothing was sent.
+        """
+        body = applying.fields_of(thing, "the object")
+        (one,) = manifests.read(json.dumps(body))
+        namespace = one.namespace or self.namespace
+        if not dry_run:
+            self._refuse_unfit(one.kind, one.name, namespace, body, unchecked)
+        place = applying.place(self._kinds.called(one.kind), one.name, namespace)
+        query = {"fieldManager": "eksnet-edit", **({"dryRun": "All"} if dry_run else {})}
+        answer = self._client.send("PUT", place.path, body, query)
+        return Resource({"kind": place.kind.name, **answer.body})
+
+    def _refuse_unfit(
+        self,
+        kind: str,
+        name: str,
+        namespace: str | None,
+        fields: Mapping[str, Any],
+        unchecked: bool,
+    ) -> None:
+        if kind == "ConfigMap" and "data" in fields:
+            data = fields["data"]
+            if data is not None:
+                data = applying.fields_of(data, "the ConfigMap's data", empty=True)
+                edits.refuse_huge(data)
+            where = namespace or self.namespace
+            edits.refuse_unfit(self.checks, where, name, data, unchecked=unchecked)
 
     def run(
         self,
@@ -276,7 +368,7 @@ class Cluster:
             self._client,
             image,
             command,
-            namespace or self.namespace,
+            self._in(namespace),
             name=name,
             labels=labels,
             spec=spec,
@@ -304,9 +396,13 @@ class Cluster:
         Raises:
             DeadlineError: It did not end in time.
         """
-        place = namespace or self.namespace
         return pods.execute(
-            self._client, pod.removeprefix("pod/"), command, place, container, timeout
+            self._client,
+            _pod(pod),
+            command,
+            self._in(namespace),
+            inputs.sendable(container, "the container"),
+            timeout,
         )
 
     def rollout_restart(self, kind: str, namespace: str | None = None) -> None:
@@ -327,16 +423,32 @@ class Cluster:
         key: str,
         change: str | Callable[[str], str],
         namespace: str | None = None,
+        *,
+        unchecked: bool = False,
     ) -> Edit:
         """Change a key of a ConfigMap and show the difference.
+
+        What is to be written is checked first, and nothing is sent when it does not pass: it has to
+        be text, may not be empty where there was something, and what reads it has to be able to
+        start with it: CoreDNS with its Corefile, kube-proxy with its configuration.
 
         Args:
             name: The ConfigMap's name.
             key: The key, such as Corefile.
             change: The new text, or a function of the present one.
             namespace: The namespace; the context's own when None.
+            unchecked: Whether to write a text that is empty, or that what reads it cannot start
+                with.
+
+        Raises:
+            EksnetError: It does not pass.
         """
-        return edits.edit_configmap(self._client, name, key, change, namespace or self.namespace)
+        _configmap(name)
+        inputs.text(key, "the key", "a key such as Corefile")
+        where = self._in(namespace)
+        return edits.edit_configmap(
+            self._client, self.checks, name, key, change, where, unchecked=unchecked
+        )
 
     # Backups: reading the cluster, and writing files on this computer.
 
@@ -346,21 +458,53 @@ class Cluster:
         The first backup is kept until a restore has used it: after an edit, a second call changes
         nothing and says that the ConfigMap has been edited since.
         """
-        return self._backups.backup(configmap, namespace or self.namespace)
+        return self._backups.backup(_configmap(configmap), self._in(namespace))
 
-    def restore(self, configmap: str | Path, namespace: str | None = None) -> Restored:
+    def restore(
+        self,
+        configmap: str | Path | Backup,
+        namespace: str | None = None,
+        *,
+        unchecked: bool = False,
+    ) -> Restored:
         """Put back a ConfigMap's data; what was there instead is kept in a file.
 
         Args:
-            configmap: The ConfigMap's name, or the file of a backup (a Path).
+            configmap: The ConfigMap's name, or the file of a backup (a Path, or the backup).
             namespace: The namespace; the context's own when None.
+            unchecked: Whether to write a text that does not pass; see `edit_configmap`.
 
         Raises:
-            EksnetError: There is no backup, or it is one of another cluster.
+            EksnetError: There is no backup, it is one of another cluster, or does not pass.
         """
-        if isinstance(configmap, Path):
-            return self._backups.restore_file(configmap)
-        return self._backups.restore(configmap, namespace or self.namespace)
+
+        def check(name: str, place: str, saved: Mapping[str, Any]) -> None:
+            self._refuse_unfit("ConfigMap", name, place, saved, unchecked)
+
+        if isinstance(configmap, os.PathLike):
+            return self._backups.restore_file(Path(configmap), check)
+        return self._backups.restore(_configmap(configmap), self._in(namespace), check)
+
+    def set_aside(self, configmap: str, namespace: str | None = None) -> Path | None:
+        """Let a ConfigMap's backup wait for its restore no longer; return the file that stays.
+
+        Args:
+            configmap: The ConfigMap's name.
+            namespace: The namespace; the context's own when None.
+        """
+        return self._backups.set_aside(_configmap(configmap), self._in(namespace))
+
+    @property
+    def directory(self) -> Path:
+        """Where this computer keeps this cluster's backups, and what `begin` replaced."""
+        return self._backups.directory
+
+    def made_in(self, namespace: str) -> tuple[Resource, ...]:
+        """Return the objects of a namespace that nothing else made, as the API server gives them.
+
+        Left out are those that an owner makes, and what each namespace has from its beginning.
+        """
+        return tuple(map(Resource, contents.made_in(self._client, self._kinds, namespace)))
 
     def saved(
         self, configmap: str, namespace: str | None = None, *, restored: bool = False
@@ -376,17 +520,22 @@ class Cluster:
         Raises:
             EksnetError: The file is no whole backup.
         """
-        found = self._backups.saved(configmap, namespace or self.namespace, restored=restored)
+        found = self._backups.saved(_configmap(configmap), self._in(namespace), restored=restored)
         return None if found is None else Resource(found)
 
     def _place(self, kind: str, name: str, namespace: str | None) -> Place:
+        given = name or kind
         if not name:
             kind, _, name = kind.partition("/")
         if not kind or not name:
             raise EksnetError(
-                f"{kind or name!r} names no object", "a kind and a name, such as deployment/coredns"
+                f"{given!r} names no object", "a kind and a name, such as deployment/coredns"
             )
-        return applying.place(self._kinds.called(kind), name, namespace or self.namespace)
+        inputs.sendable(kind, "the kind")
+        return applying.place(self._kinds.called(kind), name, self._in(namespace))
+
+    def _in(self, namespace: str | None) -> str:
+        return self.namespace if namespace is None else inputs.namespace(namespace)
 
     def _watched(self, place: Place) -> waiting.Watched:
         return waiting.watched(place.kind, place.namespace, place.name)
@@ -419,6 +568,14 @@ def _endpoints_of(service: Place) -> waiting.Watched:
     selector = {"labelSelector": f"kubernetes.io/service-name={service.name}"}
     label = f"service/{service.name}"
     return waiting.Watched(ENDPOINT_SLICE, service.namespace, label, selector)
+
+
+def _pod(name: str) -> str:
+    return inputs.object_name(name.removeprefix("pod/"), "the pod's name")
+
+
+def _configmap(name: str) -> str:
+    return inputs.object_name(name, "the ConfigMap's name")
 
 
 def _backup_directory() -> Path:

@@ -87,7 +87,7 @@ def named(condition: str | Condition | Test) -> Condition:
     if match := re.fullmatch(r"([A-Za-z][\w./-]*)(?:=(True|False|Unknown))?", condition):
         kind, status = match[1], match[2] or "True"
         return _Status(condition, lambda one: _has_condition(one, kind, status))
-    raise EksnetError(f"{condition!r} is no condition", FORMS)
+    raise EksnetError(f"{condition!r} is not a condition", FORMS)
 
 
 READY = named("Ready")
@@ -132,7 +132,7 @@ def _ended(one: Json, wanted: str) -> str:
     return ""
 
 
-_STEP = re.compile(r"\.([A-Za-z_][\w-]*)|\[(\d+)\]|\['([^']+)'\]")
+_STEP = re.compile(r"\.([A-Za-z_][\w-]*)|\[([0-9]{1,9})\]|\['([^']+)'\]")
 
 
 def _json_path(text: str) -> Test:
@@ -141,7 +141,7 @@ def _json_path(text: str) -> Test:
     steps = list(_STEP.finditer(path))
     if match is None or "".join(step[0] for step in steps) != path:
         raise EksnetError(
-            f"{text!r} is no path", "jsonpath={.field.list[0]['a.b/c']}, with =VALUE or without"
+            f"{text!r} is not a path", "jsonpath={.field.list[0]['a.b/c']}, with =VALUE or without"
         )
     keys = [int(step[2]) if step[2] else step[1] or step[3] for step in steps]
     wanted = match[2]
@@ -185,7 +185,7 @@ def _facts(one: Json) -> list[str]:
     if one.get("kind") == "EndpointSlice":
         total = len(one.get("endpoints") or ())
         facts.append(f"{total} endpoints, ready: {'yes' if has_ready_endpoint(one) else 'none'}")
-    return facts or ["it is there, and its status says nothing"]
+    return facts or ["it exists, and its status is empty"]
 
 
 def _container(status: Json) -> list[str]:

@@ -6,6 +6,7 @@ import contextlib
 from dataclasses import replace
 from pathlib import Path
 
+from eksnet import inputs
 from eksnet.cluster import guard, kubeconfig, targets
 from eksnet.cluster.client import ApiError, Client, configure
 from eksnet.cluster.cluster import Cluster
@@ -14,6 +15,7 @@ from eksnet.cluster.kinds import Kinds
 from eksnet.cluster.targets import Target
 from eksnet.errors import EksnetError
 
+_CLUSTER, _LOOK = "the API server of a Kubernetes cluster", "`kubectl config view`"
 # What `connect` opened last in this process: what `look` looks at when nothing is named.
 _latest: Cluster | None = None
 
@@ -113,8 +115,9 @@ def open_context(
     seen = kubeconfig.read(context, files)
     configuration = configure(files, context)
     reader = Client(configuration, _refuse, target)
-    version = str(reader.get("/version")["gitVersion"])
-    identity = _identity(reader, seen)
+    with inputs.reading(f"the answer of {seen.server}", target, _CLUSTER, _LOOK):
+        version = str(reader.get("/version")["gitVersion"])
+        identity = _identity(reader, seen)
 
     def look() -> Identity:
         return _identity(reader, kubeconfig.read(context, files))
@@ -138,7 +141,7 @@ def _identity(client: Client, context: kubeconfig.Context) -> Identity:
 
 def _nodes(client: Client) -> int | None:
     with contextlib.suppress(ApiError):
-        return len(client.get("/api/v1/nodes")["items"])
+        return len(client.get("/api/v1/nodes").get("items") or ())
     return None
 
 

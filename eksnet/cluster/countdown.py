@@ -13,6 +13,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
+from eksnet import inputs
+
 # After so many seconds a wait is told where nothing can be shown meanwhile.
 _LONG = 5
 
@@ -52,8 +54,11 @@ def until(what: str, holds: Callable[[], bool], timeout: float, poll: float = 0.
         holds: Looks.
         timeout: How long at most, in seconds.
         poll: How long between two looks, in seconds.
+
+    Raises:
+        EksnetError: The timeout is no time to wait.
     """
-    deadline = time.monotonic() + timeout
+    deadline = time.monotonic() + inputs.seconds(timeout)
     with Countdown(what) as countdown:
         while not holds():
             left = deadline - time.monotonic()

@@ -1,7 +1,7 @@
-"""Faults that learners bring into the sandbox, find and mend; and how to take them back.
+"""Faults that are injected into the sandbox for learners to find and fix; and how to revert them.
 
-Each is recorded in the cluster before it is made: what it changed and how that was before. So a
-checkpoint knows a mended fault from one that never was, and none is lost when a kernel ends.
+Each is recorded in the cluster before it is made: what it changes and how that was before. So a
+checkpoint knows a fixed fault from one that never was, and none is lost when a kernel ends.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from eksnet.cluster.client import ApiError
@@ -55,6 +55,31 @@ class Place:
     namespace: str
 
 
+@dataclass(frozen=True)
+class Injected:
+    """A fault as it is recorded in the cluster.
+
+    Attributes:
+        key: Its permanent name, the chapter's and its own: `dns-A`.
+        place: The object.
+        before: The fields that it changes, as they were before, as a JSON merge patch.
+    """
+
+    key: str
+    place: Place
+    before: Json = field(hash=False)
+
+    @property
+    def chapter(self) -> str:
+        """The chapter in its name."""
+        return self.key.partition("-")[0]
+
+    @property
+    def name(self) -> str:
+        """Its name in the chapter."""
+        return self.key.partition("-")[2]
+
+
 def refuse_elsewhere(cluster: Cluster, why: str) -> None:
     """Let only the sandbox pass.
 
@@ -72,7 +97,10 @@ def refuse_elsewhere(cluster: Cluster, why: str) -> None:
 
 
 def bring(cluster: Cluster, key: str, place: Place, change: Mapping[str, Any]) -> None:
-    """Bring a fault into an object of the sandbox; brought again, it is the same fault.
+    """Inject a fault into an object of the sandbox; a second time, it is the same fault.
+
+    What is recorded as the state before is that before the first time: of a fault that is half
+    fixed, or whose object was applied anew, the second look would see something else.
 
     Args:
         cluster: The cluster.
@@ -85,19 +113,34 @@ def bring(cluster: Cluster, key: str, place: Place, change: Mapping[str, Any]) -
     """
     refuse_elsewhere(cluster, "a fault would harm those who use the cluster")
     before = _before(cluster.get(place.kind, place.name, place.namespace), change)
-    if before != change:
-        where = {"kind": place.kind, "name": place.name, "namespace": place.namespace}
-        _record(cluster, {key: json.dumps({**where, "before": before}, sort_keys=True)})
-        cluster.patch(place.kind, place.name, change, place.namespace)
+    if before == change:
+        return
+    if not was_brought(cluster, key):
+        record = {**asdict(place), "before": before}
+        _record(cluster, {key: json.dumps(record, sort_keys=True)})
+    cluster.patch(place.kind, place.name, change, place.namespace, unchecked=True)
 
 
 def was_brought(cluster: Cluster, key: str) -> bool:
-    """Tell whether a fault was brought into this cluster, mended since or not."""
+    """Tell whether a fault was injected into this cluster, fixed since or not."""
     return key in _recorded(cluster)
 
 
+def injected(cluster: Cluster) -> tuple[Injected, ...]:
+    """Return the faults that are recorded in a cluster, by name."""
+    return tuple(_read(key, text) for key, text in sorted(_recorded(cluster).items()))
+
+
+def revert(cluster: Cluster, fault: Injected) -> None:
+    """Put back what a fault changed, as it was before, and forget the fault."""
+    place = fault.place
+    with _unless_gone():
+        cluster.patch(place.kind, place.name, fault.before, place.namespace, unchecked=True)
+    _record(cluster, {fault.key: None})
+
+
 def take_back(cluster: Cluster, chapter: str) -> tuple[str, ...]:
-    """Put back what a chapter's faults changed, as it was before; return their names.
+    """Revert a chapter's faults; return their names.
 
     Args:
         cluster: The cluster.
@@ -107,13 +150,23 @@ def take_back(cluster: Cluster, chapter: str) -> tuple[str, ...]:
         EksnetError: It is not the sandbox.
     """
     refuse_elsewhere(cluster, "faults are brought into the sandbox alone")
-    found = {key: text for key, text in _recorded(cluster).items() if key.startswith(f"{chapter}-")}
-    for key, text in found.items():
-        fault = json.loads(text)
-        with _unless_gone():
-            cluster.patch(fault["kind"], fault["name"], fault["before"], fault["namespace"])
-        _record(cluster, {key: None})
-    return tuple(key.partition("-")[2] for key in found)
+    found = [one for one in injected(cluster) if one.chapter == chapter]
+    for one in found:
+        revert(cluster, one)
+    return tuple(one.name for one in found)
+
+
+def _read(key: str, text: str) -> Injected:
+    try:
+        record = json.loads(text)
+        place = Place(*(str(record[name]) for name in ("kind", "name", "namespace")))
+        return Injected(key, place, dict(record["before"]))
+    except (ValueError, TypeError, KeyError):
+        raise EksnetError(
+            f"ConfigMap {RECORD} in {NAMESPACE} holds no record of a fault under {key!r}",
+            "what was written when the fault was injected",
+            f"eksnet kubectl -n {NAMESPACE} delete configmap {RECORD} forgets all faults",
+        ) from None
 
 
 def _before(thing: Mapping[str, Any], change: Mapping[str, Any]) -> Json:

@@ -115,7 +115,7 @@ def check_name(target: Target, said: str | None) -> None:
     if said == target.name:
         return
     seen = f"this would change {target}, and "
-    seen += f"{said!r} was named instead" if said else "its name was not said"
+    seen += f"{said!r} was named instead" if said else "its name was not given"
     raise EksnetError(
         seen,
         "the name of the cluster that may be changed",

@@ -90,6 +90,10 @@ class Kinds:
             lambda kind: (kind.api_version, kind.name) == wanted, f"{name} of {api_version}"
         )
 
+    def namespaced(self) -> tuple[Kind, ...]:
+        """Return every kind whose objects live in namespaces."""
+        return tuple(kind for kind in self._served() if kind.namespaced)
+
     def _find(self, fits: Callable[[Kind], bool], what: str) -> Kind:
         # Definitions may have come since the last look, so a miss is looked up once more.
         for fresh in (False, True):

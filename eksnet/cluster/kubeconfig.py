@@ -6,15 +6,17 @@ meant, because loading runs credential programs; so the files are read here once
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
-import yaml
-
+from eksnet import inputs
 from eksnet.errors import EksnetError
 
 
@@ -53,7 +55,7 @@ def read(name: str, files: str) -> Context:
             empty, and the first entry of a name wins, as with kubectl.
 
     Raises:
-        EksnetError: No such context, or a file that cannot be read.
+        EksnetError: No such context, or a file that cannot be read or is no kubeconfig.
     """
     entries = _entries(files)
     if name not in entries["contexts"]:
@@ -67,16 +69,21 @@ def read(name: str, files: str) -> Context:
     cluster, folder = _entry(entries, "clusters", str(context.get("cluster", "")), name)
     user_name = str(context.get("user", ""))
     user, _ = entries["users"].get(user_name, ({}, folder))
-    return Context(
-        name=name,
-        server=str(cluster.get("server", "")),
-        ca=_digest(_certificate_authority(cluster, folder)),
-        user=f"{user_name} {_digest(_lasting(user))}",
-        namespace=str(context.get("namespace") or "default"),
-    )
+    where = f"context {name!r} in {files}"
+    with inputs.reading(where, context, "a kubeconfig's entries", _LOOK):
+        return Context(
+            name=name,
+            server=_server(cluster, name),
+            ca=_digest(_certificate_authority(cluster, folder)),
+            user=f"{user_name} {_digest(_lasting(user))}",
+            namespace=inputs.namespace(
+                context.get("namespace") or "default", f"the namespace of context {name!r}"
+            ),
+        )
 
 
 _Entry = tuple[dict[str, Any], Path]
+_LOOK = "`kubectl config view` shows what is there"
 _SECTIONS = {"contexts": "context", "clusters": "cluster", "users": "user"}
 
 
@@ -85,22 +92,42 @@ def _entries(files: str) -> dict[str, dict[str, _Entry]]:
     for file in map(Path, filter(None, files.split(os.pathsep))):
         content = _load(file)
         for section, key in _SECTIONS.items():
-            for item in content.get(section) or ():
-                entry = (item.get(key) or {}, file.parent)
-                found[section].setdefault(str(item.get("name")), entry)
+            for item in _items(content, section, file):
+                entry = inputs.mapping(item.get(key), f"{key} of {section} in {file}", _LOOK)
+                found[section].setdefault(str(item.get("name")), (dict(entry), file.parent))
     return found
 
 
-def _load(file: Path) -> dict[str, Any]:
+def _items(content: Mapping[str, Any], section: str, file: Path) -> list[Mapping[str, Any]]:
+    items = content.get(section) or []
+    if not isinstance(items, list) or not all(isinstance(one, Mapping) for one in items):
+        raise EksnetError(
+            f"{section} in {file} is {inputs.shown(items)}",
+            "a list of entries, each with a name",
+            _LOOK,
+        )
+    return items
+
+
+def _load(file: Path) -> Mapping[str, Any]:
     try:
-        content = yaml.safe_load(file.read_text())
+        text = file.read_text()
     except FileNotFoundError:
         return {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise EksnetError(
-            f"{file} cannot be read: {error}", "a kubeconfig file", "`kubectl config view`"
-        ) from None
-    return content if isinstance(content, dict) else {}
+    except (OSError, ValueError) as error:
+        raise EksnetError(f"{file} cannot be read: {error}", "a kubeconfig file", _LOOK) from None
+    return inputs.mapping(inputs.yaml(text, str(file), "a kubeconfig"), f"what {file} holds", _LOOK)
+
+
+def _server(cluster: Mapping[str, Any], context: str) -> str:
+    server = str(cluster.get("server", ""))
+    with contextlib.suppress(ValueError):
+        parts = urlsplit(server)
+        if parts.scheme in ("http", "https") and parts.hostname and parts.port != 0:
+            return server
+    raise EksnetError(
+        f"the server of context {context!r} is {inputs.shown(server)}", "https://HOST:PORT", _LOOK
+    )
 
 
 def _entry(entries: dict[str, dict[str, _Entry]], section: str, name: str, context: str) -> _Entry:
@@ -108,7 +135,7 @@ def _entry(entries: dict[str, dict[str, _Entry]], section: str, name: str, conte
         raise EksnetError(
             f"context {context!r} names {name!r}, and no entry under {section} is called so",
             "a whole kubeconfig",
-            "`kubectl config view` shows what is there",
+            _LOOK,
         )
     return entries[section][name]
 
@@ -119,7 +146,7 @@ def _certificate_authority(cluster: dict[str, Any], folder: Path) -> str:
     if file := cluster.get("certificate-authority"):
         try:
             return (folder / str(file)).read_text()
-        except OSError as error:
+        except (OSError, ValueError) as error:
             return str(error)
     return ""
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from eksnet import inputs
 from eksnet.errors import EksnetError
 
 
@@ -53,6 +54,10 @@ def read(manifest: str | Path) -> list[Manifest]:
     Raises:
         EksnetError: Not YAML, or something in it is no object; the message names the line.
     """
+    if not isinstance(manifest, str | Path):
+        raise EksnetError(
+            f"the manifest is of type {type(manifest).__name__}", "YAML text, or a Path to a file"
+        )
     if isinstance(manifest, Path) or is_file_name(manifest):
         where, text = str(manifest), _read_file(Path(manifest))
     else:
@@ -65,7 +70,8 @@ def read(manifest: str | Path) -> list[Manifest]:
             found.extend(_objects(body, node.start_mark.line + 1, where))
     except yaml.MarkedYAMLError as error:
         raise _not_yaml(error, text, where) from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, *inputs.ODD) as error:
+        # PyYAML stumbles over some texts of its own, such as the date 2001-99-99.
         raise EksnetError(f"{where} is not YAML: {error}", "YAML text") from None
     if not found:
         raise EksnetError(f"{where} holds no object", "at least one Kubernetes object in YAML")
@@ -80,7 +86,7 @@ def is_file_name(text: str) -> bool:
 def _read_file(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise EksnetError(
             f"{file} cannot be read: {getattr(error, 'strerror', None) or error}",
             "a file with a manifest",

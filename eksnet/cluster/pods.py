@@ -11,11 +11,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from eksnet import inputs
 from eksnet.cluster import waiting
 from eksnet.cluster.client import ApiError, Client
 from eksnet.cluster.conditions import Condition
 from eksnet.cluster.kinds import POD
 from eksnet.errors import EksnetError
+from eksnet.printable import printable
 
 if TYPE_CHECKING:
     from eksnet.cluster.objects import Resource
@@ -107,7 +109,7 @@ def _transcript(output: str, exit_code: int) -> str:
     lines = [output.rstrip("\n")] if output.strip() else []
     if exit_code:
         lines.append(f"(exit code {exit_code})")
-    return "\n".join(lines) or "(no output)"
+    return printable("\n".join(lines)) or "(no output)"
 
 
 def words(command: Command) -> tuple[str, ...]:
@@ -122,7 +124,7 @@ def words(command: Command) -> tuple[str, ...]:
         raise EksnetError(f"{command!r}: {error}".lower(), "quotation marks in pairs") from None
     if not found:
         raise EksnetError("the command is empty", "a command, such as 'nslookup kubernetes'")
-    return found
+    return tuple(inputs.sendable(word, "a word of the command") for word in found)
 
 
 def run(
@@ -138,6 +140,10 @@ def run(
 ) -> PodRun:
     """Run a command in a pod of its own, and take the pod away; see `Cluster.run`."""
     argv = words(command)
+    inputs.text(image, "the image", "such as busybox:1.36")
+    inputs.seconds(timeout)
+    if name:
+        inputs.object_name(name, "the pod's name")
     pod = manifest(image, argv, name or f"run-{secrets.token_hex(3)}", labels, spec)
     what = waiting.watched(POD, namespace, pod["metadata"]["name"])
     client.send("POST", POD.path(namespace), pod)
@@ -299,6 +305,7 @@ def execute(
 ) -> Exec:
     """Run a command in a running pod; see `Cluster.exec`."""
     argv = words(command)
+    inputs.seconds(timeout)
     query: dict[str, str | list[str]] = {"command": list(argv), "stdout": "1", "stderr": "1"}
     if container:
         query["container"] = container

@@ -59,7 +59,7 @@ def restart_patch(workload: Json, now: datetime) -> Json:
         name = workload["metadata"]["name"]
         raise EksnetError(
             f"deployment {name} is paused",
-            "one that is not",
+            "a deployment that is not paused",
             f"`kubectl rollout resume deployment/{name}`",
         )
     stamp = now.astimezone(UTC).isoformat(timespec="microseconds")

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
+from eksnet import inputs
 from eksnet.cluster.client import ApiError, Client
 from eksnet.cluster.conditions import READY, Condition, describe
 from eksnet.cluster.countdown import Countdown
@@ -87,7 +88,7 @@ def until(
         DeadlineError: It did not come in time, or can no longer come.
         ApiError: The objects cannot be watched.
     """
-    deadline = time.monotonic() + timeout
+    deadline = time.monotonic() + inputs.seconds(timeout)
     next_step = next_step or _look(client, what)
     with Countdown(f"{what} to be {condition.name}") as countdown:
         for objects in states(client, what):

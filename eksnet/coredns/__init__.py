@@ -7,7 +7,7 @@ from eksnet.coredns.corefile import (
     plugins,
     remove_plugin,
     remove_server_block,
-    replace_plugin,
+    set_plugin,
 )
 from eksnet.coredns.diagnosis import Check, Diagnosis, diagnose
 from eksnet.coredns.faults import bring_fault, take_back_faults
@@ -42,8 +42,8 @@ __all__ = [
     "read_queries",
     "remove_plugin",
     "remove_server_block",
-    "replace_plugin",
     "running_configurations",
+    "set_plugin",
     "start_asker",
     "start_server",
     "take_back_faults",

@@ -265,7 +265,8 @@ def _plugins(
         name = rest[0].text
         words, rest = _plugin(rest)
         plugins[name] = (*plugins.get(name, ()), *words)
-    if braced:
+    # At its end CoreDNS looks at the last word alone: that of a plugin's block will do.
+    if braced and tokens[-1:] and tokens[-1].text != "}":
         raise CorefileError(
             f"the server block {' '.join(keys)} is not closed", "a `}` for each `{`"
         )

@@ -35,7 +35,7 @@ def add_plugin(corefile: str, block: str, zone: str = ".:53") -> str:
     """Return the Corefile with a plugin's lines at the end of a server block.
 
     Every other line stays as it is, to the byte. The place in the block does not matter: the order
-    of plugins is fixed when CoreDNS is built.
+    of plugins is fixed when CoreDNS is built. A second time it changes nothing.
 
     Args:
         corefile: The Corefile's text.
@@ -44,10 +44,12 @@ def add_plugin(corefile: str, block: str, zone: str = ".:53") -> str:
 
     Raises:
         EksnetError: The Corefile or the block is not whole, there is no such server block, or it
-            has the plugin already.
+            has the plugin already, with other lines.
     """
     name = _name(block)
     if name in plugins(corefile, zone):
+        if _has_block(corefile, block, zone):
+            return corefile
         raise EksnetError(
             f"the server block {zone} already has the plugin {name}",
             "a Corefile without it",
@@ -104,24 +106,40 @@ def remove_server_block(corefile: str, zone: str) -> str:
     return "".join([*lines[: first - 1], *lines[last:]])
 
 
-def replace_plugin(corefile: str, block: str, zone: str = ".:53") -> str:
-    """Return the Corefile with a plugin's lines in the place of those that it has.
+def set_plugin(corefile: str, block: str, zone: str = ".:53") -> str:
+    """Return the Corefile with these lines of a plugin, and no other lines of it.
+
+    They stand at the end of the server block. A second time it changes nothing.
 
     Args:
         corefile: The Corefile's text.
-        block: The plugin's new lines, at any indentation.
+        block: The plugin's lines, at any indentation.
         zone: The server block, as it is written before its brace.
 
     Raises:
-        EksnetError: The Corefile or the block is not whole, there is no such server block, or it
-            has not the plugin.
+        EksnetError: The Corefile or the block is not whole, or there is no such server block.
     """
-    return add_plugin(remove_plugin(corefile, _name(block), zone), block, zone)
+    name = _name(block)
+    there = name in plugins(corefile, zone)
+    return add_plugin(remove_plugin(corefile, name, zone) if there else corefile, block, zone)
+
+
+def _has_block(corefile: str, block: str, zone: str) -> bool:
+    """Tell whether a server block has a plugin with just these lines, and no others of it."""
+    first, last = _server_block(_lines(corefile), zone)
+    inside = [line for line in _lines(corefile) if first < line.number < last]
+    wanted = [line.tokens for line in _lines(block, "the block")]
+    found: list[tuple[str, ...]] = []
+    for line in inside:
+        if line.depth == 1 and line.tokens[0] == wanted[0][0]:
+            end = _end(line, inside)
+            found += [one.tokens for one in inside if line.number <= one.number <= end]
+    return found == wanted
 
 
 def _replacing(block: str, zone: str) -> str:
     where = "" if zone == ".:53" else f", {zone!r}"
-    change = f"coredns.replace_plugin(text, {textwrap.dedent(block).strip()!r}{where})"
+    change = f"coredns.set_plugin(text, {textwrap.dedent(block).strip()!r}{where})"
     return f'cluster.edit_configmap("coredns", "Corefile", lambda text: {change}, "kube-system")'
 
 
@@ -169,6 +187,8 @@ def _server_block(lines: list[_Line], zone: str) -> tuple[int, int]:
 
 def _lines(corefile: str, what: str = "the Corefile") -> list[_Line]:
     """Return the lines that say something, each with its words and how deep it stands."""
+    if not isinstance(corefile, str):
+        raise EksnetError(f"{what} is of type {type(corefile).__name__}", "its text (str)")
     lines, depth = [], 0
     for number, text in enumerate(corefile.splitlines(), start=1):
         tokens = _tokens(text)

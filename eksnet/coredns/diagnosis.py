@@ -19,12 +19,12 @@ import base64
 import ipaddress
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 from eksnet.cluster.client import ApiError
 from eksnet.cluster.conditions import READY
 from eksnet.cluster.pods import staying
+from eksnet.commands import runnable
 from eksnet.coredns.configuration import CorefileError, errors, running
 from eksnet.coredns.installed import (
     CONFIGMAP,
@@ -34,6 +34,7 @@ from eksnet.coredns.installed import (
     all_pods,
     log_of,
 )
+from eksnet.display import Mark, Shown, Tone, prose
 from eksnet.dns.resolvconf import ResolvConf
 from eksnet.errors import EksnetError
 from eksnet.listing import Listing
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 
 _ACCOUNT = "coredns"
 OK, FAILS, CANNOT_TELL = "OK", "FAILS", "CANNOT TELL"
+_TONES = {OK: Tone.GOOD, FAILS: Tone.BAD, CANNOT_TELL: Tone.UNKNOWN}
 INSIDE, OUTSIDE = "kubernetes.default.svc.cluster.local", "example.com"
 # What CoreDNS reads, by API group: without one of them it knows no names of that sort.
 _READS = {"": {"services", "namespaces"}, "discovery.k8s.io": {"endpointslices"}}
@@ -99,7 +101,7 @@ class Check:
 
 
 @dataclass(frozen=True, repr=False)
-class Diagnosis:
+class Diagnosis(Shown):
     """What the checks found, in the order in which they are made.
 
     Attributes:
@@ -114,11 +116,15 @@ class Diagnosis:
         return next((one for one in self.checks if one.verdict == FAILS), None)
 
     @property
+    def begin_at(self) -> int | None:
+        """The number of the first check that fails, counted from 1; None when none does."""
+        return self.checks.index(self.first) + 1 if self.first else None
+
+    @property
     def headline(self) -> str:
         """The whole in one sentence."""
         if self.first:
-            number = self.checks.index(self.first) + 1
-            return f"Begin at {number}, {self.first.check}: {self.first.seen}"
+            return f"Begin at {self.begin_at}, {self.first.check}: {self.first.seen}"
         unknown = sum(one.verdict == CANNOT_TELL for one in self.checks)
         return "Nothing fails" + (f"; {unknown} of the checks could not be made" if unknown else "")
 
@@ -127,31 +133,32 @@ class Diagnosis:
         """What to do about the first check that fails; empty when none does."""
         if not self.first:
             return ""
-        return f"expected: {self.first.expected}\nnext: {self.first.next_step}"
+        return runnable(f"expected: {self.first.expected}\nnext: {self.first.next_step}")
 
     def _listing(self) -> Listing[Check]:
         rows = tuple(
-            (str(number), one.check, one.verdict, one.seen)
+            (str(number), one.check, Mark(one.verdict, _TONES[one.verdict]), one.seen)
             for number, one in enumerate(self.checks, start=1)
         )
         return Listing(("", "check", "verdict", "seen"), rows, self.checks)
 
-    def __repr__(self) -> str:
-        return "\n".join(filter(None, (repr(self._listing()), self.headline, self.advice)))
+    def _text(self, *, colours: bool) -> str:
+        listing = self._listing()._text(colours=colours)
+        return "\n".join(filter(None, (listing, self.headline, self.advice)))
 
     def _repr_html_(self) -> str:
         said = "".join(
-            f"<p>{escape(line)}</p>" for line in (self.headline, *self.advice.splitlines())
+            f"<p>{prose(line)}</p>" for line in (self.headline, *self.advice.splitlines())
         )
         return self._listing()._repr_html_() + said
 
     def to_frame(self) -> pd.DataFrame:
         """Return a row of text per check, with what was expected and the next step."""
-        import pandas as pd
+        from eksnet.frames import Frame
 
         columns = {"check": "check", "verdict": "verdict", "seen": "seen",
                    "expected": "expected", "next": "next_step"}  # fmt: skip
-        return pd.DataFrame(
+        return Frame(
             [{name: getattr(one, field) for name, field in columns.items()} for one in self.checks]
         )
 
@@ -321,8 +328,8 @@ def configuration(cluster: Cluster, pods: Sequence[Resource]) -> Check:
     try:
         found = running(corefile, logs)
     except CorefileError as error:
-        mend = "mend the ConfigMap coredns; the pods run the Corefile before until they restart"
-        return Check(what, FAILS, error.seen, error.expected, mend)
+        fix = "fix the ConfigMap coredns; the pods run the Corefile before until they restart"
+        return Check(what, FAILS, error.seen, error.expected, fix)
     except EksnetError as error:
         return Check(what, CANNOT_TELL, error.seen, error.expected, error.next_step)
     if found.refused and found.current < found.of:
@@ -331,7 +338,7 @@ def configuration(cluster: Cluster, pods: Sequence[Resource]) -> Check:
             FAILS,
             f"CoreDNS refuses it, {found.refused}; the pods run the one before",
             "a Corefile that a pod can start with: the next restart would end all of them",
-            "mend that line of the ConfigMap coredns",
+            "fix that line of the ConfigMap coredns",
             found.final,
         )
     if found.current < found.of:

@@ -10,13 +10,22 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from eksnet import inputs
 from eksnet.cluster.countdown import until
-from eksnet.coredns.installed import all_pods, log_if_any, staying_pods
+from eksnet.coredns.configuration import running
+from eksnet.coredns.installed import (
+    CONFIGMAP,
+    SYSTEM,
+    all_pods,
+    log_if_any,
+    log_of,
+    staying_pods,
+)
 from eksnet.coredns.querylog import LoggedQuery, observed_walk, read_queries
 from eksnet.coredns.resolvers import program_of
 from eksnet.dns.records import Record
 from eksnet.dns.replies import KINDS
-from eksnet.dns.walk import Walk
+from eksnet.dns.walk import Walk, check_name
 from eksnet.errors import EksnetError
 from eksnet.listing import Listing
 
@@ -77,17 +86,33 @@ def ask(cluster: Cluster, *names: str, kind: str = "A", server: str = "") -> Lis
         server: Another server to ask, as ADDRESS/PORT.
 
     Raises:
-        EksnetError: A query got no answer within five seconds.
+        EksnetError: A name or the type cannot be asked, or a query got no answer within five
+            seconds.
     """
     run = cluster.run(BASH_IMAGE, carrier(make_queries(names, kind), server))
     return read_answers(names, run.output)
 
 
 def make_queries(names: Sequence[str], kind: str) -> list[bytes]:
-    """Return a query for each name, as it goes over the wire."""
-    import dns.message
+    """Return a query for each name, as it goes over the wire.
 
-    return [dns.message.make_query(name, kind).to_wire() for name in names]
+    Args:
+        names: The names, with a final dot or without; `.` is the root.
+        kind: The record type.
+
+    Raises:
+        EksnetError: There is no name, or one or the type cannot be asked.
+    """
+    import dns.message
+    import dns.name
+
+    if not names:
+        raise EksnetError("no name was given", "one name or more", 'such as "kubernetes.default"')
+    inputs.rdtype(kind)
+    checked = [name if name == "." else inputs.dns_name(name) for name in names]
+    # Label by label: to dnspython some characters of a text are more than they are.
+    labels = ([*filter(None, name.encode().split(b".")), b""] for name in checked)
+    return [dns.message.make_query(dns.name.Name(one), kind).to_wire() for one in labels]
 
 
 def read_answers(names: Sequence[str], output: str) -> Listing[Answer]:
@@ -117,9 +142,22 @@ def carrier(queries: Sequence[bytes], server: str = "") -> list[str]:
     Args:
         queries: The queries as they go over the wire.
         server: The server as ADDRESS/PORT; the nameserver of resolv.conf when empty.
+
+    Raises:
+        EksnetError: The server is none.
     """
     coded = (base64.b64encode(query).decode() for query in queries)
-    return ["bash", "-c", _CARRY, "carry", server, *coded]
+    return ["bash", "-c", _CARRY, "carry", server and _checked(server), *coded]
+
+
+def _checked(server: str) -> str:
+    address, _, port = server.partition("/")
+    if not re.fullmatch("[0-9]{1,5}", port):
+        said = f"the server is {inputs.shown(server)}"
+        raise EksnetError(said, "ADDRESS/PORT", "such as 10.100.0.10/53")
+    inputs.address(address, "the server's address")
+    inputs.port(int(port), "the server's port")
+    return server
 
 
 def _read_answer(name: str, line: str) -> Answer:
@@ -174,7 +212,9 @@ def _last_configuration(log: str) -> str:
 
 
 def wait_for_reload(cluster: Cluster, before: dict[str, str], timeout: float = 150) -> None:
-    """Wait until every CoreDNS pod runs another configuration than before, the same in all.
+    """Wait until every CoreDNS pod runs the Corefile of the ConfigMap, without a restart.
+
+    Run again after the reload it waits for nothing.
 
     Args:
         cluster: The cluster.
@@ -183,21 +223,50 @@ def wait_for_reload(cluster: Cluster, before: dict[str, str], timeout: float = 1
             so, `reload` looks every 22.5 to 37.5 s.
 
     Raises:
-        EksnetError: Not all changed in time, or a pod is not one of those from before.
+        EksnetError: Not all run it in time, CoreDNS has refused it, or a pod is not one of those
+            from before.
     """
+    corefile = str((cluster.get("configmap", CONFIGMAP, SYSTEM).get("data") or {}).get("Corefile"))
+    last: dict[str, str] = {}
 
-    def all_changed() -> bool:
-        now = running_configurations(cluster)
-        if now.keys() != before.keys():
+    def all_run_it() -> bool:
+        logs = {pod.name: log_of(cluster, pod.name) for pod in staying_pods(cluster)}
+        if logs.keys() != before.keys():
             raise EksnetError(
                 "the CoreDNS pods are not those from before: they were restarted, not reloaded",
                 f"the pods {', '.join(sorted(before))}",
                 "take `running_configurations` again and repeat the change",
             )
-        return len(set(now.values())) == 1 and all(now[pod] != before[pod] for pod in now)
+        last.update({name: _last_configuration(log) for name, log in logs.items()})
+        return _all_run(corefile, list(logs.values()), last, before)
 
-    _wait("CoreDNS to reload", all_changed, timeout)
-    print(f"{len(before)} CoreDNS pods reloaded and run the same configuration")
+    _wait("CoreDNS to reload", all_run_it, timeout)
+    if last == before:
+        print(f"{len(last)} CoreDNS pods run the Corefile of the ConfigMap: there is no change")
+    else:
+        print(f"{len(last)} CoreDNS pods reloaded and run the same configuration")
+
+
+def _all_run(
+    corefile: str, logs: Sequence[str], now: dict[str, str], before: dict[str, str]
+) -> bool:
+    """Tell whether every pod runs a Corefile, by its hash.
+
+    Raises:
+        EksnetError: It was refused for good.
+    """
+    try:
+        found = running(corefile, logs)
+    except EksnetError:
+        # It takes text from elsewhere: then another configuration, the same in all, has to do.
+        return len(set(now.values())) == 1 and all(now[pod] != before[pod] for pod in now)
+    if found.final:
+        raise EksnetError(
+            f"CoreDNS has refused the Corefile: {found.refused}",
+            "a Corefile that it takes",
+            "correct the ConfigMap; the pods go on with the one before until they restart",
+        )
+    return found.current == found.of
 
 
 def wait_for_restart(cluster: Cluster, before: Collection[str], timeout: float = 120) -> None:
@@ -250,10 +319,11 @@ def witness_walk(
         witness_namespace: Its namespace.
 
     Raises:
-        EksnetError: The witness did not log the lookup within 30 seconds, or there is no such
-            resolver.
+        EksnetError: The witness did not log the lookup within 30 seconds; there is no such
+            resolver, or the name is none that can be asked.
     """
     program = program_of(profile)
+    check_name(name, profile)
 
     def logged_to_a_mark() -> list[LoggedQuery]:
         mark = f"mark-{secrets.token_hex(4)}"
@@ -291,9 +361,10 @@ def wait_for_answer(
         profile: The resolver; see `witness_walk`.
 
     Raises:
-        EksnetError: It was not found within 30 seconds.
+        EksnetError: It was not found within 30 seconds, or cannot be asked.
     """
     program = program_of(profile)
+    check_name(name, profile)
 
     def is_found() -> bool:
         return bool(program.found(cluster.exec(pod, program.command(name), namespace)))

@@ -16,6 +16,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from eksnet import inputs
 from eksnet.coredns.observe import (
     Answer,
     carrier,
@@ -35,11 +36,14 @@ from eksnet.dns import (
     walk_of_questions,
 )
 from eksnet.dns.replies import KINDS
+from eksnet.dns.walk import check_name
 
 if TYPE_CHECKING:
     from eksnet.cluster import Cluster
 
 WITNESS_IMAGE = "registry.k8s.io/coredns/coredns:v1.12.4"
+# What an option of resolv.conf may be; a resolver takes more than 15 for 15.
+_MOST_DOTS = 255
 _NEIGHBOUR, _WITNESS, _ASKER = "neighbour", "witness", "asker"
 
 _WITNESS_COREFILE = """
@@ -93,19 +97,23 @@ def look_up(
         ndots: Another ndots than that of the real file, as in a pod's dnsConfig.
 
     Raises:
-        EksnetError: No such namespace, the pods do not start, or the DNS does not answer.
+        EksnetError: No such namespace, a name that cannot be asked, the pods do not start, or the
+            DNS does not answer.
     """
-    cluster.get("namespace", namespace)
+    program_of(profile)
+    check_name(name, profile)
+    cluster.get("namespace", inputs.namespace(namespace))
     with _place(cluster) as (place, witness):
         conf = _conf_in(cluster, place, namespace)
         if ndots is not None:
-            conf = conf.with_option("ndots", str(ndots))
+            conf = conf.with_option("ndots", str(inputs.count(ndots, "ndots", 0, _MOST_DOTS)))
+        names = candidates(name, conf, profile)
         start_asker(cluster, _ASKER, place, witness, conf, profile)
         observed = witness_walk(
             cluster, _ASKER, name, place, profile=profile,
             witness=_WITNESS, witness_namespace=place,
         )  # fmt: skip
-        replies = _replies(cluster, place, candidates(name, conf, profile), conf.nameservers[0])
+        replies = _replies(cluster, place, names, conf.nameservers[0])
     predicted = search_walk(name, conf, profile=profile, answers=replies)
     return Lookup(conf, predicted, _with_types(observed, replies))
 
@@ -148,7 +156,10 @@ def start_server(cluster: Cluster, name: str, corefile: str, namespace: str, **s
     Raises:
         EksnetError: It is not Ready in time.
     """
-    metadata = {"name": name, "namespace": namespace}
+    metadata = {
+        "name": inputs.object_name(name, "the pod's name"),
+        "namespace": inputs.namespace(namespace),
+    }
     configmap: dict[str, object] = {
         "kind": "ConfigMap",
         "metadata": metadata,
@@ -187,6 +198,9 @@ def start_asker(
     Raises:
         EksnetError: It is not Ready in time, or there is no such resolver.
     """
+    inputs.object_name(name, "the pod's name")
+    inputs.namespace(namespace)
+    inputs.address(nameserver, "the nameserver")
     options = [option.partition(":")[::2] for option in conf.options]
     dns_config = {
         "nameservers": [nameserver],

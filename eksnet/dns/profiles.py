@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 
+from eksnet import inputs
 from eksnet.dns.replies import KINDS, Answers, Reply, completed
 from eksnet.dns.resolvconf import ResolvConf
-from eksnet.errors import EksnetError
 
 _BROKEN = (Reply.SERVFAIL, Reply.REFUSED)
 
@@ -104,9 +104,7 @@ def profile_called(name: str) -> Profile:
     Raises:
         EksnetError: The profile is not known.
     """
-    if name not in PROFILES:
-        raise EksnetError(f"no resolver profile {name!r}", f"one of {', '.join(PROFILES)}")
-    return PROFILES[name]
+    return PROFILES[inputs.one_of(name, PROFILES, "resolver profile")]
 
 
 # Which names.

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from eksnet import inputs
 from eksnet.errors import EksnetError
 from eksnet.listing import Listing
 
@@ -51,7 +52,8 @@ def records(*objects: _Object, domain: str = "cluster.local") -> Listing[Record]
         domain: The cluster's domain.
 
     Raises:
-        EksnetError: An object is of another kind.
+        EksnetError: An object is of another kind, or not as the API server returns it; a Service
+            has no clusterIP yet.
 
     Example:
         >>> service = {"kind": "Service", "metadata": {"name": "web", "namespace": "shop"},
@@ -65,13 +67,16 @@ def records(*objects: _Object, domain: str = "cluster.local") -> Listing[Record]
         ...     "status": {"podIPs": [{"ip": "172.17.0.3"}]}})[0].name
         '172-17-0-3.my-namespace.pod.cluster.local'
     """
-    slices = [one for one in objects if one.get("kind") == "EndpointSlice"]
-    found = tuple(record for one in objects for record in _records_of(one, slices, domain))
+    inputs.dns_name(domain, "the cluster's domain")
+    found: list[Record] = []
+    for one in objects:
+        with inputs.reading("the object", one):
+            found += _records_of(one, objects, domain)
     rows = tuple((one.name, one.kind, one.value, one.source) for one in found)
-    return Listing(("name", "type", "value", "source"), rows, found)
+    return Listing(("name", "type", "value", "source"), rows, tuple(found))
 
 
-def _records_of(one: _Object, slices: Sequence[_Object], domain: str) -> Iterator[Record]:
+def _records_of(one: _Object, objects: Sequence[_Object], domain: str) -> Iterator[Record]:
     kind = one.get("kind")
     if kind == "Pod":
         return _pod(one, domain)
@@ -83,16 +88,22 @@ def _records_of(one: _Object, slices: Sequence[_Object], domain: str) -> Iterato
         return _external_name(one, domain)
     # A Service is headless when its first address is the word None.
     if _addresses(one["spec"])[:1] == ["None"]:
-        return _headless(one, [each for each in slices if _belongs(each, one)], domain)
+        return _headless(one, [each for each in objects if _belongs(each, one)], domain)
     return _cluster_ip(one, domain)
 
 
 def _cluster_ip(service: _Object, domain: str) -> Iterator[Record]:
     name, spec = _name(service, domain), service["spec"]
     addresses = _addresses(spec)
+    if not addresses:
+        raise EksnetError(
+            f"the Service {service['metadata']['name']} has no clusterIP yet",
+            "an object as the API server returns it, or one with spec.clusterIP",
+            'cluster.get("service/NAME")',
+        )
     for address in addresses:
         yield _address(name, address, "2.3.1")
-    for port in spec.get("ports", ()):
+    for port in spec.get("ports") or ():
         if port.get("name"):
             yield _srv(name, port, len(addresses), name, "2.3.2")
     for address in addresses:
@@ -121,20 +132,23 @@ def _external_name(service: _Object, domain: str) -> Iterator[Record]:
 
 
 def _pod(pod: _Object, domain: str) -> Iterator[Record]:
-    for one in pod.get("status", {}).get("podIPs", ()):
+    for one in (pod.get("status") or {}).get("podIPs") or ():
         address = one["ip"]
-        name = f"{dashed(address)}.{pod['metadata']['namespace']}.pod.{domain}"
+        name = f"{dashed(address)}.{_namespace(pod)}.pod.{domain}"
         yield Record(name, _kind(address), address, PODS)
 
 
 def dashed(address: str) -> str:
     """Return an address as a name's first label.
 
+    Raises:
+        EksnetError: It is no address.
+
     Example:
         >>> dashed("172.17.0.3"), dashed("2001:db8::")
         ('172-17-0-3', '2001-db8--0')
     """
-    label = address.replace(".", "-").replace(":", "-")
+    label = inputs.address(address).replace(".", "-").replace(":", "-")
     return f"{label}0" if label.endswith("-") else label
 
 
@@ -145,18 +159,26 @@ def _ready(slices: Sequence[_Object]) -> Iterator[tuple[str, str, Sequence[_Obje
     """
     for each in slices:
         for endpoint in each.get("endpoints") or ():
-            if endpoint.get("conditions", {}).get("ready") is False:
+            if (endpoint.get("conditions") or {}).get("ready") is False:
                 continue
             for address in endpoint["addresses"]:
                 yield address, endpoint.get("hostname") or dashed(address), each.get("ports") or ()
 
 
 def _belongs(each: _Object, service: _Object) -> bool:
-    metadata = each["metadata"]
-    return (metadata.get("labels", {}).get(_SERVICE_OF), metadata["namespace"]) == (
+    """Tell whether an object is a slice of a Service, with addresses in it: a name is none."""
+    if each.get("kind") != "EndpointSlice" or each.get("addressType") == "FQDN":
+        return False
+    labels = each["metadata"].get("labels") or {}
+    return (labels.get(_SERVICE_OF), _namespace(each)) == (
         service["metadata"]["name"],
-        service["metadata"]["namespace"],
+        _namespace(service),
     )
+
+
+def _namespace(one: _Object) -> str:
+    """Return an object's namespace; a manifest that names none is for `default` here."""
+    return str(one["metadata"].get("namespace") or "default")
 
 
 def _addresses(spec: _Object) -> list[str]:
@@ -164,8 +186,7 @@ def _addresses(spec: _Object) -> list[str]:
 
 
 def _name(service: _Object, domain: str) -> str:
-    metadata = service["metadata"]
-    return f"{metadata['name']}.{metadata['namespace']}.svc.{domain}"
+    return f"{service['metadata']['name']}.{_namespace(service)}.svc.{domain}"
 
 
 def _kind(address: str) -> str:
@@ -177,7 +198,7 @@ def _address(name: str, address: str, section: str) -> Record:
 
 
 def _srv(name: str, port: _Object, sharing: int, target: str, section: str) -> Record:
-    protocol = port.get("protocol", "TCP").lower()
+    protocol = (port.get("protocol") or "TCP").lower()
     value = f"0 {max(1, 100 // sharing)} {port['port']} {target}"
     return _specified(f"_{port['name']}._{protocol}.{name}", "SRV", value, section)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from enum import StrEnum
 
+from eksnet import inputs
 from eksnet.dns.resolvconf import ResolvConf
 from eksnet.listing import Listing
 
@@ -67,13 +68,16 @@ def given_answers(
             name of an IPv4 cluster.
         given: Replies for a full name, or for a (name, type); these come first.
 
+    Raises:
+        EksnetError: A name could not be asked, or a reply is none.
+
     Example:
         >>> reply = given_answers({"a.example"}, {"b.example": "SERVFAIL"})
         >>> str(reply("a.example", "AAAA")), str(reply("b.example", "A"))
         ('NODATA', 'SERVFAIL')
     """
-    known = {_canonical(name) for name in exists}
-    told = {_canonical_key(key): Reply(reply) for key, reply in (given or {}).items()}
+    known = {_canonical(inputs.dns_name(name, "the name that exists")) for name in exists}
+    told = {_canonical_key(key): _reply_called(reply) for key, reply in (given or {}).items()}
 
     def reply(name: str, kind: str) -> Reply:
         name = _canonical(name)
@@ -120,10 +124,14 @@ def completed(name: str, domains: Iterable[str]) -> tuple[str, ...]:
     return tuple(f"{name}.{domain}".rstrip(".") for domain in domains)
 
 
+def _reply_called(reply: Reply | str) -> Reply:
+    return Reply(inputs.one_of(reply, [one.value for one in Reply], "reply"))
+
+
 def _canonical(name: str) -> str:
     return name.rstrip(".").lower()
 
 
 def _canonical_key(key: str | tuple[str, str]) -> tuple[str, str]:
     name, kind = (key, "") if isinstance(key, str) else key
-    return _canonical(name), kind
+    return _canonical(inputs.dns_name(name)), kind

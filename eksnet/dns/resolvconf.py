@@ -7,7 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from eksnet import inputs
 from eksnet.errors import EksnetError
+from eksnet.printable import printable
 
 DEFAULT_NDOTS = 1
 DEFAULT_ATTEMPTS = 2
@@ -22,6 +24,9 @@ _MAX_DOMAIN_CHARACTERS = 253
 # glibc and musl part words at blanks and tabs, and at nothing else that Python calls white space.
 _LINE = re.compile(r"(nameserver|search|domain|options)[ \t]+([^ \t].*)", re.DOTALL)
 _BLANKS = re.compile(r"[ \t]+")
+# More digits than any number that a resolver keeps.
+_DIGITS = 18
+_DNS_CONFIG = 'such as {"nameservers": ["10.9.9.9"], "options": [{"name": "ndots", "value": "2"}]}'
 
 
 @dataclass(frozen=True, repr=False)
@@ -108,7 +113,7 @@ class ResolvConf:
         return f"search {' '.join(self.search)}"
 
     def __repr__(self) -> str:
-        return self.render().rstrip("\n")
+        return printable(self.render().rstrip("\n"))
 
 
 def pod_resolv_conf(
@@ -141,7 +146,8 @@ def pod_resolv_conf(
         node: The node's resolv.conf; made of the region and the VPC's resolver when None.
 
     Raises:
-        EksnetError: No such policy, or None without a nameserver: the API server refuses both.
+        EksnetError: No such policy, or None without a nameserver: the API server refuses both. Or
+            the namespace, an address or a domain is none.
 
     Source: Kubernetes 1.34 pkg/kubelet/network/dns/dns.go (GetPodDNS, appendDNSConfig, the limits
     of 3 nameservers, 32 domains and 2,048 characters). The kubelet writes several options in no
@@ -156,7 +162,11 @@ def pod_resolv_conf(
         nameserver 10.100.0.10
         options ndots:2 edns0
     """
-    _check_policy(policy, dns_config or {})
+    dns_config = inputs.mapping(dns_config, "the dnsConfig", _DNS_CONFIG)
+    _check_policy(policy, dns_config)
+    inputs.namespace(namespace)
+    inputs.address(nameserver, "the nameserver")
+    inputs.dns_name(domain, "the cluster's domain")
     of_node = node or ResolvConf((VPC_RESOLVER,), _node_search(region))
     if policy == "None":
         base = ResolvConf()
@@ -165,12 +175,11 @@ def pod_resolv_conf(
     else:
         cluster = (f"{namespace}.svc.{domain}", f"svc.{domain}", domain)
         base = ResolvConf((nameserver,), _once((*cluster, *of_node.search)), 5, ("ndots:5",))
-    return _within_limits(_with_dns_config(base, dns_config or {}))
+    return _within_limits(_with_dns_config(base, dns_config))
 
 
 def _check_policy(policy: str, dns_config: Mapping[str, Any]) -> None:
-    if policy not in POLICIES:
-        raise EksnetError(f"no dnsPolicy {policy!r}", f"one of {', '.join(POLICIES)}")
+    inputs.one_of(policy, POLICIES, "dnsPolicy")
     if policy == "None" and not dns_config.get("nameservers"):
         raise EksnetError(
             "dnsPolicy None without a nameserver",
@@ -182,14 +191,19 @@ def _check_policy(policy: str, dns_config: Mapping[str, Any]) -> None:
 def _node_search(region: str | None) -> tuple[str, ...]:
     if region is None:
         return ()
-    return ("ec2.internal",) if region == "us-east-1" else (f"{region}.compute.internal",)
+    if region == "us-east-1":
+        return ("ec2.internal",)
+    return (f"{inputs.label(region, 'the region', 'ap-northeast-2')}.compute.internal",)
 
 
 def _with_dns_config(base: ResolvConf, config: Mapping[str, Any]) -> ResolvConf:
-    options = _merged_options(base.options, config.get("options", ()))
+    with inputs.reading("the dnsConfig", config, _DNS_CONFIG):
+        options = _merged_options(base.options, config.get("options") or ())
+        servers = [inputs.address(one) for one in config.get("nameservers") or ()]
+        domains = [inputs.text(one, "the domain") for one in config.get("searches") or ()]
     return ResolvConf(
-        _once((*base.nameservers, *config.get("nameservers", ()))),
-        _once((*base.search, *config.get("searches", ()))),
+        _once((*base.nameservers, *servers)),
+        _once((*base.search, *domains)),
         _ndots(options),
         options,
     )
@@ -212,7 +226,10 @@ def _merged_options(
     options: Iterable[str], changes: Iterable[Mapping[str, str | None]]
 ) -> tuple[str, ...]:
     values = dict(option.partition(":")[::2] for option in options)
-    values |= {str(change["name"]): change.get("value") or "" for change in changes}
+    values |= {
+        inputs.text(change["name"], "the option"): str(change.get("value") or "")
+        for change in changes
+    }
     return tuple(f"{name}:{value}" if value else name for name, value in values.items())
 
 
@@ -224,4 +241,4 @@ def _ndots(options: Iterable[str]) -> int:
 def _number(options: Iterable[str], wanted: str, default: int) -> int:
     """Return an option's number as C's atoi has it, 0 for none; of several the last one holds."""
     found = re.findall(rf"(?<![^ ]){wanted}: *([+-]?[0-9]+)?", " ".join(options))
-    return int(found[-1] or 0) if found else default
+    return int(found[-1][:_DIGITS] or 0) if found else default

@@ -6,7 +6,8 @@ import ipaddress
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from eksnet.dns.profiles import PROFILES, Asked, Question, Verdict, profile_called
+from eksnet import inputs
+from eksnet.dns.profiles import PROFILES, Asked, Profile, Question, Verdict, profile_called
 from eksnet.dns.replies import KINDS, Answers, Reply, autopath, given_answers
 from eksnet.dns.resolvconf import ResolvConf
 from eksnet.errors import EksnetError
@@ -129,8 +130,7 @@ def search_walk(
 ) -> Walk:
     """Predict the queries for a name, up to the one that ends the walk.
 
-    Holds for one nameserver, which is what a pod has, for names that /etc/hosts does not have and
-    that are no longer than 253 characters with the longest domain.
+    Holds for one nameserver, which is what a pod has, and for names that /etc/hosts does not have.
 
     Args:
         name: The name as the program gives it; a final dot makes it absolute.
@@ -141,7 +141,8 @@ def search_walk(
             the two. Every name that neither mentions is NXDOMAIN.
 
     Raises:
-        EksnetError: The profile is not known, or the name is empty or an address.
+        EksnetError: The profile is not known, or the name cannot be asked: it is empty or an
+            address, or too long with one of the domains.
 
     Example:
         >>> conf = pod_resolv_conf("ops-ns")
@@ -158,12 +159,15 @@ def search_walk(
         >>> print(search_walk("my-service", conf, profile="musl", answers=fails).why)
         musl goes no further after SERVFAIL for my-service.ops-ns.svc.cluster.local
     """
-    _check_name(name)
     rules = profile_called(profile)
+    check_name(name, profile)
     replies = answers if callable(answers) else given_answers(exists, answers)
     bare = name.rstrip(".")
-    names = candidates(name, conf, profile)
+    names = _names(name, conf, rules)
     asked = tuple(rules.ask(bare, names, conf, replies))
+    for one in asked:
+        # What resolvers do at a name that is too long is not modelled.
+        inputs.dns_name(one.questions[0].name)
     marked = [
         (one.questions[0].name, _mark(one.questions, one.verdict is Verdict.FOUND)) for one in asked
     ]
@@ -177,26 +181,36 @@ def candidates(name: str, conf: ResolvConf, profile: str = "glibc") -> tuple[str
     """Return every name that a resolver would ask if none were answered, in order.
 
     Raises:
-        EksnetError: The profile is not known.
+        EksnetError: As for `search_walk`.
 
     Example:
         >>> candidates("a.b.c.d.e.f", pod_resolv_conf("ops-ns"), "musl")
         ('a.b.c.d.e.f',)
     """
     rules = profile_called(profile)
-    if name.endswith("."):
-        return (name.rstrip("."),)
-    return rules.candidates(name, conf)
+    check_name(name, profile)
+    return tuple(map(inputs.dns_name, _names(name, conf, rules)))
 
 
-def _check_name(name: str) -> None:
-    if not name.strip("."):
-        raise EksnetError(f"{name!r} is no name to look up", "a name such as my-service.app-ns")
+def _names(name: str, conf: ResolvConf, rules: Profile) -> tuple[str, ...]:
+    return (name.rstrip("."),) if name.endswith(".") else rules.candidates(name, conf)
+
+
+def check_name(name: str, profile: str = "glibc") -> None:
+    """Refuse what is no name to look up.
+
+    Raises:
+        EksnetError: It is an address, the root alone, or nothing that can be asked.
+    """
+    if name == ".":
+        raise EksnetError("'.' is the root, which no Service or Pod has", "a name below it")
     try:
         ipaddress.ip_address(name)
     except ValueError:
+        inputs.dns_name(name)
         return
-    raise EksnetError(f"{name} is an address: nothing is asked for it", "a name")
+    asked = "for its name (PTR), with no list" if profile == "busybox" else "nothing"
+    raise EksnetError(f"{name} is an address: {profile} asks {asked}", "a name to look up")
 
 
 def _why(profile: str, name: str, names: tuple[str, ...], asked: tuple[Asked, ...]) -> str:

@@ -18,6 +18,7 @@ from eksnet.kubeproxy.observe import (
     last_words,
     predict_node,
     read_rules,
+    wait_for_rules,
 )
 from eksnet.kubeproxy.settings import Node, Settings
 
@@ -45,7 +46,7 @@ def bring_fault(cluster: Cluster, name: str) -> Fault:
     """Bring a fault into the sandbox and return what a user notices of it.
 
     Args:
-        cluster: The cluster, with the Service `web` in `shop` of 03_kube_proxy; only the sandbox.
+        cluster: The cluster, with the Service `web` of 03c_service_faults; only the sandbox.
         name: A, B, C or D.
 
     Raises:
@@ -78,6 +79,7 @@ def take_back_faults(cluster: Cluster) -> tuple[str, ...]:
 def _wrong_selector(cluster: Cluster, fault: str) -> None:
     faults.bring(cluster, fault, _WEB, {"spec": {"selector": {"app": "wbe"}}})
     _wait_for_endpoints(cluster, SERVICE, 0)
+    _wait_for_every_node(cluster)
 
 
 def _wrong_port_name(cluster: Cluster, fault: str) -> None:
@@ -85,6 +87,7 @@ def _wrong_port_name(cluster: Cluster, fault: str) -> None:
     port = {**_PORT, "protocol": "TCP", "targetPort": "htpp"}
     faults.bring(cluster, fault, _WEB, {"spec": {"ports": [port]}})
     _wait_for_endpoints(cluster, SERVICE, 0)
+    _wait_for_every_node(cluster)
 
 
 def _one_local_endpoint(cluster: Cluster, fault: str) -> None:
@@ -95,6 +98,7 @@ def _one_local_endpoint(cluster: Cluster, fault: str) -> None:
     change = {"spec": {"externalTrafficPolicy": "Local", "selector": {"app": None, "pod": "web-a"}}}
     faults.bring(cluster, fault, Place("service", FRONT, NAMESPACE), change)
     _wait_for_endpoints(cluster, FRONT, 1)
+    _wait_for_every_node(cluster)
 
 
 def _wrong_mode(cluster: Cluster, fault: str) -> None:
@@ -150,9 +154,15 @@ def _wait_for_endpoints(cluster: Cluster, service: str, count: int) -> None:
     if not until("the endpoints", there, 30):
         raise EksnetError(
             f"the endpoints of {service} did not change",
-            "the Service and the pods of 03_kube_proxy",
+            "the Service and the pods of 03c_service_faults",
             "run the cells of its section Apply",
         )
+
+
+def _wait_for_every_node(cluster: Cluster) -> None:
+    """Wait until the rules of every node follow: a packet sent sooner meets the old ones."""
+    for node in map(Node.from_object, cluster.list("nodes")):
+        wait_for_rules(cluster, node)
 
 
 def _service(name: str, spec: Mapping[str, Any]) -> str:

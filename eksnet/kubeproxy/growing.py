@@ -13,10 +13,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from eksnet import inputs
 from eksnet.cluster.countdown import until
 from eksnet.cluster.faults import refuse_elsewhere
 from eksnet.errors import EksnetError
-from eksnet.kubeproxy.growth import Counts, counts, example, growth
+from eksnet.kubeproxy.growth import MOST_SERVICES, Counts, counts, example, growth
 from eksnet.kubeproxy.observe import read_configuration, read_rules, wait_for_rules
 from eksnet.kubeproxy.settings import Node
 from eksnet.listing import Listing
@@ -72,7 +73,9 @@ def grow(cluster: Cluster, sizes: Iterable[int], timeout: float = 60) -> Listing
         EksnetError: It is not the sandbox, a number is too large, or the rules did not come.
     """
     refuse_elsewhere(cluster, "so many Services would weigh on every node")
-    settings, wanted = read_configuration(cluster), sorted(sizes)
+    inputs.seconds(timeout)
+    wanted = sorted(inputs.count(one, "the number of Services", 0, MOST_SERVICES) for one in sizes)
+    settings = read_configuration(cluster)
     _refuse_too_many(settings.mode, wanted)
     predicted = growth([0, *wanted], ENDPOINTS, settings)
     try:

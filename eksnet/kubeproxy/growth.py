@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from eksnet import inputs
 from eksnet.kubeproxy.packet import Packet
 from eksnet.kubeproxy.predict import predict
 from eksnet.kubeproxy.ruleset import Ruleset
@@ -16,6 +17,7 @@ from eksnet.listing import Listing
 
 _NODE = Node("node", ("10.0.128.10",))
 _CLIENT = "10.0.129.200"
+MOST_SERVICES, _MOST_ENDPOINTS = 60_000, 5000
 _FIRST_CLUSTER_IP = ipaddress.IPv4Address("10.100.16.0")
 _FIRST_POD = ipaddress.IPv4Address("10.64.0.0")
 
@@ -56,6 +58,9 @@ def growth(
         sizes: Numbers of Services.
         endpoints: Endpoints of each; at least 1.
         settings: kube-proxy's configuration; mode iptables when None.
+
+    Raises:
+        EksnetError: A number is too small or too large; see `example`.
     """
     chosen = settings or Settings()
     found = tuple(_size(number, endpoints, chosen) for number in sizes)
@@ -102,9 +107,15 @@ def example(
 
     Args:
         services: How many; up to 60,000 fit into 10.100.16.0 and above.
-        endpoints: Endpoints of each.
+        endpoints: Endpoints of each, up to 5,000.
         namespace: Their namespace.
+
+    Raises:
+        EksnetError: So many do not fit.
     """
+    inputs.count(services, "the number of Services", 0, MOST_SERVICES)
+    inputs.count(endpoints, "the number of endpoints", 0, _MOST_ENDPOINTS)
+    inputs.namespace(namespace)
     numbers = range(services)
     return (
         [_service(number, namespace) for number in numbers],

@@ -12,6 +12,7 @@ can only make a connection slower, and a slow minute of it then meets no size al
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import socket
 import subprocess
@@ -21,8 +22,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
+from eksnet import inputs
 from eksnet.errors import EksnetError
-from eksnet.kubeproxy.growth import example
+from eksnet.kubeproxy.growth import MOST_SERVICES, example
 from eksnet.kubeproxy.predict import predict
 from eksnet.kubeproxy.ruleset import Chain, Ruleset
 from eksnet.kubeproxy.settings import MODES, Node, Settings
@@ -37,7 +39,6 @@ _AT_ONCE = 800
 _TOO_LONG = "Message too long"
 _ROUNDS, _CONNECTIONS = 40, 100
 _PRIVATE = ("unshare", "--user", "--map-root-user", "--net", "--")
-_BAR = 40
 GROWS = 2.0
 """A mode grows if the largest number of Services takes more than so many times the smallest's.
 
@@ -64,7 +65,7 @@ class Lookup:
 
 @dataclass(frozen=True, repr=False)
 class Lookups(Listing[Lookup]):
-    """The measurements, shown as a curve of bars."""
+    """The measurements; `widgets.curve` draws them."""
 
     def microseconds(self, mode: str) -> tuple[float, ...]:
         """Return a mode's times, from the smallest number of Services to the largest."""
@@ -72,7 +73,12 @@ class Lookups(Listing[Lookup]):
         return tuple(microseconds for _, microseconds in found)
 
     def times(self, mode: str) -> float:
-        """Return how many times as long the largest number of Services takes as the smallest."""
+        """Return how many times as long the largest number of Services takes as the smallest.
+
+        Raises:
+            EksnetError: The mode was not measured.
+        """
+        inputs.one_of(mode, {one.mode for one in self}, "measurement of the mode")
         found = self.microseconds(mode)
         return found[-1] / found[0]
 
@@ -97,9 +103,19 @@ def measure_lookup(sizes: Iterable[int], modes: Sequence[str] = MODES) -> Lookup
         modes: The modes.
 
     Raises:
-        EksnetError: This computer does not let a user have a network namespace with rules.
+        EksnetError: There is nothing to measure, a number or a mode is none, or this computer does
+            not let a user have a network namespace with rules.
     """
-    cases = [(mode, size) for mode in modes for size in sorted(sizes)]
+    cases = [(mode, size) for mode, size in itertools.product(modes, sorted(sizes))]
+    if not cases:
+        raise EksnetError(
+            "there is nothing to measure",
+            "numbers of Services, and modes",
+            "such as kubeproxy.measure_lookup([10, 1000])",
+        )
+    for mode, size in cases:
+        inputs.one_of(mode, MODES, "mode")
+        inputs.count(size, "the number of Services", 1, MOST_SERVICES)
     with contextlib.ExitStack() as ends:
         started = {case: ends.enter_context(_Case(*case)) for case in cases}
         quickest = dict.fromkeys(cases, float("inf"))
@@ -110,17 +126,8 @@ def measure_lookup(sizes: Iterable[int], modes: Sequence[str] = MODES) -> Lookup
 
 
 def _shown(found: tuple[Lookup, ...]) -> Lookups:
-    longest = max(one.microseconds for one in found)
-    rows = tuple(
-        (
-            one.mode,
-            str(one.services),
-            f"{one.microseconds:.0f}",
-            "#" * max(1, round(_BAR * one.microseconds / longest)),
-        )
-        for one in found
-    )
-    return Lookups(("mode", "services", "microseconds", "curve"), rows, found)
+    rows = tuple((one.mode, str(one.services), f"{one.microseconds:.0f}") for one in found)
+    return Lookups(("mode", "services", "microseconds"), rows, found)
 
 
 class _Case:

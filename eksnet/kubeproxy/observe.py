@@ -10,6 +10,7 @@ import contextlib
 import json
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from eksnet.cluster.client import ApiError
@@ -22,7 +23,7 @@ from eksnet.kubeproxy.dumps import parse_dump
 from eksnet.kubeproxy.packet import Connection, parse_conntrack
 from eksnet.kubeproxy.predict import predict
 from eksnet.kubeproxy.ruleset import Differences, Ruleset, differences
-from eksnet.kubeproxy.settings import Node, Settings, read_settings
+from eksnet.kubeproxy.settings import MODES, Node, Settings, read_settings
 from eksnet.listing import Listing
 
 if TYPE_CHECKING:
@@ -184,7 +185,7 @@ def wait_for_rules(
 
     def same() -> bool:
         observed = _read_if_any(cluster, node, through)
-        found[:] = [(observed, differences(predict_node(cluster, node), observed))]
+        found[:] = [(observed, node_differences(cluster, node, observed))]
         return not found[0][1]
 
     if until(f"the rules of {node.name}", same, timeout):
@@ -196,6 +197,28 @@ def wait_for_rules(
         "the same rules",
         f"eksnet kubectl -n {_SYSTEM} logs -l {_SELECTOR}",
     )
+
+
+def node_differences(cluster: Cluster, node: Node, observed: Ruleset) -> Differences:
+    """Return where a node's rules are not what its kube-proxy should have written by now.
+
+    In mode nftables it uses the ServiceCIDRs when it writes all rules anew. A kube-proxy that hears
+    of them only after its first rules goes without until then, up to an hour
+    (`OnServiceCIDRsChanged` and `setupNFTables` of pkg/proxy/nftables/proxier.go); a busy computer
+    can bring that about. The line for them may be missing, therefore.
+
+    Args:
+        cluster: The cluster.
+        node: The node.
+        observed: Its rules; see `read_rules`.
+    """
+    settings = read_configuration(cluster)
+    found = differences(predict_node(cluster, node, settings), observed)
+    if found and settings.service_cidrs and settings.mode == observed.mode == "nftables":
+        late = replace(settings, service_cidrs=())
+        found_late = differences(predict_node(cluster, node, late), observed)
+        return found if found_late else found_late
+    return found
 
 
 def _read_if_any(cluster: Cluster, node: Node, through: str) -> Ruleset:
@@ -224,15 +247,30 @@ def switch_mode(cluster: Cluster, mode: str, timeout: float = 120) -> None:
     print(f"kube-proxy is in mode {mode} on every node")
 
 
-def set_mode(cluster: Cluster, mode: str) -> Edit:
-    """Write a mode, right or wrong, into kube-proxy's ConfigMap; a restarted pod reads it.
+def set_mode(cluster: Cluster, mode: str, *, unchecked: bool = False) -> Edit:
+    """Write a mode into kube-proxy's ConfigMap; a restarted pod reads it.
+
+    Args:
+        cluster: The cluster; only the sandbox.
+        mode: iptables or nftables.
+        unchecked: Whether to write another word, with which kube-proxy does not start.
 
     Raises:
-        EksnetError: It is not the sandbox.
+        EksnetError: It is not the sandbox, or kube-proxy has no such mode here.
     """
     refuse_elsewhere(cluster, "a change of kube-proxy's mode starts it anew on every node")
+    if not unchecked and mode not in MODES:
+        raise EksnetError(
+            f"kube-proxy has no mode {mode!r} here; nothing was changed",
+            f"one of {', '.join(MODES)}",
+            "`unchecked=True` in the call writes it all the same",
+        )
     return cluster.edit_configmap(
-        _CONFIG, "config", lambda text: re.sub(r"(?m)^mode:.*$", f"mode: {mode}", text), _SYSTEM
+        _CONFIG,
+        "config",
+        lambda text: re.sub(r"(?m)^mode:.*$", lambda _: f"mode: {mode}", text),
+        _SYSTEM,
+        unchecked=unchecked,
     )
 
 

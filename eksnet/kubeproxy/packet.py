@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
+from eksnet import inputs
 from eksnet.errors import EksnetError
 from eksnet.listing import Listing
 
+PROTOCOLS = ("tcp", "udp", "sctp", "icmp")
+_MOST_MARK = 2**32 - 1
 ANY_PORT = 0
 """A source port that the kernel chooses at random (`--random-fully`)."""
 
@@ -33,11 +36,12 @@ class Packet:
     mark: int = 0
 
     def __post_init__(self) -> None:
-        for address in (self.source, self.destination):
-            if not re.fullmatch(r"\d{1,3}(\.\d{1,3}){3}", address):
-                raise EksnetError(
-                    f"{address!r} is no IPv4 address", "an address such as 10.0.129.10"
-                )
+        inputs.ipv4(self.source, "the source")
+        inputs.ipv4(self.destination, "the destination")
+        inputs.port(self.port)
+        inputs.port(self.source_port, "the source port")
+        inputs.one_of(self.protocol, PROTOCOLS, "protocol")
+        inputs.count(self.mark, "the mark", 0, _MOST_MARK)
 
     def __str__(self) -> str:
         """Return it as `tcp 10.0.129.11:40000 -> 10.100.0.10:53`, with the mark if there is one."""
@@ -138,7 +142,7 @@ _ENTRY = re.compile(
 )
 _SIDE = re.compile(
     r"src=(?P<source>\S+) dst=(?P<destination>\S+)"
-    r"(?: sport=(?P<sport>\d+) dport=(?P<dport>\d+)| type=\d+ code=\d+ id=\d+)?"
+    r"(?: sport=(?P<sport>[0-9]{1,5}) dport=(?P<dport>[0-9]{1,5})| type=\d+ code=\d+ id=\d+)?"
 )
 
 

@@ -83,6 +83,12 @@ class Lines(Listing[Line]):
     """Rules in the order of their chains."""
 
     @property
+    def mode(self) -> str:
+        """The mode that they were written in: nftables has a table of its own."""
+        tables = {one.table for one in self.items}
+        return "nftables" if tables == {_NFT_TABLE} else "iptables"
+
+    @property
     def endpoint_chains(self) -> frozenset[str]:
         """The chains among them that lead to one endpoint each."""
         return frozenset(one.chain for one in self.items if _is_endpoint_chain(one.chain))

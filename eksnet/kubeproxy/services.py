@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from eksnet import inputs
 from eksnet.errors import EksnetError
 from eksnet.kubeproxy import names
 from eksnet.kubeproxy.settings import Node
@@ -200,8 +201,13 @@ def service_ports(service: Object) -> Iterator[ServicePort]:
     it is headless or another proxy's; whatever its ClusterIP.
 
     Raises:
-        EksnetError: The Service has no ClusterIP yet.
+        EksnetError: The Service has no ClusterIP yet, or is not as the API server returns it.
     """
+    with inputs.reading("the Service", service):
+        yield from _ports(service)
+
+
+def _ports(service: Object) -> Iterator[ServicePort]:
     spec, metadata = service["spec"], service["metadata"]
     kind = spec.get("type", "ClusterIP")
     address = _cluster_ip(spec)
@@ -223,17 +229,18 @@ def service_ports(service: Object) -> Iterator[ServicePort]:
             namespace=metadata.get("namespace", "default"),
             service=metadata["name"],
             port_name=port.get("name") or "",
-            protocol=port.get("protocol", "TCP").lower(),
-            cluster_ip=address,
-            port=port["port"],
-            node_port=port.get("nodePort") or 0,
+            protocol=(port.get("protocol") or "TCP").lower(),
+            cluster_ip=inputs.ipv4(address, "the clusterIP"),
+            port=inputs.port(port["port"]),
+            node_port=inputs.port(port.get("nodePort") or 0, "the nodePort"),
             external_ips=tuple(_ipv4(spec.get("externalIPs"))),
             load_balancer_ips=tuple(_ipv4(_ingress_ips(service))),
             source_ranges=_source_ranges(spec),
             sticky_seconds=_sticky_seconds(spec),
             internal_local=spec.get("internalTrafficPolicy") == "Local",
             external_local=external_local,
-            health_check_node_port=(spec.get("healthCheckNodePort") or 0) * has_health_check,
+            health_check_node_port=has_health_check
+            * inputs.port(spec.get("healthCheckNodePort") or 0, "the healthCheckNodePort"),
         )
 
 
@@ -274,26 +281,36 @@ def _endpoints(slices: Iterable[Object], node: Node) -> dict[Key, tuple[Endpoint
     """Return the endpoints of each Service's port, in the order of their texts, each once."""
     found: dict[Key, dict[str, Endpoint]] = {}
     for one in slices:
-        labels = one["metadata"].get("labels") or {}
-        if one.get("addressType", "IPv4") != "IPv4" or labels.keys() & _NOT_OURS:
-            continue
-        namespace, service = one["metadata"].get("namespace", "default"), labels.get(_SERVICE, "")
-        for port in one.get("ports") or ():
-            if not port.get("port"):
-                continue
-            protocol = (port.get("protocol") or "TCP").lower()
-            known = found.setdefault((namespace, service, port.get("name") or "", protocol), {})
-            for raw in one.get("endpoints") or ():
-                endpoint = _endpoint(raw, port["port"], node)
+        with inputs.reading("the EndpointSlice", one):
+            for key, endpoint in _endpoints_of(one, node):
+                known = found.setdefault(key, {})
                 if endpoint.address not in known or endpoint.is_local:
                     known[endpoint.address] = endpoint
     return {key: tuple(known[a] for a in sorted(known)) for key, known in found.items()}
 
 
+def _endpoints_of(one: Object, node: Node) -> Iterator[tuple[Key, Endpoint]]:
+    """Yield the endpoints of a slice, each with the port of a Service that it serves."""
+    labels = one["metadata"].get("labels") or {}
+    if one.get("addressType", "IPv4") != "IPv4" or labels.keys() & _NOT_OURS:
+        return
+    namespace, service = one["metadata"].get("namespace", "default"), labels.get(_SERVICE, "")
+    for port in one.get("ports") or ():
+        if not port.get("port"):
+            continue
+        number = inputs.port(port["port"])
+        protocol = (port.get("protocol") or "TCP").lower()
+        for raw in one.get("endpoints") or ():
+            yield (
+                (namespace, service, port.get("name") or "", protocol),
+                _endpoint(raw, number, node),
+            )
+
+
 def _endpoint(raw: Object, port: int, node: Node) -> Endpoint:
     conditions, hints = raw.get("conditions") or {}, raw.get("hints") or {}
     return Endpoint(
-        ip=raw["addresses"][0],
+        ip=inputs.ipv4(raw["addresses"][0], "the endpoint's address"),
         port=port,
         is_local=raw.get("nodeName") == node.name,
         ready=conditions.get("ready") is not False,

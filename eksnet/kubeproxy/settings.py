@@ -7,13 +7,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import yaml
-
+from eksnet import inputs
 from eksnet.errors import EksnetError
 
 MODES = ("iptables", "nftables")
 # What kube-proxy itself starts with on Linux; ipvs is not modelled here.
 KNOWN_MODES = (*MODES, "ipvs")
+PRIMARY = "primary"
+_LAST_BIT = 31
+_KIND = "KubeProxyConfiguration"
+_CONFIGURATION = f"a {_KIND}"
+KEYS = ("config", "config.conf")
+"""Under which key of its ConfigMap it is: on EKS and the sandbox, and with kubeadm and kind."""
 _MODE_HINT = "set `mode: iptables` or `mode: nftables` in the ConfigMap kube-proxy-config"
 
 
@@ -31,14 +36,23 @@ class Node:
     addresses: tuple[str, ...]
     zone: str = ""
 
+    def __post_init__(self) -> None:
+        for address in self.addresses:
+            inputs.ipv4(address, "the node's address")
+
     @classmethod
     def from_object(cls, node: Mapping[str, Any]) -> Node:
-        """Return the node of an object of kind Node."""
-        found = node["status"].get("addresses") or ()
-        addresses = [one["address"] for one in found if one["type"] == "InternalIP"]
-        labels = node["metadata"].get("labels") or {}
-        zone = labels.get("topology.kubernetes.io/zone", "")
-        return cls(node["metadata"]["name"], tuple(a for a in addresses if ":" not in a), zone)
+        """Return the node of an object of kind Node.
+
+        Raises:
+            EksnetError: It is not as the API server returns it.
+        """
+        with inputs.reading("the node", node):
+            found = node["status"].get("addresses") or ()
+            addresses = [one["address"] for one in found if one["type"] == "InternalIP"]
+            labels = node["metadata"].get("labels") or {}
+            zone = labels.get("topology.kubernetes.io/zone", "")
+            return cls(node["metadata"]["name"], tuple(a for a in addresses if ":" not in a), zone)
 
     @property
     def address(self) -> str:
@@ -88,6 +102,14 @@ class Settings:
                 "iptables or nftables; ipvs is deprecated since 1.35, userspace went with 1.26",
                 _MODE_HINT,
             )
+        inputs.count(self.masquerade_bit, "masqueradeBit", 0, _LAST_BIT)
+        if self.cluster_cidr:
+            inputs.network(self.cluster_cidr, "clusterCIDR")
+        if self.node_port_addresses != (PRIMARY,):
+            for one in self.node_port_addresses:
+                inputs.network(one, "a network of nodePortAddresses")
+        for one in self.service_cidrs:
+            inputs.network(one, "a network of Services")
 
     @property
     def mark(self) -> int:
@@ -96,8 +118,8 @@ class Settings:
 
     def serving(self, node: Node) -> tuple[str, ...] | None:
         """Return the node's addresses that serve NodePorts; None stands for all of them."""
-        said = self.node_port_addresses or (("primary",) if self.mode == "nftables" else ())
-        if said == ("primary",):
+        said = self.node_port_addresses or ((PRIMARY,) if self.mode == "nftables" else ())
+        if said == (PRIMARY,):
             # A node without an IPv4 address has no primary one, and then every address serves.
             return node.addresses[:1] or None
         wanted = [ipaddress.ip_network(cidr) for cidr in said if ":" not in cidr]
@@ -112,26 +134,32 @@ class Settings:
         )
 
 
-def read_settings(config: str, service_cidrs: tuple[str, ...] = ()) -> Settings:
+def read_settings(config: str | Mapping[str, Any], service_cidrs: tuple[str, ...] = ()) -> Settings:
     """Return the settings in a KubeProxyConfiguration, as the ConfigMap holds it.
 
     Args:
-        config: The YAML text.
+        config: The YAML text; or a ConfigMap that holds it, as text or as an object.
         service_cidrs: The Services' networks; they are objects of the cluster, not configuration.
 
     Raises:
-        EksnetError: The text is no YAML mapping, its mode or way to detect pods is not known here.
+        EksnetError: It is no KubeProxyConfiguration, or its mode or way to detect pods is not known
+            here.
     """
     fields = _fields(config)
-    mode = read_mode(config)
-    iptables = fields.get("iptables") or {}
-    section = (fields.get(mode) if mode in MODES else None) or {}
+    mode = _mode(fields)
+    with inputs.reading("the configuration", fields, _CONFIGURATION, _MODE_HINT):
+        return _settings(fields, mode, service_cidrs)
+
+
+def _settings(fields: Mapping[str, Any], mode: str, service_cidrs: tuple[str, ...]) -> Settings:
+    iptables = inputs.mapping(fields.get("iptables"), "iptables")
+    section = inputs.mapping(fields.get(mode) if mode in MODES else None, mode)
     ways = fields.get("detectLocalMode") or "ClusterCIDR"
     if ways != "ClusterCIDR":
         raise EksnetError(f"detectLocalMode is {ways}", "ClusterCIDR: the others are not modelled")
     local = iptables.get("localhostNodePorts")
     cidrs = str(fields.get("clusterCIDR") or "").split(",")
-    conntrack = fields.get("conntrack") or {}
+    conntrack = inputs.mapping(fields.get("conntrack"), "conntrack")
     bit = section.get("masqueradeBit")
     return Settings(
         mode=mode,
@@ -145,22 +173,52 @@ def read_settings(config: str, service_cidrs: tuple[str, ...] = ()) -> Settings:
     )
 
 
-def read_mode(config: str) -> str:
+def read_mode(config: str | Mapping[str, Any]) -> str:
     """Return the mode in a KubeProxyConfiguration; iptables when it is blank, as kube-proxy does.
 
     Raises:
-        EksnetError: The text is no YAML mapping.
+        EksnetError: It is no KubeProxyConfiguration.
     """
-    return str(_fields(config).get("mode") or "iptables")
+    return _mode(_fields(config))
 
 
-def _fields(config: str) -> dict[str, Any]:
-    try:
-        fields = yaml.safe_load(config)
-    except yaml.YAMLError as error:
+def check_configuration(config: str) -> None:
+    """Let a configuration pass that a kube-proxy can start with, as far as its mode goes.
+
+    Raises:
+        EksnetError: The text is no YAML mapping, is of another kind, or names no mode.
+    """
+    found = inputs.yaml(config, "the configuration", _CONFIGURATION)
+    # The ConfigMap around it, which `read_settings` takes too, is nothing to start with.
+    kind = found.get("kind") if isinstance(found, Mapping) else None
+    if kind != _KIND:
+        raise EksnetError(f"its kind is {inputs.shown(kind)}", _KIND)
+    mode = _mode(found)
+    if mode not in KNOWN_MODES:
         raise EksnetError(
-            f"the configuration is no YAML: {error}", "a KubeProxyConfiguration"
-        ) from None
-    if not isinstance(fields, dict):
-        raise EksnetError("the configuration holds no fields", "a KubeProxyConfiguration")
+            f"kube-proxy has no mode {mode!r} and would end at its start",
+            f"one of {', '.join(KNOWN_MODES)}",
+            _MODE_HINT,
+        )
+
+
+def _mode(fields: Mapping[str, Any]) -> str:
+    return str(fields.get("mode") or "iptables")
+
+
+def _fields(config: str | Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the fields of a KubeProxyConfiguration, also out of the ConfigMap that holds it."""
+    what = "the configuration"
+    fields = inputs.yaml(config, what, _CONFIGURATION) if isinstance(config, str) else config
+    if not isinstance(fields, Mapping):
+        raise EksnetError("the configuration holds no fields", _CONFIGURATION)
+    if fields.get("kind") == "ConfigMap":
+        data = inputs.mapping(fields.get("data"), "the ConfigMap's data")
+        key = next((key for key in KEYS if key in data), "")
+        if not key:
+            said = f"the ConfigMap holds {', '.join(map(str, data)) or 'nothing'}"
+            raise EksnetError(said, f"{_CONFIGURATION} under one of {', '.join(KEYS)}")
+        return _fields(data[key])
+    if fields.get("kind", _KIND) != _KIND:
+        raise EksnetError(f"the configuration is a {inputs.shown(fields['kind'])}", _CONFIGURATION)
     return fields

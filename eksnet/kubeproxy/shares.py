@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from eksnet import inputs
 from eksnet.errors import EksnetError
 
 LEVEL = 1e-6
@@ -14,6 +15,7 @@ LEVEL = 1e-6
 
 # Below, the counts do not follow chi-square closely enough.
 _LEAST = 5
+_MOST, _MOST_BACKENDS = 10**9, 1000
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,8 @@ def fair_share(
             5 for each backend, or so few that a backend which never answers could be chance.
     """
     counts = Counter(answers)
+    for number in counts.values():
+        inputs.count(number, "how often a backend answered", 0, _MOST)
     known = _known(counts, backends)
     for backend in known:
         counts.setdefault(backend, 0)
@@ -85,6 +89,7 @@ def least_requests(backends: int) -> int:
 
 def _known(counts: Counter[str], backends: Iterable[str] | int | None) -> list[str]:
     if isinstance(backends, int):
+        inputs.count(backends, "the number of backends", 1, _MOST_BACKENDS)
         if len(counts) > backends:
             raise EksnetError(f"{len(counts)} backends answered", f"at most {backends}")
         return [*counts, *(f"silent {n}" for n in range(backends - len(counts)))]

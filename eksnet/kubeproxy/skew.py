@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from eksnet import inputs
 from eksnet.errors import EksnetError
 from eksnet.listing import Listing
 
@@ -78,7 +79,7 @@ def minor(version: str) -> int:
     Raises:
         EksnetError: The text is no version of Kubernetes 1.
     """
-    found = re.match(r"v?1\.(\d+)(?!\d)", version.strip())
+    found = re.match(r"v?1\.([0-9]{1,4})(?!\d)", version.strip())
     if not found:
-        raise EksnetError(f"{version!r} is no version", "a version such as v1.34.3")
+        raise EksnetError(f"{inputs.shown(version)} is no version", "a version such as v1.34.3")
     return int(found[1])

@@ -29,6 +29,9 @@ from eksnet.listing import Listing
 ACCEPTED, DROPPED, REJECTED = "accepted", "dropped", "rejected"
 _DEEPEST = 64
 _WITH_PORTS = ("tcp", "udp", "sctp")
+_ALL_BITS = 0xFFFFFFFF
+# kube-proxy's chains, of either mode, that look for its own mark.
+_MASQUERADING = ("KUBE-POSTROUTING", "masquerading")
 _CHOICES = (reading.CHANCE, reading.CHOOSE)
 # What a condition of a rule comes to: it holds or not, None where nobody can tell; and in words.
 _Judgement = tuple[bool | None, str]
@@ -86,6 +89,7 @@ class PacketWalk(Listing[Step]):
         share: The chance that a packet goes this way.
         remembered: The lists of session affinity that now hold the packet's source.
         node: The node.
+        hooks: The hooks that the packet came to, in order, whether they have rules or not.
     """
 
     verdict: str = ACCEPTED
@@ -94,6 +98,7 @@ class PacketWalk(Listing[Step]):
     share: float = 1.0
     remembered: tuple[str, ...] = ()
     node: Node = field(default=Node("", ()))
+    hooks: tuple[str, ...] = ()
 
     @property
     def matched(self) -> PacketWalk:
@@ -282,6 +287,7 @@ class _Run:
         self.turns: tuple[int, ...] = ()
         self._options: tuple[int, ...] = ()
         self._hook = ""
+        self._passed: tuple[str, ...] = ()
         self._hooks: tuple[str, ...] = ()
         self._bases: tuple[Chain, ...] = ()
         self._policy = ""
@@ -312,8 +318,9 @@ class _Run:
                 f"{len(self._given)} turns were said", f"at most {len(self.turns)}: so many choices"
             )
         verdict = self._verdict or ACCEPTED
-        outcome = (verdict, self._came, self.packet, self._share, self._new_memory, self._node)
-        return _walk_of(PacketWalk(_COLUMNS, (), (), *outcome), _in_order(self._steps))
+        outcome = (verdict, self._came, self.packet, self._share, self._new_memory)
+        walk = PacketWalk(_COLUMNS, (), (), *outcome, self._node, self._passed)
+        return _walk_of(walk, _in_order(self._steps))
 
     def _ways_beside(self, before: _Run, taken: int) -> Iterator[_Run]:
         """Yield those who go other ways at the choices of one rule, as they come to it."""
@@ -362,6 +369,7 @@ class _Run:
             return False
         self._hook, *rest = self._hooks
         self._hooks = tuple(rest)
+        self._passed = (*self._passed, self._hook)
         self._bases = self._rules.bases.get(self._hook, ())
         return True
 
@@ -523,11 +531,17 @@ class _Run:
         of_packet = statement.what == reading.MARK
         mark, doubt = self._marks[0 if of_packet else 1], self._marks[2 if of_packet else 3]
         value, _, mask = statement.values[0].partition("/")
-        bits = int(mask or "0xffffffff", 0)
+        bits = int(mask, 0) if mask else _ALL_BITS
+        called = _mark_called(statement.what, bits, chain)
         if bits & doubt:
-            return None, f"cannot tell whether the {statement.what} fits {statement.values[0]}"
-        fits = mark & bits == int(value, 0)
-        return _judged(f"{statement.what} {mark:#x}", fits, statement, "fits", "does not fit")
+            return None, f"cannot tell whether {called} is set"
+        wanted, here = int(value, 0), mark & bits
+        fits = here == wanted
+        if wanted in (0, bits) and here in (0, bits):
+            said = f"{called} is{'' if here else ' not'} set"
+        else:
+            said = f"the {statement.what} is {here:#x}" + ("" if fits else f", not {wanted:#x}")
+        return fits != statement.negated, said
 
     def _chance(self, chain: Chain, statement: Statement) -> _Judgement:
         chance = float(statement.values[0])
@@ -611,6 +625,13 @@ def _judged(
     if fits and ours.endswith(f" {wanted}"):
         return not statement.negated, f"{ours.removesuffix(wanted)}is {wanted}"
     return fits != statement.negated, f"{ours} {yes if fits else no} {wanted}"
+
+
+def _mark_called(what: str, bits: int, chain: Chain) -> str:
+    """Return what the bits of a mark are called that a rule asks for, and what they are for."""
+    if what == reading.MARK and chain.name in _MASQUERADING:
+        return f"the {what} {bits:#x}, which asks for masquerading,"
+    return f"the {what} {bits:#x}" if bits != _ALL_BITS else f"the {what}"
 
 
 def _in_order(steps: _Steps) -> list[Step]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from eksnet.sandbox import node as node_root
+from eksnet.sandbox.roots import Root
 from eksnet.sandbox.vpc import Node, Vpc
 
 ETCD = "http://127.0.0.1:2379"
@@ -15,7 +16,6 @@ RUNTIME_SOCKET = "/run/eksnet/runtime.sock"
 _KUBELET_CONFIG = "/etc/kubernetes/kubelet.json"
 _KUBELET_KUBECONFIG = "/etc/kubernetes/kubelet.kubeconfig"
 _IMAGES = "/etc/eksnet/images.json"
-_AUTHENTICATION = Path(__file__).with_name("authentication.yaml")
 # What the VPC CNI can give an m5.large: 3 interfaces x (10 - 1) addresses + 2.
 MAX_PODS = 29
 # EKS keeps the default of one minute; the wait is a lesson, five seconds of it are enough.
@@ -25,9 +25,24 @@ SYNC_FREQUENCY = "5s"
 # What watches a file that never changes here is switched off where it can be; so many are left to a
 # sandbox.
 INOTIFY_INSTANCES = 18
-# FlexVolume drivers are looked for, and their directory is made, where nothing can be made: the
-# usual place is on the learner's own computer.
+# FlexVolume drivers are looked for, and their directory is made, where nothing can be made.
 _NO_FLEX_VOLUMES = "/proc/no-flex-volumes"
+
+# Paths inside the root of a component of the control plane.
+_DATA = "/var/lib/etcd"
+_PKI = node_root.PKI
+_KUBECONFIG = "/etc/kubernetes/kubeconfig"
+_AUTHENTICATION = "/etc/kubernetes/authentication.yaml"
+_COREFILE, _ZONE = "/etc/coredns/vpc-resolver.Corefile", "/etc/coredns/vpc-resolver.zone"
+# Upstream has the time zones of CronJobs in its programs, ours looks for them here.
+_TIME_ZONES = "/usr/share/zoneinfo"
+# The certificate of the control plane's one host. Without it a component makes two keys more at
+# each start, beside those for its own use.
+_SERVED_WITH = ("apiserver.crt", "apiserver.key")
+_SERVING = tuple(
+    f"--tls-{kind}-file={_PKI}/{name}"
+    for kind, name in zip(("cert", "private-key"), _SERVED_WITH, strict=True)
+)
 
 # Go's collector, less often: a start allocates far more than it keeps.
 _UNHURRIED = {"GOGC": "400"}
@@ -39,22 +54,24 @@ class Component:
 
     Attributes:
         name: Its name in `status` and its log's name.
-        command: The program and its arguments.
+        command: The program and its arguments; paths are those inside its root.
         node: The short name of the node in which it runs; None for the control plane.
+        root: What it sees of the computer when it runs in no node.
         environment: Variables besides PATH.
     """
 
     name: str
     command: tuple[str, ...]
     node: str | None = None
+    root: Root = field(default_factory=Root)
     environment: dict[str, str] = field(default_factory=dict)
 
 
 def etcd(programs: Path, data: Path) -> Component:
     """The cluster's store, reachable from the control plane only."""
     command = (
-        f"{programs}/etcd",
-        f"--data-dir={data}",
+        "/bin/etcd",
+        f"--data-dir={_DATA}",
         f"--listen-client-urls={ETCD}",
         f"--advertise-client-urls={ETCD}",
         "--listen-peer-urls=http://127.0.0.1:2380",
@@ -66,35 +83,36 @@ def etcd(programs: Path, data: Path) -> Component:
         "--heartbeat-interval=20",
         "--log-level=warn",
     )
-    return Component("etcd", command, environment=_UNHURRIED)
+    root = Root(shown=_program(programs, "etcd"), owned={_DATA: data})
+    return Component("etcd", command, root=root, environment=_UNHURRIED)
 
 
 def api_server(programs: Path, pki: Path, vpc: Vpc) -> Component:
     """The API server, with EKS's authorisers and the admission that guards node identities."""
     command = (
-        f"{programs}/kube",
+        "/bin/kube",
         "kube-apiserver",
         f"--etcd-servers={ETCD}",
         f"--advertise-address={vpc.api_server}",
         "--bind-address=0.0.0.0",
         "--secure-port=443",
-        *_serving(pki),
-        f"--client-ca-file={pki}/ca.crt",
-        f"--kubelet-certificate-authority={pki}/ca.crt",
-        f"--kubelet-client-certificate={pki}/apiserver-kubelet.crt",
-        f"--kubelet-client-key={pki}/apiserver-kubelet.key",
+        *_SERVING,
+        f"--client-ca-file={_PKI}/ca.crt",
+        f"--kubelet-certificate-authority={_PKI}/ca.crt",
+        f"--kubelet-client-certificate={_PKI}/apiserver-kubelet.crt",
+        f"--kubelet-client-key={_PKI}/apiserver-kubelet.key",
         "--kubelet-preferred-address-types=InternalIP",
-        f"--requestheader-client-ca-file={pki}/front-proxy-ca.crt",
+        f"--requestheader-client-ca-file={_PKI}/front-proxy-ca.crt",
         "--requestheader-allowed-names=front-proxy-client",
         "--requestheader-username-headers=X-Remote-User",
         "--requestheader-group-headers=X-Remote-Group",
         "--requestheader-extra-headers-prefix=X-Remote-Extra-",
-        f"--proxy-client-cert-file={pki}/front-proxy.crt",
-        f"--proxy-client-key-file={pki}/front-proxy.key",
+        f"--proxy-client-cert-file={_PKI}/front-proxy.crt",
+        f"--proxy-client-key-file={_PKI}/front-proxy.key",
         # Webhooks and aggregated APIs are called at their pods, as on EKS: no kube-proxy runs here.
         "--enable-aggregator-routing=true",
-        f"--service-account-key-file={pki}/service-account.pub",
-        f"--service-account-signing-key-file={pki}/service-account.key",
+        f"--service-account-key-file={_PKI}/service-account.pub",
+        f"--service-account-signing-key-file={_PKI}/service-account.key",
         "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
         f"--service-cluster-ip-range={vpc.services}",
         f"--authentication-config={_AUTHENTICATION}",
@@ -103,69 +121,90 @@ def api_server(programs: Path, pki: Path, vpc: Vpc) -> Component:
         "--allow-privileged=true",
         "--profiling=false",
     )
-    return Component("kube-apiserver", command, environment=_UNHURRIED)
+    keys = _keys(
+        pki, *_SERVED_WITH, "ca.crt", "apiserver-kubelet.crt", "apiserver-kubelet.key",
+        "front-proxy-ca.crt", "front-proxy.crt", "front-proxy.key",
+        "service-account.pub", "service-account.key",
+    )  # fmt: skip
+    root = Root(
+        shown=_program(programs, "kube") | {_TIME_ZONES: Path(_TIME_ZONES)},
+        copied=keys | {_AUTHENTICATION: Path(__file__).with_name("authentication.yaml")},
+        texts=_resolver(vpc),
+    )
+    return Component("kube-apiserver", command, root=root, environment=_UNHURRIED)
 
 
-def _serving(pki: Path) -> tuple[str, str]:
-    """Return the flags for the certificate of the control plane's one host.
-
-    Without them a component makes two keys more at each start, beside those for its own use.
-    """
-    certificate, key = pki / "apiserver.crt", pki / "apiserver.key"
-    return f"--tls-cert-file={certificate}", f"--tls-private-key-file={key}"
+def _program(programs: Path, name: str) -> dict[str, Path]:
+    return {f"/bin/{name}": programs / name}
 
 
-def controller_manager(programs: Path, pki: Path, kubeconfig: Path) -> Component:
+def _keys(pki: Path, *names: str) -> dict[str, Path]:
+    return {f"{_PKI}/{name}": pki / name for name in names}
+
+
+def _resolver(vpc: Vpc) -> dict[str, str]:
+    """Return the files by which a program in the VPC finds an address; the computer's are not."""
+    return {
+        "/etc/hosts": "127.0.0.1 localhost\n",
+        "/etc/resolv.conf": f"search {vpc.search_domain}\nnameserver {vpc.resolver}\n",
+    }
+
+
+def controller_manager(programs: Path, pki: Path) -> Component:
     """The controllers; alone, so without the election of a leader.
 
     Without a key to sign with: EKS signs no client certificates either.
     """
     command = (
-        f"{programs}/kube",
+        "/bin/kube",
         "kube-controller-manager",
-        f"--kubeconfig={kubeconfig}",
-        f"--service-account-private-key-file={pki}/service-account.key",
-        f"--root-ca-file={pki}/ca.crt",
+        f"--kubeconfig={_KUBECONFIG}",
+        f"--service-account-private-key-file={_PKI}/service-account.key",
+        f"--root-ca-file={_PKI}/ca.crt",
         f"--flex-volume-plugin-dir={_NO_FLEX_VOLUMES}",
-        *_serving(pki),
+        *_SERVING,
         "--leader-elect=false",
         "--bind-address=127.0.0.1",
         "--profiling=false",
     )
-    return Component("kube-controller-manager", command, environment=_UNHURRIED)
+    kubeconfig = {_KUBECONFIG: pki / "controller-manager.kubeconfig"}
+    root = Root(
+        shown=_program(programs, "kube") | {_TIME_ZONES: Path(_TIME_ZONES)},
+        copied=_keys(pki, *_SERVED_WITH, "ca.crt", "service-account.key") | kubeconfig,
+    )
+    return Component("kube-controller-manager", command, root=root, environment=_UNHURRIED)
 
 
-def scheduler(programs: Path, pki: Path, kubeconfig: Path) -> Component:
+def scheduler(programs: Path, pki: Path) -> Component:
     """The scheduler; alone, so without the election of a leader."""
     command = (
-        f"{programs}/kube",
+        "/bin/kube",
         "kube-scheduler",
-        f"--kubeconfig={kubeconfig}",
-        *_serving(pki),
+        f"--kubeconfig={_KUBECONFIG}",
+        *_SERVING,
         "--leader-elect=false",
         "--bind-address=127.0.0.1",
         "--profiling=false",
     )
-    return Component("kube-scheduler", command)
+    kubeconfig = {_KUBECONFIG: pki / "scheduler.kubeconfig"}
+    root = Root(shown=_program(programs, "kube"), copied=_keys(pki, *_SERVED_WITH) | kubeconfig)
+    return Component("kube-scheduler", command, root=root)
 
 
-def vpc_resolver(programs: Path, corefile: Path) -> Component:
+def vpc_resolver(programs: Path, vpc: Vpc) -> Component:
     """The VPC's own resolver at base + 2: a CoreDNS that never leaves this computer."""
-    return Component("vpc-resolver", (f"{programs}/coredns", "-conf", str(corefile)))
+    texts = {_COREFILE: vpc_resolver_corefile(vpc), _ZONE: vpc_resolver_zone(vpc)}
+    root = Root(shown=_program(programs, "coredns"), texts=texts)
+    return Component("vpc-resolver", ("/bin/coredns", "-conf", _COREFILE), root=root)
 
 
-def vpc_resolver_corefile(vpc: Vpc, zone_file: Path) -> str:
-    """Return the resolver's Corefile: the instances' zone, and NXDOMAIN for all else.
-
-    Args:
-        vpc: The address plan.
-        zone_file: Where the text of `vpc_resolver_zone` is.
-    """
+def vpc_resolver_corefile(vpc: Vpc) -> str:
+    """Return the resolver's Corefile: the instances' zone, and NXDOMAIN for all else."""
     domain = vpc.search_domain
     return f"""{domain}:53 {{
     bind {vpc.resolver}
     errors
-    file {zone_file}
+    file {_ZONE}
 }}
 .:53 {{
     bind {vpc.resolver}

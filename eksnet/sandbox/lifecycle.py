@@ -324,12 +324,23 @@ def _environment() -> dict[str, str]:
 @contextlib.contextmanager
 def start_lock(paths: Paths, say: Say) -> Iterator[None]:
     """Hold the right to start or end a sandbox; wait for whoever holds it."""
-    paths.run.mkdir(parents=True, exist_ok=True)
-    with paths.start_lock.open("a") as file:
-        if not _try_lock(file):
-            say("another command is starting or ending this sandbox; waiting for it")
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+    while True:
+        paths.run.mkdir(parents=True, exist_ok=True)
+        with paths.start_lock.open("a") as file:
+            if not _try_lock(file):
+                say("another command is starting or ending this sandbox; waiting for it")
+                fcntl.flock(file, fcntl.LOCK_EX)
+            # A command that removed the sandbox has taken the file away that this one waited for.
+            if _is_at(file, paths.start_lock):
+                yield
+                return
+
+
+def _is_at(file: IO[str], path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def is_alive(paths: Paths) -> bool:

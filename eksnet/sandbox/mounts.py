@@ -1,4 +1,4 @@
-"""Mounting, as system calls: the few that a node's root needs.
+"""Mounting, as system calls: the few that the roots of nodes and components need.
 
 The `mount` program would do, but a node's root takes some thirty mounts and each call of the
 program costs more than the mount. Only the standard library: node processes start with this.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
+import re
 from pathlib import Path
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -25,6 +26,8 @@ MS_REC = 16384
 MS_PRIVATE = 1 << 18
 MS_RELATIME = 1 << 21
 _MNT_DETACH = 2
+# How a mount table writes a blank in a name, and what else would be taken for the end of it.
+_ESCAPED = re.compile(r"\\([0-7]{3})")
 _PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
 
 # A mount that came from outside the user namespace keeps these: a remount has to repeat them.
@@ -55,18 +58,29 @@ def mount(source: str, target: Path, kind: str = "", flags: int = 0, data: str =
     _check(result, f"mount {kind or source} at {target}")
 
 
-def bind(source: Path, target: Path, *, read_only: bool = False) -> None:
-    """Show a file or directory at a second place; the place is made if it is missing."""
+def bind(source: Path, target: Path, flags: int = 0) -> None:
+    """Show a file or directory at a second place; the place is made if it is missing.
+
+    Args:
+        source: What to show.
+        target: Where to show it.
+        flags: What is to hold there and for all that is mounted below it, such as `MS_RDONLY`.
+    """
     if source.is_dir():
         target.mkdir(parents=True, exist_ok=True)
     else:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.touch()
     mount(str(source), target, flags=MS_BIND | MS_REC)
-    if read_only:
-        present = os.statvfs(target).f_flag
-        locked = sum(flag for bit, flag in _LOCKED.items() if present & bit)
-        mount("", target, flags=MS_REMOUNT | MS_BIND | MS_RDONLY | locked)
+    for place in _mounts_from(target) if flags else ():
+        remount(place, flags)
+
+
+def remount(target: Path, flags: int) -> None:
+    """Give a mount other flags; those that it has locked it keeps."""
+    present = os.statvfs(target).f_flag
+    locked = sum(flag for bit, flag in _LOCKED.items() if present & bit)
+    mount("", target, flags=MS_REMOUNT | MS_BIND | flags | locked)
 
 
 def make_private() -> None:
@@ -81,6 +95,19 @@ def pivot_root(root: Path) -> None:
     _check(_libc.syscall(number, b".", b"."), f"pivot_root to {root}")
     _check(_libc.umount2(b".", _MNT_DETACH), "detach the old root")
     os.chdir("/")
+
+
+def _mounts_from(target: Path) -> list[Path]:
+    """Return a place where something is mounted, and where something is mounted below it."""
+    # The kernel names each without a link in its path.
+    place = target.resolve()
+    lines = os.fsdecode(Path("/proc/thread-self/mountinfo").read_bytes()).splitlines()
+    points = (Path(_ESCAPED.sub(_character, line.split()[4])) for line in lines)
+    return [place, *(point for point in points if place in point.parents)]
+
+
+def _character(escaped: re.Match[str]) -> str:
+    return chr(int(escaped[1], 8))
 
 
 def _check(result: int, what: str) -> None:

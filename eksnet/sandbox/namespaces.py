@@ -21,11 +21,32 @@ _CLONE_NEWIPC = 0x08000000
 _CLONE_NEWUSER = 0x10000000
 _CLONE_NEWPID = 0x20000000
 _CLONE_NEWNET = 0x40000000
+# prctl(2)
+_PR_CAPBSET_READ = 23
+_PR_CAPBSET_DROP = 24
+_PR_SET_NO_NEW_PRIVS = 38
 
 
 def new_mounts() -> None:
     """Give this process a mount namespace of its own."""
     _check(_libc.unshare(_CLONE_NEWNS), "make a mount namespace")
+
+
+def leave() -> None:
+    """Give this thread mounts and IPC of its own, and its next child a PID namespace of its own.
+
+    The other threads stay where they are; so the thread has to be one that ends afterwards.
+    """
+    _check(_libc.unshare(_CLONE_NEWNS | _CLONE_NEWIPC | _CLONE_NEWPID), "leave the sandbox")
+
+
+def give_up_rights() -> None:
+    """Have what this thread starts from now on be root without a single capability."""
+    capability = 0
+    while _prctl(_PR_CAPBSET_READ, capability) >= 0:
+        _check(_prctl(_PR_CAPBSET_DROP, capability), f"give up capability {capability}")
+        capability += 1
+    _check(_prctl(_PR_SET_NO_NEW_PRIVS, 1), "give up what programs could give")
 
 
 def new_user(ids: str) -> None:
@@ -102,6 +123,12 @@ def _enter_pids(path: str) -> None:
         _check(_libc.setns(descriptor, _CLONE_NEWPID), f"enter {path}")
     finally:
         os.close(descriptor)
+
+
+def _prctl(option: int, argument: int) -> int:
+    nothing = ctypes.c_ulong(0)
+    result: int = _libc.prctl(option, ctypes.c_ulong(argument), nothing, nothing, nothing)
+    return result
 
 
 def _check(result: int, what: str) -> None:

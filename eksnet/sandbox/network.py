@@ -59,11 +59,17 @@ def node_commands(node: Node) -> list[str]:
     ]
 
 
-def forward_packets() -> None:
-    """Let this network namespace pass packets on, and answer those that it cannot."""
-    Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
-    # Such answers are rationed: without this, a second try waits seven seconds for its own.
-    Path("/proc/sys/net/ipv4/icmp_ratelimit").write_text("0")
+def prepare_router() -> None:
+    """Let this network namespace pass packets on, and the control plane listen in it."""
+    for name, value in (
+        ("ip_forward", "1"),
+        # What cannot be passed on is answered, but such answers are rationed: without this, a
+        # second try waits seven seconds for its own.
+        ("icmp_ratelimit", "0"),
+        # The API server and the resolver have no capability, not even that for low ports.
+        ("ip_unprivileged_port_start", "0"),
+    ):
+        Path("/proc/sys/net/ipv4", name).write_text(value)
 
 
 def kubernetes_service_rules(vpc: Vpc) -> str:

@@ -68,8 +68,10 @@ def live(hostname: str) -> None:
     Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
     print("ready", pid, flush=True)
     # Nothing of Python stays. A shell that waits for a child collects every orphan meanwhile, and
-    # that is all that a process 1 has to do.
-    os.execv(BUSYBOX / "sh", ["sh", "-c", "while :; do sleep 2147483647; done"])
+    # that is all that a process 1 has to do. Nor do the learner's variables, which can be secrets
+    # and which every pod that sees the node's processes could read.
+    forever = ["sh", "-c", "while :; do sleep 2147483647; done"]
+    os.execve(BUSYBOX / "sh", forever, {"PATH": str(BUSYBOX)})
 
 
 def build_root(root: Path, specification: dict[str, str]) -> None:
@@ -95,10 +97,10 @@ def build_root(root: Path, specification: dict[str, str]) -> None:
         _directory(root / "var" / name, owner)
     # Programs look here for their locks (xtables) and sockets.
     _link(root / "var" / "run", "../run")
-    mounts.bind(Path(specification["programs"]), _inside(root, PROGRAMS), read_only=True)
-    mounts.bind(Path(specification["controller"]), _inside(root, CONTROLLER), read_only=True)
-    mounts.bind(Path(specification["busybox"]), _inside(root, BUSYBOX), read_only=True)
-    mounts.bind(Path(specification["musl"]), _inside(root, MUSL), read_only=True)
+    mounts.bind(Path(specification["programs"]), _inside(root, PROGRAMS), mounts.MS_RDONLY)
+    mounts.bind(Path(specification["controller"]), _inside(root, CONTROLLER), mounts.MS_RDONLY)
+    mounts.bind(Path(specification["busybox"]), _inside(root, BUSYBOX), mounts.MS_RDONLY)
+    mounts.bind(Path(specification["musl"]), _inside(root, MUSL), mounts.MS_RDONLY)
     _configuration(root, specification)
     _give(root, owner)
 
@@ -128,13 +130,13 @@ def _give(root: Path, owner: int) -> None:
 
 
 def _system(root: Path) -> None:
-    mounts.bind(Path("/usr"), root / "usr", read_only=True)
+    mounts.bind(Path("/usr"), root / "usr", mounts.MS_RDONLY)
     for name in ("bin", "sbin", "lib", "lib64"):
         source = Path("/") / name
         if source.is_symlink():
             _link(root / name, os.readlink(source))
         elif source.is_dir():
-            mounts.bind(source, root / name, read_only=True)
+            mounts.bind(source, root / name, mounts.MS_RDONLY)
 
 
 def _kernel(root: Path) -> None:
@@ -146,13 +148,15 @@ def _kernel(root: Path) -> None:
         mounts.mount("sysfs", root / "sys", "sysfs", quiet | mounts.MS_RDONLY)
     except PermissionError:
         # A container host that covers parts of /sys forbids a new one; its own is what is left.
-        mounts.bind(Path("/sys"), root / "sys")
+        mounts.bind(Path("/sys"), root / "sys", mounts.MS_RDONLY)
 
 
 def _devices(root: Path, owner: int) -> None:
     (root / "dev").mkdir()
     for name in _DEVICES:
-        mounts.bind(Path("/dev") / name, root / "dev" / name)
+        # They can be written to all the same; but their owner, where that is root of the node,
+        # cannot change their mode.
+        mounts.bind(Path("/dev") / name, root / "dev" / name, mounts.MS_RDONLY)
     for name, target in {"fd": "/proc/self/fd", "ptmx": "pts/ptmx"}.items():
         _link(root / "dev" / name, target)
     for number, name in enumerate(("stdin", "stdout", "stderr")):
@@ -167,7 +171,7 @@ def _configuration(root: Path, specification: dict[str, str]) -> None:
     for name in _SHARED_ETC:
         source = Path("/etc") / name
         if source.exists():
-            mounts.bind(source.resolve(), root / "etc" / name, read_only=True)
+            mounts.bind(source.resolve(), root / "etc" / name, mounts.MS_RDONLY)
     files = {name: text for name, text in specification.items() if name.startswith("/etc/")}
     for name, text in files.items():
         path = _inside(root, Path(name))

@@ -44,6 +44,11 @@ class Paths:
         return self.state / "seed"
 
     @property
+    def trash(self) -> Path:
+        """What is being deleted: one part of the state at a time."""
+        return self.state / "trash"
+
+    @property
     def run(self) -> Path:
         """What one start leaves for the next command: specification, status, locks."""
         return self.state / "run"
@@ -87,6 +92,10 @@ class Paths:
         """Return the directory that holds a node's disk."""
         return self.cluster / "nodes" / short
 
+    def stage(self, name: str) -> Path:
+        """Return the empty directory over which the root of a node or a component is built."""
+        return self.run / "roots" / name
+
     def log(self, component: str) -> Path:
         """Return the log file of a component."""
         return self.logs / f"{component}.log"
@@ -101,7 +110,8 @@ def paths(name: str | None = None) -> Paths:
     Raises:
         EksnetError: The name could not be a directory of its own.
     """
-    name = name or os.environ.get("EKSNET_SANDBOX") or DEFAULT_NAME
+    if name is None:
+        name = os.environ.get("EKSNET_SANDBOX") or DEFAULT_NAME
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,30}", name):
         raise EksnetError(
             f"{name!r} is not a sandbox name",

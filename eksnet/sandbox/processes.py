@@ -7,13 +7,14 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable
-from contextlib import nullcontext, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from eksnet.sandbox import namespaces
+from eksnet.sandbox import namespaces, roots
 from eksnet.sandbox.components import Component
 from eksnet.sandbox.paths import Paths
 
@@ -109,19 +110,16 @@ class Processes:
         record = self.running.setdefault(component.name, Running(component))
         assert record.pid is None, f"{component.name} runs already"
         record.component = component
-        holder = self.holders.get(component.node or "")
-        environment = {"PATH": SEARCH_PATH, "HOME": "/", **component.environment}
-        beside = namespaces.children_beside(holder) if holder else nullcontext()
-        with self._paths.log(component.name).open("ab") as log, beside:
-            process = subprocess.Popen(
-                [*self.enter(component.node), *component.command],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                cwd="/", env=environment, start_new_session=True,
-            )  # fmt: skip
-        record.pid = process.pid
+        with self._paths.log(component.name).open("ab") as log:
+            if component.node is None:
+                stage = self._paths.stage(component.name)
+                begin = partial(_begin, component.command, component.environment, log)
+                record.pid = roots.started_in(component.root, stage, begin)
+            else:
+                command = (*self.enter(component.node), *component.command)
+                with namespaces.children_beside(self.holders[component.node]):
+                    record.pid = _begin(command, component.environment, log)
         record.started = time.monotonic()
-        # Every exit is collected by `reap`; Popen must not wait for it as well.
-        process.returncode = 0
 
     def make(self, node: str, command: list[str]) -> subprocess.Popen[bytes]:
         """Start the process that makes a node, its standard output as a pipe."""
@@ -132,10 +130,8 @@ class Processes:
         process.returncode = 0
         return process
 
-    def enter(self, node: str | None) -> list[str]:
+    def enter(self, node: str) -> list[str]:
         """Return the command that enters a node's namespaces before another command."""
-        if node is None:
-            return []
         target = str(self.holders[node])
         enter = ["nsenter", "--target", target, "--user", "--net", "--uts", "--ipc", "--mount"]
         # Where there is one id, it is root's already, and the kernel lets no groups be given up.
@@ -208,6 +204,17 @@ class Processes:
                 return
             await asyncio.sleep(_POLL)
         os.kill(record.pid, signal.SIGKILL)
+
+
+def _begin(command: Sequence[str], environment: dict[str, str], log: IO[bytes]) -> int:
+    """Start a program where this thread is, and return its process."""
+    process = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/",
+        env={"PATH": SEARCH_PATH, "HOME": "/", **environment}, start_new_session=True,
+    )  # fmt: skip
+    # Every exit is collected by `reap`; Popen must not wait for it as well.
+    process.returncode = 0
+    return process.pid
 
 
 def kills_for_memory() -> int:

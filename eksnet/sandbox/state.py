@@ -30,6 +30,7 @@ def prepare(paths: Paths, vpc: Vpc) -> None:
     paths.state.mkdir(parents=True, exist_ok=True, mode=0o700)
     paths.state.chmod(0o700)
     check_version(paths)
+    remove(paths.trash)
     for directory in (paths.run, paths.logs, paths.cluster):
         directory.mkdir(exist_ok=True)
     write_identity(paths, vpc)
@@ -76,21 +77,54 @@ def check_version(paths: Paths) -> None:
 def forget_cluster(paths: Paths) -> None:
     """Remove the cluster; its identity stays, unless another version of eksnet made it."""
     if paths.version.exists() and paths.version.read_text().strip() != LAYOUT:
-        remove(paths.identity)
-    remove(paths.cluster)
+        discard(paths, paths.identity)
+    discard(paths, paths.cluster)
     paths.version.unlink(missing_ok=True)
 
 
+def discard(paths: Paths, part: Path) -> None:
+    """Delete a part of the state: to whoever looks it is there whole or not at all.
+
+    What was cut off in the middle of it is deleted by the next one.
+
+    Raises:
+        OSError: It cannot be deleted.
+    """
+    remove(paths.trash)
+    if part.is_dir() and not part.is_symlink():
+        paths.trash.mkdir()
+        part.rename(paths.trash / part.name)
+        remove(paths.trash)
+    else:
+        part.unlink(missing_ok=True)
+
+
 def remove(directory: Path) -> None:
-    """Delete a directory tree, also where containers took the right to write away."""
+    """Delete a directory tree, also where containers took the right to write away.
 
-    def make_writable(_function: object, path: str, _error: object) -> None:
-        os.chmod(Path(path).parent, 0o700)
-        os.chmod(path, 0o700)
-        shutil.rmtree(path) if Path(path).is_dir() else os.unlink(path)
+    A link is deleted and never followed: a container may have made one that leads to a file of
+    the learner's.
 
-    if directory.exists():
-        shutil.rmtree(directory, onerror=make_writable)
+    Raises:
+        OSError: Something in it belongs to somebody else.
+    """
+    try:
+        shutil.rmtree(directory)
+    except FileNotFoundError:
+        return
+    except PermissionError:
+        _allow_deleting(directory)
+        shutil.rmtree(directory)
+
+
+def _allow_deleting(directory: Path) -> None:
+    """Give the owner of directories the right to delete what is in them."""
+    directory.chmod(0o700)
+    for place, names, _ in os.walk(directory):
+        for child in (Path(place, name) for name in names):
+            # What changes the mode of a link changes the mode of what it leads to.
+            if not child.is_symlink():
+                child.chmod(0o700)
 
 
 def write_identity(paths: Paths, vpc: Vpc) -> None:

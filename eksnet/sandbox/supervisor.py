@@ -147,23 +147,18 @@ class Supervisor:
 
     def start_control_plane(self) -> None:
         """Start etcd, the API server and the VPC's resolver; each waits for what it needs."""
-        network.forward_packets()
+        network.prepare_router()
         network.configure(network.router_commands(self.vpc))
-        corefile = self.paths.cluster / "vpc-resolver.Corefile"
-        zone = self.paths.cluster / "vpc-resolver.zone"
-        zone.write_text(components.vpc_resolver_zone(self.vpc))
-        corefile.write_text(components.vpc_resolver_corefile(self.vpc, zone))
         pki = self.paths.identity
         self.processes.start(components.etcd(self.programs, self.paths.etcd))
         self.processes.start(components.api_server(self.programs, pki, self.vpc))
-        self.processes.start(components.vpc_resolver(self.programs, corefile))
+        self.processes.start(components.vpc_resolver(self.programs, self.vpc))
 
     def start_controllers(self) -> None:
         """Start what needs an API server that answers."""
         pki = self.paths.identity
-        manager, scheduler = (pki / f"{n}.kubeconfig" for n in ("controller-manager", "scheduler"))
-        self.processes.start(components.controller_manager(self.programs, pki, manager))
-        self.processes.start(components.scheduler(self.programs, pki, scheduler))
+        self.processes.start(components.controller_manager(self.programs, pki))
+        self.processes.start(components.scheduler(self.programs, pki))
 
     def seed_key(self) -> str:
         """Return what this cluster's seed depends on."""
@@ -191,7 +186,7 @@ class Supervisor:
     async def start_node(self, node: Node) -> None:
         """Make a node's namespaces and root, link it to the router, start its runtime."""
         disk = self.paths.node(node.short)
-        stage = self.paths.run / "roots" / node.short
+        stage = self.paths.stage(node.short)
         for directory in (disk, stage):
             directory.mkdir(parents=True, exist_ok=True)
         specification = components.node_specification(

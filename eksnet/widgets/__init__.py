@@ -1,8 +1,9 @@
-"""A view and a text twin for the models of the chapters; nothing here knows a cluster.
+"""A view, pictures and text twins for the models of the chapters; nothing here knows a cluster.
 
 A new widget is a subclass of `Model`, or of `Stepper` where something is walked through: traits for
-its settings, and `panel()` for what follows from them. `show(model)` is its view. How a tested
-notebook shows it stands in docs/architecture.md, under Widgets.
+its settings, and `panel()` for what follows from them. `show(model)` is its view. `ladder`,
+`packet_path` and `curve` are pictures by themselves. How a tested notebook shows all of these
+stands in docs/architecture.md, under Widgets.
 """
 
 from __future__ import annotations
@@ -13,9 +14,13 @@ from typing import TYPE_CHECKING, Any
 from eksnet.dns import Walk
 from eksnet.kubeproxy import Node, Ruleset, Settings, predict
 from eksnet.kubeproxy.settings import MODES
+from eksnet.widgets.curve import curve
+from eksnet.widgets.ladder import ladder
 from eksnet.widgets.model import Model, Stepper
+from eksnet.widgets.packet_path import packet_path
 from eksnet.widgets.packet_stepper import A_POD, PacketStepper, scene
 from eksnet.widgets.panel import Panel, Table, Text
+from eksnet.widgets.picture import Picture
 from eksnet.widgets.search_order import OBSERVES, SearchOrder
 
 if TYPE_CHECKING:
@@ -25,10 +30,14 @@ __all__ = [
     "Model",
     "PacketStepper",
     "Panel",
+    "Picture",
     "SearchOrder",
     "Stepper",
     "Table",
     "Text",
+    "curve",
+    "ladder",
+    "packet_path",
     "packet_stepper",
     "search_order",
     "show",

@@ -13,6 +13,7 @@ from eksnet.kubeproxy import Node, Packet, PacketWalk, PacketWalks, Ruleset, Ste
 from eksnet.kubeproxy.services import ServicePort, service_ports
 from eksnet.listing import Listing
 from eksnet.widgets.model import Stepper
+from eksnet.widgets.packet_path import packet_path
 from eksnet.widgets.panel import Panel, Part, Table, Text
 
 PROTOCOLS = ("tcp", "udp", "icmp")
@@ -99,10 +100,14 @@ class PacketStepper(Stepper):
         return walks[self.way % len(walks)]
 
     @property
+    def followed(self) -> PacketWalk:
+        """The way as far as it is stepped through: what certainly does not apply when asked for."""
+        return self.walk if self.passed else self.walk.matched
+
+    @property
     def path(self) -> tuple[Step, ...]:
-        """The steps of the way; those that certainly do not apply only when they are asked for."""
-        walk = self.walk
-        return (walk if self.passed else walk.matched).items
+        """The steps of the way."""
+        return self.followed.items
 
     @property
     def steps(self) -> int:
@@ -120,13 +125,16 @@ class PacketStepper(Stepper):
         self.step = 0
 
     def panel(self) -> Panel:
-        """Return the rule where the packet is, its chain, its addresses, and the way so far."""
-        walk, path = self.walk, self.path
+        """Return the packet's path, its addresses, the rule where it is, and the way so far."""
+        walk, followed = self.walk, self.followed
+        path = followed.items
         if not path:
-            return Panel(f"{self.place} {walk.summary}.", (_addresses(walk.packet, walk.final),))
+            parts = (packet_path(followed), _addresses(walk.packet, walk.final))
+            return Panel(f"{self.place} {walk.summary}.", parts)
         step = path[self.step]
         sentence = f"{self.place} {_told(step)}"
-        parts: list[Part] = [
+        shown: list[Part] = [
+            packet_path(followed, self.step),
             _addresses(step.before, step.after),
             self._chain(walk, step),
             _way(path, self.step),
@@ -135,8 +143,8 @@ class PacketStepper(Stepper):
             sentence = f"{sentence} {walk.summary}."
             if walk.connection:
                 entry = Text("The entry of connection tracking", str(walk.connection))
-                parts.insert(1, entry)
-        return Panel(f"{sentence}{self._share(walk)}", tuple(parts))
+                shown.insert(2, entry)
+        return Panel(f"{sentence}{self._share(walk)}", tuple(shown))
 
     def _share(self, walk: PacketWalk) -> str:
         walks = self.walks

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
+from eksnet.display import table
 from eksnet.listing import Listing
+from eksnet.printable import printable
 
 MARK = "▶"
 
@@ -18,6 +21,15 @@ class Part(Protocol):
         """Return it as text, caption first."""
 
     def _repr_html_(self) -> str: ...
+
+
+@runtime_checkable
+class Drawn(Part, Protocol):
+    """A part with a drawing, which takes the colours of the page that it is put into."""
+
+    @property
+    def inline(self) -> str:
+        """The drawing alone, as a part of the page."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -44,22 +56,16 @@ class Table:
         return Listing(("here", *self.rows.columns), cells, self.rows.items)
 
     def __repr__(self) -> str:
-        return f"{self.caption}\n{self.listing!r}"
+        return f"{printable(self.caption)}\n{self.listing!r}"
 
     def _repr_html_(self) -> str:
         listing = self.listing
         if not listing.rows:
             return f"<p>{escape(self.caption)}: (none)</p>"
-        head = "".join(f'<th scope="col">{escape(column)}</th>' for column in listing.columns)
-        body = "".join(map(self._row, range(len(listing.rows)), listing.rows))
-        return (
-            f"<table><caption>{escape(self.caption)}</caption>"
-            f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        # Each step of a widget draws it anew: a fold would close again.
+        return table(
+            listing.columns, listing.rows, caption=self.caption, current=self.marked, folded=False
         )
-
-    def _row(self, index: int, cells: tuple[str, ...]) -> str:
-        here = ' aria-current="step"' if index == self.marked else ""
-        return f"<tr{here}>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>"
 
 
 @dataclass(frozen=True, repr=False)
@@ -70,7 +76,7 @@ class Text:
     text: str
 
     def __repr__(self) -> str:
-        return f"{self.caption}\n{self.text}"
+        return printable(f"{self.caption}\n{self.text}")
 
     def _repr_html_(self) -> str:
         caption, text = escape(self.caption), escape(self.text)
@@ -90,7 +96,17 @@ class Panel:
     parts: tuple[Part, ...] = ()
 
     def __repr__(self) -> str:
-        return "\n\n".join((self.sentence, *map(repr, self.parts)))
+        return printable("\n\n".join((self.sentence, *map(repr, self.parts))))
+
+    @property
+    def live(self) -> str:
+        """The parts in HTML for a page that shows drawings as they are."""
+        return self._html(
+            part.inline if isinstance(part, Drawn) else part._repr_html_() for part in self.parts
+        )
 
     def _repr_html_(self) -> str:
-        return "".join(f"<div>{part._repr_html_()}</div>" for part in self.parts)
+        return self._html(part._repr_html_() for part in self.parts)
+
+    def _html(self, parts: Iterable[str]) -> str:
+        return "".join(f"<div>{part}</div>" for part in parts)

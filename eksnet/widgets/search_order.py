@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from traitlets import Callable, Dict, Enum, Tuple, Unicode
+from traitlets import Enum, Tuple, Unicode
 
 from eksnet.dns import POLICIES, PROFILES, ResolvConf, Walk, pod_resolv_conf, search_walk
 from eksnet.dns.resolvconf import KUBE_DNS
 from eksnet.errors import EksnetError
+from eksnet.widgets.ladder import ladder
 from eksnet.widgets.model import Model, word
 from eksnet.widgets.panel import Panel, Table, Text
 
@@ -30,10 +30,8 @@ class SearchOrder(Model):
         ndots: The option in the pod's dnsConfig; None for none.
         profile: The resolver: glibc, musl, go or busybox.
         exists: The full names that have an address, with blanks between.
-        witness: Called with this model to observe the walk in a pod; None without a cluster.
         observes: The settings that the witness heeds. With another value than at the start for the
             region, the policy or the resolver nothing is observed, unless it is named here.
-        observed: What was observed, by the settings that it was observed with.
     """
 
     title: ClassVar[str] = "Search order"
@@ -48,9 +46,7 @@ class SearchOrder(Model):
     ndots = Enum((None, *range(16)), None).tag(label="ndots", words=_OF_THE_POLICY)
     profile = Enum(tuple(PROFILES), "glibc").tag(label="resolver")
     exists = Unicode().tag(label="names with an address", wide=True)
-    witness: Any = Callable(None, allow_none=True)
     observes: Any = Tuple(OBSERVES)
-    observed: Dict[tuple[tuple[str, ...], ...], Walk] = Dict()
 
     def __init__(self, **traits: Any) -> None:
         super().__init__(**traits)
@@ -77,27 +73,20 @@ class SearchOrder(Model):
         name = _one_word("name", self.name)
         return search_walk(name, self.conf, self.exists.split(), self.profile)
 
-    @property
-    def seen(self) -> Walk | None:
-        """The walk that was observed with these settings, if one was."""
-        return self.observed.get(self.settings.rows)
-
-    @property
-    def actions(self) -> Mapping[str, str]:
-        """Observe, where there is something to observe with."""
-        return {"look": "Observe"} if self.witness else {}
-
-    def look(self) -> None:
-        """Observe the walk with these settings, and keep it beside the prediction.
+    def check_observable(self) -> None:
+        """Look whether the witness heeds the settings that are not as at the start.
 
         Raises:
-            EksnetError: They cannot be observed.
+            EksnetError: It does not: it would observe something else.
         """
         for name in self._start.keys() - set(self.observes):
             if getattr(self, name) != self._start[name]:
                 raise self._unobserved(name)
-        self.note = f"Looking up {self.name} and reading the witness's log …"
-        self.remember(self.witness(self))
+
+    @property
+    def waiting(self) -> str:
+        """What is looked up."""
+        return f"Looking up {self.name} and reading the witness's log …"
 
     def _unobserved(self, name: str) -> EksnetError:
         trait = self.traits()[name]
@@ -109,17 +98,16 @@ class SearchOrder(Model):
             f"choose {start} again, then Observe",
         )
 
-    def remember(self, walk: Walk) -> None:
-        """Keep a walk as what is observed with these settings."""
-        self.observed = {**self.observed, self.settings.rows: walk}
-
     def panel(self) -> Panel:
         """Return the walk: the outcome in a sentence, the pod's file, the queries in order."""
         walks = {"Predicted": self.predicted} | ({"Observed": self.seen} if self.seen else {})
         tables = (Table(f"{title}: {_cost(walk)}", walk) for title, walk in walks.items())
+        # The newest word of the two: what was observed, where it was.
+        title, walk = [*walks.items()][-1]
+        drawn = ladder(walk, title=f"{title}, query by query")
         file = Text("The pod's /etc/resolv.conf", repr(self.conf))
         sentence = f"{_outcome(self.predicted)} {self._verdict()}".rstrip()
-        return Panel(sentence, (*tables, file))
+        return Panel(sentence, (*tables, drawn, file))
 
     def _verdict(self) -> str:
         if self.seen is None:

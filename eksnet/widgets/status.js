@@ -1,9 +1,37 @@
+// How long nobody has typed before what follows from a text is read out, in milliseconds.
+const REST = 600;
+
 // JupyterLab's command mode takes arrows and letters from a list or a button that has the focus, and
 // "dd" deletes the cell (ipywidgets issue 3912). It spares an element that bears this attribute.
 function keepKeys(widget) {
-  widget?.addEventListener("focusin", ({ target }) => {
+  widget.addEventListener("focusin", ({ target }) => {
     if (!target.matches(":read-write")) target.setAttribute("data-lm-suppress-shortcuts", "true");
   });
+}
+
+// Escape and Shift+Enter leave a widget as they leave a cell: to the cell, or to the one after it.
+// The cell is not run again: that would make the widget anew and lose what was set in it.
+function leaveByKeys(widget) {
+  const leave = (event) => {
+    const { key, shiftKey, ctrlKey, altKey, metaKey, isComposing } = event;
+    const onward = key === "Enter" && shiftKey;
+    const cell = widget.closest(".jp-Cell");
+    if (!cell || isComposing || ctrlKey || altKey || metaKey) return;
+    if (!onward && key !== "Escape") return;
+    event.preventDefault();
+    event.stopPropagation();
+    const next = cell.nextElementSibling?.matches(".jp-Cell") ? cell.nextElementSibling : cell;
+    const target = onward ? next : cell;
+    target.focus();
+    target.scrollIntoView({ block: "nearest" });
+  };
+  // Before the controls: a text field keeps its keys to itself.
+  widget.addEventListener("keydown", leave, { capture: true });
+}
+
+function typesIn(widget) {
+  const at = document.activeElement;
+  return widget !== null && widget.contains(at) && at.matches(":read-write");
 }
 
 // A line that stays in the page while its text changes: only then do screen readers read it out.
@@ -19,11 +47,25 @@ function render({ model, el }) {
     unseen.textContent = ` ${model.get("settings")}`;
     line.append(unseen);
   };
-  model.on("change", show);
+  // A text counts letter by letter, and is read out when the typing rests.
+  let waits;
+  const change = () => {
+    clearTimeout(waits);
+    if (typesIn(el.closest(".eksnet-widget"))) waits = setTimeout(show, REST);
+    else show();
+  };
+  model.on("change", change);
   show();
   el.append(line);
   // Once the line is in the page.
-  requestAnimationFrame(() => keepKeys(el.closest(".eksnet-widget")));
+  requestAnimationFrame(() => {
+    const widget = el.closest(".eksnet-widget");
+    if (widget) for (const tend of [keepKeys, leaveByKeys]) tend(widget);
+  });
+  return () => {
+    clearTimeout(waits);
+    model.off("change", change);
+  };
 }
 
 export default { render };

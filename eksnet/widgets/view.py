@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ class View:
 
     def __init__(self, model: Model) -> None:
         self.model = model
+        self._showing = threading.RLock()
         self._status = Status()
         self._panel = ipywidgets.HTML().add_class("eksnet-panel")
         restarted = ipywidgets.HTML(_RESTARTED).add_class("eksnet-restarted")
@@ -53,12 +55,16 @@ class View:
         return self.model.text
 
     def _show(self, _: object = None) -> None:
-        panel = self.model.shown()
-        # Together, so that they are read out once.
-        with self._status.hold_sync():
-            self._status.sentence = panel.sentence
-            self._status.settings = self.model.spoken
-        self._panel.value = panel._repr_html_()
+        # Another thread may change the model meanwhile: what is shown is of one moment, and the
+        # last to show it has the last change.
+        with self._showing:
+            model = self.model.still()
+            panel = model.shown()
+            # Together, so that they are read out once.
+            with self._status.hold_sync():
+                self._status.sentence = panel.sentence
+                self._status.settings = model.spoken
+            self._panel.value = panel.live
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
         bundle: dict[str, Any] = self.box._repr_mimebundle_(**kwargs)
@@ -82,19 +88,19 @@ def control(model: Model, name: str) -> ipywidgets.Widget:
 
 def _tied(model: Model, trait: Any) -> ipywidgets.Widget:
     label = {"description": trait.metadata["label"]}
-    # A text counts when it is finished: each letter would be read out otherwise.
-    finished = {**label, "continuous_update": False}
+    # A text counts as it is typed; that it is not read out letter by letter is the status's affair.
+    typed = {**label, "continuous_update": True}
     match trait:
         case traitlets.Enum():
             return _choice(model, trait, ipywidgets.Dropdown(**label))
         case traitlets.Bool():
             widget = ipywidgets.Checkbox(indent=False, **label)
         case traitlets.Int():
-            widget = ipywidgets.BoundedIntText(min=trait.min, max=trait.max, **finished)
+            widget = ipywidgets.BoundedIntText(min=trait.min, max=trait.max, **typed)
         case traitlets.Unicode() if "suggestions" in trait.metadata:
-            widget = ipywidgets.Combobox(options=trait.metadata["suggestions"], **finished)
+            widget = ipywidgets.Combobox(options=trait.metadata["suggestions"], **typed)
         case traitlets.Unicode():
-            widget = ipywidgets.Text(**finished)
+            widget = ipywidgets.Text(**typed)
         case _:
             raise TypeError(f"no control for a {type(trait).__name__}")
     traitlets.link((model, trait.name), (widget, "value"))

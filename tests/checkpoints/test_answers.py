@@ -40,6 +40,14 @@ def test_a_table_is_understood_in_many_forms(answer: Any) -> None:
     assert [compare(rows, seen, column).state for column in (0, 1)] == [State.PASS] * 2
 
 
+def test_a_table_that_the_course_made_is_told_from_a_list_of_the_same_rows() -> None:
+    assert understand(SEEN).computed
+    assert understand(SEEN.to_frame()[["query name"]]).computed
+    assert not understand(list(SEEN)).computed
+    assert not understand(pd.DataFrame({"query name": ["a"]})).computed
+    assert not understand([list(row) for row in SEEN.rows]).computed
+
+
 @pytest.mark.parametrize(
     "names",
     [

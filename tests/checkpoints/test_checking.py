@@ -222,20 +222,28 @@ def test_warnings_and_logs_of_a_check_stay_silent(
 
 
 class _WordlessError(Exception):
-    """An error whose text cannot be had."""
+    """An error whose text cannot be read."""
 
     def __str__(self) -> str:
         raise ValueError("no words")
 
 
-@pytest.mark.parametrize("error", [_WordlessError(), EksnetError(_WordlessError())])  # type: ignore[arg-type]
+class _WordlessSeenError(EksnetError):
+    """An error of the course that was seen in something whose text cannot be read."""
+
+    def __init__(self) -> None:
+        super().__init__("")
+        self.seen = _WordlessError()  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize("error", [_WordlessError(), _WordlessSeenError()])
 def test_a_check_does_not_raise_for_an_error_without_words(error: Exception) -> None:
     def look() -> Any:
         raise error
 
     result = Checkpoint(definitions.find("dns-01"), look).check()
     (told,) = only(result, State.CANNOT_CHECK)
-    assert told.endswith("its text cannot be had")
+    assert told.endswith("its text cannot be read")
 
 
 @pytest.mark.parametrize("error", [ValueError("x"), RecursionError(), OSError("disk"), KeyError(1)])
@@ -298,7 +306,7 @@ def test_who_hands_in_nothing_is_told_what_to_predict_and_how(
     assert only(result, State.NOT_STARTED) == {"no prediction was given"}
     told = result.outcomes[0].observation
     assert question in told.expected
-    assert told.next_step.startswith("with your own answer in it:\nprediction = ")
+    assert told.next_step.startswith("fill in your own answer, and run:\nprediction = ")
     assert steps in told.next_step
 
 

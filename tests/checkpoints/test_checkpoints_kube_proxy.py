@@ -1,10 +1,10 @@
-"""The checkpoints of 03_kube_proxy on clusters that are right, and on those that are not."""
+"""The checkpoints on kube-proxy on clusters that are right, and on those that are not."""
 
 from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -20,9 +20,13 @@ from eksnet.listing import Listing
 P, F, N, C = State.PASS, State.FAIL, State.NOT_STARTED, State.CANNOT_CHECK
 SHOP = "/api/v1/namespaces/shop/services"
 SYSTEM = "/api/v1/namespaces/kube-system/configmaps"
+PODS = "/api/v1/namespaces/kube-system/pods"
 SLICES = "/apis/discovery.k8s.io/v1/namespaces/shop/endpointslices"
 DAEMONSET = "/apis/apps/v1/namespaces/kube-system/daemonsets/kube-proxy"
+KIND = "kind: KubeProxyConfiguration"
 PORT = [{"name": "http", "port": 8080}]
+# When the ConfigMap of kube-proxy was changed, and when the pods started.
+CHANGED, BEFORE, AFTER = (f"2026-03-01T10:00:0{second}Z" for second in (5, 4, 6))
 
 Shop = Callable[..., None]
 
@@ -40,6 +44,7 @@ def put_shop(
     newest: int = 2,
     available: int = 2,
     generation: int = 1,
+    started: Sequence[str] = (CHANGED, AFTER),
 ) -> None:
     """Make it.
 
@@ -55,6 +60,7 @@ def put_shop(
         newest: On how many of two nodes kube-proxy started after the last change.
         available: On how many of them it is Ready.
         generation: How often the DaemonSet was changed; its status speaks of the first.
+        started: When each pod of kube-proxy started.
     """
     record = {f"proxy-{fault}": json.dumps({}) for fault in brought}
     api.put(f"{SYSTEM}/eksnet-faults", {"data": record})
@@ -65,7 +71,12 @@ def put_shop(
     api.put(f"{SLICES}/web-1", {"metadata": named("web"), "endpoints": ends, "ports": ports})
     there = [{"conditions": {"ready": True}, "nodeName": node} for node in nodes]
     api.put(f"{SLICES}/front-1", {"metadata": named("front"), "endpoints": there, "ports": PORT})
-    api.put(f"{SYSTEM}/kube-proxy-config", {"data": {"config": f"a: b\n{mode}\n"}})
+    written = {"metadata": {"managedFields": [{"time": CHANGED}]}}
+    api.put(f"{SYSTEM}/kube-proxy-config", {**written, "data": {"config": f"{KIND}\n{mode}\n"}})
+    for number, when in enumerate(started):
+        runs = {"containerStatuses": [{"state": {"running": {"startedAt": when}}}]}
+        labels = {"labels": {"k8s-app": "kube-proxy"}}
+        api.put(f"{PODS}/kube-proxy-{number}", {"metadata": labels, "status": runs})
     state = {"desiredNumberScheduled": 2, "updatedNumberScheduled": newest}
     state |= {"numberAvailable": available, "observedGeneration": 1}
     fields = {"metadata": {"generation": generation}, "spec": {}, "status": state}
@@ -86,14 +97,15 @@ def states(result: Any) -> list[State]:
     return [outcome.state for outcome in result.outcomes]
 
 
-def rules_of(endpoints: int) -> Lines:
+def rules_of(endpoints: int, mode: str = "iptables") -> Lines:
     """Return a Service's rules on a node, as the model predicts them."""
     services, slices = kubeproxy.example(1, endpoints)
     node = kubeproxy.Node("node1", ("10.0.128.10",))
-    return kubeproxy.predict(services, slices, node).about(services[0])
+    return kubeproxy.predict(services, slices, node, kubeproxy.Settings(mode)).about(services[0])
 
 
-RULES = rules_of(3)
+RULES, NFT_RULES = rules_of(3), rules_of(3, "nftables")
+NFTABLES = "mode: nftables"
 FAULTS = {"proxy-03": "A", "proxy-04": "B", "proxy-05": "C", "proxy-06": "D"}
 
 
@@ -110,7 +122,7 @@ def test_a_fault_that_was_not_brought_in_is_not_mended(
     result = checkpoint(name).check()
     assert set(states(result)) == {N}
     assert result.outcomes[0].observation.observed == (
-        f"fault {FAULTS[name]} has not been brought in"
+        f"fault {FAULTS[name]} has not been injected"
     )
 
 
@@ -155,6 +167,13 @@ def test_solved(name: str, shop: Shop, checkpoint: Check) -> None:
     assert checkpoint(name).require().state is P
 
 
+def test_the_other_mode_is_solved_when_every_pod_started_after_the_change(
+    shop: Shop, checkpoint: Check
+) -> None:
+    shop(mode=NFTABLES)
+    assert checkpoint("proxy-07").require().state is P
+
+
 def test_a_local_policy_with_an_endpoint_on_each_node_is_a_cure_too(
     shop: Shop, checkpoint: Check
 ) -> None:
@@ -178,6 +197,9 @@ def test_a_local_policy_with_an_endpoint_on_each_node_is_a_cure_too(
         ("proxy-05", {"policy": "Cluster", "nodes": ()}, [F], "front has no endpoint"),
         ("proxy-06", {"mode": "mode: iptable"}, [F, N], "the mode is iptable"),
         ("proxy-06", {"mode": "mode: [iptables"}, [F, N], "the configuration is no YAML"),
+        ("proxy-07", {"mode": NFTABLES, "started": (BEFORE, AFTER)}, [P, F], "1 of 2 pods started"),
+        ("proxy-07", {"mode": NFTABLES, "available": 1}, [P, F], "1 of 2 updated pods"),
+        ("proxy-07", {"mode": "mode: [nftables"}, [F, N], "the configuration is no YAML"),
         ("proxy-06", {"newest": 1}, [P, F], "1 of 2 pods run the newest template"),
         ("proxy-06", {"available": 1}, [P, F], "1 of 2 updated pods are available"),
         ("proxy-06", {"generation": 2}, [P, F], "has not seen the newest template yet"),
@@ -225,6 +247,20 @@ def test_the_solution_solves_it(
     ends = [{"conditions": {"ready": found}}] * 3
     api.put(f"{SLICES}/web-1", {"metadata": named("web"), "endpoints": ends, "ports": ported})
     assert checkpoint(name).require().state is P
+
+
+def test_the_solution_changes_the_mode_and_restarts_kube_proxy(
+    api: FakeApi, shop: Shop, checkpoint: Check, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(observe, "wait_for_rules", lambda *_, **__: None)
+    monkeypatch.setattr(observe, "refuse_elsewhere", lambda *_: None)
+    shop()
+    api.refuse = lambda _: None
+    for node in ("one", "two"):
+        api.put(f"/api/v1/nodes/{node}", {"status": {}})
+    exec(repr(checkpoint("proxy-07").solution(reveal=True)), {"eksnet": eksnet})
+    assert NFTABLES in api.objects[f"{SYSTEM}/kube-proxy-config"]["data"]["config"]
+    assert "restartedAt" in json.dumps(api.objects[DAEMONSET]["spec"])
 
 
 @pytest.mark.parametrize("name", BROKEN)
@@ -291,13 +327,42 @@ class TestTheNumberOfRules:
         assert checkpoint("proxy-02").check(10, RULES).state is C
 
     @pytest.mark.parametrize(
-        ("prediction", "state"), [(10, P), ("10 rules", P), (7, F), ("ten", F)]
-    )
+        ("name", "rules", "prediction", "state"),
+        [
+            ("proxy-02", RULES, 10, P), ("proxy-02", RULES, "10 rules", P),
+            ("proxy-02", RULES, 7, F), ("proxy-02", RULES, "ten", F),
+            ("proxy-08", NFT_RULES, 8, P), ("proxy-08", NFT_RULES, "8 lines", P),
+            ("proxy-08", NFT_RULES, 10, F),
+        ],
+    )  # fmt: skip
     def test_a_prediction(
-        self, prediction: Any, state: State, shop: Shop, checkpoint: Check
+        self,
+        name: str,
+        rules: Lines,
+        prediction: Any,
+        state: State,
+        shop: Shop,
+        checkpoint: Check,
     ) -> None:
         shop()
-        assert checkpoint("proxy-02").check(prediction, RULES).state is state
+        assert checkpoint(name).check(prediction, rules).state is state
+
+    @pytest.mark.parametrize(
+        ("name", "rules", "mode", "other"),
+        [
+            ("proxy-02", NFT_RULES, "iptables", "nftables"),
+            ("proxy-08", RULES, "nftables", "iptables"),
+        ],
+    )
+    def test_the_rules_of_the_other_mode_are_no_answer_to_compare_with(
+        self, name: str, rules: Lines, mode: str, other: str, shop: Shop, checkpoint: Check
+    ) -> None:
+        shop()
+        result = checkpoint(name).check(len(rules), rules)
+        told = result.outcomes[0].observation
+        assert (result.state, result.points) == (N, 0)
+        assert told.observed == f"the rules that were handed in are of mode {other}"
+        assert told.next_step.endswith(f'kubeproxy.switch_mode(cluster, "{mode}")')
 
     @pytest.mark.parametrize(
         ("wrong", "endpoints", "reason"),

@@ -23,6 +23,8 @@ P, F, N, C = State.PASS, State.FAIL, State.NOT_STARTED, State.CANNOT_CHECK
 UNTOUCHED = ".:53 {\n    errors\n    forward . /etc/resolv.conf\n    cache 30\n    reload\n}\n"
 HOSTS = "hosts {\n    10.43.0.1 myapp.local\n    fallthrough\n}\n"
 SOLVED = add_plugin(UNTOUCHED, HOSTS)
+# Without its last brace alone CoreDNS takes it: the one before closes the server block too.
+UNCLOSED = SOLVED.removesuffix("}\n") + "    loop\n"
 BOTH = SOLVED.replace("myapp.local", "myapp.local www.myapp.local")
 CONFIGMAP = "/api/v1/namespaces/kube-system/configmaps/coredns"
 PODS = "/api/v1/namespaces/kube-system/pods"
@@ -157,7 +159,7 @@ class TestTheEntry:
                 1,
                 "the server block .:53 has a plugin 10.43.0.1, which CoreDNS does not know",
             ),
-            (SOLVED[:-2], 1, "the server block .:53 is not closed"),
+            (UNCLOSED, 1, "the server block .:53 is not closed"),
             (
                 SOLVED + "myapp.local:53 {\n    forward . /etc/resolv.conf\n}\n",
                 1,
@@ -225,7 +227,7 @@ class TestTheEntry:
             SOLVED + "myapp.local:53 {\n    forward . /etc/resolv.conf\n}\n",
             SOLVED.replace("errors", "rewrite name myapp.local other.local"),
             SOLVED.replace("hosts {", "hosts /etc/hosts example.org {"),
-            SOLVED[:-2],
+            UNCLOSED,
         ],
     )
     def test_what_stands_wrong_is_mended_by_the_next_step(
@@ -242,11 +244,16 @@ class TestTheEntry:
         # No server block is left that answers for the name with nothing.
         assert "myapp.local:53" not in mended
 
-    @pytest.mark.parametrize("backup", ["", SOLVED, SOLVED[:-2]])
+    def test_a_backup_with_the_entry_leads_back_too(self, lab: Lab, checkpoint: Check) -> None:
+        lab(UNCLOSED, runs=UNTOUCHED, backup=SOLVED)
+        step = checkpoint("hosts-01").check(wait=False).outcomes[1].observation.next_step
+        assert "go back to the backup and begin anew" in step
+
+    @pytest.mark.parametrize("backup", ["", UNCLOSED])
     def test_what_only_the_learner_can_write_is_marked(
         self, backup: str, lab: Lab, checkpoint: Check
     ) -> None:
-        lab(SOLVED[:-2], runs=UNTOUCHED, backup=backup)
+        lab(UNCLOSED, runs=UNTOUCHED, backup=backup)
         step = checkpoint("hosts-01").check(wait=False).outcomes[1].observation.next_step
         assert "with your words in place of those in < >" in step
         assert 'text.replace("<THE WRONG WORDS>", "<THE RIGHT ONES>")' in step
@@ -644,8 +651,8 @@ class TestTheTrials:
         }
         result = checkpoint(name).check(names["prediction"], observed[name])
         told = result.outcomes[0].observation
-        assert (result.state, told.observed) == (N, "a prediction that is no answer")
-        assert told.next_step.startswith(f"with your own answer in it:\n{form}\neksnet.")
+        assert (result.state, told.observed) == (N, "the prediction is still empty")
+        assert told.next_step.endswith(f"; its form:\n{form}")
 
     def test_a_bare_number_is_told_that_two_are_asked_for(
         self, lab: Lab, checkpoint: Check
@@ -709,7 +716,7 @@ class TestTheTrials:
         ("corefile", "reason"),
         [
             (UNTOUCHED + "a:53 {\n" + HOSTS + "}\n", "stands in the server block a:53"),
-            (SOLVED[:-2], "the server block .:53 is not closed"),
+            (UNCLOSED, "the server block .:53 is not closed"),
         ],
     )
     @pytest.mark.parametrize("name", ["hosts-02", "hosts-04", "hosts-05"])

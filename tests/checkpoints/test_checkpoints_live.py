@@ -25,7 +25,8 @@ COREDNS = ("deployment/coredns", "kube-system")
 
 
 def edit(cluster: Cluster, corefile: str) -> None:
-    cluster.edit_configmap("coredns", "Corefile", corefile, "kube-system")
+    # As with kubectl: nobody checks it.
+    cluster.edit_configmap("coredns", "Corefile", corefile, "kube-system", unchecked=True)
 
 
 @pytest.fixture
@@ -156,7 +157,7 @@ SERVICE = """
 
 @pytest.fixture(scope="module")
 def shop(cluster: Cluster) -> Iterator[None]:
-    """The Service and the pods of 03_kube_proxy, which its faults need."""
+    """The Service and the pods of 03c_service_faults, which its faults need."""
     cluster.apply("{apiVersion: v1, kind: Namespace, metadata: {name: shop}}")
     first, second = [node.name for node in cluster.list("nodes")][:2]
     for letter, node in {"a": first, "b": second, "c": second}.items():

@@ -21,6 +21,7 @@ from eksnet.checkpoints.criteria import (
     whole,
 )
 from eksnet.checkpoints.results import CheckpointError
+from eksnet.errors import EksnetError
 
 P, F, N, C = State.PASS, State.FAIL, State.NOT_STARTED, State.CANNOT_CHECK
 SEEN = {
@@ -163,7 +164,10 @@ def test_hints_come_in_tiers_and_the_solution_on_request() -> None:
     one = checkpoint(criterion("x-01.a", SEEN[P]))
     assert repr(one.hint()) == "Hint 1 of 3: a\nMore: hint(2)"
     assert repr(one.hint(3)) == "Hint 3 of 3: c"
-    assert repr(one.hint(4)) == repr(one.hint(0)) == "x-01 has the hints 1 to 3."
+    for number in (0, 4, True, "2"):
+        with pytest.raises(EksnetError, match="the number of a hint is") as caught:
+            one.hint(number)
+        assert caught.value.expected == "a whole number from 1 to 3"
     assert "reveal=True" in repr(one.solution())
     assert repr(one.solution(reveal=True)) == "s"
     assert repr(one) == "<Checkpoint x-01 X: 1 point>"

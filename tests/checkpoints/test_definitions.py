@@ -12,10 +12,10 @@ import nbformat
 import pytest
 from lab_api import Check
 
-from eksnet import notebooks
 from eksnet.checkpoints import definitions
 from eksnet.checkpoints.criteria import Criterion, Definition, Prediction
 from eksnet.checkpoints.results import needed
+from eksnet.course import catalogue
 
 EVERY = definitions.every()
 CRITERIA = [criterion for definition in EVERY for criterion in definition.criteria]
@@ -23,7 +23,7 @@ CRITERIA = [criterion for definition in EVERY for criterion in definition.criter
 
 def cells(notebook: str) -> list[str]:
     """Return the text of a notebook's code cells."""
-    read: Any = nbformat.read(notebooks.find(notebook), as_version=4)
+    read: Any = nbformat.read(catalogue.find(notebook), as_version=4)
     return [cell.source for cell in read.cells if cell.cell_type == "code"]
 
 
@@ -34,7 +34,7 @@ def test_ids_and_points_are_those_that_evidence_refers_to() -> None:
 
 
 def test_every_notebook_of_the_course_has_checkpoints() -> None:
-    stems = {path.stem for path in notebooks.course()}
+    stems = {path.stem for path in catalogue.course()}
     ends = {stem for stem in stems if stem.startswith(("00_", "99_"))}
     assert {definition.notebook for definition in EVERY} == stems - ends
 

@@ -13,16 +13,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import test_checkpoints_dns_records as shelf
+import test_checkpoints_dns_troubleshooting as trouble
 import test_checkpoints_kube_proxy as shop
-import test_checkpoints_kubernetes_dns as stage
 import test_checkpoints_lab_hosts as lab
-import test_checkpoints_trouble as trouble
+import test_checkpoints_name_resolution as stage
 from fake_api import FakeApi, Refusal, Request, failure
 from lab_api import Check, forbid, write_kubeconfig
 from test_definitions import whole
 
 import eksnet
-from eksnet.checkpoints import Checkpoint, Result, State, definitions
+from eksnet.checkpoints import Checkpoint, CheckpointError, Result, State, definitions
+from eksnet.checkpoints.criteria import Prediction
 from eksnet.checkpoints.results import needed
 from eksnet.cluster import connect, look
 
@@ -96,7 +98,7 @@ def restored(**after: Any) -> Make:
 # Stands for the walk that the stage was made with.
 WALK = object()
 NAME, LONG_NAME = "my-service", "my-service.app-ns"
-SHORT = stage.walk_of(NAME)
+SHORT = stage.by_hand(stage.walk_of(NAME))
 LATE = lab.BOTH.replace("fallthrough", "").replace("hosts {", "hosts {\n fallthrough")
 ELSEWHERE = lab.UNTOUCHED + "a:53 {\n" + lab.HOSTS + "}\n"
 FOUND = lab.nslookup("10.43.0.1")
@@ -117,6 +119,22 @@ def faulty(fault: str, **fields: Any) -> Make:
 
 
 CASES = {
+    "records-01": Case(
+        nothing(shelf.RIGHT, shelf.TOLD),
+        made(shelf.put_shelf, shelf.RIGHT, shelf.TOLD),
+        (
+            (made(shelf.put_shelf, shelf.RIGHT, shelf.DEAF), "SRV: 1"),
+            (made(shelf.put_shelf, shelf.RIGHT, shelf.OTHERS), "are those of other objects"),
+        ),
+    ),
+    "resolv-01": Case(
+        nothing(),
+        made(shelf.put_quick),
+        (
+            (made(shelf.put_quick, dnsPolicy="Default"), "its DNS policy is Default"),
+            (made(shelf.put_quick, dnsConfig=None), "its dnsConfig has no option ndots"),
+        ),
+    ),
     "dns-01": Case(
         nothing(),
         made(stage.put_stage),
@@ -230,6 +248,22 @@ CASES = {
         (
             (proxy(mode="mode: iptable"), "the mode is iptable"),
             (proxy(newest=1), "1 of 2 pods run the newest template"),
+        ),
+    ),
+    "proxy-07": Case(
+        proxy(),
+        proxy(mode=shop.NFTABLES),
+        (
+            (proxy(mode=shop.NFTABLES, started=[shop.BEFORE]), "started before the mode"),
+            (proxy(mode=shop.NFTABLES, newest=1), "1 of 2 pods run the newest template"),
+        ),
+    ),
+    "proxy-08": Case(
+        nothing(8, shop.NFT_RULES),
+        proxy(8, shop.NFT_RULES),
+        (
+            (proxy(8, shop.NFT_RULES, selector=WBE, ready=0), "0 endpoints are Ready"),
+            (proxy(8, shop.NFT_RULES, ports=[]), "the Service finds no port there"),
         ),
     ),
     "hosts-01": Case(
@@ -452,3 +486,30 @@ def test_the_example_of_the_guide_works(api: FakeApi) -> None:
     assert [result.state for result in seen] == [N, P, F, F]
     for result, (_, reason) in zip(seen[2:], case.wrong, strict=True):
         assert reason in result.outcomes[0].observation.observed
+
+
+PREDICTIONS = [
+    one.id
+    for one in definitions.every()
+    if any(isinstance(criterion, Prediction) for criterion in one.criteria)
+]
+
+
+@pytest.mark.parametrize("name", PREDICTIONS)
+@pytest.mark.parametrize(
+    "empty", [..., [...], [("a", ...)], {"A": 4, "SRV": ...}, {"a": 3600, "b": "…"}, "..."]
+)
+def test_an_empty_prediction_is_not_wrong_and_says_what_to_do(
+    empty: Any, name: str, api: FakeApi, checkpoint: Check
+) -> None:
+    _, *observed = CASES[name].solved(api)
+    result = checkpoint(name).check(empty, *observed)
+    assert (states(result), result.points) == ({N}, 0)
+    said = result.outcomes[0].observation
+    assert said.observed == "the prediction is still empty"
+    form = next(one.form for one in definitions.find(name).criteria if isinstance(one, Prediction))
+    assert said.next_step == (
+        f"write it in the cell above, run that cell and then this one again; its form:\n{form}"
+    )
+    with pytest.raises(CheckpointError, match="NOT_STARTED"):
+        checkpoint(name).require(empty, *observed)

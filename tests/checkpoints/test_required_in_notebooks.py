@@ -15,7 +15,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbformat.v4 import new_code_cell, new_notebook
 
-from eksnet import notebooks
+from eksnet.course import runner
 
 FAILS = "import eksnet\neksnet.checkpoint('dns-01').require()"
 
@@ -31,7 +31,7 @@ def notebook(api: FakeApi, tmp_path: Path) -> Path:
 
 def test_the_courses_runner_names_cell_and_reason(notebook: Path) -> None:
     said: list[str] = []
-    assert not notebooks.run_one(notebook, say=said.append)
+    assert not runner.run_one(notebook, say=said.append)
     assert said[0].endswith("in cell cell-1")
     assert "CheckpointError: dns-01 A pod, a Service and a witness: NOT_STARTED" in said[1]
 
@@ -39,7 +39,7 @@ def test_the_courses_runner_names_cell_and_reason(notebook: Path) -> None:
 def test_the_cell_raises_and_writes_nothing_to_standard_error(notebook: Path) -> None:
     read: Any = nbformat.read(notebook, as_version=4)
     with tempfile.TemporaryDirectory() as sockets:
-        client = NotebookClient(read, timeout=60, config=notebooks.private_kernel(sockets))
+        client = NotebookClient(read, timeout=60, config=runner.private_kernel(sockets))
         with pytest.raises(CellExecutionError, match="CheckpointError"):
             client.execute()
     assert [output.output_type for output in read.cells[0].outputs] == ["error"]
@@ -50,5 +50,6 @@ def test_nbval_counts_it_as_a_failure(notebook: Path) -> None:
     assert done.returncode == 1, done.stdout
     said = re.sub(r"\x1b\[[\d;]*m", "", done.stdout)
     assert "1 failed" in said
-    assert "CheckpointError: dns-01 A pod, a Service and a witness: NOT_STARTED" in said
+    assert "CheckpointError" in said
+    assert "dns-01 A pod, a Service and a witness: NOT_STARTED" in said
     assert "stderr" not in said

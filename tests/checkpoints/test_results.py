@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+from html import escape
 from html.parser import HTMLParser
 from typing import Any
 
@@ -10,7 +12,9 @@ from eksnet.checkpoints import definitions
 from eksnet.checkpoints.criteria import Observation, State, cannot_check, failed, passed, then
 from eksnet.checkpoints.evidence import Attempt, Binding
 from eksnet.checkpoints.results import Outcome, Result, Text
-from eksnet.checkpoints.standing import Progress, standings
+from eksnet.checkpoints.standing import Progress, Standing, standings
+from eksnet.coredns.diagnosis import CANNOT_TELL, FAILS, Check, Diagnosis
+from eksnet.display import Tone
 
 TRICKY = failed("<b>bold</b> & more", "a < b", 'cluster.edit("x")')
 RESULT = Result(
@@ -47,11 +51,68 @@ class _Words(HTMLParser):
         self.words += data.split()
 
 
-@pytest.mark.parametrize("shown", [RESULT, PROGRESS, Text("hosts {\n  a < b\n}")])
+SIGNS = {tone.sign for tone in Tone}
+STATES = [(str(state).replace("_", " "), str(state)) for state in State]
+
+
+def said(html: str) -> list[str]:
+    """The words of HTML, without what only HTML has: signs, and states in two words."""
+    text = " ".join(word for word in _Words(html).words if word not in SIGNS)
+    for shown, state in STATES:
+        text = text.replace(shown, state)
+    return text.replace(" ,", ",").split()
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        RESULT,
+        PROGRESS,
+        Text("", "hosts {\n  a < b\n}"),
+        Text("Run once: x\nHint 1 of 3: look < here", "hosts = 'a'", "More: hint(2)"),
+        Diagnosis((Check("pods", FAILS, "0 <of> 2", "2", "wait"), Check("log", CANNOT_TELL, "?"))),
+    ],
+)
 def test_html_says_the_same_as_the_text(shown: Any) -> None:
     bundle, _ = DisplayFormatter().format(shown)
     assert set(bundle) == {"text/plain", "text/html"}
-    assert _Words(bundle["text/html"]).words == bundle["text/plain"].split()
+    assert said(bundle["text/html"]) == said(escape(bundle["text/plain"], quote=False))
+
+
+@pytest.mark.parametrize(
+    ("state", "sign"),
+    [
+        (State.PASS, "✓ PASS"),
+        (State.FAIL, "✗ FAIL"),
+        (State.NOT_STARTED, "○ NOT STARTED"),
+        (State.CANNOT_CHECK, "? CANNOT CHECK"),
+    ],
+)
+def test_a_state_has_a_sign_a_colour_and_its_word(state: State, sign: str) -> None:
+    result = Result("x-01", "A", (Outcome("x-01.a", "It is", 1, Observation(state, "seen")),))
+    standing = Progress((Standing(definitions.find("hosts-06"), state, 0),))
+    for shown in (result, standing):
+        assert re.search(
+            rf"background-color: #\w{{6}}; [^>]+>{re.escape(sign)}<", shown._repr_html_()
+        )
+        assert str(state) in repr(shown)
+        assert "\x1b[" not in repr(shown)
+        plain = re.sub(r"\x1b\[[\d;]*m", "", shown.coloured())
+        assert plain == repr(shown)
+        assert f"m{state}\x1b[0m" in shown.coloured()
+
+
+def test_what_was_observed_and_predicted_stand_in_rows_beside_their_state() -> None:
+    html = RESULT._repr_html_()
+    body = html.split("<tbody>")[3]
+    rows = [_Words("<tr " + row).words for row in body.split("<tr ")[1:]]
+    assert rows == [
+        ["✗", "FAIL", "0", "of", "1", "As", "predicted"],
+        ["observed:", "30"],
+        ["predicted:", "3600"],
+        ["next:", "see"],
+    ]
+    assert body.count('<td rowspan="4"') == 2
 
 
 def test_the_text_of_a_result() -> None:
@@ -82,8 +143,9 @@ def test_lines_of_code_stand_where_they_can_be_copied_from() -> None:
     step = then("put it in", "hosts = 'a < b'", "cluster.edit(hosts)")
     result = Result("x-01", "A", (Outcome("x-01.a", "It is", 1, failed("no", "yes", step)),))
     assert repr(result).endswith("next: put it in:\nhosts = 'a < b'\ncluster.edit(hosts)")
-    code = "hosts = &#x27;a &lt; b&#x27;\ncluster.edit(hosts)</pre>"
-    assert f'next: put it in:<pre style="margin: 0">{code}' in result._repr_html_()
+    html = result._repr_html_()
+    assert re.search(r">next:</td><td [^>]+>put it in:<pre [^>]*white-space: pre-wrap[^>]*>", html)
+    assert "hosts = &#x27;a &lt; b&#x27;\ncluster.edit(hosts)</pre>" in html
     assert repr(result).index("Run once before") < repr(result).index("put it in")
 
 

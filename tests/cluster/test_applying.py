@@ -184,7 +184,7 @@ def test_editing_a_configmap_shows_the_difference(fake: Cluster, api: FakeApi) -
     )
     assert api.objects[f"{BASE}/configmaps/coredns"]["data"]["Corefile"] == edit.after
     unchanged = fake.edit_configmap("coredns", "Corefile", edit.after)
-    assert repr(unchanged) == "Corefile of ConfigMap coredns was so already"
+    assert repr(unchanged) == "Corefile of ConfigMap coredns: unchanged"
     assert len(api.writes) == 1
 
 

@@ -12,8 +12,9 @@ from eksnet.cluster import Cluster
 from eksnet.errors import EksnetError
 
 PATH = "/api/v1/namespaces/kube-system/configmaps/coredns"
-GOOD = {"data": {"Corefile": ".:53 {\n  errors\n}\n", "empty": ""}, "binaryData": {"b": "AAE="}}
-EDITED = {"data": {"Corefile": "broken"}}
+COREFILE = ".:53 {\n  health\n  ready\n  kubernetes cluster.local\n}\n"
+GOOD = {"data": {"Corefile": COREFILE, "empty": ""}, "binaryData": {"b": "AAE="}}
+EDITED = {"data": {"Corefile": f"{COREFILE}# edited\n"}}
 
 
 @pytest.fixture
@@ -67,7 +68,7 @@ def test_the_first_backup_is_kept_after_an_edit(fake: Cluster, coredns: FakeApi)
 def test_after_a_restore_the_next_backup_is_a_new_one(fake: Cluster, coredns: FakeApi) -> None:
     fake.backup("coredns", "kube-system")
     fake.restore("coredns", "kube-system")
-    upgraded = {"data": {"Corefile": "a newer default"}}
+    upgraded = {"data": {"Corefile": f"{COREFILE}# a newer default\n"}}
     coredns.put(PATH, upgraded)
     fake.backup("coredns", "kube-system")
     coredns.put(PATH, EDITED)

@@ -10,9 +10,9 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from eksnet import notebooks
 from eksnet.cluster import countdown
 from eksnet.cluster.countdown import Countdown
+from eksnet.course import runner
 
 WAITED = """\
 from eksnet.cluster.countdown import Countdown
@@ -79,7 +79,7 @@ def outputs(code: str) -> list[nbformat.NotebookNode]:
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
     # A path of a kernel's own: a socket's may have 107 characters.
     with tempfile.TemporaryDirectory() as sockets:
-        config = notebooks.private_kernel(sockets)
+        config = runner.private_kernel(sockets)
         NotebookClient(notebook, kernel_name="python3", config=config).execute()
     found: list[nbformat.NotebookNode] = notebook.cells[0].outputs
     return found

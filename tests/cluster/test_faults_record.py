@@ -113,3 +113,22 @@ def test_no_chapters_fault_comes_or_goes_anywhere_else(
         go(fake)
     assert refused.value.next_step == 'eksnet.connect("sandbox")'
     assert api.requests[before:] == []
+
+
+def test_the_state_before_is_that_before_the_first_time(api: FakeApi, sandboxed: Cluster) -> None:
+    faults.bring(sandboxed, "proxy-A", PLACE, CHANGE)
+    # Half fixed by the learner, or the object applied anew: then the cell runs a second time.
+    sandboxed.patch("service", "web", {"spec": {"ports": [{"port": 82}]}}, "shop")
+    faults.bring(sandboxed, "proxy-A", PLACE, CHANGE)
+    assert spec(api) == {"selector": {"app": "wbe"}, "ports": [{"port": 81}], "type": "ClusterIP"}
+    faults.take_back(sandboxed, "proxy")
+    assert spec(api) == BEFORE
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"kind": "service"}', '{"before": null}'])
+def test_a_record_that_is_none_is_said(text: str, api: FakeApi, sandboxed: Cluster) -> None:
+    api.put(RECORD, {"data": {"proxy-A": text}})
+    with pytest.raises(EksnetError, match="holds no record of a fault under 'proxy-A'") as refused:
+        faults.take_back(sandboxed, "proxy")
+    assert "delete configmap eksnet-faults" in refused.value.next_step
+    assert api.writes == []

@@ -23,8 +23,10 @@ READING: dict[str, Callable[[Cluster], object]] = {
     "get": lambda cluster: cluster.get("configmap/web"),
     "list": lambda cluster: cluster.list("pods"),
     "logs": lambda cluster: cluster.logs("web"),
+    "made_in": lambda cluster: cluster.made_in("default"),
     "rollout_status": lambda cluster: cluster.rollout_status("deployment/web"),
     "saved": lambda cluster: cluster.saved("web"),
+    "set_aside": lambda cluster: cluster.set_aside("web"),
     "wait": lambda cluster: cluster.wait("pod/web", condition="Ready"),
 }
 WRITING: dict[str, Callable[[Cluster], object]] = {
@@ -33,6 +35,9 @@ WRITING: dict[str, Callable[[Cluster], object]] = {
     "edit_configmap": lambda cluster: cluster.edit_configmap("web", "Corefile", "new"),
     "exec": lambda cluster: cluster.exec("web", "true"),
     "patch": lambda cluster: cluster.patch("configmap", "web", {"data": {"x": "y"}}),
+    "replace": lambda cluster: cluster.replace(
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "web"}, "data": {"x": "y"}}
+    ),
     "restore": lambda cluster: cluster.restore("web"),
     "rollout_restart": lambda cluster: cluster.rollout_restart("deployment/web"),
     "run": lambda cluster: cluster.run("busybox", "true", timeout=0),
@@ -66,7 +71,7 @@ def test_no_writing_method_sends_a_write_to_a_cluster_that_was_not_named(
     name: str, filled: FakeApi
 ) -> None:
     cluster = eksnet.connect("context:lab")
-    with pytest.raises(EksnetError, match="its name was not said"):
+    with pytest.raises(EksnetError, match="its name was not given"):
         WRITING[name](cluster)
     assert filled.writes == []
 
@@ -125,7 +130,7 @@ def test_a_name_is_said_once_in_a_kernel(filled: FakeApi) -> None:
 
 def test_a_name_that_no_write_followed_holds_for_its_own_connection_only(filled: FakeApi) -> None:
     eksnet.connect("context:lab", changes="lab")
-    with pytest.raises(EksnetError, match="its name was not said"):
+    with pytest.raises(EksnetError, match="its name was not given"):
         eksnet.connect("context:lab").apply(MANIFEST)
 
 

@@ -42,6 +42,9 @@ COREFILES = {
     "a line break between arguments": PLAIN.replace("reload", 'log "a\nb" c.test\n reload'),
     "a control character": PLAIN.replace("reload", "log a\x1fb.test\n reload"),
     "carriage returns": PLAIN.replace("\n", "\r\n"),
+    "an open server block after a plugin's": PLAIN.replace(
+        "reload\n}", "reload\n hosts {\n  10.43.0.1 myapp.local\n}"
+    ),
     "no braces": ".:0\nbind 127.0.0.1\nreload",
 }
 

@@ -8,7 +8,7 @@ from eksnet.coredns import (
     plugins,
     remove_plugin,
     remove_server_block,
-    replace_plugin,
+    set_plugin,
 )
 from eksnet.coredns.configuration import read_corefile
 from eksnet.errors import EksnetError
@@ -38,6 +38,14 @@ hosts {
     fallthrough
 }
 """
+OTHER = HOSTS.replace("myapp", "yourapp")
+MORE = HOSTS.replace("myapp.local", "myapp.local www.myapp.local")
+
+
+def test_adding_the_same_lines_again_changes_nothing():
+    added = add_plugin(EKS, HOSTS)
+    assert add_plugin(added, HOSTS) == added
+    assert add_plugin(added, HOSTS.replace("    ", "\t")) == added
 
 
 def test_plugins_as_written():
@@ -78,17 +86,16 @@ def test_a_plugin_that_is_written_twice_goes_whole():
     assert remove_plugin(twice, "log") == EKS
 
 
-def test_new_lines_take_the_place_of_the_old():
-    more = HOSTS.replace("myapp.local", "myapp.local www.myapp.local")
-    assert replace_plugin(add_plugin(EKS, HOSTS), more) == add_plugin(EKS, more)
+@pytest.mark.parametrize("before", [EKS, add_plugin(EKS, HOSTS), add_plugin(EKS, MORE)])
+def test_the_lines_of_a_plugin_are_set_whatever_was_there(before):
+    once = set_plugin(before, MORE)
+    assert once == add_plugin(EKS, MORE)
+    assert set_plugin(once, MORE) == once
 
 
-@pytest.mark.parametrize(
-    "change", [lambda text: remove_plugin(text, "hosts"), lambda text: replace_plugin(text, HOSTS)]
-)
-def test_what_is_not_there_cannot_be_taken_out(change):
+def test_what_is_not_there_cannot_be_taken_out():
     with pytest.raises(EksnetError, match="has no plugin hosts"):
-        change(EKS)
+        remove_plugin(EKS, "hosts")
 
 
 def test_other_blocks_are_left_alone():
@@ -112,7 +119,7 @@ def test_a_comment_in_a_word_ends_with_it_as_in_coredns():
 @pytest.mark.parametrize(
     ("corefile", "zone", "message"),
     [
-        (add_plugin(EKS, HOSTS), ".:53", "already has the plugin hosts"),
+        (add_plugin(EKS, OTHER), ".:53", "already has the plugin hosts"),
         (EKS, "example.org:53", "no server block example.org:53"),
         (EKS + "}\n", ".:53", "line 18 .* closes a brace"),
         (EKS.removesuffix("}\n"), ".:53", "1 open brace"),
@@ -123,7 +130,7 @@ def test_refused(corefile, zone, message):
         add_plugin(corefile, HOSTS, zone)
 
 
-@pytest.mark.parametrize("change", [add_plugin, replace_plugin])
+@pytest.mark.parametrize("change", [add_plugin, set_plugin])
 @pytest.mark.parametrize(
     ("block", "message"),
     [
@@ -178,9 +185,8 @@ def test_a_server_block_is_taken_out_whole_and_the_rest_stays():
 @pytest.mark.parametrize("zone", [".:53", "example.org:53"])
 def test_what_to_do_about_a_plugin_that_is_there_runs_as_it_is_printed(zone):
     corefile = add_plugin(EKS.replace(".:53", zone), HOSTS, zone)
-    more = HOSTS.replace("myapp.local", "myapp.local www.myapp.local")
     with pytest.raises(EksnetError) as raised:
-        add_plugin(corefile, more, zone)
+        add_plugin(corefile, MORE, zone)
     edits = []
 
     class Cluster:
@@ -189,4 +195,4 @@ def test_what_to_do_about_a_plugin_that_is_there_runs_as_it_is_printed(zone):
 
     command = raised.value.next_step.partition("old: ")[2]
     exec(command, {"cluster": Cluster(), "coredns": coredns})
-    assert edits == [replace_plugin(corefile, more, zone)]
+    assert edits == [set_plugin(corefile, MORE, zone)]

@@ -9,7 +9,8 @@ from collections import Counter
 import nbformat
 import pytest
 
-from eksnet import coredns, dns, notebooks, widgets
+from eksnet import coredns, dns, widgets
+from eksnet.course import catalogue
 
 pytestmark = pytest.mark.sandbox
 
@@ -190,7 +191,7 @@ def test_resolve_prints_both_walks(cluster, objects):
 
 @pytest.fixture(scope="module")
 def order(cluster):
-    """The widget search order as notebook 01 makes it, on a cluster with its Service."""
+    """The widget search order as notebook 01b makes it, on a cluster with its Service."""
     made = """
 {apiVersion: v1, kind: Namespace, metadata: {name: ops-ns}}
 ---
@@ -200,7 +201,7 @@ def order(cluster):
  spec: {selector: {app: my-app}, ports: [{port: 80}]}}
 """
     cluster.apply(made)
-    notebook = nbformat.read(notebooks.find("01"), as_version=4)
+    notebook = nbformat.read(catalogue.find("01b"), as_version=4)
     (source,) = [cell.source for cell in notebook.cells if cell.id == "widget"]
     names = {
         "cluster": cluster,
@@ -208,7 +209,7 @@ def order(cluster):
         "widgets": widgets,
         "exists": {"my-service.app-ns.svc.cluster.local"},
         # Another name's walk: what is observed has to take its place.
-        "observed_long": dns.search_walk("other", dns.pod_resolv_conf("ops-ns")),
+        "long": dns.search_walk("other", dns.pod_resolv_conf("ops-ns")),
     }
     exec(source, names)
     yield names["order"].model

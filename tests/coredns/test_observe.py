@@ -18,6 +18,7 @@ from eksnet.coredns import (
     wait_for_restart,
     witness_walk,
 )
+from eksnet.coredns.configuration import configuration_hash
 from eksnet.coredns.observe import carrier, read_answers
 from eksnet.errors import EksnetError
 
@@ -100,6 +101,11 @@ class Logs:
         self.leaving = set()
         # How many times each pod that is starting has no log yet.
         self.starting = {}
+        self.corefile, self.complaint = COREFILE, ""
+
+    def get(self, kind, name, namespace):
+        assert (kind, name, namespace) == ("configmap", "coredns", "kube-system")
+        return Resource({"data": {"Corefile": self.corefile}})
 
     def list(self, kind, namespace, *, selector):
         assert (kind, namespace, selector) == ("pods", "kube-system", "k8s-app=kube-dns")
@@ -113,9 +119,12 @@ class Logs:
             self.starting[pod] -= 1
             if self.starting[pod] >= 0:
                 raise ApiError("is waiting to start: ContainerCreating", "it", "look", status=400)
-        return "".join(
-            f"[INFO] plugin/reload: Running configuration SHA512 = {digest}\n"
-            for digest in self.logs_of[pod]
+        return (
+            "".join(
+                f"[INFO] plugin/reload: Running configuration SHA512 = {digest}\n"
+                for digest in self.logs_of[pod]
+            )
+            + self.complaint
         )
 
 
@@ -140,22 +149,58 @@ def test_a_pod_that_does_not_start_is_named(monkeypatch):
     assert "describe pods" in raised.value.next_step
 
 
-def test_a_reload_is_waited_for(capsys):
-    wait_for_reload(Logs(one=["aa", "bb"], two=["aa", "bb"]), {"one": "aa", "two": "aa"})
-    assert "2 CoreDNS pods reloaded" in capsys.readouterr().out
+COREFILE = ".:53 {\n    reload\n}\n"
+OLD, NEW, OTHER = "a" * 128, configuration_hash(COREFILE), "c" * 128
+BEFORE = {"one": OLD, "two": OLD}
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "says"),
+    [
+        (BEFORE, {"one": [OLD, NEW], "two": [OLD, NEW]}, "2 CoreDNS pods reloaded"),
+        # The cell was run again: before the reload, and after it.
+        (BEFORE, {"one": [OLD, OTHER, NEW], "two": [OLD, NEW]}, "2 CoreDNS pods reloaded"),
+        ({"one": NEW}, {"one": [OLD, NEW]}, "1 CoreDNS pods run the Corefile of the ConfigMap"),
+    ],
+)
+def test_a_reload_is_waited_for(before, now, says, capsys):
+    wait_for_reload(Logs(**now), before, timeout=0)
+    assert says in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
     ("now", "message"),
     [
-        ({"one": ["aa", "bb"], "two": ["aa"]}, "still waiting for CoreDNS to reload"),
-        ({"one": ["bb"], "two": ["cc"]}, "still waiting for CoreDNS to reload"),
-        ({"one": ["bb"], "three": ["bb"]}, "they were restarted, not reloaded"),
+        ({"one": [OLD, NEW], "two": [OLD]}, "still waiting for CoreDNS to reload"),
+        ({"one": [OLD, NEW], "two": [OTHER]}, "still waiting for CoreDNS to reload"),
+        ({"one": [OLD, OTHER], "two": [OLD, OTHER]}, "still waiting for CoreDNS to reload"),
+        ({"one": [NEW], "three": [NEW]}, "they were restarted, not reloaded"),
     ],
 )
 def test_what_is_no_reload(now, message):
     with pytest.raises(EksnetError, match=message):
-        wait_for_reload(Logs(**now), {"one": "aa", "two": "aa"}, timeout=0)
+        wait_for_reload(Logs(**now), BEFORE, timeout=0)
+
+
+def test_a_corefile_that_is_refused_for_good_is_not_waited_for():
+    cluster = Logs(one=[OLD])
+    cluster.corefile = ".:53 {\n    reload\n    logg\n}\n"
+    cluster.complaint = (
+        "[ERROR] Restart failed: Corefile:3 - Error during parsing: Unknown directive 'logg'"
+    )
+    with pytest.raises(EksnetError, match=r"has refused the Corefile: .*Unknown directive 'logg'"):
+        wait_for_reload(cluster, {"one": OLD}, timeout=60)
+
+
+@pytest.mark.parametrize(("now", "done"), [([OLD, OTHER], True), ([OLD], False)])
+def test_a_text_from_elsewhere_is_waited_for_by_its_change(now, done):
+    cluster = Logs(one=now)
+    cluster.corefile = "import others\n"
+    if done:
+        wait_for_reload(cluster, {"one": OLD}, timeout=0)
+    else:
+        with pytest.raises(EksnetError, match="still waiting"):
+            wait_for_reload(cluster, {"one": OLD}, timeout=0)
 
 
 def test_a_restart_has_happened_when_the_old_pods_are_gone(capsys):

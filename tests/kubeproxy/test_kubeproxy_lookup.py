@@ -13,8 +13,7 @@ def test_each_mode_and_size_is_measured_on_rules_that_translate():
         ("iptables", 1), ("iptables", 3), ("nftables", 1), ("nftables", 3),
     ]  # fmt: skip
     assert all(one.microseconds > 0 for one in found)
-    assert max(len(row[3]) for row in found.rows) == 40
-    assert min(len(row[3]) for row in found.rows) >= 1
+    assert found.rows[0] == ("iptables", "1", f"{found[0].microseconds:.0f}")
 
 
 def test_how_many_times_as_long():

@@ -90,7 +90,7 @@ def pods_made(cluster):
 def test_elsewhere_a_debug_pod_is_made_only_where_the_cluster_was_named(cluster, node, by_context):
     own = kubeproxy.wait_for_rules(cluster, node)
     before, _ = pods_made(cluster)
-    with pytest.raises(EksnetError, match=f"would change {by_context}, and its name was not said"):
+    with pytest.raises(EksnetError, match=f"would change {by_context}, and its name was not given"):
         kubeproxy.read_rules(eksnet.connect(by_context), node, through="debug pod")
     assert pods_made(cluster) == [before, set()]
     named = eksnet.connect(by_context, changes=by_context.removeprefix("context:"))

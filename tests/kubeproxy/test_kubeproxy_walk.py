@@ -111,6 +111,41 @@ def test_what_is_turned_away_leaves_no_entry(rules):
 def test_the_hooks_that_a_packet_passes(source, destination, hooks):
     walk = packet_walk(predict([], [], HERE, IPTABLES), Packet(source, destination, 80), HERE)
     assert list(dict.fromkeys(step.hook for step in walk)) == hooks
+    assert walk.hooks == walk.matched.hooks == tuple(hooks)
+
+
+def test_a_hook_without_rules_is_passed_too():
+    drops = "*nat\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -j DROP\nCOMMIT\n"
+    packet = Packet("10.0.129.1", "10.0.145.2", 80)
+    empty = packet_walk(parse_dump("*nat\n:INPUT ACCEPT [0:0]\nCOMMIT\n"), packet, HERE)
+    assert (len(empty), empty.hooks) == (0, ("prerouting", "forward", "postrouting"))
+    assert packet_walk(parse_dump(drops), packet, HERE).hooks == ("prerouting",)
+
+
+@pytest.mark.parametrize(
+    ("rule", "mark", "said"),
+    [
+        ("-m mark --mark 0x4000/0x4000", 0, "the mark 0x4000 is not set"),
+        ("-m mark ! --mark 0x4000/0x4000", 0, "the mark 0x4000 is not set"),
+        ("-m mark --mark 0x4000/0x4000", 0x4001, "the mark 0x4000 is set"),
+        ("-m mark --mark 0x0/0x4000", 0x4000, "the mark 0x4000 is set"),
+        ("-m mark --mark 0x3/0x3", 0x1, "the mark is 0x1, not 0x3"),
+        ("-m mark --mark 0x1/0x3", 0x1, "the mark is 0x1"),
+        ("-m mark --mark 0x1", 0x5, "the mark is 0x5, not 0x1"),
+        ("-m mark --mark 0x0", 0, "the mark is not set"),
+        ("-m connmark --mark 0x80/0x80", 0, "the connection's mark 0x80 is not set"),
+    ],
+)
+def test_what_is_asked_of_a_mark_is_told_in_words(rule, mark, said):
+    packet = Packet("10.0.129.1", "10.0.145.2", 80, mark=mark)
+    assert packet_walk(filtered(f"{rule} -j DROP"), packet, HERE)[-1].why == said
+
+
+def test_the_mark_of_kube_proxy_is_told_by_what_it_asks_for(rules):
+    walk = packet_walk(rules, CLIENT, HERE)
+    asked = next(step for step in walk if "0x" in step.why and step.hook == "postrouting")
+    assert asked.why == "the mark 0x4000, which asks for masquerading, is not set"
+    assert not any("fit" in step.why for way in packet_walks(rules, CLIENT, HERE) for step in way)
 
 
 @pytest.mark.parametrize(

@@ -1,55 +1,78 @@
 """Notebooks on a cluster that is not the sandbox: they end with nothing left behind."""
 
+import re
+
 import nbformat
 import pytest
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
-from eksnet import notebooks
+from eksnet.course import catalogue, runner
 
 READS = ("wait_for_rules(", "read_rules(", "read_connections(")
-NEEDS_SANDBOX = ("set_mode(", "switch_mode(", "grow(", "bring_fault(", "take_back_faults(")
+NEEDS_SANDBOX = (
+    *("set_mode(", "switch_mode(", "rollout_restart(", "grow("),
+    *("bring_fault(", "take_back_faults("),
+)
+THROUGH = 'through = ""  # the sandbox needs none'
 LEAVES = 'if cluster.target.kind != "sandbox":\n    print(cluster.delete("namespace", "shop"))'
 
 
-@pytest.fixture(scope="module")
-def cells():
-    """The code cells of the notebook: those up to the one that leaves, and those after it."""
-    notebook = nbformat.read(notebooks.find("03"), as_version=4)
-    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    (at,) = [number for number, cell in enumerate(code) if cell.id == "leave"]
-    return code[: at + 1], code[at + 1 :]
+def code_of(name):
+    notebook = nbformat.read(catalogue.find(name), as_version=4)
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
-def test_the_clean_up_for_others_takes_away_all_that_was_made(cells):
-    before, _ = cells
-    assert before[-1].source == LEAVES
+def parted(name, first):
+    """Return a notebook's code cells: those before the one that needs the sandbox, and the rest."""
+    code = code_of(name)
+    (at,) = [number for number, cell in enumerate(code) if cell.id == first]
+    return code[:at], code[at:]
+
+
+CELLS = {
+    "03a": (code_of("03a"), []),
+    "03b": parted("03b", "growth-real-iptables"),
+    "03c": parted("03c", "fault-a"),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "deletes"), [("03a", 'cluster.delete("namespace", "shop")'), ("03c", LEAVES)]
+)
+def test_the_clean_up_for_others_takes_away_all_that_was_made(name, deletes):
+    before, _ = CELLS[name]
+    assert [cell.source for cell in before if ".delete(" in cell.source] == [deletes]
     made = [
         line for cell in before for line in cell.source.splitlines() if "kind: Namespace" in line
     ]
     assert ["shop" in line for line in made] == [True]
     objects = [cell.source for cell in before if "metadata:" in cell.source]
     assert all("namespace: shop" in text or "kind: Namespace" in text for text in objects)
-    assert len(objects) >= 5
+    assert len(objects) >= 3
 
 
-def test_what_needs_the_sandbox_comes_after_it_and_first_refuses(cells):
-    before, after = cells
-    assert not [name for cell in before for name in NEEDS_SANDBOX if name in cell.source]
-    assert after[0].source == 'kubeproxy.set_mode(cluster, "nftables")'
-
-
-def test_each_reading_of_a_node_before_it_takes_the_way_that_was_said(cells):
-    before, _ = cells
-    said = [line for cell in before for line in cell.source.splitlines() if "through =" in line]
-    assert said == ['through = ""  # the sandbox needs none']
-    reads = [
-        line
-        for cell in before
-        for line in cell.source.splitlines()
-        if any(name in line for name in READS)
+def test_without_the_sandbox_the_modes_make_nothing():
+    before, _ = CELLS["03b"]
+    assert not [
+        cell.id for cell in before if re.search(r"cluster\.(apply|patch|edit)", cell.source)
     ]
-    assert len(reads) >= 5
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_what_needs_the_sandbox_comes_last_and_first_refuses(name):
+    before, after = CELLS[name]
+    assert not [cell for cell in before for call in NEEDS_SANDBOX if call in cell.source]
+    assert not after or any(call in after[0].source for call in ("grow(", "bring_fault("))
+
+
+@pytest.mark.parametrize("name", ["03a", "03c"])
+def test_each_reading_of_a_node_before_it_takes_the_way_that_was_said(name):
+    before, _ = CELLS[name]
+    lines = [line for cell in before for line in cell.source.splitlines()]
+    assert [line for line in lines if "through =" in line] == [THROUGH]
+    reads = [line for line in lines if any(call in line for call in READS)]
+    assert len(reads) >= 2
     assert [line for line in reads if "through=through" not in line] == []
 
 
@@ -59,49 +82,83 @@ def those_there(cluster):
     return {(kind, one.name) for kind in kinds for one in cluster.list(kind)}
 
 
-def run_to_an_error(notebook, sockets):
+def run_to_its_end(notebook, sockets):
     """Run cells in order up to one that raises; return the ids of those begun, and the error."""
     begun = []
     client = NotebookClient(
         notebook,
-        timeout=notebooks._CELL_DEADLINE,
-        resources={"metadata": {"path": str(notebooks.directory())}},
-        config=notebooks.private_kernel(sockets),
+        timeout=runner.CELL_DEADLINE,
+        resources={"metadata": {"path": str(catalogue.directory())}},
+        config=runner.private_kernel(sockets),
         on_cell_execute=lambda cell, cell_index: begun.append(cell.id),
     )
-    with pytest.raises(CellExecutionError) as caught:
+    try:
         client.execute()
-    return begun, caught.value
+    except CellExecutionError as error:
+        return begun, error
+    return begun, None
+
+
+@pytest.fixture
+def elsewhere(fresh_sandbox, monkeypatch):
+    """The sandbox as a learner's own cluster, in the words of its errors."""
+    monkeypatch.setenv("KUBECONFIG", str(fresh_sandbox.kubeconfig))
+    monkeypatch.setenv("EKSNET_TARGET", f"context:{fresh_sandbox.context}")
+    monkeypatch.setenv("EKSNET_CHANGES", fresh_sandbox.context)
+    return f"context:{fresh_sandbox.context}"
+
+
+def with_way(name):
+    """Return a notebook in which a way to read rules is said, where it asks for one."""
+    notebook = nbformat.read(catalogue.find(name), as_version=4)
+    for cell in notebook.cells:
+        cell.source = cell.source.replace(THROUGH, 'through = "kube-proxy"')
+    return notebook
+
+
+@pytest.mark.notebook
+@pytest.mark.sandbox
+@pytest.mark.soak
+def test_a_context_runs_all_of_a_notebook_that_needs_no_sandbox(elsewhere, cluster, tmp_path):
+    before = those_there(cluster)
+    begun, error = run_to_its_end(with_way("03a"), tmp_path)
+    assert error is None
+    assert begun == [cell.id for cell in code_of("03a")]
+    assert those_there(cluster) == before
 
 
 @pytest.mark.notebook
 @pytest.mark.sandbox
 @pytest.mark.soak
 @pytest.mark.parametrize(
-    ("name", "through", "leaves", "refused", "why"),
+    ("name", "last", "refused", "why"),
     [
-        ("01", "", "cleanup", "fault-a", "would harm all its pods"),
-        ("03", "kube-proxy", "leave", "nft-edit", "starts it anew on every node"),
+        ("01c", "cleanup", "a-fault", "would harm all its pods"),
+        ("03b", "lookup-verdict", "growth-real-iptables", "would weigh on every node"),
+        ("03c", "leave", "fault-a", "would harm those who use the cluster"),
     ],
 )
 def test_a_context_runs_all_up_to_what_needs_the_sandbox(
-    fresh_sandbox, cluster, monkeypatch, tmp_path, name, through, leaves, refused, why
+    elsewhere, cluster, tmp_path, name, last, refused, why
 ):
+    before = those_there(cluster)
+    begun, error = run_to_its_end(with_way(name), tmp_path)
+    ids = [cell.id for cell in code_of(name)]
+    assert begun == ids[: ids.index(refused) + 1]
+    assert last in begun
+    assert error.ename == "EksnetError"
+    assert f"{why}, and this is {elsewhere}\n  expected: the sandbox" in error.evalue
+    assert those_there(cluster) == before
+
+
+@pytest.mark.notebook
+@pytest.mark.sandbox
+@pytest.mark.soak
+@pytest.mark.parametrize("name", ["01a", "01b"])
+def test_a_context_runs_all_of_what_needs_no_sandbox(fresh_sandbox, cluster, monkeypatch, name):
     monkeypatch.setenv("KUBECONFIG", str(fresh_sandbox.kubeconfig))
     monkeypatch.setenv("EKSNET_TARGET", f"context:{fresh_sandbox.context}")
     monkeypatch.setenv("EKSNET_CHANGES", fresh_sandbox.context)
-    notebook = nbformat.read(notebooks.find(name), as_version=4)
-    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    if through:
-        assert 'through = ""' in code[0].source
-        code[0].source = code[0].source.replace('through = ""', f'through = "{through}"')
-    before = those_there(cluster)
-    begun, error = run_to_an_error(notebook, tmp_path)
-    ids = [cell.id for cell in code]
-    assert begun == ids[: ids.index(refused) + 1]
-    assert leaves in begun
-    assert error.ename == "EksnetError"
-    assert f"{why}, and this is context:{fresh_sandbox.context}\n  expected: the sandbox" in (
-        error.evalue
-    )
+    before, said = those_there(cluster), []
+    assert runner.run_one(catalogue.find(name), say=said.append), said
     assert those_there(cluster) == before

@@ -1,24 +1,31 @@
 """The notebooks on a live sandbox: what they print now is what was committed."""
 
+import re
 from pathlib import Path
 
 import nbformat
 import nbval_runs
 import pytest
+from nbclient import NotebookClient
+from nbformat.v4 import new_code_cell, new_notebook, new_output
 
-from eksnet import notebooks
+from eksnet.course import catalogue, copies, runner
 
 SANITISE = Path(__file__).with_name("sanitize.cfg")
-NAMES = [path.stem for path in notebooks.course()]
+NAMES = [path.stem for path in catalogue.course()]
 # Twice in a row, and after others, on a fresh cluster; `make soak` tries every pair.
-ORDER = ["01_kubernetes_dns", "05_lab_hosts", "05_lab_hosts", "03_kube_proxy"]
+ORDER = [
+    "01b_name_resolution", "01a_dns_records", "01c_dns_troubleshooting",
+    "05_lab_hosts", "05_lab_hosts",
+    "03c_service_faults", "03b_modes_and_growth", "03a_rules_and_packets",
+]  # fmt: skip
 
 
 def compare(name):
     """Run a notebook under nbval, every output compared with the committed one."""
     done = nbval_runs.run(
         "--nbval-cell-timeout=300", "-q", "-x",
-        "--nbval-sanitize-with", SANITISE, notebooks.find(name),
+        "--nbval-sanitize-with", SANITISE, catalogue.find(name),
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
 
@@ -43,13 +50,15 @@ def test_notebooks_in_every_order(fresh_sandbox, first, second):
 @pytest.mark.parametrize(
     ("name", "checkpoint"),
     [
-        ("01_kubernetes_dns", "dns-04"),
-        ("03_kube_proxy", "proxy-02"),
+        ("01a_dns_records", "records-01"),
+        *(("01b_name_resolution", f"dns-0{number}") for number in (2, 3, 4)),
+        ("03a_rules_and_packets", "proxy-02"),
+        ("03b_modes_and_growth", "proxy-08"),
         *(("05_lab_hosts", f"hosts-0{number}") for number in (2, 4, 5)),
     ],
 )
 def test_run_all_gives_no_answer_away(name, checkpoint):
-    notebook = nbformat.read(notebooks.find(name), as_version=4)
+    notebook = nbformat.read(catalogue.find(name), as_version=4)
     asks = f'eksnet.checkpoint("{checkpoint}").check(prediction'
     (cell,) = [cell for cell in notebook.cells if asks in cell.source]
     said = "".join(output.data["text/plain"] for output in cell.outputs if "data" in output)
@@ -59,18 +68,86 @@ def test_run_all_gives_no_answer_away(name, checkpoint):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_form_of_a_notebook(name):
-    notebook = nbformat.read(notebooks.find(name), as_version=4)
+    notebook = nbformat.read(catalogue.find(name), as_version=4)
     assert notebook.metadata.kernelspec.name == "python3"
     ids = [cell.id for cell in notebook.cells]
     assert len(set(ids)) == len(ids)
     assert not [cell_id for cell_id in ids if not cell_id.replace("-", "").isalpha()]
     for cell in notebook.cells:
-        assert cell.metadata == (notebooks.FOLDED if cell.id.endswith("-fix") else {})
+        assert cell.metadata == runner.kept(cell.metadata)
+        assert ("jupyter" in cell.metadata) == cell.id.endswith("-fix")
         if cell.id.endswith("-fix"):
             # JupyterLab shows the first line of a folded cell, and that may not be the solution.
-            assert cell.source.startswith("# One way to mend it\n")
+            assert cell.source.startswith("# One way to ")
         if cell.cell_type == "code":
             assert cell.execution_count, f"{cell.id} was not run"
             assert not cell.source.startswith(("!", "%")), f"{cell.id} uses shell magic"
             names = [output.get("name") for output in cell.outputs]
             assert "stderr" not in names, f"{cell.id} writes to stderr"
+
+
+@pytest.mark.parametrize("checkpoint", ["dns-02", "dns-03"])
+def test_nothing_computes_a_walk_above_the_prediction_of_it(checkpoint):
+    cells = nbformat.read(catalogue.find("01b"), as_version=4).cells
+    code = [cell.source for cell in cells if cell.cell_type == "code"]
+    (at,) = [n for n, source in enumerate(code) if f'"{checkpoint}"' in source]
+    models = (
+        "search_walk(",
+        "candidates(",
+        "dns.compare(",
+        "look_up(",
+        "search_order(",
+        "remedies(",
+    )
+    above = [source for source in code[:at] if any(model in source for model in models)]
+    assert above == []
+    assert any("search_walk(" in source for source in code[at:])
+
+
+def test_every_prediction_stands_in_a_cell_of_its_own():
+    for name in NAMES:
+        cells = nbformat.read(catalogue.find(name), as_version=4).cells
+        for cell in cells:
+            if re.search(r"^prediction = ", cell.source, re.MULTILINE):
+                assert cell.metadata.get("tags") == [catalogue.PREDICT], f"{name}: {cell.id}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_prediction_is_compared_before_the_next_is_made(name):
+    cells = nbformat.read(catalogue.find(name), as_version=4).cells
+    made = [n for n, cell in enumerate(cells) if catalogue.PREDICT in cell.metadata.get("tags", ())]
+    assert made
+    for start, end in zip(made, [*made[1:], len(cells)], strict=True):
+        after = [cell for cell in cells[start + 1 : end] if cell.cell_type == "code"]
+        compared = [cell for cell in after if re.search(r"\(prediction\b", cell.source)]
+        assert compared, f"{name}: nothing is compared with {cells[start].id}"
+
+
+@pytest.mark.notebook
+@pytest.mark.sandbox
+@pytest.mark.soak
+@pytest.mark.parametrize("name", NAMES)
+def test_a_learners_copy_runs_before_anything_is_predicted(fresh_sandbox, tmp_path, name):
+    notebook = copies.learners(nbformat.read(catalogue.find(name), as_version=4))
+    NotebookClient(
+        notebook,
+        timeout=runner.CELL_DEADLINE,
+        resources={"metadata": {"path": str(catalogue.directory())}},
+        config=runner.private_kernel(tmp_path),
+    ).execute()
+    checks = [cell for cell in notebook.cells if ".check(prediction" in cell.source]
+    for cell in checks:
+        (said,) = [output.data["text/plain"] for output in cell.outputs if "data" in output]
+        assert "NOT_STARTED, 0 of" in said, f"{name}: {cell.id}"
+
+
+def test_under_nbval_a_command_is_named_as_in_the_kernels_of_the_course(tmp_path, monkeypatch):
+    monkeypatch.setenv("EKSNET_COMMAND", "bin/eksnet")
+    monkeypatch.setenv("UV_RUN_RECURSION_DEPTH", "1")
+    said = new_output("stream", name="stdout", text="eksnet up\n")
+    source = "from eksnet.commands import runnable\nprint(runnable('eksnet up'))"
+    cell = new_code_cell(source, id="cell-1", execution_count=1, outputs=[said])
+    path = tmp_path / "07_small.ipynb"
+    nbformat.write(new_notebook(cells=[cell]), path)
+    done = nbval_runs.run("-q", "-c", "/dev/null", path.name, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout

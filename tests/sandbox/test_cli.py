@@ -10,8 +10,8 @@ from pathlib import Path
 
 import hostside
 import pytest
+from interrupting import IN_ONE_LINE, interrupted
 
-from eksnet.kubeproxy.observe import kube_proxies
 from eksnet.sandbox import paths
 
 
@@ -117,6 +117,15 @@ def test_a_start_that_is_interrupted_leaves_nothing_running(tmp_path, number):
 
 
 @pytest.mark.sandbox
+@pytest.mark.parametrize("command", ["up", "reset"])
+def test_ctrl_c_at_any_moment_of_a_start_is_one_line_and_leaves_nothing(tmp_path, command):
+    own = {**os.environ, "XDG_STATE_HOME": str(tmp_path), "EKSNET_SANDBOX": "cut"}
+    for moment in (0.05, 0.2, 0.5, 0.9, 1.4):
+        assert interrupted([command], moment, env=own) == IN_ONE_LINE, moment
+        assert hostside.naming(tmp_path) == []
+
+
+@pytest.mark.sandbox
 def test_state_of_another_version_is_left_as_it_was(eksnet, tmp_path):
     own = paths.Paths(tmp_path / "eksnet" / "cli")
     own.cluster.mkdir(parents=True)
@@ -154,14 +163,6 @@ def test_the_commands_on_a_sandbox_that_is_up(at_the_live_one, live_sandbox):
     nodes = at_the_live_one("kubectl", "get", "nodes", "--output=name")
     assert (nodes.returncode, nodes.stdout.count("node/ip-10-0-1")) == (0, 2)
     assert at_the_live_one("kubectl", "get", "pod", "nothing").returncode == 1
-
-
-@pytest.mark.sandbox
-def test_a_shell_in_a_pod(at_the_live_one, cluster):
-    proxy = kube_proxies(cluster)[0].name
-    done = at_the_live_one("shell", "-n", "kube-system", proxy)
-    # Without a terminal the shell reads the end of its input and is done.
-    assert done.returncode == 0, done.stderr
 
 
 def test_a_command_for_kubectl_reaches_it_whole(monkeypatch):

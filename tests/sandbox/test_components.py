@@ -20,8 +20,9 @@ def flags(component):
 
 
 def test_etcd_is_for_the_control_plane_alone():
-    found = flags(components.etcd(PROGRAMS, Path("/data")))
-    assert found["--data-dir"] == "/data"
+    etcd = components.etcd(PROGRAMS, Path("/data"))
+    found = flags(etcd)
+    assert etcd.root.owned == {found["--data-dir"]: Path("/data")}
     urls = {value for name, value in found.items() if name.endswith("-urls")}
     assert urls == {"http://127.0.0.1:2379", "http://127.0.0.1:2380"}
     # etcd refuses to start with less than five heartbeats before an election.
@@ -35,31 +36,58 @@ def test_the_api_server_authorises_and_admits_as_on_eks():
     assert found["--service-cluster-ip-range"] == "10.100.0.0/16"
     assert found["--advertise-address"] == "10.0.0.10"
     assert found["--kubelet-preferred-address-types"] == "InternalIP"
-    assert found["--client-ca-file"] == found["--kubelet-certificate-authority"] == "/pki/ca.crt"
+    authority = "/etc/kubernetes/pki/ca.crt"
+    assert found["--client-ca-file"] == found["--kubelet-certificate-authority"] == authority
     assert found["--etcd-servers"] == components.ETCD
 
 
 def test_controller_manager_and_scheduler_are_alone():
-    kubeconfig = Path("/kubeconfig")
-    for component in (
-        components.controller_manager(PROGRAMS, PKI, kubeconfig),
-        components.scheduler(PROGRAMS, PKI, kubeconfig),
+    for component, name in (
+        (components.controller_manager(PROGRAMS, PKI), "controller-manager"),
+        (components.scheduler(PROGRAMS, PKI), "scheduler"),
     ):
         found = flags(component)
-        assert found["--kubeconfig"] == "/kubeconfig"
+        assert component.root.copied[found["--kubeconfig"]] == PKI / f"{name}.kubeconfig"
         assert found["--leader-elect"] == "false"
         assert found["--bind-address"] == "127.0.0.1"
-        assert found["--tls-private-key-file"] == "/pki/apiserver.key"
+        assert component.root.copied[found["--tls-private-key-file"]] == PKI / "apiserver.key"
         assert component.node is None
 
 
+CONTROL_PLANE = [
+    components.etcd(PROGRAMS, Path("/data")),
+    components.api_server(PROGRAMS, PKI, VPC),
+    components.controller_manager(PROGRAMS, PKI),
+    components.scheduler(PROGRAMS, PKI),
+    components.vpc_resolver(PROGRAMS, VPC),
+]
+
+
+@pytest.mark.parametrize("component", CONTROL_PLANE, ids=lambda component: component.name)
+def test_whatever_a_command_names_is_in_its_root(component):
+    root = component.root
+    program, *words = component.command
+    assert root.shown[program] == PROGRAMS / Path(program).name
+    paths = [path for word in words if (path := word.partition("=")[2] or word).startswith("/")]
+    inside = {**root.copied, **root.texts, **root.owned}
+    # But for what nothing can be made of.
+    assert {path for path in paths if path not in inside} <= {"/proc/no-flex-volumes"}
+    assert set(root.copied) <= {*paths, *root.texts}, "a key or file that it does not need"
+
+
+@pytest.mark.parametrize("component", CONTROL_PLANE, ids=lambda component: component.name)
+def test_the_control_plane_owns_its_data_alone(component):
+    assert component.node is None
+    assert list(component.root.owned.values()) == ([Path("/data")] * (component.name == "etcd"))
+
+
 def test_nobody_signs_client_certificates_as_on_eks():
-    found = flags(components.controller_manager(PROGRAMS, PKI, Path("/kubeconfig")))
+    found = flags(components.controller_manager(PROGRAMS, PKI))
     assert not [name for name in found if name.startswith("--cluster-signing")]
 
 
 def test_flex_volumes_are_looked_for_where_nothing_can_be_made():
-    manager = flags(components.controller_manager(PROGRAMS, PKI, Path("/kubeconfig")))
+    manager = flags(components.controller_manager(PROGRAMS, PKI))
     kubelet = json.loads(components.kubelet_configuration(NODE1, VPC, "1m"))
     for place in (manager["--flex-volume-plugin-dir"], kubelet["volumePluginDir"]):
         with pytest.raises(FileNotFoundError):

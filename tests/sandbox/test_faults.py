@@ -332,8 +332,8 @@ def test_memory_that_runs_out_is_told_and_mended_by_memory(live_sandbox, monkeyp
 
 
 COMMAND_LINES = {
-    11: "/engine/kube kube-apiserver --bind-address=0.0.0.0",
-    12: "/engine/coredns -conf /state/cluster/vpc-resolver.Corefile",
+    11: "/bin/kube kube-apiserver --bind-address=0.0.0.0",
+    12: "/bin/coredns -conf /etc/coredns/vpc-resolver.Corefile",
     13: "/opt/eksnet/bin/runtime serve --dir=/var/lib/runtime --pod-cidr=10.0.129.0/24",
     14: "/opt/eksnet/bin/runtime serve --dir=/var/lib/runtime --pod-cidr=10.0.145.0/24",
     15: "/opt/eksnet/bin/kube kubelet --hostname-override=one",
@@ -368,9 +368,10 @@ def test_faults_strike_every_process_of_a_component(monkeypatch, name, pids):
         assert faults.component_pid(name, one) == faults.component_pid(name, again)
 
 
-def test_a_component_that_keeps_ending_is_named(tmp_path):
+def test_a_component_that_keeps_ending_is_named(tmp_path, monkeypatch):
     own = paths.Paths(tmp_path)
     own.logs.mkdir()
+    monkeypatch.setattr(processes.roots, "started_in", lambda root, stage, start: start())
 
     async def watch():
         seen = asyncio.Event()

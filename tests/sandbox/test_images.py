@@ -63,7 +63,7 @@ NAMING = [path for path in FILES if references(code(path))]
 
 
 def test_there_are_images_to_look_at():
-    assert {"01_kubernetes_dns.ipynb", "10-coredns.yaml", "resolvers.py"} <= {
+    assert {"01b_name_resolution.ipynb", "10-coredns.yaml", "resolvers.py"} <= {
         p.name for p in NAMING
     }
 

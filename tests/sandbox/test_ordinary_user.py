@@ -7,10 +7,13 @@ import tempfile
 from pathlib import Path
 
 import attack
+import faults
 import pytest
+import volumes
+import walls
 import yaml
 
-from eksnet.sandbox import build
+from eksnet.sandbox import build, paths
 from eksnet.sandbox.build import toolchain
 
 pytestmark = [
@@ -149,3 +152,36 @@ def test_the_sandbox_of_an_ordinary_user(user):
 
     assert user.eksnet("down").returncode == 0
     assert user.processes() == []
+
+
+@pytest.fixture
+def places(user):
+    """A directory of the user's in each place where they have files."""
+    found = [Path(tempfile.mkdtemp(dir=one)) for one in ("/tmp", "/var/tmp", "/home", user.home)]
+    yield found
+    for place in found:
+        shutil.rmtree(place)
+
+
+def test_the_cluster_of_an_ordinary_user_reaches_none_of_their_files(user, places):
+    victims = volumes.victims(places)
+    subprocess.run(["chown", "-R", f"{UID}:{UID}", *places], check=True)
+    assert user.eksnet("up").returncode == 0
+    assert walls.Walls(paths.Paths(user.home / ".local/state/eksnet/sandbox")).complaints() == {}
+
+    def kubectl(*words):
+        done = user.eksnet("kubectl", *words)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    manifest = user.home / "volumes.yaml"
+    manifest.write_text(volumes.manifest(victims))
+    manifest.chmod(0o644)
+    kubectl("apply", "-f", manifest)
+    kubectl("wait", "pvc", "--all", "--for=jsonpath={.status.phase}=Bound", "--timeout=60s")
+    kubectl("delete", "pvc", "--all")
+    refused = ["Failed" for path in victims.values() if not volumes.is_deleted_as_temporary(path)]
+    phases = ("get", "pv", "-o", "jsonpath={.items[*].status.phase}")
+    faults.until("each volume is deleted or refused", lambda: kubectl(*phases).split() == refused)
+    assert volumes.lost(victims) == []
+    assert user.eksnet("down").returncode == 0

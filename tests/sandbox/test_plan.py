@@ -43,7 +43,7 @@ def test_pods_never_take_a_nodes_address():
 
 
 def test_the_vpc_resolver_knows_its_instances_and_nothing_else():
-    corefile = components.vpc_resolver_corefile(plan(), Path("/zone"))
+    corefile = components.vpc_resolver_corefile(plan())
     assert "ap-northeast-2.compute.internal:53 {" in corefile
     zone = components.vpc_resolver_zone(plan())
     assert "ip-10-0-144-10.ap-northeast-2.compute.internal. 60 IN A 10.0.144.10\n" in zone
@@ -123,6 +123,45 @@ def test_state_of_another_version_is_refused_and_kept(tmp_path):
         state.prepare(own, plan())
     assert "eksnet reset" in caught.value.next_step
     assert (own.cluster / "etcd").is_dir()
+
+
+STRANGER = 54321
+
+
+@pytest.fixture
+def ordinary():
+    """Be an ordinary user, whom the mode of a directory can stop."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(STRANGER)
+    yield
+    os.seteuid(0)
+
+
+def test_what_containers_locked_is_removed_and_what_they_linked_to_is_not(tmp_path, request):
+    own, mine = (tmp_path / name for name in ("disk", "mine"))
+    shut = own / "var" / "shut"
+    shut.mkdir(parents=True)
+    mine.mkdir(mode=0o755)
+    (mine / "file").write_text("mine")
+    (mine / "file").chmod(0o640)
+    for name, target in (("directory", mine), ("file", mine / "file")):
+        (shut / name).symlink_to(target)
+    (shut / "below" / "more").mkdir(parents=True)
+    (shut / "below").chmod(0)
+    shut.chmod(0o555)
+    if os.geteuid() == 0:
+        subprocess.run(["chown", "-Rh", str(STRANGER), tmp_path], check=True)
+        # pytest's own directories, which only root may enter.
+        for parent in (tmp_path, *list(tmp_path.parents)[:3]):
+            parent.chmod(parent.stat().st_mode | 0o011)
+    request.getfixturevalue("ordinary")
+    state.remove(own)
+    assert not own.exists()
+    assert (mine / "file").read_text() == "mine"
+    assert [stat.S_IMODE(p.stat().st_mode) for p in (mine, mine / "file")] == [0o755, 0o640]
+    state.remove(own)
 
 
 def test_a_taken_port_is_named_with_the_way_out(tmp_path):

@@ -11,7 +11,7 @@ import pytest
 from lab import Lab, find_chromium
 from playwright.sync_api import sync_playwright
 
-from eksnet import notebooks
+from eksnet.course.lab import lab_command
 
 TOKEN = secrets.token_hex(16)
 QUIET = (
@@ -28,7 +28,7 @@ DIRECTORIES = (
 def server(tmp_path_factory):
     """The port and the directory of a JupyterLab that starts as the learner's does."""
     home, course = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("course")
-    command = notebooks.lab_command(
+    command = lab_command(
         course, "--no-browser", "--expose-app-in-browser", f"--IdentityProvider.token={TOKEN}",
         "--ServerApp.ip=127.0.0.1", "--ServerApp.port=0",
     )  # fmt: skip
@@ -87,13 +87,14 @@ def browser():
 
 
 @pytest.fixture(scope="module")
-def lab(browser, server):
-    """JupyterLab in a window of its own."""
+def lab(browser, server, request):
+    """JupyterLab in a window of its own, without what another module left open."""
     port, course = server
     page = browser.new_page(viewport={"width": 1280, "height": 1000})
     page.set_default_timeout(30_000)
-    page.goto(f"http://127.0.0.1:{port}/lab?token={TOKEN}")
-    page.locator("#jp-main-dock-panel").wait_for()
+    workspace = request.module.__name__
+    page.goto(f"http://127.0.0.1:{port}/lab/workspaces/{workspace}?token={TOKEN}")
+    page.locator("#jp-main-dock-panel").wait_for(timeout=90_000)
     lab = Lab(page, course)
     # The list of files would take half of a narrow window.
     lab.command("application:toggle-left-area")

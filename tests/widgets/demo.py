@@ -1,11 +1,14 @@
 """Models of the tests' own, which use every kind of control that a later chapter may need."""
 
+import threading
+from pathlib import Path
+
 from traitlets import Bool, Enum, Int, Unicode
 
 from eksnet.dns.walk import walk
 from eksnet.errors import EksnetError
 from eksnet.listing import Listing
-from eksnet.widgets import Model, Panel, Stepper, Table
+from eksnet.widgets import Model, Panel, SearchOrder, Stepper, Table
 
 CHAINS = ("KUBE-SERVICES", "KUBE-SVC-A", "KUBE-SEP-B")
 
@@ -58,3 +61,21 @@ class Everything(Model):
         if not self.phrase:
             raise EksnetError("no text", "some text", "type one")
         return Panel(f"{self.phrase} {self.number} {self.flag} {self.choice} {self.counted}")
+
+
+class Beside(SearchOrder):
+    """A walk that is observed in a thread of its own, as where a kernel has one for its widgets.
+
+    What is observed of a name arrives when something is written into the file of its name.
+    """
+
+    def act(self, name):
+        threading.Thread(target=super().act, args=(name,)).start()
+
+
+def answered(model):
+    """Observe when there is an answer in the file of the model's name; "no" is one too."""
+    answer = Path(model.name).read_text()
+    if answer == "no":
+        raise EksnetError(f"no answer for {model.name}", "an answer", "ask again")
+    return model.predicted

@@ -8,12 +8,11 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_notebook
 from playwright.sync_api import Locator, Page, TimeoutError
 
-from eksnet.listing import Listing
-from eksnet.widgets import Model, Panel, Table, Text
-from eksnet.widgets.panel import MARK
+from eksnet.widgets import Model, Picture, Table, Text
 
 KERNEL = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
 THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
@@ -33,7 +32,10 @@ FOCUS_FIRST_CELL = """() => {
 }"""
 # What stands in each part of a widget, as its table's cells or its file's text.
 PARTS = """widget => [...widget.querySelectorAll('.eksnet-panel table, .eksnet-panel figure')].map(
-    part => part.tagName === 'FIGURE'
+    part => part.querySelector('svg')
+        ? { caption: part.querySelector('figcaption').textContent,
+            drawn: part.querySelector('svg[role=img]').ariaLabel }
+        : part.tagName === 'FIGURE'
         ? { caption: part.querySelector('figcaption').textContent,
             text: part.querySelector('pre').textContent }
         : { caption: part.caption.textContent,
@@ -42,6 +44,32 @@ PARTS = """widget => [...widget.querySelectorAll('.eksnet-panel table, .eksnet-p
 SHOWS = f"""([widget, said, parts]) =>
     widget.querySelector('[role=status]').textContent === said &&
     JSON.stringify(({PARTS})(widget)) === JSON.stringify(parts)"""
+# What is beyond the right edge of a root, and which texts of a drawing stand on one another.
+STICKS_OUT = """root => {
+    const edge = root.getBoundingClientRect().right + 1;
+    const found = [root, ...root.querySelectorAll('*')]
+        .filter(e => !e.closest('.eksnet-unseen') && e.checkVisibility())
+        .filter(e => e.getBoundingClientRect().right > edge || e.scrollWidth > e.clientWidth + 1
+            && e.clientWidth && getComputedStyle(e).overflowX !== 'visible' && !e.matches('input'));
+    return found.map(e => e.tagName + ' ' + e.textContent.slice(0, 40));
+}"""
+OVERLAPS = """root => {
+    const found = [];
+    for (const drawing of root.querySelectorAll('svg')) {
+        const boxes = [...drawing.querySelectorAll('text')]
+            .map(text => [text.textContent, text.getBoundingClientRect()]);
+        boxes.forEach(([words, a], n) => boxes.slice(n + 1).forEach(([others, b]) => {
+            // A line's box is higher than its letters.
+            const high = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
+            const wide = Math.min(a.right, b.right) - Math.max(a.left, b.left);
+            if (wide > 1 && high > 4) found.push([words, others]);
+        }));
+        const ground = drawing.getBoundingClientRect();
+        for (const [words, box] of boxes)
+            if (box.left < ground.left || box.right > ground.right + 1) found.push([words, 'edge']);
+    }
+    return found;
+}"""
 # Colours as the screen shows them: those of the text, the first ground behind it, the border.
 COLOURS = """widget => {
     const paint = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
@@ -105,10 +133,20 @@ class Lab:
 
     def open(self, name: str, *cells: str) -> None:
         """Make a notebook of these cells, open it, wait for its kernel and run it."""
-        notebook = new_notebook(cells=[new_code_cell(cell) for cell in cells], metadata=KERNEL)
-        nbformat.write(notebook, self.directory / f"{name}.ipynb")
+        self.write(name, *map(new_code_cell, cells))
         self.reopen(name)
         self.run()
+
+    def write(self, name: str, *cells: NotebookNode) -> None:
+        """Make a notebook of these cells, which nobody has opened, run or trusted yet."""
+        notebook = new_notebook(cells=list(cells), metadata=KERNEL)
+        nbformat.write(notebook, self.directory / f"{name}.ipynb")
+
+    def zoom(self, percent: int) -> None:
+        """Show the window as a browser does that is zoomed: fewer pixels, each of them larger."""
+        across, down = round(1280 * 100 / percent), round(1000 * 100 / percent)
+        self.page.set_viewport_size({"width": across, "height": down})
+        self.page.wait_for_function("across => innerWidth === across", arg=across)
 
     def reopen(self, name: str) -> None:
         """Open a notebook that is there, and wait for its kernel."""
@@ -181,9 +219,9 @@ class Widget:
         """Return the status line as it is seen: what is for screen readers alone left out."""
         return self.status.evaluate("line => line.firstChild.data")
 
-    def panel(self) -> Panel:
-        """Return what is shown, read from the page."""
-        return Panel(self.sentence(), tuple(map(part, self.root.evaluate(PARTS))))
+    def parts(self) -> list[dict]:
+        """Return what is shown below the sentence, read from the page."""
+        return self.root.evaluate(PARTS)
 
     def wait_for(self, model: Model) -> None:
         """Wait until exactly what a model says is shown, and said.
@@ -191,14 +229,14 @@ class Widget:
         Raises:
             AssertionError: It was not within thirty seconds.
         """
-        panel = model.shown()
-        shown = [panel.sentence, f"{panel.sentence} {model.spoken}", repr(panel)]
+        said, parts = expected(model)
         # The comparison says what is there instead.
         with suppress(TimeoutError):
             self.page.wait_for_function(
-                SHOWS, arg=[self.root.element_handle(), *expected(model)], timeout=30_000
+                SHOWS, arg=[self.root.element_handle(), said, parts], timeout=30_000
             )
-        assert [self.sentence(), self.status.text_content(), repr(self.panel())] == shown
+        assert (self.status.text_content(), self.parts()) == (said, parts)
+        assert self.sentence() == model.shown().sentence
 
 
 def expected(model: Model) -> tuple[str, list[object]]:
@@ -207,26 +245,16 @@ def expected(model: Model) -> tuple[str, list[object]]:
     return f"{panel.sentence} {model.spoken}", [found_of(part) for part in panel.parts]
 
 
-def found_of(part: Table | Text) -> dict:
+def found_of(part: Table | Text | Picture) -> dict:
     """Return what `PARTS` finds in the page for a part."""
+    if isinstance(part, Picture):
+        return {"caption": part.caption, "drawn": part.spoken}
     if isinstance(part, Text):
         return {"caption": part.caption, "text": part.text}
+    # The sign and the mark for screen readers are on the same row, and on no other.
     rows = [list(row) for row in (part.listing.columns, *part.listing.rows)]
     marked = -1 if part.marked is None else part.marked
     return {"caption": part.caption, "marked": marked, "rows": rows}
-
-
-def part(found: dict) -> Table | Text:
-    """Return a part of a panel from what was found in the page."""
-    if "text" in found:
-        return Text(found["caption"], found["text"])
-    columns, *rows = map(tuple, found["rows"])
-    marked = None if found["marked"] < 0 else found["marked"]
-    if marked is not None:
-        # The sign and the mark for screen readers are on the same row, and on no other.
-        assert [row[0] for row in rows] == [MARK * (n == marked) for n in range(len(rows))]
-        columns, rows = columns[1:], [row[1:] for row in rows]
-    return Table(found["caption"], Listing(columns, tuple(rows), tuple(rows)), marked)
 
 
 def contrast(one: list[int], other: list[int]) -> float:

@@ -1,15 +1,20 @@
 """Models and panels alone: no ipywidgets, no browser."""
 
+import re
 import subprocess
 import sys
 
 import pytest
 from demo import CHAINS, Everything, Way
 
+from eksnet.display import LEFT
 from eksnet.listing import Listing
 from eksnet.widgets import Panel, Table, Text
 
 ROWS = Listing(("chain", "<rule>"), (("A", "1 < 2"), ("B", "")), ("a", "b"))
+
+# What notebooks save has no style sheet of ours, so each cell says how it stands.
+CELL = f'<td style="{LEFT}">'
 
 
 def test_models_and_their_texts_load_no_ipywidgets():
@@ -30,7 +35,8 @@ def test_a_table_in_text():
 def test_a_sign_and_not_colour_marks_a_row():
     marked = Table("Rules", ROWS, marked=1)
     assert repr(marked).splitlines()[1:] == ["here  chain  <rule>", "      A      1 < 2", "▶     B"]
-    assert '<tr aria-current="step"><td>▶</td><td>B</td><td></td></tr>' in marked._repr_html_()
+    row = f'<tr aria-current="step">{CELL}▶</td>{CELL}B</td>{CELL}</td></tr>'
+    assert row in marked._repr_html_()
     assert marked._repr_html_().count("aria-current") == 1
 
 
@@ -40,9 +46,16 @@ def test_the_first_row_can_be_marked():
 
 def test_a_table_in_html_has_a_caption_headers_with_a_scope_and_no_markup_of_its_cells():
     html = Table("Rules of <nat>", ROWS)._repr_html_()
-    assert "<caption>Rules of &lt;nat&gt;</caption>" in html
-    assert '<th scope="col">&lt;rule&gt;</th>' in html
-    assert "<td>1 &lt; 2</td>" in html
+    assert ">Rules of &lt;nat&gt;</caption>" in html
+    assert f'<th scope="col" style="{LEFT}">&lt;rule&gt;</th>' in html
+    assert f"{CELL}1 &lt; 2</td>" in html
+    # As it is saved, without the view's own style.
+    assert html.count("text-align: left") == len(re.findall(r"<(?:caption|th|td)\b", html))
+
+
+def test_a_table_of_a_widget_is_never_folded():
+    many = Listing(("n",), tuple((str(n),) for n in range(99)), tuple(range(99)))
+    assert "<details" not in Table("Rules", many)._repr_html_()
 
 
 def test_an_empty_table_says_so():

@@ -5,7 +5,8 @@ import nbval_runs
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
-from eksnet import notebooks, widgets
+from eksnet import widgets
+from eksnet.course import runner
 
 CELLS = (
     'from eksnet import widgets\norder = widgets.search_order("my-service")\norder',
@@ -20,7 +21,7 @@ def saved(tmp_path_factory):
     kernel = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
     cells = [new_code_cell(source, id=f"cell-{n}") for n, source in enumerate(CELLS)]
     nbformat.write(new_notebook(cells=cells, metadata=kernel), path)
-    assert notebooks.run_one(path, save=True)
+    assert runner.run_one(path, save=True)
     return path
 
 

@@ -108,16 +108,18 @@ def test_an_observation_belongs_to_the_settings_it_was_made_with():
     assert len(tables(model)) == 2
 
 
-def test_the_witness_is_asked_about_this_model_and_its_wait_is_told():
+def test_the_witness_is_asked_about_these_settings_and_its_wait_is_told():
     told = []
 
-    def witness(model):
-        told.append((model.name, model.namespace, model.note))
-        return model.predicted
+    def witness(asked):
+        told.append((asked.name, asked.namespace, model.shown().sentence.split("\n")[0]))
+        return asked.predicted
 
-    order(witness=witness).act("look")
+    model = order(witness=witness)
+    model.act("look")
     note = "Looking up my-service.app-ns and reading the witness's log …"
     assert told == [("my-service.app-ns", "ops-ns", note)]
+    assert "Looking up" not in model.shown().sentence
 
 
 def test_a_witness_that_fails_is_told():

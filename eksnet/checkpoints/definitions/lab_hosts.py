@@ -25,6 +25,7 @@ from eksnet.checkpoints.criteria import (
     passed,
     then,
 )
+from eksnet.checkpoints.reading import last_change
 from eksnet.coredns.configuration import (
     CorefileError,
     ServerBlock,
@@ -65,12 +66,11 @@ def _block(names: str) -> str:
 
 
 def _correct(names: str) -> str:
-    return then("put the block in anew, with other entries of yours in it", _text(names), _REPLACE)
+    return then("put the block in anew, with other entries of yours in it", _text(names), _SET)
 
 
-_REPLACE = _edit("lambda text: coredns.replace_plugin(text, hosts)")
-_PUT = _edit("lambda text: coredns.add_plugin(text, hosts)")
-_ADD = f"{_text(NAME)}\n{_PUT}"
+_SET = _edit("lambda text: coredns.set_plugin(text, hosts)")
+_ADD = f"{_text(NAME)}\n{_SET}"
 _REMOVE = _edit('lambda text: coredns.remove_plugin(text, "hosts")')
 _SHOW = 'print(cluster.get("configmap/coredns", namespace="kube-system")["data"]["Corefile"])'
 _BY_HAND = _edit('lambda text: text.replace("<THE WRONG WORDS>", "<THE RIGHT ONES>")')
@@ -127,7 +127,7 @@ def _remove_block(zone: str) -> str:
 
 
 def _anew(cluster: Cluster, names: str = NAME) -> str:
-    """Return what mends a Corefile whatever is wrong with it.
+    """Return what repairs a Corefile, whatever is wrong with it.
 
     That is the backup's text and the block in it. Where no backup waits, or one that has the same
     fault, it is an edit that nobody but the learner can write.
@@ -139,7 +139,7 @@ def _anew(cluster: Cluster, names: str = NAME) -> str:
         # What CoreDNS takes cannot be told from here: the cluster ran on that text before.
         if isinstance(found, _Hosts) and not found.diverted(NAME):
             begin = "go back to the backup and begin anew"
-            return then(begin, _RESTORE, _BACKUP, _text(names), _PUT)
+            return then(begin, _RESTORE, _BACKUP, _text(names), _SET)
     except EksnetError:
         pass
     return then(
@@ -290,7 +290,7 @@ def backup(cluster: Cluster) -> Observation:
         return failed(
             f"the backup holds a Corefile that has {NAME} already",
             expected,
-            then("have done with that backup, and make one without the block", _RESTORE, *again),
+            then("restore that backup, and make one without the block", _RESTORE, *again),
         )
     return passed("a backup from before the edit waits for its restore")
 
@@ -393,12 +393,6 @@ def _crashes(pod: Resource) -> bool:
     return any((one.get("waiting") or {}).get("reason") == "CrashLoopBackOff" for one in states)
 
 
-def _last_change(cluster: Cluster) -> str:
-    """Return when the ConfigMap was last changed; empty when it does not tell."""
-    fields = cluster.get("configmap", CONFIGMAP, SYSTEM)["metadata"].get("managedFields", ())
-    return max((str(one.get("time", "")) for one in fields), default="")
-
-
 def _refuses(changed: str, pod: Resource, log: str) -> bool:
     """Tell whether a pod refuses the ConfigMap's text for sure: it has never had an earlier one."""
     made = str(pod["metadata"].get("creationTimestamp", ""))
@@ -419,7 +413,7 @@ def _running(cluster: Cluster, advice: str, names: str) -> Observation:
         return passed(seen)
     if crashes := sum(map(_crashes, pods)):
         seen += f", {crashes} in CrashLoopBackOff"
-    changed = _last_change(cluster)
+    changed = last_change(cluster.get("configmap", CONFIGMAP, SYSTEM))
     if found.final or any(map(functools.partial(_refuses, changed), pods, logs)):
         refused = f"{seen}; it was refused, {found.refused}"
         return failed(refused, "all of them", _refusal_step(cluster, names))
@@ -462,7 +456,7 @@ def reloaded(cluster: Cluster) -> Observation:
             then(
                 f"give {ADDRESS} another name and restart nothing",
                 _text(f"{_BOTH} {_new_name(cluster)}"),
-                _REPLACE,
+                _SET,
             ),
         )
     return passed(f"{len(histories)} CoreDNS pods took it over without a restart")
@@ -586,7 +580,7 @@ hosts {{
 }}
 \"\"\"
 cluster.edit_configmap(
-    "coredns", "Corefile", lambda text: coredns.add_plugin(text, hosts), "kube-system"
+    "coredns", "Corefile", lambda text: coredns.set_plugin(text, hosts), "kube-system"
 )
 """
 _ROLLOUT = f"""\
@@ -605,7 +599,7 @@ print(saved["data"]["Corefile"] if saved else "there is no backup")"""
 _EXTEND = f"""\
 before = coredns.running_configurations(cluster)
 {_text(_BOTH)}
-{_REPLACE}
+{_SET}
 coredns.wait_for_reload(cluster, before)
 """
 
@@ -640,8 +634,8 @@ CHECKPOINTS = (
             f"with the line `{ADDRESS} {NAME}`, and `fallthrough` as its last line. Then compare "
             "the hash that each CoreDNS pod logs with the one from before the edit."
             f"\n\n{_SHOW}\n{_HASHES}",
-            "Back up, add the block, and wait until no pod is left that has read the old text. A "
-            "block that is there already is replaced: `replace_plugin` in place of `add_plugin`."
+            "Back up, put the block in, and wait until no pod is left that has read the old text. "
+            "`set_plugin` replaces a block `hosts` that is there already."
             f"\n\n{_BACKUP}\n{_ADD}\n{_ROLLOUT}",
         ),
         solution=f"{_BACKUP}\n{_BLOCK}{_ROLLOUT}",
@@ -693,7 +687,7 @@ CHECKPOINTS = (
             "with those from before: the same pods have to log a second hash. That takes up to "
             f"two minutes, and no restart.\n\n{_SHOW}\n{_HASHES}",
             "Remember the hashes, put the block in with both names, and wait for the reload. When "
-            f"the edit says *was so already*, there is none to wait for.\n\n{_EXTEND}",
+            f"the edit says *unchanged*, there is none to wait for.\n\n{_EXTEND}",
         ),
         solution=_EXTEND,
     ),
@@ -720,8 +714,9 @@ CHECKPOINTS = (
             f"block, {_OTHERS[0]}:\n\n{_BROKEN}\nprint(broken)",
             "Compare the code of that name with your prediction: did `hosts` say that there is no "
             "such name, or that it could not tell?",
-            "This is the trial; `broken[1].rcode` is the code of that row. Put it into "
-            f"`prediction`, and check again:\n\n{_CHECK_BROKEN}",
+            "`without` is a Corefile whose block `hosts` has no line `fallthrough`, and `broken` "
+            "what a CoreDNS with it answers. `broken[1].rcode` is the code of the second name. "
+            f"Put it into `prediction`, and check again:\n\n{_CHECK_BROKEN}",
         ),
         solution=f'prediction = "SERVFAIL"\n{_CHECK_BROKEN}\n',
     ),
@@ -749,8 +744,10 @@ CHECKPOINTS = (
             "Compare the two: which plugin comes first in "
             '`eksnet.data.load_table("coredns_plugin_order")`, `cache` or `hosts`, and what does '
             "the number behind `cache` say?",
-            "These are the two trials; `print(observed)` shows both numbers. Put them into "
-            f"`prediction`, a dict with the keys {' and '.join(f'`{key!r}`' for key in _TRIALS)}, "
+            "`with_it` is a Corefile whose block `hosts` has the line `fallthrough`, `with_cache` "
+            "the same with the line `cache 30`. `print(observed)` shows the TTL of each trial. "
+            "Put both numbers into `prediction`, a dict with the keys "
+            f"{' and '.join(f'`{key!r}`' for key in _TRIALS)}, "
             f"and check again:\n\n{_CHECK_OBSERVED}",
         ),
         solution=(

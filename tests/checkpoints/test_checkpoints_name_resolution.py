@@ -1,4 +1,4 @@
-"""The checkpoints of 01_kubernetes_dns on clusters that are right, and on those that are not."""
+"""The checkpoints of 01b_name_resolution on clusters that are right, and on those that are not."""
 
 from __future__ import annotations
 
@@ -121,9 +121,22 @@ def test_a_right_prediction(
     for other in PREDICTIONS.values():
         asked(api, other)
         asked(api, other, client="10.0.145.99")
-    walk = dns.search_walk(name, pod_resolv_conf("ops-ns"), {SERVICE})
-    assert states(checkpoint(checkpoint_id).require(walk)) == [P, P]
+    walk = walk_of(name)
+    assert states(checkpoint(checkpoint_id).require(by_hand(walk))) == [P, P]
     assert states(checkpoint(checkpoint_id).check(list(walk.names))) == [P, N]
+
+
+@pytest.mark.parametrize(("checkpoint_id", "name"), PREDICTIONS.items())
+def test_what_the_model_computes_is_no_prediction(
+    checkpoint_id: str, name: str, api: FakeApi, stage: Stage, checkpoint: Check
+) -> None:
+    stage()
+    asked(api, name)
+    result = checkpoint(checkpoint_id).check(walk_of(name))
+    assert (states(result), result.points) == ([N, N], 0)
+    first = result.outcomes[0].observation
+    assert first.observed == "a table that the course made, not a prediction of your own"
+    assert 'prediction = [("NAME", "X"), ("NAME", "O")]' in first.next_step
 
 
 LONG = [("my-service.app-ns.ops-ns.svc.cluster.local", "X"), (SERVICE, "O")]
@@ -161,8 +174,7 @@ def test_a_right_prediction_on_a_wrong_cluster(
         for name in (*(f"my-service.{domain}" for domain in search), "my-service")
     )
     api.logs[WITNESS] = log
-    walk = dns.search_walk("my-service", pod_resolv_conf("ops-ns"), {SERVICE})
-    result = checkpoint("dns-02").check(walk)
+    result = checkpoint("dns-02").check(by_hand(walk_of("my-service")))
     assert result.state is F
     assert result.outcomes[0].observation.observed == row
 
@@ -218,7 +230,7 @@ def test_a_line_that_is_logged_late_belongs_to_its_walk(
         f'[INFO] 10.0.145.7:4 - 7 "{kind} IN {name}. udp 50" NXDOMAIN qr 0.1s\n'
         for kind, name in [*queries[:4], *queries]
     )
-    found = checkpoint("dns-02").check(walk_of("my-service"))
+    found = checkpoint("dns-02").check(by_hand(walk_of("my-service")))
     assert found.state is P, found
 
 
@@ -246,6 +258,11 @@ def test_a_log_that_may_not_be_read_is_no_failure(
 def walk_of(name: str, search: Sequence[str] = SEARCH) -> dns.Walk:
     conf = dns.ResolvConf(("10.0.129.9",), tuple(search), ndots=5)
     return dns.search_walk(name, conf, {SERVICE, OUTSIDE})
+
+
+def by_hand(walk: dns.Walk) -> list[tuple[str, str]]:
+    """Return a walk as a learner writes it: a pair for each name."""
+    return [(query.name, query.mark) for query in walk]
 
 
 class TestTheCost:

@@ -1,4 +1,4 @@
-"""The checkpoints of 01_kubernetes_dns: the questions that a pod really asks."""
+"""The checkpoints of 01b_name_resolution: the questions that a pod really asks."""
 
 from __future__ import annotations
 
@@ -25,9 +25,10 @@ from eksnet.dns import Walk
 if TYPE_CHECKING:
     from eksnet.cluster import Cluster, Resource
 
-NOTEBOOK = "01_kubernetes_dns"
+NOTEBOOK = "01b_name_resolution"
 _POD, _POD_NAMESPACE = "op-pod-1", "ops-ns"
 _SERVICE, _SERVICE_NAMESPACE = "my-service", "app-ns"
+_FULL = f"{_SERVICE}.{_SERVICE_NAMESPACE}.svc.cluster.local"
 _WITNESS = "witness"
 _POD_CELL = "run the cell that applies op-pod-1"
 _WALK_OUTSIDE = f"""\
@@ -201,22 +202,21 @@ def _last_walk(asked: Sequence[LoggedQuery]) -> Sequence[LoggedQuery]:
     return asked[begin:]
 
 
-def _prediction(number: str, name: str, title: str, mark_fact: str) -> Definition:
+def _prediction(number: str, name: str, solution: str) -> Definition:
     checkpoint = f"dns-{number}"
     observe = _walk_of(name)
     question = (
         f"which names does {_POD} ask for when it looks up {name}, in order, "
         "and which of them is answered?"
     )
-    predict = f"""\
-conf = dns.ResolvConf.parse(cluster.run("debian:12", "cat /etc/resolv.conf", "ops-ns").output)
-exists = {{"{_SERVICE}.{_SERVICE_NAMESPACE}.svc.cluster.local"}}
-prediction = dns.search_walk("{name}", conf, exists)"""
     form = 'prediction = [("NAME", "X"), ("NAME", "O")]'
+    model = f"""\
+conf = dns.ResolvConf.parse(cluster.run("debian:12", "cat /etc/resolv.conf", "ops-ns").output)
+print(dns.search_walk("{name}", conf, {{"{_FULL}"}}))"""
     return Definition(
         id=checkpoint,
         notebook=NOTEBOOK,
-        title=title,
+        title=f"The walk of {name}",
         criteria=(
             Prediction(
                 f"{checkpoint}.names",
@@ -226,16 +226,24 @@ prediction = dns.search_walk("{name}", conf, exists)"""
                 form,
                 observe,
             ),
-            Prediction(f"{checkpoint}.match", mark_fact, 1, question, form, observe, column=1),
+            Prediction(
+                f"{checkpoint}.match",
+                "Which of them is answered",
+                1,
+                question,
+                form,
+                observe,
+                column=1,
+            ),
         ),
         hints=(
             f"Look at the pod's search list and at the dots in `{name}`: fewer than `ndots`?",
             "Compare row by row: each domain of the list, in order, and the name as it is after "
             "the last of them. The walk ends at the first name that exists.",
-            "The walk as the model has it, from a real pod's file and the full name of the "
-            f"Service, is shown by `prediction`:\n\n{predict}",
+            "The model shows the walk, from a real pod's file and the full name of the Service; "
+            f"write its rows into `prediction`, a pair for each:\n\n{model}",
         ),
-        solution=f'{predict}\neksnet.checkpoint("{checkpoint}").check(prediction)\n',
+        solution=f'{solution}\neksnet.checkpoint("{checkpoint}").check(prediction)\n',
     )
 
 
@@ -286,7 +294,7 @@ CHECKPOINTS = (
             '`cluster.delete("pod/op-pod-1", namespace="ops-ns")` and apply it again.',
         ),
         solution="""\
-# Run the cells of the section Apply in their order, from the Service to op-pod-1. If op-pod-1 was
+# Run the cells of the section Prepare in their order, from the Service to op-pod-1. If op-pod-1 was
 # there before the witness, delete it first:
 cluster.delete("pod/op-pod-1", namespace="ops-ns")
 """,
@@ -294,14 +302,20 @@ cluster.delete("pod/op-pod-1", namespace="ops-ns")
     _prediction(
         "02",
         _SERVICE,
-        "The walk of my-service",
-        "Which of them is answered",
+        f"""\
+# Each domain of the search list in its order, then the name as it is; none of them exists
+conf = dns.ResolvConf.parse(cluster.run("debian:12", "cat /etc/resolv.conf", "ops-ns").output)
+prediction = [(f"{_SERVICE}.{{domain}}", "X") for domain in conf.search] + [("{_SERVICE}", "X")]""",
     ),
     _prediction(
         "03",
         f"{_SERVICE}.{_SERVICE_NAMESPACE}",
-        "The walk of my-service.app-ns",
-        "Which of them is answered",
+        f"""\
+# The second domain of the list makes it the Service's full name, and there the walk ends
+prediction = [
+    ("{_SERVICE}.{_SERVICE_NAMESPACE}.{_POD_NAMESPACE}.svc.cluster.local", "X"),
+    ("{_FULL}", "O"),
+]""",
     ),
     Definition(
         id="dns-04",

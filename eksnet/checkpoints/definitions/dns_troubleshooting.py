@@ -1,4 +1,4 @@
-"""The checkpoints of 01_kubernetes_dns on four faults of the cluster's DNS, found and mended."""
+"""The checkpoints of 01c_dns_troubleshooting: four faults of the cluster's DNS, found and fixed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from eksnet.coredns.installed import DEPLOYMENT, SELECTOR, SERVICE, SYSTEM, stay
 if TYPE_CHECKING:
     from eksnet.cluster import Cluster, Resource
 
-NOTEBOOK = "01_kubernetes_dns"
+NOTEBOOK = "01c_dns_troubleshooting"
 _LOOK = "dns.diagnose(cluster) names what fails first"
 _DEPLOYMENT, _SERVICE = f"deployment/{DEPLOYMENT}", f"service/{SERVICE}"
 _READY = Wait("the pods of CoreDNS", deadline=60)

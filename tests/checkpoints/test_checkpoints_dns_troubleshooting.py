@@ -21,7 +21,15 @@ SYSTEM = "/api/v1/namespaces/kube-system"
 PODS = f"{SYSTEM}/pods"
 DEPLOYMENT = "/apis/apps/v1/namespaces/kube-system/deployments/coredns"
 SLICE = "/apis/discovery.k8s.io/v1/namespaces/kube-system/endpointslices/kube-dns-1"
-COREFILE = ".:53 {\n    errors\n    reload\n}\n"
+COREFILE = """\
+.:53 {
+    errors
+    health
+    ready
+    kubernetes cluster.local
+    reload
+}
+"""
 LABELS = {"k8s-app": "kube-dns"}
 PORTS = [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]
 REFUSES = "[ERROR] plugin/reload: x:3 - Error during parsing: Unknown directive 'logg'\n"

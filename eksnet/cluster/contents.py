@@ -1,0 +1,52 @@
+"""What is in a namespace: the objects that somebody made, without those that follow from others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from eksnet.cluster.client import ApiError, Client
+from eksnet.cluster.kinds import Kind, Kinds
+
+Json = dict[str, Any]
+
+MANAGED_BY = "app.kubernetes.io/managed-by"
+# What the control plane makes and keeps by itself.
+_FOLLOWS = {"Endpoints", "EndpointSlice", "Event", "Lease", "ControllerRevision"}
+_IN_EACH = {("ServiceAccount", "default"), ("ConfigMap", "kube-root-ca.crt")}
+# A kind that cannot be listed, or not by this user.
+_NO_LIST = (403, 404, 405)
+
+
+def made_in(client: Client, kinds: Kinds, namespace: str) -> Iterator[Json]:
+    """Yield the objects of a namespace that nothing else made; each with its kind."""
+    seen = set()
+    for kind in kinds.namespaced():
+        if kind.name in _FOLLOWS:
+            continue
+        for one in _list(client, kind, namespace):
+            metadata = one["metadata"]
+            # An object that two groups serve is one object.
+            is_new = metadata["uid"] not in seen
+            seen.add(metadata["uid"])
+            follows = metadata.get("ownerReferences") or (kind.name, metadata["name"]) in _IN_EACH
+            if is_new and not follows:
+                yield {"apiVersion": kind.api_version, "kind": kind.name, **one}
+
+
+def _list(client: Client, kind: Kind, namespace: str) -> list[Json]:
+    try:
+        return list(client.get(kind.path(namespace)).get("items") or ())
+    except ApiError as error:
+        if error.status in _NO_LIST:
+            return []
+        raise
+
+
+def is_ours(one: Json) -> bool:
+    """Tell whether a helper of the course made an object."""
+    metadata = one["metadata"]
+    if (metadata.get("labels") or {}).get(MANAGED_BY) == "eksnet":
+        return True
+    managers = (entry.get("manager", "") for entry in metadata.get("managedFields") or ())
+    return any(name.startswith("eksnet") for name in managers)

@@ -1,0 +1,550 @@
+"""Begin a lesson: what an earlier one left in the cluster is found, said, and put back.
+
+What a lesson expects is a row of `eksnet.course.lessons`. On the sandbox kube-system is compared
+with what EKS installs, and the API server itself says what that would be (a dry run), so that
+whatever was changed is found. On any other cluster only what lessons change is compared, with what
+the last `begin` saw there; all else is its owners' business.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from eksnet.cluster import faults
+from eksnet.cluster.client import ApiError
+from eksnet.cluster.contents import MANAGED_BY, is_ours
+from eksnet.cluster.faults import Injected
+from eksnet.cluster.kinds import UnknownKindError
+from eksnet.cluster.rollout import ANNOTATION
+from eksnet.course.lessons import (
+    COREFILE,
+    LESSONS,
+    PARTS,
+    SYSTEM,
+    Lesson,
+    Part,
+    differences,
+    lesson,
+    lessons_that_change,
+    lessons_with_faults_of,
+    picked,
+    with_fields,
+)
+from eksnet.course.readiness import settle
+from eksnet.display import Mark, Shown, Tone, prose
+from eksnet.errors import EksnetError
+from eksnet.listing import Listing
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from eksnet.cluster import Cluster, Resource
+
+Json = dict[str, Any]
+Found = TypeVar("Found")
+
+_STAYS = "stays"
+_RECORD = "begun.json"
+_BY_NAME = f"{MANAGED_BY}=eksnet"
+# The kinds of what helpers make for a moment, wherever the learner is.
+_SHORT_LIVED = ("pods", "configmaps")
+_WITNESS = "eksnet-witness-"
+# On a cluster that others use too, what is younger may still be in use.
+_AGE = timedelta(minutes=10)
+_MISSING = (403, 404)
+_CONFLICT, _CONFLICTS = 409, 5
+_ANNOTATIONS = "spec.template.metadata.annotations"
+
+
+@dataclass(frozen=True)
+class Left:
+    """Something that is not as the lesson expects it.
+
+    Attributes:
+        what: What it is.
+        by: The lesson that left it, as far as that is known; else empty.
+        seen: How it differs.
+        done: What became of it: empty while nothing has.
+    """
+
+    what: str
+    by: str
+    seen: str
+    done: str = ""
+    _restore: Callable[[Cluster], str] = field(default=lambda _: "", repr=False, compare=False)
+    _kept: tuple[Json, ...] = field(default=(), repr=False, compare=False)
+
+    @property
+    def stays(self) -> bool:
+        """Whether it was left alone because somebody else's is in it."""
+        return self.done.startswith(_STAYS)
+
+    def restored(self, cluster: Cluster) -> Left:
+        """Put it back, and return it with what became of it."""
+        return replace(self, done=self._restore(cluster))
+
+
+def _now(left: Left) -> str:
+    """Return what became of something, as a verdict."""
+    tone = Tone.GOOD if left.done and not left.stays else Tone.OPEN
+    return Mark(left.done or "unchanged", tone)
+
+
+@dataclass(frozen=True, repr=False)
+class Beginning(Shown):
+    """What `begin` found, and what it did about it.
+
+    Attributes:
+        notebook: The lesson.
+        left: What was left, in the order in which it is put back.
+        kept: The file that holds what was replaced or deleted; None when nothing was.
+    """
+
+    notebook: str
+    left: tuple[Left, ...]
+    kept: Path | None = None
+
+    def _listing(self) -> Listing[Left]:
+        columns = ("left", "by", "seen", "now")
+        rows = tuple((one.what, one.by or "unknown", one.seen, _now(one)) for one in self.left)
+        return Listing(columns, rows, self.left)
+
+    @property
+    def headline(self) -> str:
+        """The whole in one sentence."""
+        if not self.left:
+            return f"{self.notebook}: the cluster is as this lesson expects it"
+        done = [one for one in self.left if one.done and not one.stays]
+        if done or any(one.stays for one in self.left):
+            return (
+                f"{self.notebook}: the cluster is ready; {len(done)} of {len(self.left)} put back"
+            )
+        return f"{self.notebook}: the cluster is not as this lesson expects it; nothing was changed"
+
+    def _lines(self) -> list[str]:
+        return [self.headline, *([f"What was there is kept in {self.kept}"] if self.kept else [])]
+
+    def _text(self, *, colours: bool) -> str:
+        table = [self._listing()._text(colours=colours)] if self.left else []
+        return "\n".join([*table, *self._lines()])
+
+    def _repr_html_(self) -> str:
+        table = self._listing()._repr_html_() if self.left else ""
+        return table + "".join(f"<p>{prose(line)}</p>" for line in self._lines())
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a row of text for each thing that was left."""
+        return self._listing().to_frame()
+
+
+def begin(cluster: Cluster, notebook: str, restore: bool | None = None) -> Beginning:
+    """Compare a cluster with what a lesson expects, and put back what an earlier one left.
+
+    Args:
+        cluster: The cluster.
+        notebook: The lesson's notebook, such as `05_lab_hosts`.
+        restore: Whether what was left is put back. None does so on the sandbox, and on any other
+            cluster changes nothing and raises an error when there is something. True puts it back
+            there too, if the cluster may be changed. False changes nothing and goes on.
+
+    Raises:
+        EksnetError: Something was left and nothing is to be changed, or it could not be put back,
+            or the cluster does not get ready.
+    """
+    wanted = lesson(notebook)
+    if restore not in (None, True, False):
+        raise EksnetError(f"restore is {restore!r}; nothing was changed", "True, False or None")
+    record = _Record.of(cluster)
+    left = tuple(_look(cluster, wanted, record))
+    is_sandbox = cluster.target.kind == "sandbox"
+    if left and restore is None and not is_sandbox:
+        raise _asks(cluster, notebook, left)
+    kept = None
+    if restore is not False:
+        if left:
+            left, kept = _put_back(cluster, left)
+        may_restart = is_sandbox or bool(restore and left)
+        settle(cluster, restarts=may_restart, changed=bool(left))
+        _refuse_rest(cluster, wanted, record, left)
+    record.write(cluster, wanted)
+    return Beginning(notebook, left, kept)
+
+
+def _asks(cluster: Cluster, notebook: str, left: Sequence[Left]) -> EksnetError:
+    seen = "; ".join(
+        f"{one.what} ({one.by}): {one.seen}" if one.by else f"{one.what}: {one.seen}"
+        for one in left
+    )
+    call = f'eksnet.begin(cluster, "{notebook}", restore='
+    return EksnetError(
+        f"{cluster.target} is not as {notebook} expects it, and nothing was changed: {seen}",
+        "what the lesson begins with",
+        f"{call}True) puts it back and keeps what it replaces in a file; {call}False) goes on",
+    )
+
+
+def _put_back(cluster: Cluster, left: Sequence[Left]) -> tuple[tuple[Left, ...], Path | None]:
+    kept = _keep(cluster, [one for some in left for one in some._kept])
+    with contextlib.redirect_stdout(io.StringIO()):
+        return tuple(one.restored(cluster) for one in left), kept
+
+
+def _refuse_rest(cluster: Cluster, wanted: Lesson, record: _Record, before: Sequence[Left]) -> None:
+    """Look once more after something was put back: whoever made it may have made it again."""
+    stays = {one.what for one in before if one.stays}
+    rest = [one for one in _look(cluster, wanted, record) if one.what not in stays]
+    if before and rest:
+        raise EksnetError(
+            f"after it was put back, {rest[0].what} still differs: {rest[0].seen}",
+            "a cluster as the lesson expects it",
+            "eksnet reset begins with a fresh cluster"
+            if cluster.target.kind == "sandbox"
+            else "look who else changes the cluster, then begin again",
+        )
+
+
+# What is found, in the order in which it is put back.
+
+
+def _look(cluster: Cluster, wanted: Lesson, record: _Record) -> Iterator[Left]:
+    injected = faults.injected(cluster)
+    yield from map(partial(_fault, cluster), injected)
+    yield from _parts(cluster, record, injected)
+    yield from _backup(cluster)
+    yield from _namespaces(cluster, wanted, record)
+    yield from _objects(cluster, wanted)
+    yield from _short_lived(cluster)
+
+
+def _fault(cluster: Cluster, fault: Injected) -> Left:
+    def revert(cluster: Cluster) -> str:
+        faults.revert(cluster, fault)
+        return "reverted"
+
+    place = fault.place
+    found = _get(cluster, place.kind, place.name, place.namespace)
+    return Left(
+        f"the fault {fault.name} of chapter {fault.chapter}",
+        ", ".join(lessons_with_faults_of(fault.chapter)),
+        f"injected into {place.kind} {place.name} in {place.namespace}",
+        _restore=revert,
+        _kept=() if found is None else (found,),
+    )
+
+
+def _parts(cluster: Cluster, record: _Record, injected: Sequence[Injected]) -> Iterator[Left]:
+    sandbox = cluster.target.kind == "sandbox"
+    installed = _installed() if sandbox else {}
+    for part in PARTS:
+        manifest = installed.get((part.kind, part.name))
+
+        def look(part: Part = part, manifest: Json | None = manifest) -> tuple[Any, Any]:
+            current = _get(cluster, part.kind, part.name, SYSTEM)
+            if manifest is None:
+                return current, _recorded(cluster, record, part, current)
+            return current, _would_be(cluster, manifest, current, part)
+
+        current, expected = _on_newest(look)
+        if expected is None:
+            continue
+        seen = _how_it_differs(current, expected)
+        if seen:
+            yield Left(
+                part.title,
+                _who_changed(part, record, injected),
+                seen,
+                _restore=_restoring(part, expected, manifest),
+                _kept=() if current is None else (current,),
+            )
+
+
+def _on_newest(do: Callable[[], Found]) -> Found:
+    """Do something with an object as it is now; once more when it was changed meanwhile.
+
+    A controller writes the status of some of them at any time. As RetryOnConflict of client-go.
+    """
+    for _ in range(_CONFLICTS):
+        try:
+            return do()
+        except ApiError as error:
+            if error.status != _CONFLICT:
+                raise
+    return do()
+
+
+def _how_it_differs(current: Json | None, expected: Json) -> str:
+    if current is None:
+        return "it is not there"
+    found = picked(current, tuple(expected))
+    return "; ".join(
+        text for name, value in expected.items() for text in differences(found[name], value, name)
+    )
+
+
+def _who_changed(part: Part, record: _Record, injected: Sequence[Injected]) -> str:
+    chapters = [
+        one.chapter
+        for one in injected
+        if (one.place.kind, one.place.name) == (part.kind, part.name)
+    ]
+    if chapters:
+        return ", ".join(lessons_with_faults_of(chapters[0]))
+    return record.which(lessons_that_change(part.title))
+
+
+def _restoring(part: Part, expected: Json, manifest: Json | None) -> Callable[[Cluster], str]:
+    def restore(cluster: Cluster) -> str:
+        # Read once more: a fault that was reverted meanwhile may have been all that was wrong.
+        current = _get(cluster, part.kind, part.name, SYSTEM)
+        if current is None:
+            cluster.apply(json.dumps(manifest))
+            return "created"
+        if picked(current, tuple(expected)) != expected:
+            cluster.replace(with_fields(current, expected), unchecked=True)
+        return "put back"
+
+    return lambda cluster: _on_newest(lambda: restore(cluster))
+
+
+def _would_be(cluster: Cluster, manifest: Json, current: Json | None, part: Part) -> Json:
+    """Return the fields that the sandbox's installation gives an object, defaults included."""
+    fields = picked(manifest, part.content)
+    if current is None or not fields:
+        return fields
+    # A restart is no change: it leaves its time in the template.
+    restarted = picked(current, (_ANNOTATIONS,))[_ANNOTATIONS] or {}
+    if ANNOTATION in restarted:
+        stamp = {ANNOTATION: restarted[ANNOTATION]}
+        fields = with_fields(fields, {_ANNOTATIONS: stamp})
+    wanted = cluster.replace(with_fields(current, fields), dry_run=True)
+    return picked(wanted, part.content)
+
+
+def _installed() -> dict[tuple[str, str], Json]:
+    """Return the manifests of the sandbox's kube-system, by kind and name."""
+    from eksnet.sandbox.api import documents
+    from eksnet.sandbox.seed import MANIFESTS
+
+    return {(one["kind"].lower(), one["metadata"]["name"]): one for one in documents(MANIFESTS)}
+
+
+def _recorded(cluster: Cluster, record: _Record, part: Part, current: Json | None) -> Json | None:
+    """Return the fields that a lesson expects on a cluster whose installation is not known.
+
+    A backup that waits is older than any edit of a lesson's; else it is what the last `begin` saw.
+    None when nothing is known, or there is nothing to put it into.
+    """
+    if current is None:
+        return None
+    expected = dict(record.parts.get(part.title) or {})
+    if part.title == COREFILE and (saved := cluster.saved(part.name, SYSTEM)) is not None:
+        expected = picked(saved, part.fields)
+    if part.kind == "deployment":
+        # How many pods there are may be an autoscaler's decision; none is nobody's.
+        has_pods = picked(current, part.fields)["spec.replicas"] != 0
+        before = expected.get("spec.replicas") or 2
+        return None if has_pods else {"spec.replicas": before}
+    return expected or None
+
+
+def _backup(cluster: Cluster) -> Iterator[Left]:
+    """Find a backup that would bring back another Corefile than the one to begin with."""
+    saved = cluster.saved("coredns", SYSTEM)
+    if saved is None:
+        return
+    sandbox = cluster.target.kind == "sandbox"
+    current = _get(cluster, "configmap", "coredns", SYSTEM) or {}
+    expected = _installed()["configmap", "coredns"] if sandbox else current
+    if _data(saved) == _data(current) == _data(expected):
+        return
+
+    def set_aside(cluster: Cluster) -> str:
+        return f"set aside in {cluster.set_aside('coredns', SYSTEM)}"
+
+    yield Left(
+        "a backup of ConfigMap coredns",
+        ", ".join(lessons_that_change(COREFILE)),
+        "it waits for its restore",
+        _restore=set_aside,
+    )
+
+
+def _namespaces(cluster: Cluster, wanted: Lesson, record: _Record) -> Iterator[Left]:
+    for name in (*_there(cluster, wanted.namespaces), *_witnesses(cluster)):
+        made = [dict(one) for one in cluster.made_in(name)]
+        foreign = [f"{one['kind']} {one['metadata']['name']}" for one in made if not is_ours(one)]
+        others = f", {len(foreign)} not of the course: {', '.join(foreign)}" if foreign else ""
+        makers = tuple(one.notebook for one in LESSONS if name in one.namespaces)
+        yield Left(
+            f"the namespace {name}",
+            record.which(makers),
+            f"{len(made)} objects{others}",
+            _restore=_deleting(f"namespace/{name}", "", foreign),
+            _kept=tuple(made),
+        )
+
+
+def _data(configmap: Mapping[str, Any]) -> Json:
+    return dict(configmap.get("data") or {})
+
+
+def _there(cluster: Cluster, names: Iterable[str]) -> Iterator[str]:
+    return (name for name in names if _get(cluster, "namespace", name, "") is not None)
+
+
+def _witnesses(cluster: Cluster) -> Iterator[str]:
+    """Yield the namespaces that a lookup has made for a moment and could not take away."""
+    try:
+        found = cluster.list("namespaces", selector=_BY_NAME)
+    except ApiError as error:
+        if error.status in _MISSING:
+            return
+        raise
+    for one in found:
+        unused = cluster.target.kind == "sandbox" or _is_old(one)
+        if one.name.startswith(_WITNESS) and unused:
+            yield one.name
+
+
+def _deleting(what: str, namespace: str, foreign: Sequence[str] = ()) -> Callable[[Cluster], str]:
+    def delete(cluster: Cluster) -> str:
+        if foreign and cluster.target.kind != "sandbox":
+            return f"{_STAYS}: delete it yourself when you need no {', '.join(foreign)}"
+        cluster.delete(what, namespace=namespace or None)
+        return "deleted"
+
+    return delete
+
+
+def _objects(cluster: Cluster, wanted: Lesson) -> Iterator[Left]:
+    for what in wanted.objects:
+        kind, _, name = what.partition("/")
+        found = _get(cluster, kind, name, "")
+        if found is not None:
+            yield Left(
+                f"the {found['kind']} {name}",
+                wanted.notebook,
+                "it is there",
+                _restore=_deleting(what, ""),
+                _kept=(found,),
+            )
+
+
+def _short_lived(cluster: Cluster) -> Iterator[Left]:
+    """Find what a helper makes for a moment and its end would have taken away."""
+    everywhere = cluster.target.kind == "sandbox"
+    for kind in _SHORT_LIVED:
+        for one in cluster.list(kind, selector=_BY_NAME, all_namespaces=everywhere):
+            if one.namespace.startswith(_WITNESS) or not (everywhere or _is_old(one)):
+                continue
+            yield Left(
+                f"the {one.kind} {one.name} in {one.namespace}",
+                "",
+                "made for a moment by an interrupted cell",
+                _restore=_deleting(f"{one.kind.lower()}/{one.name}", one.namespace),
+                _kept=(dict(one),),
+            )
+
+
+def _is_old(one: Resource) -> bool:
+    made = datetime.fromisoformat(one["metadata"]["creationTimestamp"])
+    return datetime.now(UTC) - made > _AGE
+
+
+def _get(cluster: Cluster, kind: str, name: str, namespace: str) -> Json | None:
+    """Return an object; None where there is none, or none that may be read."""
+    try:
+        found = cluster.get(kind, name, namespace or None)
+    except UnknownKindError:
+        return None
+    except ApiError as error:
+        if error.status in _MISSING:
+            return None
+        raise
+    return dict(found)
+
+
+# What is remembered of a cluster, and what is kept of what is replaced.
+
+
+@dataclass(frozen=True)
+class _Record:
+    """What the last `begin` on this cluster saw.
+
+    Attributes:
+        notebook: The lesson that was begun; empty when none was.
+        parts: The fields of kube-system's objects that lessons change, by the part's title.
+    """
+
+    notebook: str = ""
+    parts: Json = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, cluster: Cluster) -> _Record:
+        """Read it; a file that is none counts as none."""
+        with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
+            found = json.loads((cluster.directory / _RECORD).read_text(encoding="utf-8"))
+            return cls(str(found["notebook"]), dict(found["parts"]))
+        return cls()
+
+    def which(self, makers: Iterable[str]) -> str:
+        """Return which of some lessons it was: the one that was begun last, if it is among them."""
+        known = tuple(makers)
+        return self.notebook if self.notebook in known else ", ".join(known)
+
+    def write(self, cluster: Cluster, wanted: Lesson) -> None:
+        """Remember the lesson that begins now, and how it finds the cluster."""
+        parts = dict(self.parts)
+        if cluster.target.kind != "sandbox":
+            for part in PARTS:
+                found = _get(cluster, part.kind, part.name, SYSTEM) if part.fields else None
+                if found is not None:
+                    parts[part.title] = picked(found, part.fields)
+        text = json.dumps({"notebook": wanted.notebook, "parts": parts}, indent=1)
+        _write(cluster.directory / _RECORD, text)
+
+
+def _keep(cluster: Cluster, objects: Sequence[Json]) -> Path | None:
+    """Write objects to a file of their own, as manifests; None when there are none."""
+    import yaml
+
+    if not objects:
+        return None
+    once = {one["metadata"]["uid"]: one for one in objects}
+    used = {path.name for path in cluster.directory.glob("replaced-*.yaml")}
+    number = 1
+    while (name := f"replaced-{number}.yaml") in used:
+        number += 1
+    path = cluster.directory / name
+    _write(path, yaml.safe_dump_all(map(_as_manifest, once.values()), sort_keys=False))
+    return path
+
+
+def _as_manifest(one: Json) -> Json:
+    """Return an object without what the API server writes into it."""
+    metadata = {
+        key: value
+        for key, value in one["metadata"].items()
+        if key in ("name", "namespace", "labels", "annotations")
+    }
+    fields = {key: value for key, value in one.items() if key not in ("metadata", "status")}
+    return {**fields, "metadata": metadata}
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file whole or not at all; readable by its owner only, as mkstemp makes it."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    descriptor, draft = tempfile.mkstemp(dir=path.parent)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+    os.replace(draft, path)

@@ -1,0 +1,138 @@
+"""What lessons expect: the table of lessons, and how a difference is said."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from eksnet.course.begin import Beginning, Left, begin
+from eksnet.course.lessons import (
+    LESSONS,
+    PARTS,
+    differences,
+    lesson,
+    lessons_that_change,
+    picked,
+    with_fields,
+)
+from eksnet.errors import EksnetError
+from eksnet.sandbox.api import documents
+from eksnet.sandbox.seed import MANIFESTS
+
+COREFILE = ".:53 {\n    errors\n    cache 30\n}\n"
+UDP, TCP = {"name": "dns", "port": 53}, {"name": "dns-tcp", "port": 53}
+
+
+@pytest.mark.parametrize(
+    ("current", "expected", "said"),
+    [
+        ({"a": 1}, {"a": 1}, []),
+        ({"replicas": 0}, {"replicas": 2}, ["spec.replicas is 0, not 2"]),
+        ({"a": {"b": "x"}}, {"a": {"b": "y"}}, ["spec.a.b is x, not y"]),
+        ({"a": {"b": "x"}}, {"a": {}}, ["spec.a.b is x, not absent"]),
+        ({}, {"a": {"b": "x"}}, ["spec.a is absent, not {'b': 'x'}"]),
+        ({"b": 1, "a": 1}, {"b": 2, "a": 2}, ["spec.a is 1, not 2", "spec.b is 1, not 2"]),
+        ({"ports": [TCP]}, {"ports": [UDP, TCP]}, ["spec.ports lacks dns"]),
+        ({"ports": [TCP, UDP]}, {"ports": [UDP, TCP]}, ["spec.ports has another order"]),
+        ({}, {"rules": ["list", "watch"]}, ["spec.rules lacks list, watch"]),
+        ({"rules": list("abcde")}, {"rules": []}, ["spec.rules has a, b, c and 2 more"]),
+        (
+            {"text": COREFILE.replace("30", "10")},
+            {"text": COREFILE},
+            ["spec.text: cache 10, not cache 30"],
+        ),
+        (
+            {"text": COREFILE.replace("errors", "errors\n    logg")},
+            {"text": COREFILE},
+            ["spec.text has logg"],
+        ),
+        ({"text": ""}, {"text": COREFILE}, ["spec.text lacks .:53 {, errors, cache 30 and 1 more"]),
+        ({"a": "x" * 99}, {"a": ""}, [f"spec.a is {'x' * 60}…, not "]),
+    ],
+)
+def test_a_difference_is_said_field_by_field(current, expected, said):
+    assert list(differences(current, expected, "spec")) == said
+
+
+def test_fields_are_picked_and_put_by_their_names():
+    one = {"spec": {"replicas": 0, "paused": True}, "data": {"a": "b"}}
+    assert picked(one, ("spec.replicas", "spec.none", "data")) == {
+        "spec.replicas": 0, "spec.none": None, "data": {"a": "b"},
+    }  # fmt: skip
+    changed = with_fields(one, {"spec.replicas": 2, "data": {"c": "d"}, "new.field": 1})
+    assert changed["spec"] == {"replicas": 2, "paused": True}
+    assert (changed["data"], changed["new"]) == ({"c": "d"}, {"field": 1})
+    assert with_fields(one, {"spec.paused": None, "data": None}) == {"spec": {"replicas": 0}}
+    assert one == {"spec": {"replicas": 0, "paused": True}, "data": {"a": "b"}}
+
+
+def test_the_parts_are_what_the_sandbox_installs():
+    installed = {(one["kind"].lower(), one["metadata"]["name"]) for one in documents(MANIFESTS)}
+    assert {(part.kind, part.name) for part in PARTS} == installed
+
+
+def test_the_rows_name_parts_that_there_are():
+    titles = {part.title for part in PARTS}
+    assert {title for one in LESSONS for title in one.changes} <= titles
+    assert lessons_that_change("the Corefile") == ("05_lab_hosts",)
+    names = [one.notebook for one in LESSONS]
+    assert sorted(set(names)) == names
+
+
+@pytest.mark.parametrize("name", ["", "05", "no such", "05_lab_hosts.ipynb"])
+def test_what_is_no_lesson_is_said(name):
+    with pytest.raises(EksnetError, match="no lesson is called") as refused:
+        lesson(name)
+    assert "05_lab_hosts" in refused.value.expected
+
+
+def test_a_beginning_is_shown_as_text_and_as_html():
+    clean = Beginning("05_lab_hosts", ())
+    assert repr(clean) == "05_lab_hosts: the cluster is as this lesson expects it"
+    assert clean._repr_html_() == f"<p>{clean!r}</p>"
+    edited = Left("the Corefile", "", "cache 10, <not> 30")
+    waits = Beginning("05_lab_hosts", (edited,))
+    assert repr(waits).splitlines() == [
+        "left          by       seen                now",
+        "the Corefile  unknown  cache 10, <not> 30  unchanged",
+        "05_lab_hosts: the cluster is not as this lesson expects it; nothing was changed",
+    ]
+    mine = Left("the namespace shop", "03a", "it is there", "stays: delete it yourself")
+    done = Beginning("05_lab_hosts", (replace(edited, done="put back"), mine), Path("/kept.yaml"))
+    assert repr(done).splitlines()[-2:] == [
+        "05_lab_hosts: the cluster is ready; 1 of 2 put back",
+        "What was there is kept in /kept.yaml",
+    ]
+    assert "&lt;not&gt;" in done._repr_html_()
+    assert list(done.to_frame()["now"]) == ["put back", "stays: delete it yourself"]
+
+
+@pytest.mark.parametrize("word", ["no", 0.5, [], "False"])
+def test_a_restore_that_is_no_yes_or_no_is_refused_before_anything(word):
+    with pytest.raises(EksnetError, match="nothing was changed"):
+        begin(None, "05_lab_hosts", word)
+
+
+def begun():
+    """Return the notebooks that begin with `eksnet.begin`, by the name that they give it."""
+    found = {}
+    for path in sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb")):
+        notebook = nbformat.read(path, as_version=4)
+        source = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
+        if "eksnet.begin(" in source:
+            found[path.stem] = source
+    return found
+
+
+@pytest.mark.parametrize("name", begun())
+def test_each_notebook_begins_as_itself_and_makes_what_its_row_says(name):
+    source = begun()[name]
+    assert re.findall(r'eksnet\.begin\(cluster, "([^"]+)"\)', source) == [name]
+    row = lesson(name)
+    made = re.findall(r"kind: Namespace, metadata: \{name: ([\w-]+)\}", source)
+    assert set(made) <= set(row.namespaces)
+    outside = re.findall(r"kind: ClusterRoleBinding\nmetadata: \{name: ([\w-]+)\}", source)
+    assert {f"clusterrolebinding/{one}" for one in outside} <= set(row.objects)
+    assert bool(row.faults) == ("bring_fault(" in source)

@@ -1,0 +1,226 @@
+"""`eksnet lab` as a shell sees it: what it opens, on what, and what opens nothing."""
+
+import http.client
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import eksnet
+from eksnet.course import catalogue
+from eksnet.course.lab import only_says
+
+CLONE = Path(eksnet.__file__).parent.parent
+NAMES = sorted(path.name for path in catalogue.course())
+PAGES = ["00_start.md", "glossary.md"]
+TOKEN = "of-the-test"
+PREPARE = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import eksnet
+from pathlib import Path
+from eksnet.course import lab
+from eksnet.course.copies import open_copies
+print(eksnet.__file__)
+print(lab.prepare(open_copies(Path(sys.argv[2]))))
+"""
+
+
+@pytest.fixture
+def home(tmp_path):
+    """The variables of a learner who has nothing yet, and whose sandbox never starts."""
+    home = tmp_path / "home"
+    home.mkdir()
+    others = {
+        name: value for name, value in os.environ.items() if not name.startswith(("JUPYTER", "XDG"))
+    }
+    return {**others, "HOME": str(home), "SHELL": "/bin/sh", "EKSNET_SANDBOX": "../no-sandbox"}
+
+
+def lab(home, *arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "eksnet.cli", "lab", *map(str, arguments)],
+        capture_output=True, text=True, check=False, env=home, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+
+
+def made(home):
+    """Return what the course has made in the learner's home."""
+    return sorted(path.name for path in Path(home["HOME"]).iterdir() if path.name[0] != ".")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--version"], True),
+        (["--no-browser", "--help-all"], True),
+        (["-V"], True),
+        (["--show-config-json"], True),
+        (["list"], True),
+        (["workspaces", "export"], True),
+        ([], False),
+        (["--no-browser"], False),
+        (["--port", "8900"], False),
+        (["--ip", "list"], False),
+        (["notes.ipynb"], False),
+    ],
+)
+def test_what_only_has_jupyterlab_say_something_is_known(arguments, says):
+    assert only_says(arguments) is says
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--version"], "4."),
+        (["path"], "Application directory"),
+        (["--", "--help"], "--LabApp"),
+    ],
+)
+def test_saying_something_makes_no_copy_and_starts_nothing(home, arguments, said):
+    done = lab(home, *arguments)
+    assert done.returncode == 0
+    assert said in done.stdout + done.stderr
+    assert "sandbox gets ready" not in done.stdout
+    assert made(home) == []
+
+
+def test_the_courses_own_help_names_its_options(home):
+    done = lab({**home, "COLUMNS": "100", "NO_COLOR": "1"}, "--help")
+    assert done.returncode == 0
+    assert "--course" in done.stdout and "--fresh" in done.stdout
+    assert made(home) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "seen"),
+    [
+        (["--course", CLONE / "notebooks"], "belongs to the course itself"),
+        (["--course", "/dev/null/x"], "cannot be made"),
+        (["--fresh", "77"], "77 is no notebook of the course"),
+    ],
+)
+def test_what_cannot_be_copied_opens_nothing(home, arguments, seen):
+    done = lab(home, *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert seen in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.fixture
+def opened(home, tmp_path):
+    """A JupyterLab that `eksnet lab` opened, and how to ask it."""
+    course = tmp_path / "my course"
+    command = [
+        sys.executable, "-m", "eksnet.cli", "lab", "--no-browser", "--course", course,
+        f"--IdentityProvider.token={TOKEN}", "--ServerApp.ip=127.0.0.1", "--ServerApp.port=0",
+    ]  # fmt: skip
+    with (tmp_path / "log").open("w") as log:
+        process = subprocess.Popen(
+            command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=home
+        )
+        record = (
+            Path(home["HOME"]) / ".local/share/jupyter/runtime" / f"jpserver-{process.pid}.json"
+        )
+        try:
+            deadline = time.monotonic() + 120
+            while not (said := answered(record)):
+                assert process.poll() is None, (tmp_path / "log").read_text()
+                assert time.monotonic() < deadline, (tmp_path / "log").read_text()
+                time.sleep(0.1)
+            yield course, process, said["port"], tmp_path / "log"
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(timeout=60)
+
+
+def answered(record):
+    """Return the record of a JupyterLab that answers; None before."""
+    try:
+        found = json.loads(record.read_text())
+        ask(found["port"], "GET", "/api/status")
+    except (OSError, ValueError):
+        return None
+    return found
+
+
+def ask(port, method, path):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection.request(method, path, headers={"Authorization": f"token {TOKEN}"})
+    return json.load(connection.getresponse())
+
+
+def test_it_opens_on_the_start_page_of_the_learners_copies(opened, home):
+    course, process, port, log = opened
+    assert sorted(path.name for path in course.iterdir() if path.name[0] != ".") == sorted(
+        [*NAMES, *PAGES]
+    )
+    assert made(home) == []
+    said = log.read_text()
+    assert f"Your copies of the notebooks are in {course}" in said
+    assert "/lab/tree/00_start.md?token=" in said
+    listed = ask(port, "GET", "/api/contents/")
+    assert {one["name"] for one in listed["content"]} >= {*NAMES, *PAGES}
+    # The process itself is JupyterLab now: Ctrl-C is its own. Of the environment that it began
+    # with, /proc shows the last one: kernels and terminals have it.
+    variables = Path(f"/proc/{process.pid}/environ").read_bytes().decode().split("\0")
+    (path,) = [one.removeprefix("PATH=") for one in variables if one.startswith("PATH=")]
+    assert shutil.which("eksnet", path=path) == str(Path(sys.executable).with_name("eksnet"))
+    assert not [one for one in variables if one.startswith(("EKSNET_COMMAND", "UV_RUN_REC"))]
+    ask(port, "POST", "/api/terminals")
+    shells = [
+        Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")
+        for child in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    ]
+    # No login shell: that one makes itself a path from nothing.
+    assert [b"/bin/sh", b""] in shells
+
+    before = (course / "05_lab_hosts.ipynb").read_bytes()
+    (course / "05_lab_hosts.ipynb").write_bytes(before + b"\n")
+    done = lab(home, "--course", course, "--fresh", "05")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == [
+        "05_lab_hosts-2.ipynb is fresh; yours stays beside it",
+        f"They are in {course}, which JupyterLab has open.",
+    ]
+    assert (course / "05_lab_hosts-2.ipynb").read_bytes() == before
+
+
+def test_the_sidebar_shows_names_alone_and_pages_are_shown_as_they_are_read():
+    settings = json.loads((CLONE / "eksnet/lab_settings/overrides.json").read_text())
+    viewers = settings["@jupyterlab/docmanager-extension:plugin"]["defaultViewers"]
+    assert viewers == {"markdown": "Markdown Preview"}
+    assert not settings["@jupyterlab/filebrowser-extension:browser"]["showLastModifiedColumn"]
+
+
+def test_an_installed_wheel_makes_the_copies_too(tmp_path):
+    uv = shutil.which("uv")
+    assert uv is not None, "no uv: `make test` installs one"
+    subprocess.run(
+        [uv, "build", "--quiet", "--wheel", "--out-dir", tmp_path, CLONE],
+        stdin=subprocess.DEVNULL, check=True,
+    )  # fmt: skip
+    (wheel,) = tmp_path.glob("*.whl")
+    installed = tmp_path / "installed"
+    zipfile.ZipFile(wheel).extractall(installed)
+    # -I: neither this directory nor the environment's variables lead back to the clone.
+    said = subprocess.run(
+        [sys.executable, "-I", "-c", PREPARE, installed, tmp_path / "course"],
+        cwd=tmp_path, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    package, lines = said.stdout.splitlines()
+    assert Path(package).is_relative_to(installed)
+    assert lines == "[]"
+    there = sorted(path.name for path in (tmp_path / "course").glob("*.*") if path.name[0] != ".")
+    assert there == sorted([*NAMES, *PAGES])
+    again = subprocess.run(
+        [sys.executable, "-I", "-c", PREPARE, installed, installed / "eksnet" / "mine"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert "belongs to the course itself" in again.stderr
