@@ -173,6 +173,29 @@ def test_the_api_server_calls_nobody_on_the_computer(cluster, kubectl):
     kubectl("delete", "namespace", "outward")
 
 
+CRON = """
+apiVersion: batch/v1
+kind: CronJob
+metadata: {name: zoned}
+spec:
+  schedule: "0 9 * * *"
+  timeZone: ZONE
+  jobTemplate:
+    spec:
+      template:
+        spec: {restartPolicy: Never, containers: [{name: main, image: busybox}]}
+"""
+
+
+@pytest.mark.sandbox
+@pytest.mark.skipif(not Path(walls.ZONES).exists(), reason="this computer has no time zones")
+@pytest.mark.parametrize(("zone", "code"), [("Asia/Seoul", 0), ("Asia/Nowhere", 1)])
+def test_the_control_plane_knows_time_zones(kubectl, zone, code):
+    manifest = CRON.replace("ZONE", zone)
+    said = kubectl("apply", "--dry-run=server", "-f", "-", input=manifest, code=code)
+    assert ("unknown time zone" in said) == bool(code)
+
+
 # Without a cluster: what a program sees and may do in a root that is made for it.
 
 STARTS = """
