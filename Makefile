@@ -38,6 +38,7 @@ soak: setup-tests engine
 
 bench: setup-tests engine
 	uv run python tests/bench/start.py
+	uv run python tests/bench/lookup.py
 	uv run python tests/bench/kubeproxy.py
 
 lint:

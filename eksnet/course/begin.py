@@ -25,6 +25,7 @@ from eksnet.cluster.client import ApiError
 from eksnet.cluster.contents import MANAGED_BY, is_ours
 from eksnet.cluster.faults import Injected
 from eksnet.cluster.kinds import UnknownKindError
+from eksnet.cluster.pods import staying
 from eksnet.cluster.rollout import ANNOTATION
 from eksnet.course.lessons import (
     COREFILE,
@@ -410,7 +411,7 @@ def _witnesses(cluster: Cluster) -> Iterator[str]:
         if error.status in _MISSING:
             return
         raise
-    for one in found:
+    for one in staying(found):
         unused = cluster.target.kind == "sandbox" or _is_old(one)
         if one.name.startswith(_WITNESS) and unused:
             yield one.name

@@ -266,10 +266,12 @@ def test_what_an_interrupted_cell_has_made_for_a_moment_goes(cluster, clean):
         metadata = {"name": "corefile-abcdef", "namespace": "default", "labels": labels}
         cluster.apply(json.dumps({"apiVersion": "v1", "kind": kind, "metadata": metadata, **spec}))
     labels = "{app.kubernetes.io/managed-by: eksnet}"
-    cluster.apply(
-        "{apiVersion: v1, kind: Namespace, "
-        f"metadata: {{name: eksnet-witness-abcdef, labels: {labels}}}}}"
-    )
+    for name in ("eksnet-witness-abcdef", "eksnet-witness-fedcba"):
+        cluster.apply(
+            f"{{apiVersion: v1, kind: Namespace, metadata: {{name: {name}, labels: {labels}}}}}"
+        )
+    # The end of a lookup, which does not wait.
+    cluster.delete("namespace", "eksnet-witness-fedcba", wait=False)
     found = eksnet.begin(cluster, "05_lab_hosts")
     assert [one.what for one in found.left] == [
         "the namespace eksnet-witness-abcdef",
