@@ -196,9 +196,9 @@ def _last_walk(asked: Sequence[LoggedQuery]) -> Sequence[LoggedQuery]:
     first, begin, walk = asked[0].name, 0, set[tuple[str, str]]()
     for index, query in enumerate(asked):
         goes_on = any(name != first for name, _ in walk)
-        if query.name == first and goes_on and (first, query.kind) in walk:
+        if query.name == first and goes_on and (first, query.rdtype) in walk:
             begin, walk = index, set()
-        walk.add((query.name, query.kind))
+        walk.add((query.name, query.rdtype))
     return asked[begin:]
 
 
