@@ -261,7 +261,7 @@ def _packets(cluster: Cluster, walk: Any) -> Any:
         return not_started("the walk that was handed in is another one", expected, "")
     if not asked <= {one.name for one in _seen(cluster, pod)}:
         return not_started(f"the witness has not seen {_POD} ask for it", expected, "")
-    return walk.queries
+    return walk.query_count
 
 
 CHECKPOINTS = (
@@ -339,7 +339,7 @@ prediction = [
             "Look at the rows of the walk: how many names come before the one that is answered?",
             "Compare the number of rows with the number of queries: each name is asked for A and "
             "for AAAA.",
-            "`observed.queries` is the number that is compared. Put it into `prediction`, and "
+            "`observed.query_count` is the number that is compared. Put it into `prediction`, and "
             f"check again:\n\n{_WALK_OUTSIDE}\n{_CHECK_OUTSIDE}",
         ),
         solution=f"{_WALK_OUTSIDE}\nprediction = 2 * len(observed)\n{_CHECK_OUTSIDE}\n",
