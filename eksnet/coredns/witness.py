@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 WITNESS_IMAGE = "registry.k8s.io/coredns/coredns:v1.12.4"
 # What an option of resolv.conf may be; a resolver takes more than 15 for 15.
 _MOST_DOTS = 255
-_NEIGHBOUR, _WITNESS, _ASKER = "neighbour", "witness", "asker"
+_NEIGHBOUR, _WITNESS, _CLIENT = "neighbour", "witness", "client"
 
 _WITNESS_COREFILE = """
 .:53 {
@@ -108,9 +108,9 @@ def look_up(
         if ndots is not None:
             conf = conf.with_option("ndots", str(inputs.count(ndots, "ndots", 0, _MOST_DOTS)))
         names = candidates(name, conf, profile)
-        start_asker(cluster, _ASKER, place, witness, conf, profile)
+        start_client(cluster, _CLIENT, place, witness, conf, profile)
         observed = witness_walk(
-            cluster, _ASKER, name, place, profile=profile,
+            cluster, _CLIENT, name, place, profile=profile,
             witness=_WITNESS, witness_namespace=place,
         )  # fmt: skip
         replies = _replies(cluster, place, names, conf.nameservers[0])
@@ -177,7 +177,7 @@ def start_server(cluster: Cluster, name: str, corefile: str, namespace: str, **s
     return str(cluster.get("pod", name, namespace)["status"]["podIP"])
 
 
-def start_asker(
+def start_client(
     cluster: Cluster,
     name: str,
     namespace: str,
