@@ -35,7 +35,7 @@ from eksnet.dns import (
     search_walk,
     walk_of_questions,
 )
-from eksnet.dns.replies import KINDS
+from eksnet.dns.replies import RDTYPES
 from eksnet.dns.walk import check_name
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 WITNESS_IMAGE = "registry.k8s.io/coredns/coredns:v1.12.4"
 # What an option of resolv.conf may be; a resolver takes more than 15 for 15.
 _MOST_DOTS = 255
-_NEIGHBOUR, _WITNESS, _ASKER = "neighbour", "witness", "asker"
+_NEIGHBOUR, _WITNESS, _CLIENT = "neighbour", "witness", "client"
 
 _WITNESS_COREFILE = """
 .:53 {
@@ -108,9 +108,9 @@ def look_up(
         if ndots is not None:
             conf = conf.with_option("ndots", str(inputs.count(ndots, "ndots", 0, _MOST_DOTS)))
         names = candidates(name, conf, profile)
-        start_asker(cluster, _ASKER, place, witness, conf, profile)
+        start_client(cluster, _CLIENT, place, witness, conf, profile)
         observed = witness_walk(
-            cluster, _ASKER, name, place, profile=profile,
+            cluster, _CLIENT, name, place, profile=profile,
             witness=_WITNESS, witness_namespace=place,
         )  # fmt: skip
         replies = _replies(cluster, place, names, conf.nameservers[0])
@@ -121,7 +121,7 @@ def look_up(
 def _with_types(observed: Walk, replies: Answers) -> Walk:
     """Return a walk with the type of what was found, which not every program tells."""
     return walk_of_questions(
-        replace(one, reply=replies(one.name, one.kind)) if one.reply is Reply.ANSWER else one
+        replace(one, reply=replies(one.name, one.rdtype)) if one.reply is Reply.ANSWER else one
         for one in observed.questions
     )
 
@@ -177,7 +177,7 @@ def start_server(cluster: Cluster, name: str, corefile: str, namespace: str, **s
     return str(cluster.get("pod", name, namespace)["status"]["podIP"])
 
 
-def start_asker(
+def start_client(
     cluster: Cluster,
     name: str,
     namespace: str,
@@ -240,19 +240,19 @@ def _conf_in(cluster: Cluster, place: str, namespace: str) -> ResolvConf:
 def _replies(cluster: Cluster, place: str, names: Collection[str], nameserver: str) -> Answers:
     """Ask the cluster's DNS for each name by itself, A and AAAA, and return what came back."""
     told: dict[str | tuple[str, str], Reply | str] = {}
-    for kind in KINDS:
+    for rdtype in RDTYPES:
         absolute = [f"{name}." for name in names]
-        command = carrier(make_queries(absolute, kind), f"{nameserver}/53")
+        command = carrier(make_queries(absolute, rdtype), f"{nameserver}/53")
         said = cluster.exec(_NEIGHBOUR, command, place, timeout=5 * len(names) + 30)
         for name, answer in zip(names, read_answers(absolute, said.stdout), strict=True):
-            told[name, kind] = reply_of(answer)
+            told[name, rdtype] = reply_of(answer)
     return given_answers(given=told)
 
 
 def reply_of(answer: Answer) -> Reply:
     """Return what an answer is to a resolver: an address, or which kind of none."""
     if answer.rcode == "NOERROR":
-        return Reply.ANSWER if any(map(_is_address, answer.addresses)) else Reply.NODATA
+        return Reply.ANSWER if any(map(_is_address, answer.rdata)) else Reply.NODATA
     return Reply.of_rcode(answer.rcode)
 
 
