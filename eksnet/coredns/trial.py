@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from eksnet import versions
 from eksnet.cluster.pods import NeededError
 from eksnet.coredns.configuration import refusal
 from eksnet.coredns.corefile import plugins
@@ -17,7 +18,7 @@ from eksnet.listing import Listing
 if TYPE_CHECKING:
     from eksnet.cluster import Cluster
 
-COREDNS_IMAGE = "registry.k8s.io/coredns/coredns:v1.12.4"
+COREDNS_IMAGE = f"registry.k8s.io/coredns/coredns:{versions.COREDNS}"
 _SERVER = "127.0.0.1/53"
 _TIMEOUT = 60
 

@@ -15,10 +15,10 @@ import difflib
 import functools
 from collections.abc import Callable, Iterator, Sequence
 
-from eksnet import data
+from eksnet import data, versions
 from eksnet.coredns.configuration import CorefileError, ServerBlock, Token, read_corefile
 
-_RELEASE = "CoreDNS 1.12.4"
+_RELEASE = f"CoreDNS {versions.COREDNS.removeprefix('v')}"
 # Those whose second use in a server block is refused.
 _ONCE = frozenset(
     {

@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from eksnet import inputs
+from eksnet import inputs, versions
 from eksnet.coredns.observe import (
     Answer,
     carrier,
@@ -41,7 +41,7 @@ from eksnet.dns.walk import check_name
 if TYPE_CHECKING:
     from eksnet.cluster import Cluster
 
-WITNESS_IMAGE = "registry.k8s.io/coredns/coredns:v1.12.4"
+WITNESS_IMAGE = f"registry.k8s.io/coredns/coredns:{versions.COREDNS}"
 # What an option of resolv.conf may be; a resolver takes more than 15 for 15.
 _MOST_DOTS = 255
 _NEIGHBOUR, _WITNESS, _ASKER = "neighbour", "witness", "asker"

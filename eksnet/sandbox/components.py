@@ -365,8 +365,7 @@ def node_specification(
         node: The node.
         vpc: The address plan.
         texts: `kubeconfig` and `configuration` of the kubelet, and `images`, the runtime's table.
-        directories: `stage`, `disk`, `programs`, `controller`, `busybox`, `musl` and `pki` on this
-            computer.
+        directories: `stage`, `disk`, `programs`, `busybox`, `musl` and `pki` on this computer.
     """
     return {
         **{name: str(path) for name, path in directories.items()},

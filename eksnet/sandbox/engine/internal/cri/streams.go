@@ -19,8 +19,8 @@ import (
 	runtime "k8s.io/cri-api/pkg/apis/runtime/v1"
 	utilexec "k8s.io/utils/exec"
 
-	"eksnet.dev/engine/cluster/internal/launch"
-	"eksnet.dev/engine/cluster/internal/shim"
+	"eksnet.dev/engine/internal/launch"
+	"eksnet.dev/engine/internal/shim"
 )
 
 // Exec prepares an exec and returns the address where it happens.

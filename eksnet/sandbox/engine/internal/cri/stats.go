@@ -11,7 +11,7 @@ import (
 	"google.golang.org/grpc/status"
 	runtime "k8s.io/cri-api/pkg/apis/runtime/v1"
 
-	"eksnet.dev/engine/cluster/internal/process"
+	"eksnet.dev/engine/internal/process"
 )
 
 // usage is what a group of processes has used.

@@ -12,7 +12,7 @@ import (
 	"syscall"
 	"time"
 
-	"eksnet.dev/engine/cluster/internal/launch"
+	"eksnet.dev/engine/internal/launch"
 )
 
 // What a shim is given for its answers, and for its own end when it is told to give a start up. The

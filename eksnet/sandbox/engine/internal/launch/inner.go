@@ -8,7 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"eksnet.dev/engine/cluster/internal/rootfs"
+	"eksnet.dev/engine/internal/rootfs"
 )
 
 // The inner halves' names: the first argument of this executable.

@@ -16,8 +16,8 @@ import (
 	"google.golang.org/grpc/status"
 	runtime "k8s.io/cri-api/pkg/apis/runtime/v1"
 
-	"eksnet.dev/engine/cluster/internal/images"
-	"eksnet.dev/engine/cluster/internal/state"
+	"eksnet.dev/engine/internal/images"
+	"eksnet.dev/engine/internal/state"
 )
 
 // imageStore is the table of images and the names under which some were pulled.

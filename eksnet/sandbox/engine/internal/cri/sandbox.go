@@ -19,10 +19,10 @@ import (
 	"google.golang.org/grpc/status"
 	runtime "k8s.io/cri-api/pkg/apis/runtime/v1"
 
-	"eksnet.dev/engine/cluster/internal/pause"
-	"eksnet.dev/engine/cluster/internal/podnet"
-	"eksnet.dev/engine/cluster/internal/process"
-	"eksnet.dev/engine/cluster/internal/state"
+	"eksnet.dev/engine/internal/pause"
+	"eksnet.dev/engine/internal/podnet"
+	"eksnet.dev/engine/internal/process"
+	"eksnet.dev/engine/internal/state"
 )
 
 // sandboxRecord is what a restart must know of a pod sandbox.

@@ -10,10 +10,10 @@ import (
 	"path/filepath"
 	"time"
 
-	"eksnet.dev/engine/cluster/internal/launch"
-	"eksnet.dev/engine/cluster/internal/process"
-	"eksnet.dev/engine/cluster/internal/rootfs"
-	"eksnet.dev/engine/cluster/internal/state"
+	"eksnet.dev/engine/internal/launch"
+	"eksnet.dev/engine/internal/process"
+	"eksnet.dev/engine/internal/rootfs"
+	"eksnet.dev/engine/internal/state"
 )
 
 // Config is what the shim is told, in its container's folder.

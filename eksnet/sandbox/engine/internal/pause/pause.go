@@ -18,7 +18,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"eksnet.dev/engine/cluster/internal/process"
+	"eksnet.dev/engine/internal/process"
 )
 
 // Name is what the process is called in a list of processes.

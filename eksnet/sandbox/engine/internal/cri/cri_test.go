@@ -15,7 +15,7 @@ import (
 	"google.golang.org/grpc/status"
 	runtime "k8s.io/cri-api/pkg/apis/runtime/v1"
 
-	"eksnet.dev/engine/cluster/internal/images"
+	"eksnet.dev/engine/internal/images"
 )
 
 func TestResolvConf(t *testing.T) {

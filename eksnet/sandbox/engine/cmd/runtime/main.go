@@ -17,10 +17,10 @@ import (
 	"runtime"
 	"syscall"
 
-	"eksnet.dev/engine/cluster/internal/cri"
-	"eksnet.dev/engine/cluster/internal/launch"
-	"eksnet.dev/engine/cluster/internal/pause"
-	"eksnet.dev/engine/cluster/internal/shim"
+	"eksnet.dev/engine/internal/cri"
+	"eksnet.dev/engine/internal/launch"
+	"eksnet.dev/engine/internal/pause"
+	"eksnet.dev/engine/internal/shim"
 )
 
 func init() {

@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"eksnet.dev/engine/cluster/internal/launch"
+	"eksnet.dev/engine/internal/launch"
 )
 
 // patience is how long one who attached may leave output unread before it is let go: the

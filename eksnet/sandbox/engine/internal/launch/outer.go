@@ -13,8 +13,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"eksnet.dev/engine/cluster/internal/process"
-	"eksnet.dev/engine/cluster/internal/rootfs"
+	"eksnet.dev/engine/internal/process"
+	"eksnet.dev/engine/internal/rootfs"
 )
 
 // executable is this program, also after its file was replaced.

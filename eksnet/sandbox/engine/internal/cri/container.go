@@ -15,10 +15,10 @@ import (
 	"google.golang.org/grpc/status"
 	runtime "k8s.io/cri-api/pkg/apis/runtime/v1"
 
-	"eksnet.dev/engine/cluster/internal/images"
-	"eksnet.dev/engine/cluster/internal/process"
-	"eksnet.dev/engine/cluster/internal/shim"
-	"eksnet.dev/engine/cluster/internal/state"
+	"eksnet.dev/engine/internal/images"
+	"eksnet.dev/engine/internal/process"
+	"eksnet.dev/engine/internal/shim"
+	"eksnet.dev/engine/internal/state"
 )
 
 // containerRecord is what a restart must know of a container.

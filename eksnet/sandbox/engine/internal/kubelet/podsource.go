@@ -13,6 +13,7 @@ import (
 	typedv1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/client-go/tools/record"
+	"k8s.io/klog/v2"
 	"k8s.io/kubernetes/cmd/kubelet/app/options"
 	"k8s.io/kubernetes/pkg/kubelet"
 	"k8s.io/kubernetes/pkg/kubelet/config"
@@ -34,8 +35,9 @@ func newPodSource(ctx context.Context, server *options.KubeletServer, d *kubelet
 	d.PodStartupLatencyTracker = kubeletutil.NewPodStartupLatencyTracker()
 	d.PodConfig = config.NewPodConfig(config.PodConfigNotificationIncremental, &record.FakeRecorder{}, d.PodStartupLatencyTracker)
 	node := types.NodeName(s.node)
+	logger := klog.FromContext(ctx)
 	if server.StaticPodPath != "" {
-		config.NewSourceFile(server.StaticPodPath, node, server.FileCheckFrequency.Duration, d.PodConfig.Channel(ctx, kubetypes.FileSource))
+		config.NewSourceFile(logger, server.StaticPodPath, node, server.FileCheckFrequency.Duration, d.PodConfig.Channel(ctx, kubetypes.FileSource))
 	}
 	updates := d.PodConfig.Channel(ctx, kubetypes.ApiserverSource)
 	if s.oneID {
@@ -47,7 +49,7 @@ func newPodSource(ctx context.Context, server *options.KubeletServer, d *kubelet
 		_, err := client.CoreV1().Nodes().Get(ctx, s.node, metav1.GetOptions{})
 		return err
 	})
-	config.NewSourceApiserver(client, node, nodeIsThere, updates)
+	config.NewSourceApiserver(logger, client, node, nodeIsThere, updates)
 	return nil
 }
 

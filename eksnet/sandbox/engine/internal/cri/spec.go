@@ -12,9 +12,9 @@ import (
 	"google.golang.org/grpc/status"
 	runtime "k8s.io/cri-api/pkg/apis/runtime/v1"
 
-	"eksnet.dev/engine/cluster/internal/launch"
-	"eksnet.dev/engine/cluster/internal/rootfs"
-	"eksnet.dev/engine/cluster/internal/shim"
+	"eksnet.dev/engine/internal/launch"
+	"eksnet.dev/engine/internal/rootfs"
+	"eksnet.dev/engine/internal/shim"
 )
 
 // shimConfig translates a container as the CRI describes it into what its shim must do.

@@ -19,7 +19,7 @@ import (
 	proxy "k8s.io/kubernetes/cmd/kube-proxy/app"
 	scheduler "k8s.io/kubernetes/cmd/kube-scheduler/app"
 
-	"eksnet.dev/engine/cluster/internal/kubelet"
+	"eksnet.dev/engine/internal/kubelet"
 )
 
 var programs = map[string]func() *cobra.Command{

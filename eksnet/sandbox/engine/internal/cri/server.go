@@ -19,9 +19,9 @@ import (
 	runtime "k8s.io/cri-api/pkg/apis/runtime/v1"
 	"k8s.io/kubelet/pkg/cri/streaming"
 
-	"eksnet.dev/engine/cluster/internal/images"
-	"eksnet.dev/engine/cluster/internal/podnet"
-	"eksnet.dev/engine/cluster/internal/state"
+	"eksnet.dev/engine/internal/images"
+	"eksnet.dev/engine/internal/podnet"
+	"eksnet.dev/engine/internal/state"
 )
 
 // Options are what a server is started with.

@@ -12,9 +12,9 @@ import (
 	"syscall"
 	"time"
 
-	"eksnet.dev/engine/cluster/internal/launch"
-	"eksnet.dev/engine/cluster/internal/process"
-	"eksnet.dev/engine/cluster/internal/state"
+	"eksnet.dev/engine/internal/launch"
+	"eksnet.dev/engine/internal/process"
+	"eksnet.dev/engine/internal/state"
 )
 
 // drain is how long output is still read after the container's end: a process that has left the
