@@ -53,10 +53,10 @@ clean:
 	find eksnet tests -name __pycache__ -prune -exec rm -rf {} +
 
 setup: python
-	@$(PYTHON) eksnet/setup.py
+	@$(PYTHON) eksnet/bootstrap.py
 
 setup-tests: python
-	@$(PYTHON) eksnet/setup.py --tests
+	@$(PYTHON) eksnet/bootstrap.py --tests
 
 python:
 	@command -v $(PYTHON) >/dev/null || { \

@@ -35,7 +35,7 @@ from eksnet.dns import (
     search_walk,
     walk_of_questions,
 )
-from eksnet.dns.replies import KINDS
+from eksnet.dns.replies import RDTYPES
 from eksnet.dns.walk import check_name
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def look_up(
 def _with_types(observed: Walk, replies: Answers) -> Walk:
     """Return a walk with the type of what was found, which not every program tells."""
     return walk_of_questions(
-        replace(one, reply=replies(one.name, one.kind)) if one.reply is Reply.ANSWER else one
+        replace(one, reply=replies(one.name, one.rdtype)) if one.reply is Reply.ANSWER else one
         for one in observed.questions
     )
 
@@ -240,19 +240,19 @@ def _conf_in(cluster: Cluster, place: str, namespace: str) -> ResolvConf:
 def _replies(cluster: Cluster, place: str, names: Collection[str], nameserver: str) -> Answers:
     """Ask the cluster's DNS for each name by itself, A and AAAA, and return what came back."""
     told: dict[str | tuple[str, str], Reply | str] = {}
-    for kind in KINDS:
+    for rdtype in RDTYPES:
         absolute = [f"{name}." for name in names]
-        command = carrier(make_queries(absolute, kind), f"{nameserver}/53")
+        command = carrier(make_queries(absolute, rdtype), f"{nameserver}/53")
         said = cluster.exec(_NEIGHBOUR, command, place, timeout=5 * len(names) + 30)
         for name, answer in zip(names, read_answers(absolute, said.stdout), strict=True):
-            told[name, kind] = reply_of(answer)
+            told[name, rdtype] = reply_of(answer)
     return given_answers(given=told)
 
 
 def reply_of(answer: Answer) -> Reply:
     """Return what an answer is to a resolver: an address, or which kind of none."""
     if answer.rcode == "NOERROR":
-        return Reply.ANSWER if any(map(_is_address, answer.addresses)) else Reply.NODATA
+        return Reply.ANSWER if any(map(_is_address, answer.rdata)) else Reply.NODATA
     return Reply.of_rcode(answer.rcode)
 
 

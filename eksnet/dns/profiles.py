@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from enum import Enum, auto
 
 from eksnet import inputs
-from eksnet.dns.replies import KINDS, Answers, Reply, completed
+from eksnet.dns.replies import RDTYPES, Answers, Reply, completed
 from eksnet.dns.resolvconf import ResolvConf
 
 _BROKEN = (Reply.SERVFAIL, Reply.REFUSED)
@@ -40,13 +40,13 @@ class Question:
 
     Attributes:
         name: The name, without the final dot.
-        kind: The record type, A or AAAA.
+        rdtype: The record type, A or AAAA.
         reply: What comes back.
         sent: How many queries carry it; more than one where the resolver tries again.
     """
 
     name: str
-    kind: str
+    rdtype: str
     reply: Reply
     sent: int = 1
 
@@ -88,14 +88,14 @@ class Profile:
         seen_with: The version that the conformance suite was last run with by hand.
         candidates: Every name that it would ask if none were answered, in order.
         ask: What it does with these names, one after the other.
-        by_kind: Whether it asks all names for A and then all for AAAA.
+        by_rdtype: Whether it asks all names for A and then all for AAAA.
     """
 
     name: str
     seen_with: str
     candidates: Callable[[str, ResolvConf], tuple[str, ...]]
     ask: Callable[[str, tuple[str, ...], ResolvConf, Answers], Iterator[Asked]]
-    by_kind: bool = False
+    by_rdtype: bool = False
 
 
 def profile_called(name: str) -> Profile:
@@ -263,7 +263,7 @@ def _in_turn(
         first_as_is = _is_dotted(name, conf) and len(names) > 1
         while left:
             full = left.popleft()
-            a, aaaa = (replies(full, kind) for kind in KINDS)
+            a, aaaa = (replies(full, rdtype) for rdtype in RDTYPES)
             verdict, *sent, manner = judge(a, aaaa, manner)
             if first_as_is and not asked and verdict is not Verdict.FOUND:
                 verdict = Verdict.GO_ON
@@ -284,8 +284,8 @@ def _manner(conf: ResolvConf, attempts_at_most: int | None) -> _Manner:
 
 
 def _questions(name: str, replies: tuple[Reply, Reply], sent: list[int]) -> tuple[Question, ...]:
-    every = zip(KINDS, replies, sent, strict=True)
-    return tuple(Question(name, kind, reply, n) for kind, reply, n in every if n)
+    every = zip(RDTYPES, replies, sent, strict=True)
+    return tuple(Question(name, rdtype, reply, n) for rdtype, reply, n in every if n)
 
 
 _BUSYBOX_ROUNDS = 2
@@ -301,7 +301,7 @@ def _ask_busybox(
 
     Source: busybox networking/nslookup.c, send_queries, as above; tried with 1.35.
     """
-    every = [(full, kind, replies(full, kind)) for kind in KINDS for full in names]
+    every = [(full, rdtype, replies(full, rdtype)) for rdtype in RDTYPES for full in names]
     # By their places: a domain that the list has twice makes two questions with one name.
     failing = [place for place, (*_, reply) in enumerate(every) if reply is Reply.SERVFAIL]
     share, rest = divmod(2 * len(every), max(1, len(failing)))
@@ -314,8 +314,8 @@ def _ask_busybox(
         return 1 + share + (failing.index(place) < rest)
 
     asked = [
-        Question(full, kind, reply, sent(place, reply))
-        for place, (full, kind, reply) in enumerate(every)
+        Question(full, rdtype, reply, sent(place, reply))
+        for place, (full, rdtype, reply) in enumerate(every)
     ]
     for questions in zip(asked[: len(names)], asked[len(names) :], strict=True):
         found = any(question.reply is Reply.ANSWER for question in questions)
@@ -343,7 +343,7 @@ PROFILES: dict[str, Profile] = {
             "1.35 (Debian 12), nslookup",
             _busybox_candidates,
             _ask_busybox,
-            by_kind=True,
+            by_rdtype=True,
         ),
     )
 }

@@ -115,7 +115,7 @@ def shape(case: Case, queries: list[tuple[str, str]]) -> tuple[object, ...]:
 def parting(case: Case, seen: Seen) -> str:
     """Return where the model and the real resolver part; nothing when they do not."""
     walk = predicted(case)
-    expected = shape(case, [(q.kind, q.name) for q in walk.questions for _ in range(q.sent)])
+    expected = shape(case, [(q.rdtype, q.name) for q in walk.questions for _ in range(q.sent)])
     observed = shape(case, [(kind, name) for kind, name, _ in seen.queries])
     found = any(address in seen.output for address in ADDRESSES)
     if expected == observed and walk.found == found:

@@ -125,11 +125,11 @@ def test_lines_have_contrast_in_both_themes(colour, ground):
 def test_a_ladder_has_a_rung_for_each_query_with_name_type_and_reply():
     assert repr(PICTURES["a ladder"]).splitlines() == [
         "The queries",
-        "order  query name                                  type  reply",
-        "1      my-service.app-ns.ops-ns.svc.cluster.local  A     ✗ NXDOMAIN",
-        "2      my-service.app-ns.ops-ns.svc.cluster.local  AAAA  ✗ NXDOMAIN",
-        "3      my-service.app-ns.svc.cluster.local         A     ✓ answer",
-        "4      my-service.app-ns.svc.cluster.local         AAAA  ∅ NODATA",
+        "order  query name                                  rdtype  reply",
+        "1      my-service.app-ns.ops-ns.svc.cluster.local  A       ✗ NXDOMAIN",
+        "2      my-service.app-ns.ops-ns.svc.cluster.local  AAAA    ✗ NXDOMAIN",
+        "3      my-service.app-ns.svc.cluster.local         A       ✓ answer",
+        "4      my-service.app-ns.svc.cluster.local         AAAA    ∅ NODATA",
     ]
     seen = words(PICTURES["a ladder"])
     assert seen[:2] == ["pod", "DNS server"]

@@ -64,13 +64,13 @@ def _counts(cluster: Cluster, told: Any) -> Any:
             "run the cells that apply them",
         )
     slices = cluster.list("endpointslices", _NAMESPACE, selector=_SLICES)
-    follow = {(one.kind, one.name) for one in records(*filter(None, objects), *slices)}
+    follow = {(one.rdtype, one.name) for one in records(*filter(None, objects), *slices)}
     if not isinstance(told, Listing) or not all(isinstance(one, Record) for one in told):
         return not_started("no records were handed in", expected, "")
-    if {(one.kind, one.name) for one in told} != follow:
+    if {(one.rdtype, one.name) for one in told} != follow:
         return failed("the records that were handed in are those of other objects", expected, "")
-    heard = Counter(kind for kind, _, mark in told.rows if mark == "O")
-    return {kind: heard[kind] for kind in _TYPES}
+    heard = Counter(rdtype for rdtype, _, mark in told.rows if mark == "O")
+    return {rdtype: heard[rdtype] for rdtype in _TYPES}
 
 
 def _quick(cluster: Cluster, expected: str) -> Resource | Observation:

@@ -196,9 +196,9 @@ def _last_walk(asked: Sequence[LoggedQuery]) -> Sequence[LoggedQuery]:
     first, begin, walk = asked[0].name, 0, set[tuple[str, str]]()
     for index, query in enumerate(asked):
         goes_on = any(name != first for name, _ in walk)
-        if query.name == first and goes_on and (first, query.kind) in walk:
+        if query.name == first and goes_on and (first, query.rdtype) in walk:
             begin, walk = index, set()
-        walk.add((query.name, query.kind))
+        walk.add((query.name, query.rdtype))
     return asked[begin:]
 
 
@@ -261,7 +261,7 @@ def _packets(cluster: Cluster, walk: Any) -> Any:
         return not_started("the walk that was handed in is another one", expected, "")
     if not asked <= {one.name for one in _seen(cluster, pod)}:
         return not_started(f"the witness has not seen {_POD} ask for it", expected, "")
-    return walk.queries
+    return walk.query_count
 
 
 CHECKPOINTS = (
@@ -339,7 +339,7 @@ prediction = [
             "Look at the rows of the walk: how many names come before the one that is answered?",
             "Compare the number of rows with the number of queries: each name is asked for A and "
             "for AAAA.",
-            "`observed.queries` is the number that is compared. Put it into `prediction`, and "
+            "`observed.query_count` is the number that is compared. Put it into `prediction`, and "
             f"check again:\n\n{_WALK_OUTSIDE}\n{_CHECK_OUTSIDE}",
         ),
         solution=f"{_WALK_OUTSIDE}\nprediction = 2 * len(observed)\n{_CHECK_OUTSIDE}\n",
