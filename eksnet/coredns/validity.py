@@ -5,7 +5,7 @@ not, and on other clusters a pod is a change of its own (`try_corefile` starts o
 refused here, CoreDNS refuses; the tests hold each rule to the real program. What is passed, it may
 still refuse: the arguments of most plugins are not looked at.
 
-Source: plugin.cfg, core/dnsserver/register.go and plugin/*/setup.go of CoreDNS 1.12.4.
+Source: plugin.cfg, core/dnsserver/register.go and plugin/*/setup.go of CoreDNS 1.14.3.
 """
 
 from __future__ import annotations

@@ -344,6 +344,8 @@ def kubelet_configuration(node: Node, vpc: Vpc, sync_frequency: str) -> str:
         "cgroupsPerQOS": False,
         "enforceNodeAllocatable": [],
         "cgroupDriver": "cgroupfs",
+        # So it does not matter either that this computer's cgroups may be of version 1.
+        "failCgroupV1": False,
         "failSwapOn": False,
         "imageGCHighThresholdPercent": 100,
         "volumePluginDir": _NO_FLEX_VOLUMES,

@@ -164,7 +164,7 @@ def test_programs_that_a_sandbox_uses_are_kept(engine):
 def test_an_engine_that_is_being_built_is_kept(engine):
     with cache.lock(engine), pytest.raises(EksnetError, match="the engine is being built"):
         removal.remove_engine()
-    assert (engine / "cluster-0123456789ab" / "file").exists()
+    assert (engine / "engine-0123456789ab" / "file").exists()
 
 
 @pytest.mark.sandbox
