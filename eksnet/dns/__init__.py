@@ -46,7 +46,7 @@ __all__ = [
     "walk_of_questions",
 ]
 
-_ON_A_CLUSTER = ("bring_fault", "diagnose", "take_back_faults")
+_ON_A_CLUSTER = ("inject_fault", "diagnose", "revert_faults")
 
 
 def __getattr__(name: str) -> Any:
