@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from eksnet.checkpoints.criteria import Observation, failed, not_started
 from eksnet.cluster import Resource
-from eksnet.cluster.faults import was_brought
+from eksnet.cluster.faults import was_injected
 
 if TYPE_CHECKING:
     from eksnet.cluster import Cluster
@@ -44,7 +44,7 @@ def after(fault: str, inject: str, expected: str, look: Check) -> Check:
 
     Args:
         fault: The fault's permanent name, such as `dns-A`.
-        bring: The function that brings it in, as the notebook calls it: `coredns.bring_fault`.
+        inject: The function that injects it, as the notebook calls it: `coredns.inject_fault`.
         expected: What has to be there once the fault is mended.
         look: Looks whether it is.
     """

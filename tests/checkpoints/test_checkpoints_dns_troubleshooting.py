@@ -95,13 +95,13 @@ def states(result: Any) -> list[State]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_fault_that_was_not_brought_in_is_not_mended(
+def test_a_fault_that_was_not_injected_is_not_fixed(
     name: str, dns: Cluster, checkpoint: Check
 ) -> None:
     dns("")
     result = checkpoint(name).check()
     assert set(states(result)) == {N}
-    assert "coredns.bring_fault(cluster" in result.outcomes[0].observation.next_step
+    assert "coredns.inject_fault(cluster" in result.outcomes[0].observation.next_step
 
 
 @pytest.mark.parametrize(("name", "fault"), list(zip(NAMES, "ABCD", strict=True)))

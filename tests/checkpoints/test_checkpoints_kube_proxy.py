@@ -115,7 +115,7 @@ def test_untouched(checkpoint: Check) -> None:
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_a_fault_that_was_not_brought_in_is_not_mended(
+def test_a_fault_that_was_not_injected_is_not_fixed(
     name: str, shop: Shop, checkpoint: Check
 ) -> None:
     shop()

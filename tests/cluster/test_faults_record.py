@@ -93,11 +93,11 @@ def test_no_fault_anywhere_else(api: FakeApi, fake: Cluster) -> None:
 @pytest.mark.parametrize(
     "go",
     [
-        *(lambda cluster, name=name: coredns.bring_fault(cluster, name) for name in "ABCD"),
-        *(lambda cluster, name=name: kubeproxy.bring_fault(cluster, name) for name in "ABCD"),
-        coredns.take_back_faults,
-        kubeproxy.take_back_faults,
-        lambda cluster: faults.take_back(cluster, "dns"),
+        *(lambda cluster, name=name: coredns.inject_fault(cluster, name) for name in "ABCD"),
+        *(lambda cluster, name=name: kubeproxy.inject_fault(cluster, name) for name in "ABCD"),
+        coredns.revert_faults,
+        kubeproxy.revert_faults,
+        lambda cluster: faults.revert_all(cluster, "dns"),
     ],
 )
 def test_no_chapters_fault_comes_or_goes_anywhere_else(

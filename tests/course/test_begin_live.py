@@ -79,7 +79,7 @@ LEFT = {
     "a namespace": (lambda one: one.apply(SHOP), ["the namespace shop", "2 objects"]),
     **{
         f"fault dns-{name}": (
-            lambda one, name=name: coredns.bring_fault(one, name),
+            lambda one, name=name: coredns.inject_fault(one, name),
             [f"the fault {name} of chapter dns", "01c_dns_troubleshooting"],
         )
         for name in "ABCD"

@@ -30,7 +30,7 @@ _TAKEN_OVER = Wait("every CoreDNS pod to run the Corefile of the ConfigMap", dea
 
 
 def _after(fault: str, expected: str, look: Check) -> Check:
-    return after(faults.key(fault), "coredns.bring_fault", expected, look)
+    return after(faults.key(fault), "coredns.inject_fault", expected, look)
 
 
 def _judged(seen: diagnosis.Check, *, may_come: bool = False) -> Observation:
