@@ -53,7 +53,7 @@ def observed_walk(queries: Iterable[LoggedQuery], found: Collection[str] | None 
     The log's NOERROR stands for an address and for a name without one (NODATA). What the lookup
     itself found tells the two apart: it took its addresses from the last name that it asked.
     A query that no plugin answered counts as SERVFAIL; where a plugin drops queries (`erratic`,
-    `acl`), silence looks the same.
+    `acl`), a TIMEOUT looks the same.
 
     Args:
         queries: The queries of one lookup, in the log's order.

@@ -176,7 +176,7 @@ _MUSL_ATTEMPTS = 10
 def _judge_glibc(a: Reply, aaaa: Reply, manner: _Manner) -> _Judged:
     """One address of either type is enough; NXDOMAIN, NODATA and SERVFAIL lead to the next name.
 
-    REFUSED and silence for both end the list. One failure beside a proper reply counts for
+    REFUSED and TIMEOUT for both end the list. One failure beside a proper reply counts for
     nothing. But a lost AAAA is asked for twice more, one type after the other and then from a
     fresh socket; and a lost A ends the list, although AAAA was answered.
 
@@ -184,23 +184,23 @@ def _judge_glibc(a: Reply, aaaa: Reply, manner: _Manner) -> _Judged:
     """
     if manner.serial:
         return _judge_glibc_serially(a, aaaa, manner)
-    if a in (*_BROKEN, Reply.SILENCE) and aaaa in (*_BROKEN, Reply.SILENCE):
-        first = aaaa if a is Reply.SILENCE else a
+    if a in (*_BROKEN, Reply.TIMEOUT) and aaaa in (*_BROKEN, Reply.TIMEOUT):
+        first = aaaa if a is Reply.TIMEOUT else a
         verdict = Verdict.GO_ON if first is Reply.SERVFAIL else Verdict.AS_IS
         return verdict, manner.attempts, manner.attempts, manner
-    if a is Reply.SILENCE:
+    if a is Reply.TIMEOUT:
         return Verdict.AS_IS, 1 + manner.attempts, 1, replace(manner, serial=True)
-    if aaaa is Reply.SILENCE:
+    if aaaa is Reply.TIMEOUT:
         return _either(a, aaaa), 3, 3, replace(manner, serial=True, fresh_socket=True)
     return _either(a, aaaa), 1, 1, manner
 
 
 def _judge_glibc_serially(a: Reply, aaaa: Reply, manner: _Manner) -> _Judged:
     """AAAA is asked for once A has had a proper reply (`single-request`)."""
-    if a in _BROKEN or a is Reply.SILENCE:
+    if a in _BROKEN or a is Reply.TIMEOUT:
         verdict = Verdict.GO_ON if a is Reply.SERVFAIL else Verdict.AS_IS
         return verdict, manner.attempts, 0, manner
-    if aaaa is Reply.SILENCE:
+    if aaaa is Reply.TIMEOUT:
         sent = 1 if manner.fresh_socket else 2
         return _either(a, aaaa), sent, sent, replace(manner, fresh_socket=True)
     return _either(a, aaaa), 1, 1, manner
@@ -213,7 +213,7 @@ def _judge_go(a: Reply, aaaa: Reply, manner: _Manner) -> _Judged:
     """
 
     def sent(reply: Reply) -> int:
-        return manner.attempts if reply in (*_BROKEN, Reply.SILENCE) else 1
+        return manner.attempts if reply in (*_BROKEN, Reply.TIMEOUT) else 1
 
     return _either(a, aaaa), sent(a), sent(aaaa), manner
 
@@ -222,7 +222,7 @@ def _judge_musl(a: Reply, aaaa: Reply, manner: _Manner) -> _Judged:
     """Both types need a proper reply: half an answer is none.
 
     NXDOMAIN for either leads to the next name, even beside an address; NODATA for both ends the
-    walk, and so does any reply that musl will not take: SERVFAIL, REFUSED, silence. SERVFAIL is
+    walk, and so does any reply that musl will not take: SERVFAIL, REFUSED, TIMEOUT. SERVFAIL is
     asked again at once, up to four times each round, and then waited for.
 
     Source: musl 1.2.5 src/network/lookup_name.c (name_from_dns), res_msend.c. Before 1.2.4 the
@@ -234,10 +234,10 @@ def _judge_musl(a: Reply, aaaa: Reply, manner: _Manner) -> _Judged:
     def sent(reply: Reply) -> int:
         if reply is Reply.SERVFAIL:
             return rounds * (1 + resent)
-        return rounds if reply in (Reply.REFUSED, Reply.SILENCE) else 1
+        return rounds if reply in (Reply.REFUSED, Reply.TIMEOUT) else 1
 
     for reply in (a, aaaa):
-        if reply in _BROKEN or reply is Reply.SILENCE:
+        if reply in _BROKEN or reply is Reply.TIMEOUT:
             return Verdict.END, sent(a), sent(aaaa), manner
         if reply is Reply.NXDOMAIN:
             return Verdict.GO_ON, sent(a), sent(aaaa), manner
@@ -296,8 +296,9 @@ def _ask_busybox(
 ) -> Iterator[Asked]:
     """Ask every name for A, then every name for AAAA, all at once, and print what comes back.
 
-    Nothing ends the walk. Silence is asked again once, `timeout` and `attempts` of resolv.conf
-    count for nothing; SERVFAIL is asked again at once, two resends for each question of the walk.
+    Nothing ends the walk. After TIMEOUT a question is sent once more, `timeout` and `attempts` of
+    resolv.conf count for nothing; SERVFAIL is asked again at once, two resends for each question
+    of the walk.
 
     Source: busybox networking/nslookup.c, send_queries, as above; tried with 1.35.
     """
@@ -307,7 +308,7 @@ def _ask_busybox(
     share, rest = divmod(2 * len(every), max(1, len(failing)))
 
     def sent(place: int, reply: Reply) -> int:
-        if reply is Reply.SILENCE:
+        if reply is Reply.TIMEOUT:
             return _BUSYBOX_ROUNDS
         if reply is not Reply.SERVFAIL:
             return 1

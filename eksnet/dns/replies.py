@@ -20,7 +20,7 @@ class Reply(StrEnum):
     NODATA = "NODATA"
     SERVFAIL = "SERVFAIL"
     REFUSED = "REFUSED"
-    SILENCE = "silence"
+    TIMEOUT = "TIMEOUT"
 
     @property
     def mark(self) -> str:
@@ -42,7 +42,7 @@ _MEANINGS = {
     Reply.NODATA: "the name exists, but has no record of this type (NOERROR, and no record)",
     Reply.SERVFAIL: "the server could not find out",
     Reply.REFUSED: "the server will not answer this question",
-    Reply.SILENCE: "nothing comes back until the resolver's patience ends (`timeout`, `attempts`)",
+    Reply.TIMEOUT: "nothing comes back before the resolver times out (`timeout`, `attempts`)",
 }
 
 

@@ -35,7 +35,7 @@ _SIGNS = {
     Reply.NODATA: ("∅", ODD),
     Reply.SERVFAIL: ("!", BAD),
     Reply.REFUSED: ("!", BAD),
-    Reply.SILENCE: ("…", ODD),
+    Reply.TIMEOUT: ("…", ODD),
 }
 _MARKS = {Reply.ANSWER.mark: Reply.ANSWER, Reply.NXDOMAIN.mark: Reply.NXDOMAIN}
 
@@ -47,7 +47,7 @@ class Rung:
     Attributes:
         name: The name that is asked.
         rdtype: The type, or both where no more is known than what became of the name.
-        reply: What came back, in a word; silence where nothing did.
+        reply: What came back, in a word; TIMEOUT where nothing did.
         sign: A sign for it.
         colour: A colour for it.
     """
@@ -61,7 +61,7 @@ class Rung:
     @property
     def answered(self) -> bool:
         """Whether anything came back."""
-        return self.reply != Reply.SILENCE
+        return self.reply != Reply.TIMEOUT
 
 
 def ladder(walk: Walk, *, title: str = "The queries", client: str = "pod") -> Picture:

@@ -139,7 +139,7 @@ def test_a_ladder_has_a_rung_for_each_query_with_name_type_and_reply():
 
 
 def test_where_nothing_comes_back_no_answer_is_drawn():
-    silent = dns.search_walk("a.", CONF, answers={"a": "silence"})
+    silent = dns.search_walk("a.", CONF, answers={"a": "TIMEOUT"})
     rungs = widgets.ladder(silent)
     assert len(list(root(rungs).iter(f"{SVG}polygon"))) == len(silent.questions)
     assert f"A, {silent.questions[0].sent} times" in repr(rungs)

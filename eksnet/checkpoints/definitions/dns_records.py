@@ -15,7 +15,6 @@ from eksnet.checkpoints.criteria import (
     not_started,
     passed,
 )
-from eksnet.checkpoints.reading import find
 from eksnet.dns import Record, records
 from eksnet.listing import Listing
 
@@ -55,8 +54,8 @@ spec:
 def _counts(cluster: Cluster, told: Any) -> Any:
     """Return how many records of each type the cluster's DNS told, of those that follow."""
     expected = f"what the cluster's DNS tells of the objects in {_NAMESPACE}"
-    objects = [find(cluster, f"service/{name}", _NAMESPACE) for name in _SERVICES]
-    objects += [find(cluster, f"pod/{_POD}", _NAMESPACE)]
+    objects = [cluster.find(f"service/{name}", namespace=_NAMESPACE) for name in _SERVICES]
+    objects += [cluster.find(f"pod/{_POD}", namespace=_NAMESPACE)]
     if not all(objects):
         return not_started(
             f"not all objects are there in {_NAMESPACE}",
@@ -75,7 +74,7 @@ def _counts(cluster: Cluster, told: Any) -> Any:
 
 def _quick(cluster: Cluster, expected: str) -> Resource | Observation:
     """Return the learner's pod; an observation when there is none."""
-    pod = find(cluster, f"pod/{_QUICK}", _NAMESPACE)
+    pod = cluster.find(f"pod/{_QUICK}", namespace=_NAMESPACE)
     return pod or not_started(f"there is no pod {_QUICK} in {_NAMESPACE}", expected, _MAKE)
 
 
