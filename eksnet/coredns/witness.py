@@ -16,7 +16,8 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from eksnet import inputs, versions
+from eksnet import inputs
+from eksnet.coredns.installed import IMAGE
 from eksnet.coredns.observe import (
     Answer,
     carrier,
@@ -41,7 +42,6 @@ from eksnet.dns.walk import check_name
 if TYPE_CHECKING:
     from eksnet.cluster import Cluster
 
-WITNESS_IMAGE = f"registry.k8s.io/coredns/coredns:{versions.COREDNS}"
 # What an option of resolv.conf may be; a resolver takes more than 15 for 15.
 _MOST_DOTS = 255
 _NEIGHBOUR, _WITNESS, _CLIENT = "neighbour", "witness", "client"
@@ -172,7 +172,7 @@ def start_server(cluster: Cluster, name: str, corefile: str, namespace: str, **s
     }
     container = {
         "name": "coredns",
-        "image": WITNESS_IMAGE,
+        "image": IMAGE,
         "args": ["-conf", "/etc/coredns/Corefile"],
         "readinessProbe": {"httpGet": {"path": "/ready", "port": 8181}, "periodSeconds": 1},
         "volumeMounts": [{"name": "corefile", "mountPath": "/etc/coredns"}],

@@ -39,9 +39,8 @@ def code(path):
         docstrings = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
         found = [n for n in nodes if isinstance(n, ast.Constant) and id(n) not in docstrings]
         texts = [one.value for one in found if isinstance(one.value, str)]
-        return "\n".join(
-            [*texts, *(filled(one) for one in nodes if isinstance(one, ast.JoinedStr))]
-        )
+        texts += [filled(one) for one in nodes if isinstance(one, ast.JoinedStr)]
+        return "\n".join(texts)
     return versions.complete(text)
 
 
@@ -77,7 +76,7 @@ NAMING = [path for path in FILES if references(code(path))]
 
 
 def test_there_are_images_to_look_at():
-    assert {"01b_name_resolution.ipynb", "10-coredns.yaml", "resolvers.py", "trial.py"} <= {
+    assert {"01b_name_resolution.ipynb", "10-coredns.yaml", "resolvers.py", "installed.py"} <= {
         p.name for p in NAMING
     }
 
