@@ -146,8 +146,8 @@ RESULTS = {
     "PodRun Resource Restored Target",
     coredns: "Answer Check Diagnosis LoggedQuery Lookup",
     dns: "Attempt Profile Question Record Reply Walk",
-    kubeproxy: "Chain Connection Differences Grown Line Lines Lookup Lookups NamedSet PacketWalk "
-    "PacketWalks Ruleset Share Size Skew Skews Step",
+    kubeproxy: "AddedRules Chain Connection Differences Line Lines LookupTime LookupTimes NamedSet "
+    "PacketWalk PacketWalks RuleCounts Ruleset Share Skew Skews Step",
     checkpoints: "Checkpoint CheckpointError Progress Result State",
     widgets: "Model PacketStepper Panel Picture SearchOrder Stepper Table Text",
     eksnet: "EksnetError",
@@ -182,8 +182,10 @@ def samples(cluster: Cluster) -> Samples:
         kubeproxy.PacketWalks: [kubeproxy.packet_walks(RULES["iptables"], PACKET, NODE)],
         kubeproxy.PacketWalk: [kubeproxy.packet_walks(RULES["iptables"], PACKET, NODE)[0]],
         cluster_room.Backup: [cluster_room.Backup("default", "web", Path("missing.json"), False)],
-        kubeproxy.Lookups: [
-            kubeproxy.Lookups(("mode",), (("iptables",),), (kubeproxy.Lookup("iptables", 1, 2.0),))
+        kubeproxy.LookupTimes: [
+            kubeproxy.LookupTimes(
+                ("mode",), (("iptables",),), (kubeproxy.LookupTime("iptables", 1, 2.0),)
+            )
         ],
         coredns.LoggedQuery: [coredns.LoggedQuery("10.0.0.9", "A", "a.example", "NOERROR")],
         checkpoints.Checkpoint: [eksnet.checkpoint("dns-01"), eksnet.checkpoint("dns-02")],

@@ -3,12 +3,12 @@
 import pytest
 
 from eksnet.errors import EksnetError
-from eksnet.kubeproxy import Lookup, Lookups, lookup, measure_lookup
+from eksnet.kubeproxy import LookupTime, LookupTimes, lookup_time, measure_lookup_time
 
 
 def test_each_mode_and_size_is_measured_on_rules_that_translate():
     # Without the rules nobody would refuse the connection, and it would hang.
-    found = measure_lookup([3, 1])
+    found = measure_lookup_time([3, 1])
     assert [(one.mode, one.services) for one in found] == [
         ("iptables", 1), ("iptables", 3), ("nftables", 1), ("nftables", 3),
     ]  # fmt: skip
@@ -18,11 +18,11 @@ def test_each_mode_and_size_is_measured_on_rules_that_translate():
 
 def test_how_many_times_as_long():
     found = (
-        Lookup("iptables", 1000, 30.0),
-        Lookup("iptables", 10, 10.0),
-        Lookup("nftables", 1, 9.0),
+        LookupTime("iptables", 1000, 30.0),
+        LookupTime("iptables", 10, 10.0),
+        LookupTime("nftables", 1, 9.0),
     )
-    lookups = Lookups((), (), found)
+    lookups = LookupTimes((), (), found)
     assert lookups.microseconds("iptables") == (10.0, 30.0)
     assert (lookups.times("iptables"), lookups.times("nftables")) == (3.0, 1.0)
     assert lookups.verdict.splitlines() == [
@@ -33,17 +33,17 @@ def test_how_many_times_as_long():
 
 @pytest.mark.parametrize(("slowest", "said"), [(20.0, "stays"), (20.1, "grows")])
 def test_the_rule_of_the_verdict(slowest, said):
-    found = (Lookup("nftables", 1, 10.0), Lookup("nftables", 9, slowest))
-    assert Lookups((), (), found).verdict.startswith(f"nftables {said}:")
+    found = (LookupTime("nftables", 1, 10.0), LookupTime("nftables", 9, slowest))
+    assert LookupTimes((), (), found).verdict.startswith(f"nftables {said}:")
 
 
 def test_one_mode_grows_and_the_other_does_not():
     # The sizes take turns, so a busy computer slows all of them down, and the quickest counts.
-    found = measure_lookup([10, 1000, 3000])
+    found = measure_lookup_time([10, 1000, 3000])
     iptables, nftables = map(found.microseconds, ("iptables", "nftables"))
     assert iptables[0] < iptables[1] < iptables[2], found
     assert iptables[-1] > 1.5 * nftables[-1], found
-    assert found.times("iptables") > lookup.GROWS > found.times("nftables"), found
+    assert found.times("iptables") > lookup_time.GROWS > found.times("nftables"), found
 
 
 def test_a_transaction_that_is_too_long_is_halved():
@@ -54,12 +54,12 @@ def test_a_transaction_that_is_too_long_is_halved():
             raise EksnetError("sendmsg() failed: Message too long", "no error")
         loaded.append(list(part))
 
-    lookup._in_parts(load, [*map(str, range(10))])
+    lookup_time._in_parts(load, [*map(str, range(10))])
     assert [line for part in loaded for line in part] == [*map(str, range(10))]
     with pytest.raises(EksnetError, match="no such chain"):
-        lookup._in_parts(raising("no such chain"), ["a", "b"])
+        lookup_time._in_parts(raising("no such chain"), ["a", "b"])
     with pytest.raises(EksnetError, match="too long"):
-        lookup._in_parts(raising("Message too long"), ["a", "b"])
+        lookup_time._in_parts(raising("Message too long"), ["a", "b"])
 
 
 def raising(text):
@@ -70,6 +70,6 @@ def raising(text):
 
 
 def test_a_computer_without_namespaces_is_told(monkeypatch):
-    monkeypatch.setattr(lookup, "_PRIVATE", ("sh", "-c", "echo no namespaces >&2; exit 1"))
+    monkeypatch.setattr(lookup_time, "_PRIVATE", ("sh", "-c", "echo no namespaces >&2; exit 1"))
     with pytest.raises(EksnetError, match="the rules of 1 Services could not be measured: no name"):
-        measure_lookup([1])
+        measure_lookup_time([1])

@@ -6,7 +6,7 @@ from eksnet import kubeproxy
 from eksnet.cluster.client import ApiError
 from eksnet.cluster.targets import Target
 from eksnet.errors import EksnetError
-from eksnet.kubeproxy import differences, growing
+from eksnet.kubeproxy import differences, many_services
 
 pytestmark = pytest.mark.sandbox
 
@@ -20,7 +20,7 @@ def test_the_rules_of_growing_numbers_are_those_predicted(cluster, mode, sizes, 
     kubeproxy.switch_mode(cluster, mode)
     node = kubeproxy.read_node(cluster)
     before = kubeproxy.wait_for_rules(cluster, node)
-    found = kubeproxy.grow(cluster, sizes)
+    found = kubeproxy.count_added_rules(cluster, sizes)
     assert [one.services for one in found] == sorted(sizes)
     counts = list(zip(rules, elements, strict=True))
     assert [one.observed for one in found] == [one.predicted for one in found] == counts
@@ -35,22 +35,22 @@ def test_the_rules_of_growing_numbers_are_those_predicted(cluster, mode, sizes, 
 @pytest.mark.parametrize("mode", ["nftables", "iptables"])
 def test_the_largest_number_that_is_allowed_goes_well(cluster, mode):
     kubeproxy.switch_mode(cluster, mode)
-    (found,) = kubeproxy.grow(cluster, [growing.LARGEST[mode]])
+    (found,) = kubeproxy.count_added_rules(cluster, [many_services.LARGEST[mode]])
     assert found.observed == found.predicted
     assert found.services > 100
 
 
 def test_what_does_not_come_is_said_and_leaves_nothing(cluster, monkeypatch):
-    monkeypatch.setattr(growing._Many, "_expected", lambda self: -1)
+    monkeypatch.setattr(many_services._Many, "_expected", lambda self: -1)
     with pytest.raises(EksnetError, match=r"after 0 s 2 Services add .* rules and elements"):
-        kubeproxy.grow(cluster, [2], timeout=0)
+        kubeproxy.count_added_rules(cluster, [2], timeout=0)
     with pytest.raises(ApiError, match="not found"):
         cluster.get("namespace/many")
 
 
 def test_more_than_goes_well_are_refused(cluster):
     with pytest.raises(EksnetError, match="151 Services in mode iptables") as caught:
-        kubeproxy.grow(cluster, [10, 151])
+        kubeproxy.count_added_rules(cluster, [10, 151])
     assert "at most 150" in caught.value.expected
     with pytest.raises(ApiError, match="not found"):
         cluster.get("namespace/many")
@@ -59,4 +59,4 @@ def test_more_than_goes_well_are_refused(cluster):
 def test_nothing_grows_anywhere_else(cluster, monkeypatch):
     monkeypatch.setattr(cluster, "target", Target("context", "mine"))
     with pytest.raises(EksnetError, match="every node, and this is context:mine"):
-        kubeproxy.grow(cluster, [1])
+        kubeproxy.count_added_rules(cluster, [1])

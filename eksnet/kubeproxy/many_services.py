@@ -17,8 +17,8 @@ from eksnet import inputs
 from eksnet.cluster.countdown import until
 from eksnet.cluster.faults import refuse_elsewhere
 from eksnet.errors import EksnetError
-from eksnet.kubeproxy.growth import MOST_SERVICES, Counts, counts, example, growth
 from eksnet.kubeproxy.observe import read_configuration, read_rules, wait_for_rules
+from eksnet.kubeproxy.rule_counts import MOST_SERVICES, Counts, counts, example, predict_rule_counts
 from eksnet.kubeproxy.settings import Node
 from eksnet.listing import Listing
 
@@ -43,7 +43,7 @@ _SENDERS = 4
 
 
 @dataclass(frozen=True)
-class Grown:
+class AddedRules:
     """The rules that so many Services add to a node.
 
     Attributes:
@@ -59,7 +59,9 @@ class Grown:
     observed: Counts
 
 
-def grow(cluster: Cluster, sizes: Iterable[int], timeout: float = 60) -> Listing[Grown]:
+def count_added_rules(
+    cluster: Cluster, sizes: Iterable[int], timeout: float = 60
+) -> Listing[AddedRules]:
     """Apply Services with three endpoints each, and count what they add to the first node's rules.
 
     They are in the namespace `many`, have addresses of nobody, and are gone afterwards.
@@ -77,7 +79,7 @@ def grow(cluster: Cluster, sizes: Iterable[int], timeout: float = 60) -> Listing
     wanted = sorted(inputs.count(one, "the number of Services", 0, MOST_SERVICES) for one in sizes)
     settings = read_configuration(cluster)
     _refuse_too_many(settings.mode, wanted)
-    predicted = growth([0, *wanted], ENDPOINTS, settings)
+    predicted = predict_rule_counts([0, *wanted], ENDPOINTS, settings)
     try:
         many = _Many(cluster, settings.mode, timeout)
         observed = [many.go_to(size) for size in wanted]
@@ -86,13 +88,13 @@ def grow(cluster: Cluster, sizes: Iterable[int], timeout: float = 60) -> Listing
         cluster.delete(f"namespace/{NAMESPACE}")
     none, *some = [(one.rules, one.elements) for one in predicted]
     found = tuple(
-        Grown(settings.mode, size, _less(model, none), real)
+        AddedRules(settings.mode, size, _less(model, none), real)
         for size, model, real in zip(wanted, some, observed, strict=True)
     )
     return Listing(_COLUMNS, tuple(map(_row, found)), found)
 
 
-def _row(one: Grown) -> tuple[str, ...]:
+def _row(one: AddedRules) -> tuple[str, ...]:
     pairs = zip(one.predicted, one.observed, strict=True)
     return one.mode, str(one.services), *(str(count) for pair in pairs for count in pair)
 
@@ -102,7 +104,7 @@ def _refuse_too_many(mode: str, sizes: Sequence[int]) -> None:
         raise EksnetError(
             f"{max(sizes)} Services in mode {mode}",
             f"at most {LARGEST[mode]}: kube-proxy could not hand the kernel their rules here",
-            "kubeproxy.growth predicts any number",
+            "kubeproxy.predict_rule_counts predicts any number",
         )
 
 

@@ -24,8 +24,8 @@ from typing import NoReturn
 
 from eksnet import inputs
 from eksnet.errors import EksnetError
-from eksnet.kubeproxy.growth import MOST_SERVICES, example
 from eksnet.kubeproxy.predict import predict
+from eksnet.kubeproxy.rule_counts import MOST_SERVICES, example
 from eksnet.kubeproxy.ruleset import Chain, Ruleset
 from eksnet.kubeproxy.settings import MODES, Node, Settings
 from eksnet.listing import Listing
@@ -48,7 +48,7 @@ the bound is far from both, so that a busy computer does not change what is said
 
 
 @dataclass(frozen=True)
-class Lookup:
+class LookupTime:
     """One measurement.
 
     Attributes:
@@ -64,7 +64,7 @@ class Lookup:
 
 
 @dataclass(frozen=True, repr=False)
-class Lookups(Listing[Lookup]):
+class LookupTimes(Listing[LookupTime]):
     """The measurements; `widgets.curve` draws them."""
 
     def microseconds(self, mode: str) -> tuple[float, ...]:
@@ -95,7 +95,7 @@ class Lookups(Listing[Lookup]):
         return f"{shape}: {max(sizes)} Services take {took}"
 
 
-def measure_lookup(sizes: Iterable[int], modes: Sequence[str] = MODES) -> Lookups:
+def measure_lookup_time(sizes: Iterable[int], modes: Sequence[str] = MODES) -> LookupTimes:
     """Measure the first packet's way to the last of so many Services, in each mode.
 
     Args:
@@ -111,7 +111,7 @@ def measure_lookup(sizes: Iterable[int], modes: Sequence[str] = MODES) -> Lookup
         raise EksnetError(
             "there is nothing to measure",
             "numbers of Services, and modes",
-            "such as kubeproxy.measure_lookup([10, 1000])",
+            "such as kubeproxy.measure_lookup_time([10, 1000])",
         )
     for mode, size in cases:
         inputs.one_of(mode, MODES, "mode")
@@ -122,12 +122,12 @@ def measure_lookup(sizes: Iterable[int], modes: Sequence[str] = MODES) -> Lookup
         for _ in range(_ROUNDS):
             for case, one in started.items():
                 quickest[case] = min(quickest[case], one.measure())
-    return _shown(tuple(Lookup(*case, quickest[case]) for case in cases))
+    return _shown(tuple(LookupTime(*case, quickest[case]) for case in cases))
 
 
-def _shown(found: tuple[Lookup, ...]) -> Lookups:
+def _shown(found: tuple[LookupTime, ...]) -> LookupTimes:
     rows = tuple((one.mode, str(one.services), f"{one.microseconds:.0f}") for one in found)
-    return Lookups(("mode", "services", "microseconds"), rows, found)
+    return LookupTimes(("mode", "services", "microseconds"), rows, found)
 
 
 class _Case:

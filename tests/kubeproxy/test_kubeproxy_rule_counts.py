@@ -2,7 +2,7 @@
 
 import pytest
 
-from eksnet.kubeproxy import Node, Settings, example, growth, predict, written
+from eksnet.kubeproxy import Node, Settings, example, predict, predict_rule_counts, rules_per_table
 
 # Kind, Services, endpoints of each, rules in filter and in nat: kube-proxy 1.35.4 asserts them of
 # itself, pkg/proxy/iptables/number_generated_rules_test.go.
@@ -52,17 +52,20 @@ def test_the_published_counts(kind, services, endpoints, in_filter, in_nat):
     objects, found = example(services, endpoints)
     objects = balanced(objects) if kind == "LoadBalancer" else objects
     node, settings = Node("node", ("192.168.0.2",)), Settings(cluster_cidr="10.0.0.0/8")
-    assert written(predict(objects, found, node, settings)) == {"filter": in_filter, "nat": in_nat}
+    assert rules_per_table(predict(objects, found, node, settings)) == {
+        "filter": in_filter,
+        "nat": in_nat,
+    }
 
 
 @pytest.mark.parametrize("endpoints", [1, 2, 5])
 def test_the_formulas_of_growth(endpoints):
-    few, some, many = growth([0, 7, 200], endpoints)
+    few, some, many = predict_rule_counts([0, 7, 200], endpoints)
     assert few.rules == 5 + 4
     assert [one.rules - few.rules for one in (some, many)] == [
         number * (1 + 3 * endpoints) for number in (7, 200)
     ]
-    few, some, many = growth([0, 7, 200], endpoints, Settings(mode="nftables"))
+    few, some, many = predict_rule_counts([0, 7, 200], endpoints, Settings(mode="nftables"))
     assert [one.rules - few.rules for one in (some, many)] == [
         number * (1 + 2 * endpoints) for number in (7, 200)
     ]
@@ -71,9 +74,9 @@ def test_the_formulas_of_growth(endpoints):
 
 
 def test_what_a_first_packet_meets_grows_in_mode_iptables_alone():
-    few, many = growth([10, 110])
+    few, many = predict_rule_counts([10, 110])
     assert many.met - few.met == 100
-    few, many = growth([10, 110], settings=Settings(mode="nftables"))
+    few, many = predict_rule_counts([10, 110], settings=Settings(mode="nftables"))
     assert many.met == few.met
 
 

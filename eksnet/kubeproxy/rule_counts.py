@@ -1,4 +1,4 @@
-"""How rules grow with the number of Services, and how many of them a first packet meets."""
+"""How many rules Services take, by their number, and how many of them a first packet meets."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Counts = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class Size:
+class RuleCounts:
     """The rules for a number of Services.
 
     Attributes:
@@ -45,10 +45,10 @@ class Size:
     met: int
 
 
-def growth(
+def predict_rule_counts(
     sizes: Iterable[int], endpoints: int = 3, settings: Settings | None = None
-) -> Listing[Size]:
-    """Predict how rules grow.
+) -> Listing[RuleCounts]:
+    """Predict how many rules so many Services take.
 
     In mode iptables, N Services of type ClusterIP with e ≥ 1 endpoints each have 5 + 4 + N (1 + 3e)
     rules in the tables nat and filter, and the packet to the last of them meets the rule of each.
@@ -63,7 +63,7 @@ def growth(
         EksnetError: A number is too small or too large; see `example`.
     """
     chosen = settings or Settings()
-    found = tuple(_size(number, endpoints, chosen) for number in sizes)
+    found = tuple(_counted(number, endpoints, chosen) for number in sizes)
     rows = tuple(
         (one.mode, str(one.services), str(one.rules), str(one.elements), str(one.met))
         for one in found
@@ -71,23 +71,23 @@ def growth(
     return Listing(("mode", "services", "rules", "elements", "rules met"), rows, found)
 
 
-def _size(services: int, endpoints: int, settings: Settings) -> Size:
+def _counted(services: int, endpoints: int, settings: Settings) -> RuleCounts:
     objects, slices = example(services, endpoints)
     rules = predict(objects, slices, _NODE, settings)
     met = 0
     if objects:
         packet = Packet(_CLIENT, objects[-1]["spec"]["clusterIP"], 80)
         met = len(packet_walk(rules, packet, _NODE))
-    return Size(settings.mode, services, endpoints, *counts(rules), met)
+    return RuleCounts(settings.mode, services, endpoints, *counts(rules), met)
 
 
 def counts(rules: Ruleset) -> Counts:
     """Return how many rules of its own kube-proxy has, and how many elements of sets and maps."""
     held = [*rules.maps.values(), *(one.elements for one in rules.sets.values())]
-    return sum(written(rules).values()), sum(map(len, held))
+    return sum(rules_per_table(rules).values()), sum(map(len, held))
 
 
-def written(rules: Ruleset) -> dict[str, int]:
+def rules_per_table(rules: Ruleset) -> dict[str, int]:
     """Return how many rules of its own kube-proxy has in each table of a ruleset.
 
     Without the jumps from built-in chains: so kube-proxy itself counts in its metric
