@@ -20,7 +20,8 @@ PINNED = {
     "Helm": versions.HELM,
     "Load Balancer Controller": versions.CONTROLLER,
 }
-# What is so since a release, or was before it, stays true.
+# What is so since a release, or was before it, stays true; a release of another program has three
+# numbers, so that `CoreDNS 1.6` means all of that time.
 NAMED = re.compile(
     rf"(?<!since )(?<!before )(?<!until )\b({'|'.join(PINNED)}) v?(\d+(?:\.\d+){{1,2}})(?!\.?\d)"
 )
@@ -69,6 +70,7 @@ def outdated(text):
         (program, version)
         for program, version in NAMED.findall(text)
         if not f"{PINNED[program].removeprefix('v')}.".startswith(f"{version}.")
+        and (version.count(".") == 2 or PINNED[program] == versions.KUBERNETES)
     }
 
 
@@ -83,6 +85,7 @@ def test_an_outdated_version_is_found():
         ("CoreDNS", "1.2.3"),
     }
     assert outdated(f"CoreDNS {versions.COREDNS}, Kubernetes 1.{versions.MINOR}") == set()
+    assert outdated("CoreDNS 1.6 and later") == set()
 
 
 @pytest.mark.parametrize("path", CODE, ids=name)
