@@ -20,13 +20,14 @@ from rich.table import Table
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
-from eksnet import entry, inputs, interrupts, sandbox
+from eksnet import entry, inputs, interrupts
 from eksnet.commands import program, runnable
 from eksnet.errors import EksnetError
 from eksnet.printable import cell, printable
 
 if TYPE_CHECKING:
     from eksnet.dns import Walk
+    from eksnet.sandbox import lifecycle
 
 
 class Commands(TyperGroup):
@@ -114,7 +115,9 @@ def up(
     ] = None,
 ) -> None:
     """Start the sandbox, or join it when it is up; exit code 1 when kube-system is not whole."""
-    started = sandbox.up(name, port=port, sync_frequency=sync_frequency, say=console.print)
+    from eksnet.sandbox import lifecycle
+
+    started = lifecycle.up(name, port=port, sync_frequency=sync_frequency, say=console.print)
     console.print(f"The sandbox is up. Credentials: {started.kubeconfig}")
     if started.lacks:
         console.print(f"But kube-system is not whole: {started.lacks}")
@@ -126,14 +129,18 @@ def up(
 @app.command()
 def down(name: Name = None) -> None:
     """End the sandbox; what is in its cluster stays for the next `up`."""
-    ended = sandbox.down(name, say=console.print)
+    from eksnet.sandbox import lifecycle
+
+    ended = lifecycle.down(name, say=console.print)
     console.print("The sandbox is down." if ended else "The sandbox was not up.")
 
 
 @app.command()
 def reset(name: Name = None) -> None:
     """Replace the sandbox's cluster by a fresh one."""
-    sandbox.reset(name, say=console.print)
+    from eksnet.sandbox import lifecycle
+
+    lifecycle.reset(name, say=console.print)
     console.print("The sandbox is up, with a fresh cluster.")
 
 
@@ -165,7 +172,9 @@ def remove(
 @app.command()
 def status(name: Name = None, as_json: Json = False) -> None:
     """Show how the sandbox is; exit code 1 when it is not ready."""
-    found = sandbox.status(name, ask=True)
+    from eksnet.sandbox import lifecycle
+
+    found = lifecycle.status(name, ask=True)
     if as_json:
         print(json.dumps(asdict(found), default=str, indent=1))
     else:
@@ -176,7 +185,7 @@ def status(name: Name = None, as_json: Json = False) -> None:
     raise typer.Exit(0 if found.phase == "ready" and not found.waiting_for else 1)
 
 
-def _components(found: sandbox.Status) -> Table:
+def _components(found: lifecycle.Status) -> Table:
     table = Table("component", "state", "restarts", "last exit")
     for name, said in found.components.items():
         last = "" if said["last_exit"] is None else str(said["last_exit"])
@@ -187,7 +196,9 @@ def _components(found: sandbox.Status) -> Table:
 @app.command()
 def logs(component: Annotated[str, typer.Argument()] = "", name: Name = None) -> None:
     """Print a component's log; without a name, list the components."""
-    text = sandbox.read_log(component, name)
+    from eksnet.sandbox import lifecycle
+
+    text = lifecycle.read_log(component, name)
     console.file.write(printable(text) or "No component has written a log yet.\n")
 
 
@@ -210,7 +221,9 @@ def shell(
 
 
 def _kubectl(arguments: list[str], name: str | None) -> None:
-    program, kubeconfig = sandbox.kubectl(name)
+    from eksnet.sandbox import lifecycle
+
+    program, kubeconfig = lifecycle.kubectl(name)
     environment = {**os.environ, "KUBECONFIG": str(kubeconfig)}
     raise typer.Exit(subprocess.call([program, *arguments], env=environment))
 

@@ -138,9 +138,9 @@ def points(name, cluster, directory):
 @pytest.fixture(scope="module")
 def lessons_cluster(live_sandbox):
     """The suite's sandbox as a lesson finds it, and how that is."""
-    from eksnet import sandbox
+    from eksnet.sandbox import lifecycle
 
-    sandbox.reset()
+    lifecycle.reset()
     found = eksnet.connect()
     eksnet.begin(found, SHORT)
     return found, state(found)
