@@ -92,7 +92,7 @@ class Checkpoint:
                 rows = self._understood(answer, surplus)
                 outcomes = self._outcomes(cluster, rows, observed, wait=wait)
             except Exception as error:
-                outcomes = self._not_checked(_told(error))
+                outcomes = self._not_checked(_error_as_observation(error))
             result = self._result(outcomes, self._unasked(answer, observed, *surplus))
             try:
                 binding = evidence.bind(cluster) if cluster else Binding()
@@ -184,7 +184,7 @@ class Checkpoint:
                 try:
                     return _observe(criterion, cluster, answer, observed)
                 except Exception as error:
-                    return _told(error)
+                    return _error_as_observation(error)
 
             seen = _needed(criterion, done) or look()
             # A checkpoint that has failed already would not pass for waiting.
@@ -278,7 +278,7 @@ def _patient(
     return seen
 
 
-def _told(error: Exception) -> Observation:
+def _error_as_observation(error: Exception) -> Observation:
     """Return an error as what it is to a checkpoint: something that could not be looked at."""
     if isinstance(error, EksnetError):
         return cannot_check(seen_of(error), _line(error.expected), _line(error.next_step))

@@ -162,5 +162,5 @@ def test_a_context_runs_all_of_what_needs_no_sandbox(fresh_sandbox, cluster, mon
     monkeypatch.setenv("EKSNET_TARGET", f"context:{fresh_sandbox.context}")
     monkeypatch.setenv("EKSNET_CHANGES", fresh_sandbox.context)
     before, said = those_there(cluster), []
-    assert runner.run_one(catalogue.find(name), say=said.append), said
+    assert runner.run_one(catalogue.find(name), progress=said.append), said
     assert those_there(cluster) == before
