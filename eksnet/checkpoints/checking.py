@@ -224,18 +224,8 @@ def _observe(
             f"your prediction: {criterion.question}",
             then(_ANSWER, criterion.form, criterion.steps),
         )
-    if _is_left_open(answer):
-        return not_started(
-            "the prediction is still empty",
-            f"your prediction: {criterion.question}",
-            then(_WRITE, criterion.form),
-        )
-    if answer.computed:
-        return not_started(
-            "a table that the course made, not a prediction of your own",
-            f"your prediction: {criterion.question}",
-            then(_ANSWER, criterion.form, criterion.call),
-        )
+    if unpredicted := _unpredicted(criterion, answer):
+        return unpredicted
     seen = criterion.observe(cluster, observed)
     if isinstance(seen, Observation):
         return replace(seen, next_step=seen.next_step or then("run", criterion.steps))
@@ -252,6 +242,23 @@ def _observe(
     if found.state is State.FAIL:
         again = f"{criterion.hint} says where to look; change your prediction and check again"
     return replace(found, next_step=found.next_step or again)
+
+
+def _unpredicted(criterion: Prediction, answer: Rows) -> Observation | None:
+    """Return why an answer is no prediction; None when it is one."""
+    if _is_left_open(answer):
+        return not_started(
+            "the prediction is still empty",
+            f"your prediction: {criterion.question}",
+            then(_WRITE, criterion.form),
+        )
+    if answer.computed:
+        return not_started(
+            "a table that the course made, not a prediction of your own",
+            f"your prediction: {criterion.question}",
+            then(_ANSWER, criterion.form, criterion.call),
+        )
+    return None
 
 
 def _is_left_open(answer: Rows) -> bool:

@@ -200,7 +200,7 @@ def samples(cluster: Cluster) -> Samples:
 GOOD: dict[str, Any] = {
     "block": "log", "command": "true", "configmap": "web", "config": "mode: iptables",
     "corefile": COREFILE, "image": "busybox:1.36", "key": "key", "kind": "pod",
-    "kube_proxy": "v1.34.3", "kubelet": "v1.34.3", "api_server": "v1.34.3",
+    "kube_proxy": "v1.35.4", "kubelet": "v1.35.4", "api_server": "v1.35.4",
     "manifest": json.dumps(SERVICES[0]), "mode": "nftables", "name": "client", "names": "web",
     "namespace": "default", "nameserver": "10.100.0.10", "pod": "client", "text": "",
     "what": "pod", "zone": ".:53", "backend": "10.64.0.0", "address": "10.0.0.9", "sizes": [1, 2],

@@ -4,7 +4,7 @@ import pytest
 
 from eksnet.kubeproxy import Node, Settings, example, predict, predict_rule_counts, rules_per_table
 
-# Kind, Services, endpoints of each, rules in filter and in nat: kube-proxy 1.34.3 asserts them of
+# Kind, Services, endpoints of each, rules in filter and in nat: kube-proxy 1.35.4 asserts them of
 # itself, pkg/proxy/iptables/number_generated_rules_test.go.
 PUBLISHED = [
     ("ClusterIP", 0, 0, 4, 5),
@@ -43,11 +43,11 @@ def balanced(services):
 
 @pytest.mark.parametrize(("kind", "services", "endpoints", "in_filter", "in_nat"), PUBLISHED)
 def test_the_published_counts(kind, services, endpoints, in_filter, in_nat):
-    """The counts are those that 1.34.3 asserts of itself.
+    """The counts are those that 1.35.4 asserts of itself.
 
     The course's list of published counts is of an earlier release of the same test, which has one
     rule fewer in filter, and two fewer in nat for each Service of type LoadBalancer with endpoints:
-    3 and 5 without any Service where 1.34.3 has 4 and 5, 4 and 16 for one where it has 5 and 18.
+    3 and 5 without any Service where 1.35.4 has 4 and 5, 4 and 16 for one where it has 5 and 18.
     """
     objects, found = example(services, endpoints)
     objects = balanced(objects) if kind == "LoadBalancer" else objects
