@@ -23,7 +23,7 @@ from eksnet.course import runner
 
 ANSI = re.compile(r"\x1b\[[\d;]*m")
 ASKED = "The full traceback: eksnet.traceback()"
-STEP = then("put it in", "hosts = 'a'", "cluster.edit(hosts)")
+STEP = then("add it", "hosts = 'a'", "cluster.edit(hosts)")
 RESULT = Result("x-01", "A", (Outcome("x-01.a", "It is", 1, failed("no", "yes", STEP)),))
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 PROLOGUE = "import eksnet\nfrom eksnet import EksnetError"
@@ -61,7 +61,7 @@ def shown(error: EksnetError) -> str:
                 "  seen:     x-01 A: FAIL, 0 of 1 point",
                 "              x-01.a FAIL: no",
                 "  expected: yes",
-                "  next:     put it in:",
+                "  next:     add it:",
                 "hosts = 'a'",
                 "cluster.edit(hosts)",
             ],

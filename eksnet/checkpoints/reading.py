@@ -42,7 +42,7 @@ def judge(
     what: str,
     namespace: str,
     look: Callable[[Resource], Observation],
-    remedy: str = "eksnet reset makes a fresh cluster",
+    remedy: str = "eksnet reset creates a fresh cluster",
 ) -> Observation:
     """Return what is seen of an object that was there; that it is gone is a failure.
 
@@ -57,7 +57,7 @@ def judge(
         ApiError: It could not be looked for.
     """
     thing = find(cluster, what, namespace)
-    return failed(f"{what} is gone", what, remedy) if thing is None else look(thing)
+    return failed(f"{what} is missing", what, remedy) if thing is None else look(thing)
 
 
 def after(fault: str, bring: str, expected: str, look: Check) -> Check:
