@@ -139,9 +139,9 @@ def _conflict(error: ApiError) -> EksnetError | None:
     if not owned:
         return None
     return ApiError(
-        f"others own these fields and set them otherwise: {', '.join(owned)}",
-        "a manifest that leaves these fields out, or has the same values",
-        "cluster.apply(…, force=True) takes them over",
+        f"other owners set these fields to different values:  {', '.join(owned)}",
+        "a manifest without these fields, or with the same values",
+        "cluster.apply(…, force=True) takes over these fields",
         status=error.status,
         reason=error.reason,
         causes=error.causes,
@@ -152,7 +152,7 @@ def _told(error: EksnetError, one: Manifest, done: Sequence[Applied]) -> EksnetE
     """Add to an error which object it is about and what had been applied before."""
     seen = f"line {one.line}, {one.kind} {one.name}: {error.seen}"
     if done:
-        seen += "\n    applied before it: " + ", ".join(f"{a.kind} {a.name}" for a in done)
+        seen += "\n    already applied: " + ", ".join(f"{a.kind} {a.name}" for a in done)
     if isinstance(error, ApiError):
         return ApiError(
             seen,
@@ -208,7 +208,7 @@ def fields_of(value: object, what: str, *, empty: bool = False) -> Json:
     """
     if not isinstance(value, Mapping):
         raise EksnetError(
-            f"{what} is of type {type(value).__name__}; nothing was changed",
+            f"{what} has the type {type(value).__name__}; nothing was changed",
             "a dict of fields, such as {'spec': {'replicas': 2}}",
         )
     try:
@@ -216,10 +216,10 @@ def fields_of(value: object, what: str, *, empty: bool = False) -> Json:
     except (TypeError, ValueError, RecursionError) as error:
         raise EksnetError(
             f"{what} cannot be written as JSON: {error}; nothing was changed",
-            "dicts with text as keys, lists, text, numbers, True, False and None",
+            "dicts with text as keys, lists, text, numbers, True, False or None",
         ) from None
     if not (value or empty):
-        raise EksnetError(f"{what} is empty: it would change nothing", "a dict of fields")
+        raise EksnetError(f"{what} is empty: it changes nothing", "a dict of fields")
     if len(text) > _LARGEST:
         raise EksnetError(
             f"{what} is {len(text):,} bytes long; nothing was changed",

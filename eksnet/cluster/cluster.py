@@ -263,7 +263,7 @@ class Cluster:
         """
         if not isinstance(what, str | Path):
             raise EksnetError(
-                f"what to delete is of type {type(what).__name__}; nothing was changed",
+                f"the object to delete has the type {type(what).__name__}; nothing was changed",
                 "a manifest (text or Path), a kind, or kind/name",
             )
         if isinstance(what, Path) or "\n" in what or ":" in what or manifests.is_file_name(what):
@@ -529,7 +529,8 @@ class Cluster:
             kind, _, name = kind.partition("/")
         if not kind or not name:
             raise EksnetError(
-                f"{given!r} names no object", "a kind and a name, such as deployment/coredns"
+                f"{given!r} is not the name of an object",
+                "a kind and a name, such as deployment/coredns",
             )
         inputs.sendable(kind, "the kind")
         return applying.place(self._kinds.called(kind), name, self._in(namespace))

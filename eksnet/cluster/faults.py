@@ -111,7 +111,7 @@ def bring(cluster: Cluster, key: str, place: Place, change: Mapping[str, Any]) -
     Raises:
         EksnetError: It is not the sandbox, or the object is not there.
     """
-    refuse_elsewhere(cluster, "a fault would harm those who use the cluster")
+    refuse_elsewhere(cluster, "a fault would harm the users of the cluster")
     before = _before(cluster.get(place.kind, place.name, place.namespace), change)
     if before == change:
         return
@@ -149,7 +149,7 @@ def take_back(cluster: Cluster, chapter: str) -> tuple[str, ...]:
     Raises:
         EksnetError: It is not the sandbox.
     """
-    refuse_elsewhere(cluster, "faults are brought into the sandbox alone")
+    refuse_elsewhere(cluster, "faults can be injected only into the sandbox")
     found = [one for one in injected(cluster) if one.chapter == chapter]
     for one in found:
         revert(cluster, one)
@@ -164,8 +164,9 @@ def _read(key: str, text: str) -> Injected:
     except (ValueError, TypeError, KeyError):
         raise EksnetError(
             f"ConfigMap {RECORD} in {NAMESPACE} holds no record of a fault under {key!r}",
-            "what was written when the fault was injected",
-            f"eksnet kubectl -n {NAMESPACE} delete configmap {RECORD} forgets all faults",
+            "the record that was written when the fault was injected",
+            f"eksnet kubectl -n {NAMESPACE} delete configmap {RECORD} deletes the records of all "
+            f"faults",
         ) from None
 
 

@@ -206,7 +206,7 @@ def _checks(cluster: Cluster, namespace: str | None) -> Iterator[Check]:
         ("CoreDNS runs its Corefile", lambda: configuration(cluster, _known(pods))),
         ("Service kube-dns", lambda: ports(_known(service))),
         ("its endpoints", lambda: endpoints(cluster, _known(service), _known(pods))),
-        ("what CoreDNS may read", lambda: permissions(cluster)),
+        ("the permissions of CoreDNS", lambda: permissions(cluster)),
         ("CoreDNS asked directly", lambda: directly(_known(probe), _addresses(_known(pods)))),
         (_PROXY, lambda: kube_proxy(_proxy(cluster), _known(probe), whole())),
         ("UDP 53 answers", lambda: answers(_known(probe), "udp")),
@@ -402,7 +402,7 @@ def endpoints(
 
 def permissions(cluster: Cluster) -> Check:
     """Whether CoreDNS's role lets it read what names are made of."""
-    what, role = "what CoreDNS may read", "system:coredns"
+    what, role = "the permissions of CoreDNS", "system:coredns"
     rules = cluster.get("clusterrole", role).get("rules") or ()
     missing = sorted(
         name

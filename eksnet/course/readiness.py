@@ -59,11 +59,11 @@ def settle(cluster: Cluster, *, restarts: bool, changed: bool) -> None:
     for what, holds in conditions:
         if not until(what, lambda holds=holds: _holds(cluster, holds), _SECONDS):  # type: ignore[misc]
             raise EksnetError(
-                f"after {_SECONDS} s still waiting for {what}",
-                "a cluster whose DNS answers",
-                "eksnet reset begins with a fresh cluster"
+                f"still waiting for {what} after {_SECONDS} s",
+                "a cluster with working DNS",
+                "eksnet reset starts with a fresh cluster"
                 if cluster.target.kind == "sandbox"
-                else "eksnet.dns.diagnose(cluster) looks for the cause",
+                else "eksnet.dns.diagnose(cluster) finds the cause",
             )
 
 

@@ -13,7 +13,7 @@ from eksnet.dns.records import Record, dashed, records
 from eksnet.dns.replies import Answers, Reply, autopath, given_answers, marks
 from eksnet.dns.resolvconf import POLICIES, ResolvConf, pod_resolv_conf
 from eksnet.dns.walk import (
-    Query,
+    Attempt,
     Walk,
     candidates,
     compare,
@@ -26,8 +26,8 @@ __all__ = [
     "POLICIES",
     "PROFILES",
     "Answers",
+    "Attempt",
     "Profile",
-    "Query",
     "Question",
     "Record",
     "Reply",

@@ -263,7 +263,7 @@ def set_mode(cluster: Cluster, mode: str, *, unchecked: bool = False) -> Edit:
         raise EksnetError(
             f"kube-proxy has no mode {mode!r} here; nothing was changed",
             f"one of {', '.join(MODES)}",
-            "`unchecked=True` in the call writes it all the same",
+            "`unchecked=True` in the call skips this check",
         )
     return cluster.edit_configmap(
         _CONFIG,

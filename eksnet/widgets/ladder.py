@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from eksnet.dns import Query, Walk
+from eksnet.dns import Attempt, Walk
 from eksnet.dns.profiles import Question
 from eksnet.dns.replies import Reply
 from eksnet.listing import Listing
@@ -106,7 +106,7 @@ def _of_question(one: Question) -> Rung:
     return Rung(one.name, kind, one.reply.value, *_SIGNS[one.reply])
 
 
-def _of_row(one: Query) -> Rung:
+def _of_row(one: Attempt) -> Rung:
     reply = _MARKS.get(one.mark)
     sign = _SIGNS[reply] if reply else ("?", ODD)
     return Rung(one.name, "A, AAAA", reply.value if reply else one.mark, *sign)

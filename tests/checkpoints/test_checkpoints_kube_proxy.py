@@ -314,7 +314,7 @@ def test_being_throttled_while_waiting_is_no_failure(
     api.refuse = throttle
     result = checkpoint("proxy-03").check()
     assert states(result) == [P, C]
-    assert result.outcomes[1].observation.next_step == "wait a minute, then again"
+    assert result.outcomes[1].observation.next_step == "wait a minute, then repeat the call"
     assert result.unchecked == 1
 
 

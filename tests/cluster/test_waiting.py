@@ -105,7 +105,7 @@ def test_a_missed_deadline_tells_what_was_seen(fake: Cluster, api: FakeApi) -> N
         "    Warning BackOff: again",
     ]
     assert caught.value.next_step == (
-        "`kubectl --context lab describe pod/web -n default` shows more"
+        "`kubectl --context lab describe pod/web -n default` shows details"
     )
 
 

@@ -331,7 +331,7 @@ def test_what_cannot_be_read_is_told_and_what_is_gone_fails(
     found = coredns.diagnose(Canned({}, status=status))  # type: ignore[arg-type]
     verdicts = {one.check: one.verdict for one in found.checks}
     assert verdicts["Service kube-dns"] == verdict
-    assert verdicts["what CoreDNS may read"] == verdict
+    assert verdicts["the permissions of CoreDNS"] == verdict
     assert verdicts["UDP 53 answers"] == OK
 
 

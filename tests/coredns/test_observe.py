@@ -240,7 +240,7 @@ def test_what_a_witness_logs_late_is_no_part_of_the_next_walk(readings, monkeypa
     cluster = LateWitness(readings)
     walks = [witness_walk(cluster, "asker", f"{name}.example", "here") for name in ("one", "two")]
     assert [walk.names for walk in walks] == [("one.example",), ("two.example",)]
-    assert [walk.queries for walk in walks] == [2, 2]
+    assert [walk.query_count for walk in walks] == [2, 2]
 
 
 class ImpatientAsker(LateWitness):
@@ -256,7 +256,7 @@ class ImpatientAsker(LateWitness):
 def test_a_mark_that_was_sent_again_is_no_part_of_the_next_walk():
     cluster = ImpatientAsker(0)
     walk = witness_walk(cluster, "asker", "mark-up.example", "here")
-    assert (walk.names, walk.queries) == (("mark-up.example",), 2)
+    assert (walk.names, walk.query_count) == (("mark-up.example",), 2)
 
 
 def test_what_was_asked_before_and_is_logged_late_is_no_part_of_the_walk(monkeypatch):
@@ -264,7 +264,7 @@ def test_what_was_asked_before_and_is_logged_late_is_no_part_of_the_walk(monkeyp
     cluster = LateWitness(2)
     cluster.exec("asker", ["getent", "before.example"], "here")
     walk = witness_walk(cluster, "asker", "one.example", "here")
-    assert (walk.names, walk.queries) == (("one.example",), 2)
+    assert (walk.names, walk.query_count) == (("one.example",), 2)
 
 
 class Learning:

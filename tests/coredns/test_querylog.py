@@ -59,9 +59,9 @@ def test_what_the_lookup_found_tells_an_address_from_none():
 
 def test_a_query_that_is_sent_again_is_another_packet():
     walk = observed_walk(logged(*[("A", "a", "SERVFAIL")] * 2, ("AAAA", "a", "NOERROR")), [])
-    assert (walk.rows, walk.queries) == ((("1", "a", "A SERVFAIL, AAAA NODATA"),), 3)
+    assert (walk.rows, walk.query_count) == ((("1", "a", "A SERVFAIL, AAAA NODATA"),), 3)
 
 
 def test_nothing_logged_is_no_walk():
     assert len(observed_walk([])) == 0
-    assert observed_walk([], {"A"}).queries == 0
+    assert observed_walk([], {"A"}).query_count == 0

@@ -90,16 +90,17 @@ def test_what_is_no_lesson_is_said(name):
 
 def test_a_beginning_is_shown_as_text_and_as_html():
     clean = Beginning("05_lab_hosts", ())
-    assert repr(clean) == "05_lab_hosts: the cluster is as this lesson expects it"
+    assert repr(clean) == "05_lab_hosts: the cluster is in the state that this lesson expects"
     assert clean._repr_html_() == f"<p>{clean!r}</p>"
     edited = Left("the Corefile", "", "cache 10, <not> 30")
     waits = Beginning("05_lab_hosts", (edited,))
     assert repr(waits).splitlines() == [
         "left          by       seen                now",
         "the Corefile  unknown  cache 10, <not> 30  unchanged",
-        "05_lab_hosts: the cluster is not as this lesson expects it; nothing was changed",
+        "05_lab_hosts: the cluster is not in the state that this lesson expects; nothing was "
+        "changed",
     ]
-    mine = Left("the namespace shop", "03a", "it is there", "stays: delete it yourself")
+    mine = Left("the namespace shop", "03a", "it exists", "stays: delete it yourself")
     done = Beginning("05_lab_hosts", (replace(edited, done="put back"), mine), Path("/kept.yaml"))
     assert repr(done).splitlines()[-2:] == [
         "05_lab_hosts: the cluster is ready; 1 of 2 put back",

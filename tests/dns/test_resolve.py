@@ -47,7 +47,7 @@ def test_the_table_has_the_rows_of_the_walk():
     rows = [line.split("│")[1:4] for line in done.stdout.splitlines() if line.startswith("│")]
     walk = dns.search_walk("my-service.app-ns", dns.pod_resolv_conf("ops-ns"), {SERVICE})
     assert [tuple(cell.strip() for cell in row) for row in rows] == list(walk.rows)
-    assert f"predicted: {walk.queries} queries" in done.stdout
+    assert f"predicted: {walk.query_count} queries" in done.stdout
     assert walk.why in done.stdout
     assert "--exists" not in done.stdout
 

@@ -44,7 +44,7 @@ def test_the_documents_second_example():
         ("my-service.app-ns.ops-ns.svc.cluster.local", "X"),
         ("my-service.app-ns.svc.cluster.local", "O"),
     ]
-    assert walk.queries == 4
+    assert walk.query_count == 4
 
 
 @pytest.mark.parametrize(
@@ -242,7 +242,7 @@ def test_a_walk_asks_its_candidates_and_counts_its_queries(profile, name, search
     )
     walk = search_walk(name, conf, profile=profile, answers=replies)
     assert set(walk.names) <= set(asked)
-    assert walk.queries >= len(walk.questions) >= len(walk) >= 1
+    assert walk.query_count >= len(walk.questions) >= len(walk) >= 1
     assert walk.why
 
 
@@ -299,4 +299,4 @@ def test_a_domain_twice_shares_busyboxs_resends():
     fails = {("n.a", "AAAA"): "SERVFAIL", ("n.b", "AAAA"): "SERVFAIL"}
     walk = search_walk("n", conf, profile="busybox", answers=fails)
     # Ten questions, and two resends for each of them in all.
-    assert walk.queries == 10 + 20
+    assert walk.query_count == 10 + 20

@@ -222,7 +222,7 @@ def test_a_changed_copy_is_kept_and_a_newer_one_is_told(mine, the_course):
         (line,) = mine.prepare()
         assert line.startswith("05_lab.ipynb is as you have it; the course has a newer one")
         assert "`eksnet lab --fresh 05_lab`" in line
-    assert mine.fresh("05") == ["05_lab-2.ipynb is fresh; yours stays beside it"]
+    assert mine.fresh("05") == ["05_lab-2.ipynb is new; your copy is next to it"]
     assert (mine.folder / "05_lab.ipynb").read_bytes() == kept
     # It has the newer one now.
     assert mine.prepare() == []
@@ -232,7 +232,7 @@ def test_fresh_copies_never_take_a_name_that_is_there(mine):
     mine.prepare()
     kept = change(mine.folder / "05_lab.ipynb")
     (mine.folder / "05_lab-2.ipynb").write_text("mine too")
-    assert mine.fresh("05") == ["05_lab-3.ipynb is fresh; yours stays beside it"]
+    assert mine.fresh("05") == ["05_lab-3.ipynb is new; your copy is next to it"]
     assert (mine.folder / "05_lab.ipynb").read_bytes() == kept
     assert (mine.folder / "05_lab-2.ipynb").read_text() == "mine too"
 
@@ -241,7 +241,7 @@ def test_a_number_makes_all_its_parts_fresh(mine):
     mine.prepare()
     change(mine.folder / "01b_names.ipynb")
     assert mine.fresh("01") == [
-        "01a_records.ipynb is fresh", "01b_names-2.ipynb is fresh; yours stays beside it",
+        "01a_records.ipynb is fresh", "01b_names-2.ipynb is new; your copy is next to it",
     ]  # fmt: skip
     with pytest.raises(EksnetError, match="07 is no notebook of the course"):
         mine.fresh("07")

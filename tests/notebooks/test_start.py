@@ -43,7 +43,7 @@ def rows(page, heading):
 
 def test_the_map_has_each_notebook_with_its_time_and_a_link():
     columns, _, *found = rows(start.start_page(()), "The course")
-    assert columns == ["notebook", "what it teaches", "minutes", "your points"]
+    assert columns == ["notebook", "what you learn", "minutes", "your points"]
     assert len(found) == len(catalogue.course())
     for row, path in zip(found, catalogue.course(), strict=True):
         lesson = catalogue.lesson(path)

@@ -251,7 +251,7 @@ def _packets(cluster: Cluster, walk: Any) -> Any:
     """How many queries the walk was made of that was handed in, and that the witness has seen."""
     pod = find(cluster, f"pod/{_POD}", _POD_NAMESPACE)
     expected = f"the walk of a name outside the cluster, as {_POD} looks it up along its search "
-    "list"
+    f"list"
     if not isinstance(walk, Walk):
         return not_started("no walk was passed to the check", expected, "")
     if pod is None:
@@ -262,7 +262,7 @@ def _packets(cluster: Cluster, walk: Any) -> Any:
         return not_started("the walk passed to the check is a different one", expected, "")
     if not asked <= {one.name for one in _seen(cluster, pod)}:
         return not_started(f"the witness has not logged a query of {_POD} for it", expected, "")
-    return walk.queries
+    return walk.query_count
 
 
 CHECKPOINTS = (
@@ -291,9 +291,8 @@ CHECKPOINTS = (
             "Look at the namespaces `ops-ns`, `app-ns` and `witness`: which objects are in each?",
             "Compare the nameserver in the pod's `dnsConfig` with the address in the witness's "
             "status, and its `searches` with the search list of a usual pod in `ops-ns`.",
-            '`cluster.get("pod/op-pod-1", namespace="ops-ns")["spec"]["dnsConfig"]` shows '
-            "the pod's settings, "
-            '`cluster.get("pod/witness", namespace="witness")["status"]["podIP"]`'
+            '`cluster.get("pod/op-pod-1", namespace="ops-ns")["spec"]["dnsConfig"]` shows what '
+            'the pod was told, `cluster.get("pod/witness", namespace="witness")["status"]["podIP"]`'
             " the address that it should have. A pod's DNS settings cannot be changed: delete it "
             "with "
             '`cluster.delete("pod/op-pod-1", namespace="ops-ns")` and apply it again.',
@@ -344,7 +343,7 @@ prediction = [
             "Look at the rows of the walk: how many names come before the answered one?",
             "Compare the number of rows with the number of queries: each name is queried for A "
             "and for AAAA.",
-            "`observed.queries` is the number that is compared. Put it into `prediction`, and "
+            "`observed.query_count` is the number that is compared. Put it into `prediction`, and "
             f"check again:\n\n{_WALK_OUTSIDE}\n{_CHECK_OUTSIDE}",
         ),
         solution=f"{_WALK_OUTSIDE}\nprediction = 2 * len(observed)\n{_CHECK_OUTSIDE}\n",
