@@ -193,7 +193,8 @@ def _line(binding: Binding, result: Result, answer: Sequence[Sequence[str]] | No
                 record["answer"] = list(_fitting(_plain_rows(answer), room))
             return json.dumps(record).encode() + b"\n"
     raise EksnetError(
-        f"the record of the record of the attempt at {result.id} is longer than {_LINE} bytes"
+        f"the record of the record of the record of the attempt at {result.id} is longer than "
+        f"{_LINE} bytes"
     )
 
 
