@@ -124,7 +124,7 @@ def up(
     started = sandbox.up(name, port=port, sync_frequency=sync_frequency, say=console.print)
     console.print(f"The sandbox is up. Credentials: {started.kubeconfig}")
     if started.lacks:
-        console.print(f"But kube-system is degraded:  {started.lacks}")
+        console.print(f"But kube-system is degraded: {started.lacks}")
         console.print(
             "`eksnet kubectl -n kube-system get pods` shows the pods. `eksnet down` and then"
         )

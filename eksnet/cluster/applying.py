@@ -139,7 +139,7 @@ def _conflict(error: ApiError) -> EksnetError | None:
     if not owned:
         return None
     return ApiError(
-        f"other owners set these fields to different values:  {', '.join(owned)}",
+        f"other owners set these fields to different values: {', '.join(owned)}",
         "a manifest without these fields, or with the same values",
         "cluster.apply(…, force=True) takes over these fields",
         status=error.status,
@@ -208,7 +208,7 @@ def fields_of(value: object, what: str, *, empty: bool = False) -> Json:
     """
     if not isinstance(value, Mapping):
         raise EksnetError(
-            f"{what} has the type {type(value).__name__}; nothing was changed",
+            f"{what} is of type {type(value).__name__}; nothing was changed",
             "a dict of fields, such as {'spec': {'replicas': 2}}",
         )
     try:

@@ -247,7 +247,7 @@ class Client:
                 return Answer(response.status, body)
         text = response.data[:80].decode(errors="replace")
         raise ApiError(
-            f"{self.server} sent an answer that is not JSON:  {text!r}",
+            f"{self.server} sent an answer that is not JSON: {text!r}",
             "the API server of a Kubernetes cluster",
             f"`{self.kubectl} cluster-info`; a proxy may have answered instead",
             status=response.status,

@@ -263,7 +263,7 @@ class Cluster:
         """
         if not isinstance(what, str | Path):
             raise EksnetError(
-                f"the object to delete has the type {type(what).__name__}; nothing was changed",
+                f"the object to delete is of type {type(what).__name__}; nothing was changed",
                 "a manifest (text or Path), a kind, or kind/name",
             )
         if isinstance(what, Path) or "\n" in what or ":" in what or manifests.is_file_name(what):

@@ -77,7 +77,7 @@ def look(target: str | None = None) -> Cluster:
         raise EksnetError(
             f"{wanted} points to another cluster since eksnet.connect()",
             f"the API server {known.identity.server} of that time",
-            f'look at `kubectl config view`; if it is correct, call eksnet.connect("{wanted}") again',
+            f'look at `kubectl config view`; if it is correct, run eksnet.connect("{wanted}")',
         )
     return found
 

@@ -164,7 +164,7 @@ def _refuse_no_text(value: object, what: str) -> None:
         )
     if not isinstance(value, str):
         raise EksnetError(
-            f"{what} has the type {type(value).__name__}; nothing was changed", "text (str)"
+            f"{what} is of type {type(value).__name__}; nothing was changed", "text (str)"
         )
     try:
         value.encode()

@@ -138,5 +138,5 @@ def check_unchanged(target: Target, seen: Identity, now: Identity) -> None:
         raise EksnetError(
             f"{target} has changed since eksnet.connect(): another {' and another '.join(changed)}",
             f"the API server {seen.server} of that time",
-            f'look at `kubectl config view`; if it is correct, call eksnet.connect("{target}") again',
+            f'look at `kubectl config view`; if it is correct, run eksnet.connect("{target}")',
         )

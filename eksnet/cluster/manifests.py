@@ -56,7 +56,7 @@ def read(manifest: str | Path) -> list[Manifest]:
     """
     if not isinstance(manifest, str | Path):
         raise EksnetError(
-            f"the manifest has the type {type(manifest).__name__}", "YAML text, or a Path to a file"
+            f"the manifest is of type {type(manifest).__name__}", "YAML text, or a Path to a file"
         )
     if isinstance(manifest, Path) or is_file_name(manifest):
         where, text = str(manifest), _read_file(Path(manifest))

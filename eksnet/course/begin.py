@@ -130,7 +130,7 @@ class Beginning(Shown):
                 f"{self.notebook}: the cluster is ready; {len(done)} of {len(self.left)} restored"
             )
         return f"{self.notebook}: the cluster is not in the state that this lesson expects; "
-        f"nothing was changed"
+        "nothing was changed"
 
     def _lines(self) -> list[str]:
         return [
@@ -191,7 +191,7 @@ def _asks(cluster: Cluster, notebook: str, left: Sequence[Left]) -> EksnetError:
     )
     call = f'eksnet.begin(cluster, "{notebook}", restore='
     return EksnetError(
-        f"{cluster.target} is not in the state that {notebook} expects; nothing was changed:  "
+        f"{cluster.target} is not in the state that {notebook} expects; nothing was changed: "
         f"{seen}",
         "the state at the start of the lesson",
         f"{call}True) restores it and saves the replaced objects in a file; {call}False) "
@@ -211,7 +211,7 @@ def _refuse_rest(cluster: Cluster, wanted: Lesson, record: _Record, before: Sequ
     rest = [one for one in _look(cluster, wanted, record) if one.what not in stays]
     if before and rest:
         raise EksnetError(
-            f"{rest[0].what} was restored, but still differs:  {rest[0].seen}",
+            f"{rest[0].what} was restored, but still differs: {rest[0].seen}",
             "a cluster in the state that the lesson expects",
             "eksnet reset starts with a fresh cluster"
             if cluster.target.kind == "sandbox"
@@ -425,7 +425,7 @@ def _witnesses(cluster: Cluster) -> Iterator[str]:
 def _deleting(what: str, namespace: str, foreign: Sequence[str] = ()) -> Callable[[Cluster], str]:
     def delete(cluster: Cluster) -> str:
         if foreign and cluster.target.kind != "sandbox":
-            return f"{_STAYS}: delete it yourself when you no longer need  {', '.join(foreign)}"
+            return f"{_STAYS}: delete it yourself when you no longer need {', '.join(foreign)}"
         cluster.delete(what, namespace=namespace or None)
         return "deleted"
 

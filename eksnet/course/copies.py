@@ -187,7 +187,7 @@ class Copies:
         if any(begun[name] == _digest(new) and (self.folder / name).exists() for name in family):
             return ""
         return (
-            f"{path.name} is your edited copy; the course has a newer version:  "
+            f"{path.name} is your edited copy; the course has a newer version: "
             f"`eksnet lab --fresh {path.stem}` adds it next to yours"
         )
 

@@ -86,7 +86,8 @@ PARTS = (
     ),
     Part("the permissions of CoreDNS", "clusterrole", "system:coredns", ("rules",), ("rules",)),
     Part(
-        "the binding of CoreDNS's permissions", "clusterrolebinding", "system:coredns", ("roleRef", "subjects"),
+        "the role binding of CoreDNS", "clusterrolebinding", "system:coredns",
+        ("roleRef", "subjects"),
         ("subjects",),
     ),
     Part(_KUBE_PROXY, "configmap", "kube-proxy-config", ("data",), ("data.config",)),
@@ -94,7 +95,8 @@ PARTS = (
     Part("the ServiceAccount kube-proxy", "serviceaccount", "kube-proxy", ()),
     Part("the DaemonSet kube-proxy", "daemonset", "kube-proxy", ("spec",)),
     Part(
-        "the permissions of kube-proxy", "clusterrolebinding", "eks:kube-proxy", ("roleRef", "subjects")
+        "the role binding of kube-proxy", "clusterrolebinding", "eks:kube-proxy",
+        ("roleRef", "subjects"),
     ),
 )  # fmt: skip
 
@@ -155,9 +157,9 @@ def _of_items(current: list[str], expected: list[str], where: str) -> str:
     if len(more) == len(less) == 1:
         return f"{where}: {_shown(more[0])}, not {_shown(less[0])}"
     said = [
-        f"{word} {_some(items)}" for word, items in (("has", more), ("is missing", less)) if items
+        f"{word} {_some(items)}" for word, items in (("extra", more), ("missing", less)) if items
     ]
-    return f"{where} {' and '.join(said) or 'has a different order'}"
+    return f"{where}: {'; '.join(said) or 'different order'}"
 
 
 def _lines(text: str) -> list[str]:

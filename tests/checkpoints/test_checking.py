@@ -82,7 +82,7 @@ def test_a_check_writes_nothing(name: str, api: FakeApi, checkpoint: Check) -> N
     ],
 )
 def test_what_a_check_is_given_refuses_to_write(write: Callable[[Any], Any], api: FakeApi) -> None:
-    with pytest.raises(EksnetError, match="opened for reading only"):
+    with pytest.raises(EksnetError, match="the connection is read-only"):
         write(look())
     assert api.writes == []
 
@@ -105,7 +105,7 @@ def test_what_the_api_refuses_cannot_be_checked(
 def test_a_proxy_in_its_place_cannot_be_checked(api: FakeApi, checkpoint: Check) -> None:
     api.refuse = lambda _: (200, "<html>sign in</html>")
     (seen,) = only(checkpoint("dns-01").check(), State.CANNOT_CHECK)
-    assert "something else than JSON" in seen
+    assert "sent an answer that is not JSON" in seen
 
 
 def test_an_api_that_says_nothing_cannot_be_checked(

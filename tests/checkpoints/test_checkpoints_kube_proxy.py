@@ -202,7 +202,7 @@ def test_a_local_policy_with_an_endpoint_on_each_node_is_a_cure_too(
         ("proxy-07", {"mode": "mode: [nftables"}, [F, N], "the configuration is no YAML"),
         ("proxy-06", {"newest": 1}, [P, F], "1 of 2 pods run the newest template"),
         ("proxy-06", {"available": 1}, [P, F], "1 of 2 updated pods are available"),
-        ("proxy-06", {"generation": 2}, [P, F], "has not seen the newest template yet"),
+        ("proxy-06", {"generation": 2}, [P, F], "has not processed the newest template yet"),
     ],
 )
 def test_wrong(

@@ -60,7 +60,7 @@ def test_the_first_backup_is_kept_after_an_edit(fake: Cluster, coredns: FakeApi)
     coredns.put(PATH, EDITED)
     again = fake.backup("coredns", "kube-system")
     assert again.edited_since
-    assert "kept: it has been edited since" in repr(again)
+    assert "not replaced: the ConfigMap was edited since then" in repr(again)
     fake.restore("coredns", "kube-system")
     assert content(coredns) == GOOD
 
@@ -90,7 +90,7 @@ def test_a_used_backup_does_not_undo_a_later_change(fake: Cluster, coredns: Fake
     fake.backup("coredns", "kube-system")
     fake.restore("coredns", "kube-system")
     coredns.put(PATH, EDITED)
-    with pytest.raises(EksnetError, match="was restored already"):
+    with pytest.raises(EksnetError, match="is already restored"):
         fake.restore("coredns", "kube-system")
     assert content(coredns)["data"] == EDITED["data"]
 

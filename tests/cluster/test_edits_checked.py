@@ -75,7 +75,7 @@ def apply(corefile: object) -> Do:
 
 # What a learner may give, and a part of what they are told.
 REFUSED: dict[str, tuple[Do, str]] = {
-    "a forgotten return": (edit(lambda text: None), "the value that your function returned is None"),
+    "a forgotten return": (edit(lambda text: None), "your function returned is None"),
     "a list of lines": (edit(lambda text: text.splitlines()), "is of type list"),
     "bytes": (edit(lambda text: text.encode()), "is of type bytes"),
     "no text": (edit(None), "the new text is None"),

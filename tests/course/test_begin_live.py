@@ -74,7 +74,7 @@ LEFT = {
     ),
     "the permissions of CoreDNS": (
         lambda one: one.patch("clusterrole", "system:coredns", {"rules": []}),
-        ["the permissions of CoreDNS", "rules lacks"],
+        ["the permissions of CoreDNS", "rules: missing"],
     ),
     "a namespace": (lambda one: one.apply(SHOP), ["the namespace shop", "2 objects"]),
     **{

@@ -34,10 +34,10 @@ UDP, TCP = {"name": "dns", "port": 53}, {"name": "dns-tcp", "port": 53}
         ({"a": {"b": "x"}}, {"a": {}}, ["spec.a.b is x, not absent"]),
         ({}, {"a": {"b": "x"}}, ["spec.a is absent, not {'b': 'x'}"]),
         ({"b": 1, "a": 1}, {"b": 2, "a": 2}, ["spec.a is 1, not 2", "spec.b is 1, not 2"]),
-        ({"ports": [TCP]}, {"ports": [UDP, TCP]}, ["spec.ports lacks dns"]),
-        ({"ports": [TCP, UDP]}, {"ports": [UDP, TCP]}, ["spec.ports has another order"]),
-        ({}, {"rules": ["list", "watch"]}, ["spec.rules lacks list, watch"]),
-        ({"rules": list("abcde")}, {"rules": []}, ["spec.rules has a, b, c and 2 more"]),
+        ({"ports": [TCP]}, {"ports": [UDP, TCP]}, ["spec.ports: missing dns"]),
+        ({"ports": [TCP, UDP]}, {"ports": [UDP, TCP]}, ["spec.ports: different order"]),
+        ({}, {"rules": ["list", "watch"]}, ["spec.rules: missing list, watch"]),
+        ({"rules": list("abcde")}, {"rules": []}, ["spec.rules: extra a, b, c and 2 more"]),
         (
             {"text": COREFILE.replace("30", "10")},
             {"text": COREFILE},
@@ -46,9 +46,13 @@ UDP, TCP = {"name": "dns", "port": 53}, {"name": "dns-tcp", "port": 53}
         (
             {"text": COREFILE.replace("errors", "errors\n    logg")},
             {"text": COREFILE},
-            ["spec.text has logg"],
+            ["spec.text: extra logg"],
         ),
-        ({"text": ""}, {"text": COREFILE}, ["spec.text lacks .:53 {, errors, cache 30 and 1 more"]),
+        (
+            {"text": ""},
+            {"text": COREFILE},
+            ["spec.text: missing .:53 {, errors, cache 30 and 1 more"],
+        ),
         ({"a": "x" * 99}, {"a": ""}, [f"spec.a is {'x' * 60}…, not "]),
     ],
 )

@@ -149,7 +149,7 @@ def test_a_page_in_which_the_learner_wrote_is_kept_beside(copies):
     page = copies.folder / start.START
     fresh = page.read_text()
     page.write_text("my notes")
-    assert prepare(copies) == ["you had changed 00_start.md: yours is 00_start-2.md now"]
+    assert prepare(copies) == ["you had changed 00_start.md: your copy is now 00_start-2.md"]
     assert (copies.folder / "00_start-2.md").read_text() == "my notes"
     assert page.read_text() == fresh
     assert prepare(copies) == []
