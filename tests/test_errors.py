@@ -174,7 +174,7 @@ def test_a_program_gets_pythons_own_traceback() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, check=False
     )
     assert done.returncode == 1
-    assert done.stdout == "No error has been raised so far.\n"
+    assert done.stdout == "There was no error so far.\n"
     assert done.stderr.startswith("Traceback (most recent call last):")
     assert done.stderr.endswith("EksnetError: seen\n  expected: expected\n  next:     next\n")
 
@@ -182,8 +182,8 @@ def test_a_program_gets_pythons_own_traceback() -> None:
 def test_without_an_error_there_is_none_to_show(monkeypatch) -> None:
     monkeypatch.delattr(sys, "last_value", raising=False)
     nothing = eksnet.traceback()
-    assert repr(nothing) == "No error has been raised so far."
-    assert nothing._repr_html_() == "<p>No error has been raised so far.</p>"
+    assert repr(nothing) == "There was no error so far."
+    assert nothing._repr_html_() == "<p>There was no error so far.</p>"
 
 
 @pytest.fixture

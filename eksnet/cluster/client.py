@@ -221,7 +221,7 @@ class Client:
             raise EksnetError(
                 f"{inputs.shown(dict(query))} has half a character (of a surrogate pair)",
                 "valid Unicode text",
-                "take it out",
+                "remove it",
             ) from None
 
     def _credentials(self) -> dict[str, str]:

@@ -556,7 +556,7 @@ class _RolledOut(Condition):
         super().__init__("rolled out", lambda one: rollout.progress(one).done)
 
     def hopeless(self, objects: Sequence[dict[str, Any]]) -> str:
-        return rollout.progress(objects[0]).failed if objects else "it is not there"
+        return rollout.progress(objects[0]).failed if objects else "it is missing"
 
 
 def _rollout_brief(workloads: Sequence[dict[str, Any]]) -> str:

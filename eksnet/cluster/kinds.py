@@ -61,7 +61,7 @@ ENDPOINT_SLICE = Kind("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices
 
 
 class UnknownKindError(EksnetError):
-    """The cluster serves no kind of that name."""
+    """The cluster has no kind of that name."""
 
 
 class Kinds:

@@ -186,7 +186,7 @@ def _a_pod_is_answered(cluster: Cluster) -> bool:
 _CONDITIONS = (
     ("the Deployment coredns to be rolled out", _coredns_is_rolled_out),
     ("every CoreDNS pod to run the Corefile of the ConfigMap", _coredns_runs_its_corefile),
-    ("the old CoreDNS pods to end", _old_pods_are_gone),
+    ("the old CoreDNS pods to exit", _old_pods_are_gone),
     ("the endpoints of the Service kube-dns", _service_has_endpoints),
     ("kube-proxy to run on every node as it is configured", _kube_proxy_runs),
 )

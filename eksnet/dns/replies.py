@@ -37,12 +37,12 @@ Answers = Callable[[str, str], Reply]
 """From a full name, without the final dot, and a type to what comes back."""
 
 _MEANINGS = {
-    Reply.ANSWER: "an address comes back",
+    Reply.ANSWER: "the answer has an address",
     Reply.NXDOMAIN: "the name does not exist (NXDOMAIN)",
-    Reply.NODATA: "the name exists, but has no record of this type (NOERROR, and no record)",
-    Reply.SERVFAIL: "the server could not find out",
-    Reply.REFUSED: "the server will not answer this question",
-    Reply.SILENCE: "nothing comes back until the resolver's patience ends (`timeout`, `attempts`)",
+    Reply.NODATA: "the name exists, but has no record of this type (NOERROR without an answer)",
+    Reply.SERVFAIL: "the server failed to find the answer",
+    Reply.REFUSED: "the server refuses this query",
+    Reply.SILENCE: "no answer until the resolver gives up (`timeout`, `attempts`)",
 }
 
 

@@ -72,7 +72,7 @@ def grow(cluster: Cluster, sizes: Iterable[int], timeout: float = 60) -> Listing
     Raises:
         EksnetError: It is not the sandbox, a number is too large, or the rules did not come.
     """
-    refuse_elsewhere(cluster, "so many Services would weigh on every node")
+    refuse_elsewhere(cluster, "this number of Services would load every node")
     inputs.seconds(timeout)
     wanted = sorted(inputs.count(one, "the number of Services", 0, MOST_SERVICES) for one in sizes)
     settings = read_configuration(cluster)
@@ -101,8 +101,9 @@ def _refuse_too_many(mode: str, sizes: Sequence[int]) -> None:
     if max(sizes, default=0) > LARGEST[mode]:
         raise EksnetError(
             f"{max(sizes)} Services in mode {mode}",
-            f"at most {LARGEST[mode]}: kube-proxy could not hand the kernel their rules here",
-            "kubeproxy.growth predicts any number",
+            f"at most {LARGEST[mode]}: with more, kube-proxy cannot send the rules to the kernel "
+            f"here",
+            "kubeproxy.growth predicts the rules for any number",
         )
 
 
@@ -162,9 +163,10 @@ class _Many:
             poll=0.2,
         ):
             raise EksnetError(
-                f"after {self._timeout:.0f} s {to} Services add {self._more()} rules and elements",
+                f"after {self._timeout:.0f} s, {to} Services have added {self._more()} rules and "
+                f"elements",
                 f"{rules} rules on each node",
-                "kubeproxy.switch_mode(cluster, MODE) makes kube-proxy begin anew",
+                "kubeproxy.switch_mode(cluster, MODE) restarts kube-proxy",
             )
 
     def _more(self) -> list[Counts]:

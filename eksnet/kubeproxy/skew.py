@@ -1,7 +1,7 @@
 """Which version of kube-proxy may run beside which kubelet and API server.
 
 Source: the version skew policy of Kubernetes, https://kubernetes.io/releases/version-skew-policy/,
-section kube-proxy: not newer than the API server; up to three minor versions older than it (two
+section kube-proxy: not newer than the API server; up to three minor versions older (two
 before 1.25); up to three minor versions older or newer than the kubelet beside it (two before
 1.25).
 """
@@ -57,7 +57,7 @@ def version_skew(kube_proxy: str, kubelet: str, api_server: str) -> Skews:
     against_server = f"kube-proxy 1.{proxy}, API server 1.{server}"
     against_kubelet = f"kube-proxy 1.{proxy}, kubelet 1.{node}"
     found = (
-        Skew("not newer than the API server", against_server, proxy <= server),
+        Skew("a version not newer than the API server", against_server, proxy <= server),
         Skew(
             f"at most {most} minor versions older than the API server",
             against_server,
@@ -81,5 +81,5 @@ def minor(version: str) -> int:
     """
     found = re.match(r"v?1\.([0-9]{1,4})(?!\d)", version.strip())
     if not found:
-        raise EksnetError(f"{inputs.shown(version)} is no version", "a version such as v1.34.3")
+        raise EksnetError(f"{inputs.shown(version)} is not a version", "a version such as v1.34.3")
     return int(found[1])

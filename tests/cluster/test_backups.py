@@ -82,7 +82,7 @@ def test_a_second_restore_changes_nothing(fake: Cluster, coredns: FakeApi) -> No
     fake.restore("coredns", "kube-system")
     coredns.requests.clear()
     again = fake.restore("coredns", "kube-system")
-    assert repr(again) == "<ConfigMap coredns in kube-system: as it was backed up>"
+    assert repr(again) == "<ConfigMap coredns in kube-system: unchanged>"
     assert coredns.writes == []
 
 
@@ -134,7 +134,7 @@ def test_a_file_that_is_no_backup_is_refused(
 ) -> None:
     file = tmp_path / "backup.json"
     file.write_text(text)
-    with pytest.raises(EksnetError, match="no whole backup"):
+    with pytest.raises(EksnetError, match="not a complete backup"):
         fake.restore(file)
     assert coredns.writes == []
 

@@ -122,7 +122,7 @@ def test_a_state_is_described() -> None:
         "Ready: False (R: m)",
         "container main: waiting (ErrImagePull: no)",
     ]
-    assert conditions.describe([]) == "it is not there"
+    assert conditions.describe([]) == "it is missing"
 
 
 def workload(kind: str, spec: Json, generation: int = 2, **status: Any) -> Json:

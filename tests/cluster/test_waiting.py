@@ -124,7 +124,7 @@ def test_a_workload_that_does_not_come_shows_its_pod(fake: Cluster, api: FakeApi
 
 
 def test_a_deadline_passes_while_nothing_happens(fake: Cluster, api: FakeApi) -> None:
-    with pytest.raises(DeadlineError, match=r"was not Ready after 0\.1 s\n    it is not there"):
+    with pytest.raises(DeadlineError, match=r"was not Ready after 0\.1 s\n    it is missing"):
         fake.wait("pod/web", timeout=0.1)
 
 

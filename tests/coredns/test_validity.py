@@ -61,10 +61,10 @@ REFUSED = {
     "bind twice": (put("bind 127.0.0.1"), "uses the plugin bind a second time"),
     "an open brace": (ALONE.rstrip("}\n"), "is not closed"),
     "an open block": (put("hosts {\n 10.0.0.1 a").rstrip("}\n"), "is not closed"),
-    "words after a brace": (put("hosts {\n 10.0.0.1 a\n } }"), "closes a brace that none opened"),
+    "words after a brace": (put("hosts {\n 10.0.0.1 a\n } }"), "has a `}` without a matching `{`"),
     "the same block twice": (
         ALONE.replace(":0 {\n    bind 127.0.0.1", ":59153 {") + ".:59153 {\n whoami\n}\n",
-        "two server blocks are for dns://.:59153",
+        "two server blocks have the key dns://.:59153",
     ),
     "a word for a text": ("a {\n    None\n}\n", "a plugin that it does not have: 'None'"),
 }

@@ -166,8 +166,8 @@ def test_who_goes_on_to_the_second_name(reply, goes_on):
         ("musl", {(FIRST, "A"): "answer", (FIRST, "AAAA"): "SERVFAIL"}, "A O, AAAA SERVFAIL",
          f"musl goes no further after SERVFAIL for {FIRST}"),
         ("musl", {FIRST: "NODATA"}, "NODATA", f"musl goes no further after NODATA for {FIRST}"),
-        ("go", {(FIRST, "A"): "NODATA"}, "A NODATA, AAAA X", "no name is left to ask"),
-        ("busybox", {}, "X", "busybox nslookup asks all its names, whatever comes back"),
+        ("go", {(FIRST, "A"): "NODATA"}, "A NODATA, AAAA X", "no name is left to query"),
+        ("busybox", {}, "X", "busybox nslookup queries all names, whatever the answers are"),
     ],
 )  # fmt: skip
 def test_the_mark_and_the_reason(profile, answers, mark, why):
@@ -185,9 +185,9 @@ def test_a_root_in_the_list_is_not_the_name_tried_first():
 
 
 def test_the_other_reasons():
-    assert search_walk("a.", OPS).why == "a final dot: the name is complete, nothing is appended"
+    assert search_walk("a.", OPS).why == "final dot: the name is complete, no domain is appended"
     assert search_walk("a.b", OPS.with_option("ndots", "1"), profile="musl").why == (
-        "musl asks this name only as it is"
+        "musl queries this name without the search list"
     )
 
 

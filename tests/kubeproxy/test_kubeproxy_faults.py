@@ -28,5 +28,5 @@ LEAVING = {"metadata": {"deletionTimestamp": "now"}, "spec": {"nodeName": "node1
     "pods", [(), (PENDING,), (LEAVING, PENDING)], ids=["none", "pending", "leaving"]
 )
 def test_without_a_kube_proxy_nothing_is_broken(pods):
-    with pytest.raises(EksnetError, match="no pod of kube-proxy has a node"):
+    with pytest.raises(EksnetError, match="kube-proxy runs on no node"):
         kubeproxy.bring_fault(WithoutKubeProxy(*pods), "D")

@@ -184,7 +184,7 @@ def test_a_rule_that_may_apply_is_a_step_and_makes_the_end_uncertain():
     assert marked(model, "The way").rule == docker
     assert "the rule may apply, cannot tell: incoming interface docker0" in model.text
     assert "cannot tell" in table(model, "The way").rows.rows[0]
-    assert "uncertain, for 1 rule could not be followed" in model.shown().sentence
+    assert "uncertain, because 1 rule could not be evaluated" in model.shown().sentence
 
 
 def test_a_keypress_follows_no_packet_anew():
