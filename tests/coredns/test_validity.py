@@ -39,10 +39,10 @@ def put(lines):
 
 # What CoreDNS itself refuses, and a part of what the learner is told.
 REFUSED = {
-    "a misspelt plugin": (put("logg"), "line 10 names a plugin that it does not have: 'logg'"),
+    "a misspelt plugin": (put("logg"), "line 10 has an unknown plugin: 'logg'"),
     "a block without its server block": (
         "hosts {\n    10.43.0.1 myapp.local\n}\n",
-        "a plugin that it does not have: '10.43.0.1'",
+        "an unknown plugin: '10.43.0.1'",
     ),
     "an entry after fallthrough": (
         put("hosts {\n fallthrough\n 10.43.0.1 myapp.local\n}"),
@@ -66,7 +66,7 @@ REFUSED = {
         ALONE.replace(":0 {\n    bind 127.0.0.1", ":59153 {") + ".:59153 {\n whoami\n}\n",
         "two server blocks have the key dns://.:59153",
     ),
-    "a word for a text": ("a {\n    None\n}\n", "a plugin that it does not have: 'None'"),
+    "a word for a text": ("a {\n    None\n}\n", "an unknown plugin: 'None'"),
 }
 # What CoreDNS takes, and a cluster cannot live with.
 REFUSED_FOR_THE_CLUSTER = {

@@ -132,7 +132,7 @@ def test_what_only_others_translate_to_is_kept_but_not_followed(destination):
     )
     (walk,) = packet_walks(rules, Packet("203.0.113.9", "10.0.128.10", 22), HERE)
     (why,) = [step.why for step in walk if step.rule == text]
-    assert why == f"what DNAT --to-destination {destination} does is not followed"
+    assert why == f"the target DNAT --to-destination {destination} is not modelled"
     assert walk.packet.destination == "10.0.128.10"
 
 

@@ -87,7 +87,7 @@ def test_the_way_ends_at_each_endpoint_in_turn(mode):
         assert model.step == 0
     assert sorted(ends) == ["10.0.128.21:8080", "10.0.128.22:8080", "10.0.144.21:8080"]
     assert model.walk.backend == ends[0]
-    assert "Way 1 of 3, which 33.3% of connections go." in model.shown().sentence
+    assert "Way 1 of 3, taken by 33.3% of connections." in model.shown().sentence
 
 
 def test_the_addresses_before_and_after_are_shown():
