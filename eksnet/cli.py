@@ -304,7 +304,7 @@ def _predicted_and_observed(
 
 def _questions(walk: Walk) -> list[dict[str, str]]:
     return [
-        {"name": one.name, "type": one.kind, "answer": str(one.reply)} for one in walk.questions
+        {"name": one.name, "rdtype": one.rdtype, "answer": str(one.reply)} for one in walk.questions
     ]
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from eksnet import inputs
 from eksnet.dns.profiles import PROFILES, Asked, Profile, Question, Verdict, profile_called
-from eksnet.dns.replies import KINDS, Answers, Reply, autopath, given_answers
+from eksnet.dns.replies import RDTYPES, Answers, Reply, autopath, given_answers
 from eksnet.dns.resolvconf import ResolvConf
 from eksnet.errors import EksnetError
 from eksnet.listing import Listing
@@ -66,7 +66,7 @@ class Walk(Listing[Attempt]):
     def query_count(self) -> int:
         """How many queries leave the pod: A and AAAA for each row, and each resend."""
         if not self.questions:
-            return len(KINDS) * len(self)
+            return len(RDTYPES) * len(self)
         return sum(question.sent for question in self.questions)
 
 
@@ -90,9 +90,11 @@ def walk_of_questions(questions: Iterable[Question]) -> Walk:
     rows: dict[str, dict[str, Question]] = {}
     for question in questions:
         row = rows.setdefault(question.name, {})
-        before = row.get(question.kind)
-        row[question.kind] = replace(question, sent=question.sent + (before.sent if before else 0))
-    of_names = {name: tuple(row[kind] for kind in sorted(row)) for name, row in rows.items()}
+        before = row.get(question.rdtype)
+        row[question.rdtype] = replace(
+            question, sent=question.sent + (before.sent if before else 0)
+        )
+    of_names = {name: tuple(row[rdtype] for rdtype in sorted(row)) for name, row in rows.items()}
     marked = [
         (name, _mark(of, any(question.reply is Reply.ANSWER for question in of)))
         for name, of in of_names.items()
@@ -109,7 +111,7 @@ def _mark(questions: Collection[Question], taken: bool) -> str:
         return Reply.ANSWER.mark
     if len({question.reply for question in questions}) == 1:
         return next(iter(questions)).reply.mark
-    return ", ".join(f"{question.kind} {question.reply.mark}" for question in questions)
+    return ", ".join(f"{question.rdtype} {question.reply.mark}" for question in questions)
 
 
 def _listed(
@@ -172,8 +174,8 @@ def search_walk(
         (one.questions[0].name, _mark(one.questions, one.verdict is Verdict.FOUND)) for one in asked
     ]
     questions = tuple(question for one in asked for question in one.questions)
-    if rules.by_kind:
-        questions = tuple(sorted(questions, key=lambda question: KINDS.index(question.kind)))
+    if rules.by_rdtype:
+        questions = tuple(sorted(questions, key=lambda question: RDTYPES.index(question.rdtype)))
     return _listed(marked, questions, _why(profile, name, names, asked))
 
 

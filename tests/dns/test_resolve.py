@@ -36,9 +36,9 @@ def test_the_prediction_as_json_and_its_exit_code(arguments, code, names):
     assert (done.returncode, done.stderr) == (code, "")
     said = json.loads(done.stdout)
     assert set(said) == {"predicted"}
-    assert [one["name"] for one in said["predicted"] if one["type"] == "A"] == list(names)
+    assert [one["name"] for one in said["predicted"] if one["rdtype"] == "A"] == list(names)
     exists = SERVICE in names
-    answers = {(one["name"], one["type"]): one["answer"] for one in said["predicted"]}
+    answers = {(one["name"], one["rdtype"]): one["answer"] for one in said["predicted"]}
     assert answers.get((SERVICE, "A")) == ("answer" if exists else None)
 
 

@@ -29,4 +29,4 @@ LEAVING = {"metadata": {"deletionTimestamp": "now"}, "spec": {"nodeName": "node1
 )
 def test_without_a_kube_proxy_nothing_is_broken(pods):
     with pytest.raises(EksnetError, match="kube-proxy runs on no node"):
-        kubeproxy.bring_fault(WithoutKubeProxy(*pods), "D")
+        kubeproxy.inject_fault(WithoutKubeProxy(*pods), "D")
