@@ -422,4 +422,4 @@ def _told(
 def _wait(what: str, holds: Callable[[], bool], timeout: float) -> None:
     """Look until something holds; logs cannot be watched for a condition, only read again."""
     if not until(what, holds, timeout, _POLL):
-        raise EksnetError(f"after {timeout:.0f} s still waiting for {what}")
+        raise EksnetError(f"still waiting for {what} after {timeout:.0f} s")

@@ -160,9 +160,9 @@ def test_who_goes_on_to_the_second_name(reply, goes_on):
     [
         ("glibc", {FIRST: "answer"}, "O", f"an address came back for {FIRST}"),
         ("glibc", {FIRST: "REFUSED"}, "REFUSED",
-         f"after REFUSED for {FIRST} glibc leaves the rest of the list out"),
+         f"after REFUSED for {FIRST} glibc skips the rest of the list"),
         ("glibc", {(FIRST, "A"): "TIMEOUT", (FIRST, "AAAA"): "answer"}, "A TIMEOUT, AAAA O",
-         f"after TIMEOUT for {FIRST} glibc leaves the rest of the list out"),
+         f"after TIMEOUT for {FIRST} glibc skips the rest of the list"),
         ("musl", {(FIRST, "A"): "answer", (FIRST, "AAAA"): "SERVFAIL"}, "A O, AAAA SERVFAIL",
          f"musl goes no further after SERVFAIL for {FIRST}"),
         ("musl", {FIRST: "NODATA"}, "NODATA", f"musl goes no further after NODATA for {FIRST}"),

@@ -210,7 +210,7 @@ cluster.edit_configmap(
             "Look at the difference between the program that fails and `dig +tcp`.",
             "Compare the ports of the Service `kube-dns` with those that DNS needs.",
             '`cluster.patch("service", "kube-dns", {"spec": {"ports": […]}}, "kube-system")` with '
-            "all three: a merge patch replaces lists. Those that are there are shown by "
+            "all three: a merge patch replaces lists. The present ports are shown by "
             '`cluster.get("service", "kube-dns", "kube-system")["spec"]["ports"]`.',
         ),
         solution="""\
