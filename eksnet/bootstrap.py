@@ -455,8 +455,7 @@ def _remedy(computer: Computer) -> str:
             "This is a container, and its seccomp profile or its masked /proc prevents it.\n"
             "Start it with --security-opt seccomp=unconfined --security-opt systempaths=unconfined"
         )
-    return "The sandbox needs a Linux that lets users create them, such as a virtual machine or "
-    "WSL2."
+    return "The sandbox needs a Linux that lets users create them: a virtual machine or WSL2 does."
 
 
 STEPS = (

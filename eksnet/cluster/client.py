@@ -346,8 +346,7 @@ class Client:
                     "read the object again, then repeat the call",
                 )
             case 400 | 422:
-                return "an object that the API server accepts", "fix the field that the message "
-                "names"
+                return "an object that the API server accepts", "fix the field that it names"
             case 429:
                 return "fewer requests", "wait a minute, then repeat the call"
             case _:

@@ -127,8 +127,10 @@ class Beginning(Shown):
             return (
                 f"{self.notebook}: the cluster is ready; {len(done)} of {len(self.left)} restored"
             )
-        return f"{self.notebook}: the cluster is not in the state that this lesson expects; "
-        "nothing was changed"
+        return (
+            f"{self.notebook}: the cluster is not in the state that this lesson expects; "
+            "nothing was changed"
+        )
 
     def _lines(self) -> list[str]:
         return [

@@ -156,10 +156,10 @@ def search_walk(
         >>> walk.query_count
         4
         >>> print(walk.why)
-        an address came back for my-service.app-ns.svc.cluster.local
+        the answer for my-service.app-ns.svc.cluster.local
         >>> fails = {"my-service.ops-ns.svc.cluster.local": "SERVFAIL"}
         >>> print(search_walk("my-service", conf, profile="musl", answers=fails).why)
-        musl goes no further after SERVFAIL for my-service.ops-ns.svc.cluster.local
+        musl stops after SERVFAIL for my-service.ops-ns.svc.cluster.local
     """
     rules = profile_called(profile)
     check_name(name, profile)
@@ -258,7 +258,7 @@ def compare(
         >>> compare("a.example", ResolvConf(search=("b",)), answers={"a.example": "NODATA"})
         profile  names  queries  found  why
         glibc    2      4        no     no name is left to query
-        musl     1      2        no     musl goes no further after NODATA for a.example
+        musl     1      2        no     musl stops after NODATA for a.example
         go       2      4        no     no name is left to query
         busybox  1      2        no     busybox nslookup queries all names, whatever the answers are
     """

@@ -334,8 +334,7 @@ class Supervisor:
             return ""
         name = record.component.name
         if record.last_exit == -signal.SIGKILL and kills_for_memory() > self.kills_before:
-            return f"the computer has too little memory, and the kernel kills {name} again and "
-            "again"
+            return f"the computer has too little memory: the kernel kills {name} again and again"
         return f"{name} exits again and again (exit code {record.last_exit}): {self.tail(name)}"
 
     def report(self) -> None:

@@ -82,7 +82,7 @@ def test_what_was_applied_before_an_error_is_named(fake: Cluster, api: FakeApi) 
     with pytest.raises(EksnetError) as caught:
         fake.apply(TWO + "---\napiVersion: v1\nkind: Sevrice\nmetadata: {name: x}\n")
     assert "line 14, Sevrice x: context:lab has no kind Sevrice of v1" in caught.value.seen
-    assert "applied before it: ConfigMap one, Service two" in caught.value.seen
+    assert "already applied: ConfigMap one, Service two" in caught.value.seen
 
 
 @pytest.mark.parametrize(

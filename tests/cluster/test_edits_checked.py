@@ -84,7 +84,7 @@ REFUSED: dict[str, tuple[Do, str]] = {
     "white space": (edit(lambda text: " \n"), "is empty"),
     "half a pair": (edit(lambda text: text + "\ud800"), "cannot be encoded in UTF-8"),
     "huge": (edit(lambda text: text + "# much\n" * 200_000), "would hold 1,4"),
-    "the block instead of the whole": (edit(lambda text: HOSTS_ALONE), "a plugin that it does not"),
+    "the block instead of the whole": (edit(lambda text: HOSTS_ALONE), "an unknown plugin"),
     "a misspelt plugin": (edit(lambda text: text.replace("errors", "error")), "'errors'?"),
     "an entry too late": (
         edit(lambda text: text.replace("loop", "hosts {\n fallthrough\n 10.0.0.1 a\n }")),
@@ -100,7 +100,7 @@ REFUSED: dict[str, tuple[Do, str]] = {
         edit(lambda text: text.replace("mode: iptables", "mode: iptable"), *CONFIG_KEY),
         "kube-proxy has no mode 'iptable'",
     ),
-    "no YAML": (edit("mode: [", *CONFIG_KEY), "is no YAML"),
+    "no YAML": (edit("mode: [", *CONFIG_KEY), "is not YAML"),
     "no fields": (edit("- a\n- b\n", *CONFIG_KEY), "its kind is None"),
     "the ConfigMap around it": (
         edit(json.dumps({"kind": "ConfigMap", "data": {"config": CONFIG}}), *CONFIG_KEY),
@@ -111,7 +111,7 @@ REFUSED: dict[str, tuple[Do, str]] = {
     "a patch that takes all": (patch(None), "is empty"),
     "a patch with an empty text": (patch({"Corefile": ""}), "is empty"),
     "a patch with a number": (patch({"Corefile": 5}), "is of type int"),
-    "a patch with a wrong text": (patch({"Corefile": HOSTS_ALONE}), "does not have: '10.43.0.1'"),
+    "a patch with a wrong text": (patch({"Corefile": HOSTS_ALONE}), "unknown plugin: '10.43.0.1'"),
     "a patch with a list for the data": (patch(["Corefile"]), "is of type list"),
     "a huge patch": (patch({"other": "x" * 1_100_000}), "would hold 1,100,"),
     "a patch of None": (merge(None), "the patch is of type NoneType"),
@@ -120,7 +120,7 @@ REFUSED: dict[str, tuple[Do, str]] = {
     "a patch with a set": (merge({"spec": {1, 2}}), "cannot be written as JSON"),
     "a patch with no number": (merge({"spec": float("nan")}), "cannot be written as JSON"),
     "an endless patch": (merge({"spec": "x" * 4_000_000}), "is 4,000,0"),
-    "a manifest with a wrong text": (apply(HOSTS_ALONE), "does not have: '10.43.0.1'"),
+    "a manifest with a wrong text": (apply(HOSTS_ALONE), "unknown plugin: '10.43.0.1'"),
     "a manifest without a text": (apply(None), "is empty"),
     "a manifest with an empty text": (apply(""), "is empty"),
     "an object with a wrong text": (put({"Corefile": "None"}), "the plugin kubernetes"),
@@ -194,7 +194,7 @@ def test_a_backup_that_would_not_work_is_restored_on_a_word(api: FakeApi, learne
     learner.backup("coredns", SYSTEM)
     learner.edit_configmap("coredns", "Corefile", COREFILE, SYSTEM)
     api.requests.clear()
-    with pytest.raises(EksnetError, match="does not have"):
+    with pytest.raises(EksnetError, match="an unknown plugin"):
         learner.restore("coredns", SYSTEM)
     assert api.writes == []
     learner.restore("coredns", SYSTEM, unchecked=True)

@@ -161,5 +161,5 @@ def test_a_rollout_is_waited_for(
 
 
 def test_a_rollout_of_nothing_is_told(fake: Cluster) -> None:
-    with pytest.raises(DeadlineError, match="is not rolled out: it is not there"):
+    with pytest.raises(DeadlineError, match="is not rolled out: it is missing"):
         fake.rollout_status("deployment/nope")

@@ -143,7 +143,7 @@ CACHED = pod_resolv_conf("default", nameserver="169.254.20.10")
         (diagnosis.kube_proxy({}, probe(), True), FAILS, "it runs on no node"),
         (
             diagnosis.kube_proxy(proxy(2, 2), probe(udp="no answer"), True),
-            FAILS, "2 of 2 pods are Ready; CoreDNS answers at its pods' addresses, and not at",
+            FAILS, "2 of 2 pods are Ready; CoreDNS answers at its pods' addresses, but not at",
         ),
         # The Service has no endpoints or no port: kube-proxy cannot lead further.
         (diagnosis.kube_proxy(proxy(2, 2), probe(**SILENT), False), OK, "2 of 2"),
@@ -213,7 +213,7 @@ def test_endpoints(slices: Any, pods: Any, verdict: str, seen: str) -> None:
         ([400, RUNS], FAILS, "1 of 2 pods run it"),
         ([RUNS, 404], FAILS, "1 of 2 pods run it"),
         (["SHA512 = x\n" + REFUSES] * 2, FAILS, "refuses it, line 3: Unknown directive 'logg'"),
-        ([], CANNOT_TELL, "there is no pod"),
+        ([], CANNOT_TELL, "there is no CoreDNS pod"),
     ],
 )
 def test_the_corefile_that_runs(logs: list[str], verdict: str, seen: str) -> None:

@@ -84,8 +84,8 @@ def test_the_smallest_ttl_counts():
     [
         ("", "no answer for a. within five seconds"),
         ("\n", "no answer for a. within five seconds"),
-        ("bash: dd: command not found\n", "'bash: dd: command not found' came back for a."),
-        ("AAAA\n", "'AAAA' came back for a."),
+        ("bash: dd: command not found\n", "the answer for a. is 'bash: dd: command not found'"),
+        ("AAAA\n", "the answer for a. is 'AAAA'"),
     ],
 )
 def test_no_answer_and_no_dns_are_told(output, message):
@@ -144,7 +144,9 @@ def test_a_pod_that_does_not_start_is_named(monkeypatch):
     monkeypatch.setattr(observe, "_START_SECONDS", 0)
     cluster = Logs(one=["aa"], two=["aa"])
     cluster.starting = {"two": 99}
-    with pytest.raises(EksnetError, match="no log of two: its container has not started") as raised:
+    with pytest.raises(
+        EksnetError, match="two has no log: its container has not started"
+    ) as raised:
         running_configurations(cluster)
     assert "describe pods" in raised.value.next_step
 

@@ -87,7 +87,7 @@ def test_the_rows_name_parts_that_there_are():
 
 @pytest.mark.parametrize("name", ["", "05", "no such", "05_lab_hosts.ipynb"])
 def test_what_is_no_lesson_is_said(name):
-    with pytest.raises(EksnetError, match="no lesson is called") as refused:
+    with pytest.raises(EksnetError, match="there is no lesson") as refused:
         lesson(name)
     assert "05_lab_hosts" in refused.value.expected
 
@@ -107,8 +107,8 @@ def test_a_beginning_is_shown_as_text_and_as_html():
     mine = Left("the namespace shop", "03a", "it exists", "stays: delete it yourself")
     done = Beginning("05_lab_hosts", (replace(edited, done="put back"), mine), Path("/kept.yaml"))
     assert repr(done).splitlines()[-2:] == [
-        "05_lab_hosts: the cluster is ready; 1 of 2 put back",
-        "What was there is kept in /kept.yaml",
+        "05_lab_hosts: the cluster is ready; 1 of 2 restored",
+        "The replaced objects are saved in /kept.yaml",
     ]
     assert "&lt;not&gt;" in done._repr_html_()
     assert list(done.to_frame()["now"]) == ["put back", "stays: delete it yourself"]

@@ -158,14 +158,14 @@ def test_who_goes_on_to_the_second_name(reply, goes_on):
 @pytest.mark.parametrize(
     ("profile", "answers", "mark", "why"),
     [
-        ("glibc", {FIRST: "answer"}, "O", f"an address came back for {FIRST}"),
+        ("glibc", {FIRST: "answer"}, "O", f"the answer for {FIRST}"),
         ("glibc", {FIRST: "REFUSED"}, "REFUSED",
          f"after REFUSED for {FIRST} glibc skips the rest of the list"),
         ("glibc", {(FIRST, "A"): "TIMEOUT", (FIRST, "AAAA"): "answer"}, "A TIMEOUT, AAAA O",
          f"after TIMEOUT for {FIRST} glibc skips the rest of the list"),
         ("musl", {(FIRST, "A"): "answer", (FIRST, "AAAA"): "SERVFAIL"}, "A O, AAAA SERVFAIL",
-         f"musl goes no further after SERVFAIL for {FIRST}"),
-        ("musl", {FIRST: "NODATA"}, "NODATA", f"musl goes no further after NODATA for {FIRST}"),
+         f"musl stops after SERVFAIL for {FIRST}"),
+        ("musl", {FIRST: "NODATA"}, "NODATA", f"musl stops after NODATA for {FIRST}"),
         ("go", {(FIRST, "A"): "NODATA"}, "A NODATA, AAAA X", "no name is left to query"),
         ("busybox", {}, "X", "busybox nslookup queries all names, whatever the answers are"),
     ],

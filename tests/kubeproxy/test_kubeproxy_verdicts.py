@@ -120,5 +120,5 @@ def test_the_rule_that_is_broken_is_shown():
 
 @pytest.mark.parametrize("text", ["", "latest", "v2.0", "1.x"])
 def test_what_is_no_version(text):
-    with pytest.raises(EksnetError, match="is no version"):
+    with pytest.raises(EksnetError, match="is not a version"):
         version_skew(text, "1.34", "1.34")

@@ -249,8 +249,7 @@ print(dns.search_walk("{name}", conf, {{"{_FULL}"}}))"""
 def _packets(cluster: Cluster, walk: Any) -> Any:
     """How many queries the walk was made of that was handed in, and that the witness has seen."""
     pod = cluster.find(f"pod/{_POD}", namespace=_POD_NAMESPACE)
-    expected = f"the walk of a name outside the cluster, as {_POD} looks it up along its search "
-    "list"
+    expected = f"the walk of {_POD} along its search list, for a name outside the cluster"
     if not isinstance(walk, Walk):
         return not_started("no walk was passed to the check", expected, "")
     if pod is None:
