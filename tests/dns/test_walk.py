@@ -158,7 +158,7 @@ def test_who_goes_on_to_the_second_name(reply, goes_on):
 @pytest.mark.parametrize(
     ("profile", "answers", "mark", "why"),
     [
-        ("glibc", {FIRST: "answer"}, "O", f"the answer for {FIRST}"),
+        ("glibc", {FIRST: "answer"}, "O", f"the answer for {FIRST} has an address"),
         ("glibc", {FIRST: "REFUSED"}, "REFUSED",
          f"after REFUSED for {FIRST} glibc skips the rest of the list"),
         ("glibc", {(FIRST, "A"): "TIMEOUT", (FIRST, "AAAA"): "answer"}, "A TIMEOUT, AAAA O",
