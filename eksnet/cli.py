@@ -281,7 +281,7 @@ def resolve(
             console.print("has an address; --live looks the name up in a cluster.")
     walk = walks.get("observed", walks["predicted"])
     fine = walk.found or not (live or exists)
-    raise typer.Exit(0 if fine and walk.rows == walks["predicted"].rows else 1)
+    raise typer.Exit(0 if fine and not dns.first_difference(walks["predicted"], walk) else 1)
 
 
 def _predicted_and_observed(
@@ -326,7 +326,7 @@ def run(
     from eksnet.course import runner
 
     try:
-        fine = runner.run_all(notebooks or [], save=save, say=print)
+        fine = runner.run_all(notebooks or [], save=save, progress=print)
     except KeyboardInterrupt as interrupt:
         print(interrupt, file=sys.stderr)
         raise typer.Exit(130) from None

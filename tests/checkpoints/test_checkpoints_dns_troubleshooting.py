@@ -222,8 +222,8 @@ def test_a_pod_that_starts_is_waited_for_and_one_that_leaves_does_not_count(
     dns("C")
     path = f"{PODS}/coredns-1"
     log = api.logs.pop(path)
-    leaving = {"labels": LABELS, "deletionTimestamp": "now"}
-    api.put(f"{PODS}/coredns-old", {"metadata": leaving})
+    terminating = {"labels": LABELS, "deletionTimestamp": "now"}
+    api.put(f"{PODS}/coredns-old", {"metadata": terminating})
     api.logs[f"{PODS}/coredns-old"] = REFUSES
 
     def starting(request: Request) -> Any:

@@ -96,7 +96,7 @@ def test_answers_that_cannot_be_judged(answers, backends, seen):
 @pytest.mark.parametrize(
     ("proxy", "kubelet", "server", "allowed"),
     [
-        ("v1.34.3-eksbuild.2", "v1.34.3", "v1.34.3", True),
+        ("v1.35.4-eksbuild.1", "v1.35.4", "v1.35.4", True),
         ("1.31", "1.34", "1.34", True),
         ("1.30", "1.33", "1.34", False),
         ("1.35", "1.34", "1.34", False),
@@ -114,7 +114,7 @@ def test_the_version_skew_policy(proxy, kubelet, server, allowed):
 def test_the_rule_that_is_broken_is_shown():
     found = version_skew("1.35", "1.34", "1.34")
     assert [one.rule for one in found if not one.kept] == [
-        "a version a version a version not newer than the API server"
+        "a version a version a version a version not newer than the API server"
     ]
 
 
