@@ -104,7 +104,7 @@ class Api:
     def absent(self, manifests: Iterable[dict[str, Any]]) -> list[str]:
         """Return which objects do not exist, one line each; changes nothing."""
         return [
-            f"{manifest['kind']} {manifest['metadata']['name']} is gone"
+            f"{manifest['kind']} {manifest['metadata']['name']} is missing"
             for manifest in manifests
             if not self._exists(object_path(manifest))
         ]
@@ -136,7 +136,7 @@ class Api:
         """Return one line while fewer of kube-system's pods than wanted have their node."""
         pods = self._items("/api/v1/namespaces/kube-system/pods")
         bound = sum("nodeName" in pod["spec"] for pod in pods)
-        return [f"{bound} of {wanted} pods have their node"] if bound < wanted else []
+        return [f"{bound} of {wanted} pods are bound to a node"] if bound < wanted else []
 
     def nodes_not_ready(self, wanted: int, since: str) -> list[str]:
         """Return one line while fewer nodes than wanted are Ready; nothing after that.

@@ -100,15 +100,15 @@ class Processes:
 
     def at_fault(self) -> list[str]:
         """Return what components have ended, or do so again and again."""
-        faulty = (r for r in self.running.values() if r.pid is None or r.is_crash_looping)
-        return [f"{record.component.name} has ended" for record in faulty]
+        faulty = (r for r in self.running.values() if r.pid is None or r.is_restless)
+        return [f"{record.component.name} has exited" for record in faulty]
 
     # Starting.
 
     def start(self, component: Component) -> None:
         """Start a component that is not running, with its output in its own log."""
         record = self.running.setdefault(component.name, Running(component))
-        assert record.pid is None, f"{component.name} runs already"
+        assert record.pid is None, f"{component.name} is already running"
         record.component = component
         with self._paths.log(component.name).open("ab") as log:
             if component.node is None:

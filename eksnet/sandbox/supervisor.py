@@ -224,7 +224,7 @@ class Supervisor:
         with process.stdout as pipe:
             said, _, pid = (await asyncio.to_thread(pipe.readline)).partition(b" ")
         if said != b"ready":
-            raise RuntimeError(f"{node.short} has no root: {self.tail(node.short)}")
+            raise RuntimeError(f"{node.short} has no root file system: {self.tail(node.short)}")
         self.processes.holders[node.short] = int(pid)
 
     def start_kubelet(self, node: Node) -> None:
@@ -246,8 +246,8 @@ class Supervisor:
                 break
             except (OSError, RuntimeError, subprocess.CalledProcessError) as error:
                 self.processes.give_up(node.short)
-                self.node_error = f"{node.short} cannot be made again: {described(error)}"
-                say(self.node_error)
+                self.unmade = f"{node.short} cannot be created again: {described(error)}"
+                say(self.unmade)
             await asyncio.sleep(_MAKE_AGAIN)
         self.node_error = ""
         self.start_kubelet(node)
@@ -334,8 +334,8 @@ class Supervisor:
             return ""
         name = record.component.name
         if record.last_exit == -signal.SIGKILL and kills_for_memory() > self.kills_before:
-            return f"the computer's memory runs out, and the kernel ends {name} again and again"
-        return f"{name} keeps ending (exit code {record.last_exit}): {self.tail(name)}"
+            return f"the computer has too little memory: the kernel kills {name} again and again"
+        return f"{name} exits again and again (exit code {record.last_exit}): {self.tail(name)}"
 
     def report(self) -> None:
         """Replace the status file."""

@@ -320,7 +320,7 @@ def test_memory_that_runs_out_is_told_and_mended_by_memory(live_sandbox, monkeyp
         # The kernel may end any process that is short of memory; not the one that waits, here.
         room.leave(starting)
         # Mostly kube-apiserver, but whom it ends is the kernel's choice.
-        told = re.compile("the computer's memory runs out, and the kernel ends .* again and again")
+        told = re.compile("the computer has too little memory: the kernel kills .* again and again")
         faults.until("it is told", lambda: told.fullmatch(sandbox.status().waiting_for))
         room.allow(4096)
         said, _ = starting.communicate(timeout=180)

@@ -189,7 +189,7 @@ def test_a_node_that_cannot_be_made_is_made_again(watching, monkeypatch):
     asyncio.run(watching.start_again(node))
     assert tried[0] == ""
     assert tried[1] == tried[2]
-    assert tried[1].startswith("node1 cannot be made again: Command 'ip'")
+    assert tried[1].startswith("node1 cannot be created again: Command 'ip'")
     assert tried[1].endswith("no memory")
     # What there was of it is ended, and does not count as a node that died.
     assert ended == [(4711, signal.SIGKILL)] * 2
