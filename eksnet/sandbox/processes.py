@@ -100,7 +100,7 @@ class Processes:
 
     def at_fault(self) -> list[str]:
         """Return what components have ended, or do so again and again."""
-        faulty = (r for r in self.running.values() if r.pid is None or r.is_restless)
+        faulty = (r for r in self.running.values() if r.pid is None or r.is_crash_looping)
         return [f"{record.component.name} has exited" for record in faulty]
 
     # Starting.

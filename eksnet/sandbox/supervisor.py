@@ -246,8 +246,8 @@ class Supervisor:
                 break
             except (OSError, RuntimeError, subprocess.CalledProcessError) as error:
                 self.processes.give_up(node.short)
-                self.unmade = f"{node.short} cannot be created again: {described(error)}"
-                say(self.unmade)
+                self.node_error = f"{node.short} cannot be created again: {described(error)}"
+                say(self.node_error)
             await asyncio.sleep(_MAKE_AGAIN)
         self.node_error = ""
         self.start_kubelet(node)
