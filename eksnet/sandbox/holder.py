@@ -63,9 +63,9 @@ def stop(paths: Paths, number: signal.Signals = signal.SIGTERM) -> bool:
     holder = recorded(paths)
     if holder is None:
         raise EksnetError(
-            f"the sandbox {paths.state.name} lives, but {paths.pid} does not say which process",
+            f"the sandbox {paths.state.name} is running, but {paths.pid} does not name its process",
             "the process that holds its namespace",
-            f"find it with `fuser {paths.alive_lock}` and end it",
+            f"find it with `fuser {paths.alive_lock}` and stop it",
         )
     descriptor = os.pidfd_open(holder)
     try:

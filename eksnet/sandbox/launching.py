@@ -116,10 +116,12 @@ def listen(paths: Paths, port: int | None, name: str = "api") -> socket.socket:
     listener.close()
     if not wanted:
         raise EksnetError(
-            f"no port of 127.0.0.1 is free ({reason})", "one for the API server", "ss --tcp --all"
+            f"no port of 127.0.0.1 is free ({reason})",
+            "a free port for the API server",
+            "ss --tcp --all",
         )
     raise EksnetError(
-        f"127.0.0.1:{wanted} is taken by another program ({reason})",
+        f"127.0.0.1:{wanted} is used by another program ({reason})",
         "a free port for the API server",
         "`eksnet up --port 0` takes any free port",
     )
@@ -225,7 +227,7 @@ def _map_ids(process: subprocess.Popen[bytes]) -> None:
     while os.readlink(f"/proc/{pid}/ns/user") == own:
         if process.poll() is not None:
             raise EksnetError(
-                f"unshare ended with exit code {process.returncode}",
+                f"unshare exited with exit code {process.returncode}",
                 "new namespaces",
                 "eksnet logs supervisor",
             )

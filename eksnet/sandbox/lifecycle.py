@@ -156,7 +156,7 @@ def status(name: str | None = None, *, ask: bool = False) -> Status:
 
     Args:
         name: The sandbox's name; see `eksnet.sandbox.paths.paths`.
-        ask: Whether to ask a cluster that is ready what it lacks all the same: a node or an
+        ask: Whether to ask a ready cluster what it lacks all the same: a node or an
             object of kube-system that somebody deleted disturbs none of its processes.
     """
     paths = sandbox_paths.paths(name)
@@ -258,9 +258,9 @@ def _failure(paths: Paths, phase: str, waits: str, deadline: float) -> str:
     if phase == "failed":
         return f"the sandbox could not be started: {waits}"
     if not locks.is_alive(paths):
-        return "the sandbox ended while it was starting"
+        return "the sandbox exited during its start"
     if time.monotonic() > deadline:
-        return f"after {_START_DEADLINE:.0f} s still waiting for {waits}"
+        return f"still waiting for {waits} after {_START_DEADLINE:.0f} s"
     return ""
 
 
@@ -270,9 +270,7 @@ def _start_error(paths: Paths, seen: str) -> EksnetError:
     if room := state.no_room(paths):
         lines.append(room)
     detail = "\n".join(["", *lines]) if lines else ""
-    return EksnetError(
-        seen + detail, "a cluster that is ready", f"look into the logs in {paths.logs}"
-    )
+    return EksnetError(seen + detail, "a ready cluster", f"read the logs in {paths.logs}")
 
 
 # What the other commands need of a sandbox.
@@ -306,7 +304,7 @@ def read_log(component: str, name: str | None = None) -> str:
         return "".join(f"{name}\n" for name in names)
     if component not in names:
         raise EksnetError(
-            f"no component {component!r} has a log",
+            f"there is no log of a component {component!r}",
             f"one of {', '.join(names) or 'none yet'}",
             "`eksnet logs` lists them; `eksnet up` starts them",
         )

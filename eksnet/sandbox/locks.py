@@ -19,7 +19,7 @@ def start_lock(paths: Paths, say: Callable[[str], None]) -> Iterator[None]:
         paths.run.mkdir(parents=True, exist_ok=True)
         with paths.start_lock.open("a") as file:
             if not _try_lock(file):
-                say("another command is starting or ending this sandbox; waiting for it")
+                say("another command is starting or stopping this sandbox; waiting for it")
                 fcntl.flock(file, fcntl.LOCK_EX)
             # A command that removed the sandbox has taken the file away that this one waited for.
             if _is_at(file, paths.start_lock):

@@ -27,7 +27,7 @@ def check_computer() -> None:
     """
     if sys.platform != "linux":
         raise EksnetError(
-            f"the sandbox is made of Linux namespaces, and this is {sys.platform}",
+            f"the sandbox needs Linux namespaces, and this is {sys.platform}",
             "Linux, or a Linux virtual machine or container",
             "see “Where the sandbox cannot run” in README.md",
         )
@@ -35,7 +35,7 @@ def check_computer() -> None:
     if missing:
         raise EksnetError(
             f"not installed: {', '.join(missing)}",
-            "the programs that nodes are wired with",
+            "the programs that set up the nodes' network",
             "sudo apt-get install iproute2 iptables nftables conntrack util-linux",
         )
     probe = subprocess.run(
@@ -44,9 +44,9 @@ def check_computer() -> None:
     )  # fmt: skip
     if probe.returncode != 0:
         raise EksnetError(
-            f"this computer does not let you make a user namespace: {probe.stderr.strip()}",
+            f"this computer does not let you create a user namespace: {probe.stderr.strip()}",
             "unprivileged user namespaces",
-            "run `make lab` again: its set-up says what to change on this computer",
+            "run `make lab` again: the set-up says what to change on this computer",
         )
     check_inotify(components.INOTIFY_INSTANCES)
 
@@ -66,8 +66,8 @@ def check_inotify(needed: int) -> None:
             if descriptor < 0:
                 why = os.strerror(ctypes.get_errno())
                 raise EksnetError(
-                    f"{count} inotify instances are left to this user ({why})",
-                    f"{needed}, with which a cluster watches its certificates and configuration",
+                    f"{count} inotify instances are free for this user ({why})",
+                    f"{needed}: the cluster uses them to watch its certificates and configuration",
                     "sudo sysctl fs.inotify.max_user_instances=512",
                 )
             taken.callback(os.close, descriptor)
@@ -77,12 +77,12 @@ def check_duration(text: str | None) -> None:
     """Refuse early what would keep the kubelets from starting, this time and the next.
 
     Raises:
-        EksnetError: The text is no length of time.
+        EksnetError: The text is an invalid duration.
     """
     if text is not None and not _DURATION.fullmatch(text):
         raise EksnetError(
-            f"--sync-frequency {text} is no length of time",
-            "a number with ms, s, m or h",
+            f"--sync-frequency {text} is an invalid duration",
+            "a number with the unit ms, s, m or h",
             "`eksnet up --sync-frequency 1m` is as on EKS",
         )
 

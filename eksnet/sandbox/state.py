@@ -66,9 +66,9 @@ def check_version(paths: Paths) -> None:
         return
     if found != LAYOUT:
         raise EksnetError(
-            f"the sandbox's state in {paths.state} was left by another version ({found})",
+            f"the sandbox's state in {paths.state} was written by another version ({found})",
             LAYOUT,
-            "`eksnet reset` starts a fresh cluster; what is in the old one is lost",
+            "`eksnet reset` starts a fresh cluster; the content of the old one is deleted",
         )
 
 

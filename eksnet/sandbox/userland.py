@@ -23,7 +23,9 @@ def busybox(paths: Paths) -> Path:
     source = shutil.which("busybox", path="/usr/bin:/bin:/usr/local/bin")
     if source is None or _needs_libraries(Path(source)):
         raise EksnetError(
-            "no static busybox on this computer" if source is None else f"{source} is not static",
+            "there is no static busybox on this computer"
+            if source is None
+            else f"{source} is not static",
             "the package busybox-static",
             "sudo apt-get install busybox-static",
         )
