@@ -71,7 +71,7 @@ def records(*objects: _Object, domain: str = "cluster.local") -> Listing[Record]
     inputs.dns_name(domain, "the cluster's domain")
     found: list[Record] = []
     for one in objects:
-        with inputs.reading("the object", one):
+        with inputs.well_formed("the object", one):
             found += _records_of(one, objects, domain)
     rows = tuple((one.name, one.rdtype, one.value, one.source) for one in found)
     return Listing(("name", "rdtype", "value", "source"), rows, tuple(found))
