@@ -5,7 +5,7 @@ not, and on other clusters a pod is a change of its own (`try_corefile` starts o
 refused here, CoreDNS refuses; the tests hold each rule to the real program. What is passed, it may
 still refuse: the arguments of most plugins are not looked at.
 
-Source: plugin.cfg, core/dnsserver/register.go and plugin/*/setup.go of CoreDNS 1.12.4.
+Source: plugin.cfg, core/dnsserver/register.go and plugin/*/setup.go of CoreDNS 1.14.3.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ import difflib
 import functools
 from collections.abc import Callable, Iterator, Sequence
 
-from eksnet import data
+from eksnet import data, versions
 from eksnet.coredns.configuration import CorefileError, ServerBlock, Token, read_corefile
 
-_RELEASE = "CoreDNS 1.12.4"
+_RELEASE = f"CoreDNS {versions.COREDNS.removeprefix('v')}"
 # Those whose second use in a server block is refused.
 _ONCE = frozenset(
     {
@@ -56,8 +56,8 @@ def check_corefile(corefile: str) -> None:
     found = wrong_with(corefile)
     if found:
         raise CorefileError(
-            f"this is no Corefile for {_RELEASE}: {found}",
-            "server blocks with plugins, such as EKS installs them",
+            f"this is not a valid Corefile for {_RELEASE}: {found}",
+            "server blocks with plugins, as in the Corefile of EKS",
         )
 
 
@@ -85,7 +85,7 @@ def _unknown_plugins(blocks: Sequence[ServerBlock]) -> Iterator[str]:
             if name not in known_plugins():
                 near = difflib.get_close_matches(name, known_plugins(), 1)
                 meant = f"; did you mean {near[0]!r}?" if near else ""
-                yield f"line {tokens[0].line} names a plugin that it does not have: {name!r}{meant}"
+                yield f"line {tokens[0].line} has an unknown plugin: {name!r}{meant}"
 
 
 def _used_twice(blocks: Sequence[ServerBlock]) -> Iterator[str]:
@@ -93,7 +93,7 @@ def _used_twice(blocks: Sequence[ServerBlock]) -> Iterator[str]:
         for name in sorted(_ONCE & block.plugins.keys()):
             uses = list(_uses(name, block.plugins[name]))
             if len(uses) > 1:
-                yield f"line {uses[1].line} uses the plugin {name} a second time in a server block"
+                yield f"line {uses[1].line} repeats the plugin {name} in a server block"
 
 
 def _uses(name: str, tokens: Sequence[Token]) -> Iterator[Token]:
@@ -123,7 +123,7 @@ def _defined_twice(blocks: Sequence[ServerBlock]) -> Iterator[str]:
             continue
         for key in map(_address, block.keys):
             if key in seen:
-                yield f"two server blocks are for {key}"
+                yield f"two server blocks have the key {key}"
             seen.add(key)
 
 

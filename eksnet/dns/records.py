@@ -8,12 +8,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from eksnet import inputs
+from eksnet import inputs, versions
 from eksnet.errors import EksnetError
 from eksnet.listing import Listing
 
 SPECIFICATION = "Kubernetes DNS specification 1.1.0"
-PODS = "kubernetes.io, DNS for Services and Pods; CoreDNS 1.12.4, `pods insecure`"
+_COREDNS = versions.COREDNS.removeprefix("v")
+PODS = f"kubernetes.io, DNS for Services and Pods; CoreDNS {_COREDNS}, `pods insecure`"
 _NAMES = "CoreDNS's plugin kubernetes, object/endpoint.go: the specification has addresses alone"
 _FQDN = "FQDN"
 _SERVICE_OF = "kubernetes.io/service-name"
@@ -89,7 +90,7 @@ def _records_of(one: _Object, objects: Sequence[_Object], domain: str) -> Iterat
     if kind == "EndpointSlice":
         return iter(())
     if kind != "Service":
-        raise EksnetError(f"no records are known for the kind {kind!r}", "Service or Pod")
+        raise EksnetError(f"the kind {kind!r} has no DNS records", "Service or Pod")
     if one["spec"].get("type") == "ExternalName":
         return _external_name(one, domain)
     # A Service is headless when its first address is the word None.

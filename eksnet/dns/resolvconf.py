@@ -183,7 +183,7 @@ def pod_resolv_conf(
         EksnetError: No such policy, or None without a nameserver: the API server refuses both. Or
             the namespace, an address or a domain is none.
 
-    Source: Kubernetes 1.34 pkg/kubelet/network/dns/dns.go (GetPodDNS, appendDNSConfig, the limits
+    Source: Kubernetes 1.35 pkg/kubelet/network/dns/dns.go (GetPodDNS, appendDNSConfig, the limits
     of 3 nameservers, 32 domains and 2,048 characters). The kubelet writes several options in no
     certain order; here they keep theirs.
 
@@ -229,7 +229,8 @@ def _check_policy(policy: str, dns_config: Mapping[str, Any]) -> None:
     if policy == "None" and not dns_config.get("nameservers"):
         raise EksnetError(
             "dnsPolicy None without a nameserver",
-            "a dnsConfig with at least one of `nameservers`: the API server refuses the pod else",
+            "a dnsConfig with at least one entry in `nameservers`: otherwise the API server "
+            "refuses the pod",
             'pod_resolv_conf(..., policy="None", dns_config={"nameservers": ["10.100.0.10"]})',
         )
 

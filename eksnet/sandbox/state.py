@@ -7,18 +7,19 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from eksnet import versions
 from eksnet.errors import EksnetError
 from eksnet.sandbox import pki
 from eksnet.sandbox.paths import Paths, write_private
 from eksnet.sandbox.vpc import Vpc
 
 # Raised when a later eksnet can no longer read what an earlier one wrote.
-LAYOUT = "4 kubernetes-1.34"
+LAYOUT = f"4 kubernetes-{versions.MAJOR}.{versions.MINOR}"
 
 # etcd alone reserves 64 MiB at its start, and twice as much while it goes on to its next log.
 _FULL = 256 * 2**20
 
-_GETENT = Path(__file__).parent / "engine" / "musl" / "getent.c"
+_GETENT = Path(__file__).parent / "musl" / "getent.c"
 
 
 def prepare(paths: Paths, vpc: Vpc) -> None:
@@ -68,9 +69,9 @@ def check_version(paths: Paths) -> None:
         return
     if found != LAYOUT:
         raise EksnetError(
-            f"the sandbox's state in {paths.state} was left by another version ({found})",
+            f"the sandbox's state in {paths.state} was written by another version ({found})",
             LAYOUT,
-            "`eksnet reset` starts a fresh cluster; what is in the old one is lost",
+            "`eksnet reset` starts a fresh cluster; the content of the old one is deleted",
         )
 
 
@@ -154,7 +155,9 @@ def busybox(paths: Paths) -> Path:
     source = shutil.which("busybox", path="/usr/bin:/bin:/usr/local/bin")
     if source is None or _needs_libraries(Path(source)):
         raise EksnetError(
-            "no static busybox on this computer" if source is None else f"{source} is not static",
+            "there is no static busybox on this computer"
+            if source is None
+            else f"{source} is not static",
             "the package busybox-static",
             "sudo apt-get install busybox-static",
         )

@@ -42,7 +42,7 @@ def curve(
     axes: tuple[str, str] | None = None,
     title: str = "",
 ) -> Picture:
-    """Draw measurements as lines, such as those of `kubeproxy.measure_lookup` or `growth`.
+    """Draw measurements as lines, such as those of `kubeproxy.measure_lookup_time`.
 
     Args:
         found: The measurements: objects with these attributes.
@@ -86,8 +86,8 @@ def _measured(one: object, x: str, y: str, by: str) -> tuple[str, Point]:
         point, name = (-1.0, -1.0), ""
     if not all(0 <= part < math.inf for part in point):
         raise EksnetError(
-            f"{inputs.shown(one)} is no measurement with {x}, {y} and {by}",
-            "numbers from 0 on, as `kubeproxy.measure_lookup` gives them",
+            f"{inputs.shown(one)} is not a measurement with {x}, {y} and {by}",
+            "numbers from 0 on, as `kubeproxy.measure_lookup_time` gives them",
         )
     return name, point
 

@@ -166,7 +166,7 @@ def test_a_nodes_file_is_read_as_the_kubelet_reads_it(cluster, node, file):
 def test_a_nameserver_without_an_address_stops_every_pod(cluster, node):
     name, write = node
     write("nameserver\nsearch a.example\n")
-    with pytest.raises(EksnetError, match="a nameserver of the node's resolv.conf has no address"):
+    with pytest.raises(EksnetError, match="a nameserver of the node's"):
         dns.pod_resolv_conf("default", node="nameserver\nsearch a.example\n")
     with contextlib.suppress(EksnetError):
         cluster.run("debian:12", "true", "default", spec={"nodeName": name}, timeout=5)

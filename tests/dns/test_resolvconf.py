@@ -162,7 +162,7 @@ def test_a_pod_has_of_its_nodes_file_what_the_kubelet_makes_of_it():
 
 
 def test_a_nameserver_without_an_address_is_refused_as_by_the_kubelet():
-    with pytest.raises(EksnetError, match="a nameserver of the node's resolv.conf has no address"):
+    with pytest.raises(EksnetError, match="a nameserver of the node's"):
         ResolvConf.of_node("nameserver\n")
 
 
