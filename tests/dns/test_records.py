@@ -125,7 +125,7 @@ def test_what_has_no_records():
         # A Service that the API server has not given an address yet.
         ([service("a", ports=[{"name": "http", "port": 80}])], "has no clusterIP yet"),
         ([service("a", clusterIP="", clusterIPs=None, ports=None)], "has no clusterIP yet"),
-        ([service("a", clusterIPs=["None"]), slice_of("a") | {"endpoints": None, "ports": None}], ""),
+        ([DB, slice_of("my-db") | {"endpoints": None, "ports": None}], ""),
         ([service("a", type="ExternalName", externalName="10.9.0.9")], ""),
         ([{"kind": "Pod", "metadata": {"name": "a"}, "status": {"podIPs": None}}], ""),
         ([{"kind": "Pod", "metadata": {"name": "a"}, "status": None}], ""),
