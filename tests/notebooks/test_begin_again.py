@@ -56,7 +56,7 @@ def cut_off(name, cell_id, directory, *, within=False):
     path = directory / f"{name}.ipynb"
     nbformat.write(notebook, path)
     said = []
-    assert not runner.run_one(path, say=said.append)
+    assert not runner.run_one(path, progress=said.append)
     assert re.search(rf"in cell ({cell_id if within else CUT}|{CUT})$", said[0]), said
     assert "died" in said[1].lower(), said
 
@@ -128,7 +128,8 @@ def run_cells(name, directory, is_last):
         on_cell_executed=look,
     )
     client.execute()
-    return {cell.id: cell for cell in notebook.cells if cell.cell_type == "code"}
+    ran = runner.normalised(notebook)
+    return {cell.id: cell for cell in ran.cells if cell.cell_type == "code"}
 
 
 @pytest.fixture(scope="module")
