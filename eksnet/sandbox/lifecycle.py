@@ -173,7 +173,7 @@ def status(name: str | None = None, *, ask: bool = False) -> Status:
 
     Args:
         name: The sandbox's name; see `eksnet.sandbox.paths.paths`.
-        ask: Whether to ask a cluster that is ready what it lacks all the same: a node or an
+        ask: Whether to ask a ready cluster what it lacks all the same: a node or an
             object of kube-system that somebody deleted disturbs none of its processes.
     """
     paths = sandbox_paths.paths(name)
@@ -228,7 +228,7 @@ def check_computer() -> None:
     """
     if sys.platform != "linux":
         raise EksnetError(
-            f"the sandbox is made of Linux namespaces, and this is {sys.platform}",
+            f"the sandbox needs Linux namespaces, and this is {sys.platform}",
             "Linux, or a Linux virtual machine or container",
             "see “Where the sandbox cannot run” in README.md",
         )
@@ -236,7 +236,7 @@ def check_computer() -> None:
     if missing:
         raise EksnetError(
             f"not installed: {', '.join(missing)}",
-            "the programs that nodes are wired with",
+            "the programs that set up the nodes' network",
             "sudo apt-get install iproute2 iptables nftables conntrack util-linux",
         )
     probe = subprocess.run(
@@ -245,9 +245,9 @@ def check_computer() -> None:
     )  # fmt: skip
     if probe.returncode != 0:
         raise EksnetError(
-            f"this computer does not let you make a user namespace: {probe.stderr.strip()}",
+            f"this computer does not let you create a user namespace: {probe.stderr.strip()}",
             "unprivileged user namespaces",
-            "run `make lab` again: its set-up says what to change on this computer",
+            "run `make lab` again: the set-up says what to change on this computer",
         )
     check_inotify(components.INOTIFY_INSTANCES)
 
@@ -267,8 +267,8 @@ def check_inotify(needed: int) -> None:
             if descriptor < 0:
                 why = os.strerror(ctypes.get_errno())
                 raise EksnetError(
-                    f"{count} inotify instances are left to this user ({why})",
-                    f"{needed}, with which a cluster watches its certificates and configuration",
+                    f"{count} inotify instances are free for this user ({why})",
+                    f"{needed}: the cluster uses them to watch its certificates and configuration",
                     "sudo sysctl fs.inotify.max_user_instances=512",
                 )
             taken.callback(os.close, descriptor)
@@ -278,12 +278,12 @@ def check_duration(text: str | None) -> None:
     """Refuse early what would keep the kubelets from starting, this time and the next.
 
     Raises:
-        EksnetError: The text is no length of time.
+        EksnetError: The text is an invalid duration.
     """
     if text is not None and not _DURATION.fullmatch(text):
         raise EksnetError(
-            f"--sync-frequency {text} is no length of time",
-            "a number with ms, s, m or h",
+            f"--sync-frequency {text} is an invalid duration",
+            "a number with the unit ms, s, m or h",
             "`eksnet up --sync-frequency 1m` is as on EKS",
         )
 
@@ -315,7 +315,7 @@ def start_lock(paths: Paths, say: Say) -> Iterator[None]:
         paths.run.mkdir(parents=True, exist_ok=True)
         with paths.start_lock.open("a") as file:
             if not _try_lock(file):
-                say("another command is starting or ending this sandbox; waiting for it")
+                say("another command is starting or stopping this sandbox; waiting for it")
                 fcntl.flock(file, fcntl.LOCK_EX)
             # A command that removed the sandbox has taken the file away that this one waited for.
             if _is_at(file, paths.start_lock):
@@ -454,10 +454,12 @@ def listen(paths: Paths, port: int | None) -> socket.socket:
     listener.close()
     if not wanted:
         raise EksnetError(
-            f"no port of 127.0.0.1 is free ({reason})", "one for the API server", "ss --tcp --all"
+            f"no port of 127.0.0.1 is free ({reason})",
+            "a free port for the API server",
+            "ss --tcp --all",
         )
     raise EksnetError(
-        f"127.0.0.1:{wanted} is taken by another program ({reason})",
+        f"127.0.0.1:{wanted} is used by another program ({reason})",
         "a free port for the API server",
         "`eksnet up --port 0` takes any free port",
     )
@@ -539,7 +541,7 @@ def _map_ids(process: subprocess.Popen[bytes]) -> None:
     while os.readlink(f"/proc/{pid}/ns/user") == own:
         if process.poll() is not None:
             raise EksnetError(
-                f"unshare ended with exit code {process.returncode}",
+                f"unshare exited with exit code {process.returncode}",
                 "new namespaces",
                 "eksnet logs supervisor",
             )
@@ -575,13 +577,13 @@ def wait_until_ready(paths: Paths, say: Say) -> str:
         if phase == "failed":
             raise _start_error(paths, f"the sandbox could not be started: {waits}")
         if not is_alive(paths):
-            raise _start_error(paths, "the sandbox ended while it was starting")
+            raise _start_error(paths, "the sandbox exited during its start")
         if phase == "settling":
             settled_by = settled_by or time.monotonic() + _SETTLE_DEADLINE
             if time.monotonic() > settled_by:
                 return str(waits)
         if time.monotonic() > deadline:
-            raise _start_error(paths, f"after {_START_DEADLINE:.0f} s still waiting for {waits}")
+            raise _start_error(paths, f"still waiting for {waits} after {_START_DEADLINE:.0f} s")
         time.sleep(_POLL)
 
 
@@ -591,9 +593,7 @@ def _start_error(paths: Paths, seen: str) -> EksnetError:
     if room := state.no_room(paths):
         lines.append(room)
     detail = "\n".join(["", *lines]) if lines else ""
-    return EksnetError(
-        seen + detail, "a cluster that is ready", f"look into the logs in {paths.logs}"
-    )
+    return EksnetError(seen + detail, "a ready cluster", f"read the logs in {paths.logs}")
 
 
 def read_status(paths: Paths) -> dict[str, Any]:
@@ -623,9 +623,9 @@ def stop(paths: Paths, number: signal.Signals = signal.SIGTERM) -> bool:
     holder = recorded_holder(paths)
     if holder is None:
         raise EksnetError(
-            f"the sandbox {paths.state.name} lives, but {paths.pid} does not say which process",
+            f"the sandbox {paths.state.name} is running, but {paths.pid} does not name its process",
             "the process that holds its namespace",
-            f"find it with `fuser {paths.alive_lock}` and end it",
+            f"find it with `fuser {paths.alive_lock}` and stop it",
         )
     descriptor = os.pidfd_open(holder)
     try:
@@ -742,7 +742,7 @@ def read_log(component: str, name: str | None = None) -> str:
         return "".join(f"{name}\n" for name in names)
     if component not in names:
         raise EksnetError(
-            f"no component {component!r} has a log",
+            f"there is no log of a component {component!r}",
             f"one of {', '.join(names) or 'none yet'}",
             "`eksnet logs` lists them; `eksnet up` starts them",
         )

@@ -93,8 +93,8 @@ def remove_engine() -> Removed:
         if lock is None:
             raise EksnetError(
                 "the engine is being built",
-                "no build that runs",
-                "`eksnet engine build` shows how far it is; `eksnet remove --engine` after it",
+                "no running build",
+                "`eksnet engine build` shows its progress; run `eksnet remove --engine` after it",
             )
         cache.remove_all(base)
     kept = tuple(base.iterdir()) if base.exists() else ()
@@ -119,6 +119,6 @@ def _removal_errors(directory: Path) -> Iterator[None]:
     except OSError as error:
         raise EksnetError(
             f"{error.filename or directory} cannot be removed: {error.strerror}",
-            "files of your own",
+            "files that you own",
             f"sudo rm -r {directory}, if root started that sandbox",
         ) from error
