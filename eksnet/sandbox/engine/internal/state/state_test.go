@@ -49,15 +49,20 @@ func TestAFolderGoesWhileSomebodyWritesIntoIt(t *testing.T) {
 		if err := os.Mkdir(folder, 0o700); err != nil {
 			t.Fatal(err)
 		}
-		ended := make(chan error)
+		begun, ended := make(chan struct{}, 1), make(chan error)
 		go func() {
 			for {
 				if err := Write(filepath.Join(folder, "exit.json"), 1); err != nil {
 					ended <- err
 					return
 				}
+				select {
+				case begun <- struct{}{}:
+				default:
+				}
 			}
 		}()
+		<-begun
 		if err := Remove(folder); err != nil {
 			t.Fatal(err)
 		}
