@@ -111,10 +111,10 @@ def test_what_a_lab_broke_is_told_and_does_not_lock_the_learner_out(cluster, mon
     with monkeypatch.context() as patch:
         patch.setattr(lifecycle, "_SETTLE_DEADLINE", 0)
         joined = sandbox.up()
-    assert joined.lacks == "coredns: 1 of 2 pods Ready"
+    assert joined.degraded == "coredns: 1 of 2 pods Ready"
     assert cluster.list("pods", "kube-system")
     sandbox.reset()
-    assert sandbox.up().lacks == ""
+    assert sandbox.up().degraded == ""
 
 
 @pytest.mark.sandbox
@@ -122,10 +122,10 @@ def test_what_was_deleted_is_told_and_made_again_by_the_next_start(cluster):
     # No process ends, so that the supervisor has no reason to check.
     cluster.delete("deployment/coredns", namespace="kube-system")
     assert sandbox.status(ask=True).waiting_for == "Deployment coredns is gone"
-    assert sandbox.up().lacks == "Deployment coredns is gone"
+    assert sandbox.up().degraded == "Deployment coredns is gone"
     sandbox.down()
     sandbox.up()
-    assert sandbox.up().lacks == ""
+    assert sandbox.up().degraded == ""
     faults.until("it is whole", lambda: sandbox.status(ask=True).waiting_for == "")
 
 
