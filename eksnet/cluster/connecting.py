@@ -116,7 +116,7 @@ def open_context(
     seen = kubeconfig.read(context, files)
     configuration = configure(files, context)
     reader = Client(configuration, _refuse, target)
-    with inputs.reading(f"the answer of {seen.server}", target, _CLUSTER, _LOOK):
+    with inputs.well_formed(f"the answer of {seen.server}", target, _CLUSTER, _LOOK):
         version = str(reader.get("/version")["gitVersion"])
         identity = _identity(reader, seen)
 

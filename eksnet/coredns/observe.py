@@ -21,7 +21,7 @@ from eksnet.coredns.installed import (
     log_of,
     pods_not_terminating,
 )
-from eksnet.coredns.querylog import LoggedQuery, observed_walk, read_queries
+from eksnet.coredns.querylog import LoggedQuery, observed_walk, parse_query_log
 from eksnet.coredns.resolvers import program_of
 from eksnet.dns.records import Record
 from eksnet.dns.replies import RDTYPES
@@ -90,7 +90,7 @@ def ask(cluster: Cluster, *names: str, rdtype: str = "A", server: str = "") -> L
             seconds.
     """
     run = cluster.run(BASH_IMAGE, carrier(make_queries(names, rdtype), server))
-    return read_answers(names, run.output)
+    return parse_answers(names, run.output)
 
 
 def make_queries(names: Sequence[str], rdtype: str) -> list[bytes]:
@@ -115,7 +115,7 @@ def make_queries(names: Sequence[str], rdtype: str) -> list[bytes]:
     return [dns.message.make_query(dns.name.Name(one), rdtype).to_wire() for one in labels]
 
 
-def read_answers(names: Sequence[str], output: str) -> Listing[Answer]:
+def parse_answers(names: Sequence[str], output: str) -> Listing[Answer]:
     """Return the answers in what the carrier printed.
 
     Args:
@@ -331,7 +331,7 @@ def witness_walk(
         logged: list[LoggedQuery] = []
 
         def has_both() -> bool:
-            logged[:] = read_queries(cluster.logs(witness, witness_namespace))
+            logged[:] = parse_query_log(cluster.logs(witness, witness_namespace))
             return {one.rdtype for one in logged if one.name == mark} >= set(RDTYPES)
 
         _wait("the witness's log", has_both, 30)

@@ -22,7 +22,7 @@ from eksnet.coredns.observe import (
     Answer,
     carrier,
     make_queries,
-    read_answers,
+    parse_answers,
     witness_walk,
 )
 from eksnet.coredns.resolvers import program_of
@@ -255,7 +255,7 @@ def _replies(cluster: Cluster, place: str, names: Collection[str], nameserver: s
     queries = [query for name, rdtype in asked for query in make_queries([f"{name}."], rdtype)]
     command = carrier(queries, f"{nameserver}/53")
     said = cluster.exec(_NEIGHBOUR, command, place, timeout=5 * len(asked) + 30)
-    answers = read_answers([f"{name}." for name, _ in asked], said.stdout)
+    answers = parse_answers([f"{name}." for name, _ in asked], said.stdout)
     told: dict[str | tuple[str, str], Reply | str] = {
         one: reply_of(answer) for one, answer in zip(asked, answers, strict=True)
     }

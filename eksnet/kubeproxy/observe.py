@@ -21,7 +21,7 @@ from eksnet.kubeproxy.dumps import parse_dump
 from eksnet.kubeproxy.packet import Connection, parse_conntrack
 from eksnet.kubeproxy.predict import predict
 from eksnet.kubeproxy.ruleset import Differences, Ruleset, differences
-from eksnet.kubeproxy.settings import MODES, Node, Settings, read_settings
+from eksnet.kubeproxy.settings import MODES, Node, Settings, parse_settings
 from eksnet.listing import Listing
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def read_configuration(cluster: Cluster) -> Settings:
     Raises:
         EksnetError: There is none where EKS, kubeadm or kind keep it.
     """
-    return read_settings(_configuration(cluster), _service_cidrs(cluster))
+    return parse_settings(_configuration(cluster), _service_cidrs(cluster))
 
 
 def _configuration(cluster: Cluster) -> str:
@@ -82,7 +82,7 @@ def _configuration(cluster: Cluster) -> str:
     raise EksnetError(
         f"no ConfigMap in {_SYSTEM} has kube-proxy's configuration",
         places,
-        f"kubectl -n {_SYSTEM} get configmaps; read_settings also accepts the text itself",
+        f"kubectl -n {_SYSTEM} get configmaps; parse_settings also accepts the text itself",
     )
 
 

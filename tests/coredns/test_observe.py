@@ -19,7 +19,7 @@ from eksnet.coredns import (
     witness_walk,
 )
 from eksnet.coredns.configuration import configuration_hash
-from eksnet.coredns.observe import carrier, read_answers
+from eksnet.coredns.observe import carrier, parse_answers
 from eksnet.errors import EksnetError
 
 
@@ -63,7 +63,7 @@ def test_answers_are_read_whole():
         wire(names[0], dns.rcode.NOERROR, (3600, "IN", "A", "10.43.0.2", "10.43.0.1")),
         wire(names[1], dns.rcode.NXDOMAIN),
     ]
-    answers = read_answers(names, "\n".join(lines) + "\n")
+    answers = parse_answers(names, "\n".join(lines) + "\n")
     assert list(answers) == [
         Answer("myapp.local.", "NOERROR", 3600, ("10.43.0.1", "10.43.0.2")),
         Answer("no.such.name.", "NXDOMAIN", None, ()),
@@ -76,7 +76,7 @@ def test_the_smallest_ttl_counts():
         "www.myapp.local.", dns.rcode.NOERROR,
         (300, "IN", "CNAME", "myapp.local."), (20, "IN", "A", "10.43.0.1"),
     )  # fmt: skip
-    assert read_answers(["www.myapp.local."], line)[0].ttl == 20
+    assert parse_answers(["www.myapp.local."], line)[0].ttl == 20
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_the_smallest_ttl_counts():
 )
 def test_no_answer_and_no_dns_are_told(output, message):
     with pytest.raises(EksnetError, match=message):
-        read_answers(["a."], output)
+        parse_answers(["a."], output)
 
 
 class Logs:
