@@ -124,10 +124,10 @@ def up(
     """Start the sandbox, or use the running one; exit code 1 when kube-system is degraded."""
     from eksnet.sandbox import lifecycle
 
-    started = lifecycle.up(name, port=port, sync_frequency=sync_frequency, say=console.print)
+    started = lifecycle.up(name, port=port, sync_frequency=sync_frequency, progress=console.print)
     console.print(f"The sandbox is up. Credentials: {started.kubeconfig}")
-    if started.lacks:
-        console.print(f"But kube-system is degraded: {started.lacks}")
+    if started.degraded:
+        console.print(f"But kube-system is degraded: {started.degraded}")
         console.print(
             "`eksnet kubectl -n kube-system get pods` shows the pods. `eksnet down` and then"
         )
@@ -142,7 +142,7 @@ def down(name: Name = None) -> None:
     """Stop the sandbox; the next `up` starts it with the same cluster."""
     from eksnet.sandbox import lifecycle
 
-    ended = lifecycle.down(name, say=console.print)
+    ended = lifecycle.down(name, progress=console.print)
     console.print("The sandbox is down." if ended else "The sandbox was not up.")
 
 
@@ -151,7 +151,7 @@ def reset(name: Name = None) -> None:
     """Replace the sandbox's cluster with a fresh one."""
     from eksnet.sandbox import lifecycle
 
-    lifecycle.reset(name, say=console.print)
+    lifecycle.reset(name, progress=console.print)
     console.print("The sandbox is up, with a fresh cluster.")
 
 
@@ -166,7 +166,10 @@ def remove(
     """Stop the sandbox and delete its files; your progress and backups are kept."""
     from eksnet.sandbox import removal
 
-    removed = removal.remove_engine() if engine else removal.remove_sandbox(name, say=console.print)
+    if engine:
+        removed = removal.remove_engine()
+    else:
+        removed = removal.remove_sandbox(name, progress=console.print)
     if removed.ended:
         console.print("The running sandbox was stopped.")
     what = "The engine" if engine else "The sandbox"

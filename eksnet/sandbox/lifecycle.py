@@ -24,7 +24,7 @@ _START_DEADLINE = 180.0
 _SETTLE_DEADLINE = 60.0
 _POLL = 0.05
 
-Say = Callable[[str], None]
+Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -59,13 +59,13 @@ class Sandbox:
         name: Its name.
         kubeconfig: Where the learner's credentials are.
         context: The context in that kubeconfig.
-        lacks: What kube-system lacks, when it did not become whole; a lab may have broken it.
+        degraded: What is missing in kube-system after the start; a lab may have broken it.
     """
 
     name: str
     kubeconfig: Path
     context: str = "sandbox"
-    lacks: str = ""
+    degraded: str = ""
 
 
 def up(
@@ -73,7 +73,7 @@ def up(
     *,
     port: int | None = None,
     sync_frequency: str | None = None,
-    say: Say = lambda _: None,
+    progress: Progress = lambda _: None,
 ) -> Sandbox:
     """Start a sandbox, or join one that is up or being started.
 
@@ -83,7 +83,7 @@ def up(
         sync_frequency: How long the kubelets may leave a changed ConfigMap unread, such as `1m`,
             EKS's own; None keeps the last one, at first five seconds. What is up keeps what it was
             started with.
-        say: Called with each line of progress.
+        progress: Called with each line of progress.
 
     Raises:
         EksnetError: It could not be started; nothing is left running.
@@ -95,39 +95,39 @@ def up(
     try:
         if not locks.is_alive(paths):
             preflight.check_computer()
-            programs = engine(say)
-            with locks.start_lock(paths, say), interrupts.held():
+            programs = engine(progress)
+            with locks.start_lock(paths, progress), interrupts.held():
                 if not locks.is_alive(paths):
                     # Assigned here: an interrupt that was held back comes at the end of this block.
                     launched = launching.launch(paths, programs, port, sync_frequency)
         if launched is None:
             # Another copy of the project may have started it, with another version of eksnet.
             state.check_version(paths)
-        lacks = wait_until_ready(paths, say)
+        problem = wait_until_ready(paths, progress)
     except BaseException:
         # Neither a failed start nor an interrupted one leaves a half of a cluster behind; but
         # what another command started, perhaps since, is not ours to end.
         if launched is not None:
-            _end(paths, launched, say)
+            _end(paths, launched, progress)
         raise
     if launched is None:
         # Only what was deleted: a pod that is not Ready may be a lab's own doing, or become it.
-        lacks = lacks or gone(paths)
-    return Sandbox(paths.state.name, paths.kubeconfig, lacks=lacks)
+        problem = problem or missing_objects(paths)
+    return Sandbox(paths.state.name, paths.kubeconfig, degraded=problem)
 
 
-def _end(paths: Paths, launched: int, say: Say) -> None:
-    with locks.start_lock(paths, say):
+def _end(paths: Paths, launched: int, progress: Progress) -> None:
+    with locks.start_lock(paths, progress):
         if holder.recorded(paths) == launched:
             holder.stop(paths)
 
 
 def ensure_up() -> Sandbox:
     """Return the running sandbox; start it, saying so, when it is not up."""
-    return up() if status().phase == "ready" else up(say=print)
+    return up() if status().phase == "ready" else up(progress=print)
 
 
-def down(name: str | None = None, *, say: Say = lambda _: None) -> bool:
+def down(name: str | None = None, *, progress: Progress = lambda _: None) -> bool:
     """End a sandbox; what is in its cluster stays for the next `up`.
 
     Returns:
@@ -136,19 +136,19 @@ def down(name: str | None = None, *, say: Say = lambda _: None) -> bool:
     paths = sandbox_paths.paths(name)
     if not paths.run.exists():
         return False
-    with locks.start_lock(paths, say):
+    with locks.start_lock(paths, progress):
         return holder.stop(paths)
 
 
-def reset(name: str | None = None, *, say: Say = lambda _: None) -> Sandbox:
+def reset(name: str | None = None, *, progress: Progress = lambda _: None) -> Sandbox:
     """Replace the cluster by a fresh one with the same identity, and start it."""
     paths = sandbox_paths.paths(name)
     paths.run.mkdir(parents=True, exist_ok=True)
-    with locks.start_lock(paths, say):
+    with locks.start_lock(paths, progress):
         # What is thrown away need not be put in order first.
         holder.stop(paths, signal.SIGKILL)
         state.forget_cluster(paths)
-    return up(name, say=say)
+    return up(name, progress=progress)
 
 
 def status(name: str | None = None, *, ask: bool = False) -> Status:
@@ -156,7 +156,7 @@ def status(name: str | None = None, *, ask: bool = False) -> Status:
 
     Args:
         name: The sandbox's name; see `eksnet.sandbox.paths.paths`.
-        ask: Whether to ask a ready cluster what it lacks all the same: a node or an
+        ask: Whether to ask a ready cluster what is missing all the same: a node or an
             object of kube-system that somebody deleted disturbs none of its processes.
     """
     paths = sandbox_paths.paths(name)
@@ -164,7 +164,7 @@ def status(name: str | None = None, *, ask: bool = False) -> Status:
         return Status(paths.state.name, "down")
     said = read_status(paths)
     if ask and said.get("phase") == "ready":
-        said["waiting_for"] = lacking(paths)
+        said["waiting_for"] = degraded(paths)
     return Status(
         paths.state.name,
         said.get("phase", "starting"),
@@ -189,17 +189,17 @@ def read_status(paths: Paths) -> dict[str, Any]:
 # How a cluster is.
 
 
-def gone(paths: Paths) -> str:
+def missing_objects(paths: Paths) -> str:
     """Return the first node or object of kube-system that was deleted; empty when none was."""
     vpc = plan(REGION)
     nodes = [components.node_object(node, REGION, since="") for node in vpc.nodes]
     return _ask(paths, lambda api: api.absent([*nodes, *documents(seed.MANIFESTS)]))
 
 
-def lacking(paths: Paths) -> str:
-    """Return the first thing that a cluster lacks to be whole; empty when it is whole."""
+def degraded(paths: Paths) -> str:
+    """Return the first thing that is missing in a cluster; empty when it is whole."""
     nodes = len(plan(REGION).nodes)
-    return gone(paths) or _ask(
+    return missing_objects(paths) or _ask(
         paths, lambda api: api.nodes_not_ready(nodes, since="") or api.pods_not_ready(since="")
     )
 
@@ -215,20 +215,20 @@ def _ask(paths: Paths, question: Callable[[Api], list[str]]) -> str:
 # Starting.
 
 
-def engine(say: Say) -> Path:
+def engine(progress: Progress) -> Path:
     """Return the directory with the engine's programs, building or waiting for them if need be."""
     from eksnet.sandbox import build
 
-    build.wait_for(NEEDED, say)
+    build.wait_for(NEEDED, progress)
     return build.program("kube").parent
 
 
-def wait_until_ready(paths: Paths, say: Say) -> str:
+def wait_until_ready(paths: Paths, progress: Progress) -> str:
     """Follow the start until the cluster is ready.
 
     Returns:
-        What kube-system still lacks after a minute in which the cluster could be used; empty when
-        it is whole.
+        What is still missing in kube-system after a minute in which the cluster could be used;
+        empty when it is whole.
 
     Raises:
         EksnetError: It failed, ended, or took longer than three minutes.
@@ -240,7 +240,7 @@ def wait_until_ready(paths: Paths, say: Say) -> str:
         said = read_status(paths)
         phase, waits = said.get("phase", ""), said.get("waiting_for", "its first sign")
         for what, seconds in said.get("steps", [])[told:]:
-            say(f"{seconds:6.1f} s  {what}")
+            progress(f"{seconds:6.1f} s  {what}")
             told += 1
         if phase == "ready":
             return ""

@@ -13,13 +13,13 @@ from eksnet.sandbox.paths import Paths
 
 
 @contextlib.contextmanager
-def start_lock(paths: Paths, say: Callable[[str], None]) -> Iterator[None]:
+def start_lock(paths: Paths, progress: Callable[[str], None]) -> Iterator[None]:
     """Hold the right to start or end a sandbox; wait for whoever holds it."""
     while True:
         paths.run.mkdir(parents=True, exist_ok=True)
         with paths.start_lock.open("a") as file:
             if not _try_lock(file):
-                say("another command is starting or stopping this sandbox; waiting for it")
+                progress("another command is starting or stopping this sandbox; waiting for it")
                 fcntl.flock(file, fcntl.LOCK_EX)
             # A command that removed the sandbox has taken the file away that this one waited for.
             if _is_at(file, paths.start_lock):

@@ -52,7 +52,7 @@ def check_computer() -> None:
 
 
 def check_inotify(needed: int) -> None:
-    """Refuse a start that would run out of inotify instances: what lacks one dies at its start.
+    """Refuse a start that would run out of inotify instances: what gets none exits at its start.
 
     They are counted per user, over everything that the user runs, in the namespaces too; the only
     way to learn how many are left is to take them.

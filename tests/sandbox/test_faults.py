@@ -111,10 +111,10 @@ def test_what_a_lab_broke_is_told_and_does_not_lock_the_learner_out(cluster, mon
     with monkeypatch.context() as patch:
         patch.setattr(lifecycle, "_SETTLE_DEADLINE", 0)
         joined = lifecycle.up()
-    assert joined.lacks == "coredns: 1 of 2 pods Ready"
+    assert joined.degraded == "coredns: 1 of 2 pods Ready"
     assert cluster.list("pods", "kube-system")
     lifecycle.reset()
-    assert lifecycle.up().lacks == ""
+    assert lifecycle.up().degraded == ""
 
 
 @pytest.mark.sandbox
@@ -122,10 +122,10 @@ def test_what_was_deleted_is_told_and_made_again_by_the_next_start(cluster):
     # No process ends, so that the supervisor has no reason to check.
     cluster.delete("deployment/coredns", namespace="kube-system")
     assert lifecycle.status(ask=True).waiting_for == "Deployment coredns is gone"
-    assert lifecycle.up().lacks == "Deployment coredns is gone"
+    assert lifecycle.up().degraded == "Deployment coredns is gone"
     lifecycle.down()
     lifecycle.up()
-    assert lifecycle.up().lacks == ""
+    assert lifecycle.up().degraded == ""
     faults.until("it is whole", lambda: lifecycle.status(ask=True).waiting_for == "")
 
 
@@ -212,7 +212,7 @@ print("outside:", [str(p) for p in written.glob("*/upper/**/*")])
 
 
 @pytest.mark.sandbox
-def test_a_full_disk_is_told_and_mended_by_room(tmp_path):
+def test_a_full_disk_is_told_and_repaired_by_room(tmp_path):
     environment = {**os.environ, "XDG_STATE_HOME": str(tmp_path), "EKSNET_SANDBOX": "full"}
     run = subprocess.run(
         ["unshare", "--user", "--map-root-user", "--mount", sys.executable, "-c", FULL_DISK],
@@ -307,7 +307,7 @@ def assert_pods_go_first(room):
 
 
 @pytest.mark.sandbox
-def test_memory_that_runs_out_is_told_and_mended_by_memory(live_sandbox, monkeypatch):
+def test_memory_that_runs_out_is_told_and_repaired_by_memory(live_sandbox, monkeypatch):
     monkeypatch.setenv("EKSNET_SANDBOX", "little-memory")
     room = Room.find()
     if room is None:

@@ -23,7 +23,7 @@ def ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     done: list[str] = []
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     monkeypatch.setattr(preflight, "check_computer", lambda: None)
-    monkeypatch.setattr(lifecycle, "engine", lambda say: tmp_path)
+    monkeypatch.setattr(lifecycle, "engine", lambda progress: tmp_path)
     monkeypatch.setattr(launching, "launch", lambda *words: LAUNCHED)
     monkeypatch.setattr(holder, "recorded", lambda paths: LAUNCHED)
     monkeypatch.setattr(holder, "stop", lambda paths: done.append("stopped"))
