@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from eksnet.coredns.corefile import (
+from eksnet.coredns.diagnosis import Check, Diagnosis, diagnose
+from eksnet.coredns.editing import (
     add_plugin,
+    comment_out,
+    extend_plugin,
+    imports,
     plugins,
     remove_plugin,
     remove_server_block,
     set_plugin,
 )
-from eksnet.coredns.diagnosis import Check, Diagnosis, diagnose
 from eksnet.coredns.faults import bring_fault, take_back_faults
 from eksnet.coredns.observe import (
     Answer,
@@ -34,8 +37,11 @@ __all__ = [
     "add_plugin",
     "ask",
     "bring_fault",
+    "comment_out",
     "confirm",
     "diagnose",
+    "extend_plugin",
+    "imports",
     "look_up",
     "observed_walk",
     "plugins",

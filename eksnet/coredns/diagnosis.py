@@ -25,7 +25,8 @@ from eksnet.cluster.client import ApiError
 from eksnet.cluster.conditions import READY
 from eksnet.cluster.pods import staying
 from eksnet.commands import runnable
-from eksnet.coredns.configuration import CorefileError, errors, running
+from eksnet.coredns.configuration import errors, running
+from eksnet.coredns.corefile import CorefileError
 from eksnet.coredns.installed import (
     CONFIGMAP,
     DEPLOYMENT,

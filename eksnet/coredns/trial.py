@@ -9,7 +9,7 @@ import yaml
 
 from eksnet.cluster.pods import NeededError
 from eksnet.coredns.configuration import refusal
-from eksnet.coredns.corefile import plugins
+from eksnet.coredns.editing import plugins
 from eksnet.coredns.observe import BASH_IMAGE, Answer, carrier, make_queries, read_answers
 from eksnet.errors import EksnetError
 from eksnet.listing import Listing

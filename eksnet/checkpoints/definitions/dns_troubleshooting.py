@@ -16,7 +16,7 @@ from eksnet.checkpoints.criteria import (
 )
 from eksnet.checkpoints.reading import Check, after, judge
 from eksnet.coredns import diagnosis, faults
-from eksnet.coredns.configuration import CorefileError
+from eksnet.coredns.corefile import CorefileError
 from eksnet.coredns.installed import DEPLOYMENT, SELECTOR, SERVICE, SYSTEM, staying_pods
 
 if TYPE_CHECKING:
