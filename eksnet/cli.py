@@ -261,7 +261,7 @@ def resolve(
             console.print("has an address; --live asks in a cluster.")
     walk = walks.get("observed", walks["predicted"])
     fine = walk.found or not (live or exists)
-    raise typer.Exit(0 if fine and walk.rows == walks["predicted"].rows else 1)
+    raise typer.Exit(0 if fine and not dns.first_difference(walks["predicted"], walk) else 1)
 
 
 def _predicted_and_observed(
@@ -284,12 +284,12 @@ def _predicted_and_observed(
 
 def _questions(walk: Walk) -> list[dict[str, str]]:
     return [
-        {"name": one.name, "type": one.kind, "answer": str(one.reply)} for one in walk.questions
+        {"name": one.name, "rdtype": one.rdtype, "answer": str(one.reply)} for one in walk.questions
     ]
 
 
 def _walk_table(title: str, walk: Walk) -> Table:
-    table = Table(*walk.columns, title=f"{title}: {walk.queries} queries", title_justify="left")
+    table = Table(*walk.columns, title=f"{title}: {walk.query_count} queries", title_justify="left")
     for row in walk.rows:
         table.add_row(*map(cell, row))
     return table

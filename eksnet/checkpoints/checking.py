@@ -224,18 +224,8 @@ def _observe(
             f"your prediction: {criterion.question}",
             then(_ANSWER, criterion.form, criterion.steps),
         )
-    if _is_left_open(answer):
-        return not_started(
-            "the prediction is still empty",
-            f"your prediction: {criterion.question}",
-            then(_WRITE, criterion.form),
-        )
-    if answer.computed:
-        return not_started(
-            "a table that the course made, not a prediction of your own",
-            f"your prediction: {criterion.question}",
-            then(_ANSWER, criterion.form, criterion.call),
-        )
+    if unpredicted := _unpredicted(criterion, answer):
+        return unpredicted
     seen = criterion.observe(cluster, observed)
     if isinstance(seen, Observation):
         return replace(seen, next_step=seen.next_step or then("run", criterion.steps))
@@ -254,6 +244,23 @@ def _observe(
     return replace(found, next_step=found.next_step or again)
 
 
+def _unpredicted(criterion: Prediction, answer: Rows) -> Observation | None:
+    """Return why an answer is no prediction; None when it is one."""
+    if _is_left_open(answer):
+        return not_started(
+            "the prediction is still empty",
+            f"your prediction: {criterion.question}",
+            then(_WRITE, criterion.form),
+        )
+    if answer.computed:
+        return not_started(
+            "a table that the course made, not a prediction of your own",
+            f"your prediction: {criterion.question}",
+            then(_ANSWER, criterion.form, criterion.call),
+        )
+    return None
+
+
 def _is_left_open(answer: Rows) -> bool:
     """Tell whether a prediction is still the form that is to be filled in."""
     return any(cell in ("…", PLACEHOLDER) for row in answer.rows for cell in row)
@@ -267,11 +274,11 @@ def _patient(
     criterion: Criterion | Prediction, seen: Observation, look: Callable[[], Observation]
 ) -> Observation:
     """Look again, by the criterion's wait policy, while it may still come."""
-    if not criterion.wait or not seen.may_come:
+    if not criterion.wait or not seen.retryable:
         return seen
     deadline = time.monotonic() + criterion.wait.deadline
     with Countdown(criterion.wait.condition) as countdown:
-        while seen.may_come and (left := deadline - time.monotonic()) > 0:
+        while seen.retryable and (left := deadline - time.monotonic()) > 0:
             countdown.show(left, seen.observed)
             time.sleep(min(criterion.wait.poll, left))
             seen = look()

@@ -52,7 +52,7 @@ class Cluster:
         target: What was connected to.
         identity: What makes the cluster this one.
         namespace: The namespace that is meant when none is said.
-        version: The API server's version, such as v1.34.3.
+        version: The API server's version, such as v1.35.4.
         checks: What a text has to pass before it is written into a ConfigMap. `eksnet.connect`
             sets it: what a Corefile may say is known to the rooms above this one.
     """
@@ -86,9 +86,33 @@ class Cluster:
     # Reading.
 
     def get(self, kind: str, name: str = "", namespace: str | None = None) -> Resource:
-        """Return an object as it is now."""
+        """Return an object as it is now.
+
+        Args:
+            kind: The kind, or kind/name.
+            name: The name.
+            namespace: The namespace; the context's own when None.
+
+        Raises:
+            NotFoundError: There is no such object, or no such kind.
+        """
         place = self._place(kind, name, namespace)
         return Resource(self._client.get(place.path))
+
+    def find(self, kind: str, name: str = "", namespace: str | None = None) -> Resource | None:
+        """Return an object as it is now; None when there is none of that name.
+
+        Args:
+            kind: The kind, or kind/name.
+            name: The name.
+            namespace: The namespace; the context's own when None.
+
+        Raises:
+            UnknownKindError: The cluster serves no such kind.
+            ApiError: It may not be read, or there is no answer.
+        """
+        found = self._client.find(self._place(kind, name, namespace).path)
+        return None if found is None else Resource(found)
 
     def list(
         self,
@@ -554,7 +578,7 @@ class _RolledOut(Condition):
     def __init__(self) -> None:
         super().__init__("rolled out", lambda one: rollout.progress(one).done)
 
-    def hopeless(self, objects: Sequence[dict[str, Any]]) -> str:
+    def terminal_reason(self, objects: Sequence[dict[str, Any]]) -> str:
         return rollout.progress(objects[0]).failed if objects else "it is not there"
 
 

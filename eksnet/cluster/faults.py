@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from eksnet.cluster.client import ApiError
-from eksnet.errors import EksnetError
+from eksnet.errors import EksnetError, NotFoundError
 
 if TYPE_CHECKING:
     from eksnet.cluster.cluster import Cluster
 
 NAMESPACE, RECORD = "kube-system", "eksnet-faults"
-_NOT_FOUND = 404
 
 Json = dict[str, Any]
 
@@ -42,7 +40,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class Place:
-    """An object that a fault is brought into.
+    """An object that a fault is injected into.
 
     Attributes:
         kind: Its kind.
@@ -96,7 +94,7 @@ def refuse_elsewhere(cluster: Cluster, why: str) -> None:
         )
 
 
-def bring(cluster: Cluster, key: str, place: Place, change: Mapping[str, Any]) -> None:
+def inject(cluster: Cluster, key: str, place: Place, change: Mapping[str, Any]) -> None:
     """Inject a fault into an object of the sandbox; a second time, it is the same fault.
 
     What is recorded as the state before is that before the first time: of a fault that is half
@@ -115,13 +113,13 @@ def bring(cluster: Cluster, key: str, place: Place, change: Mapping[str, Any]) -
     before = _before(cluster.get(place.kind, place.name, place.namespace), change)
     if before == change:
         return
-    if not was_brought(cluster, key):
+    if not was_injected(cluster, key):
         record = {**asdict(place), "before": before}
         _record(cluster, {key: json.dumps(record, sort_keys=True)})
     cluster.patch(place.kind, place.name, change, place.namespace, unchecked=True)
 
 
-def was_brought(cluster: Cluster, key: str) -> bool:
+def was_injected(cluster: Cluster, key: str) -> bool:
     """Tell whether a fault was injected into this cluster, fixed since or not."""
     return key in _recorded(cluster)
 
@@ -134,12 +132,13 @@ def injected(cluster: Cluster) -> tuple[Injected, ...]:
 def revert(cluster: Cluster, fault: Injected) -> None:
     """Put back what a fault changed, as it was before, and forget the fault."""
     place = fault.place
-    with _unless_gone():
+    # What is gone need not be put back.
+    with contextlib.suppress(NotFoundError):
         cluster.patch(place.kind, place.name, fault.before, place.namespace, unchecked=True)
     _record(cluster, {fault.key: None})
 
 
-def take_back(cluster: Cluster, chapter: str) -> tuple[str, ...]:
+def revert_all(cluster: Cluster, chapter: str) -> tuple[str, ...]:
     """Revert a chapter's faults; return their names.
 
     Args:
@@ -149,7 +148,7 @@ def take_back(cluster: Cluster, chapter: str) -> tuple[str, ...]:
     Raises:
         EksnetError: It is not the sandbox.
     """
-    refuse_elsewhere(cluster, "faults are brought into the sandbox alone")
+    refuse_elsewhere(cluster, "faults are injected into the sandbox alone")
     found = [one for one in injected(cluster) if one.chapter == chapter]
     for one in found:
         revert(cluster, one)
@@ -178,19 +177,8 @@ def _before(thing: Mapping[str, Any], change: Mapping[str, Any]) -> Json:
 
 
 def _recorded(cluster: Cluster) -> dict[str, str]:
-    with _unless_gone():
-        return dict(cluster.get("configmap", RECORD, NAMESPACE).get("data") or {})
-    return {}
-
-
-@contextlib.contextmanager
-def _unless_gone() -> Iterator[None]:
-    """Go on after it when an object is not there: nothing was recorded, or is to be put back."""
-    try:
-        yield
-    except ApiError as error:
-        if error.status != _NOT_FOUND:
-            raise
+    record: Mapping[str, Any] = cluster.find("configmap", RECORD, NAMESPACE) or {}
+    return dict(record.get("data") or {})
 
 
 def _record(cluster: Cluster, data: Mapping[str, str | None]) -> None:

@@ -16,7 +16,7 @@ from eksnet.cluster import waiting
 from eksnet.cluster.client import ApiError, Client
 from eksnet.cluster.conditions import Condition
 from eksnet.cluster.kinds import POD
-from eksnet.errors import EksnetError
+from eksnet.errors import DeadlineError, EksnetError
 from eksnet.printable import printable
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ Json = dict[str, Any]
 Command = str | Sequence[str]
 
 _LABELS = {"app.kubernetes.io/managed-by": "eksnet"}
-# What a container waits for that waiting does not bring.
-_HOPELESS = {
+# Reasons for which a container waits, and that no waiting ends.
+_TERMINAL = {
     "CreateContainerConfigError",
     "CreateContainerError",
     "ErrImageNeverPull",
@@ -41,7 +41,7 @@ _STDOUT, _STDERR, _ERROR = 1, 2, 3
 _LINES_SHOWN = 10
 
 
-class NeededError(waiting.DeadlineError):
+class NeededError(DeadlineError):
     """A container that a command waits for ended in an error.
 
     Attributes:
@@ -162,8 +162,8 @@ def run(
         _remove(client, what)
 
 
-def staying(pods: Iterable[Resource]) -> list[Resource]:
-    """Return the pods that are not being taken away.
+def not_terminating(pods: Iterable[Resource]) -> list[Resource]:
+    """Return the pods that are not terminating.
 
     One that is may serve nobody any more, and be gone before it is asked for anything. What has
     ended does not keep its successor from starting: after a rollout, too, there may be such pods.
@@ -193,7 +193,7 @@ def _await_end(client: Client, what: waiting.Watched, timeout: float) -> Json:
     finished = _Finished()
     try:
         (ended,) = waiting.until(client, what, finished, timeout, _brief, more)
-    except waiting.DeadlineError as error:
+    except DeadlineError as error:
         # The pod is taken away next, and its output with it.
         output, container = "", finished.fallen or "main"
         with contextlib.suppress(ApiError):
@@ -203,7 +203,7 @@ def _await_end(client: Client, what: waiting.Watched, timeout: float) -> Json:
         if finished.fallen:
             raise NeededError(finished.fallen, output) from None
         seen = f"{error.seen}\n  its output so far:\n{output}" if output else error.seen
-        raise waiting.DeadlineError(seen, error.expected, error.next_step) from None
+        raise DeadlineError(seen, error.expected, error.next_step) from None
     return ended
 
 
@@ -218,7 +218,7 @@ class _Finished(Condition):
         super().__init__("finished", _finished)
         self.fallen = ""
 
-    def hopeless(self, objects: Sequence[Json]) -> str:
+    def terminal_reason(self, objects: Sequence[Json]) -> str:
         if not objects:
             return "it was deleted meanwhile"
         self.fallen = _fallen(objects[0])
@@ -226,7 +226,7 @@ class _Finished(Condition):
             return f"its container {self.fallen} ended in an error"
         for status in _container_states(objects[0]):
             waits = (status.get("state") or {}).get("waiting") or {}
-            if waits.get("reason") in _HOPELESS:
+            if waits.get("reason") in _TERMINAL:
                 return f"{waits['reason']}: {waits.get('message', '')}".strip()
         return ""
 
@@ -316,7 +316,7 @@ def execute(
     finally:
         channel.close()
     if not ended:
-        raise waiting.DeadlineError(
+        raise DeadlineError(
             f"{shlex.join(argv)} in pod {pod} had not ended after {timeout:g} s"
             + f"\n    {_decode(output[_STDOUT] + output[_STDERR])}".rstrip(),
             "a command that ends",

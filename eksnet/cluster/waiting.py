@@ -14,7 +14,7 @@ from eksnet.cluster.conditions import READY, Condition, describe
 from eksnet.cluster.countdown import Countdown
 from eksnet.cluster.kinds import EVENT, POD, Kind
 from eksnet.cluster.objects import events
-from eksnet.errors import EksnetError
+from eksnet.errors import DeadlineError
 
 Json = dict[str, Any]
 
@@ -22,10 +22,6 @@ Json = dict[str, Any]
 _TICK_SECONDS = 1.0
 _EVENTS_SHOWN = 5
 _GONE = 410
-
-
-class DeadlineError(EksnetError):
-    """Something that was waited for did not come in time, or can no longer come."""
 
 
 @dataclass(frozen=True)
@@ -94,8 +90,8 @@ def until(
         for objects in states(client, what):
             if condition.holds(objects):
                 return objects
-            if hopeless := condition.hopeless(objects):
-                seen = f"is not {condition.name}: {hopeless}"
+            if reason := condition.terminal_reason(objects):
+                seen = f"is not {condition.name}: {reason}"
                 raise DeadlineError(_report(client, what, seen, objects), "", next_step)
             left = deadline - time.monotonic()
             if left <= 0:

@@ -13,7 +13,8 @@ from eksnet.coredns.editing import (
     remove_server_block,
     set_plugin,
 )
-from eksnet.coredns.faults import bring_fault, take_back_faults
+from eksnet.coredns.faults import inject_fault, revert_faults
+from eksnet.coredns.installed import IMAGE
 from eksnet.coredns.observe import (
     Answer,
     ask,
@@ -26,9 +27,10 @@ from eksnet.coredns.observe import (
 )
 from eksnet.coredns.querylog import LoggedQuery, observed_walk, read_queries
 from eksnet.coredns.trial import try_corefile
-from eksnet.coredns.witness import Lookup, look_up, start_asker, start_server
+from eksnet.coredns.witness import Lookup, look_up, start_client, start_server
 
 __all__ = [
+    "IMAGE",
     "Answer",
     "Check",
     "Diagnosis",
@@ -36,23 +38,23 @@ __all__ = [
     "Lookup",
     "add_plugin",
     "ask",
-    "bring_fault",
     "comment_out",
     "confirm",
     "diagnose",
     "extend_plugin",
     "imports",
+    "inject_fault",
     "look_up",
     "observed_walk",
     "plugins",
     "read_queries",
     "remove_plugin",
     "remove_server_block",
+    "revert_faults",
     "running_configurations",
     "set_plugin",
-    "start_asker",
+    "start_client",
     "start_server",
-    "take_back_faults",
     "try_corefile",
     "wait_for_answer",
     "wait_for_reload",

@@ -446,27 +446,24 @@ class _Reader:
         keys: list[str] = []
         tokens: list[Token] = []
         another = False
-        while True:
-            word = self._replaced(self._word)
-            if word == "import" and self._begins_line():
-                self._import()
-                continue
-            if word == "{":
-                if another:
-                    raise self._error("has a comma after the last key", "a key after each comma")
-                break
+        while (word := self._key()) != "{":
             if word:
                 another = word.endswith(",")
                 keys.append(word.removesuffix(","))
                 tokens.append(self.tokens[self._cursor])
-            if not self._next():
-                if another:
-                    raise self._error("ends after a comma", "a key after each comma")
-                self._ended = True
+            self._ended = not self._next()
+            if self._ended or (not another and self._begins_line()):
                 break
-            if not another and self._begins_line():
-                break
+        if another:
+            seen = "ends after a comma" if self._ended else "has a comma after the last key"
+            raise self._error(seen, "a key after each comma")
         return tuple(keys), tuple(tokens)
+
+    def _key(self) -> str:
+        """Return the word that is to be a key; what a line `import` brings stands in its place."""
+        while (word := self._replaced(self._word)) == "import" and self._begins_line():
+            self._import()
+        return word
 
     def _define(self, name: str) -> None:
         """Source: begin, snippetTokens."""

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from eksnet import versions
 from eksnet.cluster.pods import NeededError
 from eksnet.coredns.configuration import refusal
 from eksnet.coredns.editing import plugins
+from eksnet.coredns.installed import IMAGE
 from eksnet.coredns.observe import BASH_IMAGE, Answer, carrier, make_queries, read_answers
 from eksnet.errors import EksnetError
 from eksnet.listing import Listing
@@ -17,12 +19,13 @@ from eksnet.listing import Listing
 if TYPE_CHECKING:
     from eksnet.cluster import Cluster
 
-COREDNS_IMAGE = "registry.k8s.io/coredns/coredns:v1.12.4"
 _SERVER = "127.0.0.1/53"
 _TIMEOUT = 60
 
 
-def try_corefile(cluster: Cluster, corefile: str, *names: str, kind: str = "A") -> Listing[Answer]:
+def try_corefile(
+    cluster: Cluster, corefile: str, *names: str, rdtype: str = "A"
+) -> Listing[Answer]:
     """Ask a fresh CoreDNS with this Corefile for names, as they are, one after the other.
 
     It runs in a pod of its own, so whatever the Corefile says, the cluster's DNS stays as it is.
@@ -33,7 +36,7 @@ def try_corefile(cluster: Cluster, corefile: str, *names: str, kind: str = "A") 
         cluster: The cluster.
         corefile: The Corefile, with a server block `.:53`.
         names: The names, asked in this order.
-        kind: The record type.
+        rdtype: The record type.
 
     Raises:
         EksnetError: The Corefile is not whole, CoreDNS did not start with it, or a query got no
@@ -41,7 +44,7 @@ def try_corefile(cluster: Cluster, corefile: str, *names: str, kind: str = "A") 
     """
     plugins(corefile)
     name = f"corefile-{secrets.token_hex(3)}"
-    command = carrier(make_queries(names, kind), _SERVER)
+    command = carrier(make_queries(names, rdtype), _SERVER)
     try:
         cluster.apply(_configmap(name, corefile))
         run = cluster.run(BASH_IMAGE, command, name=name, spec=_beside(name), timeout=_TIMEOUT)
@@ -49,7 +52,7 @@ def try_corefile(cluster: Cluster, corefile: str, *names: str, kind: str = "A") 
         said = refusal(error.log) or error.log.rpartition("\n")[2] or "its log is empty"
         raise EksnetError(
             f"CoreDNS ended at its start: {said}",
-            f"a Corefile that CoreDNS {COREDNS_IMAGE.rpartition(':v')[2]} takes",
+            f"a Corefile that CoreDNS {versions.COREDNS.removeprefix('v')} takes",
             "correct what it names in the Corefile, and try again",
         ) from None
     finally:
@@ -67,7 +70,7 @@ def _beside(configmap: str) -> dict[str, Any]:
     """Return the fields of a pod in which CoreDNS runs before and beside the main container."""
     coredns = {
         "name": "coredns",
-        "image": COREDNS_IMAGE,
+        "image": IMAGE,
         "args": ["-conf", "/etc/coredns/Corefile"],
         "volumeMounts": [{"name": "corefile", "mountPath": "/etc/coredns"}],
         # A sidecar: the main container starts once this one answers.

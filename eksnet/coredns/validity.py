@@ -14,11 +14,12 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterator
 
+from eksnet import versions
 from eksnet.coredns.corefile import Corefile, CorefileError, Plugin, address, read_corefile
 from eksnet.coredns.hosts import late_entry
 from eksnet.coredns.plugins import is_refused_twice, known_plugins
 
-_RELEASE = "CoreDNS 1.14.3"
+_RELEASE = f"CoreDNS {versions.COREDNS.removeprefix('v')}"
 # Without the first no pod finds a Service; the probes of its pods ask the other two.
 _NEEDED = ("kubernetes", "ready", "health")
 # With these, two server blocks may have one zone and port.
@@ -121,6 +122,17 @@ def _used_twice(tree: Corefile) -> Iterator[str]:
                 yield f"line {line} has the brace of {name} on a line of its own"
 
 
+def _bound_twice(tree: Corefile) -> Iterator[str]:
+    for block in tree.blocks:
+        bound: set[str] = set()
+        for plugin in block.uses("bind"):
+            # What stands behind `except` is not looked at.
+            addresses = set(plugin.lines[0][1:]) if not plugin.lines[1:] else set()
+            for one in sorted(bound & addresses):
+                yield f"line {plugin.line} binds a server block to {one} a second time"
+            bound |= addresses
+
+
 def _loose_brace(plugin: Plugin) -> int:
     """Return the line of a brace that stands below the plugin's line; 0 for none.
 
@@ -163,6 +175,7 @@ _RULES: tuple[Rule, ...] = (
     _says_nothing,
     _unknown_plugins,
     _used_twice,
+    _bound_twice,
     _late_entries,
     _defined_twice,
     _lacks,

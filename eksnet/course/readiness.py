@@ -26,9 +26,9 @@ from eksnet.coredns.installed import (
     all_pods,
     log_of,
     logs_of_all,
-    staying_pods,
+    pods_not_terminating,
 )
-from eksnet.errors import EksnetError
+from eksnet.errors import EksnetError, NotFoundError, RefusedError
 
 if TYPE_CHECKING:
     from eksnet.cluster import Cluster, Resource
@@ -37,8 +37,6 @@ if TYPE_CHECKING:
 _SECONDS = 150
 _KUBE_PROXY = "kube-proxy"
 _PROXIER = re.compile(r"Using (\w+) Proxier")
-# What may not be read, or is not there as on EKS, cannot be waited for.
-_UNKNOWN = (403, 404)
 
 
 def settle(cluster: Cluster, *, restarts: bool, changed: bool) -> None:
@@ -63,7 +61,7 @@ def settle(cluster: Cluster, *, restarts: bool, changed: bool) -> None:
                 "a cluster whose DNS answers",
                 "eksnet reset begins with a fresh cluster"
                 if cluster.target.kind == "sandbox"
-                else "eksnet.dns.diagnose(cluster) looks for the cause",
+                else "eksnet.coredns.diagnose(cluster) looks for the cause",
             )
 
 
@@ -72,8 +70,9 @@ def _holds(cluster: Cluster, condition: Callable[[Cluster], bool]) -> bool:
         return condition(cluster)
     except UnknownKindError:
         return True
-    except ApiError as error:
-        if error.status in _UNKNOWN and cluster.target.kind != "sandbox":
+    except (NotFoundError, RefusedError):
+        # What may not be read, or is not there as on EKS, cannot be waited for.
+        if cluster.target.kind != "sandbox":
             return True
         raise
 
@@ -81,7 +80,8 @@ def _holds(cluster: Cluster, condition: Callable[[Cluster], bool]) -> bool:
 def _restart(cluster: Cluster) -> None:
     """Start anew what does not come to itself, or not soon."""
     with contextlib.redirect_stdout(io.StringIO()):
-        if any(_has_another(cluster, pod) or _keeps_ending(pod) for pod in staying_pods(cluster)):
+        pods = pods_not_terminating(cluster)
+        if any(_has_another(cluster, pod) or _keeps_ending(pod) for pod in pods):
             cluster.rollout_restart(f"deployment/{DEPLOYMENT}", SYSTEM)
         if any(_keeps_ending(pod) or not _has_mode(cluster, pod) for pod in _kube_proxies(cluster)):
             cluster.rollout_restart(f"daemonset/{_KUBE_PROXY}", SYSTEM)
@@ -149,7 +149,7 @@ def _coredns_runs_its_corefile(cluster: Cluster) -> bool:
 
 
 def _old_pods_are_gone(cluster: Cluster) -> bool:
-    return len(all_pods(cluster)) == len(staying_pods(cluster))
+    return len(all_pods(cluster)) == len(pods_not_terminating(cluster))
 
 
 def _service_has_endpoints(cluster: Cluster) -> bool:

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Collection, Iterable, Mapping
+import itertools
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from eksnet import inputs
 from eksnet.dns.profiles import PROFILES, Asked, Profile, Question, Verdict, profile_called
-from eksnet.dns.replies import KINDS, Answers, Reply, autopath, given_answers
+from eksnet.dns.replies import RDTYPES, Answers, Reply, autopath, given_answers
 from eksnet.dns.resolvconf import ResolvConf
 from eksnet.errors import EksnetError
 from eksnet.listing import Listing
 
 _CACHE = "NodeLocal DNSCache"
+_Row = tuple[str, str]
 _REVERSE = ("in-addr.arpa", "ip6.arpa")
 
 
 @dataclass(frozen=True)
-class Query:
+class Attempt:
     """One row of a walk: a name, asked for A and for AAAA.
 
     Attributes:
@@ -39,35 +42,63 @@ class Query:
 
 
 @dataclass(frozen=True, repr=False)
-class Walk(Listing[Query]):
-    """The queries for one name, in order: a row for each name, for A and AAAA.
+class Walk(Listing[Attempt]):
+    """The attempts to find one name, in order: a row for each name, for A and AAAA.
 
     Attributes:
         questions: Every question once, in the order in which they are first sent; empty when no
             more is known than the rows say. The two of one row leave together: in which order
             they arrive is not certain, and Go sends them from two goroutines.
         why: Why the walk ends where it does; empty where it was observed.
+        in_turn: Whether one name follows the other; busybox sends all of them at once, and in which
+            order they arrive is not certain.
     """
 
     questions: tuple[Question, ...] = ()
     why: str = ""
+    in_turn: bool = True
 
     @property
     def names(self) -> tuple[str, ...]:
         """The names that are asked, in order."""
-        return tuple(query.name for query in self.items)
+        return tuple(attempt.name for attempt in self.items)
 
     @property
     def found(self) -> bool:
         """Whether the lookup ends with an address."""
-        return any(query.answered for query in self.items)
+        return any(attempt.answered for attempt in self.items)
 
     @property
-    def queries(self) -> int:
+    def query_count(self) -> int:
         """How many queries leave the pod: A and AAAA for each row, and each resend."""
         if not self.questions:
-            return len(KINDS) * len(self)
+            return len(RDTYPES) * len(self)
         return sum(question.sent for question in self.questions)
+
+
+def first_difference(predicted: Walk, observed: Walk) -> int:
+    """Return from which row on an observed walk is not as predicted, from 1; 0 when it is.
+
+    Letter case does not count in a name: CoreDNS logs all names in lower case. Nor does the order
+    of rows where the resolver sends all of them at once.
+
+    Example:
+        >>> predicted = search_walk("A", ResolvConf(search=("example",)))
+        >>> first_difference(predicted, walk_of_questions(predicted.questions[:2]))
+        2
+    """
+    one, other = ([(row.name.lower(), row.mark) for row in walk] for walk in (predicted, observed))
+    if not predicted.in_turn:
+        other = _in_the_order_of(one, other)
+    pairs = itertools.zip_longest(one, other)
+    return next((n for n, (a, b) in enumerate(pairs, start=1) if a != b), 0)
+
+
+def _in_the_order_of(one: Sequence[_Row], other: Sequence[_Row]) -> list[_Row]:
+    """Return rows in the order in which others stand, those last that these do not have."""
+    left = Counter(other)
+    common = [row for row in one if left[row] and not left.subtract([row])]
+    return [*common, *left.elements()]
 
 
 def walk(rows: Collection[tuple[str, bool]]) -> Walk:
@@ -84,15 +115,17 @@ def walk_of_questions(questions: Iterable[Question]) -> Walk:
 
     Example:
         >>> seen = Question("a.example", "A", Reply.SERVFAIL)
-        >>> walk_of_questions([seen, seen]).queries
+        >>> walk_of_questions([seen, seen]).query_count
         2
     """
     rows: dict[str, dict[str, Question]] = {}
     for question in questions:
         row = rows.setdefault(question.name, {})
-        before = row.get(question.kind)
-        row[question.kind] = replace(question, sent=question.sent + (before.sent if before else 0))
-    of_names = {name: tuple(row[kind] for kind in sorted(row)) for name, row in rows.items()}
+        before = row.get(question.rdtype)
+        row[question.rdtype] = replace(
+            question, sent=question.sent + (before.sent if before else 0)
+        )
+    of_names = {name: tuple(row[rdtype] for rdtype in sorted(row)) for name, row in rows.items()}
     marked = [
         (name, _mark(of, any(question.reply is Reply.ANSWER for question in of)))
         for name, of in of_names.items()
@@ -109,15 +142,19 @@ def _mark(questions: Collection[Question], taken: bool) -> str:
         return Reply.ANSWER.mark
     if len({question.reply for question in questions}) == 1:
         return next(iter(questions)).reply.mark
-    return ", ".join(f"{question.kind} {question.reply.mark}" for question in questions)
+    return ", ".join(f"{question.rdtype} {question.reply.mark}" for question in questions)
 
 
 def _listed(
-    marked: Iterable[tuple[str, str]], questions: tuple[Question, ...] = (), why: str = ""
+    marked: Iterable[tuple[str, str]],
+    questions: tuple[Question, ...] = (),
+    why: str = "",
+    *,
+    in_turn: bool = True,
 ) -> Walk:
-    queries = tuple(Query(n, name, mark) for n, (name, mark) in enumerate(marked, start=1))
-    cells = tuple((str(query.order), query.name, query.mark) for query in queries)
-    return Walk(("order", "query name", "match"), cells, queries, questions, why)
+    attempts = tuple(Attempt(n, name, mark) for n, (name, mark) in enumerate(marked, start=1))
+    cells = tuple((str(one.order), one.name, one.mark) for one in attempts)
+    return Walk(("order", "query name", "match"), cells, attempts, questions, why, in_turn)
 
 
 def search_walk(
@@ -151,7 +188,7 @@ def search_walk(
         order  query name                                  match
         1      my-service.app-ns.ops-ns.svc.cluster.local  X
         2      my-service.app-ns.svc.cluster.local         O
-        >>> walk.queries
+        >>> walk.query_count
         4
         >>> print(walk.why)
         an address came back for my-service.app-ns.svc.cluster.local
@@ -172,9 +209,10 @@ def search_walk(
         (one.questions[0].name, _mark(one.questions, one.verdict is Verdict.FOUND)) for one in asked
     ]
     questions = tuple(question for one in asked for question in one.questions)
-    if rules.by_kind:
-        questions = tuple(sorted(questions, key=lambda question: KINDS.index(question.kind)))
-    return _listed(marked, questions, _why(profile, name, names, asked))
+    if rules.by_rdtype:
+        questions = tuple(sorted(questions, key=lambda question: RDTYPES.index(question.rdtype)))
+    why = _why(profile, name, names, asked)
+    return _listed(marked, questions, why, in_turn=not rules.by_rdtype)
 
 
 def candidates(name: str, conf: ResolvConf, profile: str = "glibc") -> tuple[str, ...]:
@@ -261,7 +299,7 @@ def compare(
     walks = {profile: search_walk(name, conf, exists, profile, answers=answers)
              for profile in PROFILES}  # fmt: skip
     rows = tuple(
-        (profile, str(len(walk)), str(walk.queries), _yes(walk.found), walk.why)
+        (profile, str(len(walk)), str(walk.query_count), _yes(walk.found), walk.why)
         for profile, walk in walks.items()
     )
     columns = ("profile", "names", "queries", "found", "why")
@@ -334,8 +372,8 @@ def remedies(
         (
             setting,
             str(len(walk)),
-            str(walk.queries),
-            _past_a_cache(walk, conf) if setting == _CACHE else str(walk.queries),
+            str(walk.query_count),
+            _past_a_cache(walk, conf) if setting == _CACHE else str(walk.query_count),
             _yes(walk.found),
         )
         for setting, walk in walks.items()
@@ -349,7 +387,7 @@ def _past_a_cache(walk: Walk, conf: ResolvConf) -> str:
     service = (one.removeprefix("svc.") for one in conf.search if one.startswith("svc."))
     zones = tuple(f".{zone}" for zone in (next(service, "cluster.local"), *_REVERSE))
     inside = sum(one.sent for one in walk.questions if f".{one.name}".endswith(zones))
-    away = walk.queries - inside
+    away = walk.query_count - inside
     return f"{inside}, and {away} to the VPC; then cached" if away else f"{inside}, then cached"
 
 

@@ -1,6 +1,6 @@
-"""The rules of mode nftables, as `nft list` prints what kube-proxy 1.34 writes.
+"""The rules of mode nftables, as `nft list` prints what kube-proxy 1.35 writes.
 
-Source: k8s.io/kubernetes v1.34.3, pkg/proxy/nftables/proxier.go.
+Source: k8s.io/kubernetes v1.35.4, pkg/proxy/nftables/proxier.go.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ class _Writer:
 
     def _destinations(self, one: Served) -> None:
         port, chains = one.port, _Chains(one.port)
-        # REJECT with no endpoint anywhere; silence where another node could serve.
+        # REJECT with no endpoint anywhere; a drop where another node could serve.
         refusal = "drop" if one.has_endpoints else "goto reject-chain"
         served, refused = self._maps["service-ips"], self._maps["no-endpoint-services"]
         if one.internal:

@@ -49,7 +49,6 @@ class Supervisor:
         self.paths = Paths(Path(specification["state"]))
         self.vpc: Vpc = plan(specification["region"])
         self.programs = Path(specification["programs"])
-        self.controller = Path(specification["controller"])
         self.one_id: bool = specification["one_id"]
         self.node_ids: str = specification["node_ids"]
         self.sync_frequency: str = specification["sync_frequency"]
@@ -108,7 +107,7 @@ class Supervisor:
         await relay.serve(self.listeners["api"], str(self.vpc.api_server), 443)
         await asyncio.gather(*(self.start_node(node) for node in self.vpc.nodes))
         self.step("nodes' namespaces")
-        await self.until_none("API server answers", self.api.silence)
+        await self.until_none("API server answers", self.api.not_answering)
         if not planted:
             self.start_controllers()
             await self.take_seed()
@@ -203,7 +202,6 @@ class Supervisor:
                 "stage": stage,
                 "disk": disk,
                 "programs": self.programs,
-                "controller": self.controller,
                 "busybox": self.busybox,
                 "musl": self.musl,
                 "pki": self.paths.identity / "nodes" / node.short,
@@ -425,7 +423,7 @@ def main() -> None:
     # Nodes and pods expect the usual one, and other users than this one to read there.
     os.umask(0o022)
     # Inherited for the relay and the locks alone: no component may hold them open.
-    locks = (specification["alive"], *specification["used"])
+    locks = (specification["alive"], specification["used"])
     for descriptor in (*specification["listeners"].values(), *locks):
         os.set_inheritable(descriptor, False)
     asyncio.run(Supervisor(specification).run())

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import dns.name
 import dns.resolver
 import pytest
@@ -11,12 +13,14 @@ from eksnet.dns import (
     autopath,
     candidates,
     compare,
+    first_difference,
     given_answers,
     pod_resolv_conf,
     remedies,
     search_walk,
 )
 from eksnet.dns import marks as dns_marks
+from eksnet.dns.walk import walk
 from eksnet.errors import EksnetError
 
 OPS = pod_resolv_conf("ops-ns")
@@ -44,7 +48,7 @@ def test_the_documents_second_example():
         ("my-service.app-ns.ops-ns.svc.cluster.local", "X"),
         ("my-service.app-ns.svc.cluster.local", "O"),
     ]
-    assert walk.queries == 4
+    assert walk.query_count == 4
 
 
 @pytest.mark.parametrize(
@@ -137,7 +141,7 @@ FIRST, SECOND = "a.ops-ns.svc.cluster.local", "a.svc.cluster.local"
         ("NODATA", {"glibc", "go", "busybox"}),
         ("SERVFAIL", {"glibc", "go", "busybox"}),
         ("REFUSED", {"go", "busybox"}),
-        ("silence", {"go", "busybox"}),
+        ("TIMEOUT", {"go", "busybox"}),
         ("answer", {"busybox"}),
     ],
 )
@@ -161,8 +165,8 @@ def test_who_goes_on_to_the_second_name(reply, goes_on):
         ("glibc", {FIRST: "answer"}, "O", f"an address came back for {FIRST}"),
         ("glibc", {FIRST: "REFUSED"}, "REFUSED",
          f"after REFUSED for {FIRST} glibc leaves the rest of the list out"),
-        ("glibc", {(FIRST, "A"): "silence", (FIRST, "AAAA"): "answer"}, "A silence, AAAA O",
-         f"after silence for {FIRST} glibc leaves the rest of the list out"),
+        ("glibc", {(FIRST, "A"): "TIMEOUT", (FIRST, "AAAA"): "answer"}, "A TIMEOUT, AAAA O",
+         f"after TIMEOUT for {FIRST} glibc leaves the rest of the list out"),
         ("musl", {(FIRST, "A"): "answer", (FIRST, "AAAA"): "SERVFAIL"}, "A O, AAAA SERVFAIL",
          f"musl goes no further after SERVFAIL for {FIRST}"),
         ("musl", {FIRST: "NODATA"}, "NODATA", f"musl goes no further after NODATA for {FIRST}"),
@@ -242,7 +246,7 @@ def test_a_walk_asks_its_candidates_and_counts_its_queries(profile, name, search
     )
     walk = search_walk(name, conf, profile=profile, answers=replies)
     assert set(walk.names) <= set(asked)
-    assert walk.queries >= len(walk.questions) >= len(walk) >= 1
+    assert walk.query_count >= len(walk.questions) >= len(walk) >= 1
     assert walk.why
 
 
@@ -299,4 +303,31 @@ def test_a_domain_twice_shares_busyboxs_resends():
     fails = {("n.a", "AAAA"): "SERVFAIL", ("n.b", "AAAA"): "SERVFAIL"}
     walk = search_walk("n", conf, profile="busybox", answers=fails)
     # Ten questions, and two resends for each of them in all.
-    assert walk.queries == 10 + 20
+    assert walk.query_count == 10 + 20
+
+
+def rows_of(*rows):
+    return walk([(name, mark == "O") for name, mark in (row.split() for row in rows)])
+
+
+@pytest.mark.parametrize(
+    ("observed", "in_turn", "at_once"),
+    [
+        (("K.a X", "K.b O", "K X"), 0, 0),
+        (("k.A X", "k.b O", "k X"), 0, 0),
+        (("k.a X", "k X", "k.b O"), 2, 0),
+        (("k.a X", "k.b X", "k X"), 2, 2),
+        (("k.a X", "k.b O"), 3, 3),
+        (("k.a X", "k.b O", "k X", "k X"), 4, 4),
+        ((), 1, 1),
+    ],
+)
+def test_where_an_observation_is_not_as_predicted(observed, in_turn, at_once):
+    predicted = rows_of("K.a X", "K.b O", "K X")
+    assert first_difference(predicted, rows_of(*observed)) == in_turn
+    assert first_difference(replace(predicted, in_turn=False), rows_of(*observed)) == at_once
+
+
+def test_busybox_alone_sends_all_names_at_once():
+    walks = {profile: search_walk("a", OPS, profile=profile) for profile in PROFILES}
+    assert {profile for profile, walk in walks.items() if not walk.in_turn} == {"busybox"}

@@ -26,7 +26,14 @@ def kill(*_, **__):
 waiting.until = kill
 """
 # What a cell calls that makes something for a moment, or takes more than one step.
-STEPS = ("try_corefile(", "cluster.run(", "look_up(", "grow(", "switch_mode(", "rollout_restart(")
+STEPS = (
+    "try_corefile(",
+    "cluster.run(",
+    "look_up(",
+    "count_added_rules(",
+    "switch_mode(",
+    "rollout_restart(",
+)
 SHORT = "05_lab_hosts"
 CUT = "cut-off"
 

@@ -17,29 +17,29 @@ from eksnet.checkpoints.criteria import (
 from eksnet.checkpoints.reading import Check, after, judge
 from eksnet.coredns import diagnosis, faults
 from eksnet.coredns.corefile import CorefileError
-from eksnet.coredns.installed import DEPLOYMENT, SELECTOR, SERVICE, SYSTEM, staying_pods
+from eksnet.coredns.installed import DEPLOYMENT, SELECTOR, SERVICE, SYSTEM, pods_not_terminating
 
 if TYPE_CHECKING:
     from eksnet.cluster import Cluster, Resource
 
 NOTEBOOK = "01c_dns_troubleshooting"
-_LOOK = "dns.diagnose(cluster) names what fails first"
+_LOOK = "coredns.diagnose(cluster) names what fails first"
 _DEPLOYMENT, _SERVICE = f"deployment/{DEPLOYMENT}", f"service/{SERVICE}"
 _READY = Wait("the pods of CoreDNS", deadline=60)
 _TAKEN_OVER = Wait("every CoreDNS pod to run the Corefile of the ConfigMap", deadline=150)
 
 
 def _after(fault: str, expected: str, look: Check) -> Check:
-    return after(faults.key(fault), "dns.bring_fault", expected, look)
+    return after(faults.key(fault), "coredns.inject_fault", expected, look)
 
 
-def _judged(seen: diagnosis.Check, *, may_come: bool = False) -> Observation:
+def _judged(seen: diagnosis.Check, *, retryable: bool = False) -> Observation:
     """Return a step of the diagnosis as an observation; what to do is for the learner to find."""
     if seen.verdict == diagnosis.OK:
         return passed(seen.seen)
     if seen.verdict == diagnosis.CANNOT_TELL:
         return cannot_check(seen.seen, seen.expected, seen.next_step)
-    judge_it = not_yet if may_come and not seen.final else failed
+    judge_it = not_yet if retryable and not seen.final else failed
     return judge_it(seen.seen, seen.expected, _LOOK)
 
 
@@ -50,8 +50,8 @@ def runs(cluster: Cluster) -> Observation:
         _DEPLOYMENT,
         SYSTEM,
         lambda thing: _judged(
-            diagnosis.runs(thing, staying_pods(cluster)),
-            may_come=thing["spec"].get("replicas", 1) > 0,
+            diagnosis.runs(thing, pods_not_terminating(cluster)),
+            retryable=thing["spec"].get("replicas", 1) > 0,
         ),
     )
 
@@ -60,14 +60,14 @@ def endpoints(cluster: Cluster) -> Observation:
     """Whether CoreDNS's pods stand behind the Service."""
 
     def look(service: Resource) -> Observation:
-        pods = staying_pods(cluster)
+        pods = pods_not_terminating(cluster)
         ready = sum(map(diagnosis.is_ready, pods))
         if ready < len(pods):
             return not_yet(
                 f"{ready} of {len(pods)} pods are Ready", "an endpoint for each pod", _LOOK
             )
         seen = diagnosis.endpoints(cluster, service, pods)
-        return _judged(seen, may_come=_selects(service))
+        return _judged(seen, retryable=_selects(service))
 
     return judge(cluster, _SERVICE, SYSTEM, look)
 
@@ -92,11 +92,11 @@ def _selects(service: Resource) -> bool:
 
 def configuration(cluster: Cluster) -> Observation:
     """Whether every CoreDNS pod runs the Corefile of the ConfigMap."""
-    pods = staying_pods(cluster)
+    pods = pods_not_terminating(cluster)
     if not pods:
         return failed("CoreDNS has no pods", "pods that run the Corefile", _LOOK)
     try:
-        return _judged(diagnosis.configuration(cluster, pods), may_come=True)
+        return _judged(diagnosis.configuration(cluster, pods), retryable=True)
     except CorefileError as error:
         return failed(error.seen, error.expected, _LOOK)
 
@@ -129,7 +129,7 @@ CHECKPOINTS = (
             ),
         ),
         hints=(
-            "Look at the first check of `dns.diagnose(cluster)` that fails: who should answer?",
+            "Look at the first check of `coredns.diagnose(cluster)` that fails: who should answer?",
             "Compare the number of pods that the Deployment `coredns` asks for with two.",
             "`eksnet kubectl -n kube-system scale deployment/coredns --replicas=2`, or the same "
             'with `cluster.patch("deployment", "coredns", …, "kube-system")`',

@@ -33,7 +33,7 @@ _MODES = f"mode: {' or mode: '.join(MODES)}"
 
 
 def _after(fault: str, expected: str, look: Check) -> Check:
-    return after(faults.key(fault), "kubeproxy.bring_fault", expected, look)
+    return after(faults.key(fault), "kubeproxy.inject_fault", expected, look)
 
 
 def every_node(cluster: Cluster) -> Observation:
@@ -57,7 +57,7 @@ def every_node(cluster: Cluster) -> Observation:
             )
         return passed("the policy is Local, and each node has an endpoint")
 
-    remedy = "bring the fault in again: it applies front anew"
+    remedy = "inject the fault again: it applies front anew"
     return judge(cluster, _FRONT, faults.NAMESPACE, look, remedy)
 
 
@@ -145,7 +145,7 @@ cluster.patch("service", "web", {"spec": {"ports": [port]}}, "shop")
             ),
         ),
         hints=(
-            "Silence, not a refusal: look at the rules of both nodes. Which one drops a packet?",
+            "A timeout, not a refusal: look at the rules of both nodes. Which one drops a packet?",
             "Compare the nodes of the endpoints with all nodes, and look at the traffic policy.",
             '`cluster.patch("service", "front", {"spec": {"externalTrafficPolicy": …}}, "shop")`',
         ),

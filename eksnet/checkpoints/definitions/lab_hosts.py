@@ -36,7 +36,7 @@ from eksnet.coredns.hosts import (
     late_entry,
     meant_for_hosts,
 )
-from eksnet.coredns.installed import CONFIGMAP, SYSTEM, log_of, logs_of_all, staying_pods
+from eksnet.coredns.installed import CONFIGMAP, SYSTEM, log_of, logs_of_all, pods_not_terminating
 from eksnet.coredns.observe import Answer
 from eksnet.errors import EksnetError
 
@@ -363,7 +363,7 @@ def running(cluster: Cluster) -> Observation:
 
 
 def _running(cluster: Cluster, advice: str, names: str) -> Observation:
-    pods = staying_pods(cluster)
+    pods = pods_not_terminating(cluster)
     logs = [log_of(cluster, pod.name) for pod in pods]
     found = running_in(_corefile(cluster), logs)
     seen = f"{found.current} of {found.of} CoreDNS pods run the Corefile of the ConfigMap"
@@ -392,7 +392,7 @@ def _refusal_step(cluster: Cluster, names: str) -> str:
 def running_again(cluster: Cluster) -> Observation:
     """Whether each CoreDNS pod runs the Corefile that was restored."""
     seen = _running(cluster, f"wait for the reload, or {_RESTART}", "")
-    if not seen.may_come or "CrashLoopBackOff" not in seen.observed:
+    if not seen.retryable or "CrashLoopBackOff" not in seen.observed:
         return seen
     # What was restored ran before, and a pod that crashes is started again ever more seldom.
     return replace(seen, next_step=then("new pods read what was restored", _RESTART))
@@ -482,7 +482,7 @@ def _code_of_others(cluster: Cluster, answers: Any) -> Any:
         return _no_trial("no trial's answers were handed in", _TWO_NAMES)
     others = [one for one in given if bare(one.name) not in ours]
     # Without an answer from its block the trial may have had no block at all.
-    if not any(one.addresses for one in given if one not in others):
+    if not any(one.rdata for one in given if one not in others):
         return _no_trial(f"the trial gave no address for {NAME}", _TWO_NAMES)
     if not others:
         return _no_trial(f"the trial asked for no other name than {NAME}", _TWO_NAMES)
