@@ -73,7 +73,7 @@ def apply(
             target = _place(kinds, one, namespace)
             done.append(_apply_one(client, target, one, force=force))
         except EksnetError as error:
-            raise _told(error, one, done) from None
+            raise _with_context(error, one, done) from None
         yield done[-1]
 
 
@@ -133,17 +133,17 @@ def _conflict(error: ApiError) -> EksnetError | None:
     if not owned:
         return None
     return error.saying(
-        f"others own these fields and set them otherwise: {', '.join(owned)}",
-        "a manifest that leaves these fields out, or has the same values",
-        "cluster.apply(…, force=True) takes them over",
+        f"other owners set these fields to different values: {', '.join(owned)}",
+        "a manifest without these fields, or with the same values",
+        "cluster.apply(…, force=True) takes over these fields",
     )
 
 
-def _told(error: EksnetError, one: Manifest, done: Sequence[Applied]) -> EksnetError:
+def _with_context(error: EksnetError, one: Manifest, done: Sequence[Applied]) -> EksnetError:
     """Add to an error which object it is about and what had been applied before."""
     seen = f"line {one.line}, {one.kind} {one.name}: {error.seen}"
     if done:
-        seen += "\n    applied before it: " + ", ".join(f"{a.kind} {a.name}" for a in done)
+        seen += "\n    already applied: " + ", ".join(f"{a.kind} {a.name}" for a in done)
     if isinstance(error, ApiError):
         return error.saying(seen)
     return EksnetError(seen, error.expected, error.next_step)
@@ -198,10 +198,10 @@ def fields_of(value: object, what: str, *, empty: bool = False) -> Json:
     except (TypeError, ValueError, RecursionError) as error:
         raise EksnetError(
             f"{what} cannot be written as JSON: {error}; nothing was changed",
-            "dicts with text as keys, lists, text, numbers, True, False and None",
+            "dicts with text as keys, lists, text, numbers, True, False or None",
         ) from None
     if not (value or empty):
-        raise EksnetError(f"{what} is empty: it would change nothing", "a dict of fields")
+        raise EksnetError(f"{what} is empty: it changes nothing", "a dict of fields")
     if len(text) > _LARGEST:
         raise EksnetError(
             f"{what} is {len(text):,} bytes long; nothing was changed",

@@ -553,7 +553,8 @@ class Cluster:
             kind, _, name = kind.partition("/")
         if not kind or not name:
             raise EksnetError(
-                f"{given!r} names no object", "a kind and a name, such as deployment/coredns"
+                f"{given!r} is not the name of an object",
+                "a kind and a name, such as deployment/coredns",
             )
         inputs.sendable(kind, "the kind")
         return applying.place(self._kinds.called(kind), name, self._in(namespace))
@@ -579,7 +580,7 @@ class _RolledOut(Condition):
         super().__init__("rolled out", lambda one: rollout.progress(one).done)
 
     def terminal_reason(self, objects: Sequence[dict[str, Any]]) -> str:
-        return rollout.progress(objects[0]).failed if objects else "it is not there"
+        return rollout.progress(objects[0]).failed if objects else "it is missing"
 
 
 def _rollout_brief(workloads: Sequence[dict[str, Any]]) -> str:

@@ -67,13 +67,13 @@ def _refuse_elsewhere(tree: Corefile) -> None:
         what = f"imports {', '.join(one.pattern for one in tree.imports)}"
         line = tree.imports[0].line
     elif tree.variables:
-        what, line = f"names the variable {', '.join(tree.variables)}", 0
+        what, line = f"uses the variable {', '.join(tree.variables)}", 0
     else:
         return
     raise EksnetError(
         f"{f'line {line} of ' if line else ''}the Corefile {what}, which cannot be seen here",
-        "a Corefile that says everything itself",
-        "what CoreDNS makes of it can be seen in its pods only",
+        "a Corefile without imports and variables",
+        "only the pods' logs show which configuration CoreDNS runs",
     )
 
 
@@ -130,8 +130,8 @@ def running(corefile: str, logs: Sequence[str]) -> Running:
     if not any("reload" in block.names for block in blocks):
         first = blocks[0].keys[0] if blocks and not blocks[0].serves(ZONE) else ZONE
         raise EksnetError(
-            "the Corefile has no plugin reload, so the pods do not tell what they run",
-            "the plugin reload, as EKS installs it",
+            "the Corefile has no plugin reload, so the pods do not log which Corefile they run",
+            "the plugin reload, as in the Corefile of EKS",
             f"add it: {change_command('add_plugin', 'reload', first)}",
         )
     others = [log for log in logs if logged_configurations(log)[-1:] != wanted]

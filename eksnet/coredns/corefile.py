@@ -605,7 +605,7 @@ class _Reader:
 
     def _unopened(self) -> CorefileError:
         expected = "a closing brace on a line of its own"
-        return self._error("closes a brace that none opened", expected)
+        return self._error("has a closing brace without an opening one", expected)
 
 
 def _endless(name: str, token: Token) -> CorefileError:

@@ -149,7 +149,7 @@ def remove_plugin(corefile: str, plugin: str, zone: str = ZONE) -> str:
     if not gone:
         raise EksnetError(
             f"the server block {zone} has no plugin {plugin}",
-            f"one of those it has: {', '.join(server.names) or 'none'}",
+            f"one of its plugins: {', '.join(server.names) or 'none'}",
         )
     for one in gone:
         if one.snippet:
@@ -294,7 +294,7 @@ def _plugins_in(block: str, tree: Corefile) -> tuple[Plugin, ...]:
     """
     found = read_plugins(block, tree)
     if not found:
-        raise EksnetError("the block is empty", "a plugin's lines, its name first")
+        raise EksnetError("the block is empty", "the lines of a plugin, its name first")
     for one in found:
         _refuse_braces_among_words(one)
     return found
@@ -310,7 +310,7 @@ def _refuse_braces_among_words(plugin: Plugin) -> None:
             token.text == "}" and not (begins and ends)
         ):
             raise EksnetError(
-                f"line {token.line} of the block has a brace among other words",
+                f"line {token.line} of the block has a brace in the middle of the line",
                 "a `{` at the end of a line, and a `}` on a line of its own",
             )
 

@@ -73,11 +73,11 @@ class Hosts:
     def diverted(self, name: str) -> str:
         """Return what keeps questions for a name from it; empty when they come to it."""
         if key := self.elsewhere(name):
-            return f"the server block {key} answers for {name} in its place"
+            return f"the server block {key} answers for {name} instead"
         if any(renames(line, name) for line in self.server.lines("rewrite")):
             return f"rewrite gives {name} another name before hosts sees it"
         if self.misses(name):
-            return f"hosts answers for {' '.join(self.zones)} alone"
+            return f"hosts answers only for {' '.join(self.zones)}"
         return ""
 
     def corrected(self, address: str, names: Sequence[str]) -> str:

@@ -43,8 +43,8 @@ def check_corefile(corefile: str) -> str:
     """
     if found := wrong_with(corefile):
         raise CorefileError(
-            f"this is no Corefile for {_RELEASE}: {found}",
-            "server blocks with plugins, such as EKS installs them",
+            f"this is not a valid Corefile for {_RELEASE}: {found}",
+            "server blocks with plugins, as in the Corefile of EKS",
         )
     return remark(read_corefile(corefile))
 
@@ -101,7 +101,7 @@ def _unknown_plugins(tree: Corefile) -> Iterator[str]:
             if name not in known_plugins() and not _has_variable(name):
                 near = difflib.get_close_matches(name, known_plugins(), 1)
                 meant = f"; did you mean {near[0]!r}?" if near else ""
-                yield f"line {plugin.line} names a plugin that it does not have: {name!r}{meant}"
+                yield f"line {plugin.line} has an unknown plugin: {name!r}{meant}"
 
 
 def _has_variable(word: str) -> bool:
@@ -114,10 +114,7 @@ def _used_twice(tree: Corefile) -> Iterator[str]:
             uses = block.uses(name)
             if len(uses) > 1:
                 where = f", from the snippet {uses[1].snippet}" if uses[1].snippet else ""
-                yield (
-                    f"line {uses[1].line} uses the plugin {name} a second time in a server block"
-                    f"{where}"
-                )
+                yield (f"line {uses[1].line} repeats the plugin {name} in a server block{where}")
             if line := _loose_brace(uses[0]):
                 yield f"line {line} has the brace of {name} on a line of its own"
 
@@ -160,7 +157,7 @@ def _defined_twice(tree: Corefile) -> Iterator[str]:
         for key in block.keys:
             if address(key) in seen and not _has_variable(key):
                 scheme, zone, port = address(key)
-                yield f"two server blocks are for {scheme}://{zone}:{port}"
+                yield f"two server blocks have the key {scheme}://{zone}:{port}"
             seen.add(address(key))
 
 

@@ -117,7 +117,7 @@ class PacketStepper(Stepper):
     @property
     def actions(self) -> Mapping[str, str]:
         """Back, forward, and another choice of chance."""
-        return {**super().actions, "choose_again": "Another endpoint"}
+        return {**super().actions, "choose_again": "Next endpoint"}
 
     def choose_again(self) -> None:
         """Go the next of the ways that chance may choose, from its start."""
@@ -132,7 +132,7 @@ class PacketStepper(Stepper):
             parts = (packet_path(followed), _addresses(walk.packet, walk.final))
             return Panel(f"{self.place} {walk.summary}.", parts)
         step = path[self.step]
-        sentence = f"{self.place} {_told(step)}"
+        sentence = f"{self.place} {_step_sentence(step)}"
         shown: list[Part] = [
             packet_path(followed, self.step),
             _addresses(step.before, step.after),
@@ -151,7 +151,7 @@ class PacketStepper(Stepper):
         if len(walks) == 1:
             return ""
         way = self.way % len(walks) + 1
-        return f"\nWay {way} of {len(walks)}, which {walk.share:.1%} of connections go."
+        return f"\nWay {way} of {len(walks)}, taken by {walk.share:.1%} of connections."
 
     def _chain(self, walk: PacketWalk, step: Step) -> Table:
         """Return the chain of a step, the rule marked, as much of it as fits."""
@@ -248,12 +248,12 @@ def _applies(step: Step) -> str:
     return "yes" if step.matched else "no"
 
 
-def _told(step: Step) -> str:
+def _step_sentence(step: Step) -> str:
     applies = "applies" if step.matched else "does not apply" if step.certain else "may apply"
-    told = f"{step.hook}, {step.chain}: the rule {applies}, {step.why}."
+    sentence = f"{step.hook}, {step.chain}: the rule {applies}, {step.why}."
     if step.before == step.after:
-        return told
-    return f"{told} The packet is now {step.after}."
+        return sentence
+    return f"{sentence} The packet is now {step.after}."
 
 
 def _addresses(before: Packet, after: Packet) -> Table:

@@ -53,7 +53,8 @@ REFUSED = {
         ".:53 {\n  hosts {\n  reload\n", "the block of hosts in line 2 is not closed", 2,
     ),
     "a brace that none opened": (
-        ".:53 {\n  hosts }\n}\n", "line 2 of the Corefile closes a brace that none opened", 2,
+        ".:53 {\n  hosts }\n}\n",
+        "line 2 of the Corefile has a closing brace without an opening one", 2,
     ),
     "a comma after the last key": (
         ".:0, {\n reload\n}\n", "line 1 of the Corefile has a comma after the last key", 1,
@@ -148,7 +149,7 @@ def test_variables_have_their_values(corefile, ask_coredns):
     tree = read_corefile(corefile)
     assert set(tree.variables) <= {*VARIABLES, "NOBODY"}
     if tree.variables:
-        with pytest.raises(EksnetError, match=r"names the variable|imports \{.SNIPPET\}"):
+        with pytest.raises(EksnetError, match=r"uses the variable|imports \{.SNIPPET\}"):
             configuration_hash(corefile)
 
 

@@ -138,13 +138,25 @@ def test_refused(corefile, zone, message):
     ("block", "message"),
     [
         ("hosts {\n  10.43.0.1 a\n", "the block of hosts in line 1 is not closed"),
-        ("hosts\n  10.43.0.1 a\n}\n", "line 3 of the block closes a brace that none opened"),
+        (
+            "hosts\n  10.43.0.1 a\n}\n",
+            "line 3 of the block has a closing brace",
+        ),
         # Balanced, and yet it would end the server block and begin another one.
-        ("hosts {\n}\n}\na:53 {\n", "line 3 of the block closes a brace that none opened"),
-        ("hosts { 10.43.0.1 a }", "line 1 of the block has a brace among other words"),
-        ("hosts {\n  fallthrough }\n}\n", "line 3 of the block closes a brace that none opened"),
-        ("hosts {\n  fallthrough }\n", "line 2 of the block has a brace among other words"),
-        ("hosts\n{\n  fallthrough\n}\n", "line 2 of the block has a brace among other words"),
+        (
+            "hosts {\n}\n}\na:53 {\n",
+            "line 3 of the block has a closing brace",
+        ),
+        ("hosts { 10.43.0.1 a }", "line 1 of the block has a brace in the middle"),
+        (
+            "hosts {\n  fallthrough }\n}\n",
+            "line 3 of the block has a closing brace",
+        ),
+        ("hosts {\n  fallthrough }\n", "line 2 of the block has a brace in the middle"),
+        (
+            "hosts\n{\n  fallthrough\n}\n",
+            "line 2 of the block has a brace in the middle",
+        ),
         (" \n# hosts\n", "the block is empty"),
     ],
 )

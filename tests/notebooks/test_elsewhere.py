@@ -135,9 +135,9 @@ def test_a_context_runs_all_of_a_notebook_that_needs_no_sandbox(elsewhere, clust
 @pytest.mark.parametrize(
     ("name", "last", "refused", "why"),
     [
-        ("01c", "cleanup", "a-fault", "would harm all its pods"),
-        ("03b", "lookup-verdict", "growth-real-iptables", "would weigh on every node"),
-        ("03c", "leave", "fault-a", "would harm those who use the cluster"),
+        ("01c", "cleanup", "a-fault", "would affect all its pods"),
+        ("03b", "lookup-verdict", "growth-real-iptables", "would load every node"),
+        ("03c", "leave", "fault-a", "would harm the users of the cluster"),
     ],
 )
 def test_a_context_runs_all_up_to_what_needs_the_sandbox(
@@ -162,5 +162,5 @@ def test_a_context_runs_all_of_what_needs_no_sandbox(fresh_sandbox, cluster, mon
     monkeypatch.setenv("EKSNET_TARGET", f"context:{fresh_sandbox.context}")
     monkeypatch.setenv("EKSNET_CHANGES", fresh_sandbox.context)
     before, said = those_there(cluster), []
-    assert runner.run_one(catalogue.find(name), say=said.append), said
+    assert runner.run_one(catalogue.find(name), progress=said.append), said
     assert those_there(cluster) == before
