@@ -93,6 +93,25 @@ def ask(cluster: Cluster, *names: str, rdtype: str = "A", server: str = "") -> L
     return parse_answers(names, run.output)
 
 
+def ask_each(
+    asked: Sequence[tuple[str, str]], carry: Callable[[list[str]], str], server: str = ""
+) -> dict[tuple[str, str], Answer]:
+    """Ask for names and types in one run of the carrier, each name as it is.
+
+    Args:
+        asked: Names, without a final dot, and record types.
+        carry: Runs the carrier in a pod and returns what it printed.
+        server: Another server than that of the pod's resolv.conf, as ADDRESS/PORT.
+
+    Raises:
+        EksnetError: As `ask` does.
+    """
+    queries = [query for name, rdtype in asked for query in make_queries([f"{name}."], rdtype)]
+    output = carry(carrier(queries, server)) if queries else ""
+    answers = parse_answers([f"{name}." for name, _ in asked], output)
+    return dict(zip(asked, answers, strict=True))
+
+
 def make_queries(names: Sequence[str], rdtype: str) -> list[bytes]:
     """Return a query for each name, as it goes over the wire.
 
@@ -411,13 +430,9 @@ def _ask_all(
     cluster: Cluster, asked: Iterable[tuple[str, str]]
 ) -> Iterator[tuple[tuple[str, str], set[str]]]:
     """Ask for each name and type, and give the values that were answered."""
-    by_rdtype: dict[str, list[str]] = {}
-    for name, rdtype in sorted(asked):
-        by_rdtype.setdefault(rdtype, []).append(name)
-    for rdtype, names in sorted(by_rdtype.items()):
-        answers = ask(cluster, *(f"{name}." for name in names), rdtype=rdtype)
-        for name, answer in zip(names, answers, strict=True):
-            yield (name, rdtype), {value.rstrip(".") for value in answer.rdata}
+    answers = ask_each(sorted(asked), lambda command: cluster.run(BASH_IMAGE, command).output)
+    for one, answer in answers.items():
+        yield one, {value.rstrip(".") for value in answer.rdata}
 
 
 def _wait(what: str, holds: Callable[[], bool], timeout: float) -> None:

@@ -19,7 +19,7 @@ from eksnet.coredns import (
     witness_walk,
 )
 from eksnet.coredns.configuration import configuration_hash
-from eksnet.coredns.observe import carrier, parse_answers
+from eksnet.coredns.observe import ask_each, carrier, parse_answers
 from eksnet.errors import EksnetError
 
 
@@ -293,5 +293,26 @@ def test_a_name_is_waited_for_until_the_pods_resolver_finds_it(after, monkeypatc
 
 def test_a_name_that_is_never_found_is_told(monkeypatch):
     monkeypatch.setattr(observe, "until", lambda what, holds, timeout, poll: holds())
-    with pytest.raises(EksnetError, match=r"after 30 s still waiting for an answer for 10-0-129-7"):
+    with pytest.raises(EksnetError, match=r"still waiting for an answer for 10-0-129-7"):
         wait_for_answer(Learning(9), "op", "10-0-129-7.here.pod.cluster.local", "here")
+
+
+def test_names_and_types_are_asked_in_one_run_and_never_along_a_search_list() -> None:
+    runs = []
+
+    def carry(command: list[str]) -> str:
+        *_, server, first, second = command
+        queries = [dns.message.from_wire(base64.b64decode(one)) for one in (first, second)]
+        runs.append((server, [str(query.question[0]) for query in queries]))
+        return "\n".join(
+            base64.b64encode(dns.message.make_response(query).to_wire()).decode()
+            for query in queries
+        )
+
+    asked = [("web.shop", "A"), ("_http._tcp.web", "SRV")]
+    answers = ask_each(asked, carry, "10.100.0.10/53")
+    assert runs == [("10.100.0.10/53", ["web.shop. IN A", "_http._tcp.web. IN SRV"])]
+    assert {one: (answer.name, answer.rcode) for one, answer in answers.items()} == {
+        asked[0]: ("web.shop.", "NOERROR"),
+        asked[1]: ("_http._tcp.web.", "NOERROR"),
+    }
