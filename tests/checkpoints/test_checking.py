@@ -319,9 +319,7 @@ def test_an_attempt_that_cannot_be_recorded_is_still_an_attempt(
     assert result.note.startswith("This attempt was not recorded: ")
 
 
-def test_a_pass_that_could_not_be_bound_is_not_lost_in_silence(
-    api: FakeApi, checkpoint: Check
-) -> None:
+def test_a_pass_that_could_not_be_bound_is_reported(api: FakeApi, checkpoint: Check) -> None:
     api.put("/api/v1/namespaces/app-ns/services/my-service", {})
     api.refuse = lambda request: (
         (429, failure(429, "TooManyRequests", "slow down"))
@@ -366,7 +364,7 @@ def test_progress_counts_what_was_done_on_this_cluster_for_this_course(
     api.put("/api/v1/namespaces/app-ns/services/my-service", {})
     checkpoint("dns-01").check()
     assert eksnet.progress("01").points == 1
-    assert eksnet.progress().of == sum(one.points for one in definitions.every())
+    assert eksnet.progress().possible == sum(one.points for one in definitions.every())
     api.put("/api/v1/namespaces/kube-public/configmaps/eksnet-course", {"data": {"nonce": "n2"}})
     assert eksnet.progress("01").points == 0
     evidence.bind(connect_read_only()).path.open("a").write("no attempt\n")
