@@ -320,7 +320,7 @@ def configuration(cluster: Cluster, pods: Sequence[Resource]) -> Check:
         return Check(what, FAILS, error.seen, error.expected, fix)
     except EksnetError as error:
         return Check(what, CANNOT_TELL, error.seen, error.expected, error.next_step)
-    if found.refused and found.current < found.of:
+    if found.refused and found.current < found.total:
         return Check(
             what,
             FAILS,
@@ -329,17 +329,17 @@ def configuration(cluster: Cluster, pods: Sequence[Resource]) -> Check:
             "fix that line of the ConfigMap coredns",
             found.final,
         )
-    if found.current < found.of:
+    if found.current < found.total:
         return Check(
             what,
             FAILS,
-            f"{found.current} of {found.of} pods run it",
+            f"{found.current} of {found.total} pods run it",
             "all of them, within two minutes of a change",
             "eksnet kubectl -n kube-system logs -l k8s-app=kube-dns",
         )
     logged = ", ".join(sorted({one for log in logs for one in errors(log)}))
     note = f"; their logs show {logged}" if logged else ""
-    return Check(what, OK, f"{found.current} of {found.of} pods run it{note}")
+    return Check(what, OK, f"{found.current} of {found.total} pods run it{note}")
 
 
 def ports(service: Mapping[str, Any]) -> Check:
@@ -546,10 +546,10 @@ def ask_from_a_pod(
         f"{how}|{server}|{base64.b64encode(wire).decode()}" for how, server, wire in asked.values()
     ]
     run = cluster.run(_IMAGE, ["bash", "-c", _PROBE, "probe", *queries], namespace)
-    return read_probe(run.output, tuple(asked))
+    return parse_probe(run.output, tuple(asked))
 
 
-def read_probe(output: str, asked: Sequence[str]) -> Probe:
+def parse_probe(output: str, asked: Sequence[str]) -> Probe:
     """Return what a probe's pod printed: its resolv.conf, and the code of each answer.
 
     Args:

@@ -21,7 +21,7 @@ from eksnet.coredns.installed import (
     log_of,
     pods_not_terminating,
 )
-from eksnet.coredns.querylog import LoggedQuery, observed_walk, read_queries
+from eksnet.coredns.querylog import LoggedQuery, observed_walk, parse_query_log
 from eksnet.coredns.resolvers import program_of
 from eksnet.dns.records import Record
 from eksnet.dns.replies import RDTYPES
@@ -89,8 +89,27 @@ def ask(cluster: Cluster, *names: str, rdtype: str = "A", server: str = "") -> L
         EksnetError: A name or the type cannot be asked, or a query got no answer within five
             seconds.
     """
-    run = cluster.run(BASH_IMAGE, carrier(make_queries(names, rdtype), server))
-    return read_answers(names, run.output)
+    run = cluster.run(BASH_IMAGE, query_command(make_queries(names, rdtype), server))
+    return parse_answers(names, run.output)
+
+
+def ask_each(
+    asked: Sequence[tuple[str, str]], carry: Callable[[list[str]], str], server: str = ""
+) -> dict[tuple[str, str], Answer]:
+    """Ask for names and types in one run of the query_command, each name as it is.
+
+    Args:
+        asked: Names, without a final dot, and record types.
+        carry: Runs the carrier in a pod and returns what it printed.
+        server: Another server than that of the pod's resolv.conf, as ADDRESS/PORT.
+
+    Raises:
+        EksnetError: As `ask` does.
+    """
+    queries = [query for name, rdtype in asked for query in make_queries([f"{name}."], rdtype)]
+    output = carry(query_command(queries, server)) if queries else ""
+    answers = parse_answers([f"{name}." for name, _ in asked], output)
+    return dict(zip(asked, answers, strict=True))
 
 
 def make_queries(names: Sequence[str], rdtype: str) -> list[bytes]:
@@ -115,7 +134,7 @@ def make_queries(names: Sequence[str], rdtype: str) -> list[bytes]:
     return [dns.message.make_query(dns.name.Name(one), rdtype).to_wire() for one in labels]
 
 
-def read_answers(names: Sequence[str], output: str) -> Listing[Answer]:
+def parse_answers(names: Sequence[str], output: str) -> Listing[Answer]:
     """Return the answers in what the carrier printed.
 
     Args:
@@ -135,7 +154,7 @@ def read_answers(names: Sequence[str], output: str) -> Listing[Answer]:
     return Listing(("name", "rcode", "ttl", "rdata"), rows, answers)
 
 
-def carrier(queries: Sequence[bytes], server: str = "") -> list[str]:
+def query_command(queries: Sequence[bytes], server: str = "") -> list[str]:
     """Return the command that sends queries and prints the answers in base64, a line for each.
 
     Args:
@@ -266,7 +285,7 @@ def _all_run(
             "a Corefile that CoreDNS accepts",
             "fix the ConfigMap; the pods run the previous Corefile until they restart",
         )
-    return found.current == found.of
+    return found.current == found.total
 
 
 def wait_for_restart(cluster: Cluster, before: Collection[str], timeout: float = 120) -> None:
@@ -331,7 +350,7 @@ def witness_walk(
         logged: list[LoggedQuery] = []
 
         def has_both() -> bool:
-            logged[:] = read_queries(cluster.logs(witness, witness_namespace))
+            logged[:] = parse_query_log(cluster.logs(witness, witness_namespace))
             return {one.rdtype for one in logged if one.name == mark} >= set(RDTYPES)
 
         _wait("the witness's log", has_both, 30)
@@ -411,13 +430,9 @@ def _ask_all(
     cluster: Cluster, asked: Iterable[tuple[str, str]]
 ) -> Iterator[tuple[tuple[str, str], set[str]]]:
     """Ask for each name and type, and give the values that were answered."""
-    by_rdtype: dict[str, list[str]] = {}
-    for name, rdtype in sorted(asked):
-        by_rdtype.setdefault(rdtype, []).append(name)
-    for rdtype, names in sorted(by_rdtype.items()):
-        answers = ask(cluster, *(f"{name}." for name in names), rdtype=rdtype)
-        for name, answer in zip(names, answers, strict=True):
-            yield (name, rdtype), {value.rstrip(".") for value in answer.rdata}
+    answers = ask_each(sorted(asked), lambda command: cluster.run(BASH_IMAGE, command).output)
+    for one, answer in answers.items():
+        yield one, {value.rstrip(".") for value in answer.rdata}
 
 
 def _wait(what: str, holds: Callable[[], bool], timeout: float) -> None:

@@ -75,7 +75,7 @@ def records(*objects: _Object, domain: str = "cluster.local") -> Listing[Record]
     inputs.dns_name(domain, "the cluster's domain")
     found: list[Record] = []
     for one in objects:
-        with inputs.reading("the object", one):
+        with inputs.well_formed("the object", one):
             found += _records_of(one, objects, domain)
     # A host with an address of each family is in two slices: CoreDNS tells each record once.
     found = list(dict.fromkeys(found))

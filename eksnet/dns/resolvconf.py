@@ -244,7 +244,7 @@ def _node_search(region: str | None) -> tuple[str, ...]:
 
 
 def _with_dns_config(base: ResolvConf, config: Mapping[str, Any]) -> ResolvConf:
-    with inputs.reading("the dnsConfig", config, _DNS_CONFIG):
+    with inputs.well_formed("the dnsConfig", config, _DNS_CONFIG):
         options = _merged_options(base.options, config.get("options") or ())
         servers = [inputs.address(one) for one in config.get("nameservers") or ()]
         domains = [inputs.text(one, "the domain") for one in config.get("searches") or ()]

@@ -86,8 +86,8 @@ func TestAnImageThatIsNotBuiltYetIsPulledOnceItIs(t *testing.T) {
 
 func TestProbeOutputIsLimited(t *testing.T) {
 	var buffer limitedBuffer
-	// As the pipes are read: io.Copy takes a writer's ReadFrom, if it has one.
-	size, err := io.Copy(&buffer, bytes.NewReader(make([]byte, 3*maxOutput)))
+	// As the pipes are read: io.Copy takes the writer's ReadFrom, if it has one and the reader no WriteTo.
+	size, err := io.Copy(&buffer, struct{ io.Reader }{bytes.NewReader(make([]byte, 3*maxOutput))})
 	if err != nil || size != 3*maxOutput {
 		t.Fatalf("written %d, %v", size, err)
 	}
@@ -118,6 +118,24 @@ func TestPhasesFollowOneAnother(t *testing.T) {
 				t.Errorf("from %s to %s: %v, now %s", from, to, err, c.phase)
 			}
 		}
+	}
+}
+
+func TestListingNeedsNoTurn(t *testing.T) {
+	c := newContainer("")
+	c.record = containerRecord{ID: "one", Config: &runtime.ContainerConfig{}}
+	s := &Server{containers: map[string]*container{"one": c}}
+	// As whoever removes it, for as long as its files take.
+	if err := c.turn.take(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	listed, err := s.ListContainers(context.Background(), &runtime.ListContainersRequest{})
+	if err != nil || len(listed.Containers) != 1 {
+		t.Errorf("%v, %v", listed, err)
+	}
+	described, err := s.ContainerStatus(context.Background(), &runtime.ContainerStatusRequest{ContainerId: "one"})
+	if err != nil || described.Status.State != runtime.ContainerState_CONTAINER_CREATED {
+		t.Errorf("%v, %v", described, err)
 	}
 }
 
