@@ -138,7 +138,7 @@ class _Many:
         return self._more()[0]
 
     def _leave(self, text: str) -> None:
-        self._cluster.delete(text, wait=False)
+        self._cluster.delete_manifest(text, wait=False)
 
     def _expected(self) -> int:
         return self._there * _PER_SERVICE[self._mode]

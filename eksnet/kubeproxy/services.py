@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from eksnet import inputs
+from eksnet.endpoints import endpoint_is_ready
 from eksnet.errors import EksnetError
 from eksnet.kubeproxy import names
 from eksnet.kubeproxy.settings import Node
@@ -313,7 +314,7 @@ def _endpoint(raw: Object, port: int, node: Node) -> Endpoint:
         ip=inputs.ipv4(raw["addresses"][0], "the endpoint's address"),
         port=port,
         is_local=raw.get("nodeName") == node.name,
-        ready=conditions.get("ready") is not False,
+        ready=endpoint_is_ready(raw),
         serving=conditions.get("serving") is not False,
         terminating=conditions.get("terminating") is True,
         zones=frozenset(one["name"] for one in hints.get("forZones") or ()),
