@@ -131,14 +131,14 @@ class Running:
 
     Attributes:
         current: How many run the Corefile that was asked about.
-        of: How many pods there are.
+        total: How many pods there are.
         refused: Why one of them refused a Corefile since; empty when none did.
         final: Whether waiting cannot help: all that run another one have refused a plugin that
             they do not know and that is still there. CoreDNS tries a text once.
     """
 
     current: int
-    of: int
+    total: int
     refused: str
     final: bool
 

@@ -319,7 +319,7 @@ def configuration(cluster: Cluster, pods: Sequence[Resource]) -> Check:
         return Check(what, FAILS, error.seen, error.expected, fix)
     except EksnetError as error:
         return Check(what, CANNOT_TELL, error.seen, error.expected, error.next_step)
-    if found.refused and found.current < found.of:
+    if found.refused and found.current < found.total:
         return Check(
             what,
             FAILS,
@@ -328,17 +328,17 @@ def configuration(cluster: Cluster, pods: Sequence[Resource]) -> Check:
             "fix that line of the ConfigMap coredns",
             found.final,
         )
-    if found.current < found.of:
+    if found.current < found.total:
         return Check(
             what,
             FAILS,
-            f"{found.current} of {found.of} pods run it",
+            f"{found.current} of {found.total} pods run it",
             "all of them, within two minutes of a change",
             "eksnet kubectl -n kube-system logs -l k8s-app=kube-dns",
         )
     logged = ", ".join(sorted({one for log in logs for one in errors(log)}))
     note = f"; their logs show {logged}" if logged else ""
-    return Check(what, OK, f"{found.current} of {found.of} pods run it{note}")
+    return Check(what, OK, f"{found.current} of {found.total} pods run it{note}")
 
 
 def ports(service: Mapping[str, Any]) -> Check:

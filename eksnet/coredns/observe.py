@@ -89,14 +89,14 @@ def ask(cluster: Cluster, *names: str, rdtype: str = "A", server: str = "") -> L
         EksnetError: A name or the type cannot be asked, or a query got no answer within five
             seconds.
     """
-    run = cluster.run(BASH_IMAGE, carrier(make_queries(names, rdtype), server))
+    run = cluster.run(BASH_IMAGE, query_command(make_queries(names, rdtype), server))
     return parse_answers(names, run.output)
 
 
 def ask_each(
     asked: Sequence[tuple[str, str]], carry: Callable[[list[str]], str], server: str = ""
 ) -> dict[tuple[str, str], Answer]:
-    """Ask for names and types in one run of the carrier, each name as it is.
+    """Ask for names and types in one run of the query_command, each name as it is.
 
     Args:
         asked: Names, without a final dot, and record types.
@@ -107,7 +107,7 @@ def ask_each(
         EksnetError: As `ask` does.
     """
     queries = [query for name, rdtype in asked for query in make_queries([f"{name}."], rdtype)]
-    output = carry(carrier(queries, server)) if queries else ""
+    output = carry(query_command(queries, server)) if queries else ""
     answers = parse_answers([f"{name}." for name, _ in asked], output)
     return dict(zip(asked, answers, strict=True))
 
@@ -154,7 +154,7 @@ def parse_answers(names: Sequence[str], output: str) -> Listing[Answer]:
     return Listing(("name", "rcode", "ttl", "rdata"), rows, answers)
 
 
-def carrier(queries: Sequence[bytes], server: str = "") -> list[str]:
+def query_command(queries: Sequence[bytes], server: str = "") -> list[str]:
     """Return the command that sends queries and prints the answers in base64, a line for each.
 
     Args:
@@ -285,7 +285,7 @@ def _all_run(
             "a Corefile that CoreDNS accepts",
             "fix the ConfigMap; the pods run the previous Corefile until they restart",
         )
-    return found.current == found.of
+    return found.current == found.total
 
 
 def wait_for_restart(cluster: Cluster, before: Collection[str], timeout: float = 120) -> None:

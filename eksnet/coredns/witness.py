@@ -217,7 +217,7 @@ def start_client(
 def _runs(profile: str) -> dict[str, object]:
     """Return the part of a pod's spec that keeps a resolver's program at hand."""
     program = program_of(profile)
-    main = {"name": "main", "image": program.image, "command": list(program.stays)}
+    main = {"name": "main", "image": program.image, "command": list(program.idle_command)}
     return {"containers": [main]}
 
 

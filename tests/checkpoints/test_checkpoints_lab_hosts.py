@@ -230,7 +230,7 @@ class TestTheEntry:
             UNCLOSED,
         ],
     )
-    def test_what_stands_wrong_is_mended_by_the_next_step(
+    def test_what_stands_wrong_is_repaired_by_the_next_step(
         self, corefile: str, api: FakeApi, lab: Lab, checkpoint: Check
     ) -> None:
         api.refuse = lambda _: None

@@ -122,7 +122,7 @@ def test_the_lab_from_wrong_to_right_and_back(cluster: Cluster, untouched: str) 
         ("D", "trouble-04", "it has no port 53 for UDP"),
     ],
 )
-def test_a_fault_of_the_dns_is_found_and_mended(
+def test_a_fault_of_the_dns_is_found_and_repaired(
     fault: str, name: str, reason: str, cluster: Cluster, untouched: str
 ) -> None:
     coredns.inject_fault(cluster, fault)
@@ -178,7 +178,7 @@ def shop(cluster: Cluster) -> Iterator[None]:
         ("D", "proxy-06", "the mode is iptable"),
     ],
 )
-def test_a_fault_of_kube_proxy_is_found_and_mended(
+def test_a_fault_of_kube_proxy_is_found_and_repaired(
     fault: str, name: str, reason: str, cluster: Cluster, shop: None
 ) -> None:
     assert eksnet.checkpoint("proxy-01").require().state is P

@@ -82,7 +82,7 @@ def state(cluster):
     found = {}
     for namespace in not_terminating(cluster.list("namespaces")):
         found[namespace.name] = ""
-        for one in cluster.made_in(namespace.name):
+        for one in cluster.objects_in(namespace.name):
             fields = {key: value for key, value in one.items() if key not in ("metadata", "status")}
             template = (fields.get("spec") or {}).get("template") or {}
             template.pop("metadata", None)

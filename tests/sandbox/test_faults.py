@@ -212,7 +212,7 @@ print("outside:", [str(p) for p in written.glob("*/upper/**/*")])
 
 
 @pytest.mark.sandbox
-def test_a_full_disk_is_told_and_mended_by_room(tmp_path):
+def test_a_full_disk_is_told_and_repaired_by_room(tmp_path):
     environment = {**os.environ, "XDG_STATE_HOME": str(tmp_path), "EKSNET_SANDBOX": "full"}
     run = subprocess.run(
         ["unshare", "--user", "--map-root-user", "--mount", sys.executable, "-c", FULL_DISK],
@@ -307,7 +307,7 @@ def assert_pods_go_first(room):
 
 
 @pytest.mark.sandbox
-def test_memory_that_runs_out_is_told_and_mended_by_memory(live_sandbox, monkeypatch):
+def test_memory_that_runs_out_is_told_and_repaired_by_memory(live_sandbox, monkeypatch):
     monkeypatch.setenv("EKSNET_SANDBOX", "little-memory")
     room = Room.find()
     if room is None:

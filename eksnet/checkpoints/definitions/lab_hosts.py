@@ -408,8 +408,8 @@ def _running(cluster: Cluster, advice: str, names: str) -> Observation:
     pods = pods_not_terminating(cluster)
     logs = [log_of(cluster, pod.name) for pod in pods]
     found = running_in(_corefile(cluster), logs)
-    seen = f"{found.current} of {found.of} CoreDNS pods run the Corefile of the ConfigMap"
-    if found.of and found.current == found.of:
+    seen = f"{found.current} of {found.total} CoreDNS pods run the Corefile of the ConfigMap"
+    if found.total and found.current == found.total:
         return passed(seen)
     if crashes := sum(map(_crashes, pods)):
         seen += f", {crashes} in CrashLoopBackOff"
