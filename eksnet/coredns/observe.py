@@ -392,10 +392,10 @@ def wait_for_answer(
 
 
 def confirm(cluster: Cluster, records: Sequence[Record]) -> Listing[Record]:
-    """Ask the cluster's DNS for each record and say whether it is told just so.
+    """Query the cluster's DNS for each record, and compare the answer with it.
 
-    CoreDNS hears of what is new a moment later, and may go on with what it said before: what is
-    told otherwise is asked again for 15 seconds, longer than EKS's CoreDNS keeps it.
+    CoreDNS learns of new objects a moment later, and may still return the previous answer: a
+    different answer is queried again for 15 seconds, longer than EKS's CoreDNS caches it.
 
     Args:
         cluster: The cluster.

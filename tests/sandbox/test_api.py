@@ -139,8 +139,9 @@ def test_what_cannot_be_made_yet_is_named(cluster):
     assert "Deployment coredns: no such namespace" in problems
 
 
-@pytest.mark.parametrize(("second", "says"), [("node2", []), ("", ["1 of 2 pods are bound to a "
-"node"])])
+@pytest.mark.parametrize(
+    ("second", "says"), [("node2", []), ("", ["1 of 2 pods are bound to a node"])]
+)
 def test_a_pod_is_bound_when_it_has_a_node(cluster, second, says):
     specs = [{"nodeName": "node1"}, {"nodeName": second} if second else {}]
     pods = [{"spec": spec} for spec in specs]
