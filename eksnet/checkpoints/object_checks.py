@@ -45,7 +45,7 @@ def after(fault: str, inject: str, expected: str, look: Check) -> Check:
     Args:
         fault: The fault's permanent name, such as `dns-A`.
         inject: The function that injects it, as the notebook calls it: `coredns.inject_fault`.
-        expected: What has to be there once the fault is mended.
+        expected: What has to be there once the fault is fixed.
         look: Looks whether it is.
     """
     name = fault.rpartition("-")[2]

@@ -85,7 +85,8 @@ def count_added_rules(
         observed = [many.go_to(size) for size in wanted]
         many.go_to(0)
     finally:
-        cluster.delete(f"namespace/{NAMESPACE}")
+        # Its Services are gone. The namespace controller lets five seconds pass before it looks.
+        cluster.delete(f"namespace/{NAMESPACE}", wait=False)
     none, *some = [(one.rules, one.elements) for one in predicted]
     found = tuple(
         AddedRules(settings.mode, size, _less(model, none), real)

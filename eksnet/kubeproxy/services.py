@@ -1,4 +1,4 @@
-"""Services and EndpointSlices as kube-proxy sees them: ports, endpoints, and who may serve whom.
+"""Services and EndpointSlices as kube-proxy reads them: ports, and endpoints for each client.
 
 IPv4 only. Source: k8s.io/kubernetes v1.35.4, pkg/proxy: serviceport.go, endpointslicecache.go and
 topology.go.

@@ -242,7 +242,7 @@ class Supervisor:
             except (OSError, RuntimeError, subprocess.CalledProcessError) as error:
                 self.processes.give_up(node.short)
                 self.node_error = f"{node.short} cannot be created again: {described(error)}"
-                say(self.node_error)
+                log_line(self.node_error)
             await asyncio.sleep(_MAKE_AGAIN)
         self.node_error = ""
         self.start_kubelet(node)
@@ -254,7 +254,7 @@ class Supervisor:
         return self.api.nodes_not_reporting(count, self.since) if time.monotonic() < by else []
 
     def create_objects(self) -> list[str]:
-        """Create what kube-system lacks; return what could not be created yet."""
+        """Create missing objects of kube-system; return those that failed."""
         return self.api.create_missing(documents(seed.MANIFESTS))
 
     def nodes_without_dns(self) -> list[str]:
@@ -349,7 +349,7 @@ class Supervisor:
             # A full disk must not end the cluster; the next try may find room. Until then no
             # command may believe the word before this one.
             self.paths.status.unlink(missing_ok=True)
-            say(f"status not written: {error}")
+            log_line(f"status not written: {error}")
             self.again = asyncio.get_running_loop().call_later(_TELL_AGAIN, self.report)
 
     def fail(self, error: BaseException) -> None:
@@ -357,7 +357,7 @@ class Supervisor:
         self.phase = "failed"
         self.waiting = described(error)
         self.report()
-        say(self.waiting)
+        log_line(self.waiting)
 
     def tail(self, component: str) -> str:
         """Return the last line of a component's log."""
@@ -383,7 +383,7 @@ class Supervisor:
         await self.processes.stop("etcd", signal.SIGTERM)
 
 
-def say(text: str) -> None:
+def log_line(text: str) -> None:
     """Write a line to the supervisor's log, if that has room."""
     with contextlib.suppress(OSError):
         print(text, file=sys.stderr, flush=True)

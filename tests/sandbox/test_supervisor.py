@@ -177,7 +177,7 @@ def test_nothing_is_ready_while_a_component_has_ended(watching, monkeypatch):
     async def come_back():
         task = asyncio.create_task(looking(watching))
         async with asyncio.timeout(30):
-            while watching.waiting != "kube-scheduler has ended":
+            while watching.waiting != "kube-scheduler has exited":
                 await asyncio.sleep(0.01)
         assert watching.phase == "settling"
         record.pid = 1
