@@ -81,5 +81,5 @@ def test_what_coredns_says_before_it_ends_is_told(log, said):
 
 
 def test_a_corefile_that_is_not_whole_reaches_no_cluster():
-    with pytest.raises(EksnetError, match="open brace"):
+    with pytest.raises(EksnetError, match="is not closed"):
         try_corefile(None, ".:53 {\n", "myapp.local")
