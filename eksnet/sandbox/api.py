@@ -44,21 +44,35 @@ class Api:
     the answer that there are none.
     """
 
-    def __init__(self, pki: Path, address: str) -> None:
-        """Prepare to talk to `https://ADDRESS:443`; nothing is sent yet."""
+    def __init__(self, pki: Path, address: str, user: str = "supervisor") -> None:
+        """Prepare to talk to `https://ADDRESS:443`; nothing is sent yet.
+
+        Args:
+            pki: The directory of the certificates.
+            address: The API server's address, or address and port.
+            user: Whose certificate to show, by the name of its file.
+        """
         self._address = address
         self._context = ssl.create_default_context(cafile=str(pki / "ca.crt"))
-        self._context.load_cert_chain(pki / "supervisor.crt", pki / "supervisor.key")
+        self._context.load_cert_chain(pki / f"{user}.crt", pki / f"{user}.key")
         self._connection: http.client.HTTPSConnection | None = None
 
-    def request(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
+    def request(
+        self, method: str, path: str, body: object = None, content_type: str = "application/json"
+    ) -> tuple[int, Any]:
         """Send one request.
+
+        Args:
+            method: The HTTP method.
+            path: The path, with the query.
+            body: What to send as JSON.
+            content_type: What the body counts as: JSON is YAML, too.
 
         Returns:
             The HTTP status and the decoded JSON body (text, when it is not JSON). Status 0 means
             that nothing answered.
         """
-        headers = {"Accept": "application/json"}
+        headers = {"Accept": "application/json", "Content-Type": content_type}
         try:
             connection = self._connection or self._connect()
             connection.request(method, path, json.dumps(body) if body else None, headers)
@@ -188,12 +202,12 @@ class Api:
         return items
 
 
-def documents(manifests: Path) -> Iterator[dict[str, Any]]:
+def documents(manifests: Path, pattern: str = "*.yaml") -> Iterator[dict[str, Any]]:
     """Yield the objects of a directory of YAML files, in the order of the files' names."""
     # Later than the start's first moments, which belong to the API server.
     import yaml
 
-    for file in sorted(manifests.glob("*.yaml")):
+    for file in sorted(manifests.glob(pattern)):
         yield from yaml.load_all(file.read_text(), yaml.CSafeLoader)
 
 

@@ -1,0 +1,46 @@
+"""What a Python process of the sandbox needs to see of the computer to run in a root of its own."""
+
+from __future__ import annotations
+
+import re
+import sys
+import sysconfig
+from pathlib import Path
+
+import eksnet
+
+_LIBRARY = re.compile(r"(/\S+)/[^/\s]+\.so[.\d]*$", re.MULTILINE)
+_SYSTEM = "/usr"
+
+
+def shown() -> dict[str, Path]:
+    """Return the interpreter, its libraries and this package, each at the place that it has here.
+
+    An environment's interpreter is a link into the installation that it was made of, and finds its
+    packages by where it is: so nothing can move.
+    """
+    places = {
+        Path(sys.prefix),
+        *_installation(),
+        *map(Path, _directories(Path("/proc/self/maps").read_text())),
+        Path(eksnet.__file__).parent,
+    }
+    outer = [p for p in places if not any(other in p.parents for other in places)]
+    return {str(place): place for place in sorted(outer)}
+
+
+def _installation() -> list[Path]:
+    """Return the Python installation: whole, or its two parts when it is the system's own."""
+    base = Path(sys.base_prefix)
+    if str(base) != _SYSTEM:
+        return [base]
+    return [Path(sysconfig.get_path("stdlib")), Path(sys.executable).resolve()]
+
+
+def _directories(maps: str) -> set[str]:
+    """Return where the shared libraries lie that a process has loaded.
+
+    Args:
+        maps: The text of `/proc/PID/maps`.
+    """
+    return set(_LIBRARY.findall(maps))
