@@ -10,6 +10,8 @@ PYTEST = uv run pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-
 export PATH := $(PATH):$(CURDIR)/.tools/bin
 # Nothing here may change uv.lock.
 export UV_FROZEN := 1
+# Each kernel and each command would compile all that it imports again, for seconds.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
@@ -38,6 +40,7 @@ soak: setup-tests engine
 
 bench: setup-tests engine
 	uv run python tests/bench/start.py
+	uv run python tests/bench/lookup.py
 	uv run python tests/bench/kubeproxy.py
 
 lint:
@@ -53,10 +56,10 @@ clean:
 	find eksnet tests -name __pycache__ -prune -exec rm -rf {} +
 
 setup: python
-	@$(PYTHON) eksnet/setup.py
+	@$(PYTHON) eksnet/bootstrap.py
 
 setup-tests: python
-	@$(PYTHON) eksnet/setup.py --tests
+	@$(PYTHON) eksnet/bootstrap.py --tests
 
 python:
 	@command -v $(PYTHON) >/dev/null || { \

@@ -284,12 +284,12 @@ def _predicted_and_observed(
 
 def _questions(walk: Walk) -> list[dict[str, str]]:
     return [
-        {"name": one.name, "type": one.kind, "answer": str(one.reply)} for one in walk.questions
+        {"name": one.name, "rdtype": one.rdtype, "answer": str(one.reply)} for one in walk.questions
     ]
 
 
 def _walk_table(title: str, walk: Walk) -> Table:
-    table = Table(*walk.columns, title=f"{title}: {walk.queries} queries", title_justify="left")
+    table = Table(*walk.columns, title=f"{title}: {walk.query_count} queries", title_justify="left")
     for row in walk.rows:
         table.add_row(*map(cell, row))
     return table

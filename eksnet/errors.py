@@ -1,4 +1,8 @@
-"""The one error class of the package: what was seen, what was expected, the next command."""
+"""The errors of the package: what was seen, what was expected, the next command.
+
+`EksnetError` is all of them. Below it is a small family of what callers have to tell apart: they
+catch the class, and never read the message.
+"""
 
 from __future__ import annotations
 
@@ -51,6 +55,26 @@ class EksnetError(Exception):
             # Lines of code after a sentence stay at the margin, where they can be copied from.
             lines.append(_labelled("next", self.next_step))
         return [*lines, "The full traceback: eksnet.traceback()"]
+
+
+class NotFoundError(EksnetError):
+    """There is no such thing."""
+
+
+class ConflictError(EksnetError):
+    """Somebody else has made or changed it meanwhile."""
+
+
+class RefusedError(EksnetError):
+    """The right to do it is missing."""
+
+
+class DeadlineError(EksnetError):
+    """Something that was waited for did not come in time, or can no longer come."""
+
+
+class UnreachableError(EksnetError):
+    """There was no answer."""
 
 
 def _labelled(label: str, text: str) -> str:

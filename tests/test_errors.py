@@ -18,8 +18,14 @@ from eksnet.checkpoints import CheckpointError
 from eksnet.checkpoints.criteria import failed, then
 from eksnet.checkpoints.results import Outcome, Result
 from eksnet.cluster import ApiError
-from eksnet.cluster.waiting import DeadlineError
 from eksnet.course import runner
+from eksnet.errors import (
+    ConflictError,
+    DeadlineError,
+    NotFoundError,
+    RefusedError,
+    UnreachableError,
+)
 
 ANSI = re.compile(r"\x1b\[[\d;]*m")
 ASKED = "The full traceback: eksnet.traceback()"
@@ -52,7 +58,7 @@ def shown(error: EksnetError) -> str:
         ),
         (
             ApiError("refused", "yes", status=403),
-            [" ✗ ApiError ", "  seen:     refused", "  expected: yes"],
+            [" ✗ ApiRefusedError ", "  seen:     refused", "  expected: yes"],
         ),
         (
             CheckpointError(RESULT),
@@ -209,3 +215,28 @@ def test_nbval_sees_the_failure(failing) -> None:
     assert "Cell execution caused an exception" in done.stdout
     assert "seen:" in done.stdout
     assert "1 failed" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (0, UnreachableError),
+        (403, RefusedError),
+        (404, NotFoundError),
+        (405, RefusedError),
+        (409, ConflictError),
+    ],
+)
+def test_a_status_makes_the_error_one_of_the_family(status: int, kind: type[EksnetError]) -> None:
+    error = ApiError("no", "yes", "look", status=status, reason="Said")
+    said = error.saying("line 3: no")
+    for one in (error, said):
+        assert isinstance(one, ApiError) and isinstance(one, kind)
+    assert (said.status, said.reason, said.expected, said.next_step) == (
+        status, "Said", "yes", "look",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("status", [400, 401, 410, 422, 429, 500])
+def test_other_statuses_are_of_no_kind(status: int) -> None:
+    assert type(ApiError("no", status=status)) is ApiError

@@ -7,34 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from eksnet.checkpoints.criteria import Observation, failed, not_started
-from eksnet.cluster import ApiError, Resource
+from eksnet.cluster import Resource
 from eksnet.cluster.faults import was_brought
 
 if TYPE_CHECKING:
     from eksnet.cluster import Cluster
 
 Check = Callable[["Cluster"], Observation]
-
-_NOTHING_THERE = 404
-
-
-def find(cluster: Cluster, what: str, namespace: str = "") -> Resource | None:
-    """Return an object as it is now, None when it is not there.
-
-    Args:
-        cluster: The cluster.
-        what: The object as kind/name.
-        namespace: Its namespace.
-
-    Raises:
-        ApiError: It could not be looked for.
-    """
-    try:
-        return cluster.get(what, namespace=namespace or None)
-    except ApiError as error:
-        if error.status == _NOTHING_THERE:
-            return None
-        raise
 
 
 def judge(
@@ -56,7 +35,7 @@ def judge(
     Raises:
         ApiError: It could not be looked for.
     """
-    thing = find(cluster, what, namespace)
+    thing = cluster.find(what, namespace=namespace or None)
     return failed(f"{what} is gone", what, remedy) if thing is None else look(thing)
 
 
@@ -65,7 +44,7 @@ def after(fault: str, bring: str, expected: str, look: Check) -> Check:
 
     Args:
         fault: The fault's permanent name, such as `dns-A`.
-        bring: The function that brings it in, as the notebook calls it: `dns.bring_fault`.
+        bring: The function that brings it in, as the notebook calls it: `coredns.bring_fault`.
         expected: What has to be there once the fault is mended.
         look: Looks whether it is.
     """

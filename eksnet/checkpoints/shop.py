@@ -16,7 +16,7 @@ from eksnet.checkpoints.criteria import (
     passed,
     then,
 )
-from eksnet.checkpoints.reading import Check, find, judge, ready_endpoints
+from eksnet.checkpoints.reading import Check, judge, ready_endpoints
 from eksnet.cluster.rollout import progress
 from eksnet.kubeproxy import faults
 from eksnet.kubeproxy.ruleset import Lines
@@ -45,7 +45,7 @@ def once_applied(expected: str, look: Check) -> Check:
 
     @functools.wraps(look)
     def check(cluster: Cluster) -> Observation:
-        if find(cluster, WEB, faults.NAMESPACE):
+        if cluster.find(WEB, namespace=faults.NAMESPACE):
             return look(cluster)
         return not_started("there is no Service web in shop", expected, _APPLY)
 

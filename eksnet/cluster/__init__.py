@@ -16,7 +16,7 @@ from eksnet.cluster.guard import Identity
 from eksnet.cluster.objects import Applied, Event, Resource
 from eksnet.cluster.pods import Exec, PodRun
 from eksnet.cluster.targets import Target
-from eksnet.cluster.waiting import DeadlineError
+from eksnet.errors import DeadlineError
 from eksnet.listing import Listing
 
 __all__ = [

@@ -13,7 +13,7 @@ from eksnet.cluster.client import ApiError, Client, Json
 from eksnet.cluster.kinds import Kind, Kinds, UnknownKindError
 from eksnet.cluster.manifests import Manifest
 from eksnet.cluster.objects import Applied, Result
-from eksnet.errors import EksnetError
+from eksnet.errors import EksnetError, NotFoundError
 
 FIELD_MANAGER = "eksnet"
 _SERVICE_ACCOUNT = Kind("", "v1", "ServiceAccount", "serviceaccounts", True)
@@ -100,12 +100,8 @@ def _apply_one(client: Client, target: Place, one: Manifest, *, force: bool) -> 
 
 
 def _version(client: Client, path: str) -> str:
-    try:
-        return str(client.get(path)["metadata"].get("resourceVersion", ""))
-    except ApiError as error:
-        if error.status == 404:
-            return ""
-        raise
+    found = client.find(path)
+    return "" if found is None else str(found["metadata"].get("resourceVersion", ""))
 
 
 def _await_service_account(client: Client, namespace: str) -> None:
@@ -121,12 +117,10 @@ def _unknown_field(error: ApiError, client: Client, target: Place) -> EksnetErro
     # The API server calls it an error of its own (500); it is the manifest's.
     if "field not declared in schema" not in error.seen:
         return None
-    return ApiError(
+    return error.saying(
         error.seen,
         f"fields that a {target.kind.name} has",
         f"`{client.kubectl} explain {target.kind.name.lower()} --recursive` lists them",
-        status=error.status,
-        reason=error.reason,
     )
 
 
@@ -138,13 +132,10 @@ def _conflict(error: ApiError) -> EksnetError | None:
     ]
     if not owned:
         return None
-    return ApiError(
+    return error.saying(
         f"others own these fields and set them otherwise: {', '.join(owned)}",
         "a manifest that leaves these fields out, or has the same values",
         "cluster.apply(…, force=True) takes them over",
-        status=error.status,
-        reason=error.reason,
-        causes=error.causes,
     )
 
 
@@ -154,14 +145,7 @@ def _told(error: EksnetError, one: Manifest, done: Sequence[Applied]) -> EksnetE
     if done:
         seen += "\n    applied before it: " + ", ".join(f"{a.kind} {a.name}" for a in done)
     if isinstance(error, ApiError):
-        return ApiError(
-            seen,
-            error.expected,
-            error.next_step,
-            status=error.status,
-            reason=error.reason,
-            causes=error.causes,
-        )
+        return error.saying(seen)
     return EksnetError(seen, error.expected, error.next_step)
 
 
@@ -187,10 +171,8 @@ def _delete_one(client: Client, target: Place, policy: str) -> str | None:
     options: Json = {"propagationPolicy": policy}
     try:
         answer = client.send("DELETE", target.path, options).body
-    except ApiError as error:
-        if error.status == 404:
-            return None
-        raise
+    except NotFoundError:
+        return None
     about = answer.get("details") or answer.get("metadata") or {}
     return str(about.get("uid", ""))
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from eksnet import inputs
-from eksnet.cluster.client import ApiError, Client
+from eksnet.cluster.client import Client
 from eksnet.cluster.edits import text_of
 from eksnet.cluster.guard import Identity
 from eksnet.cluster.kinds import CONFIG_MAP
@@ -188,12 +188,7 @@ class Backups:
         return False
 
     def _current(self, name: str, namespace: str) -> Json | None:
-        try:
-            return self._client.get(CONFIG_MAP.path(namespace, name))
-        except ApiError as error:
-            if error.status == 404:
-                return None
-            raise
+        return self._client.find(CONFIG_MAP.path(namespace, name))
 
     def _save(self, path: Path, configmap: Json) -> None:
         metadata = configmap["metadata"]

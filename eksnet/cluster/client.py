@@ -7,13 +7,9 @@ One door in and one door out: whatever could change the cluster goes through `Cl
 from __future__ import annotations
 
 import contextlib
-import functools
 import json
-import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -21,14 +17,19 @@ from urllib.parse import urlencode, urlsplit
 from eksnet import inputs
 from eksnet.cluster.guard import Guard
 from eksnet.cluster.targets import Target
-from eksnet.errors import EksnetError
+from eksnet.errors import (
+    ConflictError,
+    EksnetError,
+    NotFoundError,
+    RefusedError,
+    UnreachableError,
+)
 
 Json = dict[str, Any]
 Query = Mapping[str, str | list[str]]
 
 _NO_QUERY: Query = MappingProxyType({})
 
-_CREDENTIALS = ("ssl_ca_cert", "cert_file", "key_file")
 _CONNECT_SECONDS = 5.0
 _READ_SECONDS = 30.0
 
@@ -36,11 +37,19 @@ _READ_SECONDS = 30.0
 class ApiError(EksnetError):
     """The API server did not do what it was asked.
 
+    Its class follows from the status, as that of an OSError does from its number: 404 is a
+    `NotFoundError` too, 409 a `ConflictError`, 403 and 405 a `RefusedError`, no status an
+    `UnreachableError`.
+
     Attributes:
         status: The HTTP status; 0 when there was no answer.
         reason: The API server's reason in one word, such as NotFound.
         causes: What it says of single fields, as in a Status object.
     """
+
+    def __new__(cls, *_: str, status: int = 0, **__: object) -> ApiError:
+        """Return an error of the kind that the status says."""
+        return super().__new__(_KINDS.get(status, cls) if cls is ApiError else cls)
 
     def __init__(
         self,
@@ -56,6 +65,42 @@ class ApiError(EksnetError):
         self.status = status
         self.reason = reason
         self.causes = causes
+
+    def saying(self, seen: str, expected: str = "", next_step: str = "") -> ApiError:
+        """Return the same error in other words; what is empty stays as it is."""
+        return ApiError(
+            seen,
+            expected or self.expected,
+            next_step or self.next_step,
+            status=self.status,
+            reason=self.reason,
+            causes=self.causes,
+        )
+
+
+class ApiNotFoundError(ApiError, NotFoundError):
+    """The API server has no such object."""
+
+
+class ApiConflictError(ApiError, ConflictError):
+    """The object is there already, has changed meanwhile, or others own its fields."""
+
+
+class ApiRefusedError(ApiError, RefusedError):
+    """The API server lets this user not do it."""
+
+
+class ApiUnreachableError(ApiError, UnreachableError):
+    """The API server did not answer."""
+
+
+_KINDS: dict[int, type[ApiError]] = {
+    0: ApiUnreachableError,
+    403: ApiRefusedError,
+    404: ApiNotFoundError,
+    405: ApiRefusedError,
+    409: ApiConflictError,
+}
 
 
 @dataclass(frozen=True)
@@ -109,6 +154,17 @@ class Client:
         """
         response = self._request("GET", path, query, headers={"Accept": accept})
         return self._decode(response).body
+
+    def find(self, path: str) -> Json | None:
+        """Read a JSON object; None when there is none.
+
+        Raises:
+            ApiError: No right to read it, or no answer.
+        """
+        try:
+            return self.get(path)
+        except NotFoundError:
+            return None
 
     def get_text(self, path: str, query: Query = _NO_QUERY) -> str:
         """Read plain text, such as a log; bytes that are not UTF-8 become U+FFFD.
@@ -340,72 +396,3 @@ def _plain(error: Exception) -> str:
         return cause.strerror
     text = str(cause)
     return text.rpartition(">: ")[2] or text
-
-
-def configure(kubeconfig: str, context: str) -> Any:
-    """Load a context's credentials into a configuration of the official client.
-
-    Args:
-        kubeconfig: Kubeconfig files, joined by the path separator.
-        context: The context's name.
-
-    Raises:
-        EksnetError: The credentials cannot be had.
-    """
-    from kubernetes.client import Configuration
-    from kubernetes.config import ConfigException, load_kube_config
-
-    configuration = Configuration()
-    try:
-        with tempfile.TemporaryDirectory(prefix="eksnet-") as directory:
-            # Not persisted: a renewed token stays in this process, the learner's files as they are.
-            load_kube_config(  # type: ignore[no-untyped-call]
-                kubeconfig, context, configuration, persist_config=False, temp_file_path=directory
-            )
-            _hold_in_memory(configuration, Path(directory))
-    except (ConfigException, OSError, *inputs.ODD) as error:
-        # The official client takes an entry for what it should be, and stumbles where it is not.
-        raise EksnetError(
-            f"the credentials of context {context!r} cannot be had: {error}",
-            "a context whose certificates and programs are there",
-            f"`kubectl --context {context} get namespace kube-system`",
-        ) from None
-    if urlsplit(configuration.host).hostname in ("127.0.0.1", "localhost", "::1"):
-        configuration.proxy = None
-    return configuration
-
-
-def _hold_in_memory(configuration: Any, directory: Path) -> None:
-    """Replace the credentials that the official client wrote to a directory by copies in memory.
-
-    It deletes them when Python ends in order; a notebook's kernel is often killed, and each would
-    leave a private key behind.
-    """
-    files = {name: Path(getattr(configuration, name) or "") for name in _CREDENTIALS}
-    held = {
-        name: _in_memory(file.read_bytes())
-        for name, file in files.items()
-        if file.parent == directory
-    }
-    renew = configuration.refresh_api_key_hook
-
-    def name_them() -> None:
-        for name, file in held.items():
-            setattr(configuration, name, file)
-        if renew:
-            configuration.refresh_api_key_hook = renew_and_name_them
-
-    def renew_and_name_them(_: Any) -> None:
-        renew(configuration)  # It names its own files again, and itself as the hook.
-        name_them()
-
-    name_them()
-
-
-@functools.cache
-def _in_memory(content: bytes) -> str:
-    """Return the path of a file that no other user sees and that goes with this process."""
-    descriptor = os.memfd_create("credentials")
-    with open(descriptor, "wb", closefd=False) as file:
-        file.write(content)
-    return f"/proc/self/fd/{descriptor}"

@@ -86,9 +86,33 @@ class Cluster:
     # Reading.
 
     def get(self, kind: str, name: str = "", namespace: str | None = None) -> Resource:
-        """Return an object as it is now."""
+        """Return an object as it is now.
+
+        Args:
+            kind: The kind, or kind/name.
+            name: The name.
+            namespace: The namespace; the context's own when None.
+
+        Raises:
+            NotFoundError: There is no such object, or no such kind.
+        """
         place = self._place(kind, name, namespace)
         return Resource(self._client.get(place.path))
+
+    def find(self, kind: str, name: str = "", namespace: str | None = None) -> Resource | None:
+        """Return an object as it is now; None when there is none of that name.
+
+        Args:
+            kind: The kind, or kind/name.
+            name: The name.
+            namespace: The namespace; the context's own when None.
+
+        Raises:
+            UnknownKindError: The cluster serves no such kind.
+            ApiError: It may not be read, or there is no answer.
+        """
+        found = self._client.find(self._place(kind, name, namespace).path)
+        return None if found is None else Resource(found)
 
     def list(
         self,

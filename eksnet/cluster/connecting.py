@@ -8,12 +8,13 @@ from pathlib import Path
 
 from eksnet import inputs
 from eksnet.cluster import guard, kubeconfig, targets
-from eksnet.cluster.client import ApiError, Client, configure
+from eksnet.cluster.client import ApiError, Client
 from eksnet.cluster.cluster import Cluster
+from eksnet.cluster.credentials import configure
 from eksnet.cluster.guard import Guard, Identity
 from eksnet.cluster.kinds import Kinds
 from eksnet.cluster.targets import Target
-from eksnet.errors import EksnetError
+from eksnet.errors import EksnetError, RefusedError
 
 _CLUSTER, _LOOK = "the API server of a Kubernetes cluster", "`kubectl config view`"
 # What `connect` opened last in this process: what `look` looks at when nothing is named.
@@ -131,11 +132,9 @@ def _identity(client: Client, context: kubeconfig.Context) -> Identity:
     identity = Identity(context.server, context.ca, context.user, "")
     try:
         namespace = client.get("/api/v1/namespaces/kube-system")
-    except ApiError as error:
+    except RefusedError:
         # Many may not read it; server, authority and user must do then.
-        if error.status == 403:
-            return identity
-        raise
+        return identity
     return replace(identity, uid=str(namespace["metadata"]["uid"]))
 
 

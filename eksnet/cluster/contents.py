@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from eksnet.cluster.client import ApiError, Client
+from eksnet.cluster.client import Client
 from eksnet.cluster.kinds import Kind, Kinds
+from eksnet.errors import NotFoundError, RefusedError
 
 Json = dict[str, Any]
 
@@ -14,8 +15,6 @@ MANAGED_BY = "app.kubernetes.io/managed-by"
 # What the control plane makes and keeps by itself.
 _FOLLOWS = {"Endpoints", "EndpointSlice", "Event", "Lease", "ControllerRevision"}
 _IN_EACH = {("ServiceAccount", "default"), ("ConfigMap", "kube-root-ca.crt")}
-# A kind that cannot be listed, or not by this user.
-_NO_LIST = (403, 404, 405)
 
 
 def made_in(client: Client, kinds: Kinds, namespace: str) -> Iterator[Json]:
@@ -37,10 +36,9 @@ def made_in(client: Client, kinds: Kinds, namespace: str) -> Iterator[Json]:
 def _list(client: Client, kind: Kind, namespace: str) -> list[Json]:
     try:
         return list(client.get(kind.path(namespace)).get("items") or ())
-    except ApiError as error:
-        if error.status in _NO_LIST:
-            return []
-        raise
+    except (NotFoundError, RefusedError):
+        # A kind that cannot be listed, or not by this user.
+        return []
 
 
 def is_ours(one: Json) -> bool:

@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from eksnet.cluster.client import ApiError
-from eksnet.errors import EksnetError
+from eksnet.errors import EksnetError, NotFoundError
 
 if TYPE_CHECKING:
     from eksnet.cluster.cluster import Cluster
 
 NAMESPACE, RECORD = "kube-system", "eksnet-faults"
-_NOT_FOUND = 404
 
 Json = dict[str, Any]
 
@@ -134,7 +132,8 @@ def injected(cluster: Cluster) -> tuple[Injected, ...]:
 def revert(cluster: Cluster, fault: Injected) -> None:
     """Put back what a fault changed, as it was before, and forget the fault."""
     place = fault.place
-    with _unless_gone():
+    # What is gone need not be put back.
+    with contextlib.suppress(NotFoundError):
         cluster.patch(place.kind, place.name, fault.before, place.namespace, unchecked=True)
     _record(cluster, {fault.key: None})
 
@@ -178,19 +177,8 @@ def _before(thing: Mapping[str, Any], change: Mapping[str, Any]) -> Json:
 
 
 def _recorded(cluster: Cluster) -> dict[str, str]:
-    with _unless_gone():
-        return dict(cluster.get("configmap", RECORD, NAMESPACE).get("data") or {})
-    return {}
-
-
-@contextlib.contextmanager
-def _unless_gone() -> Iterator[None]:
-    """Go on after it when an object is not there: nothing was recorded, or is to be put back."""
-    try:
-        yield
-    except ApiError as error:
-        if error.status != _NOT_FOUND:
-            raise
+    record: Mapping[str, Any] = cluster.find("configmap", RECORD, NAMESPACE) or {}
+    return dict(record.get("data") or {})
 
 
 def _record(cluster: Cluster, data: Mapping[str, str | None]) -> None:

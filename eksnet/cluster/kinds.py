@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from eksnet.cluster.client import Client, Json
-from eksnet.errors import EksnetError
+from eksnet.errors import NotFoundError
 
 _DISCOVERY = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 
@@ -60,7 +60,7 @@ CONFIG_MAP = Kind("", "v1", "ConfigMap", "configmaps", True)
 ENDPOINT_SLICE = Kind("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices", True)
 
 
-class UnknownKindError(EksnetError):
+class UnknownKindError(NotFoundError):
     """The cluster serves no kind of that name."""
 
 

@@ -16,7 +16,7 @@ from eksnet.cluster import waiting
 from eksnet.cluster.client import ApiError, Client
 from eksnet.cluster.conditions import Condition
 from eksnet.cluster.kinds import POD
-from eksnet.errors import EksnetError
+from eksnet.errors import DeadlineError, EksnetError
 from eksnet.printable import printable
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ _STDOUT, _STDERR, _ERROR = 1, 2, 3
 _LINES_SHOWN = 10
 
 
-class NeededError(waiting.DeadlineError):
+class NeededError(DeadlineError):
     """A container that a command waits for ended in an error.
 
     Attributes:
@@ -193,7 +193,7 @@ def _await_end(client: Client, what: waiting.Watched, timeout: float) -> Json:
     finished = _Finished()
     try:
         (ended,) = waiting.until(client, what, finished, timeout, _brief, more)
-    except waiting.DeadlineError as error:
+    except DeadlineError as error:
         # The pod is taken away next, and its output with it.
         output, container = "", finished.fallen or "main"
         with contextlib.suppress(ApiError):
@@ -203,7 +203,7 @@ def _await_end(client: Client, what: waiting.Watched, timeout: float) -> Json:
         if finished.fallen:
             raise NeededError(finished.fallen, output) from None
         seen = f"{error.seen}\n  its output so far:\n{output}" if output else error.seen
-        raise waiting.DeadlineError(seen, error.expected, error.next_step) from None
+        raise DeadlineError(seen, error.expected, error.next_step) from None
     return ended
 
 
@@ -316,7 +316,7 @@ def execute(
     finally:
         channel.close()
     if not ended:
-        raise waiting.DeadlineError(
+        raise DeadlineError(
             f"{shlex.join(argv)} in pod {pod} had not ended after {timeout:g} s"
             + f"\n    {_decode(output[_STDOUT] + output[_STDERR])}".rstrip(),
             "a command that ends",

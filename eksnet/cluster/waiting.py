@@ -14,7 +14,7 @@ from eksnet.cluster.conditions import READY, Condition, describe
 from eksnet.cluster.countdown import Countdown
 from eksnet.cluster.kinds import EVENT, POD, Kind
 from eksnet.cluster.objects import events
-from eksnet.errors import EksnetError
+from eksnet.errors import DeadlineError
 
 Json = dict[str, Any]
 
@@ -22,10 +22,6 @@ Json = dict[str, Any]
 _TICK_SECONDS = 1.0
 _EVENTS_SHOWN = 5
 _GONE = 410
-
-
-class DeadlineError(EksnetError):
-    """Something that was waited for did not come in time, or can no longer come."""
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from eksnet.coredns.observe import (
 )
 from eksnet.coredns.querylog import LoggedQuery, observed_walk, read_queries
 from eksnet.coredns.trial import try_corefile
-from eksnet.coredns.witness import Lookup, look_up, start_asker, start_server
+from eksnet.coredns.witness import Lookup, look_up, start_client, start_server
 
 __all__ = [
     "Answer",
@@ -44,7 +44,7 @@ __all__ = [
     "remove_server_block",
     "running_configurations",
     "set_plugin",
-    "start_asker",
+    "start_client",
     "start_server",
     "take_back_faults",
     "try_corefile",

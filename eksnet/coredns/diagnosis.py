@@ -21,7 +21,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from eksnet.cluster.client import ApiError
 from eksnet.cluster.conditions import READY
 from eksnet.cluster.pods import staying
 from eksnet.commands import runnable
@@ -36,7 +35,7 @@ from eksnet.coredns.installed import (
 )
 from eksnet.display import Mark, Shown, Tone, prose
 from eksnet.dns.resolvconf import ResolvConf
-from eksnet.errors import EksnetError
+from eksnet.errors import EksnetError, NotFoundError
 from eksnet.listing import Listing
 
 if TYPE_CHECKING:
@@ -74,8 +73,6 @@ for asked in "${{all[@]}}"; do cat <&"$asked"; done
 _LINK_LOCAL = ipaddress.ip_network("169.254.0.0/16")
 _OF_AWS = ipaddress.ip_network("169.254.169.0/24")
 _IMAGE = "debian:12"
-_NOT_FOUND = 404
-# No such pod any more, or a container that has not begun: no log.
 _PROXY = "kube-proxy"
 
 
@@ -177,7 +174,7 @@ class Probe:
     answers: Mapping[str, str]
 
 
-def diagnose(cluster: Cluster | None = None, namespace: str | None = None) -> Diagnosis:
+def diagnose(cluster: Cluster, namespace: str | None = None) -> Diagnosis:
     """Go through the checks in order and say what fails first.
 
     It reads the cluster, and runs one short-lived pod that prints its resolv.conf, asks its
@@ -185,13 +182,9 @@ def diagnose(cluster: Cluster | None = None, namespace: str | None = None) -> Di
     because something may not be read for example, says so.
 
     Args:
-        cluster: The cluster; what `eksnet.connect()` gives when None.
+        cluster: The cluster.
         namespace: Where the pod runs; the context's own namespace when None.
     """
-    if cluster is None:
-        import eksnet
-
-        cluster = eksnet.connect()
     return Diagnosis(tuple(_checks(cluster, namespace)))
 
 
@@ -223,8 +216,7 @@ def _checks(cluster: Cluster, namespace: str | None) -> Iterator[Check]:
     for what, check in facts:
         found = _told(check)
         if isinstance(found, EksnetError):
-            missing = isinstance(found, ApiError) and found.status == _NOT_FOUND
-            verdict = FAILS if missing else CANNOT_TELL
+            verdict = FAILS if isinstance(found, NotFoundError) else CANNOT_TELL
             yield Check(what, verdict, found.seen, found.expected, found.next_step)
         else:
             yield found
@@ -249,12 +241,7 @@ def _deployment(cluster: Cluster) -> Resource:
 
 
 def _proxy(cluster: Cluster) -> Resource | None:
-    try:
-        return cluster.get("daemonset", _PROXY, SYSTEM)
-    except ApiError as error:
-        if error.status == _NOT_FOUND:
-            return None
-        raise
+    return cluster.find("daemonset", _PROXY, SYSTEM)
 
 
 # The checks: facts in, one row out.

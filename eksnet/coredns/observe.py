@@ -24,7 +24,7 @@ from eksnet.coredns.installed import (
 from eksnet.coredns.querylog import LoggedQuery, observed_walk, read_queries
 from eksnet.coredns.resolvers import program_of
 from eksnet.dns.records import Record
-from eksnet.dns.replies import KINDS
+from eksnet.dns.replies import RDTYPES
 from eksnet.dns.walk import Walk, check_name
 from eksnet.errors import EksnetError
 from eksnet.listing import Listing
@@ -63,16 +63,16 @@ class Answer:
         name: The name that was asked.
         rcode: The answer's code: NOERROR, NXDOMAIN, SERVFAIL, …
         ttl: For how many seconds the answer may be kept; None without a record.
-        addresses: The addresses, sorted.
+        rdata: The data of the records of the type that was asked for, sorted.
     """
 
     name: str
     rcode: str
     ttl: int | None
-    addresses: tuple[str, ...]
+    rdata: tuple[str, ...]
 
 
-def ask(cluster: Cluster, *names: str, kind: str = "A", server: str = "") -> Listing[Answer]:
+def ask(cluster: Cluster, *names: str, rdtype: str = "A", server: str = "") -> Listing[Answer]:
     """Ask the cluster's DNS from a pod, one name after the other, and read the whole answers.
 
     The queries are made and the answers read here; a pod of its own carries the packets, to the
@@ -82,23 +82,23 @@ def ask(cluster: Cluster, *names: str, kind: str = "A", server: str = "") -> Lis
     Args:
         cluster: The cluster.
         names: The names, asked in this order.
-        kind: The record type.
+        rdtype: The record type.
         server: Another server to ask, as ADDRESS/PORT.
 
     Raises:
         EksnetError: A name or the type cannot be asked, or a query got no answer within five
             seconds.
     """
-    run = cluster.run(BASH_IMAGE, carrier(make_queries(names, kind), server))
+    run = cluster.run(BASH_IMAGE, carrier(make_queries(names, rdtype), server))
     return read_answers(names, run.output)
 
 
-def make_queries(names: Sequence[str], kind: str) -> list[bytes]:
+def make_queries(names: Sequence[str], rdtype: str) -> list[bytes]:
     """Return a query for each name, as it goes over the wire.
 
     Args:
         names: The names, with a final dot or without; `.` is the root.
-        kind: The record type.
+        rdtype: The record type.
 
     Raises:
         EksnetError: There is no name, or one or the type cannot be asked.
@@ -108,11 +108,11 @@ def make_queries(names: Sequence[str], kind: str) -> list[bytes]:
 
     if not names:
         raise EksnetError("no name was given", "one name or more", 'such as "kubernetes.default"')
-    inputs.rdtype(kind)
+    inputs.rdtype(rdtype)
     checked = [name if name == "." else inputs.dns_name(name) for name in names]
     # Label by label: to dnspython some characters of a text are more than they are.
     labels = ([*filter(None, name.encode().split(b".")), b""] for name in checked)
-    return [dns.message.make_query(dns.name.Name(one), kind).to_wire() for one in labels]
+    return [dns.message.make_query(dns.name.Name(one), rdtype).to_wire() for one in labels]
 
 
 def read_answers(names: Sequence[str], output: str) -> Listing[Answer]:
@@ -130,10 +130,9 @@ def read_answers(names: Sequence[str], output: str) -> Listing[Answer]:
         for name, line in itertools.zip_longest(names, output.splitlines(), fillvalue="")
     )
     rows = tuple(
-        (a.name, a.rcode, "" if a.ttl is None else str(a.ttl), ", ".join(a.addresses))
-        for a in answers
+        (a.name, a.rcode, "" if a.ttl is None else str(a.ttl), ", ".join(a.rdata)) for a in answers
     )
-    return Listing(("name", "rcode", "ttl", "addresses"), rows, answers)
+    return Listing(("name", "rcode", "ttl", "rdata"), rows, answers)
 
 
 def carrier(queries: Sequence[bytes], server: str = "") -> list[str]:
@@ -332,7 +331,7 @@ def witness_walk(
 
         def has_both() -> bool:
             logged[:] = read_queries(cluster.logs(witness, witness_namespace))
-            return {one.kind for one in logged if one.name == mark} >= set(KINDS)
+            return {one.rdtype for one in logged if one.name == mark} >= set(RDTYPES)
 
         _wait("the witness's log", has_both, 30)
         return logged
@@ -387,7 +386,7 @@ def confirm(cluster: Cluster, records: Sequence[Record]) -> Listing[Record]:
     """
     expected: dict[tuple[str, str], set[str]] = {}
     for one in records:
-        expected.setdefault((one.name, one.kind), set()).add(one.value)
+        expected.setdefault((one.name, one.rdtype), set()).add(one.value)
     told: dict[tuple[str, str], set[str]] = {}
 
     def is_told() -> bool:
@@ -398,26 +397,26 @@ def confirm(cluster: Cluster, records: Sequence[Record]) -> Listing[Record]:
     until("CoreDNS to tell the records", is_told, _HEARD)
     rows = tuple(
         (
-            one.kind,
+            one.rdtype,
             one.name,
-            "O" if told[one.name, one.kind] == expected[one.name, one.kind] else "X",
+            "O" if told[one.name, one.rdtype] == expected[one.name, one.rdtype] else "X",
         )
         for one in records
     )
-    return Listing(("type", "name", "told"), rows, tuple(records))
+    return Listing(("rdtype", "name", "told"), rows, tuple(records))
 
 
 def _told(
     cluster: Cluster, asked: Iterable[tuple[str, str]]
 ) -> Iterator[tuple[tuple[str, str], set[str]]]:
     """Ask for each name and type, and give the values that were answered."""
-    by_kind: dict[str, list[str]] = {}
-    for name, kind in sorted(asked):
-        by_kind.setdefault(kind, []).append(name)
-    for kind, names in sorted(by_kind.items()):
-        answers = ask(cluster, *(f"{name}." for name in names), kind=kind)
+    by_rdtype: dict[str, list[str]] = {}
+    for name, rdtype in sorted(asked):
+        by_rdtype.setdefault(rdtype, []).append(name)
+    for rdtype, names in sorted(by_rdtype.items()):
+        answers = ask(cluster, *(f"{name}." for name in names), rdtype=rdtype)
         for name, answer in zip(names, answers, strict=True):
-            yield (name, kind), {value.rstrip(".") for value in answer.addresses}
+            yield (name, rdtype), {value.rstrip(".") for value in answer.rdata}
 
 
 def _wait(what: str, holds: Callable[[], bool], timeout: float) -> None:

@@ -11,7 +11,7 @@ from eksnet.dns import Question, Reply, Walk, walk_of_questions
 # The plugin's default format: {remote}:{port} - {>id} "{type} {class} {name} {proto} …" {rcode} …
 _LINE = re.compile(
     r"\[INFO\] (?P<client>\S+):\d+ - \d+ "
-    r'"(?P<kind>\S+) IN (?P<name>\S+) (?P<protocol>udp|tcp) [^"]*" (?P<rcode>[A-Z]+|-) '
+    r'"(?P<rdtype>\S+) IN (?P<name>\S+) (?P<protocol>udp|tcp) [^"]*" (?P<rcode>[A-Z]+|-) '
 )
 
 # No plugin wrote an answer. The server then says SERVFAIL, unless a plugin dropped the query: the
@@ -25,13 +25,13 @@ class LoggedQuery:
 
     Attributes:
         client: The address that asked.
-        kind: The record type, such as A.
+        rdtype: The record type, such as A.
         name: The name, without the final dot.
         rcode: The answer's code: NOERROR, NXDOMAIN, SERVFAIL, …; `-` where no plugin answered.
     """
 
     client: str
-    kind: str
+    rdtype: str
     name: str
     rcode: str
 
@@ -40,7 +40,7 @@ def read_queries(log: str) -> tuple[LoggedQuery, ...]:
     """Return the queries of a CoreDNS log, in its order; other lines are passed over."""
     return tuple(
         LoggedQuery(
-            found["client"], found["kind"], found["name"].rstrip(".") or ".", found["rcode"]
+            found["client"], found["rdtype"], found["name"].rstrip(".") or ".", found["rcode"]
         )
         for found in map(_LINE.match, log.splitlines())
         if found
@@ -53,7 +53,7 @@ def observed_walk(queries: Iterable[LoggedQuery], found: Collection[str] | None 
     The log's NOERROR stands for an address and for a name without one (NODATA). What the lookup
     itself found tells the two apart: it took its addresses from the last name that it asked.
     A query that no plugin answered counts as SERVFAIL; where a plugin drops queries (`erratic`,
-    `acl`), silence looks the same.
+    `acl`), a TIMEOUT looks the same.
 
     Args:
         queries: The queries of one lookup, in the log's order.
@@ -68,7 +68,7 @@ def observed_walk(queries: Iterable[LoggedQuery], found: Collection[str] | None 
             return Reply.SERVFAIL
         if query.rcode != "NOERROR":
             return Reply.of_rcode(query.rcode)
-        taken = found is None or (query.name in last and query.kind in found)
+        taken = found is None or (query.name in last and query.rdtype in found)
         return Reply.ANSWER if taken else Reply.NODATA
 
-    return walk_of_questions(Question(one.name, one.kind, reply(one)) for one in asked)
+    return walk_of_questions(Question(one.name, one.rdtype, reply(one)) for one in asked)

@@ -22,7 +22,9 @@ _SERVER = "127.0.0.1/53"
 _TIMEOUT = 60
 
 
-def try_corefile(cluster: Cluster, corefile: str, *names: str, kind: str = "A") -> Listing[Answer]:
+def try_corefile(
+    cluster: Cluster, corefile: str, *names: str, rdtype: str = "A"
+) -> Listing[Answer]:
     """Ask a fresh CoreDNS with this Corefile for names, as they are, one after the other.
 
     It runs in a pod of its own, so whatever the Corefile says, the cluster's DNS stays as it is.
@@ -33,7 +35,7 @@ def try_corefile(cluster: Cluster, corefile: str, *names: str, kind: str = "A") 
         cluster: The cluster.
         corefile: The Corefile, with a server block `.:53`.
         names: The names, asked in this order.
-        kind: The record type.
+        rdtype: The record type.
 
     Raises:
         EksnetError: The Corefile is not whole, CoreDNS did not start with it, or a query got no
@@ -41,7 +43,7 @@ def try_corefile(cluster: Cluster, corefile: str, *names: str, kind: str = "A") 
     """
     plugins(corefile)
     name = f"corefile-{secrets.token_hex(3)}"
-    command = carrier(make_queries(names, kind), _SERVER)
+    command = carrier(make_queries(names, rdtype), _SERVER)
     try:
         cluster.apply(_configmap(name, corefile))
         run = cluster.run(BASH_IMAGE, command, name=name, spec=_beside(name), timeout=_TIMEOUT)

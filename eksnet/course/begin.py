@@ -21,10 +21,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from eksnet.cluster import faults
-from eksnet.cluster.client import ApiError
 from eksnet.cluster.contents import MANAGED_BY, is_ours
 from eksnet.cluster.faults import Injected
-from eksnet.cluster.kinds import UnknownKindError
+from eksnet.cluster.pods import staying
 from eksnet.cluster.rollout import ANNOTATION
 from eksnet.course.lessons import (
     COREFILE,
@@ -42,7 +41,7 @@ from eksnet.course.lessons import (
 )
 from eksnet.course.readiness import settle
 from eksnet.display import Mark, Shown, Tone, prose
-from eksnet.errors import EksnetError
+from eksnet.errors import ConflictError, EksnetError, NotFoundError, RefusedError
 from eksnet.listing import Listing
 
 if TYPE_CHECKING:
@@ -61,8 +60,7 @@ _SHORT_LIVED = ("pods", "configmaps")
 _WITNESS = "eksnet-witness-"
 # On a cluster that others use too, what is younger may still be in use.
 _AGE = timedelta(minutes=10)
-_MISSING = (403, 404)
-_CONFLICT, _CONFLICTS = 409, 5
+_CONFLICTS = 5
 _ANNOTATIONS = "spec.template.metadata.annotations"
 
 
@@ -276,9 +274,8 @@ def _on_newest(do: Callable[[], Found]) -> Found:
     for _ in range(_CONFLICTS):
         try:
             return do()
-        except ApiError as error:
-            if error.status != _CONFLICT:
-                raise
+        except ConflictError:
+            continue
     return do()
 
 
@@ -406,11 +403,9 @@ def _witnesses(cluster: Cluster) -> Iterator[str]:
     """Yield the namespaces that a lookup has made for a moment and could not take away."""
     try:
         found = cluster.list("namespaces", selector=_BY_NAME)
-    except ApiError as error:
-        if error.status in _MISSING:
-            return
-        raise
-    for one in found:
+    except (NotFoundError, RefusedError):
+        return
+    for one in staying(found):
         unused = cluster.target.kind == "sandbox" or _is_old(one)
         if one.name.startswith(_WITNESS) and unused:
             yield one.name
@@ -464,14 +459,9 @@ def _is_old(one: Resource) -> bool:
 def _get(cluster: Cluster, kind: str, name: str, namespace: str) -> Json | None:
     """Return an object; None where there is none, or none that may be read."""
     try:
-        found = cluster.get(kind, name, namespace or None)
-    except UnknownKindError:
+        return dict(cluster.get(kind, name, namespace or None))
+    except (NotFoundError, RefusedError):
         return None
-    except ApiError as error:
-        if error.status in _MISSING:
-            return None
-        raise
-    return dict(found)
 
 
 # What is remembered of a cluster, and what is kept of what is replaced.

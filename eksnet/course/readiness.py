@@ -28,7 +28,7 @@ from eksnet.coredns.installed import (
     logs_of_all,
     staying_pods,
 )
-from eksnet.errors import EksnetError
+from eksnet.errors import EksnetError, NotFoundError, RefusedError
 
 if TYPE_CHECKING:
     from eksnet.cluster import Cluster, Resource
@@ -37,8 +37,6 @@ if TYPE_CHECKING:
 _SECONDS = 150
 _KUBE_PROXY = "kube-proxy"
 _PROXIER = re.compile(r"Using (\w+) Proxier")
-# What may not be read, or is not there as on EKS, cannot be waited for.
-_UNKNOWN = (403, 404)
 
 
 def settle(cluster: Cluster, *, restarts: bool, changed: bool) -> None:
@@ -63,7 +61,7 @@ def settle(cluster: Cluster, *, restarts: bool, changed: bool) -> None:
                 "a cluster whose DNS answers",
                 "eksnet reset begins with a fresh cluster"
                 if cluster.target.kind == "sandbox"
-                else "eksnet.dns.diagnose(cluster) looks for the cause",
+                else "eksnet.coredns.diagnose(cluster) looks for the cause",
             )
 
 
@@ -72,8 +70,9 @@ def _holds(cluster: Cluster, condition: Callable[[Cluster], bool]) -> bool:
         return condition(cluster)
     except UnknownKindError:
         return True
-    except ApiError as error:
-        if error.status in _UNKNOWN and cluster.target.kind != "sandbox":
+    except (NotFoundError, RefusedError):
+        # What may not be read, or is not there as on EKS, cannot be waited for.
+        if cluster.target.kind != "sandbox":
             return True
         raise
 

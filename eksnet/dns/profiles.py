@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from enum import Enum, auto
 
 from eksnet import inputs
-from eksnet.dns.replies import KINDS, Answers, Reply, completed
+from eksnet.dns.replies import RDTYPES, Answers, Reply, completed
 from eksnet.dns.resolvconf import ResolvConf
 
 _BROKEN = (Reply.SERVFAIL, Reply.REFUSED)
@@ -40,13 +40,13 @@ class Question:
 
     Attributes:
         name: The name, without the final dot.
-        kind: The record type, A or AAAA.
+        rdtype: The record type, A or AAAA.
         reply: What comes back.
         sent: How many queries carry it; more than one where the resolver tries again.
     """
 
     name: str
-    kind: str
+    rdtype: str
     reply: Reply
     sent: int = 1
 
@@ -88,14 +88,14 @@ class Profile:
         seen_with: The version that the conformance suite was last run with by hand.
         candidates: Every name that it would ask if none were answered, in order.
         ask: What it does with these names, one after the other.
-        by_kind: Whether it asks all names for A and then all for AAAA.
+        by_rdtype: Whether it asks all names for A and then all for AAAA.
     """
 
     name: str
     seen_with: str
     candidates: Callable[[str, ResolvConf], tuple[str, ...]]
     ask: Callable[[str, tuple[str, ...], ResolvConf, Answers], Iterator[Asked]]
-    by_kind: bool = False
+    by_rdtype: bool = False
 
 
 def profile_called(name: str) -> Profile:
@@ -176,7 +176,7 @@ _MUSL_ATTEMPTS = 10
 def _judge_glibc(a: Reply, aaaa: Reply, manner: _Manner) -> _Judged:
     """One address of either type is enough; NXDOMAIN, NODATA and SERVFAIL lead to the next name.
 
-    REFUSED and silence for both end the list. One failure beside a proper reply counts for
+    REFUSED and TIMEOUT for both end the list. One failure beside a proper reply counts for
     nothing. But a lost AAAA is asked for twice more, one type after the other and then from a
     fresh socket; and a lost A ends the list, although AAAA was answered.
 
@@ -184,23 +184,23 @@ def _judge_glibc(a: Reply, aaaa: Reply, manner: _Manner) -> _Judged:
     """
     if manner.serial:
         return _judge_glibc_serially(a, aaaa, manner)
-    if a in (*_BROKEN, Reply.SILENCE) and aaaa in (*_BROKEN, Reply.SILENCE):
-        first = aaaa if a is Reply.SILENCE else a
+    if a in (*_BROKEN, Reply.TIMEOUT) and aaaa in (*_BROKEN, Reply.TIMEOUT):
+        first = aaaa if a is Reply.TIMEOUT else a
         verdict = Verdict.GO_ON if first is Reply.SERVFAIL else Verdict.AS_IS
         return verdict, manner.attempts, manner.attempts, manner
-    if a is Reply.SILENCE:
+    if a is Reply.TIMEOUT:
         return Verdict.AS_IS, 1 + manner.attempts, 1, replace(manner, serial=True)
-    if aaaa is Reply.SILENCE:
+    if aaaa is Reply.TIMEOUT:
         return _either(a, aaaa), 3, 3, replace(manner, serial=True, fresh_socket=True)
     return _either(a, aaaa), 1, 1, manner
 
 
 def _judge_glibc_serially(a: Reply, aaaa: Reply, manner: _Manner) -> _Judged:
     """AAAA is asked for once A has had a proper reply (`single-request`)."""
-    if a in _BROKEN or a is Reply.SILENCE:
+    if a in _BROKEN or a is Reply.TIMEOUT:
         verdict = Verdict.GO_ON if a is Reply.SERVFAIL else Verdict.AS_IS
         return verdict, manner.attempts, 0, manner
-    if aaaa is Reply.SILENCE:
+    if aaaa is Reply.TIMEOUT:
         sent = 1 if manner.fresh_socket else 2
         return _either(a, aaaa), sent, sent, replace(manner, fresh_socket=True)
     return _either(a, aaaa), 1, 1, manner
@@ -213,7 +213,7 @@ def _judge_go(a: Reply, aaaa: Reply, manner: _Manner) -> _Judged:
     """
 
     def sent(reply: Reply) -> int:
-        return manner.attempts if reply in (*_BROKEN, Reply.SILENCE) else 1
+        return manner.attempts if reply in (*_BROKEN, Reply.TIMEOUT) else 1
 
     return _either(a, aaaa), sent(a), sent(aaaa), manner
 
@@ -222,7 +222,7 @@ def _judge_musl(a: Reply, aaaa: Reply, manner: _Manner) -> _Judged:
     """Both types need a proper reply: half an answer is none.
 
     NXDOMAIN for either leads to the next name, even beside an address; NODATA for both ends the
-    walk, and so does any reply that musl will not take: SERVFAIL, REFUSED, silence. SERVFAIL is
+    walk, and so does any reply that musl will not take: SERVFAIL, REFUSED, TIMEOUT. SERVFAIL is
     asked again at once, up to four times each round, and then waited for.
 
     Source: musl 1.2.5 src/network/lookup_name.c (name_from_dns), res_msend.c. Before 1.2.4 the
@@ -234,10 +234,10 @@ def _judge_musl(a: Reply, aaaa: Reply, manner: _Manner) -> _Judged:
     def sent(reply: Reply) -> int:
         if reply is Reply.SERVFAIL:
             return rounds * (1 + resent)
-        return rounds if reply in (Reply.REFUSED, Reply.SILENCE) else 1
+        return rounds if reply in (Reply.REFUSED, Reply.TIMEOUT) else 1
 
     for reply in (a, aaaa):
-        if reply in _BROKEN or reply is Reply.SILENCE:
+        if reply in _BROKEN or reply is Reply.TIMEOUT:
             return Verdict.END, sent(a), sent(aaaa), manner
         if reply is Reply.NXDOMAIN:
             return Verdict.GO_ON, sent(a), sent(aaaa), manner
@@ -263,7 +263,7 @@ def _in_turn(
         first_as_is = _is_dotted(name, conf) and len(names) > 1
         while left:
             full = left.popleft()
-            a, aaaa = (replies(full, kind) for kind in KINDS)
+            a, aaaa = (replies(full, rdtype) for rdtype in RDTYPES)
             verdict, *sent, manner = judge(a, aaaa, manner)
             if first_as_is and not asked and verdict is not Verdict.FOUND:
                 verdict = Verdict.GO_ON
@@ -284,8 +284,8 @@ def _manner(conf: ResolvConf, attempts_at_most: int | None) -> _Manner:
 
 
 def _questions(name: str, replies: tuple[Reply, Reply], sent: list[int]) -> tuple[Question, ...]:
-    every = zip(KINDS, replies, sent, strict=True)
-    return tuple(Question(name, kind, reply, n) for kind, reply, n in every if n)
+    every = zip(RDTYPES, replies, sent, strict=True)
+    return tuple(Question(name, rdtype, reply, n) for rdtype, reply, n in every if n)
 
 
 _BUSYBOX_ROUNDS = 2
@@ -296,26 +296,27 @@ def _ask_busybox(
 ) -> Iterator[Asked]:
     """Ask every name for A, then every name for AAAA, all at once, and print what comes back.
 
-    Nothing ends the walk. Silence is asked again once, `timeout` and `attempts` of resolv.conf
-    count for nothing; SERVFAIL is asked again at once, two resends for each question of the walk.
+    Nothing ends the walk. After TIMEOUT a question is sent once more, `timeout` and `attempts` of
+    resolv.conf count for nothing; SERVFAIL is asked again at once, two resends for each question
+    of the walk.
 
     Source: busybox networking/nslookup.c, send_queries, as above; tried with 1.35.
     """
-    every = [(full, kind, replies(full, kind)) for kind in KINDS for full in names]
+    every = [(full, rdtype, replies(full, rdtype)) for rdtype in RDTYPES for full in names]
     # By their places: a domain that the list has twice makes two questions with one name.
     failing = [place for place, (*_, reply) in enumerate(every) if reply is Reply.SERVFAIL]
     share, rest = divmod(2 * len(every), max(1, len(failing)))
 
     def sent(place: int, reply: Reply) -> int:
-        if reply is Reply.SILENCE:
+        if reply is Reply.TIMEOUT:
             return _BUSYBOX_ROUNDS
         if reply is not Reply.SERVFAIL:
             return 1
         return 1 + share + (failing.index(place) < rest)
 
     asked = [
-        Question(full, kind, reply, sent(place, reply))
-        for place, (full, kind, reply) in enumerate(every)
+        Question(full, rdtype, reply, sent(place, reply))
+        for place, (full, rdtype, reply) in enumerate(every)
     ]
     for questions in zip(asked[: len(names)], asked[len(names) :], strict=True):
         found = any(question.reply is Reply.ANSWER for question in questions)
@@ -343,7 +344,7 @@ PROFILES: dict[str, Profile] = {
             "1.35 (Debian 12), nslookup",
             _busybox_candidates,
             _ask_busybox,
-            by_kind=True,
+            by_rdtype=True,
         ),
     )
 }

@@ -24,13 +24,13 @@ class Record:
 
     Attributes:
         name: Its name, without the final dot.
-        kind: Its type: A, AAAA, SRV, CNAME or PTR.
+        rdtype: Its type: A, AAAA, SRV, CNAME or PTR.
         value: What it says, in the form of a zone file, names without the final dot.
         source: Where it is laid down.
     """
 
     name: str
-    kind: str
+    rdtype: str
     value: str
     source: str
 
@@ -59,7 +59,7 @@ def records(*objects: _Object, domain: str = "cluster.local") -> Listing[Record]
         >>> service = {"kind": "Service", "metadata": {"name": "web", "namespace": "shop"},
         ...     "spec": {"clusterIPs": ["10.100.0.9"], "ports": [{"name": "http", "port": 80}]}}
         >>> for record in records(service):
-        ...     print(record.name, record.kind, record.value)
+        ...     print(record.name, record.rdtype, record.value)
         web.shop.svc.cluster.local A 10.100.0.9
         _http._tcp.web.shop.svc.cluster.local SRV 0 100 80 web.shop.svc.cluster.local
         9.0.100.10.in-addr.arpa PTR web.shop.svc.cluster.local
@@ -72,8 +72,8 @@ def records(*objects: _Object, domain: str = "cluster.local") -> Listing[Record]
     for one in objects:
         with inputs.reading("the object", one):
             found += _records_of(one, objects, domain)
-    rows = tuple((one.name, one.kind, one.value, one.source) for one in found)
-    return Listing(("name", "type", "value", "source"), rows, tuple(found))
+    rows = tuple((one.name, one.rdtype, one.value, one.source) for one in found)
+    return Listing(("name", "rdtype", "value", "source"), rows, tuple(found))
 
 
 def _records_of(one: _Object, objects: Sequence[_Object], domain: str) -> Iterator[Record]:
@@ -207,5 +207,5 @@ def _ptr(address: str, name: str, section: str) -> Record:
     return _specified(ipaddress.ip_address(address).reverse_pointer, "PTR", name, section)
 
 
-def _specified(name: str, kind: str, value: str, section: str) -> Record:
-    return Record(name, kind, value, f"{SPECIFICATION}, {section}")
+def _specified(name: str, rdtype: str, value: str, section: str) -> Record:
+    return Record(name, rdtype, value, f"{SPECIFICATION}, {section}")

@@ -9,7 +9,7 @@ from eksnet import inputs
 from eksnet.dns.resolvconf import ResolvConf
 from eksnet.listing import Listing
 
-KINDS = ("A", "AAAA")
+RDTYPES = ("A", "AAAA")
 
 
 class Reply(StrEnum):
@@ -20,7 +20,7 @@ class Reply(StrEnum):
     NODATA = "NODATA"
     SERVFAIL = "SERVFAIL"
     REFUSED = "REFUSED"
-    SILENCE = "silence"
+    TIMEOUT = "TIMEOUT"
 
     @property
     def mark(self) -> str:
@@ -42,7 +42,7 @@ _MEANINGS = {
     Reply.NODATA: "the name exists, but has no record of this type (NOERROR, and no record)",
     Reply.SERVFAIL: "the server could not find out",
     Reply.REFUSED: "the server will not answer this question",
-    Reply.SILENCE: "nothing comes back until the resolver's patience ends (`timeout`, `attempts`)",
+    Reply.TIMEOUT: "nothing comes back before the resolver times out (`timeout`, `attempts`)",
 }
 
 
@@ -79,13 +79,13 @@ def given_answers(
     known = {_canonical(inputs.dns_name(name, "the name that exists")) for name in exists}
     told = {_canonical_key(key): _reply_called(reply) for key, reply in (given or {}).items()}
 
-    def reply(name: str, kind: str) -> Reply:
+    def reply(name: str, rdtype: str) -> Reply:
         name = _canonical(name)
-        found = told.get((name, kind)) or told.get((name, ""))
+        found = told.get((name, rdtype)) or told.get((name, ""))
         if found:
             return found
         if name in known:
-            return Reply.ANSWER if kind == "A" else Reply.NODATA
+            return Reply.ANSWER if rdtype == "A" else Reply.NODATA
         return Reply.NXDOMAIN
 
     return reply
@@ -109,11 +109,11 @@ def autopath(conf: ResolvConf, replies: Answers) -> Answers:
         return replies
     first = f".{_canonical(conf.search[0])}"
 
-    def reply(name: str, kind: str) -> Reply:
+    def reply(name: str, rdtype: str) -> Reply:
         base = _canonical(name).removesuffix(first)
         if base == _canonical(name):
-            return replies(name, kind)
-        tried = (replies(full, kind) for full in (*completed(base, conf.search), base))
+            return replies(name, rdtype)
+        tried = (replies(full, rdtype) for full in (*completed(base, conf.search), base))
         return next((found for found in tried if found != Reply.NXDOMAIN), Reply.NXDOMAIN)
 
     return reply
@@ -133,5 +133,5 @@ def _canonical(name: str) -> str:
 
 
 def _canonical_key(key: str | tuple[str, str]) -> tuple[str, str]:
-    name, kind = (key, "") if isinstance(key, str) else key
-    return _canonical(inputs.dns_name(name)), kind
+    name, rdtype = (key, "") if isinstance(key, str) else key
+    return _canonical(inputs.dns_name(name)), rdtype

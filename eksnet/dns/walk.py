@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from eksnet import inputs
 from eksnet.dns.profiles import PROFILES, Asked, Profile, Question, Verdict, profile_called
-from eksnet.dns.replies import KINDS, Answers, Reply, autopath, given_answers
+from eksnet.dns.replies import RDTYPES, Answers, Reply, autopath, given_answers
 from eksnet.dns.resolvconf import ResolvConf
 from eksnet.errors import EksnetError
 from eksnet.listing import Listing
@@ -18,7 +18,7 @@ _REVERSE = ("in-addr.arpa", "ip6.arpa")
 
 
 @dataclass(frozen=True)
-class Query:
+class Attempt:
     """One row of a walk: a name, asked for A and for AAAA.
 
     Attributes:
@@ -39,8 +39,8 @@ class Query:
 
 
 @dataclass(frozen=True, repr=False)
-class Walk(Listing[Query]):
-    """The queries for one name, in order: a row for each name, for A and AAAA.
+class Walk(Listing[Attempt]):
+    """The attempts to find one name, in order: a row for each name, for A and AAAA.
 
     Attributes:
         questions: Every question once, in the order in which they are first sent; empty when no
@@ -55,18 +55,18 @@ class Walk(Listing[Query]):
     @property
     def names(self) -> tuple[str, ...]:
         """The names that are asked, in order."""
-        return tuple(query.name for query in self.items)
+        return tuple(attempt.name for attempt in self.items)
 
     @property
     def found(self) -> bool:
         """Whether the lookup ends with an address."""
-        return any(query.answered for query in self.items)
+        return any(attempt.answered for attempt in self.items)
 
     @property
-    def queries(self) -> int:
+    def query_count(self) -> int:
         """How many queries leave the pod: A and AAAA for each row, and each resend."""
         if not self.questions:
-            return len(KINDS) * len(self)
+            return len(RDTYPES) * len(self)
         return sum(question.sent for question in self.questions)
 
 
@@ -84,15 +84,17 @@ def walk_of_questions(questions: Iterable[Question]) -> Walk:
 
     Example:
         >>> seen = Question("a.example", "A", Reply.SERVFAIL)
-        >>> walk_of_questions([seen, seen]).queries
+        >>> walk_of_questions([seen, seen]).query_count
         2
     """
     rows: dict[str, dict[str, Question]] = {}
     for question in questions:
         row = rows.setdefault(question.name, {})
-        before = row.get(question.kind)
-        row[question.kind] = replace(question, sent=question.sent + (before.sent if before else 0))
-    of_names = {name: tuple(row[kind] for kind in sorted(row)) for name, row in rows.items()}
+        before = row.get(question.rdtype)
+        row[question.rdtype] = replace(
+            question, sent=question.sent + (before.sent if before else 0)
+        )
+    of_names = {name: tuple(row[rdtype] for rdtype in sorted(row)) for name, row in rows.items()}
     marked = [
         (name, _mark(of, any(question.reply is Reply.ANSWER for question in of)))
         for name, of in of_names.items()
@@ -109,15 +111,15 @@ def _mark(questions: Collection[Question], taken: bool) -> str:
         return Reply.ANSWER.mark
     if len({question.reply for question in questions}) == 1:
         return next(iter(questions)).reply.mark
-    return ", ".join(f"{question.kind} {question.reply.mark}" for question in questions)
+    return ", ".join(f"{question.rdtype} {question.reply.mark}" for question in questions)
 
 
 def _listed(
     marked: Iterable[tuple[str, str]], questions: tuple[Question, ...] = (), why: str = ""
 ) -> Walk:
-    queries = tuple(Query(n, name, mark) for n, (name, mark) in enumerate(marked, start=1))
-    cells = tuple((str(query.order), query.name, query.mark) for query in queries)
-    return Walk(("order", "query name", "match"), cells, queries, questions, why)
+    attempts = tuple(Attempt(n, name, mark) for n, (name, mark) in enumerate(marked, start=1))
+    cells = tuple((str(one.order), one.name, one.mark) for one in attempts)
+    return Walk(("order", "query name", "match"), cells, attempts, questions, why)
 
 
 def search_walk(
@@ -151,7 +153,7 @@ def search_walk(
         order  query name                                  match
         1      my-service.app-ns.ops-ns.svc.cluster.local  X
         2      my-service.app-ns.svc.cluster.local         O
-        >>> walk.queries
+        >>> walk.query_count
         4
         >>> print(walk.why)
         an address came back for my-service.app-ns.svc.cluster.local
@@ -172,8 +174,8 @@ def search_walk(
         (one.questions[0].name, _mark(one.questions, one.verdict is Verdict.FOUND)) for one in asked
     ]
     questions = tuple(question for one in asked for question in one.questions)
-    if rules.by_kind:
-        questions = tuple(sorted(questions, key=lambda question: KINDS.index(question.kind)))
+    if rules.by_rdtype:
+        questions = tuple(sorted(questions, key=lambda question: RDTYPES.index(question.rdtype)))
     return _listed(marked, questions, _why(profile, name, names, asked))
 
 
@@ -261,7 +263,7 @@ def compare(
     walks = {profile: search_walk(name, conf, exists, profile, answers=answers)
              for profile in PROFILES}  # fmt: skip
     rows = tuple(
-        (profile, str(len(walk)), str(walk.queries), _yes(walk.found), walk.why)
+        (profile, str(len(walk)), str(walk.query_count), _yes(walk.found), walk.why)
         for profile, walk in walks.items()
     )
     columns = ("profile", "names", "queries", "found", "why")
@@ -334,8 +336,8 @@ def remedies(
         (
             setting,
             str(len(walk)),
-            str(walk.queries),
-            _past_a_cache(walk, conf) if setting == _CACHE else str(walk.queries),
+            str(walk.query_count),
+            _past_a_cache(walk, conf) if setting == _CACHE else str(walk.query_count),
             _yes(walk.found),
         )
         for setting, walk in walks.items()
@@ -349,7 +351,7 @@ def _past_a_cache(walk: Walk, conf: ResolvConf) -> str:
     service = (one.removeprefix("svc.") for one in conf.search if one.startswith("svc."))
     zones = tuple(f".{zone}" for zone in (next(service, "cluster.local"), *_REVERSE))
     inside = sum(one.sent for one in walk.questions if f".{one.name}".endswith(zones))
-    away = walk.queries - inside
+    away = walk.query_count - inside
     return f"{inside}, and {away} to the VPC; then cached" if away else f"{inside}, then cached"
 
 

@@ -173,6 +173,6 @@ def _service(name: str, spec: Mapping[str, Any]) -> str:
 _FAULTS: dict[str, tuple[str, Callable[[Cluster, str], None]]] = {
     "A": ("the Service web refuses every connection", _wrong_selector),
     "B": ("the Service web refuses every connection, and its selector is right", _wrong_port_name),
-    "C": (f"port {FRONT_PORT} answers on one node and is silent on the other", _one_local_endpoint),
+    "C": (f"port {FRONT_PORT} answers on one node and times out on the other", _one_local_endpoint),
     "D": ("kube-proxy was started anew on one node, which misses every change since", _wrong_mode),
 }

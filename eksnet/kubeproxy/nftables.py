@@ -115,7 +115,7 @@ class _Writer:
 
     def _destinations(self, one: Served) -> None:
         port, chains = one.port, _Chains(one.port)
-        # REJECT with no endpoint anywhere; silence where another node could serve.
+        # REJECT with no endpoint anywhere; a drop where another node could serve.
         refusal = "drop" if one.has_endpoints else "goto reject-chain"
         served, refused = self._maps["service-ips"], self._maps["no-endpoint-services"]
         if one.internal:

@@ -9,16 +9,14 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from eksnet.cluster.client import ApiError
 from eksnet.cluster.countdown import until
 from eksnet.cluster.faults import refuse_elsewhere
-from eksnet.cluster.kinds import UnknownKindError
 from eksnet.cluster.pods import staying
-from eksnet.errors import EksnetError
+from eksnet.errors import EksnetError, NotFoundError
 from eksnet.kubeproxy.dumps import parse_dump
 from eksnet.kubeproxy.packet import Connection, parse_conntrack
 from eksnet.kubeproxy.predict import predict
@@ -49,7 +47,6 @@ _ANSWERS = {
     "iptables-save": re.compile(r"[#*:\[]|-A |COMMIT$"),
     "conntrack": re.compile(r"\w+ +\d+ "),
 }
-_NOT_FOUND = 404
 # What container runtimes say of a program that the image does not have.
 _NO_PROGRAM = re.compile(r"executable file .*not found")
 
@@ -77,10 +74,10 @@ def read_configuration(cluster: Cluster) -> Settings:
 
 def _configuration(cluster: Cluster) -> str:
     for name, key in _CONFIGS:
-        with _unless_missing():
-            data = cluster.get(f"configmap/{name}", namespace=_SYSTEM).get("data") or {}
-            if key in data:
-                return str(data[key])
+        found: Mapping[str, Any] = cluster.find(f"configmap/{name}", namespace=_SYSTEM) or {}
+        data = found.get("data") or {}
+        if key in data:
+            return str(data[key])
     places = " or ".join(f"{name} with the key {key}" for name, key in _CONFIGS)
     raise EksnetError(
         f"no ConfigMap in {_SYSTEM} holds kube-proxy's configuration",
@@ -91,21 +88,10 @@ def _configuration(cluster: Cluster) -> str:
 
 def _service_cidrs(cluster: Cluster) -> tuple[str, ...]:
     """Return the Services' IPv4 networks; none before 1.33, where no cluster lists them."""
-    with _unless_missing():
+    with contextlib.suppress(NotFoundError):
         cidrs = [cidr for one in cluster.list("servicecidrs") for cidr in one["spec"]["cidrs"]]
         return tuple(cidr for cidr in cidrs if ":" not in cidr)
     return ()
-
-
-@contextlib.contextmanager
-def _unless_missing() -> Iterator[None]:
-    try:
-        yield
-    except UnknownKindError:
-        return
-    except ApiError as error:
-        if error.status != _NOT_FOUND:
-            raise
 
 
 def predict_node(cluster: Cluster, node: Node, settings: Settings | None = None) -> Ruleset:

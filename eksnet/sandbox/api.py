@@ -98,7 +98,7 @@ class Api:
             self._connection.close()
         self._connection = None
 
-    def silence(self) -> list[str]:
+    def not_answering(self) -> list[str]:
         """Return why the API server does not answer from its store yet; nothing when it does.
 
         It answers some time before it says that it is ready.

@@ -108,7 +108,7 @@ class Supervisor:
         await relay.serve(self.listeners["api"], str(self.vpc.api_server), 443)
         await asyncio.gather(*(self.start_node(node) for node in self.vpc.nodes))
         self.step("nodes' namespaces")
-        await self.until_none("API server answers", self.api.silence)
+        await self.until_none("API server answers", self.api.not_answering)
         if not planted:
             self.start_controllers()
             await self.take_seed()

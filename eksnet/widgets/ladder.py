@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from eksnet.dns import Query, Walk
+from eksnet.dns import Attempt, Walk
 from eksnet.dns.profiles import Question
 from eksnet.dns.replies import Reply
 from eksnet.listing import Listing
@@ -35,7 +35,7 @@ _SIGNS = {
     Reply.NODATA: ("∅", ODD),
     Reply.SERVFAIL: ("!", BAD),
     Reply.REFUSED: ("!", BAD),
-    Reply.SILENCE: ("…", ODD),
+    Reply.TIMEOUT: ("…", ODD),
 }
 _MARKS = {Reply.ANSWER.mark: Reply.ANSWER, Reply.NXDOMAIN.mark: Reply.NXDOMAIN}
 
@@ -46,14 +46,14 @@ class Rung:
 
     Attributes:
         name: The name that is asked.
-        kind: The type, or both where no more is known than what became of the name.
-        reply: What came back, in a word; silence where nothing did.
+        rdtype: The type, or both where no more is known than what became of the name.
+        reply: What came back, in a word; TIMEOUT where nothing did.
         sign: A sign for it.
         colour: A colour for it.
     """
 
     name: str
-    kind: str
+    rdtype: str
     reply: str
     sign: str
     colour: str
@@ -61,7 +61,7 @@ class Rung:
     @property
     def answered(self) -> bool:
         """Whether anything came back."""
-        return self.reply != Reply.SILENCE
+        return self.reply != Reply.TIMEOUT
 
 
 def ladder(walk: Walk, *, title: str = "The queries", client: str = "pod") -> Picture:
@@ -84,11 +84,11 @@ def ladder(walk: Walk, *, title: str = "The queries", client: str = "pod") -> Pi
         *(line(((x, 24), (x, height - 6)), FAINT, width=2) for x in (_CLIENT, _SERVER)),
     )
     rows = tuple(
-        (str(number), rung.name, rung.kind, f"{rung.sign} {rung.reply}")
+        (str(number), rung.name, rung.rdtype, f"{rung.sign} {rung.reply}")
         for number, rung in enumerate(rungs, start=1)
     )
-    spoken = "; ".join(f"{n}. {kind} {name}: {reply[2:]}" for n, name, kind, reply in rows)
-    table = Table(title, Listing(("order", "query name", "type", "reply"), rows, rungs))
+    spoken = "; ".join(f"{n}. {rdtype} {name}: {reply[2:]}" for n, name, rdtype, reply in rows)
+    table = Table(title, Listing(("order", "query name", "rdtype", "reply"), rows, rungs))
     return Picture(
         title, f"{title}: {spoken or 'none'}.", (_WIDTH, height), (*heads, *drawn), table
     )
@@ -102,11 +102,11 @@ def rungs_of(walk: Walk) -> tuple[Rung, ...]:
 
 
 def _of_question(one: Question) -> Rung:
-    kind = one.kind if one.sent == 1 else f"{one.kind}, {one.sent} times"
-    return Rung(one.name, kind, one.reply.value, *_SIGNS[one.reply])
+    rdtype = one.rdtype if one.sent == 1 else f"{one.rdtype}, {one.sent} times"
+    return Rung(one.name, rdtype, one.reply.value, *_SIGNS[one.reply])
 
 
-def _of_row(one: Query) -> Rung:
+def _of_row(one: Attempt) -> Rung:
     reply = _MARKS.get(one.mark)
     sign = _SIGNS[reply] if reply else ("?", ODD)
     return Rung(one.name, "A, AAAA", reply.value if reply else one.mark, *sign)
@@ -116,7 +116,7 @@ def _drawn(number: int, rung: Rung, y: float) -> tuple[str, float]:
     """Draw a rung from a height on; return where the next begins."""
     reply = f"{rung.sign} {rung.reply}"
     left = _CLIENT + 12
-    asked = lines(f"{number}  {rung.kind}  {rung.name}", _ROOM)
+    asked = lines(f"{number}  {rung.rdtype}  {rung.name}", _ROOM)
     # The reply stands on the question's last line where there is room, else below it.
     if (len(asked[-1]) + len(reply) + 2) * LETTER > _ROOM:
         asked.append("")

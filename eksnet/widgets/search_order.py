@@ -134,7 +134,7 @@ def _outcome(walk: Walk) -> str:
 
 def _cost(walk: Walk) -> str:
     names = "1 name" if len(walk) == 1 else f"{len(walk)} names"
-    return f"{names}, {walk.queries} queries"
+    return f"{names}, {walk.query_count} queries"
 
 
 def _parting(predicted: Walk, observed: Walk) -> int:

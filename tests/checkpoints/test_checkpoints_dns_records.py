@@ -47,8 +47,8 @@ def told(*but: str, objects: dict[str, dict[str, Any]] = OBJECTS) -> Listing[Rec
         metadata = {"name": name, "namespace": "my-namespace", **one.get("metadata", {})}
         whole.append({"kind": kinds[plural], **one, "metadata": metadata})
     found = dns.records(*whole)
-    rows = tuple((one.kind, one.name, "X" if one.name in but else "O") for one in found)
-    return Listing(("type", "name", "told"), rows, found.items)
+    rows = tuple((one.rdtype, one.name, "X" if one.name in but else "O") for one in found)
+    return Listing(("rdtype", "name", "told"), rows, found.items)
 
 
 TOLD = told()

@@ -101,7 +101,7 @@ def test_a_fault_that_was_not_brought_in_is_not_mended(
     dns("")
     result = checkpoint(name).check()
     assert set(states(result)) == {N}
-    assert "dns.bring_fault(cluster" in result.outcomes[0].observation.next_step
+    assert "coredns.bring_fault(cluster" in result.outcomes[0].observation.next_step
 
 
 @pytest.mark.parametrize(("name", "fault"), list(zip(NAMES, "ABCD", strict=True)))

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 import eksnet
-from eksnet import coredns, dns, kubeproxy, sandbox
+from eksnet import coredns, kubeproxy, sandbox
 from eksnet.checkpoints import State, definitions, evidence
 from eksnet.cluster import Cluster, look
 from eksnet.coredns.configuration import configuration_hash
@@ -125,11 +125,11 @@ def test_the_lab_from_wrong_to_right_and_back(cluster: Cluster, untouched: str) 
 def test_a_fault_of_the_dns_is_found_and_mended(
     fault: str, name: str, reason: str, cluster: Cluster, untouched: str
 ) -> None:
-    dns.bring_fault(cluster, fault)
+    coredns.bring_fault(cluster, fault)
     try:
         mended(name, reason)
     finally:
-        dns.take_back_faults(cluster)
+        coredns.take_back_faults(cluster)
 
 
 def mended(name: str, reason: str) -> None:

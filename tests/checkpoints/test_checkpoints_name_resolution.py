@@ -274,7 +274,7 @@ class TestTheCost:
     ) -> None:
         stage()
         asked(api, OUTSIDE)
-        assert walk_of(OUTSIDE).queries == 10
+        assert walk_of(OUTSIDE).query_count == 10
         assert checkpoint("dns-04").check(prediction, walk_of(OUTSIDE)).state is state
 
     def test_a_right_prediction_on_a_wrong_cluster(

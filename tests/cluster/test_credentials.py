@@ -2,13 +2,16 @@
 
 import base64
 import json
+import os
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import pytest
 
-from eksnet.cluster.client import configure
+from eksnet.cluster import credentials
+from eksnet.cluster.credentials import configure
 from eksnet.errors import EksnetError
 
 LONG_AGO = "2020-01-01T00:00:00Z"
@@ -96,3 +99,51 @@ def test_nothing_is_left_of_credentials_that_cannot_be_had(tmp_path, temporary):
     with pytest.raises(EksnetError, match="cannot be had"):
         configure(write(tmp_path, user), "lab")
     assert list(temporary.iterdir()) == []
+
+
+@pytest.fixture
+def elsewhere(temporary, monkeypatch):
+    """A system that has no files in memory, as macOS."""
+    monkeypatch.delattr(os, "memfd_create")
+    for kept in (credentials._copy, credentials._directory):
+        kept.cache_clear()
+    yield temporary
+    for kept in (credentials._copy, credentials._directory):
+        kept.cache_clear()
+
+
+CERTIFICATES = {"client-certificate-data": data("certificate"), "client-key-data": data("key")}
+
+
+def test_where_no_file_is_in_memory_only_the_owner_reads_them(tmp_path, elsewhere):
+    for _ in range(2):
+        configuration = configure(write(tmp_path, CERTIFICATES), "lab")
+        assert contents(configuration) == ["authority", "certificate", "key"]
+    (directory,) = elsewhere.iterdir()
+    assert directory.stat().st_mode & 0o777 == 0o700
+    assert [file.stat().st_mode & 0o777 for file in directory.iterdir()] == [0o600] * 3
+
+
+CONNECTS = """
+import os, signal, sys
+del os.memfd_create
+from eksnet.cluster.credentials import configure
+print(configure(sys.argv[1], "lab").key_file, flush=True)
+if sys.argv[2] == "killed":
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize(("how", "left"), [("ends", False), ("killed", True)])
+def test_what_a_killed_kernel_leaves_the_next_one_deletes(how, left, tmp_path, elsewhere):
+    config = write(tmp_path, CERTIFICATES)
+    command = [sys.executable, "-c", CONNECTS, config, how]
+    environment = {**os.environ, "TMPDIR": str(elsewhere)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    key = Path(done.stdout.strip())
+    assert key.is_relative_to(elsewhere), done.stderr
+    assert key.exists() == left
+    (elsewhere / f"{credentials._PREFIX}-{os.getuid()}-none-x").mkdir()
+    configure(config, "lab")
+    assert not key.exists()
+    assert len(list(elsewhere.iterdir())) == 1

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from fake_api import FakeApi
 
-from eksnet import dns, kubeproxy
+from eksnet import coredns, kubeproxy
 from eksnet.cluster import Cluster, faults
 from eksnet.cluster.faults import Place
 from eksnet.errors import EksnetError
@@ -93,9 +93,9 @@ def test_no_fault_anywhere_else(api: FakeApi, fake: Cluster) -> None:
 @pytest.mark.parametrize(
     "go",
     [
-        *(lambda cluster, name=name: dns.bring_fault(cluster, name) for name in "ABCD"),
+        *(lambda cluster, name=name: coredns.bring_fault(cluster, name) for name in "ABCD"),
         *(lambda cluster, name=name: kubeproxy.bring_fault(cluster, name) for name in "ABCD"),
-        dns.take_back_faults,
+        coredns.take_back_faults,
         kubeproxy.take_back_faults,
         lambda cluster: faults.take_back(cluster, "dns"),
     ],

@@ -20,6 +20,7 @@ MANIFEST = "{apiVersion: v1, kind: ConfigMap, metadata: {name: new}, data: {a: b
 READING: dict[str, Callable[[Cluster], object]] = {
     "backup": lambda cluster: cluster.backup("web"),
     "events": lambda cluster: cluster.events(),
+    "find": lambda cluster: cluster.find("configmap/none"),
     "get": lambda cluster: cluster.get("configmap/web"),
     "list": lambda cluster: cluster.list("pods"),
     "logs": lambda cluster: cluster.logs("web"),

@@ -26,9 +26,9 @@ def dns(monkeypatch: pytest.MonkeyPatch) -> dict[tuple[str, str], tuple[str, ...
     """What the cluster's DNS tells, to be changed by a test."""
     told = dict(TOLD)
 
-    def ask(_: Any, *names: str, kind: str) -> list[Answer]:
+    def ask(_: Any, *names: str, rdtype: str) -> list[Answer]:
         assert all(name.endswith(".") for name in names), "asked along a search list"
-        values = [told.get((name.rstrip("."), kind), ()) for name in names]
+        values = [told.get((name.rstrip("."), rdtype), ()) for name in names]
         return [
             Answer(name, "NOERROR" if found else "NXDOMAIN", 5 if found else None, found)
             for name, found in zip(names, values, strict=True)
@@ -45,8 +45,8 @@ def marks(records: tuple[Record, ...] = RECORDS) -> str:
 
 def test_what_is_told_just_so_is_confirmed_in_the_records_order(dns: Any) -> None:
     table = confirm(None, RECORDS)  # type: ignore[arg-type]
-    assert table.columns == ("type", "name", "told")
-    assert table.rows == tuple((one.kind, one.name, "O") for one in RECORDS)
+    assert table.columns == ("rdtype", "name", "told")
+    assert table.rows == tuple((one.rdtype, one.name, "O") for one in RECORDS)
     assert tuple(table) == RECORDS
     assert marks(RECORDS[::-1]) == "OOOO"
 
@@ -66,7 +66,7 @@ def test_what_is_told_just_so_is_confirmed_in_the_records_order(dns: Any) -> Non
 def test_what_is_told_otherwise_is_not(
     record: Record, told: tuple[str, ...], expected: str, dns: Any
 ) -> None:
-    dns[record.name, record.kind] = told
+    dns[record.name, record.rdtype] = told
     assert marks() == expected
 
 

@@ -10,6 +10,7 @@ import nbformat
 import pytest
 
 from eksnet import coredns, dns, widgets
+from eksnet.cluster.pods import staying
 from eksnet.course import catalogue
 
 pytestmark = pytest.mark.sandbox
@@ -84,11 +85,11 @@ def both_endpoints(cluster):
 def told(cluster, records):
     """Return what the cluster's DNS says to each (name, type) of the records."""
     found = {}
-    for kind in sorted({record.kind for record in records}):
-        names = sorted({record.name for record in records if record.kind == kind})
-        answers = coredns.ask(cluster, *(f"{name}." for name in names), kind=kind)
+    for rdtype in sorted({record.rdtype for record in records}):
+        names = sorted({record.name for record in records if record.rdtype == rdtype})
+        answers = coredns.ask(cluster, *(f"{name}." for name in names), rdtype=rdtype)
         for name, answer in zip(names, answers, strict=True):
-            found[name, kind] = {value.rstrip(".") for value in answer.addresses}
+            found[name, rdtype] = {value.rstrip(".") for value in answer.rdata}
     return found
 
 
@@ -97,10 +98,10 @@ def test_the_clusters_dns_has_the_records(cluster, objects):
     services = [cluster.get("service", name, "dns-live") for name in ("my-svc", "my-db", "my-shop")]
     pods = [cluster.get("pod", name, "dns-live") for name in ("db-0", "db-x")]
     records = dns.records(*services, *slices, *pods)
-    assert Counter(record.kind for record in records) == {"A": 7, "SRV": 4, "PTR": 3, "CNAME": 1}
+    assert Counter(record.rdtype for record in records) == {"A": 7, "SRV": 4, "PTR": 3, "CNAME": 1}
     expected = {}
     for record in records:
-        expected.setdefault((record.name, record.kind), set()).add(record.value)
+        expected.setdefault((record.name, record.rdtype), set()).add(record.value)
     # CoreDNS hears of endpoints a moment later, and keeps an answer for up to 30 seconds.
     wait_until(lambda: told(cluster, records) == expected)
 
@@ -142,7 +143,8 @@ def test_the_kubelet_writes_what_the_model_says(cluster, spec):
 
 
 def namespaces(cluster):
-    return {one.name for one in cluster.list("namespaces")}
+    """Return the namespaces that nobody has deleted."""
+    return {one.name for one in staying(cluster.list("namespaces"))}
 
 
 def test_a_lookup_is_observed_and_nothing_is_left(cluster, objects):
@@ -181,10 +183,10 @@ def test_resolve_prints_both_walks(cluster, objects):
     said = json.loads(done.stdout)
     first, second = "my-svc.dns-live.default.svc.cluster.local", "my-svc.dns-live.svc.cluster.local"
     assert said["predicted"] == [
-        {"name": first, "type": "A", "answer": "NXDOMAIN"},
-        {"name": first, "type": "AAAA", "answer": "NXDOMAIN"},
-        {"name": second, "type": "A", "answer": "answer"},
-        {"name": second, "type": "AAAA", "answer": "NODATA"},
+        {"name": first, "rdtype": "A", "answer": "NXDOMAIN"},
+        {"name": first, "rdtype": "AAAA", "answer": "NXDOMAIN"},
+        {"name": second, "rdtype": "A", "answer": "answer"},
+        {"name": second, "rdtype": "AAAA", "answer": "NODATA"},
     ]
     assert said["observed"] == said["predicted"]
 

@@ -238,12 +238,12 @@ class LateWitness:
 def test_what_a_witness_logs_late_is_no_part_of_the_next_walk(readings, monkeypatch):
     monkeypatch.setattr(observe, "_POLL", 0)
     cluster = LateWitness(readings)
-    walks = [witness_walk(cluster, "asker", f"{name}.example", "here") for name in ("one", "two")]
+    walks = [witness_walk(cluster, "client", f"{name}.example", "here") for name in ("one", "two")]
     assert [walk.names for walk in walks] == [("one.example",), ("two.example",)]
-    assert [walk.queries for walk in walks] == [2, 2]
+    assert [walk.query_count for walk in walks] == [2, 2]
 
 
-class ImpatientAsker(LateWitness):
+class ImpatientClient(LateWitness):
     """A resolver that sends a mark once more after its answer, during the next lookup."""
 
     def exec(self, pod, command, namespace):
@@ -254,17 +254,17 @@ class ImpatientAsker(LateWitness):
 
 
 def test_a_mark_that_was_sent_again_is_no_part_of_the_next_walk():
-    cluster = ImpatientAsker(0)
-    walk = witness_walk(cluster, "asker", "mark-up.example", "here")
-    assert (walk.names, walk.queries) == (("mark-up.example",), 2)
+    cluster = ImpatientClient(0)
+    walk = witness_walk(cluster, "client", "mark-up.example", "here")
+    assert (walk.names, walk.query_count) == (("mark-up.example",), 2)
 
 
 def test_what_was_asked_before_and_is_logged_late_is_no_part_of_the_walk(monkeypatch):
     monkeypatch.setattr(observe, "_POLL", 0)
     cluster = LateWitness(2)
-    cluster.exec("asker", ["getent", "before.example"], "here")
-    walk = witness_walk(cluster, "asker", "one.example", "here")
-    assert (walk.names, walk.queries) == (("one.example",), 2)
+    cluster.exec("client", ["getent", "before.example"], "here")
+    walk = witness_walk(cluster, "client", "one.example", "here")
+    assert (walk.names, walk.query_count) == (("one.example",), 2)
 
 
 class Learning:

@@ -10,14 +10,14 @@ CoreDNS-1.12.4
 [INFO] 10.0.129.12:38641 - 2 "AAAA IN my-service.app-ns.ops-ns.svc.cluster.local. udp 60 false 512" NXDOMAIN qr,aa,rd 153 0.0002s
 [INFO] 10.0.129.12:38642 - 3 "AAAA IN my-service.app-ns.svc.cluster.local. udp 53 false 512" NOERROR qr,aa,rd 146 0.0001s
 [INFO] 10.0.129.12:38642 - 4 "A IN my-service.app-ns.svc.cluster.local. udp 53 false 512" NOERROR qr,aa,rd 104 0.0001s
-[INFO] 10.0.129.12:38643 - 5 "A IN silence.app-ns.ops-ns.svc.cluster.local. udp 53 false 512" - - 0 0.0001s
+[INFO] 10.0.129.12:38643 - 5 "A IN timeout.app-ns.ops-ns.svc.cluster.local. udp 53 false 512" - - 0 0.0001s
 [ERROR] plugin/errors: 2 example.org. A: read udp 10.0.0.2:53: i/o timeout
 """  # noqa: E501
 
 
 def test_queries_are_read_in_order():
     queries = read_queries(LOG)
-    assert [query.kind for query in queries] == ["A", "AAAA", "AAAA", "A", "A"]
+    assert [query.rdtype for query in queries] == ["A", "AAAA", "AAAA", "A", "A"]
     assert queries[0] == LoggedQuery(
         "10.0.129.12", "A", "my-service.app-ns.ops-ns.svc.cluster.local", "NXDOMAIN"
     )
@@ -27,12 +27,12 @@ def test_a_and_aaaa_are_one_row():
     assert observed_walk(read_queries(LOG)).rows == (
         ("1", "my-service.app-ns.ops-ns.svc.cluster.local", "X"),
         ("2", "my-service.app-ns.svc.cluster.local", "O"),
-        ("3", "silence.app-ns.ops-ns.svc.cluster.local", "SERVFAIL"),
+        ("3", "timeout.app-ns.ops-ns.svc.cluster.local", "SERVFAIL"),
     )
 
 
 def logged(*rows):
-    return [LoggedQuery("10.0.129.12", kind, name, rcode) for kind, name, rcode in rows]
+    return [LoggedQuery("10.0.129.12", rdtype, name, rcode) for rdtype, name, rcode in rows]
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def logged(*rows):
 def test_each_code_has_its_own_mark(rcode, mark):
     walk = observed_walk(logged(("AAAA", "a", rcode), ("A", "a", rcode)))
     assert [(query.mark, query.answered) for query in walk] == [(mark, mark == "O")]
-    assert [question.kind for question in walk.questions] == ["A", "AAAA"]
+    assert [question.rdtype for question in walk.questions] == ["A", "AAAA"]
 
 
 def test_what_the_lookup_found_tells_an_address_from_none():
@@ -59,9 +59,9 @@ def test_what_the_lookup_found_tells_an_address_from_none():
 
 def test_a_query_that_is_sent_again_is_another_packet():
     walk = observed_walk(logged(*[("A", "a", "SERVFAIL")] * 2, ("AAAA", "a", "NOERROR")), [])
-    assert (walk.rows, walk.queries) == ((("1", "a", "A SERVFAIL, AAAA NODATA"),), 3)
+    assert (walk.rows, walk.query_count) == ((("1", "a", "A SERVFAIL, AAAA NODATA"),), 3)
 
 
 def test_nothing_logged_is_no_walk():
     assert len(observed_walk([])) == 0
-    assert observed_walk([], {"A"}).queries == 0
+    assert observed_walk([], {"A"}).query_count == 0

@@ -41,11 +41,11 @@ POD = {
 
 
 def plain(found):
-    return [(record.name, record.kind, record.value) for record in found]
+    return [(record.name, record.rdtype, record.value) for record in found]
 
 
 def test_the_table_has_every_kind_of_record_and_its_source():
-    made = {(one.name, one.kind, one.source) for one in records(WEB, DB, DB_SLICE, SHOP, POD)}
+    made = {(one.name, one.rdtype, one.source) for one in records(WEB, DB, DB_SLICE, SHOP, POD)}
     with open(data.directory() / "dns_records.csv") as file:
         table = list(csv.DictReader(file))
     told = {

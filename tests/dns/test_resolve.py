@@ -36,9 +36,9 @@ def test_the_prediction_as_json_and_its_exit_code(arguments, code, names):
     assert (done.returncode, done.stderr) == (code, "")
     said = json.loads(done.stdout)
     assert set(said) == {"predicted"}
-    assert [one["name"] for one in said["predicted"] if one["type"] == "A"] == list(names)
+    assert [one["name"] for one in said["predicted"] if one["rdtype"] == "A"] == list(names)
     exists = SERVICE in names
-    answers = {(one["name"], one["type"]): one["answer"] for one in said["predicted"]}
+    answers = {(one["name"], one["rdtype"]): one["answer"] for one in said["predicted"]}
     assert answers.get((SERVICE, "A")) == ("answer" if exists else None)
 
 
@@ -47,7 +47,7 @@ def test_the_table_has_the_rows_of_the_walk():
     rows = [line.split("│")[1:4] for line in done.stdout.splitlines() if line.startswith("│")]
     walk = dns.search_walk("my-service.app-ns", dns.pod_resolv_conf("ops-ns"), {SERVICE})
     assert [tuple(cell.strip() for cell in row) for row in rows] == list(walk.rows)
-    assert f"predicted: {walk.queries} queries" in done.stdout
+    assert f"predicted: {walk.query_count} queries" in done.stdout
     assert walk.why in done.stdout
     assert "--exists" not in done.stdout
 

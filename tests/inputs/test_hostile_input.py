@@ -145,7 +145,7 @@ RESULTS = {
     cluster_room: "ApiError Applied Backup Cluster DeadlineError Edit Event Exec Identity Listing "
     "PodRun Resource Restored Target",
     coredns: "Answer Check Diagnosis LoggedQuery Lookup",
-    dns: "Profile Query Question Record Reply Walk",
+    dns: "Attempt Profile Question Record Reply Walk",
     kubeproxy: "Chain Connection Differences Grown Line Lines Lookup Lookups NamedSet PacketWalk "
     "PacketWalks Ruleset Share Size Skew Skews Step",
     checkpoints: "Checkpoint CheckpointError Progress Result State",

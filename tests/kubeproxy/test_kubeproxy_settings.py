@@ -81,10 +81,9 @@ class Cluster:
         self.configmaps = configmaps
         self.missing = missing
 
-    def get(self, what, namespace):
-        if what.removeprefix("configmap/") not in self.configmaps:
-            raise ApiError(f"no {what}", status=404)
-        return {"data": self.configmaps[what.removeprefix("configmap/")]}
+    def find(self, what, namespace):
+        data = self.configmaps.get(what.removeprefix("configmap/"))
+        return None if data is None else {"data": data}
 
     def list(self, kind):
         if self.missing:

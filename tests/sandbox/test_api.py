@@ -170,6 +170,6 @@ def test_nobody_answers(tmp_path, monkeypatch):
     asked = api.Api(tmp_path, "192.0.2.1")
     assert asked.request("GET", "/readyz") == (0, "nobody there")
     assert asked.not_ready() == ["API server: no answer, nobody there"]
-    assert asked.silence() == asked.not_ready()
+    assert asked.not_answering() == asked.not_ready()
     with pytest.raises(api.UnansweredError, match="nobody there"):
         asked.absent(api.documents(seed.MANIFESTS))

@@ -125,11 +125,11 @@ def test_lines_have_contrast_in_both_themes(colour, ground):
 def test_a_ladder_has_a_rung_for_each_query_with_name_type_and_reply():
     assert repr(PICTURES["a ladder"]).splitlines() == [
         "The queries",
-        "order  query name                                  type  reply",
-        "1      my-service.app-ns.ops-ns.svc.cluster.local  A     ✗ NXDOMAIN",
-        "2      my-service.app-ns.ops-ns.svc.cluster.local  AAAA  ✗ NXDOMAIN",
-        "3      my-service.app-ns.svc.cluster.local         A     ✓ answer",
-        "4      my-service.app-ns.svc.cluster.local         AAAA  ∅ NODATA",
+        "order  query name                                  rdtype  reply",
+        "1      my-service.app-ns.ops-ns.svc.cluster.local  A       ✗ NXDOMAIN",
+        "2      my-service.app-ns.ops-ns.svc.cluster.local  AAAA    ✗ NXDOMAIN",
+        "3      my-service.app-ns.svc.cluster.local         A       ✓ answer",
+        "4      my-service.app-ns.svc.cluster.local         AAAA    ∅ NODATA",
     ]
     seen = words(PICTURES["a ladder"])
     assert seen[:2] == ["pod", "DNS server"]
@@ -139,7 +139,7 @@ def test_a_ladder_has_a_rung_for_each_query_with_name_type_and_reply():
 
 
 def test_where_nothing_comes_back_no_answer_is_drawn():
-    silent = dns.search_walk("a.", CONF, answers={"a": "silence"})
+    silent = dns.search_walk("a.", CONF, answers={"a": "TIMEOUT"})
     rungs = widgets.ladder(silent)
     assert len(list(root(rungs).iter(f"{SVG}polygon"))) == len(silent.questions)
     assert f"A, {silent.questions[0].sent} times" in repr(rungs)

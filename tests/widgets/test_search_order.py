@@ -28,7 +28,7 @@ def test_the_table_is_the_walk_of_the_dns_room(name, region, profile):
         name=name, namespace="ops-ns", region=region, profile=profile, exists=SERVICE
     )
     assert [table.rows for table in tables(model)] == [walk]
-    assert f"{walk.queries} queries" in model.shown().sentence
+    assert f"{walk.query_count} queries" in model.shown().sentence
     assert repr(conf) in model.text
 
 

@@ -15,7 +15,6 @@ from eksnet.checkpoints.criteria import (
     not_started,
     passed,
 )
-from eksnet.checkpoints.reading import find
 from eksnet.dns import Record, records
 from eksnet.listing import Listing
 
@@ -55,8 +54,8 @@ spec:
 def _counts(cluster: Cluster, told: Any) -> Any:
     """Return how many records of each type the cluster's DNS told, of those that follow."""
     expected = f"what the cluster's DNS tells of the objects in {_NAMESPACE}"
-    objects = [find(cluster, f"service/{name}", _NAMESPACE) for name in _SERVICES]
-    objects += [find(cluster, f"pod/{_POD}", _NAMESPACE)]
+    objects = [cluster.find(f"service/{name}", namespace=_NAMESPACE) for name in _SERVICES]
+    objects += [cluster.find(f"pod/{_POD}", namespace=_NAMESPACE)]
     if not all(objects):
         return not_started(
             f"not all objects are there in {_NAMESPACE}",
@@ -64,18 +63,18 @@ def _counts(cluster: Cluster, told: Any) -> Any:
             "run the cells that apply them",
         )
     slices = cluster.list("endpointslices", _NAMESPACE, selector=_SLICES)
-    follow = {(one.kind, one.name) for one in records(*filter(None, objects), *slices)}
+    follow = {(one.rdtype, one.name) for one in records(*filter(None, objects), *slices)}
     if not isinstance(told, Listing) or not all(isinstance(one, Record) for one in told):
         return not_started("no records were handed in", expected, "")
-    if {(one.kind, one.name) for one in told} != follow:
+    if {(one.rdtype, one.name) for one in told} != follow:
         return failed("the records that were handed in are those of other objects", expected, "")
-    heard = Counter(kind for kind, _, mark in told.rows if mark == "O")
-    return {kind: heard[kind] for kind in _TYPES}
+    heard = Counter(rdtype for rdtype, _, mark in told.rows if mark == "O")
+    return {rdtype: heard[rdtype] for rdtype in _TYPES}
 
 
 def _quick(cluster: Cluster, expected: str) -> Resource | Observation:
     """Return the learner's pod; an observation when there is none."""
-    pod = find(cluster, f"pod/{_QUICK}", _NAMESPACE)
+    pod = cluster.find(f"pod/{_QUICK}", namespace=_NAMESPACE)
     return pod or not_started(f"there is no pod {_QUICK} in {_NAMESPACE}", expected, _MAKE)
 
 

@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from eksnet.cluster import Cluster, Resource
 
 NOTEBOOK = "01c_dns_troubleshooting"
-_LOOK = "dns.diagnose(cluster) names what fails first"
+_LOOK = "coredns.diagnose(cluster) names what fails first"
 _DEPLOYMENT, _SERVICE = f"deployment/{DEPLOYMENT}", f"service/{SERVICE}"
 _READY = Wait("the pods of CoreDNS", deadline=60)
 _TAKEN_OVER = Wait("every CoreDNS pod to run the Corefile of the ConfigMap", deadline=150)
 
 
 def _after(fault: str, expected: str, look: Check) -> Check:
-    return after(faults.key(fault), "dns.bring_fault", expected, look)
+    return after(faults.key(fault), "coredns.bring_fault", expected, look)
 
 
 def _judged(seen: diagnosis.Check, *, may_come: bool = False) -> Observation:
@@ -129,7 +129,7 @@ CHECKPOINTS = (
             ),
         ),
         hints=(
-            "Look at the first check of `dns.diagnose(cluster)` that fails: who should answer?",
+            "Look at the first check of `coredns.diagnose(cluster)` that fails: who should answer?",
             "Compare the number of pods that the Deployment `coredns` asks for with two.",
             "`eksnet kubectl -n kube-system scale deployment/coredns --replicas=2`, or the same "
             'with `cluster.patch("deployment", "coredns", …, "kube-system")`',

@@ -145,7 +145,7 @@ cluster.patch("service", "web", {"spec": {"ports": [port]}}, "shop")
             ),
         ),
         hints=(
-            "Silence, not a refusal: look at the rules of both nodes. Which one drops a packet?",
+            "A timeout, not a refusal: look at the rules of both nodes. Which one drops a packet?",
             "Compare the nodes of the endpoints with all nodes, and look at the traffic policy.",
             '`cluster.patch("service", "front", {"spec": {"externalTrafficPolicy": …}}, "shop")`',
         ),

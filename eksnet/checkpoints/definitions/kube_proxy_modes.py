@@ -14,7 +14,7 @@ from eksnet.checkpoints.criteria import (
     not_started,
     passed,
 )
-from eksnet.checkpoints.reading import find, judge, last_change
+from eksnet.checkpoints.reading import judge, last_change
 from eksnet.checkpoints.shop import (
     CONFIGMAP,
     FOUND,
@@ -56,7 +56,7 @@ def mode(cluster: Cluster) -> Observation:
 def started_since(cluster: Cluster) -> Observation:
     """Whether kube-proxy was started on every node after the last change of its ConfigMap."""
     seen = running(cluster)
-    configmap = find(cluster, CONFIGMAP, faults.SYSTEM)
+    configmap = cluster.find(CONFIGMAP, namespace=faults.SYSTEM)
     if seen.state is not State.PASS or configmap is None:
         return seen
     changed, pods = last_change(configmap), kube_proxies(cluster)

@@ -521,7 +521,7 @@ def _code_of_others(cluster: Cluster, answers: Any) -> Any:
         return _no_trial("no trial's answers were handed in", _TWO_NAMES)
     others = [one for one in given if _bare(one.name) not in ours]
     # Without an answer from its block the trial may have had no block at all.
-    if not any(one.addresses for one in given if one not in others):
+    if not any(one.rdata for one in given if one not in others):
         return _no_trial(f"the trial gave no address for {NAME}", _TWO_NAMES)
     if not others:
         return _no_trial(f"the trial asked for no other name than {NAME}", _TWO_NAMES)

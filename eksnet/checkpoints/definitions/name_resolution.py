@@ -16,7 +16,6 @@ from eksnet.checkpoints.criteria import (
     not_yet,
     passed,
 )
-from eksnet.checkpoints.reading import find
 from eksnet.coredns.diagnosis import is_ready
 from eksnet.coredns.installed import log_of
 from eksnet.coredns.querylog import LoggedQuery, observed_walk, read_queries
@@ -40,10 +39,10 @@ _CHECK_OUTSIDE = 'eksnet.checkpoint("dns-04").check(prediction, observed)'
 def service(cluster: Cluster) -> Observation:
     """Whether the Service is in the namespace of the document's example."""
     expected = f"the Service {_SERVICE} in the namespace {_SERVICE_NAMESPACE}"
-    if find(cluster, f"service/{_SERVICE}", _SERVICE_NAMESPACE):
+    if cluster.find(f"service/{_SERVICE}", namespace=_SERVICE_NAMESPACE):
         return passed(f"{_SERVICE} is in {_SERVICE_NAMESPACE}")
     for namespace in (_POD_NAMESPACE, "default", _WITNESS):
-        if find(cluster, f"service/{_SERVICE}", namespace):
+        if cluster.find(f"service/{_SERVICE}", namespace=namespace):
             return failed(
                 f"{_SERVICE} is in {namespace}",
                 expected,
@@ -56,7 +55,7 @@ def service(cluster: Cluster) -> Observation:
 
 def witness_ready(cluster: Cluster) -> Observation:
     """Whether the witness answers."""
-    pod = find(cluster, f"pod/{_WITNESS}", _WITNESS)
+    pod = cluster.find(f"pod/{_WITNESS}", namespace=_WITNESS)
     if pod is None:
         return not_started(
             "there is no pod witness in the namespace witness",
@@ -76,7 +75,7 @@ def witness_logs(cluster: Cluster) -> Observation:
     """Whether the witness logs each question and hands it on."""
     from eksnet.coredns import plugins
 
-    configmap = find(cluster, f"configmap/{_WITNESS}", _WITNESS)
+    configmap = cluster.find(f"configmap/{_WITNESS}", namespace=_WITNESS)
     corefile = (configmap.get("data") or {}).get("Corefile", "") if configmap else ""
     expected = "the plugins log and forward in the server block .:53"
     if not corefile:
@@ -95,14 +94,14 @@ def witness_logs(cluster: Cluster) -> Observation:
 
 def asks_witness(cluster: Cluster) -> Observation:
     """Whether the pod's nameserver is the witness."""
-    pod = find(cluster, f"pod/{_POD}", _POD_NAMESPACE)
+    pod = cluster.find(f"pod/{_POD}", namespace=_POD_NAMESPACE)
     expected = "the policy None, with the address of the witness as the only nameserver"
     if pod is None:
         return not_started(f"there is no pod {_POD} in {_POD_NAMESPACE}", expected, _POD_CELL)
     policy = pod["spec"].get("dnsPolicy", "ClusterFirst")
     if policy != "None":
         return failed(f"its DNS policy is {policy}", expected, _again(_POD_CELL))
-    witness = find(cluster, f"pod/{_WITNESS}", _WITNESS)
+    witness = cluster.find(f"pod/{_WITNESS}", namespace=_WITNESS)
     address = witness.get("status", {}).get("podIP") if witness else None
     if _dns(pod).get("nameservers") != [address]:
         return failed(
@@ -115,7 +114,7 @@ def asks_witness(cluster: Cluster) -> Observation:
 
 def search_list(cluster: Cluster) -> Observation:
     """Whether the pod's resolver has the settings of a usual pod in its namespace."""
-    pod = find(cluster, f"pod/{_POD}", _POD_NAMESPACE)
+    pod = cluster.find(f"pod/{_POD}", namespace=_POD_NAMESPACE)
     expected = "the search list that starts with the pod's own namespace, and ndots 5"
     if pod is None:
         return not_started(f"there is no pod {_POD} in {_POD_NAMESPACE}", expected, _POD_CELL)
@@ -161,7 +160,7 @@ def _walk_of(name: str) -> Callable[[Cluster, Any], Any]:
     """Return what observes the walk of a name: the questions of the pod in the witness's log."""
 
     def observe(cluster: Cluster, _: Any) -> Any:
-        pod = find(cluster, f"pod/{_POD}", _POD_NAMESPACE)
+        pod = cluster.find(f"pod/{_POD}", namespace=_POD_NAMESPACE)
         names = _candidates(pod, name) if pod else set()
         asked = [one for one in _seen(cluster, pod) if one.name in names]
         if not asked:
@@ -196,9 +195,9 @@ def _last_walk(asked: Sequence[LoggedQuery]) -> Sequence[LoggedQuery]:
     first, begin, walk = asked[0].name, 0, set[tuple[str, str]]()
     for index, query in enumerate(asked):
         goes_on = any(name != first for name, _ in walk)
-        if query.name == first and goes_on and (first, query.kind) in walk:
+        if query.name == first and goes_on and (first, query.rdtype) in walk:
             begin, walk = index, set()
-        walk.add((query.name, query.kind))
+        walk.add((query.name, query.rdtype))
     return asked[begin:]
 
 
@@ -249,7 +248,7 @@ print(dns.search_walk("{name}", conf, {{"{_FULL}"}}))"""
 
 def _packets(cluster: Cluster, walk: Any) -> Any:
     """How many queries the walk was made of that was handed in, and that the witness has seen."""
-    pod = find(cluster, f"pod/{_POD}", _POD_NAMESPACE)
+    pod = cluster.find(f"pod/{_POD}", namespace=_POD_NAMESPACE)
     expected = f"the walk of a name outside the cluster, asked by {_POD} along its search list"
     if not isinstance(walk, Walk):
         return not_started("no walk was handed in", expected, "")
@@ -261,7 +260,7 @@ def _packets(cluster: Cluster, walk: Any) -> Any:
         return not_started("the walk that was handed in is another one", expected, "")
     if not asked <= {one.name for one in _seen(cluster, pod)}:
         return not_started(f"the witness has not seen {_POD} ask for it", expected, "")
-    return walk.queries
+    return walk.query_count
 
 
 CHECKPOINTS = (
@@ -339,7 +338,7 @@ prediction = [
             "Look at the rows of the walk: how many names come before the one that is answered?",
             "Compare the number of rows with the number of queries: each name is asked for A and "
             "for AAAA.",
-            "`observed.queries` is the number that is compared. Put it into `prediction`, and "
+            "`observed.query_count` is the number that is compared. Put it into `prediction`, and "
             f"check again:\n\n{_WALK_OUTSIDE}\n{_CHECK_OUTSIDE}",
         ),
         solution=f"{_WALK_OUTSIDE}\nprediction = 2 * len(observed)\n{_CHECK_OUTSIDE}\n",

@@ -75,7 +75,7 @@ class Server:
         name = question.name.to_text(omit_final_dot=True)
         self.queries.append((kind, name, protocol))
         answer = self.answers.get(f"{name.lower()} {kind}", "NXDOMAIN")
-        if answer == "silence":
+        if answer == "TIMEOUT":
             return b""
         reply = dns.message.make_response(query, recursion_available=True)
         # Authoritative, as CoreDNS is for what the cluster has.

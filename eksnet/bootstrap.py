@@ -1,10 +1,16 @@
-"""All that the course needs of a computer, step by step: `python3 eksnet/setup.py [--tests]`.
+"""All that the course needs of a computer, step by step: `python3 eksnet/bootstrap.py [--tests]`.
 
 It runs before anything is installed, so it uses the standard library alone. Each step looks at
 its own effect first: run again after an interruption, it goes on where it stopped.
 """
 
 from __future__ import annotations
+
+import signal
+
+if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+    # Until `main` begins, Ctrl-C ends this without a traceback: there is nothing to put in order.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 import argparse
 import os
@@ -31,6 +37,35 @@ NAMESPACES = (
 )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Footprint:
+    """What a part of set-up takes on the disk, as measured: docs/contributing.md says how.
+
+    Attributes:
+        peak: MB while it is set up.
+        end: MB that stay.
+    """
+
+    peak: int
+    end: int
+
+
+# With uv itself; uv's cache and the environment share their files where one disk holds both.
+PACKAGES = Footprint(500, 500)
+PACKAGES_FOR_TESTS = Footprint(760, 760)
+ENGINE_BUILT = Footprint(7500, 450)
+ENGINE_BUILT_FOR_TESTS = Footprint(7500, 7500)
+ENGINE_UNPACKED = Footprint(650, 450)
+
+
+def engine_directory() -> Path:
+    """Return the engine's cache: `EKSNET_ENGINE_DIR`, else below the user's cache directory."""
+    if named := os.environ.get("EKSNET_ENGINE_DIR"):
+        return Path(named)
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "eksnet" / "engine"
+
+
 class SetupError(Exception):
     """A step needs the reader's help; the message says what was seen and what to do."""
 
@@ -41,15 +76,19 @@ class Computer:
 
     Attributes:
         tests: Whether the suite is to run on it too.
+        packed: Whether the engine comes from a packed file, and is not built.
         root: Where its file system begins.
         path: Where its programs are looked for.
         user: The effective user id.
         pythons: Pythons whose pip or venv may install uv; the distribution's is the one for which
             it ships python3-pip.
         tools: Where uv goes when it is not on the path.
+        project: Where the Python packages go.
+        engine: Where the engine's programs go.
     """
 
     tests: bool = False
+    packed: bool = False
     root: Path = Path("/")
     path: str = field(
         default_factory=lambda: os.environ.get("PATH", "") + ":/usr/local/sbin:/usr/sbin:/sbin"
@@ -57,6 +96,8 @@ class Computer:
     user: int = field(default_factory=os.geteuid)
     pythons: tuple[str, ...] = (sys.executable, "/usr/bin/python3")
     tools: Path = PROJECT / ".tools"
+    project: Path = PROJECT
+    engine: Path = field(default_factory=engine_directory)
 
     def which(self, *programs: str) -> str | None:
         """Return the first of the programs that is there."""
@@ -73,7 +114,16 @@ class Computer:
     def call(self, *command: str) -> int:
         """Run a command in the reader's sight and return its exit code."""
         sys.stdout.flush()
-        return subprocess.run(command, env=self._environment(), stdin=subprocess.DEVNULL).returncode
+        with subprocess.Popen(
+            command, env=self._environment(), stdin=subprocess.DEVNULL
+        ) as process:
+            try:
+                return process.wait()
+            except KeyboardInterrupt:
+                # A terminal interrupts the command as well. Killed before it has ended by itself,
+                # apt would leave packages half installed.
+                process.wait()
+                raise
 
     def ask(self, *command: str) -> tuple[int, str]:
         """Run a command out of sight; return its exit code and what it printed on either side."""
@@ -92,11 +142,19 @@ class Computer:
 
 @dataclass(frozen=True)
 class Step:
-    """One step: what it is for, whether its effect is there, and how to bring it about."""
+    """One step of set-up.
+
+    Attributes:
+        title: What it is for.
+        is_done: Tells whether its effect is there.
+        do: Brings its effect about.
+        note: Returns what the reader has to know before it, or nothing.
+    """
 
     title: str
     is_done: Callable[[Computer], bool]
     do: Callable[[Computer], None]
+    note: Callable[[Computer], str] = lambda _: ""
 
 
 # Python.
@@ -114,6 +172,80 @@ def ask_for_python(_computer: Computer) -> None:
         "Install one and name it: make lab PYTHON=python3.12\n"
         "(or use conda: conda env create -f environment.yml)"
     )
+
+
+# Space on the disk.
+
+
+def parts_to_set_up(computer: Computer) -> list[tuple[Path, Footprint]]:
+    """Return where something has still to be put, and what it takes there.
+
+    A clone that has moved on needs an engine of another key, which is not looked for here: the
+    builder, which knows keys, compares the space again.
+    """
+    parts = []
+    if not packages_are_locked(computer):
+        parts.append((computer.project, PACKAGES_FOR_TESTS if computer.tests else PACKAGES))
+    if not any(computer.engine.glob("*/records/*.json")):
+        built = ENGINE_BUILT_FOR_TESTS if computer.tests else ENGINE_BUILT
+        parts.append((computer.engine, ENGINE_UNPACKED if computer.packed else built))
+    return parts
+
+
+def say_space(computer: Computer) -> str:
+    """Return how much set-up takes at its peak and in the end."""
+    parts = parts_to_set_up(computer)
+    if not parts:
+        return ""
+    places = ", ".join(f"{_gb(part.peak)} in {place}" for place, part in parts)
+    return f"up to {_gb(_peak(parts))} while it is set up ({places}), {_gb(_end(parts))} after that"
+
+
+def _peak(parts: list[tuple[Path, Footprint]]) -> int:
+    # One after the other: what an earlier one leaves is there when a later one is at its peak.
+    footprints = [part for _, part in parts]
+    return max(
+        sum(before.end for before in footprints[:number]) + part.peak
+        for number, part in enumerate(footprints)
+    )
+
+
+def _end(parts: list[tuple[Path, Footprint]]) -> int:
+    return sum(part.end for _, part in parts)
+
+
+def _gb(megabytes: int) -> str:
+    return f"{megabytes / 1000:.1f} GB"
+
+
+def disks_too_small(computer: Computer) -> list[str]:
+    """Return a line for each disk that cannot hold what is to be put there at its peak."""
+    disks: dict[int, list[tuple[Path, Footprint]]] = {}
+    for place, part in parts_to_set_up(computer):
+        existing = next(path for path in (place, *place.parents) if path.exists())
+        disks.setdefault(existing.stat().st_dev, []).append((existing, part))
+    found = []
+    for parts in disks.values():
+        place = parts[-1][0]
+        free = shutil.disk_usage(place).free // 10**6
+        if free < _peak(parts):
+            found.append(f"{_gb(free)} are free in {place}, and {_gb(_peak(parts))} are needed")
+    return found
+
+
+def there_is_space(computer: Computer) -> bool:
+    """Tell whether every disk holds what is to be put there."""
+    return not disks_too_small(computer)
+
+
+def ask_for_space(computer: Computer) -> None:
+    """Say how much space is missing, and what helps."""
+    lines = disks_too_small(computer)
+    lines.append("Make room, or set EKSNET_ENGINE_DIR to a directory on a larger disk;")
+    lines.append("then run the same command again.")
+    if not computer.packed:
+        lines.append("An engine that was packed elsewhere needs less: make lab ENGINE=FILE")
+    raise SetupError("\n".join(lines))
 
 
 # What only the system administrator may do, in one go.
@@ -272,12 +404,12 @@ def _last_line(text: str) -> str:
 def packages_are_locked(computer: Computer) -> bool:
     """Tell whether the environment is what uv.lock says."""
     uv = find_uv(computer)
-    return bool(uv) and computer.ask(*_sync(str(uv)), "--check")[0] == 0
+    return bool(uv) and computer.ask(*_sync(computer, str(uv)), "--check")[0] == 0
 
 
 def sync_packages(computer: Computer) -> None:
     """Make the environment what uv.lock says."""
-    code = computer.call(*_sync(str(find_uv(computer))))
+    code = computer.call(*_sync(computer, str(find_uv(computer))))
     if code != 0:
         raise SetupError(
             f"`uv sync` ended with exit code {code}; its own words stand above.\n"
@@ -285,8 +417,10 @@ def sync_packages(computer: Computer) -> None:
         )
 
 
-def _sync(uv: str) -> list[str]:
-    return [uv, "sync", "--frozen", "--project", str(PROJECT)]
+def _sync(computer: Computer, uv: str) -> list[str]:
+    # A learner needs no packages for tests; where they are installed, they stay.
+    learner = [] if computer.tests else ["--no-dev", "--inexact"]
+    return [uv, "sync", "--frozen", *learner, "--project", str(computer.project)]
 
 
 # User namespaces.
@@ -326,6 +460,7 @@ def _remedy(computer: Computer) -> str:
 
 STEPS = (
     Step("Python", python_is_new_enough, ask_for_python),
+    Step("disk space", there_is_space, ask_for_space, say_space),
     Step("system packages and permissions", system_is_ready, prepare_system),
     Step("uv", lambda computer: bool(find_uv(computer)), install_uv),
     Step("Python packages", packages_are_locked, sync_packages),
@@ -334,11 +469,13 @@ STEPS = (
 
 
 def run(steps: tuple[Step, ...], computer: Computer) -> int:
-    """Take the steps in turn; return 0, or 2 when one cannot be taken."""
+    """Take the steps in turn; return 0, 2 when one cannot be taken, or 130 on Ctrl-C."""
     for number, step in enumerate(steps, start=1):
         place = f"[{number}/{len(steps)}] {step.title}"
         left = ", ".join(later.title for later in steps[number - 1 :])
         try:
+            if note := step.note(computer):
+                print(f"{place}: {note}")
             if step.is_done(computer):
                 print(f"{place}: fine")
                 continue
@@ -353,7 +490,7 @@ def run(steps: tuple[Step, ...], computer: Computer) -> int:
         except KeyboardInterrupt:
             print(f"\nInterrupted. Left to do: {left}", file=sys.stderr)
             print("Run the same command again; it goes on where it stopped.", file=sys.stderr)
-            return 2
+            return 130
     return 0
 
 
@@ -361,7 +498,15 @@ def main() -> int:
     """Set this computer up."""
     parser = argparse.ArgumentParser(description="Set this computer up for the course.")
     parser.add_argument("--tests", action="store_true", help="for the test suite as well")
-    return run(STEPS, Computer(tests=parser.parse_args().tests))
+    parser.add_argument("--packed", action="store_true", help="the engine comes from a packed file")
+    given = parser.parse_args()
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return run(STEPS, Computer(tests=given.tests, packed=given.packed))
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 if __name__ == "__main__":
