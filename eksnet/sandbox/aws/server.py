@@ -5,13 +5,9 @@ It runs inside the sandbox, in a root of its own, and listens at the VPC's addre
 
 from __future__ import annotations
 
-import json
 import sys
 import threading
-from dataclasses import asdict, dataclass
-from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from werkzeug.serving import WSGIRequestHandler, make_server
 
@@ -20,54 +16,16 @@ from eksnet.sandbox.aws import keys
 from eksnet.sandbox.aws.eks import catalogue, rendering
 from eksnet.sandbox.aws.eks.ownership import Object
 from eksnet.sandbox.aws.eks.records import Addon, Store, Wanted
-from eksnet.sandbox.aws.eks.service import ClusterFacts, Service
+from eksnet.sandbox.aws.eks.service import Service
 from eksnet.sandbox.aws.eks.work import Worker
 from eksnet.sandbox.aws.front import Caller, Front
 from eksnet.sandbox.aws.kubernetes import Cluster
+from eksnet.sandbox.aws.settings import Settings
 from eksnet.sandbox.aws.signatures import Secret
 
 _MANIFESTS = Path(__file__).parents[1] / "manifests"
 # The manifest of kube-system that an add-on stands for.
 _FILES = {"coredns": "10-coredns.yaml", "kube-proxy": "20-kube-proxy.yaml"}
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What the process is told.
-
-    Attributes:
-        address: The address at which it listens.
-        port: The port at which it listens.
-        api_server: The API server's address.
-        pki: The directory of the certificates inside its root.
-        keys: The file of the learner's keys.
-        records: The file of EKS's records.
-        cluster: What EKS says of the cluster, without the time of its creation.
-        created: When the cluster was created, as ISO 8601.
-    """
-
-    address: str
-    port: int
-    api_server: str
-    pki: str
-    keys: str
-    records: str
-    cluster: dict[str, Any]
-    created: str
-
-    def to_json(self) -> str:
-        """Return the settings as the process reads them."""
-        return json.dumps(asdict(self))
-
-    @classmethod
-    def from_json(cls, text: str) -> Settings:
-        """Return the settings that `to_json` wrote."""
-        return cls(**json.loads(text))
-
-    def facts(self) -> ClusterFacts:
-        """Return what EKS says of the cluster."""
-        read = {**self.cluster, "subnet_ids": tuple(self.cluster["subnet_ids"])}
-        return ClusterFacts(**read, created=datetime.fromisoformat(self.created))
 
 
 class _Quiet(WSGIRequestHandler):
@@ -81,7 +39,7 @@ class _Quiet(WSGIRequestHandler):
 
 def front(settings: Settings) -> tuple[Front, Worker]:
     """Return the application and the worker behind it, ready to run."""
-    facts = settings.facts()
+    facts = settings.cluster
     cluster = Cluster(Path(settings.pki), settings.api_server)
     store = Store(Path(settings.records))
 

@@ -10,6 +10,7 @@ from botocore.config import Config
 from werkzeug.serving import make_server
 
 from eksnet.sandbox.aws import keys, server
+from eksnet.sandbox.aws.settings import ClusterFacts, Settings
 
 ACCESS = {"name": "workbook", "region": "ap-northeast-2"}
 
@@ -63,31 +64,31 @@ class Side:
         self.cluster = PretendCluster()
         monkeypatch.setattr(server, "Cluster", lambda *_: self.cluster)
         self.keys = keys.ensure(directory / "aws.json")
-        self.settings = server.Settings(
+        self.settings = Settings(
             address="127.0.0.1",
             port=0,
             api_server="192.0.2.1",
             pki=str(directory),
             keys=str(directory / "aws.json"),
             records=str(directory / "eks.json"),
-            cluster={
-                "name": "workbook",
-                "account": keys.ACCOUNT,
-                "region": "ap-northeast-2",
-                "version": "1.35",
-                "endpoint": "https://127.0.0.1:6443",
-                "ca": "Q0E=",
-                "services": "10.100.0.0/16",
-                "vpc_id": "vpc-00000000000000001",
-                "subnet_ids": ["subnet-00000000000000001"],
-                "security_group_id": "sg-00000000000000001",
-            },
-            created="2026-01-01T00:00:00+00:00",
+            cluster=ClusterFacts(
+                name="workbook",
+                account=keys.ACCOUNT,
+                region="ap-northeast-2",
+                version="1.35",
+                endpoint="https://127.0.0.1:6443",
+                ca="Q0E=",
+                services="10.100.0.0/16",
+                vpc_id="vpc-00000000000000001",
+                subnet_ids=("subnet-00000000000000001",),
+                security_group_id="sg-00000000000000001",
+                created="2026-01-01T00:00:00+00:00",
+            ),
         )
         self.http = None
 
     def start(self):
-        self.settings = server.Settings.from_json(self.settings.to_json())
+        self.settings = Settings.from_json(self.settings.to_json())
         application, self.worker = server.front(self.settings)
         self.http = make_server("127.0.0.1", 0, application, threaded=True)
         threading.Thread(target=self.http.serve_forever, daemon=True).start()

@@ -4,51 +4,16 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from eksnet.sandbox.aws.eks import catalogue
 from eksnet.sandbox.aws.eks.model import Call, EksError
 from eksnet.sandbox.aws.eks.records import NO_MODE, Addon, Issue, Store, Update, Wanted
+from eksnet.sandbox.aws.settings import ClusterFacts
 
 Answer = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class ClusterFacts:
-    """What `describe_cluster` says of the cluster.
-
-    Attributes:
-        name: Its name.
-        account: The AWS account's id.
-        region: Its region.
-        version: Its Kubernetes version, such as `1.35`.
-        endpoint: The API server's URL on the learner's computer.
-        ca: The certificate authority, base64 of PEM.
-        services: The CIDR block of Services.
-        vpc_id: The VPC's id.
-        subnet_ids: The subnets' ids.
-        security_group_id: The cluster security group's id.
-        created: When it was created.
-    """
-
-    name: str
-    account: str
-    region: str
-    version: str
-    endpoint: str
-    ca: str
-    services: str
-    vpc_id: str
-    subnet_ids: tuple[str, ...]
-    security_group_id: str
-    created: datetime
-
-    def arn(self, kind: str, *names: str) -> str:
-        """Return the ARN of the cluster or of something that belongs to it."""
-        path = "/".join((kind, self.name, *names))
-        return f"arn:aws:eks:{self.region}:{self.account}:{path}"
 
 
 class Service:
@@ -106,7 +71,7 @@ class Service:
         cluster = {
             "name": facts.name,
             "arn": facts.arn("cluster"),
-            "createdAt": facts.created,
+            "createdAt": datetime.fromisoformat(facts.created),
             "version": facts.version,
             "endpoint": facts.endpoint,
             "certificateAuthority": {"data": facts.ca},
