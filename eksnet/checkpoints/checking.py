@@ -267,11 +267,11 @@ def _patient(
     criterion: Criterion | Prediction, seen: Observation, look: Callable[[], Observation]
 ) -> Observation:
     """Look again, by the criterion's wait policy, while it may still come."""
-    if not criterion.wait or not seen.may_come:
+    if not criterion.wait or not seen.retryable:
         return seen
     deadline = time.monotonic() + criterion.wait.deadline
     with Countdown(criterion.wait.condition) as countdown:
-        while seen.may_come and (left := deadline - time.monotonic()) > 0:
+        while seen.retryable and (left := deadline - time.monotonic()) > 0:
             countdown.show(left, seen.observed)
             time.sleep(min(criterion.wait.poll, left))
             seen = look()

@@ -578,7 +578,7 @@ class _RolledOut(Condition):
     def __init__(self) -> None:
         super().__init__("rolled out", lambda one: rollout.progress(one).done)
 
-    def hopeless(self, objects: Sequence[dict[str, Any]]) -> str:
+    def terminal_reason(self, objects: Sequence[dict[str, Any]]) -> str:
         return rollout.progress(objects[0]).failed if objects else "it is not there"
 
 

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from eksnet.cluster.conditions import READY
-from eksnet.cluster.pods import staying
+from eksnet.cluster.pods import not_terminating
 from eksnet.commands import runnable
 from eksnet.coredns.configuration import CorefileError, errors, running
 from eksnet.coredns.installed import (
@@ -308,7 +308,7 @@ def configuration(cluster: Cluster, pods: Sequence[Resource]) -> Check:
     does not count; one that has not logged yet runs nothing yet.
     """
     what = "CoreDNS runs its Corefile"
-    logs = [log_of(cluster, pod.name) for pod in staying(pods)]
+    logs = [log_of(cluster, pod.name) for pod in not_terminating(pods)]
     if not logs:
         return Check(what, CANNOT_TELL, "there is no pod to ask")
     corefile = str((cluster.get("configmap", CONFIGMAP, SYSTEM).get("data") or {}).get("Corefile"))

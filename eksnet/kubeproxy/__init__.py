@@ -6,7 +6,7 @@ Pure models, but for `observe`, which reads a live node, and `faults`, which bre
 from __future__ import annotations
 
 from eksnet.kubeproxy.dumps import parse_dump, parse_iptables_save, parse_nft_json
-from eksnet.kubeproxy.faults import bring_fault, take_back_faults
+from eksnet.kubeproxy.faults import inject_fault, revert_faults
 from eksnet.kubeproxy.growing import Grown, grow
 from eksnet.kubeproxy.growth import Size, example, growth, written
 from eksnet.kubeproxy.lookup import Lookup, Lookups, measure_lookup
@@ -58,12 +58,12 @@ __all__ = [
     "Skew",
     "Skews",
     "Step",
-    "bring_fault",
     "differences",
     "example",
     "fair_share",
     "grow",
     "growth",
+    "inject_fault",
     "last_words",
     "measure_lookup",
     "packet_walk",
@@ -79,9 +79,9 @@ __all__ = [
     "read_node",
     "read_rules",
     "read_settings",
+    "revert_faults",
     "set_mode",
     "switch_mode",
-    "take_back_faults",
     "version_skew",
     "wait_for_rules",
     "written",

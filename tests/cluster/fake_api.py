@@ -284,8 +284,8 @@ class _Handler(BaseHTTPRequestHandler):
     def handle_delete(self, request: Request) -> None:
         one = self.fake.objects[request.path]
         if one["metadata"].get("finalizers"):
-            leaving = merge(one, {"metadata": {"deletionTimestamp": "now"}})
-            self.answer(200, self.fake.put(request.path, leaving))
+            terminating = merge(one, {"metadata": {"deletionTimestamp": "now"}})
+            self.answer(200, self.fake.put(request.path, terminating))
             return
         self.fake.remove(request.path)
         details = {"name": one["metadata"]["name"], "uid": one["metadata"]["uid"]}

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from eksnet.cluster import ApiError, Cluster, DeadlineError
-from eksnet.cluster.pods import staying
+from eksnet.cluster.pods import not_terminating
 from eksnet.errors import EksnetError
 
 pytestmark = pytest.mark.sandbox
@@ -127,7 +127,9 @@ def test_a_restart_replaces_the_pods(
     cluster.rollout_restart("deployment/web", namespace)
     cluster.rollout_status("deployment/web", namespace)
     assert "deployment/web in cluster-room is rolled out" in capsys.readouterr().out
-    running = {pod.name for pod in staying(cluster.list("pods", namespace, selector="app=web"))}
+    running = {
+        pod.name for pod in not_terminating(cluster.list("pods", namespace, selector="app=web"))
+    }
     assert len(running) == 1
     assert not running & before
 

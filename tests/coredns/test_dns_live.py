@@ -10,7 +10,7 @@ import nbformat
 import pytest
 
 from eksnet import coredns, dns, widgets
-from eksnet.cluster.pods import staying
+from eksnet.cluster.pods import not_terminating
 from eksnet.course import catalogue
 
 pytestmark = pytest.mark.sandbox
@@ -144,7 +144,7 @@ def test_the_kubelet_writes_what_the_model_says(cluster, spec):
 
 def namespaces(cluster):
     """Return the namespaces that nobody has deleted."""
-    return {one.name for one in staying(cluster.list("namespaces"))}
+    return {one.name for one in not_terminating(cluster.list("namespaces"))}
 
 
 def test_a_lookup_is_observed_and_nothing_is_left(cluster, objects):

@@ -212,7 +212,7 @@ GOOD: dict[str, Any] = {
 GOOD_FOR: dict[tuple[str, str], Any] = {
     ("load_table", "name"): "coredns_plugin_order",
     ("checkpoint", "name"): "dns-01",
-    ("bring_fault", "name"): "A",
+    ("inject_fault", "name"): "A",
     ("example", "services"): 2,
     ("with_option", "name"): "ndots",
     ("parse_dump", "text"): "*nat\n:PREROUTING ACCEPT [0:0]\nCOMMIT\n",

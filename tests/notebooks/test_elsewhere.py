@@ -12,7 +12,7 @@ from eksnet.course import catalogue, runner
 READS = ("wait_for_rules(", "read_rules(", "read_connections(")
 NEEDS_SANDBOX = (
     *("set_mode(", "switch_mode(", "rollout_restart(", "grow("),
-    *("bring_fault(", "take_back_faults("),
+    *("inject_fault(", "revert_faults("),
 )
 THROUGH = 'through = ""  # the sandbox needs none'
 LEAVES = 'if cluster.target.kind != "sandbox":\n    print(cluster.delete("namespace", "shop"))'
@@ -63,7 +63,7 @@ def test_without_the_sandbox_the_modes_make_nothing():
 def test_what_needs_the_sandbox_comes_last_and_first_refuses(name):
     before, after = CELLS[name]
     assert not [cell for cell in before for call in NEEDS_SANDBOX if call in cell.source]
-    assert not after or any(call in after[0].source for call in ("grow(", "bring_fault("))
+    assert not after or any(call in after[0].source for call in ("grow(", "inject_fault("))
 
 
 @pytest.mark.parametrize("name", ["03a", "03c"])
