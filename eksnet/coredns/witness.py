@@ -31,6 +31,7 @@ from eksnet.dns import (
     ResolvConf,
     Walk,
     candidates,
+    first_difference,
     given_answers,
     search_walk,
     walk_of_questions,
@@ -72,8 +73,8 @@ class Lookup:
 
     @property
     def agrees(self) -> bool:
-        """Whether both have the same rows."""
-        return self.predicted.rows == self.observed.rows
+        """Whether both have the same rows, see `first_difference`."""
+        return first_difference(self.predicted, self.observed) == 0
 
 
 def look_up(
