@@ -22,27 +22,30 @@ class Account:
         region: The region.
         access_key: The access key's id.
         secret: The secret access key.
+        cluster: The name of the EKS cluster that it is used for.
     """
 
     endpoint: str
     region: str
     access_key: str
     secret: str
+    cluster: str
 
     @classmethod
-    def read(cls, keys: Path, endpoint: str, region: str) -> Account:
+    def read(cls, keys: Path, endpoint: str, region: str, cluster: str) -> Account:
         """Return the account of a file of keys.
 
         Args:
             keys: A JSON file with `access_key` and `secret`.
             endpoint: The URL that stands for every AWS service.
             region: The region.
+            cluster: The name of the EKS cluster.
 
         Raises:
             OSError: The file cannot be read.
         """
         read = json.loads(keys.read_text())
-        return cls(endpoint, region, read["access_key"], read["secret"])
+        return cls(endpoint, region, read["access_key"], read["secret"], cluster)
 
     def __repr__(self) -> str:
         """Say where it is; never the secret."""

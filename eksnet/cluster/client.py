@@ -134,6 +134,14 @@ class Client:
         self._guard = guard
         self.target = target
 
+    def ask_guard(self) -> None:
+        """Ask the guard whether something may be changed.
+
+        Raises:
+            EksnetError: The guard refused.
+        """
+        self._guard()
+
     @property
     def kubectl(self) -> str:
         """How the reader calls kubectl for this cluster."""

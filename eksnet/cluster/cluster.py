@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from eksnet import inputs
+from eksnet.aws import Account
 from eksnet.cluster import (
     applying,
     conditions,
@@ -55,9 +56,11 @@ class Cluster:
         version: The API server's version, such as v1.34.3.
         checks: What a text has to pass before it is written into a ConfigMap. `eksnet.connect`
             sets it: what a Corefile may say is known to the rooms above this one.
+        account: The AWS account that the cluster is in; None where none is known.
     """
 
     checks: Checks = MappingProxyType({})
+    account: Account | None = None
 
     def __init__(
         self,
@@ -77,11 +80,50 @@ class Cluster:
         self._client = client
         self._kinds = kinds
         self._nodes = nodes
+        self._aws_clients: dict[str, Any] = {}
         self._backups = Backups(client, identity, target.name, _backup_directory())
 
     def __repr__(self) -> str:
         nodes = "" if self._nodes is None else f", {self._nodes} nodes"
         return f"<Cluster {self.target.name}: Kubernetes {self.version}{nodes}>"
+
+    # AWS.
+
+    @property
+    def eks_name(self) -> str:
+        """The cluster's name in EKS.
+
+        Raises:
+            EksnetError: No AWS account is known for the cluster.
+        """
+        return self._known_account().cluster
+
+    def aws(self, service: str) -> Any:
+        """Return a boto3 client for the cluster's own AWS account.
+
+        It is never the account of the learner's own AWS set-up, and what changes anything passes
+        the cluster's guard.
+
+        Args:
+            service: The service as boto3 calls it, such as `eks`.
+
+        Raises:
+            EksnetError: No AWS account is known for the cluster.
+        """
+        account = self._known_account()
+        if service not in self._aws_clients:
+            name = inputs.text(service, "the service", "such as eks")
+            self._aws_clients[name] = account.client(name, self._client.ask_guard)
+        return self._aws_clients[service]
+
+    def _known_account(self) -> Account:
+        if self.account is None:
+            raise EksnetError(
+                f"for {self.target} no AWS account is known: a kubeconfig names none",
+                "the sandbox, which has an AWS account of its own",
+                'eksnet.connect("sandbox")',
+            )
+        return self.account
 
     # Reading.
 

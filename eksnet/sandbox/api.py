@@ -13,6 +13,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+# The field manager that EKS applies as, and what makes a request a server-side apply.
+EKS, APPLY = "eks", "application/apply-patch+yaml"
 # The Deployments and DaemonSets of the manifests.
 WORKLOADS = ("coredns", "kube-proxy")
 _PLURALS = {
@@ -127,8 +129,12 @@ class Api:
             raise UnansweredError(f"API server: {status or 'no answer'}, {answer}")
         return status == 200
 
-    def missing(self, manifests: Iterable[dict[str, Any]]) -> list[str]:
+    def missing(self, manifests: Iterable[dict[str, Any]], manager: str = EKS) -> list[str]:
         """Create the objects that do not exist; what exists stays as it is.
+
+        Args:
+            manifests: The objects.
+            manager: The field manager that owns what it made, until somebody changes it.
 
         Returns:
             What could not be created yet, one line each; empty when all is there.
@@ -138,8 +144,9 @@ class Api:
             # Ask first: a Service that exists refuses its twin for its address, not for its name.
             if self.request("GET", object_path(manifest))[0] == 200:
                 continue
-            status, answer = self.request("POST", collection_path(manifest), manifest)
-            if status != 201:
+            path = f"{object_path(manifest)}?fieldManager={manager}"
+            status, answer = self.request("PATCH", path, manifest, content_type=APPLY)
+            if status not in (200, 201):
                 reason = answer.get("message") if isinstance(answer, dict) else answer
                 problems.append(f"{manifest['kind']} {manifest['metadata']['name']}: {reason}")
         return problems

@@ -26,6 +26,7 @@ from eksnet.errors import EksnetError
 from eksnet.sandbox import components, pki, seed, state
 from eksnet.sandbox import paths as sandbox_paths
 from eksnet.sandbox.api import Api, UnansweredError, documents
+from eksnet.sandbox.aws import access
 from eksnet.sandbox.paths import Paths, write_private
 from eksnet.sandbox.vpc import plan
 
@@ -401,7 +402,8 @@ def launch(
     state.prepare(paths, vpc)
     busybox, musl = state.busybox(paths), state.musl(paths)
     with contextlib.ExitStack() as held:
-        listener = held.enter_context(listen(paths, port))
+        listener = held.enter_context(listen(paths, port, _PORT_FILE))
+        aws_listener = held.enter_context(listen(paths, None, access.PORT_FILE))
         alive = held.enter_context(paths.alive_lock.open("a"))
         # Nobody but this command may start it now; whoever only looks is through in a moment.
         fcntl.flock(alive, fcntl.LOCK_EX)
@@ -412,6 +414,8 @@ def launch(
         server = f"https://127.0.0.1:{api_port}"
         write_private(paths.kubeconfig, pki.kubeconfig(paths.identity, "admin", server))
         write_private(paths.run / _PORT_FILE, str(api_port))
+        aws_port = aws_listener.getsockname()[1]
+        write_private(paths.run / access.PORT_FILE, str(aws_port))
         frequency = sync_frequency or _known_sync_frequency(paths)
         write_private(paths.run / _SYNC_FREQUENCY_FILE, frequency)
         paths.status.unlink(missing_ok=True)
@@ -426,13 +430,15 @@ def launch(
             "one_id": not owns_ids(),
             "node_ids": node_ids(),
             "sync_frequency": frequency,
-            "listeners": {"api": listener.fileno()},
+            "listeners": {"api": listener.fileno(), "aws": aws_listener.fileno()},
+            "endpoint": server,
             "alive": alive.fileno(),
             "used": used,
         }
         write_private(paths.specification, json.dumps(specification))
         _rotate(paths)
-        holder = unshare(paths, (listener.fileno(), alive.fileno(), *used))
+        listeners = (listener.fileno(), aws_listener.fileno())
+        holder = unshare(paths, (*listeners, alive.fileno(), *used))
         try:
             write_private(paths.pid, f"{holder.pid} {start_time(holder.pid)}")
         except BaseException:
@@ -443,17 +449,18 @@ def launch(
         return holder.pid
 
 
-def listen(paths: Paths, port: int | None) -> socket.socket:
-    """Open the API server's port on 127.0.0.1, on the host's side.
+def listen(paths: Paths, port: int | None, file: str = _PORT_FILE) -> socket.socket:
+    """Open a port on 127.0.0.1, on the host's side: the API server's or that of AWS.
 
     Args:
         paths: The sandbox's paths; its last port is remembered there.
         port: The wanted port; None keeps the last one, 0 takes any.
+        file: The name of the file that remembers it.
 
     Raises:
         EksnetError: The port is taken.
     """
-    wanted = _known_port(paths) if port is None else port
+    wanted = _known_port(paths, file) if port is None else port
     ports = [wanted] if wanted else any_ports(_first_handed_out())
     listener = socket.socket()
     # A port in TIME_WAIT after `down` is free for the next `up`.
@@ -707,9 +714,9 @@ def _collect(pid: int) -> None:
         os.waitpid(pid, 0)
 
 
-def _known_port(paths: Paths) -> int:
+def _known_port(paths: Paths, file: str = _PORT_FILE) -> int:
     try:
-        return int((paths.run / _PORT_FILE).read_text())
+        return int((paths.run / file).read_text())
     except FileNotFoundError:
         return 0
 

@@ -14,8 +14,8 @@ from eksnet.sandbox.vpc import Node, Vpc
 def router_commands(vpc: Vpc) -> list[str]:
     """Return the `ip` commands that give the router its own addresses.
 
-    The resolver, the API server and the AWS side live on the loopback device: packets from the nodes reach
-    them through the router, whichever link they arrive on.
+    The resolver, the API server and the AWS side live on the loopback device: packets from the
+    nodes reach them through the router, whichever link they arrive on.
     """
     return [
         "link set lo up",

@@ -49,6 +49,16 @@ class Paths:
         return self.state / "trash"
 
     @property
+    def aws_keys(self) -> Path:
+        """The learner's keys for the AWS services of the sandbox, readable by nobody else."""
+        return self.identity / "aws.json"
+
+    @property
+    def aws(self) -> Path:
+        """What the AWS services remember; fresh after a reset."""
+        return self.cluster / "aws"
+
+    @property
     def run(self) -> Path:
         """What one start leaves for the next command: specification, status, locks."""
         return self.state / "run"

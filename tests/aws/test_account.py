@@ -46,7 +46,7 @@ def listener():
 @pytest.fixture
 def account(listener):
     endpoint = f"http://127.0.0.1:{listener.server_port}"
-    return Account(endpoint, "ap-northeast-2", "AKIASANDBOX000000000", "secret")
+    return Account(endpoint, "ap-northeast-2", "AKIASANDBOX000000000", "secret", "workbook")
 
 
 @pytest.fixture
@@ -105,4 +105,4 @@ def test_the_secret_is_not_shown(account):
 def test_an_endpoint_that_nobody_serves_is_told(account, listener):
     listener.server_close()
     with pytest.raises(botocore.exceptions.EndpointConnectionError):
-        Account("http://127.0.0.1:1", "r", "k", "s").client("eks", free).list_clusters()
+        Account("http://127.0.0.1:1", "r", "k", "s", "c").client("eks", free).list_clusters()

@@ -22,7 +22,7 @@ def shown() -> dict[str, Path]:
     places = {
         Path(sys.prefix),
         *_installation(),
-        *map(Path, _directories(Path("/proc/self/maps").read_text())),
+        *_libraries(Path("/proc/self/maps").read_text()),
         Path(eksnet.__file__).parent,
     }
     outer = [p for p in places if not any(other in p.parents for other in places)]
@@ -37,10 +37,16 @@ def _installation() -> list[Path]:
     return [Path(sysconfig.get_path("stdlib")), Path(sys.executable).resolve()]
 
 
-def _directories(maps: str) -> set[str]:
-    """Return where the shared libraries lie that a process has loaded.
+def _libraries(maps: str) -> list[Path]:
+    """Return the loader, and where the shared libraries lie that a process has loaded.
+
+    Programs name their loader below `/lib`, and it looks there first, also where that is a link to
+    `/usr/lib`.
 
     Args:
         maps: The text of `/proc/PID/maps`.
     """
-    return set(_LIBRARY.findall(maps))
+    directories = {Path(found) for found in _LIBRARY.findall(maps)}
+    aliases = {Path(str(one).removeprefix(_SYSTEM)) for one in directories}
+    loaders = [loader for place in ("/lib", "/lib64") for loader in Path(place).glob("ld-*.so*")]
+    return [*directories, *(one for one in aliases if one.is_dir()), *loaders]

@@ -10,8 +10,6 @@ from pathlib import Path
 
 from eksnet.sandbox.paths import write_private
 
-# An account that AWS's documentation uses for examples: it is nobody's.
-ACCOUNT = "111122223333"
 USER = "learner"
 
 

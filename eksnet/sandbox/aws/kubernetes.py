@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from eksnet.sandbox.api import Api, object_path
-from eksnet.sandbox.aws.eks.ownership import MANAGER, ApplyError, Object
+from eksnet.sandbox.api import APPLY, EKS, Api, object_path
+from eksnet.sandbox.aws.eks.ownership import ApplyError, Object
 
-_APPLY = "application/apply-patch+yaml"
 _WORKLOADS = ("Deployment", "DaemonSet")
 
 
@@ -38,10 +37,10 @@ class Cluster:
         Returns:
             The HTTP status and the decoded answer.
         """
-        options = f"fieldManager={MANAGER}&force={str(force).lower()}"
+        options = f"fieldManager={EKS}&force={str(force).lower()}"
         options += "&dryRun=All" if dry_run else ""
         path = f"{object_path(one)}?{options}"
-        return self._api().request("PATCH", path, one, content_type=_APPLY)
+        return self._api().request("PATCH", path, one, content_type=APPLY)
 
     def delete(self, one: Object) -> None:
         """Delete an object; one that is not there is no mistake.

@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
+
+from eksnet import versions
+from eksnet.sandbox.vpc import Vpc
+
+# An account that AWS's documentation uses for examples: it is nobody's.
+ACCOUNT = "111122223333"
+# The sandbox's one cluster in EKS.
+CLUSTER = "workbook"
+PORT = 80
+# Paths inside the root of the process.
+PKI, DATA = "/etc/kubernetes/pki", "/var/lib/aws"
 
 
 @dataclass(frozen=True)
@@ -75,3 +89,35 @@ class Settings:
         read: dict[str, Any] = json.loads(text)
         facts = {**read["cluster"], "subnet_ids": tuple(read["cluster"]["subnet_ids"])}
         return cls(**{**read, "cluster": ClusterFacts(**facts)})
+
+
+def of_sandbox(vpc: Vpc, endpoint: str, authority: Path) -> Settings:
+    """Return the settings of a sandbox's AWS side.
+
+    Args:
+        vpc: The address plan.
+        endpoint: The API server's URL on the learner's computer.
+        authority: The file of the certificate authority; since it was made there is the cluster.
+    """
+    cluster = ClusterFacts(
+        name=CLUSTER,
+        account=ACCOUNT,
+        region=vpc.region,
+        version=".".join(versions.KUBERNETES.split(".")[:2]),
+        endpoint=endpoint,
+        ca=base64.b64encode(authority.read_bytes()).decode(),
+        services=str(vpc.services),
+        vpc_id=f"vpc-{1:017x}",
+        subnet_ids=tuple(f"subnet-{number:017x}" for number in range(1, len(vpc.nodes) + 1)),
+        security_group_id=f"sg-{1:017x}",
+        created=datetime.fromtimestamp(authority.stat().st_mtime, UTC).isoformat(),
+    )
+    return Settings(
+        address=str(vpc.aws),
+        port=PORT,
+        api_server=str(vpc.api_server),
+        pki=PKI,
+        keys=f"{PKI}/aws.json",
+        records=f"{DATA}/eks.json",
+        cluster=cluster,
+    )

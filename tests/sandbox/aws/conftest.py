@@ -10,7 +10,7 @@ from botocore.config import Config
 from werkzeug.serving import make_server
 
 from eksnet.sandbox.aws import keys, server
-from eksnet.sandbox.aws.settings import ClusterFacts, Settings
+from eksnet.sandbox.aws.settings import ACCOUNT, ClusterFacts, Settings
 
 ACCESS = {"name": "workbook", "region": "ap-northeast-2"}
 
@@ -73,7 +73,7 @@ class Side:
             records=str(directory / "eks.json"),
             cluster=ClusterFacts(
                 name="workbook",
-                account=keys.ACCOUNT,
+                account=ACCOUNT,
                 region="ap-northeast-2",
                 version="1.35",
                 endpoint="https://127.0.0.1:6443",

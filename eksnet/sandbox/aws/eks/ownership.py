@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-MANAGER = "eks"
 Object = dict[str, Any]
 # One step of a field's path as the API server writes it: a name, or a list's item by its keys,
 # its value or its number.

@@ -1,0 +1,3 @@
+"""Temporary."""
+
+KUBERNETES = "1.34.3"
