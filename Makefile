@@ -22,7 +22,7 @@ help:
 	@echo 'make test   set up and run the whole suite'
 	@echo 'make soak   what takes longer: faults at random, every order of notebooks, the suite $(ROUNDS) times'
 	@echo 'make bench  the ratios of docs/benchmarks.md; non-zero when one is beyond its bound'
-	@echo 'make lint   ruff and mypy alone'
+	@echo 'make lint   ruff, the rooms and mypy alone'
 	@echo 'make clean  remove what was installed here; the engine and the sandbox stay'
 
 # JupyterLab opens at once; the engine and the sandbox get ready meanwhile.
@@ -46,6 +46,7 @@ bench: setup-tests engine
 lint:
 	uv run ruff check
 	uv run ruff format --check
+	uv run lint-imports --no-logo
 	uv run mypy
 
 engine:

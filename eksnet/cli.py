@@ -304,7 +304,7 @@ def run(
     from eksnet.course import runner
 
     try:
-        fine = runner.run_all(notebooks or [], save=save, say=print)
+        fine = runner.run_all(notebooks or [], save=save, progress=print)
     except KeyboardInterrupt as interrupt:
         print(interrupt, file=sys.stderr)
         raise typer.Exit(130) from None

@@ -53,7 +53,7 @@ class Cluster:
         target: What was connected to.
         identity: What makes the cluster this one.
         namespace: The namespace that is meant when none is said.
-        version: The API server's version, such as v1.34.3.
+        version: The API server's version, such as v1.35.4.
         checks: What a text has to pass before it is written into a ConfigMap. `eksnet.connect`
             sets it: what a Corefile may say is known to the rooms above this one.
         account: The AWS account that the cluster is in; None where none is known.

@@ -11,6 +11,7 @@ from eksnet.coredns.corefile import (
 )
 from eksnet.coredns.diagnosis import Check, Diagnosis, diagnose
 from eksnet.coredns.faults import inject_fault, revert_faults
+from eksnet.coredns.installed import IMAGE
 from eksnet.coredns.observe import (
     Answer,
     ask,
@@ -26,6 +27,7 @@ from eksnet.coredns.trial import try_corefile
 from eksnet.coredns.witness import Lookup, look_up, start_client, start_server
 
 __all__ = [
+    "IMAGE",
     "Answer",
     "Check",
     "Diagnosis",

@@ -3,8 +3,8 @@
 The hash is SHA-512 over the parsed Corefile as Go writes it in JSON. So whether a pod runs the text
 of a ConfigMap can be told from its log alone, without asking it a question.
 
-Source: plugin/reload/reload.go of CoreDNS 1.12.4; caddyfile/lexer.go and parse.go of
-github.com/coredns/caddy, at the version that CoreDNS 1.12.4 requires.
+Source: plugin/reload/reload.go of CoreDNS 1.14.3; caddyfile/lexer.go and parse.go of
+github.com/coredns/caddy, at the version that CoreDNS 1.14.3 requires.
 """
 
 from __future__ import annotations

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from eksnet import versions
 from eksnet.cluster.client import ApiError
 from eksnet.cluster.pods import not_terminating
 
 if TYPE_CHECKING:
     from eksnet.cluster import Cluster, Resource
 
+# Upstream's own image, of every CoreDNS that the course starts beside the cluster's.
+IMAGE = f"registry.k8s.io/coredns/coredns:{versions.COREDNS}"
 SYSTEM = "kube-system"
 SERVICE, DEPLOYMENT, CONFIGMAP = "kube-dns", "coredns", "coredns"
 SELECTOR = "k8s-app=kube-dns"

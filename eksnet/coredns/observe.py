@@ -388,26 +388,26 @@ def confirm(cluster: Cluster, records: Sequence[Record]) -> Listing[Record]:
     expected: dict[tuple[str, str], set[str]] = {}
     for one in records:
         expected.setdefault((one.name, one.rdtype), set()).add(one.value)
-    told: dict[tuple[str, str], set[str]] = {}
+    answered: dict[tuple[str, str], set[str]] = {}
 
     def is_told() -> bool:
-        wrong = [one for one, values in expected.items() if told.get(one) != values]
-        told.update(_told(cluster, wrong))
-        return told == expected
+        wrong = [one for one, values in expected.items() if answered.get(one) != values]
+        answered.update(_ask_all(cluster, wrong))
+        return answered == expected
 
     until("CoreDNS to tell the records", is_told, _HEARD)
     rows = tuple(
         (
             one.rdtype,
             one.name,
-            "O" if told[one.name, one.rdtype] == expected[one.name, one.rdtype] else "X",
+            "O" if answered[one.name, one.rdtype] == expected[one.name, one.rdtype] else "X",
         )
         for one in records
     )
-    return Listing(("rdtype", "name", "told"), rows, tuple(records))
+    return Listing(("rdtype", "name", "confirmed"), rows, tuple(records))
 
 
-def _told(
+def _ask_all(
     cluster: Cluster, asked: Iterable[tuple[str, str]]
 ) -> Iterator[tuple[tuple[str, str], set[str]]]:
     """Ask for each name and type, and give the values that were answered."""

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from eksnet import inputs
+from eksnet.coredns.installed import IMAGE
 from eksnet.coredns.observe import (
     Answer,
     carrier,
@@ -42,7 +43,6 @@ from eksnet.dns.walk import check_name
 if TYPE_CHECKING:
     from eksnet.cluster import Cluster
 
-WITNESS_IMAGE = "registry.k8s.io/coredns/coredns:v1.12.4"
 # What an option of resolv.conf may be; a resolver takes more than 15 for 15.
 _MOST_DOTS = 255
 _NEIGHBOUR, _WITNESS, _CLIENT = "neighbour", "witness", "client"
@@ -173,7 +173,7 @@ def start_server(cluster: Cluster, name: str, corefile: str, namespace: str, **s
     }
     container = {
         "name": "coredns",
-        "image": WITNESS_IMAGE,
+        "image": IMAGE,
         "args": ["-conf", "/etc/coredns/Corefile"],
         "readinessProbe": {"httpGet": {"path": "/ready", "port": 8181}, "periodSeconds": 1},
         "volumeMounts": [{"name": "corefile", "mountPath": "/etc/coredns"}],

@@ -1,6 +1,6 @@
 """Services and EndpointSlices as kube-proxy sees them: ports, endpoints, and who may serve whom.
 
-IPv4 only. Source: k8s.io/kubernetes v1.34.3, pkg/proxy: serviceport.go, endpointslicecache.go and
+IPv4 only. Source: k8s.io/kubernetes v1.35.4, pkg/proxy: serviceport.go, endpointslicecache.go and
 topology.go.
 """
 

@@ -13,6 +13,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from eksnet import versions
+
 # The field manager that EKS applies as, and what makes a request a server-side apply.
 EKS, APPLY = "eks", "application/apply-patch+yaml"
 # The Deployments and DaemonSets of the manifests.
@@ -210,12 +212,15 @@ class Api:
 
 
 def documents(manifests: Path, pattern: str = "*.yaml") -> Iterator[dict[str, Any]]:
-    """Yield the objects of a directory of YAML files, in the order of the files' names."""
+    """Yield the objects of a directory of YAML files, in the order of the files' names.
+
+    `${kubernetes}` and `${coredns}` in them are the versions of the engine.
+    """
     # Later than the start's first moments, which belong to the API server.
     import yaml
 
     for file in sorted(manifests.glob(pattern)):
-        yield from yaml.load_all(file.read_text(), yaml.CSafeLoader)
+        yield from yaml.load_all(versions.complete(file.read_text()), yaml.CSafeLoader)
 
 
 def collection_path(manifest: dict[str, Any]) -> str:

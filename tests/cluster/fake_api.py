@@ -223,7 +223,7 @@ class _Handler(BaseHTTPRequestHandler):
         if path in ("/api", "/apis"):
             self.answer(200, discovery(core=path == "/api"))
         elif path == "/version":
-            self.answer(200, {"gitVersion": "v1.34.3"})
+            self.answer(200, {"gitVersion": "v1.35.4"})
         elif path.endswith("/log"):
             self.answer(200, fake.logs[path.removesuffix("/log")])
         elif path.rsplit("/", 1)[1] not in _PLURALS:

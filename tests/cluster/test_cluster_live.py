@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from eksnet import versions
 from eksnet.cluster import ApiError, Cluster, DeadlineError
 from eksnet.cluster.pods import not_terminating
 from eksnet.errors import EksnetError
@@ -49,7 +50,7 @@ def web(cluster: Cluster, namespace: str) -> str:
 
 
 def test_the_cluster_says_what_it_is(cluster: Cluster) -> None:
-    assert repr(cluster) == "<Cluster sandbox: Kubernetes v1.34.3, 2 nodes>"
+    assert repr(cluster) == f"<Cluster sandbox: Kubernetes {versions.KUBERNETES}, 2 nodes>"
 
 
 def test_a_second_apply_changes_nothing(cluster: Cluster, namespace: str, web: str) -> None:

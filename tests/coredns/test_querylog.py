@@ -6,7 +6,7 @@ from eksnet.coredns.configuration import errors, refusal
 LOG = """\
 .:53
 [INFO] plugin/reload: Running configuration SHA512 = 5a1f
-CoreDNS-1.12.4
+CoreDNS-1.14.3
 [INFO] 10.0.129.12:38641 - 57054 "A IN my-service.app-ns.ops-ns.svc.cluster.local. udp 60 false 512" NXDOMAIN qr,aa,rd 153 0.0002s
 [INFO] 10.0.129.12:38641 - 2 "AAAA IN my-service.app-ns.ops-ns.svc.cluster.local. udp 60 false 512" NXDOMAIN qr,aa,rd 153 0.0002s
 [INFO] 10.0.129.12:38642 - 3 "AAAA IN my-service.app-ns.svc.cluster.local. udp 53 false 512" NOERROR qr,aa,rd 146 0.0001s

@@ -103,7 +103,7 @@ def of_sandbox(vpc: Vpc, endpoint: str, authority: Path) -> Settings:
         name=CLUSTER,
         account=ACCOUNT,
         region=vpc.region,
-        version=".".join(versions.KUBERNETES.split(".")[:2]),
+        version=f"{versions.MAJOR}.{versions.MINOR}",
         endpoint=endpoint,
         ca=base64.b64encode(authority.read_bytes()).decode(),
         services=str(vpc.services),
