@@ -28,6 +28,7 @@ from eksnet.cluster.backups import Backup, Backups, Restored
 from eksnet.cluster.client import Client
 from eksnet.cluster.conditions import Condition, Test
 from eksnet.cluster.edits import Checks, Edit
+from eksnet.cluster.fields import Owned, owners
 from eksnet.cluster.guard import Identity
 from eksnet.cluster.kinds import ENDPOINT_SLICE, EVENT, Kinds
 from eksnet.cluster.objects import Applied, Event, Resource
@@ -230,6 +231,22 @@ class Cluster:
             where = place.namespace
         return objects.events(self._client.get(EVENT.path(where), query).get("items") or ())
 
+    def owners(
+        self, kind: str, name: str = "", namespace: str | None = None, *, below: str = ""
+    ) -> Listing[Owned]:
+        """Return who owns the fields of an object, as the API server's own record says it.
+
+        Args:
+            kind: The kind, or kind/name.
+            name: The name.
+            namespace: The namespace; the context's own when None.
+            below: A path such as `.data`: only this field and what is in it.
+
+        Raises:
+            ApiError: There is no such object, or it may not be read.
+        """
+        return owners(self.get(kind, name, namespace), below)
+
     # Waiting.
 
     def wait(
@@ -388,6 +405,22 @@ class Cluster:
         query = {"fieldManager": "eksnet-edit", **({"dryRun": "All"} if dry_run else {})}
         answer = self._client.send("PUT", place.path, body, query)
         return Resource({"kind": place.kind.name, **answer.body})
+
+    def hand_over(self, manifest: Mapping[str, Any], manager: str) -> None:
+        """Make a field manager the only owner of an object's fields, as if it had made it.
+
+        Owners of fields of the status stay. Only what is as in the manifest is worth handing over.
+
+        Args:
+            manifest: The object as the manager applies it.
+            manager: The field manager.
+
+        Raises:
+            ApiError: There is no such object, or the API server refused.
+        """
+        (one,) = manifests.read(json.dumps(dict(manifest)))
+        place = applying.place(self._kinds.called(one.kind), one.name, one.namespace or self.namespace)
+        applying.hand_over(self._client, place, one.body, manager)
 
     def _refuse_unfit(
         self,

@@ -6,8 +6,9 @@ them; the cluster's own account answers.
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,11 @@ if TYPE_CHECKING:
 NAME = "coredns"
 MODES = ("NONE", "OVERWRITE", "PRESERVE")
 _BUSY = ("CREATING", "UPDATING", "DELETING")
+_REMEDIES = {
+    "InvalidParameterException": "`aws eks describe-addon-configuration --addon-name coredns "
+    "--addon-version VERSION` prints the schema",
+    "ResourceInUseException": "wait until `addon.describe(cluster)` says ACTIVE, then try again",
+}
 _LOOK = "`aws eks describe-addon --cluster-name NAME --addon-name coredns` shows more"
 
 
@@ -44,7 +50,7 @@ class Addon:
     issues: tuple[tuple[str, str], ...] = ()
 
 
-def addon(cluster: Cluster) -> Listing[Addon]:
+def describe(cluster: Cluster) -> Listing[Addon]:
     """Return the add-on as it is now.
 
     Args:
@@ -68,9 +74,11 @@ def install(cluster: Cluster, conflicts: str = "NONE") -> Listing[Addon]:
     """
     inputs.one_of(conflicts, MODES, "conflicts")
     if _described(cluster).status == "self-managed":
-        cluster.aws("eks").create_addon(
-            clusterName=cluster.eks_name, addonName=NAME, resolveConflicts=conflicts
-        )
+        eks = cluster.aws("eks")
+        with _refusals(eks):
+            eks.create_addon(
+                clusterName=cluster.eks_name, addonName=NAME, resolveConflicts=conflicts
+            )
     return _shown(_settled(cluster))
 
 
@@ -109,9 +117,10 @@ def update(
     inputs.one_of(conflicts, MODES, "conflicts")
     eks, where = cluster.aws("eks"), {"addonName": NAME}
     values = {} if configuration is None else {"configurationValues": _text(configuration)}
-    asked = eks.update_addon(
-        clusterName=cluster.eks_name, resolveConflicts=conflicts, **where, **values
-    )["update"]
+    with _refusals(eks):
+        asked = eks.update_addon(
+            clusterName=cluster.eks_name, resolveConflicts=conflicts, **where, **values
+        )["update"]
     _settled(cluster, timeout)
     done = eks.describe_update(name=cluster.eks_name, updateId=asked["id"], **where)["update"]
     errors = tuple((one["errorCode"], one["errorMessage"]) for one in done["errors"])
@@ -132,11 +141,23 @@ def remove(cluster: Cluster, *, preserve: bool = True) -> None:
     """
     if _described(cluster).status != "self-managed":
         _settled(cluster)
-        cluster.aws("eks").delete_addon(
-            clusterName=cluster.eks_name, addonName=NAME, preserve=preserve
-        )
+        eks = cluster.aws("eks")
+        with _refusals(eks):
+            eks.delete_addon(clusterName=cluster.eks_name, addonName=NAME, preserve=preserve)
         _settled(cluster)
     print("CoreDNS is self-managed" if preserve else "CoreDNS is no add-on any more")
+
+
+@contextlib.contextmanager
+def _refusals(eks: Any) -> Iterator[None]:
+    """Turn what EKS refuses into an error of the course, in EKS's own words."""
+    try:
+        yield
+    except eks.exceptions.ClientError as error:
+        told = error.response["Error"]
+        raise EksnetError(
+            f"EKS refused: {told['Message']}", "a call that EKS takes", _REMEDIES.get(told["Code"], "")
+        ) from None
 
 
 def _described(cluster: Cluster) -> Addon:

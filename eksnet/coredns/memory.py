@@ -1,7 +1,7 @@
 """How much memory CoreDNS needs for a cluster of a size: the published formula and its points.
 
 Source: `kubernetes/Scaling_CoreDNS.md` of coredns/deployment (2020-07-09). The points were measured
-in 2018 with CoreDNS 1.2.4 and 1.2.5 and Kubernetes 1.12 to 1.13, on one virtual machine of two
+in 2018, with the CoreDNS and Kubernetes of that time, on a virtual machine of two
 processors. Megabytes are as there: of the process, without a word whether they are 10^6 bytes.
 """
 

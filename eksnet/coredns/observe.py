@@ -247,6 +247,25 @@ def wait_for_reload(cluster: Cluster, before: dict[str, str], timeout: float = 1
         print(f"{len(last)} CoreDNS pods reloaded and run the same configuration")
 
 
+def wait_for_refusal(cluster: Cluster, timeout: float = 150) -> None:
+    """Wait until every CoreDNS pod has seen a Corefile that it does not take.
+
+    Args:
+        cluster: The cluster.
+        timeout: How long at most, in seconds; see `wait_for_reload`.
+
+    Raises:
+        EksnetError: Not all of them have refused one in time.
+    """
+
+    def all_refused() -> bool:
+        logs = logs_of_all(cluster)
+        return bool(logs) and all(map(refusal, logs))
+
+    _wait("CoreDNS to refuse the Corefile", all_refused, timeout)
+    print(f"{len(logs_of_all(cluster))} CoreDNS pods refused it and run the Corefile from before")
+
+
 def _all_run(
     corefile: str, logs: Sequence[str], now: dict[str, str], before: dict[str, str]
 ) -> bool:

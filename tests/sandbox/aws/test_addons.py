@@ -3,10 +3,12 @@
 import botocore.exceptions
 import pytest
 
+from eksnet import versions
 from eksnet.sandbox.aws.eks import work
 from tests.sandbox.aws.conftest import configuration
 
 COREDNS = {"clusterName": "workbook", "addonName": "coredns"}
+NEWEST = f"{versions.COREDNS}-eksbuild.3"
 COREFILE = {"kind": "ConfigMap", "field": ".data.Corefile"}
 
 
@@ -67,7 +69,7 @@ def test_wrong_keys_are_refused_in_each_services_words(side, service, call, unkn
 def test_versions_and_schema(eks):
     (addon,) = eks.describe_addon_versions(addonName="coredns")["addons"]
     versions = [one["addonVersion"] for one in addon["addonVersions"]]
-    assert versions == ["v1.14.3-eksbuild.3"]
+    assert versions == [NEWEST]
     schema = eks.describe_addon_configuration(addonName="coredns", addonVersion=versions[0])
     assert '"corefile"' in schema["configurationSchema"]
 
@@ -78,7 +80,7 @@ def test_an_addon_is_created_described_listed_and_deleted(side, eks):
     assert refused(eks.delete_addon, **COREDNS)[0] == "ResourceInUseException"
     side.worker.work_once()
     addon = eks.describe_addon(**COREDNS)["addon"]
-    assert (addon["status"], addon["addonVersion"]) == ("ACTIVE", "v1.14.3-eksbuild.3")
+    assert (addon["status"], addon["addonVersion"]) == ("ACTIVE", NEWEST)
     assert eks.list_addons(clusterName="workbook")["addons"] == ["coredns"]
     assert refused(eks.create_addon, **COREDNS) == (
         "ResourceInUseException", "Addon already exists.",
@@ -252,7 +254,7 @@ def test_unknown_names(eks):
     wrong = {"clusterName": "workbook", "addonName": "nothing"}
     assert refused(eks.create_addon, **wrong)[0] == "InvalidParameterException"
     code, message = refused(eks.create_addon, **COREDNS, addonVersion="v9")
-    assert code == "InvalidParameterException" and "[v1.14.3-eksbuild.3]" in message
+    assert code == "InvalidParameterException" and f"[{NEWEST}]" in message
     assert refused(eks.describe_addon, **wrong)[0] == "ResourceNotFoundException"
     code, message = refused(eks.list_nodegroups, clusterName="workbook")
     assert "ListNodegroups is not part of this sandbox" in message

@@ -13,6 +13,7 @@ import yaml
 from jsonschema import Draft6Validator
 from jsonschema.exceptions import ValidationError
 
+from eksnet import versions as engine
 from eksnet.sandbox.aws.eks.model import EksError
 
 _TABLE = Path(__file__).with_name("addons.json")
@@ -75,7 +76,7 @@ class Addon:
 @cache
 def addons() -> dict[str, Addon]:
     """Return every add-on by its name."""
-    table = json.loads(_TABLE.read_text())
+    table = json.loads(engine.complete(_TABLE.read_text()))
     return {
         name: Addon(
             name,
@@ -135,25 +136,39 @@ def _problems(errors: Iterator[ValidationError]) -> Iterator[str]:
     """Yield each problem in the words of EKS's validator (networknt's json-schema-validator)."""
     for error in errors:
         where = "$" + "".join(_step(part) for part in error.absolute_path)
-        if error.validator == "additionalProperties":
-            allowed = set(error.schema["properties"])
-            for name in sorted(set(error.instance) - allowed):
-                yield (
-                    f"{where}.{name}: is not defined in the schema and the schema does not "
-                    "allow additional properties"
-                )
-        elif error.validator == "required":
-            for name in error.validator_value:
-                if name not in error.instance:
-                    yield f"{where}.{name}: is missing but it is required"
-        elif error.validator == "type":
-            yield f"{where}: {_type_name(error.instance)} found, {error.validator_value} expected"
-        elif error.validator == "minimum":
-            yield f"{where}: must have a minimum value of {error.validator_value}"
-        elif error.validator == "maximum":
-            yield f"{where}: must have a maximum value of {error.validator_value}"
-        else:
-            yield f"{where}: {error.message}"
+        tell = _TOLD.get(str(error.validator))
+        for name, problem in tell(error) if tell else (("", error.message),):
+            yield f"{where}{name}: {problem}"
+
+
+def _additional(error: ValidationError) -> Iterator[tuple[str, str]]:
+    problem = "is not defined in the schema and the schema does not allow additional properties"
+    for name in sorted(set(error.instance) - set(error.schema["properties"])):
+        yield f".{name}", problem
+
+
+def _required(error: ValidationError) -> Iterator[tuple[str, str]]:
+    for name in error.validator_value:
+        if name not in error.instance:
+            yield f".{name}", "is missing but it is required"
+
+
+def _type(error: ValidationError) -> Iterator[tuple[str, str]]:
+    yield "", f"{_type_name(error.instance)} found, {error.validator_value} expected"
+
+
+def _bound(error: ValidationError) -> Iterator[tuple[str, str]]:
+    yield "", f"must have a {error.validator} value of {error.validator_value}"
+
+
+# What follows the place of a problem, and the problem, by the schema's keyword.
+_TOLD = {
+    "additionalProperties": _additional,
+    "required": _required,
+    "type": _type,
+    "minimum": _bound,
+    "maximum": _bound,
+}
 
 
 def _step(part: str | int) -> str:

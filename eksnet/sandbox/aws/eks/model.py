@@ -167,16 +167,20 @@ def _check(operation: Any, parameters: dict[str, Any]) -> None:
 def _out_of_range(shape: Any, value: Any, where: str) -> Iterator[str]:
     """Yield what botocore's validator leaves to the service: enums and patterns."""
     if shape.type_name == "structure" and isinstance(value, dict):
-        for name, part in value.items():
-            if name in shape.members:
-                yield from _out_of_range(shape.members[name], part, f"{where}.{name}".lstrip("."))
+        for name in set(value) & set(shape.members):
+            inner = f"{where}.{name}".lstrip(".")
+            yield from _out_of_range(shape.members[name], value[name], inner)
     elif shape.type_name == "list" and isinstance(value, list):
         for part in value:
             yield from _out_of_range(shape.member, part, where)
     elif shape.type_name == "string" and isinstance(value, str):
-        if shape.enum and value not in shape.enum:
-            yield f"{where} must be one of {', '.join(shape.enum)}, not {value}"
-        pattern = shape.metadata.get("pattern")
-        # Smithy does not anchor a pattern that does not anchor itself.
-        if pattern and not re.search(pattern, value):
-            yield f"{where} must match {pattern}, not {value}"
+        yield from _unfit_text(shape, value, where)
+
+
+def _unfit_text(shape: Any, value: str, where: str) -> Iterator[str]:
+    if shape.enum and value not in shape.enum:
+        yield f"{where} must be one of {', '.join(shape.enum)}, not {value}"
+    pattern = shape.metadata.get("pattern")
+    # Smithy does not anchor a pattern that does not anchor itself.
+    if pattern and not re.search(pattern, value):
+        yield f"{where} must match {pattern}, not {value}"
