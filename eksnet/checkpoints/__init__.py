@@ -62,7 +62,7 @@ def progress(notebook: str = "", target: str | None = None) -> Progress:
             binding = evidence.bind(look(target))
         found = evidence.read(binding.path)
     except (EksnetError, OSError) as error:
-        return Progress(standings(wanted, ()), f"Nothing could be counted: {seen_of(error)}")
+        return Progress(standings(wanted, ()), f"Your points cannot be counted: {seen_of(error)}")
     counted = [attempt for attempt in found.attempts if attempt.binding == binding]
     note = f"{found.unreadable} lines of {binding.path.name} could not be read"
     return Progress(standings(wanted, counted), note if found.unreadable else "")

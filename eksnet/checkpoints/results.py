@@ -117,7 +117,7 @@ class Result(Shown):
     def _headline(self) -> tuple[str, Mark, str]:
         """Return what stands before the state, the state, and what stands after it."""
         looked = self.of - self.unchecked
-        score = f"{self.points} of {points(looked)}" if looked else "no points given or lost"
+        score = f"{self.points} of {points(looked)}" if looked else "this gives and costs no points"
         unchecked = f", {points(self.unchecked)} not checked" if looked and self.unchecked else ""
         return f"{self.id} {self.title}: ", marked(self.state, self.points), f", {score}{unchecked}"
 

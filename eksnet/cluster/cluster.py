@@ -419,7 +419,8 @@ class Cluster:
             ApiError: There is no such object, or the API server refused.
         """
         (one,) = manifests.read(json.dumps(dict(manifest)))
-        place = applying.place(self._kinds.called(one.kind), one.name, one.namespace or self.namespace)
+        where = one.namespace or self.namespace
+        place = applying.place(self._kinds.called(one.kind), one.name, where)
         applying.hand_over(self._client, place, one.body, manager)
 
     def _refuse_unfit(
@@ -628,7 +629,8 @@ class Cluster:
             kind, _, name = kind.partition("/")
         if not kind or not name:
             raise EksnetError(
-                f"{given!r} names no object", "a kind and a name, such as deployment/coredns"
+                f"{given!r} is not the name of an object",
+                "a kind and a name, such as deployment/coredns",
             )
         inputs.sendable(kind, "the kind")
         return applying.place(self._kinds.called(kind), name, self._in(namespace))
@@ -654,7 +656,7 @@ class _RolledOut(Condition):
         super().__init__("rolled out", lambda one: rollout.progress(one).done)
 
     def terminal_reason(self, objects: Sequence[dict[str, Any]]) -> str:
-        return rollout.progress(objects[0]).failed if objects else "it is not there"
+        return rollout.progress(objects[0]).failed if objects else "it is missing"
 
 
 def _rollout_brief(workloads: Sequence[dict[str, Any]]) -> str:

@@ -80,9 +80,9 @@ def look(target: str | None = None) -> Cluster:
     found = open_context(wanted, wanted.name, None, guard.refuse)
     if known and not found.identity.is_same_cluster(known.identity):
         raise EksnetError(
-            f"{wanted} has come to mean another cluster since eksnet.connect()",
-            f"the API server {known.identity.server} as it was then",
-            f'look at `kubectl config view`; if it is right, eksnet.connect("{wanted}") again',
+            f"{wanted} points to another cluster since eksnet.connect()",
+            f"the API server {known.identity.server} of that time",
+            f'look at `kubectl config view`; if it is correct, run eksnet.connect("{wanted}")',
         )
     return found
 
@@ -97,7 +97,7 @@ def _account(name: str) -> Account:
 
 def _not_yet(wanted: Target) -> EksnetError:
     return EksnetError(
-        f"{wanted} cannot be reached yet: targets of the form eks:NAME come later",
+        f"{wanted} is not supported yet: targets of the form eks:NAME come later",
         "`sandbox` or `context:NAME`",
         f"`aws eks update-kubeconfig --name {wanted.name} --alias {wanted.name}`, "
         f'then eksnet.connect("context:{wanted.name}")',
@@ -157,4 +157,4 @@ def _nodes(client: Client) -> int | None:
 
 
 def _refuse() -> None:
-    raise AssertionError("this client only reads")
+    raise AssertionError("this client is read-only")

@@ -156,7 +156,9 @@ def _refusals(eks: Any) -> Iterator[None]:
     except eks.exceptions.ClientError as error:
         told = error.response["Error"]
         raise EksnetError(
-            f"EKS refused: {told['Message']}", "a call that EKS takes", _REMEDIES.get(told["Code"], "")
+            f"EKS refused: {told['Message']}",
+            "a call that EKS takes",
+            _REMEDIES.get(told["Code"], ""),
         ) from None
 
 

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 
 from eksnet import inputs
 from eksnet.cluster.countdown import until
-from eksnet.coredns.configuration import running
+from eksnet.coredns.configuration import refusal, running
 from eksnet.coredns.installed import (
     CONFIGMAP,
     SYSTEM,
     all_pods,
     log_if_any,
     log_of,
+    logs_of_all,
     pods_not_terminating,
 )
 from eksnet.coredns.querylog import LoggedQuery, observed_walk, read_queries
@@ -107,7 +108,7 @@ def make_queries(names: Sequence[str], rdtype: str) -> list[bytes]:
     import dns.name
 
     if not names:
-        raise EksnetError("no name was given", "one name or more", 'such as "kubernetes.default"')
+        raise EksnetError("no name was given", "at least one name", 'such as "kubernetes.default"')
     inputs.rdtype(rdtype)
     checked = [name if name == "." else inputs.dns_name(name) for name in names]
     # Label by label: to dnspython some characters of a text are more than they are.
@@ -173,7 +174,7 @@ def _read_answer(name: str, line: str) -> Answer:
     try:
         message = dns.message.from_wire(base64.b64decode(line, validate=True))
     except (ValueError, dns.exception.DNSException):
-        raise EksnetError(f"{line!r} came back for {name}", "a DNS message in base64") from None
+        raise EksnetError(f"the answer for {name} is {line!r}", "a DNS message in base64") from None
     records = [record for rrset in message.answer for record in rrset]
     ttl = min((rrset.ttl for rrset in message.answer), default=None)
     return Answer(name, dns.rcode.to_text(message.rcode()), ttl, tuple(sorted(map(str, records))))
@@ -199,7 +200,7 @@ def running_configurations(cluster: Cluster) -> dict[str, str]:
     if not until("the CoreDNS pods to start", all_tell, _START_SECONDS):
         silent = ", ".join(sorted(name for name, log in found.items() if log is None))
         raise EksnetError(
-            f"after {_START_SECONDS} s there is no log of {silent}: its container has not started",
+            f"after {_START_SECONDS} s {silent} has no log: its container has not started",
             "a log of every CoreDNS pod",
             "eksnet kubectl -n kube-system describe pods -l k8s-app=kube-dns",
         )
@@ -233,16 +234,16 @@ def wait_for_reload(cluster: Cluster, before: dict[str, str], timeout: float = 1
         logs = {pod.name: log_of(cluster, pod.name) for pod in pods_not_terminating(cluster)}
         if logs.keys() != before.keys():
             raise EksnetError(
-                "the CoreDNS pods are not those from before: they were restarted, not reloaded",
+                "the CoreDNS pods are new: they were restarted, not reloaded",
                 f"the pods {', '.join(sorted(before))}",
-                "take `running_configurations` again and repeat the change",
+                "call `running_configurations` again and repeat the change",
             )
         last.update({name: _last_configuration(log) for name, log in logs.items()})
         return _all_run(corefile, list(logs.values()), last, before)
 
     _wait("CoreDNS to reload", all_run_it, timeout)
     if last == before:
-        print(f"{len(last)} CoreDNS pods run the Corefile of the ConfigMap: there is no change")
+        print(f"{len(last)} CoreDNS pods run the Corefile of the ConfigMap: unchanged")
     else:
         print(f"{len(last)} CoreDNS pods reloaded and run the same configuration")
 
@@ -281,9 +282,9 @@ def _all_run(
         return len(set(now.values())) == 1 and all(now[pod] != before[pod] for pod in now)
     if found.final:
         raise EksnetError(
-            f"CoreDNS has refused the Corefile: {found.refused}",
-            "a Corefile that it takes",
-            "correct the ConfigMap; the pods go on with the one before until they restart",
+            f"CoreDNS refused the Corefile: {found.refused}",
+            "a Corefile that CoreDNS accepts",
+            "fix the ConfigMap; the pods run the previous Corefile until they restart",
         )
     return found.current == found.of
 
@@ -306,8 +307,8 @@ def wait_for_restart(cluster: Cluster, before: Collection[str], timeout: float =
     def all_gone() -> bool:
         return not {pod.name for pod in all_pods(cluster)} & set(before)
 
-    _wait("the old CoreDNS pods to end", all_gone, timeout)
-    print(f"{len(before)} old CoreDNS pods are gone")
+    _wait("the old CoreDNS pods to exit", all_gone, timeout)
+    print(f"{len(before)} old CoreDNS pods have exited")
 
 
 def witness_walk(
@@ -414,7 +415,7 @@ def confirm(cluster: Cluster, records: Sequence[Record]) -> Listing[Record]:
         answered.update(_ask_all(cluster, wrong))
         return answered == expected
 
-    until("CoreDNS to tell the records", is_told, _HEARD)
+    until("CoreDNS to answer with the records", is_told, _HEARD)
     rows = tuple(
         (
             one.rdtype,
@@ -442,4 +443,4 @@ def _ask_all(
 def _wait(what: str, holds: Callable[[], bool], timeout: float) -> None:
     """Look until something holds; logs cannot be watched for a condition, only read again."""
     if not until(what, holds, timeout, _POLL):
-        raise EksnetError(f"after {timeout:.0f} s still waiting for {what}")
+        raise EksnetError(f"still waiting for {what} after {timeout:.0f} s")

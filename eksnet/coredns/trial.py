@@ -51,9 +51,9 @@ def try_corefile(
     except NeededError as error:
         said = refusal(error.log) or error.log.rpartition("\n")[2] or "its log is empty"
         raise EksnetError(
-            f"CoreDNS ended at its start: {said}",
+            f"CoreDNS exited at its start: {said}",
             f"a Corefile that CoreDNS {versions.COREDNS.removeprefix('v')} takes",
-            "correct what it names in the Corefile, and try again",
+            "fix the line of the Corefile that it names, and try again",
         ) from None
     finally:
         cluster.delete("configmap", name)

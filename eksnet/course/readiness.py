@@ -57,11 +57,11 @@ def settle(cluster: Cluster, *, restarts: bool, changed: bool) -> None:
     for what, holds in conditions:
         if not until(what, lambda holds=holds: _holds(cluster, holds), _SECONDS):  # type: ignore[misc]
             raise EksnetError(
-                f"after {_SECONDS} s still waiting for {what}",
-                "a cluster whose DNS answers",
-                "eksnet reset begins with a fresh cluster"
+                f"still waiting for {what} after {_SECONDS} s",
+                "a cluster with working DNS",
+                "eksnet reset starts with a fresh cluster"
                 if cluster.target.kind == "sandbox"
-                else "eksnet.coredns.diagnose(cluster) looks for the cause",
+                else "eksnet.coredns.diagnose(cluster) finds the cause",
             )
 
 
@@ -186,7 +186,7 @@ def _a_pod_is_answered(cluster: Cluster) -> bool:
 _CONDITIONS = (
     ("the Deployment coredns to be rolled out", _coredns_is_rolled_out),
     ("every CoreDNS pod to run the Corefile of the ConfigMap", _coredns_runs_its_corefile),
-    ("the old CoreDNS pods to end", _old_pods_are_gone),
+    ("the old CoreDNS pods to exit", _old_pods_are_gone),
     ("the endpoints of the Service kube-dns", _service_has_endpoints),
     ("kube-proxy to run on every node as it is configured", _kube_proxy_runs),
 )

@@ -84,7 +84,7 @@ def _records_of(one: _Object, objects: Sequence[_Object], domain: str) -> Iterat
     if kind == "EndpointSlice":
         return iter(())
     if kind != "Service":
-        raise EksnetError(f"no records are known for the kind {kind!r}", "Service or Pod")
+        raise EksnetError(f"the kind {kind!r} has no DNS records", "Service or Pod")
     if one["spec"].get("type") == "ExternalName":
         return _external_name(one, domain)
     # A Service is headless when its first address is the word None.

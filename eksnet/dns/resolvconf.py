@@ -183,7 +183,8 @@ def _check_policy(policy: str, dns_config: Mapping[str, Any]) -> None:
     if policy == "None" and not dns_config.get("nameservers"):
         raise EksnetError(
             "dnsPolicy None without a nameserver",
-            "a dnsConfig with at least one of `nameservers`: the API server refuses the pod else",
+            "a dnsConfig with at least one entry in `nameservers`: otherwise the API server "
+            "refuses the pod",
             'pod_resolv_conf(..., policy="None", dns_config={"nameservers": ["10.100.0.10"]})',
         )
 

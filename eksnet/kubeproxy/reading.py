@@ -226,7 +226,7 @@ def _split(rule: str) -> list[str]:
         return rule.split()
     words = [quoted or plain for quoted, plain in _WORDS.findall(rule)]
     if any(word.startswith('"') for word in words):
-        raise EksnetError(f"a quote is not closed in: {rule}", 'a comment as "text"')
+        raise EksnetError(f"a quotation mark is not closed in: {rule}", 'a comment as "text"')
     return words
 
 

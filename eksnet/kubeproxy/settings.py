@@ -128,7 +128,8 @@ class Settings:
         if self.mode not in MODES:
             raise EksnetError(
                 f"kube-proxy has no mode {self.mode!r} here",
-                "iptables or nftables; ipvs is deprecated since 1.35, userspace went with 1.26",
+                "iptables or nftables; ipvs is deprecated since 1.35, userspace was removed in "
+                "1.26",
                 _MODE_HINT,
             )
         inputs.count(self.masquerade_bit, "masqueradeBit", 0, _LAST_BIT)
@@ -185,7 +186,9 @@ def _settings(fields: Mapping[str, Any], mode: str, service_cidrs: tuple[str, ..
     section = inputs.mapping(fields.get(mode) if mode in MODES else None, mode)
     ways = fields.get("detectLocalMode") or "ClusterCIDR"
     if ways != "ClusterCIDR":
-        raise EksnetError(f"detectLocalMode is {ways}", "ClusterCIDR: the others are not modelled")
+        raise EksnetError(
+            f"detectLocalMode is {ways}", "ClusterCIDR: other values are not modelled"
+        )
     local = iptables.get("localhostNodePorts")
     cidrs = str(fields.get("clusterCIDR") or "").split(",")
     conntrack = inputs.mapping(fields.get("conntrack"), "conntrack")
@@ -225,7 +228,7 @@ def check_configuration(config: str) -> None:
     mode = _mode(found)
     if mode not in KNOWN_MODES:
         raise EksnetError(
-            f"kube-proxy has no mode {mode!r} and would end at its start",
+            f"kube-proxy has no mode {mode!r} and would exit at its start",
             f"one of {', '.join(KNOWN_MODES)}",
             _MODE_HINT,
         )
@@ -240,7 +243,7 @@ def _fields(config: str | Mapping[str, Any]) -> Mapping[str, Any]:
     what = "the configuration"
     fields = inputs.yaml(config, what, _CONFIGURATION) if isinstance(config, str) else config
     if not isinstance(fields, Mapping) or not fields:
-        raise EksnetError("the configuration holds no fields", _CONFIGURATION)
+        raise EksnetError("the configuration has no fields", _CONFIGURATION)
     # In a list the API server leaves the kind of an object out.
     if fields.get("kind") == "ConfigMap" or ("kind" not in fields and "data" in fields):
         return _fields(_in_configmap(inputs.mapping(fields.get("data"), "the ConfigMap's data")))
@@ -256,6 +259,6 @@ def _in_configmap(data: Mapping[str, Any]) -> str:
     """Return what a ConfigMap holds where kube-proxy's configuration is kept."""
     key = next((key for key in KEYS if key in data), "")
     if not key:
-        said = f"the ConfigMap holds {', '.join(map(str, data)) or 'nothing'}"
+        said = f"the ConfigMap has {', '.join(map(str, data)) or 'no keys'}"
         raise EksnetError(said, f"{_CONFIGURATION} under one of {', '.join(KEYS)}")
     return inputs.text(data[key], f"the ConfigMap's {key}")

@@ -142,19 +142,19 @@ class PacketWalk(Listing[Step]):
             return self._outcome
         number = len(self.uncertain)
         rules = "1 rule" if number == 1 else f"{number} rules"
-        return f"{self._outcome}; uncertain, for {rules} could not be followed"
+        return f"{self._outcome}; uncertain, because {rules} could not be evaluated"
 
     @property
     def _outcome(self) -> str:
         if self.verdict == REJECTED:
-            return f"{self.packet} is rejected: the client is told at once"
+            return f"{self.packet} is rejected: the client gets an error at once"
         if self.verdict == DROPPED:
             return f"{self.packet} is dropped: the client waits until it gives up"
         source = f" as a packet of {self._new_source}" if self.is_masqueraded else ""
         if self.is_translated:
             return f"{self.packet} goes to {self.backend}{source}"
         if self.is_masqueraded:
-            return f"{self.packet} goes on to where it was sent,{source}"
+            return f"{self.packet} goes to its own destination{source}"
         return f"{self.packet} goes on unchanged: no rule translates it"
 
     @property
@@ -176,7 +176,7 @@ class PacketWalks(Listing[PacketWalk]):
             if backend in (one.backend, one.final.destination) and one.verdict == ACCEPTED:
                 return one
         known = ", ".join(one.backend or one.verdict for one in self.items)
-        raise EksnetError(f"no way leads to {backend}", f"one of {known}")
+        raise EksnetError(f"no path leads to {backend}", f"one of {known}")
 
 
 def packet_walks(
@@ -256,7 +256,7 @@ class _Place(NamedTuple):
     def into(self, chain: Chain, back: _Place | None) -> _Place:
         if self.depth >= _DEEPEST:
             raise EksnetError(
-                f"the chain {chain.name} leads back to itself", "chains without a circle"
+                f"the chain {chain.name} jumps back to itself", "chains without a loop"
             )
         return _Place(chain, 0, back, self.depth + 1)
 
@@ -315,7 +315,8 @@ class _Run:
             others += self._ways_beside(before, taken)
         if len(self._given) > len(self.turns):
             raise EksnetError(
-                f"{len(self._given)} turns were said", f"at most {len(self.turns)}: so many choices"
+                f"{len(self._given)} turns were given",
+                f"at most {len(self.turns)}, the number of choices",
             )
         verdict = self._verdict or ACCEPTED
         outcome = (verdict, self._came, self.packet, self._share, self._new_memory)
@@ -579,7 +580,7 @@ class _Run:
             self._translated |= {self._hook}
             self.packet = self._translation(statement)
         elif what == reading.OTHER:
-            self._says.append(_advised(f"what {values[0]} does is not followed"))
+            self._says.append(_advised(f"the target {values[0]} is not modelled"))
         return statement
 
     def _translation(self, statement: Statement) -> Packet:
@@ -635,7 +636,7 @@ def _advised(said: str) -> str:
 def _mark_called(what: str, bits: int, chain: Chain) -> str:
     """Return what the bits of a mark are called that a rule asks for, and what they are for."""
     if what == reading.MARK and chain.name in _MASQUERADING:
-        return f"the {what} {bits:#x}, which asks for masquerading,"
+        return f"the {what} {bits:#x}, which requests masquerading,"
     return f"the {what} {bits:#x}" if bits != _ALL_BITS else f"the {what}"
 
 

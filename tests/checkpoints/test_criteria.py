@@ -80,7 +80,7 @@ def test_what_needs_another_comes_after_it(needed: State, expected: State) -> No
     result = checkpoint(first, criterion("x-01.b", SEEN[P], needs=("x-01.a",))).check()
     second = result.outcomes[1]
     assert second.state is expected
-    assert (needed is P) or second.observation.observed == "this comes after: Fact x-01.a"
+    assert (needed is P) or second.observation.observed == "this depends on: Fact x-01.a"
 
 
 def test_partial_credit_comes_with_its_reasons() -> None:
@@ -92,7 +92,7 @@ def test_partial_credit_comes_with_its_reasons() -> None:
 
 def test_what_nobody_could_look_at_costs_nothing_in_words() -> None:
     result = checkpoint(criterion("x-01.a", SEEN[C])).check()
-    assert result.headline == "x-01 X: CANNOT_CHECK, no points given or lost"
+    assert result.headline == "x-01 X: CANNOT_CHECK, this gives and costs no points"
 
 
 def test_a_check_waits_for_what_comes_by_itself() -> None:

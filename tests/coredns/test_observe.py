@@ -84,8 +84,8 @@ def test_the_smallest_ttl_counts():
     [
         ("", "no answer for a. within five seconds"),
         ("\n", "no answer for a. within five seconds"),
-        ("bash: dd: command not found\n", "'bash: dd: command not found' came back for a."),
-        ("AAAA\n", "'AAAA' came back for a."),
+        ("bash: dd: command not found\n", "the answer for a. is 'bash: dd: command not found'"),
+        ("AAAA\n", "the answer for a. is 'AAAA'"),
     ],
 )
 def test_no_answer_and_no_dns_are_told(output, message):
@@ -144,7 +144,9 @@ def test_a_pod_that_does_not_start_is_named(monkeypatch):
     monkeypatch.setattr(observe, "_START_SECONDS", 0)
     cluster = Logs(one=["aa"], two=["aa"])
     cluster.starting = {"two": 99}
-    with pytest.raises(EksnetError, match="no log of two: its container has not started") as raised:
+    with pytest.raises(
+        EksnetError, match="two has no log: its container has not started"
+    ) as raised:
         running_configurations(cluster)
     assert "describe pods" in raised.value.next_step
 
@@ -188,7 +190,7 @@ def test_a_corefile_that_is_refused_for_good_is_not_waited_for():
     cluster.complaint = (
         "[ERROR] Restart failed: Corefile:3 - Error during parsing: Unknown directive 'logg'"
     )
-    with pytest.raises(EksnetError, match=r"has refused the Corefile: .*Unknown directive 'logg'"):
+    with pytest.raises(EksnetError, match=r"refused the Corefile: .*Unknown directive 'logg'"):
         wait_for_reload(cluster, {"one": OLD}, timeout=60)
 
 
@@ -205,10 +207,10 @@ def test_a_text_from_elsewhere_is_waited_for_by_its_change(now, done):
 
 def test_a_restart_has_happened_when_the_old_pods_are_gone(capsys):
     wait_for_restart(Logs(three=["bb"]), {"one": "aa", "two": "aa"})
-    assert "2 old CoreDNS pods are gone" in capsys.readouterr().out
+    assert "2 old CoreDNS pods have exited" in capsys.readouterr().out
     terminating = Logs(three=["bb"], two=["aa"])
     terminating.terminating = {"two"}
-    with pytest.raises(EksnetError, match="still waiting for the old CoreDNS pods to end"):
+    with pytest.raises(EksnetError, match="still waiting for the old CoreDNS pods to exit"):
         wait_for_restart(terminating, {"one": "aa", "two": "aa"}, timeout=0)
 
 

@@ -11,7 +11,7 @@ from eksnet import coredns, kubeproxy, sandbox
 from eksnet.errors import EksnetError
 
 SYSTEM = "kube-system"
-CLEAN = "the cluster is as this lesson expects it"
+CLEAN = "the cluster is in the state that this lesson expects"
 SHOP = """
 {apiVersion: v1, kind: Namespace, metadata: {name: shop}}
 ---
@@ -72,9 +72,9 @@ LEFT = {
         lambda one: kubeproxy.set_mode(one, "nftables"),
         ["kube-proxy's configuration"],
     ),
-    "what CoreDNS may read": (
+    "the permissions of CoreDNS": (
         lambda one: one.patch("clusterrole", "system:coredns", {"rules": []}),
-        ["what CoreDNS may read", "rules lacks"],
+        ["the permissions of CoreDNS", "rules: missing"],
     ),
     "a namespace": (lambda one: one.apply(SHOP), ["the namespace shop", "2 objects"]),
     **{
@@ -233,7 +233,7 @@ def test_somebody_elses_objects_are_kept(cluster, clean, elsewhere):
     by_kubectl(MINE)
     found = eksnet.begin(elsewhere, "03a_rules_and_packets", restore=True)
     assert "1 not of the course: ConfigMap mine" in repr(found)
-    assert found.left[-1].done == "stays: delete it yourself when you need no ConfigMap mine"
+    assert "when you no longer need ConfigMap mine" in found.left[-1].done
     assert cluster.get("configmap", "mine", "shop")["data"] == {"a": "b"}
     # On the sandbox it goes, and stays in a file.
     found = eksnet.begin(cluster, "03a_rules_and_packets")

@@ -186,7 +186,7 @@ def test_without_network_the_error_says_so(
     monkeypatch.setenv("GOMODCACHE", str(tmp_path / "modules"))
     with pytest.raises(EksnetError, match="connection refused") as error:
         engine.build(say=lambda line: None)
-    assert error.value.expected == "the Go module proxy within reach"
+    assert error.value.expected == "a connection to the Go module proxy"
     assert states(engine) == {"hello": "missing", "bye": "missing"}
 
 
@@ -216,7 +216,7 @@ def test_a_full_disk_is_one_message_and_leaves_nothing(engine: Engine, tmp_path:
     assert said.returncode == 0, said.stderr
     first, *_, state, left = said.stdout.splitlines()
     assert "no space left on device" in first.lower()
-    assert "make room" in said.stdout
+    assert "free some space" in said.stdout
     assert state == "missing"
     assert left == "[]"
 
@@ -236,7 +236,7 @@ def test_sources_that_change_under_a_build_are_not_believed(
     )
     meddler.chmod(0o755)
     monkeypatch.setenv("PATH", f"{meddler.parent}:{os.environ['PATH']}")
-    with pytest.raises(EksnetError, match="changed while they were built"):
+    with pytest.raises(EksnetError, match="changed during the build"):
         engine.build(say=lambda line: None)
     assert list(engine.base.rglob("hello")) == []
 

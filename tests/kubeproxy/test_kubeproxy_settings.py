@@ -94,7 +94,7 @@ def test_a_whole_configmap_is_read_for_the_configuration_in_it(given):
 @pytest.mark.parametrize(
     ("given", "seen"),
     [
-        ({}, "the configuration holds no fields"),
+        ({}, "the configuration has no fields"),
         ({"data": {"kubeconfig": ""}}, "the ConfigMap holds kubeconfig"),
         ({"kind": "ConfigMap"}, "the ConfigMap holds nothing"),
         ({"data": {"config": ""}}, "the ConfigMap's config is empty"),

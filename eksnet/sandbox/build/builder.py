@@ -72,7 +72,7 @@ class Engine:
         if found.state != "built":
             raise EksnetError(
                 f"the engine's program {name} is {found.state}: {found.path}",
-                "a program that was built here and is as it was built",
+                "a built and unchanged program",
                 "eksnet engine build",
             )
         return found.path
@@ -133,7 +133,7 @@ class Engine:
             raise EksnetError(
                 f"the engine's cache cannot be written: {error}",
                 f"about 5 GB free in {self.base}",
-                f"make room, or set EKSNET_ENGINE_DIR to another directory; then {AGAIN}",
+                f"free some space, or set EKSNET_ENGINE_DIR to another directory; then {AGAIN}",
             ) from error
         finally:
             self._report.unlink(missing_ok=True)
@@ -168,8 +168,8 @@ class Engine:
             compiler.compile(program, draft, count.compiled)
             if self._shelf_of(compiler.module, compiler.go) != shelf:
                 raise EksnetError(
-                    f"the sources in {compiler.module.source} changed while they were built",
-                    "sources that stay as they are for the time of a build",
+                    f"the sources in {compiler.module.source} changed during the build",
+                    "sources that do not change during a build",
                     "eksnet engine build",
                 )
             shelf.land(program.name)

