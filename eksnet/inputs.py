@@ -25,7 +25,7 @@ _SHOWN = 60
 _LONGEST_LABEL, _LONGEST_NAME = 63, 253
 _LABEL = r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?"
 _OBJECT = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
-# What reading an object raises when a part is not there, or is of another kind.
+# What taking an object apart raises when a part is not there, or is of another kind.
 ODD = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
 
 
@@ -350,8 +350,10 @@ def mapping(value: Any, what: str, next_step: str = "") -> Mapping[str, Any]:
 
 
 @contextlib.contextmanager
-def reading(what: str, value: object, expected: str = "", next_step: str = "") -> Iterator[None]:
-    """Read an object that comes from outside: a part that is missing or odd is said in words.
+def well_formed(
+    what: str, value: object, expected: str = "", next_step: str = ""
+) -> Iterator[None]:
+    """Refuse an object from outside of which a part is missing or of another kind.
 
     Args:
         what: What it is, such as `the Service`.

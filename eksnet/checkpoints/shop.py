@@ -16,7 +16,7 @@ from eksnet.checkpoints.criteria import (
     passed,
     then,
 )
-from eksnet.checkpoints.reading import Check, judge, ready_endpoints
+from eksnet.checkpoints.object_checks import Check, judge, ready_endpoints
 from eksnet.cluster.rollout import progress
 from eksnet.kubeproxy import faults
 from eksnet.kubeproxy.ruleset import Lines

@@ -45,7 +45,7 @@ class _Deleted(Condition):
         return not super().holds(objects)
 
 
-def gone(uid: str) -> Condition:
+def deleted(uid: str) -> Condition:
     """Return the condition that an object is there no more, whatever has its name now.
 
     Args:
@@ -79,7 +79,7 @@ def named(condition: str | Condition | Test) -> Condition:
     if not isinstance(condition, str):
         return _of_function(condition)
     if condition == "Deleted":
-        return gone("")
+        return deleted("")
     if condition == ENDPOINTS_READY:
         return Condition(condition, has_ready_endpoint)
     if condition.startswith("jsonpath="):

@@ -70,7 +70,7 @@ def read(name: str, files: str) -> Context:
     user_name = str(context.get("user", ""))
     user, _ = entries["users"].get(user_name, ({}, folder))
     where = f"context {name!r} in {files}"
-    with inputs.reading(where, context, "a kubeconfig's entries", _LOOK):
+    with inputs.well_formed(where, context, "a kubeconfig's entries", _LOOK):
         return Context(
             name=name,
             server=_server(cluster, name),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from eksnet.coredns import addon
 from eksnet.coredns.corefile import (
     add_plugin,
     plugins,
@@ -23,7 +24,7 @@ from eksnet.coredns.observe import (
     wait_for_restart,
     witness_walk,
 )
-from eksnet.coredns.querylog import LoggedQuery, observed_walk, read_queries
+from eksnet.coredns.querylog import LoggedQuery, observed_walk, parse_query_log
 from eksnet.coredns.trial import try_corefile
 from eksnet.coredns.witness import Lookup, look_up, start_client, start_server
 
@@ -35,14 +36,15 @@ __all__ = [
     "LoggedQuery",
     "Lookup",
     "add_plugin",
+    "addon",
     "ask",
     "confirm",
     "diagnose",
     "inject_fault",
     "look_up",
     "observed_walk",
+    "parse_query_log",
     "plugins",
-    "read_queries",
     "remove_plugin",
     "remove_server_block",
     "revert_faults",

@@ -545,10 +545,10 @@ def ask_from_a_pod(
         f"{how}|{server}|{base64.b64encode(wire).decode()}" for how, server, wire in asked.values()
     ]
     run = cluster.run(_IMAGE, ["bash", "-c", _PROBE, "probe", *queries], namespace)
-    return read_probe(run.output, tuple(asked))
+    return parse_probe(run.output, tuple(asked))
 
 
-def read_probe(output: str, asked: Sequence[str]) -> Probe:
+def parse_probe(output: str, asked: Sequence[str]) -> Probe:
     """Return what a probe's pod printed: its resolv.conf, and the code of each answer.
 
     Args:

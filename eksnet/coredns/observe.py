@@ -22,7 +22,7 @@ from eksnet.coredns.installed import (
     logs_of_all,
     pods_not_terminating,
 )
-from eksnet.coredns.querylog import LoggedQuery, observed_walk, read_queries
+from eksnet.coredns.querylog import LoggedQuery, observed_walk, parse_query_log
 from eksnet.coredns.resolvers import program_of
 from eksnet.dns.records import Record
 from eksnet.dns.replies import RDTYPES
@@ -91,7 +91,26 @@ def ask(cluster: Cluster, *names: str, rdtype: str = "A", server: str = "") -> L
             seconds.
     """
     run = cluster.run(BASH_IMAGE, carrier(make_queries(names, rdtype), server))
-    return read_answers(names, run.output)
+    return parse_answers(names, run.output)
+
+
+def ask_each(
+    asked: Sequence[tuple[str, str]], carry: Callable[[list[str]], str], server: str = ""
+) -> dict[tuple[str, str], Answer]:
+    """Ask for names and types in one run of the carrier, each name as it is.
+
+    Args:
+        asked: Names, without a final dot, and record types.
+        carry: Runs the carrier in a pod and returns what it printed.
+        server: Another server than that of the pod's resolv.conf, as ADDRESS/PORT.
+
+    Raises:
+        EksnetError: As `ask` does.
+    """
+    queries = [query for name, rdtype in asked for query in make_queries([f"{name}."], rdtype)]
+    output = carry(carrier(queries, server)) if queries else ""
+    answers = parse_answers([f"{name}." for name, _ in asked], output)
+    return dict(zip(asked, answers, strict=True))
 
 
 def make_queries(names: Sequence[str], rdtype: str) -> list[bytes]:
@@ -116,7 +135,7 @@ def make_queries(names: Sequence[str], rdtype: str) -> list[bytes]:
     return [dns.message.make_query(dns.name.Name(one), rdtype).to_wire() for one in labels]
 
 
-def read_answers(names: Sequence[str], output: str) -> Listing[Answer]:
+def parse_answers(names: Sequence[str], output: str) -> Listing[Answer]:
     """Return the answers in what the carrier printed.
 
     Args:
@@ -351,7 +370,7 @@ def witness_walk(
         logged: list[LoggedQuery] = []
 
         def has_both() -> bool:
-            logged[:] = read_queries(cluster.logs(witness, witness_namespace))
+            logged[:] = parse_query_log(cluster.logs(witness, witness_namespace))
             return {one.rdtype for one in logged if one.name == mark} >= set(RDTYPES)
 
         _wait("the witness's log", has_both, 30)
@@ -431,13 +450,9 @@ def _ask_all(
     cluster: Cluster, asked: Iterable[tuple[str, str]]
 ) -> Iterator[tuple[tuple[str, str], set[str]]]:
     """Ask for each name and type, and give the values that were answered."""
-    by_rdtype: dict[str, list[str]] = {}
-    for name, rdtype in sorted(asked):
-        by_rdtype.setdefault(rdtype, []).append(name)
-    for rdtype, names in sorted(by_rdtype.items()):
-        answers = ask(cluster, *(f"{name}." for name in names), rdtype=rdtype)
-        for name, answer in zip(names, answers, strict=True):
-            yield (name, rdtype), {value.rstrip(".") for value in answer.rdata}
+    answers = ask_each(sorted(asked), lambda command: cluster.run(BASH_IMAGE, command).output)
+    for one, answer in answers.items():
+        yield one, {value.rstrip(".") for value in answer.rdata}
 
 
 def _wait(what: str, holds: Callable[[], bool], timeout: float) -> None:

@@ -12,7 +12,7 @@ from eksnet.cluster.pods import NeededError
 from eksnet.coredns.configuration import refusal
 from eksnet.coredns.corefile import plugins
 from eksnet.coredns.installed import IMAGE
-from eksnet.coredns.observe import BASH_IMAGE, Answer, carrier, make_queries, read_answers
+from eksnet.coredns.observe import BASH_IMAGE, Answer, carrier, make_queries, parse_answers
 from eksnet.errors import EksnetError
 from eksnet.listing import Listing
 
@@ -57,7 +57,7 @@ def try_corefile(
         ) from None
     finally:
         cluster.delete("configmap", name)
-    return read_answers(names, run.output)
+    return parse_answers(names, run.output)
 
 
 def _configmap(name: str, corefile: str) -> str:

@@ -191,7 +191,7 @@ def search_walk(
         >>> walk.query_count
         4
         >>> print(walk.why)
-        the answer for my-service.app-ns.svc.cluster.local
+        the answer for my-service.app-ns.svc.cluster.local has an address
         >>> fails = {"my-service.ops-ns.svc.cluster.local": "SERVFAIL"}
         >>> print(search_walk("my-service", conf, profile="musl", answers=fails).why)
         musl stops after SERVFAIL for my-service.ops-ns.svc.cluster.local

@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from eksnet.errors import EksnetError
-from eksnet.kubeproxy import iptables, reading
+from eksnet.kubeproxy import iptables, parsing
 from eksnet.kubeproxy.ruleset import Chain, Name, NamedSet, Ruleset
 
 _COUNTERS = re.compile(r"\[\d+:\d+\] ")
-_LEADING = (reading.JUMP, reading.GOTO)
+_LEADING = (parsing.JUMP, parsing.GOTO)
 _OWN = "kube-proxy"
 _AGAIN = "paste the complete dump: `iptables-save` or `nft -j list ruleset`, run as root on the "
 "node"
@@ -135,7 +135,7 @@ class _Dump:
             raise EksnetError(f"a rule in {chain or 'no chain'}", f"`:{chain}` before its rules")
         # iptables-save puts two blanks after --nfacct-name.
         rule = rule.replace("  ", " ") if "nfacct" in rule else rule
-        statements = reading.read_iptables(rule)
+        statements = parsing.parse_iptables_rule(rule)
         if statements and statements[-1].what in _LEADING:
             self.leads.setdefault((self.table, statements[-1].values[0]), (number, rule))
         known[0].append(rule)

@@ -52,7 +52,7 @@ def inject_fault(cluster: Cluster, name: str) -> Fault:
     Raises:
         EksnetError: It is not the sandbox, or there is no such fault.
     """
-    faults.refuse_elsewhere(cluster, "a fault would harm the users of the cluster")
+    faults.require_sandbox(cluster, "a fault would harm the users of the cluster")
     if name not in _FAULTS:
         raise EksnetError(f"there is no fault {name!r}", f"one of {', '.join(_FAULTS)}")
     symptom, inject = _FAULTS[name]

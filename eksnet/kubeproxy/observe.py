@@ -14,14 +14,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from eksnet.cluster.countdown import until
-from eksnet.cluster.faults import refuse_elsewhere
+from eksnet.cluster.faults import require_sandbox
 from eksnet.cluster.pods import not_terminating
 from eksnet.errors import EksnetError, NotFoundError
 from eksnet.kubeproxy.dumps import parse_dump
 from eksnet.kubeproxy.packet import Connection, parse_conntrack
 from eksnet.kubeproxy.predict import predict
 from eksnet.kubeproxy.ruleset import Differences, Ruleset, differences
-from eksnet.kubeproxy.settings import MODES, Node, Settings, read_settings
+from eksnet.kubeproxy.settings import MODES, Node, Settings, parse_settings
 from eksnet.listing import Listing
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def read_configuration(cluster: Cluster) -> Settings:
     Raises:
         EksnetError: There is none where EKS, kubeadm or kind keep it.
     """
-    return read_settings(_configuration(cluster), _service_cidrs(cluster))
+    return parse_settings(_configuration(cluster), _service_cidrs(cluster))
 
 
 def _configuration(cluster: Cluster) -> str:
@@ -82,7 +82,7 @@ def _configuration(cluster: Cluster) -> str:
     raise EksnetError(
         f"no ConfigMap in {_SYSTEM} has kube-proxy's configuration",
         places,
-        f"kubectl -n {_SYSTEM} get configmaps; read_settings also accepts the text itself",
+        f"kubectl -n {_SYSTEM} get configmaps; parse_settings also accepts the text itself",
     )
 
 
@@ -244,7 +244,7 @@ def set_mode(cluster: Cluster, mode: str, *, unchecked: bool = False) -> Edit:
     Raises:
         EksnetError: It is not the sandbox, or kube-proxy has no such mode here.
     """
-    refuse_elsewhere(cluster, "a change of the mode restarts kube-proxy on every node")
+    require_sandbox(cluster, "a change of the mode restarts kube-proxy on every node")
     if not unchecked and mode not in MODES:
         raise EksnetError(
             f"kube-proxy has no mode {mode!r} here; nothing was changed",

@@ -76,7 +76,7 @@ class Node:
         Raises:
             EksnetError: It is not as the API server returns it.
         """
-        with inputs.reading("the node", node):
+        with inputs.well_formed("the node", node):
             found = node["status"].get("addresses") or ()
             addresses = [one["address"] for one in found if one["type"] == "InternalIP"]
             labels = node["metadata"].get("labels") or {}
@@ -164,7 +164,9 @@ class Settings:
         )
 
 
-def read_settings(config: str | Mapping[str, Any], service_cidrs: tuple[str, ...] = ()) -> Settings:
+def parse_settings(
+    config: str | Mapping[str, Any], service_cidrs: tuple[str, ...] = ()
+) -> Settings:
     """Return the settings in a KubeProxyConfiguration, as the ConfigMap holds it.
 
     Args:
@@ -177,7 +179,7 @@ def read_settings(config: str | Mapping[str, Any], service_cidrs: tuple[str, ...
     """
     fields = _fields(config)
     mode = _mode(fields)
-    with inputs.reading("the configuration", fields, _CONFIGURATION, _MODE_HINT):
+    with inputs.well_formed("the configuration", fields, _CONFIGURATION, _MODE_HINT):
         return _settings(fields, mode, service_cidrs)
 
 
@@ -205,7 +207,7 @@ def _settings(fields: Mapping[str, Any], mode: str, service_cidrs: tuple[str, ..
     )
 
 
-def read_mode(config: str | Mapping[str, Any]) -> str:
+def parse_mode(config: str | Mapping[str, Any]) -> str:
     """Return the mode in a KubeProxyConfiguration; iptables when it is blank, as kube-proxy does.
 
     Raises:
@@ -221,7 +223,7 @@ def check_configuration(config: str) -> None:
         EksnetError: The text is no YAML mapping, is of another kind, or names no mode.
     """
     found = inputs.yaml(config, "the configuration", _CONFIGURATION)
-    # The ConfigMap around it, which `read_settings` takes too, is nothing to start with.
+    # The ConfigMap around it, which `parse_settings` takes too, is nothing to start with.
     kind = found.get("kind") if isinstance(found, Mapping) else None
     if kind != _KIND:
         raise EksnetError(f"its kind is {inputs.shown(kind)}", _KIND)

@@ -121,8 +121,9 @@ class SearchOrder(Model):
         if self.seen is None:
             return ""
         place = first_difference(self.predicted, self.seen)
-        return f"The observation differs from row {place}." if place else "The observation "
-        "matches the prediction."
+        if place:
+            return f"The observation differs from row {place}."
+        return "The observation matches the prediction."
 
 
 def _one_word(label: str, text: str) -> str:

@@ -21,7 +21,7 @@ import eksnet
 from eksnet import sandbox
 from eksnet.checkpoints import CheckpointError, State, definitions, evidence
 from eksnet.checkpoints.checking import Checkpoint
-from eksnet.cluster import look
+from eksnet.cluster import connect_read_only
 from eksnet.cluster.client import Client
 from eksnet.errors import EksnetError
 from eksnet.sandbox.lifecycle import Status
@@ -83,7 +83,7 @@ def test_a_check_writes_nothing(name: str, api: FakeApi, checkpoint: Check) -> N
 )
 def test_what_a_check_is_given_refuses_to_write(write: Callable[[Any], Any], api: FakeApi) -> None:
     with pytest.raises(EksnetError, match="the connection is read-only"):
-        write(look())
+        write(connect_read_only())
     assert api.writes == []
 
 
@@ -369,7 +369,7 @@ def test_progress_counts_what_was_done_on_this_cluster_for_this_course(
     assert eksnet.progress().of == sum(one.points for one in definitions.every())
     api.put("/api/v1/namespaces/kube-public/configmaps/eksnet-course", {"data": {"nonce": "n2"}})
     assert eksnet.progress("01").points == 0
-    evidence.bind(look()).path.open("a").write("no attempt\n")
+    evidence.bind(connect_read_only()).path.open("a").write("no attempt\n")
     assert eksnet.progress("01").note.startswith("1 lines of uid-")
 
 

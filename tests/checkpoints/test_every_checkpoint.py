@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import test_checkpoints_coredns_addon as addon
 import test_checkpoints_dns_records as shelf
 import test_checkpoints_dns_troubleshooting as trouble
 import test_checkpoints_kube_proxy as shop
@@ -26,7 +27,7 @@ import eksnet
 from eksnet.checkpoints import Checkpoint, CheckpointError, Result, State, definitions
 from eksnet.checkpoints.criteria import Prediction
 from eksnet.checkpoints.results import needed
-from eksnet.cluster import connect, look
+from eksnet.cluster import connect, connect_read_only
 
 P, F, N, C = State.PASS, State.FAIL, State.NOT_STARTED, State.CANNOT_CHECK
 
@@ -112,6 +113,10 @@ def hosts(*handed_in: Any, **fields: Any) -> Make:
 
 def proxy(*handed_in: Any, **fields: Any) -> Make:
     return made(shop.put_shop, *handed_in, **{"injected": "ABCD", **fields})
+
+
+def managed(*handed_in: Any, **fields: Any) -> Make:
+    return made(addon.put_addon, *handed_in, **fields)
 
 
 def faulty(fault: str, **fields: Any) -> Make:
@@ -307,6 +312,44 @@ CASES = {
             ),
         ),
     ),
+    "addon-01": Case(
+        managed({"NONE": "kept"}, None),
+        managed(addon.FATES, addon.FATES, tried=addon.MODES),
+        (
+            (
+                managed({**addon.FATES, "NONE": "kept"}, addon.FATES, tried=addon.MODES),
+                "NONE: refused",
+            ),
+            (
+                managed({**addon.FATES, "PRESERVE": "reset"}, addon.FATES, tried=addon.MODES),
+                "PRESERVE: kept",
+            ),
+        ),
+    ),
+    "addon-02": Case(
+        managed(status="self-managed"),
+        managed(value=addon.LASTING),
+        (
+            (managed(status="UPDATE_FAILED"), "the add-on is UPDATE_FAILED"),
+            (managed(value=lab.UNTOUCHED), "has no line `cache 60`"),
+            (
+                managed(value=addon.LASTING, corefile=lab.UNTOUCHED),
+                "the ConfigMap has another text",
+            ),
+            (managed(value=addon.LASTING, owner="kubectl-edit"), "kubectl-edit owns"),
+        ),
+    ),
+    "addon-03": Case(
+        managed("", ready=False),
+        managed("cahce", corefile=addon.MISSPELT, logs=addon.REFUSAL),
+        (
+            (managed("cache", corefile=addon.MISSPELT, logs=addon.REFUSAL), "cahce"),
+            (
+                managed("cahce", corefile=addon.MISSPELT, logs=addon.REFUSAL, ready=False),
+                "2 of 2 CoreDNS pods do not run",
+            ),
+        ),
+    ),
     "hosts-05": Case(
         hosts(lab.ttls(3600, 30), lab.ttls(3600, 30)),
         hosts(lab.ttls(3600, 30), lab.ttls(3600, 30), corefile=lab.SOLVED),
@@ -482,7 +525,7 @@ def test_the_example_of_the_guide_works(api: FakeApi) -> None:
     seen = []
     for make in (case.untouched, case.solved, *(make for make, _ in case.wrong)):
         make(api)
-        seen.append(Checkpoint(definition, look).check())
+        seen.append(Checkpoint(definition, connect_read_only).check())
     assert [result.state for result in seen] == [N, P, F, F]
     for result, (_, reason) in zip(seen[2:], case.wrong, strict=True):
         assert reason in result.outcomes[0].observation.observed

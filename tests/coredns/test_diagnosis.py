@@ -301,10 +301,10 @@ def wire(code: str, *, framed: bool = False) -> str:
 def test_what_the_pod_printed_is_read() -> None:
     conf = pod_resolv_conf("default")
     lines = (str(conf), "---", wire("NOERROR"), wire("SERVFAIL", framed=True), "")
-    found = diagnosis.read_probe("\n".join(lines) + "\n", ("udp", "tcp", "outside"))
+    found = diagnosis.parse_probe("\n".join(lines) + "\n", ("udp", "tcp", "outside"))
     assert found.conf.nameservers == conf.nameservers
     assert found.answers == {"udp": "NOERROR", "tcp": "SERVFAIL", "outside": diagnosis.NO_ANSWER}
-    refused = diagnosis.read_probe(
+    refused = diagnosis.parse_probe(
         f"{conf}\n---\n\n{wire('NOERROR')}\nnonsense!\n", ("udp", "x", "y")
     )
     assert refused.answers == {"udp": diagnosis.NO_ANSWER, "x": "NOERROR", "y": "not a DNS message"}
@@ -313,7 +313,7 @@ def test_what_the_pod_printed_is_read() -> None:
 @pytest.mark.parametrize("output", ["", "nameserver 1.2.3.4\n", "a\n---\n\n"])
 def test_what_no_probe_printed_is_told(output: str) -> None:
     with pytest.raises(EksnetError, match="the test pod printed"):
-        diagnosis.read_probe(output, ("udp", "tcp"))
+        diagnosis.parse_probe(output, ("udp", "tcp"))
 
 
 def test_the_first_that_fails_is_named_in_text_and_html() -> None:

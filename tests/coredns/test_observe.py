@@ -19,7 +19,7 @@ from eksnet.coredns import (
     witness_walk,
 )
 from eksnet.coredns.configuration import configuration_hash
-from eksnet.coredns.observe import carrier, read_answers
+from eksnet.coredns.observe import ask_each, carrier, parse_answers
 from eksnet.errors import EksnetError
 
 
@@ -63,7 +63,7 @@ def test_answers_are_read_whole():
         wire(names[0], dns.rcode.NOERROR, (3600, "IN", "A", "10.43.0.2", "10.43.0.1")),
         wire(names[1], dns.rcode.NXDOMAIN),
     ]
-    answers = read_answers(names, "\n".join(lines) + "\n")
+    answers = parse_answers(names, "\n".join(lines) + "\n")
     assert list(answers) == [
         Answer("myapp.local.", "NOERROR", 3600, ("10.43.0.1", "10.43.0.2")),
         Answer("no.such.name.", "NXDOMAIN", None, ()),
@@ -76,7 +76,7 @@ def test_the_smallest_ttl_counts():
         "www.myapp.local.", dns.rcode.NOERROR,
         (300, "IN", "CNAME", "myapp.local."), (20, "IN", "A", "10.43.0.1"),
     )  # fmt: skip
-    assert read_answers(["www.myapp.local."], line)[0].ttl == 20
+    assert parse_answers(["www.myapp.local."], line)[0].ttl == 20
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_the_smallest_ttl_counts():
 )
 def test_no_answer_and_no_dns_are_told(output, message):
     with pytest.raises(EksnetError, match=message):
-        read_answers(["a."], output)
+        parse_answers(["a."], output)
 
 
 class Logs:
@@ -293,5 +293,26 @@ def test_a_name_is_waited_for_until_the_pods_resolver_finds_it(after, monkeypatc
 
 def test_a_name_that_is_never_found_is_told(monkeypatch):
     monkeypatch.setattr(observe, "until", lambda what, holds, timeout, poll: holds())
-    with pytest.raises(EksnetError, match=r"after 30 s still waiting for an answer for 10-0-129-7"):
+    with pytest.raises(EksnetError, match=r"still waiting for an answer for 10-0-129-7"):
         wait_for_answer(Learning(9), "op", "10-0-129-7.here.pod.cluster.local", "here")
+
+
+def test_names_and_types_are_asked_in_one_run_and_never_along_a_search_list() -> None:
+    runs = []
+
+    def carry(command: list[str]) -> str:
+        *_, server, first, second = command
+        queries = [dns.message.from_wire(base64.b64decode(one)) for one in (first, second)]
+        runs.append((server, [str(query.question[0]) for query in queries]))
+        return "\n".join(
+            base64.b64encode(dns.message.make_response(query).to_wire()).decode()
+            for query in queries
+        )
+
+    asked = [("web.shop", "A"), ("_http._tcp.web", "SRV")]
+    answers = ask_each(asked, carry, "10.100.0.10/53")
+    assert runs == [("10.100.0.10/53", ["web.shop. IN A", "_http._tcp.web. IN SRV"])]
+    assert {one: (answer.name, answer.rcode) for one, answer in answers.items()} == {
+        asked[0]: ("web.shop.", "NOERROR"),
+        asked[1]: ("_http._tcp.web.", "NOERROR"),
+    }

@@ -249,13 +249,13 @@ def test_records_of_objects_as_the_api_server_takes_them() -> None:
 @pytest.mark.parametrize("key", ["config", "config.conf"])
 def test_settings_are_read_out_of_a_whole_configmap(key: str) -> None:
     configmap = {"kind": "ConfigMap", "data": {key: "mode: nftables"}}
-    assert kubeproxy.read_settings(configmap).mode == "nftables"
+    assert kubeproxy.parse_settings(configmap).mode == "nftables"
     text = f'kind: ConfigMap\ndata: {{{key}: "mode: nftables"}}'
-    assert kubeproxy.read_settings(text).mode == "nftables"
+    assert kubeproxy.parse_settings(text).mode == "nftables"
     with pytest.raises(EksnetError, match="the ConfigMap has Corefile"):
-        kubeproxy.read_settings({"kind": "ConfigMap", "data": {"Corefile": ""}})
+        kubeproxy.parse_settings({"kind": "ConfigMap", "data": {"Corefile": ""}})
     with pytest.raises(EksnetError, match="the configuration is a 'Service'"):
-        kubeproxy.read_settings("kind: Service")
+        kubeproxy.parse_settings("kind: Service")
 
 
 # Questions as they go over the wire.

@@ -114,7 +114,8 @@ def test_the_version_skew_policy(proxy, kubelet, server, allowed):
 def test_the_rule_that_is_broken_is_shown():
     found = version_skew("1.35", "1.34", "1.34")
     assert [one.rule for one in found if not one.kept] == [
-        "a version a version a version a version a version not newer than the API server"
+        "a version a version a version a version a version a version a version not newer than "
+        "the API server"
     ]
 
 

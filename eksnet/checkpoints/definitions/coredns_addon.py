@@ -22,13 +22,14 @@ if TYPE_CHECKING:
     from eksnet.cluster import Cluster
 
 NOTEBOOK = "02a_coredns_addon"
-CHOICES = ("refused", "kept", "reset")
 _FIELD = ".data.Corefile"
-_INSTALL = "addon.install(cluster)"
+_INSTALL = "coredns.addon.install(cluster)"
 _READ = 'corefile = cluster.get("configmap/coredns", namespace="kube-system")["data"]["Corefile"]'
 _LASTS = f"""\
 {_READ}
-addon.update(cluster, {{"corefile": corefile}}, "OVERWRITE")"""
+coredns.addon.update(cluster, {{"corefile": corefile}}, "OVERWRITE")"""
+_OBSERVED = """\
+# run the cells of the notebook from "Apply and observe" on"""
 # How the parser and the set-up of a plugin name what they do not take.
 _NAMED = re.compile(r"[Uu]nknown (?:directive|property) '?\"?([^'\"\s]+)")
 _BREAK = """\
@@ -69,7 +70,7 @@ def has_corefile(cluster: Cluster) -> Observation:
     """Whether the add-on's configuration values hold the Corefile of the ConfigMap."""
     values = addon.describe(cluster)[0].configuration or {}
     configmap = cluster.find(f"configmap/{CONFIGMAP}", namespace=SYSTEM)
-    text = ((configmap or {}).get("data") or {}).get("Corefile")
+    text = (configmap.get("data") or {}).get("Corefile") if configmap else None
     if "corefile" not in values:
         return not_started("the configuration values have no corefile", "your Corefile", _LASTS)
     if values["corefile"] != text:
@@ -113,7 +114,7 @@ def still_runs(cluster: Cluster) -> Observation:
         return failed(
             f"{down} of {len(statuses)} CoreDNS pods do not run",
             "all of them run the Corefile from before",
-            'addon.update(cluster, {}, "OVERWRITE")',
+            'coredns.addon.update(cluster, {}, "OVERWRITE")',
         )
     return passed(f"all {len(statuses)} CoreDNS pods run")
 
@@ -133,9 +134,8 @@ CHECKPOINTS = (
                 'prediction = {"NONE": "", "PRESERVE": "", "OVERWRITE": ""}',
                 modes,
                 takes="observed",
-                gather="# run the three updates of the notebook again",
+                gather=_OBSERVED,
                 column=1,
-                choices=CHOICES,
             ),
         ),
         hints=(
@@ -170,14 +170,14 @@ CHECKPOINTS = (
             ),
         ),
         hints=(
-            "Look at the add-on's configuration values: `addon.describe(cluster)`.",
+            "Look at the add-on's configuration values: `coredns.addon.describe(cluster)`.",
             "Compare the value `corefile` with the text in the ConfigMap, and look who owns it.",
             f"Change `cache 30` into `cache 60` in `corefile` below, then run it:\n{_LASTS}",
         ),
         solution=f"""\
 {_READ}
 corefile = corefile.replace("cache 30", "cache 60")
-addon.update(cluster, {{"corefile": corefile}}, "OVERWRITE")
+coredns.addon.update(cluster, {{"corefile": corefile}}, "OVERWRITE")
 """,
     ),
     Definition(

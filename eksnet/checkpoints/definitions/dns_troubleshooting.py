@@ -14,7 +14,7 @@ from eksnet.checkpoints.criteria import (
     not_yet,
     passed,
 )
-from eksnet.checkpoints.reading import Check, after, judge
+from eksnet.checkpoints.object_checks import Check, after, judge
 from eksnet.coredns import diagnosis, faults
 from eksnet.coredns.configuration import CorefileError
 from eksnet.coredns.installed import DEPLOYMENT, SELECTOR, SERVICE, SYSTEM, pods_not_terminating

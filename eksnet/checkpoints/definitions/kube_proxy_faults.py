@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from eksnet.checkpoints.criteria import Criterion, Definition, Observation, failed, passed
-from eksnet.checkpoints.reading import Check, after, judge, ready_endpoints
+from eksnet.checkpoints.object_checks import Check, after, judge, ready_endpoints
 from eksnet.checkpoints.shop import (
     CONFIGMAP,
     ENDPOINTS,
@@ -21,7 +21,7 @@ from eksnet.checkpoints.shop import (
 )
 from eksnet.errors import EksnetError
 from eksnet.kubeproxy import faults
-from eksnet.kubeproxy.settings import KNOWN_MODES, MODES, read_mode
+from eksnet.kubeproxy.settings import KNOWN_MODES, MODES, parse_mode
 
 if TYPE_CHECKING:
     from eksnet.cluster import Cluster, Resource
@@ -67,7 +67,7 @@ def mode(cluster: Cluster) -> Observation:
     def look(configmap: Resource) -> Observation:
         repair = 'kubeproxy.set_mode(cluster, "iptables")'
         try:
-            said = read_mode((configmap.get("data") or {}).get("config", ""))
+            said = parse_mode((configmap.get("data") or {}).get("config", ""))
         except EksnetError as error:
             return failed(" ".join(error.seen.split()), _MODES, repair)
         if said not in KNOWN_MODES:

@@ -14,7 +14,7 @@ from eksnet.checkpoints.criteria import (
     not_started,
     passed,
 )
-from eksnet.checkpoints.reading import judge, last_change
+from eksnet.checkpoints.object_checks import judge, last_change
 from eksnet.checkpoints.shop import (
     CONFIGMAP,
     FOUND,
@@ -27,7 +27,7 @@ from eksnet.checkpoints.shop import (
 from eksnet.errors import EksnetError
 from eksnet.kubeproxy import faults
 from eksnet.kubeproxy.observe import kube_proxies
-from eksnet.kubeproxy.settings import read_mode
+from eksnet.kubeproxy.settings import parse_mode
 
 if TYPE_CHECKING:
     from eksnet.cluster import Cluster, Resource
@@ -43,7 +43,7 @@ def mode(cluster: Cluster) -> Observation:
 
     def look(configmap: Resource) -> Observation:
         try:
-            said = read_mode((configmap.get("data") or {}).get("config", ""))
+            said = parse_mode((configmap.get("data") or {}).get("config", ""))
         except EksnetError as error:
             return failed(" ".join(error.seen.split()), f"mode: {_MODE}", _SET)
         if said != _MODE:

@@ -25,7 +25,7 @@ from eksnet.checkpoints.criteria import (
     passed,
     then,
 )
-from eksnet.checkpoints.reading import last_change
+from eksnet.checkpoints.object_checks import last_change
 from eksnet.coredns.configuration import (
     CorefileError,
     ServerBlock,

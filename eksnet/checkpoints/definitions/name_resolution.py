@@ -18,7 +18,7 @@ from eksnet.checkpoints.criteria import (
 )
 from eksnet.coredns.diagnosis import is_ready
 from eksnet.coredns.installed import log_of
-from eksnet.coredns.querylog import LoggedQuery, observed_walk, read_queries
+from eksnet.coredns.querylog import LoggedQuery, observed_walk, parse_query_log
 from eksnet.dns import Walk
 
 if TYPE_CHECKING:
@@ -183,7 +183,7 @@ def _seen(cluster: Cluster, pod: Resource | None) -> list[LoggedQuery]:
     """Return what the witness has seen a pod ask."""
     address = pod.get("status", {}).get("podIP") if pod else None
     log = log_of(cluster, _WITNESS, _WITNESS)
-    return [one for one in read_queries(log) if address and one.client == address]
+    return [one for one in parse_query_log(log) if address and one.client == address]
 
 
 def _last_walk(asked: Sequence[LoggedQuery]) -> Sequence[LoggedQuery]:

@@ -117,5 +117,5 @@ def refuse(service: str, status: int, code: str, message: str, request_id: str) 
             f"<Message>{message}</Message></Error><RequestId>{request_id}</RequestId>"
             "</ErrorResponse>"
         )
-    headers = (("Content-Type", "text/xml"), ("x-amzn-RequestId", request_id))
-    return Refusal(status, headers, text.encode())
+    of_xml = (("Content-Type", "text/xml"), ("x-amzn-RequestId", request_id))
+    return Refusal(status, of_xml, text.encode())

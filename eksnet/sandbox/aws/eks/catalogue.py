@@ -143,13 +143,17 @@ def _problems(errors: Iterator[ValidationError]) -> Iterator[str]:
 
 def _additional(error: ValidationError) -> Iterator[tuple[str, str]]:
     problem = "is not defined in the schema and the schema does not allow additional properties"
-    for name in sorted(set(error.instance) - set(error.schema["properties"])):
+    schema: Any = error.schema
+    given: Any = error.instance
+    for name in sorted(set(given) - set(schema["properties"])):
         yield f".{name}", problem
 
 
 def _required(error: ValidationError) -> Iterator[tuple[str, str]]:
-    for name in error.validator_value:
-        if name not in error.instance:
+    wanted: Any = error.validator_value
+    given: Any = error.instance
+    for name in wanted:
+        if name not in given:
             yield f".{name}", "is missing but it is required"
 
 
