@@ -340,7 +340,7 @@ CASES = {
         ),
     ),
     "addon-03": Case(
-        managed("", ready=False),
+        managed("cahce"),
         managed("cahce", corefile=addon.MISSPELT, logs=addon.REFUSAL),
         (
             (managed("cache", corefile=addon.MISSPELT, logs=addon.REFUSAL), "cahce"),

@@ -19,7 +19,7 @@ from eksnet.coredns.configuration import refusal
 from eksnet.coredns.installed import CONFIGMAP, SYSTEM, logs_of_all, pods_not_terminating
 
 if TYPE_CHECKING:
-    from eksnet.cluster import Cluster
+    from eksnet.cluster import Cluster, Resource
 
 NOTEBOOK = "02a_coredns_addon"
 _FIELD = ".data.Corefile"
@@ -29,7 +29,15 @@ _LASTS = f"""\
 {_READ}
 coredns.addon.update(cluster, {{"corefile": corefile}}, "OVERWRITE")"""
 _OBSERVED = """\
-# run the cells of the notebook from "Apply and observe" on"""
+cluster.edit_configmap(
+    "coredns", "Corefile", lambda text: text.replace("cache 30", "cache 60"), "kube-system"
+)
+observed = {}
+for mode in ("NONE", "PRESERVE", "OVERWRITE"):
+    update = coredns.addon.update(cluster, {"replicaCount": 3}, mode)[0]
+    corefile = cluster.get("configmap/coredns", namespace="kube-system")["data"]["Corefile"]
+    kept = "kept" if "cache 60" in corefile else "reset"
+    observed[mode] = "refused" if update.status == "Failed" else kept"""
 # How the parser and the set-up of a plugin name what they do not take.
 _NAMED = re.compile(r"[Uu]nknown (?:directive|property) '?\"?([^'\"\s]+)")
 _BREAK = """\
@@ -41,6 +49,7 @@ cluster.edit_configmap(
 
 def modes(cluster: Cluster, observed: Any) -> Any:
     """What became of the hand-made change in each mode; that each was tried is in EKS's records."""
+    _configmap(cluster)
     if not isinstance(observed, dict):
         return not_started("nothing was observed yet", "one result for each mode", "")
     eks, where = cluster.aws("eks"), {"addonName": addon.NAME}
@@ -56,8 +65,14 @@ def modes(cluster: Cluster, observed: Any) -> Any:
     return {mode: observed[mode] for mode in addon.MODES}
 
 
+def _configmap(cluster: Cluster) -> Resource | None:
+    """Return the ConfigMap; who may not read it cannot be checked, whatever EKS would say."""
+    return cluster.find(f"configmap/{CONFIGMAP}", namespace=SYSTEM)
+
+
 def is_addon(cluster: Cluster) -> Observation:
     """Whether CoreDNS is an add-on of EKS, and ACTIVE."""
+    _configmap(cluster)
     found = addon.describe(cluster)[0]
     if found.status == "self-managed":
         return not_started("CoreDNS is self-managed", "an EKS add-on", _INSTALL)
@@ -69,7 +84,7 @@ def is_addon(cluster: Cluster) -> Observation:
 def has_corefile(cluster: Cluster) -> Observation:
     """Whether the add-on's configuration values hold the Corefile of the ConfigMap."""
     values = addon.describe(cluster)[0].configuration or {}
-    configmap = cluster.find(f"configmap/{CONFIGMAP}", namespace=SYSTEM)
+    configmap = _configmap(cluster)
     text = (configmap.get("data") or {}).get("Corefile") if configmap else None
     if "corefile" not in values:
         return not_started("the configuration values have no corefile", "your Corefile", _LASTS)
@@ -98,6 +113,9 @@ def owner(cluster: Cluster) -> Observation:
 
 def refused_word(cluster: Cluster, _: Any) -> Any:
     """The word of the Corefile that CoreDNS does not take, as its logs name it."""
+    if down := _not_running(cluster):
+        remedy = 'coredns.addon.update(cluster, {}, "OVERWRITE")'
+        return failed(down, "a wrong Corefile that no pod has started with yet", remedy)
     said = {refusal(log) for log in logs_of_all(cluster)} - {""}
     words = {found[1] for text in said if (found := _NAMED.search(text))}
     if not words:
@@ -105,18 +123,12 @@ def refused_word(cluster: Cluster, _: Any) -> Any:
     return min(words)
 
 
-def still_runs(cluster: Cluster) -> Observation:
-    """Whether no CoreDNS pod has met the Corefile at a start yet."""
+def _not_running(cluster: Cluster) -> str:
+    """Say how many CoreDNS pods do not run; nothing when all do."""
     pods = pods_not_terminating(cluster)
     statuses = [one for pod in pods for one in pod["status"].get("containerStatuses") or ()]
     down = sum(not one.get("ready") for one in statuses)
-    if not statuses or down:
-        return failed(
-            f"{down} of {len(statuses)} CoreDNS pods do not run",
-            "all of them run the Corefile from before",
-            'coredns.addon.update(cluster, {}, "OVERWRITE")',
-        )
-    return passed(f"all {len(statuses)} CoreDNS pods run")
+    return f"{down} of {len(statuses)} CoreDNS pods do not run" if down else ""
 
 
 CHECKPOINTS = (
@@ -145,10 +157,11 @@ CHECKPOINTS = (
             "NONE stops at a field that somebody else owns. The names of the other two say what "
             "they do with it. Change `prediction`, then check again.",
         ),
-        solution=(
-            'prediction = {"NONE": "refused", "PRESERVE": "kept", "OVERWRITE": "reset"}\n'
-            'eksnet.checkpoint("addon-01").check(prediction, observed)\n'
-        ),
+        solution=f"""\
+prediction = {{"NONE": "refused", "PRESERVE": "kept", "OVERWRITE": "reset"}}
+{_OBSERVED}
+eksnet.checkpoint("addon-01").check(prediction, observed)
+""",
     ),
     Definition(
         id="addon-02",
@@ -185,15 +198,13 @@ coredns.addon.update(cluster, {{"corefile": corefile}}, "OVERWRITE")
         notebook=NOTEBOOK,
         title="Found before the restart",
         criteria=(
-            Criterion("addon-03.running", "Every CoreDNS pod still runs", 1, still_runs),
             Prediction(
                 "addon-03.word",
                 "The word that CoreDNS does not take",
-                1,
+                2,
                 "which word of the Corefile does CoreDNS refuse?",
                 'prediction = ""',
                 refused_word,
-                needs=("addon-03.running",),
             ),
         ),
         hints=(
