@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 
 from eksnet.checkpoints import definitions, evidence
-from eksnet.checkpoints.checking import Checkpoint, quiet, seen_of
+from eksnet.checkpoints.checking import Checkpoint, seen_of, suppress_output
 from eksnet.checkpoints.comparing import compare
 from eksnet.checkpoints.criteria import State
 from eksnet.checkpoints.results import CheckpointError, Result
@@ -58,7 +58,7 @@ def progress(notebook: str = "", target: str | None = None) -> Progress:
 
     wanted = definitions.of_notebook(notebook)
     try:
-        with quiet():
+        with suppress_output():
             binding = evidence.bind(connect_read_only(target))
         found = evidence.read(binding.path)
     except (EksnetError, OSError) as error:

@@ -212,12 +212,12 @@ def _record(binding: Binding, result: Result, length: int) -> dict[str, Any]:
         "nonce": binding.nonce,
         "state": result.state,
         "points": result.points,
-        "of": result.of,
+        "of": result.possible,
         "criteria": [
             {
                 "id": one.id,
                 "state": one.state,
-                "of": one.of,
+                "of": one.possible,
                 "observed": _plain(one.observation.observed)[:length],
                 "expected": _plain(one.observation.expected)[:length],
             }

@@ -24,7 +24,8 @@ from typing import TYPE_CHECKING, Any
 from eksnet.cluster.conditions import READY
 from eksnet.cluster.pods import not_terminating
 from eksnet.commands import runnable
-from eksnet.coredns.configuration import CorefileError, errors, running
+from eksnet.coredns.configuration import errors, running
+from eksnet.coredns.corefile import CorefileError
 from eksnet.coredns.installed import (
     CONFIGMAP,
     DEPLOYMENT,
@@ -319,7 +320,7 @@ def configuration(cluster: Cluster, pods: Sequence[Resource]) -> Check:
         return Check(what, FAILS, error.seen, error.expected, fix)
     except EksnetError as error:
         return Check(what, CANNOT_TELL, error.seen, error.expected, error.next_step)
-    if found.refused and found.current < found.of:
+    if found.refused and found.current < found.total:
         return Check(
             what,
             FAILS,
@@ -328,17 +329,17 @@ def configuration(cluster: Cluster, pods: Sequence[Resource]) -> Check:
             "fix that line of the ConfigMap coredns",
             found.final,
         )
-    if found.current < found.of:
+    if found.current < found.total:
         return Check(
             what,
             FAILS,
-            f"{found.current} of {found.of} pods run it",
+            f"{found.current} of {found.total} pods run it",
             "all of them, within two minutes of a change",
             "eksnet kubectl -n kube-system logs -l k8s-app=kube-dns",
         )
     logged = ", ".join(sorted({one for log in logs for one in errors(log)}))
     note = f"; their logs show {logged}" if logged else ""
-    return Check(what, OK, f"{found.current} of {found.of} pods run it{note}")
+    return Check(what, OK, f"{found.current} of {found.total} pods run it{note}")
 
 
 def ports(service: Mapping[str, Any]) -> Check:

@@ -99,7 +99,7 @@ def _runs_its(cluster: Cluster) -> bool:
     """Tell whether every CoreDNS pod runs the Corefile of the ConfigMap."""
     corefile = cluster.get("configmap", CONFIGMAP, SYSTEM)["data"]["Corefile"]
     found = running(corefile, logs_of_all(cluster))
-    return found.current == found.of
+    return found.current == found.total
 
 
 def _is_refused(cluster: Cluster) -> bool:

@@ -41,7 +41,7 @@ from eksnet.course.lessons import (
     picked,
     with_fields,
 )
-from eksnet.course.readiness import settle
+from eksnet.course.readiness import wait_until_ready
 from eksnet.display import Mark, Shown, Tone, prose
 from eksnet.errors import ConflictError, EksnetError, NotFoundError, RefusedError
 from eksnet.listing import Listing
@@ -183,7 +183,7 @@ def begin(cluster: Cluster, notebook: str, restore: bool | None = None) -> Begin
             for manifest in _installed().values():
                 cluster.hand_over(manifest, "eks")
         may_restart = is_sandbox or bool(restore and left)
-        settle(cluster, restarts=may_restart, changed=bool(left))
+        wait_until_ready(cluster, restarts=may_restart, changed=bool(left))
         _refuse_rest(cluster, wanted, record, left)
     record.write(cluster, wanted)
     return Beginning(notebook, left, kept)

@@ -39,7 +39,7 @@ _KUBE_PROXY = "kube-proxy"
 _PROXIER = re.compile(r"Using (\w+) Proxier")
 
 
-def settle(cluster: Cluster, *, restarts: bool, changed: bool) -> None:
+def wait_until_ready(cluster: Cluster, *, restarts: bool, changed: bool) -> None:
     """Wait until a cluster's DNS and kube-proxy are ready for a lesson.
 
     Args:
@@ -93,7 +93,7 @@ def _has_another(cluster: Cluster, pod: Resource) -> bool:
     if not logged_configurations(log):
         return False
     found = _running(cluster, [log])
-    return found is not None and (found.current < found.of or bool(refusal(log)))
+    return found is not None and (found.current < found.total or bool(refusal(log)))
 
 
 def _keeps_ending(pod: Resource) -> bool:
@@ -145,7 +145,7 @@ def _is_rolled_out(cluster: Cluster, kind: str, name: str) -> bool:
 
 def _coredns_runs_its_corefile(cluster: Cluster) -> bool:
     found = _running(cluster, logs_of_all(cluster))
-    return found is None or bool(found.current == found.of)
+    return found is None or bool(found.current == found.total)
 
 
 def _old_pods_are_gone(cluster: Cluster) -> bool:

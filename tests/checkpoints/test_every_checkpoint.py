@@ -467,7 +467,7 @@ def test_what_the_api_refuses_is_neither_right_nor_wrong(
         result = checkpoint(name).check(*handed_in)
         api.refuse = before
         assert states(result) == {C}
-        assert (result.points, result.unchecked) == (0, result.of)
+        assert (result.points, result.unchecked) == (0, result.possible)
 
 
 @each

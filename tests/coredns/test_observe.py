@@ -19,7 +19,7 @@ from eksnet.coredns import (
     witness_walk,
 )
 from eksnet.coredns.configuration import configuration_hash
-from eksnet.coredns.observe import ask_each, carrier, parse_answers
+from eksnet.coredns.observe import ask_each, parse_answers, query_command
 from eksnet.errors import EksnetError
 
 
@@ -44,7 +44,7 @@ def echo():
 def test_a_query_travels_whole_whatever_its_bytes(echo):
     # 10 is a newline and the length of the label `kubernetes`; 0 ends a text in C.
     queries = [bytes([0, 10, 37, 92, 10, 255]), b"kubernetes\n", b"\n"]
-    said = subprocess.run(carrier(queries, echo), capture_output=True, check=True, timeout=30)
+    said = subprocess.run(query_command(queries, echo), capture_output=True, check=True, timeout=30)
     answers = [base64.b64decode(line) for line in said.stdout.splitlines()]
     assert answers == [b"re:" + query for query in queries]
 

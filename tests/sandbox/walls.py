@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import stat
 import subprocess
@@ -14,8 +13,10 @@ from pathlib import Path
 
 import hostside
 
-from eksnet.sandbox import lifecycle
+from eksnet.sandbox import holder
+from eksnet.sandbox.aws import interpreter
 from eksnet.sandbox.paths import Paths
+from eksnet.sandbox.specification import SandboxSpecification
 
 PKI = "/etc/kubernetes/pki"
 SERVED_WITH = {f"{PKI}/apiserver.crt", f"{PKI}/apiserver.key"}
@@ -34,7 +35,7 @@ class Component:
     """What a component of the control plane may see.
 
     Attributes:
-        program: Its program, by its name in the engine.
+        program: Its program, by its name in the engine; empty when it is none of the engine's.
         files: The files in its root.
         shown: Directories of the computer, the same inside, read-only.
         owned: Directories of the sandbox's state, by their path inside.
@@ -73,6 +74,15 @@ CONTROL_PLANE = {
     ("/bin/coredns", "-conf"): Component(
         "coredns",
         frozenset({"/etc/coredns/vpc-resolver.Corefile", "/etc/coredns/vpc-resolver.zone"}),
+    ),
+    (sys.executable, "-m", "eksnet.sandbox.aws.server"): Component(
+        "",
+        frozenset({
+            "/etc/eksnet/aws.json",
+            *(f"{PKI}/{name}" for name in ("ca.crt", "eks.crt", "eks.key", "aws.json")),
+        }),
+        tuple(interpreter.shown()),
+        (("/var/lib/aws", "cluster/aws"),),
     ),
 }  # fmt: skip
 # What runs in a node's own root, by its program; all else has the root of a container.
@@ -122,16 +132,16 @@ class Walls:
     """Looks at every process of one sandbox."""
 
     def __init__(self, paths: Paths) -> None:
-        holder = lifecycle.recorded_holder(paths)
-        assert holder is not None, "the sandbox is down"
+        held_by = holder.recorded(paths)
+        assert held_by is not None, "the sandbox is down"
         self.paths = paths
-        supervisor = lifecycle.children(holder)[0]
+        supervisor = holder.children(held_by)[0]
         self.inside = hostside.namespace_of(supervisor)
         # These two keep the computer's root: one waits, the other starts all the rest.
-        self.trusted = (holder, supervisor)
-        specification = json.loads(paths.specification.read_text())
-        self.programs = Path(specification["programs"])
-        shown = [specification[name] for name in ("programs", "busybox", "musl")]
+        self.trusted = (held_by, supervisor)
+        specification = SandboxSpecification.from_json(paths.specification.read_text())
+        self.programs = specification.programs
+        shown = [specification.programs, specification.busybox, specification.musl]
         system = [*SYSTEM, *(f"/etc/{name}" for name in CONFIGURATION)]
         self.shown = [place(path) for path in (*shown, *system) if Path(path).exists()]
         self.devices = [place(f"/dev/{name}") for name in DEVICES]
@@ -181,7 +191,7 @@ class Walls:
         shown = [path for path in component.shown if Path(path).exists()]
         expected = {
             "/dev/null": (place("/dev/null"), False),
-            f"/bin/{program}": (place(self.programs / program), False),
+            **({f"/bin/{program}": (place(self.programs / program), False)} if program else {}),
             **{path: (place(path), False) for path in shown},
             **{path: (place(state / own), True) for path, own in component.owned},
         }

@@ -8,9 +8,8 @@ from pathlib import Path
 from eksnet.errors import EksnetError
 from eksnet.sandbox import paths as sandbox_paths
 from eksnet.sandbox.aws.settings import CLUSTER
+from eksnet.sandbox.launching import known_port
 from eksnet.sandbox.vpc import plan
-
-PORT_FILE = "aws-port"
 
 
 @dataclass(frozen=True)
@@ -40,12 +39,11 @@ def access(name: str | None = None) -> Access:
         EksnetError: It was not started yet.
     """
     paths = sandbox_paths.paths(name)
-    try:
-        port = int((paths.run / PORT_FILE).read_text())
-    except FileNotFoundError:
+    port = known_port(paths, "aws")
+    if not port:
         raise EksnetError(
             f"the sandbox {paths.state.name} was started without AWS services",
             "a sandbox that this version of eksnet started",
             "`eksnet down`, then `eksnet up`",
-        ) from None
+        )
     return Access(paths.aws_keys, f"http://127.0.0.1:{port}", plan().region, CLUSTER)

@@ -7,8 +7,7 @@ import sys
 import sysconfig
 from pathlib import Path
 
-import eksnet
-
+_PACKAGE = Path(__file__).parents[2]
 _LIBRARY = re.compile(r"(/\S+)/[^/\s]+\.so[.\d]*$", re.MULTILINE)
 _SYSTEM = "/usr"
 
@@ -23,7 +22,7 @@ def shown() -> dict[str, Path]:
         Path(sys.prefix),
         *_installation(),
         *_libraries(Path("/proc/self/maps").read_text()),
-        Path(eksnet.__file__).parent,
+        _PACKAGE,
     }
     outer = [p for p in places if not any(other in p.parents for other in places)]
     return {str(place): place for place in sorted(outer)}
