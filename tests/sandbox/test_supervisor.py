@@ -27,6 +27,7 @@ def watching(tmp_path, monkeypatch):
         SandboxSpecification(
             state=tmp_path,
             region="ap-northeast-2",
+            endpoint="https://127.0.0.1:6443",
             programs=tmp_path,
             busybox=tmp_path,
             musl=tmp_path,
