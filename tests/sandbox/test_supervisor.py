@@ -256,7 +256,7 @@ def test_what_needs_what_is_started_after_it(watching, monkeypatch, restored, or
         return do
 
     monkeypatch.setattr(watching, "report", lambda: None)
-    monkeypatch.setattr(watching, "given", replace(watching.given, listeners={"api": 0}))
+    monkeypatch.setattr(watching, "given", replace(watching.given, listeners={"api": 0, "aws": 1}))
     monkeypatch.setattr(supervisor.seed, "restore", lambda *_: restored)
     monkeypatch.setattr(watching, "start_control_plane", lambda: None)
     monkeypatch.setattr(supervisor.relay, "serve", lambda *_: asyncio.sleep(0))
