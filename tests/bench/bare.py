@@ -59,7 +59,7 @@ def control_plane(programs: Path, pki: Path, data: Path) -> Iterator[None]:
 
 
 def outside(component: components.Component) -> list[str]:
-    """Return a component's command with the computer's paths, for one that has no root of its own."""
+    """Return a component's command with the computer's paths instead of those in its root."""
     root = component.root
     places = {**root.shown, **root.copied, **root.owned}
     words = list(component.command)
