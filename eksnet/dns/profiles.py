@@ -413,9 +413,10 @@ def _ask_busybox(
     Source: busybox networking/nslookup.c, send_queries, as above; tried with 1.35.
     """
     every = [(full, rdtype) for rdtype in RDTYPES for full in names]
-    unfit = next((place for place, (full, _) in enumerate(every) if not fits_in_a_query(full)), None)
+    fits = [fits_in_a_query(full) for full, _ in every]
     shown = [(presented(full), rdtype) for full, rdtype in every]
-    if unfit is not None:
+    if False in fits:
+        unfit = fits.index(False)
         # It sends what stands before that name, and gives up without reading what comes back.
         asked = [Question(full, rdtype, Reply.TIMEOUT) for full, rdtype in shown[:unfit]]
         yield from _by_name(asked, len(names))

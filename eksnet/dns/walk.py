@@ -23,7 +23,6 @@ from eksnet.dns.profiles import (
 )
 from eksnet.dns.replies import RDTYPES, Answers, Reply, autopath, given_answers
 from eksnet.dns.resolvconf import ResolvConf
-from eksnet.errors import EksnetError
 from eksnet.listing import Listing
 
 _CACHE = "NodeLocal DNSCache"
@@ -232,7 +231,7 @@ def _asked(name: str, conf: ResolvConf, rules: Profile, replies: Answers) -> Ite
     if pointer := _pointer(name, rules.name):
         return (ask_for_a_pointer(pointer, replies),)
     spelled = rules.spelled(name)
-    if not spelled or is_address(name, rules.name):
+    if not spelled or spelled.endswith("..") or is_address(name, rules.name):
         return ()
     bare = spelled if spelled == ROOT else spelled.removesuffix(".")
     return rules.ask(bare, _names(spelled, conf, rules), conf, replies)
@@ -294,25 +293,36 @@ def _why(name: str, conf: ResolvConf, rules: Profile, asked: tuple[Asked, ...]) 
         return _why_nothing(name, profile)
     if asked[0].questions and asked[0].questions[0].rdtype == "PTR":
         return f"{name} is an address: {profile} queries its name (PTR), without the search list"
-    last, unfit = asked[-1], [one for one in asked if not one.questions]
     if profile == "busybox":
+        unfit = next((one for one in asked if not one.questions), None)
         if unfit:
-            return f"no query can hold {_short(unfit[0].name)}: {profile} stops and reads no answer"
+            return f"no query can hold {_short(unfit.name)}: {profile} stops and reads no answer"
         return "busybox nslookup queries all names, whatever the answers are"
+    return _why_after(asked, _all_names(name, conf, rules), profile) or _why_at_the_end(
+        name, conf, rules
+    )
+
+
+def _why_after(asked: tuple[Asked, ...], names: tuple[str, ...], profile: str) -> str:
+    """Tell why a walk ends before its last name; nothing when it does not."""
+    last = asked[-1]
     if last.verdict is Verdict.FOUND:
         return f"the answer for {last.name} has an address"
     if last.verdict is Verdict.END:
         return f"{profile} stops after {_ending(last)} for {_short(last.name)}"
-    if skipped := next((one for one in asked if one.verdict is Verdict.AS_IS), None):
-        if any(name not in {one.name for one in asked} for name in _all_names(name, conf, rules)):
-            return (
-                f"after {_ending(skipped)} for {_short(skipped.name)} {profile} skips the rest of"
-                f" the list"
-            )
+    skipped = next((one for one in asked if one.verdict is Verdict.AS_IS), None)
+    if skipped is None or len(asked) >= len(names):
+        return ""
+    said = f"after {_ending(skipped)} for {_short(skipped.name)}"
+    return f"{said} {profile} skips the rest of the list"
+
+
+def _why_at_the_end(name: str, conf: ResolvConf, rules: Profile) -> str:
+    """Tell why a walk has no more names than it has."""
     if name.endswith("."):
         return "final dot: the name is complete, no domain is appended"
     if len(_all_names(name, conf, rules)) == 1:
-        return f"{profile} queries this name without the search list"
+        return f"{rules.name} queries this name without the search list"
     return "no name is left to query"
 
 
