@@ -86,7 +86,7 @@ class Checkpoint:
         """
         cluster: Cluster | None = None
         rows: Rows | None = None
-        with quiet():
+        with suppress_output():
             try:
                 cluster = self._look()
                 rows = self._understood(answer, surplus)
@@ -189,7 +189,7 @@ class Checkpoint:
             seen = _needed(criterion, done) or look()
             # A checkpoint that has failed already would not pass for waiting.
             if wait and not any(one.state is State.FAIL for one in done):
-                seen = _patient(criterion, seen, look)
+                seen = _observe_until_deadline(criterion, seen, look)
             done.append(_outcome(criterion, seen))
         return done
 
@@ -270,7 +270,7 @@ def _is_one_of(choices: Sequence[str], answer: Rows) -> bool:
     return len(answer.rows) == 1 and any(same(answer.rows[0][0], one) for one in choices)
 
 
-def _patient(
+def _observe_until_deadline(
     criterion: Criterion | Prediction, seen: Observation, look: Callable[[], Observation]
 ) -> Observation:
     """Look again, by the criterion's wait policy, while it may still come."""
@@ -309,7 +309,7 @@ def _line(text: object) -> str:
 
 
 @contextlib.contextmanager
-def quiet() -> Iterator[None]:
+def suppress_output() -> Iterator[None]:
     """Keep warnings, logs and standard error silent: graders take any text there for a failure.
 
     Standard error stays a file with a descriptor: on a terminal the official client hands it to the

@@ -189,7 +189,8 @@ def _line(binding: Binding, result: Result, answer: Sequence[Sequence[str]] | No
             return json.dumps(record).encode() + b"\n"
     raise EksnetError(
         f"the record of the record of the record of the record of the record of the record of "
-        f"the record of the record of the attempt at {result.id} is longer than {_LINE} bytes"
+        f"the record of the record of the record of the record of the attempt at {result.id} is "
+        f"longer than {_LINE} bytes"
     )
 
 
@@ -211,12 +212,12 @@ def _record(binding: Binding, result: Result, length: int) -> dict[str, Any]:
         "nonce": binding.nonce,
         "state": result.state,
         "points": result.points,
-        "of": result.of,
+        "of": result.possible,
         "criteria": [
             {
                 "id": one.id,
                 "state": one.state,
-                "of": one.of,
+                "of": one.possible,
                 "observed": _plain(one.observation.observed)[:length],
                 "expected": _plain(one.observation.expected)[:length],
             }

@@ -159,7 +159,7 @@ def delete(
     for target, uid in asked:
         if uid is not None and wait:
             what = waiting.watched(target.kind, target.namespace, target.name)
-            waiting.until(client, what, conditions.gone(uid), timeout)
+            waiting.until(client, what, conditions.deleted(uid), timeout)
         yield target.became("was not there" if uid is None else "deleted")
 
 

@@ -143,7 +143,7 @@ class Backups:
         path = self.path(name, namespace, ".restored" if restored else "")
         return self._load(path) if path.exists() else None
 
-    def set_aside(self, name: str, namespace: str) -> Path | None:
+    def archive_backup(self, name: str, namespace: str) -> Path | None:
         """Let a backup wait no longer, as if it had been restored; return its file."""
         path = self.path(name, namespace)
         if not path.exists():

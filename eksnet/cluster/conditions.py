@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from eksnet.endpoints import ready_endpoints
 from eksnet.errors import EksnetError
 
 Json = dict[str, Any]
@@ -45,7 +46,7 @@ class _Deleted(Condition):
         return not super().holds(objects)
 
 
-def gone(uid: str) -> Condition:
+def deleted(uid: str) -> Condition:
     """Return the condition that an object is there no more, whatever has its name now.
 
     Args:
@@ -79,7 +80,7 @@ def named(condition: str | Condition | Test) -> Condition:
     if not isinstance(condition, str):
         return _of_function(condition)
     if condition == "Deleted":
-        return gone("")
+        return deleted("")
     if condition == ENDPOINTS_READY:
         return Condition(condition, has_ready_endpoint)
     if condition.startswith("jsonpath="):
@@ -95,11 +96,7 @@ READY = named("Ready")
 
 def has_ready_endpoint(endpoint_slice: Json) -> bool:
     """Tell whether an EndpointSlice holds an address that traffic may go to."""
-    for endpoint in endpoint_slice.get("endpoints") or ():
-        # A missing answer means ready, says the API.
-        if (endpoint.get("conditions") or {}).get("ready", True) and endpoint.get("addresses"):
-            return True
-    return False
+    return any(endpoint.get("addresses") for endpoint in ready_endpoints([endpoint_slice]))
 
 
 def _of_function(function: Test) -> Condition:

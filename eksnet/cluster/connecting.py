@@ -1,4 +1,4 @@
-"""`connect` and `look`: from a target's name to the cluster that all notebooks use."""
+"""`connect` and `connect_read_only`: from a target's name to the cluster that all notebooks use."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from eksnet.cluster.targets import Target
 from eksnet.errors import EksnetError, RefusedError
 
 _CLUSTER, _LOOK = "the API server of a Kubernetes cluster", "`kubectl config view`"
-# What `connect` opened last in this process: what `look` looks at when nothing is named.
+# What `connect` opened last in this process: what `connect_read_only` opens when nothing is named.
 _latest: Cluster | None = None
 
 
@@ -38,10 +38,10 @@ def connect(target: str | None = None, *, changes: str | None = None) -> Cluster
     if changes is not None:
         guard.check_name(wanted, changes)
     if wanted.kind == "sandbox":
-        from eksnet import sandbox
+        from eksnet.sandbox import lifecycle
 
-        running = sandbox.ensure_up()
-        _latest = open_context(wanted, running.context, running.kubeconfig, guard.free)
+        running = lifecycle.ensure_up()
+        _latest = open_context(wanted, running.context, running.kubeconfig, guard.allow_changes)
     elif wanted.kind == "context":
         _latest = open_context(wanted, wanted.name, None, changes=changes)
     else:
@@ -49,7 +49,7 @@ def connect(target: str | None = None, *, changes: str | None = None) -> Cluster
     return _latest
 
 
-def look(target: str | None = None) -> Cluster:
+def connect_read_only(target: str | None = None) -> Cluster:
     """Connect for reading only: nothing is started, and every change is refused.
 
     Args:
@@ -63,17 +63,17 @@ def look(target: str | None = None) -> Cluster:
     known = None if target else _latest
     wanted = known.target if known else targets.chosen(target)
     if wanted.kind == "sandbox":
-        from eksnet import sandbox
+        from eksnet.sandbox import lifecycle
 
-        state = sandbox.status()
+        state = lifecycle.status()
         # In every other phase the API server may answer, and it is told when it does not.
         if state.phase == "down":
             raise EksnetError("the sandbox is down", "a sandbox that is up", "`eksnet up`")
-        running = sandbox.Sandbox(state.name, state.kubeconfig)
-        return open_context(wanted, running.context, running.kubeconfig, guard.refuse)
+        running = lifecycle.Sandbox(state.name, state.kubeconfig)
+        return open_context(wanted, running.context, running.kubeconfig, guard.refuse_changes)
     if wanted.kind != "context":
         raise _not_yet(wanted)
-    found = open_context(wanted, wanted.name, None, guard.refuse)
+    found = open_context(wanted, wanted.name, None, guard.refuse_changes)
     if known and not found.identity.is_same_cluster(known.identity):
         raise EksnetError(
             f"{wanted} points to another cluster since eksnet.connect()",

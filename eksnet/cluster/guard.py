@@ -58,11 +58,11 @@ _NAMES = {
 _named: set[Identity] = set()
 
 
-def free() -> None:
+def allow_changes() -> None:
     """Let every write pass: the sandbox's guard."""
 
 
-def refuse() -> None:
+def refuse_changes() -> None:
     """Let no write pass: the guard of those who only look.
 
     Raises:

@@ -37,7 +37,7 @@ def inject_fault(cluster: Cluster, name: str) -> Fault:
     Raises:
         EksnetError: It is not the sandbox, or there is no such fault.
     """
-    faults.refuse_elsewhere(cluster, "a fault of the cluster's DNS would affect all its pods")
+    faults.require_sandbox(cluster, "a fault of the cluster's DNS would affect all its pods")
     if name not in _FAULTS:
         raise EksnetError(f"there is no fault {name!r}", f"one of {', '.join(_FAULTS)}")
     symptom, place, change, shows = _FAULTS[name]
@@ -99,7 +99,7 @@ def _runs_its(cluster: Cluster) -> bool:
     """Tell whether every CoreDNS pod runs the Corefile of the ConfigMap."""
     corefile = cluster.get("configmap", CONFIGMAP, SYSTEM)["data"]["Corefile"]
     found = running(corefile, logs_of_all(cluster))
-    return found.current == found.of
+    return found.current == found.total
 
 
 def _is_refused(cluster: Cluster) -> bool:

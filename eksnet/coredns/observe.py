@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from eksnet import inputs
 from eksnet.cluster.countdown import until
-from eksnet.coredns.configuration import running
+from eksnet.coredns.configuration import logged_configurations, running
 from eksnet.coredns.installed import (
+    BASH_IMAGE,
     CONFIGMAP,
     SYSTEM,
     all_pods,
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 # Bash opens UDP sockets itself, so any image with bash can carry a query that was made here. The
 # queries travel in base64: bash's own printf would cut a datagram at each byte that is a newline,
 # such as the length of a label of ten letters.
-_CARRY = """
+_SEND = """
 read -r _ server < <(grep ^nameserver /etc/resolv.conf)
 to=${1:-$server/53}
 for query in "${@:2}"; do
@@ -45,8 +46,6 @@ for query in "${@:2}"; do
   echo
 done
 """
-BASH_IMAGE = "debian:12"
-_CONFIGURATION = re.compile(r"Running configuration SHA512 = ([0-9a-f]+)")
 _POLL = 0.5
 _START_SECONDS = 60
 # On EKS, CoreDNS keeps a record of the cluster for 5 s, and its denial, too; each look takes a pod.
@@ -89,8 +88,27 @@ def ask(cluster: Cluster, *names: str, rdtype: str = "A", server: str = "") -> L
         EksnetError: A name or the type cannot be asked, or a query got no answer within five
             seconds.
     """
-    run = cluster.run(BASH_IMAGE, carrier(make_queries(names, rdtype), server))
+    run = cluster.run(BASH_IMAGE, query_command(make_queries(names, rdtype), server))
     return parse_answers(names, run.output)
+
+
+def ask_each(
+    asked: Sequence[tuple[str, str]], run: Callable[[list[str]], str], server: str = ""
+) -> dict[tuple[str, str], Answer]:
+    """Ask for names and types in one run of the command, each name as it is.
+
+    Args:
+        asked: Names, without a final dot, and record types.
+        run: Runs the command in a pod and returns what it printed.
+        server: Another server than that of the pod's resolv.conf, as ADDRESS/PORT.
+
+    Raises:
+        EksnetError: As `ask` does.
+    """
+    queries = [query for name, rdtype in asked for query in make_queries([f"{name}."], rdtype)]
+    output = run(query_command(queries, server)) if queries else ""
+    answers = parse_answers([f"{name}." for name, _ in asked], output)
+    return dict(zip(asked, answers, strict=True))
 
 
 def make_queries(names: Sequence[str], rdtype: str) -> list[bytes]:
@@ -116,7 +134,7 @@ def make_queries(names: Sequence[str], rdtype: str) -> list[bytes]:
 
 
 def parse_answers(names: Sequence[str], output: str) -> Listing[Answer]:
-    """Return the answers in what the carrier printed.
+    """Return the answers in what the command printed.
 
     Args:
         names: The names that were asked, in order.
@@ -135,7 +153,7 @@ def parse_answers(names: Sequence[str], output: str) -> Listing[Answer]:
     return Listing(("name", "rcode", "ttl", "rdata"), rows, answers)
 
 
-def carrier(queries: Sequence[bytes], server: str = "") -> list[str]:
+def query_command(queries: Sequence[bytes], server: str = "") -> list[str]:
     """Return the command that sends queries and prints the answers in base64, a line for each.
 
     Args:
@@ -146,7 +164,7 @@ def carrier(queries: Sequence[bytes], server: str = "") -> list[str]:
         EksnetError: The server is none.
     """
     coded = (base64.b64encode(query).decode() for query in queries)
-    return ["bash", "-c", _CARRY, "carry", server and _checked(server), *coded]
+    return ["bash", "-c", _SEND, "send", server and _checked(server), *coded]
 
 
 def _checked(server: str) -> str:
@@ -207,7 +225,7 @@ def running_configurations(cluster: Cluster) -> dict[str, str]:
 
 
 def _last_configuration(log: str) -> str:
-    hashes = _CONFIGURATION.findall(log)
+    hashes = logged_configurations(log)
     return hashes[-1] if hashes else ""
 
 
@@ -266,7 +284,7 @@ def _all_run(
             "a Corefile that CoreDNS accepts",
             "fix the ConfigMap; the pods run the previous Corefile until they restart",
         )
-    return found.current == found.of
+    return found.current == found.total
 
 
 def wait_for_restart(cluster: Cluster, before: Collection[str], timeout: float = 120) -> None:
@@ -373,10 +391,10 @@ def wait_for_answer(
 
 
 def confirm(cluster: Cluster, records: Sequence[Record]) -> Listing[Record]:
-    """Ask the cluster's DNS for each record and say whether it is told just so.
+    """Query the cluster's DNS for each record, and compare the answer with it.
 
-    CoreDNS hears of what is new a moment later, and may go on with what it said before: what is
-    told otherwise is asked again for 15 seconds, longer than EKS's CoreDNS keeps it.
+    CoreDNS learns of new objects a moment later, and may still return the previous answer: a
+    different answer is queried again for 15 seconds, longer than EKS's CoreDNS caches it.
 
     Args:
         cluster: The cluster.
@@ -411,13 +429,9 @@ def _ask_all(
     cluster: Cluster, asked: Iterable[tuple[str, str]]
 ) -> Iterator[tuple[tuple[str, str], set[str]]]:
     """Ask for each name and type, and give the values that were answered."""
-    by_rdtype: dict[str, list[str]] = {}
-    for name, rdtype in sorted(asked):
-        by_rdtype.setdefault(rdtype, []).append(name)
-    for rdtype, names in sorted(by_rdtype.items()):
-        answers = ask(cluster, *(f"{name}." for name in names), rdtype=rdtype)
-        for name, answer in zip(names, answers, strict=True):
-            yield (name, rdtype), {value.rstrip(".") for value in answer.rdata}
+    answers = ask_each(sorted(asked), lambda command: cluster.run(BASH_IMAGE, command).output)
+    for one, answer in answers.items():
+        yield one, {value.rstrip(".") for value in answer.rdata}
 
 
 def _wait(what: str, holds: Callable[[], bool], timeout: float) -> None:

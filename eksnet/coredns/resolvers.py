@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from eksnet.coredns.installed import BASH_IMAGE
 from eksnet.dns.profiles import profile_called
 
 if TYPE_CHECKING:
@@ -25,14 +26,14 @@ class Program:
 
     Attributes:
         image: An image that has it.
-        stays: What keeps a container of the image running.
+        idle_command: What keeps a container of the image running.
         command: From a name to the command that looks it up, once.
         found: From what the command gave to the types found: A, AAAA, both or none; with the name
             that has them where the program says it.
     """
 
     image: str
-    stays: tuple[str, ...]
+    idle_command: tuple[str, ...]
     command: Callable[[str], tuple[str, ...]]
     found: Callable[[Exec], Found]
 
@@ -85,7 +86,7 @@ def _connect(name: str) -> tuple[str, ...]:
 
 _SLEEP = ("sleep", "infinity")
 _PROGRAMS = {
-    "glibc": Program("debian:12", _SLEEP, _getent, _getent_found),
+    "glibc": Program(BASH_IMAGE, _SLEEP, _getent, _getent_found),
     "musl": Program("alpine:3.22", _SLEEP, _getent, _getent_found),
     "go": Program(
         "registry.k8s.io/e2e-test-images/agnhost:2.53", ("/agnhost", "pause"), _connect,

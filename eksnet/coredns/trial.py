@@ -10,9 +10,9 @@ import yaml
 from eksnet import versions
 from eksnet.cluster.pods import NeededError
 from eksnet.coredns.configuration import refusal
-from eksnet.coredns.corefile import plugins
-from eksnet.coredns.installed import IMAGE
-from eksnet.coredns.observe import BASH_IMAGE, Answer, carrier, make_queries, parse_answers
+from eksnet.coredns.editing import plugins
+from eksnet.coredns.installed import BASH_IMAGE, IMAGE
+from eksnet.coredns.observe import Answer, make_queries, parse_answers, query_command
 from eksnet.errors import EksnetError
 from eksnet.listing import Listing
 
@@ -44,7 +44,7 @@ def try_corefile(
     """
     plugins(corefile)
     name = f"corefile-{secrets.token_hex(3)}"
-    command = carrier(make_queries(names, rdtype), _SERVER)
+    command = query_command(make_queries(names, rdtype), _SERVER)
     try:
         cluster.apply(_configmap(name, corefile))
         run = cluster.run(BASH_IMAGE, command, name=name, spec=_beside(name), timeout=_TIMEOUT)

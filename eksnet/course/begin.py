@@ -39,7 +39,7 @@ from eksnet.course.lessons import (
     picked,
     with_fields,
 )
-from eksnet.course.readiness import settle
+from eksnet.course.readiness import wait_until_ready
 from eksnet.display import Mark, Shown, Tone, prose
 from eksnet.errors import ConflictError, EksnetError, NotFoundError, RefusedError
 from eksnet.listing import Listing
@@ -178,7 +178,7 @@ def begin(cluster: Cluster, notebook: str, restore: bool | None = None) -> Begin
         if left:
             left, kept = _put_back(cluster, left)
         may_restart = is_sandbox or bool(restore and left)
-        settle(cluster, restarts=may_restart, changed=bool(left))
+        wait_until_ready(cluster, restarts=may_restart, changed=bool(left))
         _refuse_rest(cluster, wanted, record, left)
     record.write(cluster, wanted)
     return Beginning(notebook, left, kept)
@@ -373,20 +373,20 @@ def _backup(cluster: Cluster) -> Iterator[Left]:
     if _data(saved) == _data(current) == _data(expected):
         return
 
-    def set_aside(cluster: Cluster) -> str:
-        return f"set aside in {cluster.set_aside('coredns', SYSTEM)}"
+    def archive_backup(cluster: Cluster) -> str:
+        return f"set aside in {cluster.archive_backup('coredns', SYSTEM)}"
 
     yield Left(
         "a backup of ConfigMap coredns",
         ", ".join(lessons_that_change(COREFILE)),
         "it is not restored yet",
-        _restore=set_aside,
+        _restore=archive_backup,
     )
 
 
 def _namespaces(cluster: Cluster, wanted: Lesson, record: _Record) -> Iterator[Left]:
     for name in (*_there(cluster, wanted.namespaces), *_witnesses(cluster)):
-        made = [dict(one) for one in cluster.made_in(name)]
+        made = [dict(one) for one in cluster.objects_in(name)]
         foreign = [f"{one['kind']} {one['metadata']['name']}" for one in made if not is_ours(one)]
         others = f", {len(foreign)} not of the course: {', '.join(foreign)}" if foreign else ""
         makers = tuple(one.notebook for one in LESSONS if name in one.namespaces)

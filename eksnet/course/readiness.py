@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from eksnet.cluster import rollout
 from eksnet.cluster.client import ApiError
-from eksnet.cluster.conditions import has_ready_endpoint
 from eksnet.cluster.countdown import until
 from eksnet.cluster.kinds import UnknownKindError
 from eksnet.coredns.configuration import logged_configurations, refusal, running
@@ -28,6 +27,7 @@ from eksnet.coredns.installed import (
     logs_of_all,
     pods_not_terminating,
 )
+from eksnet.endpoints import usable_endpoints
 from eksnet.errors import EksnetError, NotFoundError, RefusedError
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ _KUBE_PROXY = "kube-proxy"
 _PROXIER = re.compile(r"Using (\w+) Proxier")
 
 
-def settle(cluster: Cluster, *, restarts: bool, changed: bool) -> None:
+def wait_until_ready(cluster: Cluster, *, restarts: bool, changed: bool) -> None:
     """Wait until a cluster's DNS and kube-proxy are ready for a lesson.
 
     Args:
@@ -93,7 +93,7 @@ def _has_another(cluster: Cluster, pod: Resource) -> bool:
     if not logged_configurations(log):
         return False
     found = _running(cluster, [log])
-    return found is not None and (found.current < found.of or bool(refusal(log)))
+    return found is not None and (found.current < found.total or bool(refusal(log)))
 
 
 def _keeps_ending(pod: Resource) -> bool:
@@ -145,7 +145,7 @@ def _is_rolled_out(cluster: Cluster, kind: str, name: str) -> bool:
 
 def _coredns_runs_its_corefile(cluster: Cluster) -> bool:
     found = _running(cluster, logs_of_all(cluster))
-    return found is None or bool(found.current == found.of)
+    return found is None or bool(found.current == found.total)
 
 
 def _old_pods_are_gone(cluster: Cluster) -> bool:
@@ -155,7 +155,7 @@ def _old_pods_are_gone(cluster: Cluster) -> bool:
 def _service_has_endpoints(cluster: Cluster) -> bool:
     label = f"kubernetes.io/service-name={SERVICE}"
     slices = cluster.list("endpointslices", SYSTEM, selector=label)
-    return any(has_ready_endpoint(dict(one)) and one.get("ports") for one in slices)
+    return bool(usable_endpoints(slices))
 
 
 def _kube_proxy_runs(cluster: Cluster) -> bool:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from eksnet import inputs
 from eksnet.cluster.countdown import until
-from eksnet.cluster.faults import refuse_elsewhere
+from eksnet.cluster.faults import require_sandbox
 from eksnet.errors import EksnetError
 from eksnet.kubeproxy.observe import read_configuration, read_rules, wait_for_rules
 from eksnet.kubeproxy.rule_counts import MOST_SERVICES, Counts, counts, example, predict_rule_counts
@@ -74,7 +74,7 @@ def count_added_rules(
     Raises:
         EksnetError: It is not the sandbox, a number is too large, or the rules did not come.
     """
-    refuse_elsewhere(cluster, "this number of Services would load every node")
+    require_sandbox(cluster, "this number of Services would load every node")
     inputs.seconds(timeout)
     wanted = sorted(inputs.count(one, "the number of Services", 0, MOST_SERVICES) for one in sizes)
     settings = read_configuration(cluster)
@@ -85,7 +85,8 @@ def count_added_rules(
         observed = [many.go_to(size) for size in wanted]
         many.go_to(0)
     finally:
-        cluster.delete(f"namespace/{NAMESPACE}")
+        # Its Services are gone. The namespace controller lets five seconds pass before it looks.
+        cluster.delete(f"namespace/{NAMESPACE}", wait=False)
     none, *some = [(one.rules, one.elements) for one in predicted]
     found = tuple(
         AddedRules(settings.mode, size, _less(model, none), real)
@@ -138,7 +139,7 @@ class _Many:
         return self._more()[0]
 
     def _leave(self, text: str) -> None:
-        self._cluster.delete(text, wait=False)
+        self._cluster.delete_manifest(text, wait=False)
 
     def _expected(self) -> int:
         return self._there * _PER_SERVICE[self._mode]

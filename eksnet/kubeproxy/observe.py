@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from eksnet.cluster.countdown import until
-from eksnet.cluster.faults import refuse_elsewhere
+from eksnet.cluster.faults import require_sandbox
 from eksnet.cluster.pods import not_terminating
 from eksnet.errors import EksnetError, NotFoundError
 from eksnet.kubeproxy.dumps import parse_dump
@@ -244,7 +244,7 @@ def set_mode(cluster: Cluster, mode: str, *, unchecked: bool = False) -> Edit:
     Raises:
         EksnetError: It is not the sandbox, or kube-proxy has no such mode here.
     """
-    refuse_elsewhere(cluster, "a change of the mode restarts kube-proxy on every node")
+    require_sandbox(cluster, "a change of the mode restarts kube-proxy on every node")
     if not unchecked and mode not in MODES:
         raise EksnetError(
             f"kube-proxy has no mode {mode!r} here; nothing was changed",

@@ -18,12 +18,12 @@ from fake_api import FakeApi, failure
 from lab_api import Check, forbid, write_kubeconfig
 
 import eksnet
-from eksnet import sandbox
 from eksnet.checkpoints import CheckpointError, State, definitions, evidence
 from eksnet.checkpoints.checking import Checkpoint
-from eksnet.cluster import look
+from eksnet.cluster import connect_read_only
 from eksnet.cluster.client import Client
 from eksnet.errors import EksnetError
+from eksnet.sandbox import lifecycle
 from eksnet.sandbox.lifecycle import Status
 
 EVERY = [definition.id for definition in definitions.every()]
@@ -83,7 +83,7 @@ def test_a_check_writes_nothing(name: str, api: FakeApi, checkpoint: Check) -> N
 )
 def test_what_a_check_is_given_refuses_to_write(write: Callable[[Any], Any], api: FakeApi) -> None:
     with pytest.raises(EksnetError, match="the connection is read-only"):
-        write(look())
+        write(connect_read_only())
     assert api.writes == []
 
 
@@ -143,7 +143,7 @@ def test_a_sandbox_that_is_not_whole_is_looked_at_all_the_same(
 ) -> None:
     config = tmp_path / "kubeconfig"
     config.write_text(config.read_text().replace("name: lab", "name: sandbox"))
-    monkeypatch.setattr(sandbox, "status", lambda: Status("s", phase, kubeconfig=config))
+    monkeypatch.setattr(lifecycle, "status", lambda: Status("s", phase, kubeconfig=config))
     monkeypatch.setenv("EKSNET_TARGET", "sandbox")
     assert eksnet.checkpoint("dns-01").check().state is State.NOT_STARTED
 
@@ -319,9 +319,7 @@ def test_an_attempt_that_cannot_be_recorded_is_still_an_attempt(
     assert result.note.startswith("This attempt was not recorded: ")
 
 
-def test_a_pass_that_could_not_be_bound_is_not_lost_in_silence(
-    api: FakeApi, checkpoint: Check
-) -> None:
+def test_a_pass_that_could_not_be_bound_is_reported(api: FakeApi, checkpoint: Check) -> None:
     api.put("/api/v1/namespaces/app-ns/services/my-service", {})
     api.refuse = lambda request: (
         (429, failure(429, "TooManyRequests", "slow down"))
@@ -366,10 +364,10 @@ def test_progress_counts_what_was_done_on_this_cluster_for_this_course(
     api.put("/api/v1/namespaces/app-ns/services/my-service", {})
     checkpoint("dns-01").check()
     assert eksnet.progress("01").points == 1
-    assert eksnet.progress().of == sum(one.points for one in definitions.every())
+    assert eksnet.progress().possible == sum(one.points for one in definitions.every())
     api.put("/api/v1/namespaces/kube-public/configmaps/eksnet-course", {"data": {"nonce": "n2"}})
     assert eksnet.progress("01").points == 0
-    evidence.bind(look()).path.open("a").write("no attempt\n")
+    evidence.bind(connect_read_only()).path.open("a").write("no attempt\n")
     assert eksnet.progress("01").note.startswith("1 lines of uid-")
 
 

@@ -105,7 +105,7 @@ def test_a_fault_that_was_not_injected_is_not_fixed(
 
 
 @pytest.mark.parametrize(("name", "fault"), list(zip(NAMES, "ABCD", strict=True)))
-def test_a_mended_one(name: str, fault: str, dns: Cluster, checkpoint: Check) -> None:
+def test_a_repaired_one(name: str, fault: str, dns: Cluster, checkpoint: Check) -> None:
     dns(fault)
     assert checkpoint(name).require().state is P
 

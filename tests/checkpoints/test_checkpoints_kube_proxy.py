@@ -233,7 +233,7 @@ def test_the_solution_solves_it(
 ) -> None:
     # Here no kernel holds rules, and the mode may be changed.
     monkeypatch.setattr(observe, "wait_for_rules", lambda *_, **__: None)
-    monkeypatch.setattr(observe, "refuse_elsewhere", lambda *_: None)
+    monkeypatch.setattr(observe, "require_sandbox", lambda *_: None)
     shop("ABCD", **BROKEN[name])
     assert checkpoint(name).check(wait=False).state is F
     api.refuse = lambda _: None
@@ -253,7 +253,7 @@ def test_the_solution_changes_the_mode_and_restarts_kube_proxy(
     api: FakeApi, shop: Shop, checkpoint: Check, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(observe, "wait_for_rules", lambda *_, **__: None)
-    monkeypatch.setattr(observe, "refuse_elsewhere", lambda *_: None)
+    monkeypatch.setattr(observe, "require_sandbox", lambda *_: None)
     shop()
     api.refuse = lambda _: None
     for node in ("one", "two"):

@@ -10,11 +10,12 @@ import pytest
 import yaml
 
 import eksnet
-from eksnet import coredns, kubeproxy, sandbox
+from eksnet import coredns, kubeproxy
 from eksnet.checkpoints import State, definitions, evidence
-from eksnet.cluster import Cluster, look
+from eksnet.cluster import Cluster, connect_read_only
 from eksnet.coredns.configuration import configuration_hash
-from eksnet.sandbox import Sandbox
+from eksnet.sandbox import lifecycle
+from eksnet.sandbox.lifecycle import Sandbox
 
 pytestmark = pytest.mark.sandbox
 
@@ -56,10 +57,10 @@ def seen(result: Any, number: int) -> str:
 
 
 def test_the_identity_outlives_a_reset(cluster: Cluster) -> None:
-    before = evidence.bind(look())
+    before = evidence.bind(connect_read_only())
     eksnet.checkpoint("dns-01").check()
-    sandbox.reset()
-    assert evidence.bind(look()) == before
+    lifecycle.reset()
+    assert evidence.bind(connect_read_only()) == before
     tried = [one.checkpoint for one in evidence.read(before.path).attempts]
     assert "dns-01" in tried
 
@@ -122,7 +123,7 @@ def test_the_lab_from_wrong_to_right_and_back(cluster: Cluster, untouched: str) 
         ("D", "trouble-04", "it has no port 53 for UDP"),
     ],
 )
-def test_a_fault_of_the_dns_is_found_and_mended(
+def test_a_fault_of_the_dns_is_found_and_repaired(
     fault: str, name: str, reason: str, cluster: Cluster, untouched: str
 ) -> None:
     coredns.inject_fault(cluster, fault)
@@ -178,7 +179,7 @@ def shop(cluster: Cluster) -> Iterator[None]:
         ("D", "proxy-06", "the mode is iptable"),
     ],
 )
-def test_a_fault_of_kube_proxy_is_found_and_mended(
+def test_a_fault_of_kube_proxy_is_found_and_repaired(
     fault: str, name: str, reason: str, cluster: Cluster, shop: None
 ) -> None:
     assert eksnet.checkpoint("proxy-01").require().state is P
@@ -214,7 +215,7 @@ def nobody(
     file.write_text(yaml.safe_dump(config))
     monkeypatch.setenv("KUBECONFIG", str(file))
     yield "context:nobody"
-    cluster.delete(manifest)
+    cluster.delete_manifest(manifest)
 
 
 def test_a_token_that_may_read_nothing_is_no_failure(nobody: str) -> None:

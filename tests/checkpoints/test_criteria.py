@@ -86,7 +86,7 @@ def test_what_needs_another_comes_after_it(needed: State, expected: State) -> No
 def test_partial_credit_comes_with_its_reasons() -> None:
     criteria = (criterion("x-01.a", SEEN[P]), criterion("x-01.b", SEEN[F]))
     result = checkpoint(*criteria, criterion("x-01.c", SEEN[C])).check()
-    assert (result.state, result.points, result.of, result.unchecked) == (F, 1, 3, 1)
+    assert (result.state, result.points, result.possible, result.unchecked) == (F, 1, 3, 1)
     assert result.headline == "x-01 X: FAIL, 1 of 2 points, 1 point not checked"
 
 

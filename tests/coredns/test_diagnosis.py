@@ -89,7 +89,7 @@ def proxy(ready: int, wanted: int) -> dict[str, Any]:
     return {"status": {"numberReady": ready, "desiredNumberScheduled": wanted}}
 
 
-SILENT = {"udp": diagnosis.NO_ANSWER, "tcp": diagnosis.NO_ANSWER}
+NO_REPLY = {"udp": diagnosis.NO_ANSWER, "tcp": diagnosis.NO_ANSWER}
 CACHED = pod_resolv_conf("default", nameserver="169.254.20.10")
 
 
@@ -146,17 +146,17 @@ CACHED = pod_resolv_conf("default", nameserver="169.254.20.10")
             FAILS, "2 of 2 pods are Ready; CoreDNS answers at its pods' addresses, but not at",
         ),
         # The Service has no endpoints or no port: kube-proxy cannot lead further.
-        (diagnosis.kube_proxy(proxy(2, 2), probe(**SILENT), False), OK, "2 of 2"),
+        (diagnosis.kube_proxy(proxy(2, 2), probe(**NO_REPLY), False), OK, "2 of 2"),
         # The pods do not answer either, or there is none.
         (
             diagnosis.kube_proxy(
-                proxy(2, 2), probe(direct={PODS[0]: ("NOERROR", "no answer")}, **SILENT), True
+                proxy(2, 2), probe(direct={PODS[0]: ("NOERROR", "no answer")}, **NO_REPLY), True
             ),
             OK, "2 of 2",
         ),
         (diagnosis.kube_proxy(None, probe(), True), OK, "another component implements Services"),
         (
-            diagnosis.kube_proxy(None, probe(**SILENT), True),
+            diagnosis.kube_proxy(None, probe(**NO_REPLY), True),
             FAILS, "there is no DaemonSet kube-proxy; CoreDNS answers at its pods' addresses",
         ),
         (diagnosis.answers(probe(), "udp"), OK, "NOERROR"),
@@ -170,13 +170,13 @@ def test_a_check(found: diagnosis.Check, verdict: str, seen: str) -> None:
     assert bool(found.next_step) == (verdict == FAILS)
 
 
-def test_who_is_to_be_looked_at_depends_on_who_is_silent() -> None:
+def test_what_to_check_next_depends_on_who_does_not_answer() -> None:
     network = diagnosis.directly(probe(direct={PODS[0]: ("no answer", "no answer")}), PODS[:1])
     assert "a security group" in network.next_step
     wrong = diagnosis.directly(probe(direct={PODS[0]: ("SERVFAIL", "SERVFAIL")}), PODS[:1])
     assert "logs" in wrong.next_step
-    assert "a security group" in diagnosis.answers(probe(**SILENT), "udp").next_step
-    assert "node-local-dns" in diagnosis.answers(probe(CACHED, **SILENT), "udp").next_step
+    assert "a security group" in diagnosis.answers(probe(**NO_REPLY), "udp").next_step
+    assert "node-local-dns" in diagnosis.answers(probe(CACHED, **NO_REPLY), "udp").next_step
     assert diagnosis.directly(probe(), ()).verdict == CANNOT_TELL
 
 

@@ -19,7 +19,7 @@ from eksnet.coredns import (
     witness_walk,
 )
 from eksnet.coredns.configuration import configuration_hash
-from eksnet.coredns.observe import carrier, parse_answers
+from eksnet.coredns.observe import ask_each, parse_answers, query_command
 from eksnet.errors import EksnetError
 
 
@@ -44,7 +44,7 @@ def echo():
 def test_a_query_travels_whole_whatever_its_bytes(echo):
     # 10 is a newline and the length of the label `kubernetes`; 0 ends a text in C.
     queries = [bytes([0, 10, 37, 92, 10, 255]), b"kubernetes\n", b"\n"]
-    said = subprocess.run(carrier(queries, echo), capture_output=True, check=True, timeout=30)
+    said = subprocess.run(query_command(queries, echo), capture_output=True, check=True, timeout=30)
     answers = [base64.b64decode(line) for line in said.stdout.splitlines()]
     assert answers == [b"re:" + query for query in queries]
 
@@ -128,16 +128,19 @@ class Logs:
         )
 
 
+A, B, C = (letter * 128 for letter in "abc")
+
+
 def test_the_last_configuration_of_each_pod_that_stays():
-    cluster = Logs(one=["aa", "bb"], two=["aa"], old=["cc"])
+    cluster = Logs(one=[A, B], two=[A], old=[C])
     cluster.terminating = {"old"}
-    assert running_configurations(cluster) == {"one": "bb", "two": "aa"}
+    assert running_configurations(cluster) == {"one": B, "two": A}
 
 
 def test_a_pod_that_is_starting_is_waited_for():
-    cluster = Logs(one=["aa"], two=["aa"])
+    cluster = Logs(one=[A], two=[A])
     cluster.starting = {"two": 1}
-    assert running_configurations(cluster) == {"one": "aa", "two": "aa"}
+    assert running_configurations(cluster) == {"one": A, "two": A}
 
 
 def test_a_pod_that_does_not_start_is_named(monkeypatch):
@@ -293,5 +296,26 @@ def test_a_name_is_waited_for_until_the_pods_resolver_finds_it(after, monkeypatc
 
 def test_a_name_that_is_never_found_is_told(monkeypatch):
     monkeypatch.setattr(observe, "until", lambda what, holds, timeout, poll: holds())
-    with pytest.raises(EksnetError, match=r"after 30 s still waiting for an answer for 10-0-129-7"):
+    with pytest.raises(EksnetError, match=r"still waiting for an answer for 10-0-129-7"):
         wait_for_answer(Learning(9), "op", "10-0-129-7.here.pod.cluster.local", "here")
+
+
+def test_names_and_types_are_asked_in_one_run_and_never_along_a_search_list() -> None:
+    runs = []
+
+    def carry(command: list[str]) -> str:
+        *_, server, first, second = command
+        queries = [dns.message.from_wire(base64.b64decode(one)) for one in (first, second)]
+        runs.append((server, [str(query.question[0]) for query in queries]))
+        return "\n".join(
+            base64.b64encode(dns.message.make_response(query).to_wire()).decode()
+            for query in queries
+        )
+
+    asked = [("web.shop", "A"), ("_http._tcp.web", "SRV")]
+    answers = ask_each(asked, carry, "10.100.0.10/53")
+    assert runs == [("10.100.0.10/53", ["web.shop. IN A", "_http._tcp.web. IN SRV"])]
+    assert {one: (answer.name, answer.rcode) for one, answer in answers.items()} == {
+        asked[0]: ("web.shop.", "NOERROR"),
+        asked[1]: ("_http._tcp.web.", "NOERROR"),
+    }

@@ -7,8 +7,9 @@ import pytest
 import yaml
 
 import eksnet
-from eksnet import coredns, kubeproxy, sandbox
+from eksnet import coredns, kubeproxy
 from eksnet.errors import EksnetError
+from eksnet.sandbox import lifecycle
 
 SYSTEM = "kube-system"
 CLEAN = "the cluster is in the state that this lesson expects"
@@ -134,13 +135,22 @@ def elsewhere(live_sandbox, cluster, monkeypatch):
 @pytest.fixture(scope="module")
 def clean(live_sandbox, cluster):
     """What is there before anything is left; a reset ends with another."""
-    sandbox.up()
+    lifecycle.up()
     eksnet.begin(cluster, "03c_service_faults")
     return content(cluster)
 
 
+def some(*soaked):
+    """Return all that may be left; what begins with one of these words for `make soak` alone."""
+    return [
+        pytest.param(what, marks=[pytest.mark.soak] if what.startswith(soaked) else [])
+        for what in LEFT
+    ]
+
+
+# One fault of each chapter, and the notebooks' own.
 @pytest.mark.sandbox
-@pytest.mark.parametrize("what", LEFT)
+@pytest.mark.parametrize("what", some(*(f"fault {c}-{n}" for c in ("dns", "proxy") for n in "BCD")))
 def test_on_the_sandbox_what_was_left_is_put_back_at_once(cluster, clean, what):
     leave, said = LEFT[what]
     leave(cluster)
@@ -157,14 +167,8 @@ def test_on_the_sandbox_what_was_left_is_put_back_at_once(cluster, clean, what):
 
 
 # Faults are the sandbox's own: who meets one elsewhere has reached it by its context.
-ELSEWHERE = [
-    pytest.param(what, marks=[pytest.mark.soak] if what.startswith("fault") else [])
-    for what in LEFT
-]
-
-
 @pytest.mark.sandbox
-@pytest.mark.parametrize("what", ELSEWHERE)
+@pytest.mark.parametrize("what", some("fault", "mode", "the permissions of CoreDNS"))
 def test_elsewhere_it_is_said_and_put_back_on_a_word(cluster, clean, elsewhere, what):
     leave, said = LEFT[what]
     if "backup" in what:
@@ -220,7 +224,7 @@ MINE = "{apiVersion: v1, kind: ConfigMap, metadata: {name: mine, namespace: shop
 
 
 def by_kubectl(manifest):
-    program, kubeconfig = sandbox.kubectl()
+    program, kubeconfig = lifecycle.kubectl()
     subprocess.run(
         [program, "--kubeconfig", kubeconfig, "apply", "-f", "-"],
         input=manifest, text=True, check=True, capture_output=True,

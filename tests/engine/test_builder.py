@@ -79,7 +79,9 @@ def test_an_unknown_program_is_an_error_that_names_the_known(
     assert error.value.expected == "one of hello, bye"
 
 
-def test_a_program_of_another_size_is_refused_and_mended(engine: Engine, run: Run, tmp_path: Path):
+def test_a_program_of_another_size_is_refused_and_repaired(
+    engine: Engine, run: Run, tmp_path: Path
+):
     engine.build(say=lambda line: None)
     with engine.program("hello").open("ab") as file:
         file.write(b"more")
@@ -93,7 +95,7 @@ def test_a_program_of_another_size_is_refused_and_mended(engine: Engine, run: Ru
     assert run(engine.program("hello")) == f"hello {tmp_path}"
 
 
-def test_one_flipped_bit_is_found_by_verifying_and_mended(engine: Engine):
+def test_one_flipped_bit_is_found_by_verifying_and_repaired(engine: Engine):
     engine.build(say=lambda line: None)
     program = engine.program("hello")
     content = bytearray(program.read_bytes())

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 import eksnet
 from eksnet import cli, coredns, data, dns, inputs, kubeproxy, widgets
 from eksnet.cluster import Cluster, kubeconfig
-from eksnet.coredns.observe import carrier, make_queries
+from eksnet.coredns.observe import make_queries, query_command
 from eksnet.errors import EksnetError
 from eksnet.kubeproxy import Node, Packet, Settings
 from eksnet.listing import Listing
@@ -273,7 +273,10 @@ def test_what_can_be_asked_is_asked_as_it_is(name: str) -> None:
 def test_the_root_can_be_asked_for_and_63_letters_too() -> None:
     root, long = make_queries([".", "a" * 63], "NS")
     assert (len(root), len(long)) == (17, 17 + 64)
-    assert carrier([root], "127.0.0.1/53")[-2:] == ["127.0.0.1/53", base64.b64encode(root).decode()]
+    assert query_command([root], "127.0.0.1/53")[-2:] == [
+        "127.0.0.1/53",
+        base64.b64encode(root).decode(),
+    ]
 
 
 # What is printed.
