@@ -131,12 +131,12 @@ def _marked(here: Situation, chain: Chain, statement: Statement) -> Judgement:
     called = _mark_called(statement.what, bits, chain)
     if bits & doubt:
         return None, f"cannot tell whether {called} is set"
-    wanted, here = int(value, 0), mark & bits
-    fits = here == wanted
-    if wanted in (0, bits) and here in (0, bits):
-        said = f"{called} is{'' if here else ' not'} set"
+    wanted, set_bits = int(value, 0), mark & bits
+    fits = set_bits == wanted
+    if wanted in (0, bits) and set_bits in (0, bits):
+        said = f"{called} is{'' if set_bits else ' not'} set"
     else:
-        said = f"the {statement.what} is {here:#x}" + ("" if fits else f", not {wanted:#x}")
+        said = f"the {statement.what} is {set_bits:#x}" + ("" if fits else f", not {wanted:#x}")
     return fits != statement.negated, said
 
 

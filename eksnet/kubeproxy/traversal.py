@@ -266,7 +266,7 @@ class Traversal:
 
     # One rule.
 
-    def _meet(self, place: _Place, rule: str, statements: parsing.Reading) -> None:
+    def _meet(self, place: _Place, rule: str, statements: parsing.Statements) -> None:
         """Meet one rule: note the step, change the packet, go where the rule leads."""
         before, share = self.here.packet, self.share
         meeting = _Meeting()

@@ -173,7 +173,10 @@ class Pods(Cluster):
 
     def run(self, image, command, namespace, spec):
         output = self.outputs.get(command[0].replace("-", "_"), "")
-        return PodRun(image, command, output or "failed", 0 if output else 1)
+        return PodRun(image, command, output or self.failure(command[0]), 0 if output else 1)
+
+    def failure(self, program):
+        return "Error: No such file or directory" if program == "nft" else "failed"
 
 
 @pytest.mark.parametrize(
@@ -191,3 +194,12 @@ def test_complaints_in_a_debug_pods_log_are_no_part_of_the_dump(mode, outputs):
 def test_a_debug_pod_that_fails_says_so():
     with pytest.raises(EksnetError, match="iptables-save ended with 1: failed"):
         read_rules(Pods(), HERE, through="debug pod")
+
+
+def test_another_error_of_nft_is_no_sign_of_mode_iptables():
+    class Refusing(Pods):
+        def failure(self, program):
+            return "Error: Operation not permitted (you must be root)"
+
+    with pytest.raises(EksnetError, match="Operation not permitted"):
+        read_rules(Refusing(iptables_save=DUMP), HERE, through="debug pod")
