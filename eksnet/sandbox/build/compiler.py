@@ -13,7 +13,7 @@ from pathlib import Path
 
 from eksnet import interrupts
 from eksnet.errors import EksnetError
-from eksnet.sandbox.build import toolchain
+from eksnet.sandbox.build import cache, toolchain
 from eksnet.sandbox.build.modules import Module, Program
 from eksnet.sandbox.build.toolchain import Go
 
@@ -35,14 +35,15 @@ class Compiler:
     Attributes:
         go: The toolchain.
         module: The module.
-        work: A directory for its drafts: Go leaves them behind when it is killed.
+        base: The engine's cache, with Go's own in it. Go's drafts go to the builder's, for it
+            leaves them behind when it is killed.
         lock: The descriptor of the build lock. Go inherits it: when the builder is killed, the
             next build waits until the orphan has ended too.
     """
 
     go: Go
     module: Module
-    work: Path
+    base: Path
     lock: int
 
     def stale(self, programs: list[Program], on_download: Callable[[], None]) -> set[str]:
@@ -84,7 +85,10 @@ class Compiler:
                     process = subprocess.Popen(
                         [self.go.path, *arguments],
                         cwd=self.module.source,
-                        env={**toolchain.environment(), "GOTMPDIR": str(self.work)},
+                        env={
+                            **toolchain.environment(self.base),
+                            "GOTMPDIR": str(cache.drafts(self.base)),
+                        },
                         stdin=subprocess.DEVNULL,
                         stdout=printed,
                         stderr=subprocess.PIPE,
@@ -147,8 +151,8 @@ def failure(lines: list[str], code: int) -> EksnetError:
     if line := first(_NO_ROOM):
         return EksnetError(
             line,
-            "about 5 GB free for Go's build cache and the programs",
-            f"make room, or set XDG_CACHE_HOME and TMPDIR to a larger disk; then {AGAIN}",
+            "enough free space for Go's caches and the programs",
+            f"make room, or set EKSNET_ENGINE_DIR to a directory on a larger disk; then {AGAIN}",
         )
     if line := first(_WRONG_SUM):
         return EksnetError(
