@@ -10,6 +10,8 @@ PYTEST = uv run pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-
 export PATH := $(PATH):$(CURDIR)/.tools/bin
 # Nothing here may change uv.lock.
 export UV_FROZEN := 1
+# Each kernel and each command would compile all that it imports again, for seconds.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
@@ -20,7 +22,7 @@ help:
 	@echo 'make test   set up and run the whole suite'
 	@echo 'make soak   what takes longer: faults at random, every order of notebooks, the suite $(ROUNDS) times'
 	@echo 'make bench  the ratios of docs/benchmarks.md; non-zero when one is beyond its bound'
-	@echo 'make lint   ruff and mypy alone'
+	@echo 'make lint   ruff, the rooms and mypy alone'
 	@echo 'make clean  remove what was installed here; the engine and the sandbox stay'
 
 # JupyterLab opens at once; the engine and the sandbox get ready meanwhile.
@@ -38,11 +40,13 @@ soak: setup-tests engine
 
 bench: setup-tests engine
 	uv run python tests/bench/start.py
+	uv run python tests/bench/lookup.py
 	uv run python tests/bench/kubeproxy.py
 
 lint:
 	uv run ruff check
 	uv run ruff format --check
+	uv run lint-imports --no-logo
 	uv run mypy
 
 engine:

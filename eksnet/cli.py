@@ -261,7 +261,7 @@ def resolve(
             console.print("has an address; --live asks in a cluster.")
     walk = walks.get("observed", walks["predicted"])
     fine = walk.found or not (live or exists)
-    raise typer.Exit(0 if fine and walk.rows == walks["predicted"].rows else 1)
+    raise typer.Exit(0 if fine and not dns.first_difference(walks["predicted"], walk) else 1)
 
 
 def _predicted_and_observed(
@@ -304,7 +304,7 @@ def run(
     from eksnet.course import runner
 
     try:
-        fine = runner.run_all(notebooks or [], save=save, say=print)
+        fine = runner.run_all(notebooks or [], save=save, progress=print)
     except KeyboardInterrupt as interrupt:
         print(interrupt, file=sys.stderr)
         raise typer.Exit(130) from None

@@ -29,39 +29,52 @@ def orderly(work: Callable[[], T]) -> T:
     """
     if threading.current_thread() is not threading.main_thread():
         return work()
-    before = {number: signal.getsignal(number) for number in NUMBERS}
-    caught = [number for number in NUMBERS if before[number] is not signal.SIG_IGN]
-    heard: list[int] = []
-
-    def set_all(handler: Any = None) -> None:
-        for number in caught:
-            signal.signal(number, handler or before[number])
-
-    def interrupt(number: int, _frame: FrameType | None) -> None:
-        set_all()
-        heard.append(number)
-        raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
-
-    def come_again(lost: sys.UnraisableHookArgs) -> None:
-        if lost.exc_type is not KeyboardInterrupt:
-            sys.__unraisablehook__(lost)
-            return
-        set_all(interrupt)
-        threading.Timer(_AGAIN, signal.raise_signal, [signal.SIGINT]).start()
-
-    hook, sys.unraisablehook = sys.unraisablehook, come_again
+    signals = _Signals()
+    hook, sys.unraisablehook = sys.unraisablehook, signals.come_again
     try:
-        set_all(interrupt)
+        signals.set_all(signals.interrupt)
         return work()
     except (KeyboardInterrupt, Exception) as error:
         # An import that is interrupted can fail with an error of its own; an exit code is meant.
-        if heard[:1] != [signal.SIGINT] or hasattr(error, "exit_code"):
+        if signals.heard[:1] != [signal.SIGINT] or hasattr(error, "exit_code"):
             raise
         sys.stderr.write(INTERRUPTED)
         raise SystemExit(128 + signal.SIGINT) from None
     finally:
-        set_all()
+        signals.set_all()
         sys.unraisablehook = hook
+
+
+class _Signals:
+    """The handlers of a command's signals, before its work and during it.
+
+    Attributes:
+        heard: The numbers of those that interrupted the work; one at most.
+    """
+
+    def __init__(self) -> None:
+        self.heard: list[int] = []
+        before = {number: signal.getsignal(number) for number in NUMBERS}
+        self._before = {n: one for n, one in before.items() if one is not signal.SIG_IGN}
+
+    def set_all(self, handler: Any = None) -> None:
+        """Have a handler for all of them, or those from before the work."""
+        for number, before in self._before.items():
+            signal.signal(number, handler or before)
+
+    def interrupt(self, number: int, _frame: FrameType | None) -> None:
+        """Interrupt the work; once, for what is heard next ends the process."""
+        self.set_all()
+        self.heard.append(number)
+        raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
+
+    def come_again(self, lost: sys.UnraisableHookArgs) -> None:
+        """Send an interrupt again that was lost in a place that lets no exception out."""
+        if lost.exc_type is not KeyboardInterrupt:
+            sys.__unraisablehook__(lost)
+            return
+        self.set_all(self.interrupt)
+        threading.Timer(_AGAIN, signal.raise_signal, [signal.SIGINT]).start()
 
 
 @contextlib.contextmanager

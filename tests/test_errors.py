@@ -205,7 +205,7 @@ def failing(tmp_path):
 
 def test_the_courses_runner_sees_the_failure(failing) -> None:
     said: list[str] = []
-    assert not runner.run_one(failing, say=said.append)
+    assert not runner.run_one(failing, progress=said.append)
     assert said[1] == "EksnetError: seen\n  expected: expected\n  next:     next"
 
 

@@ -69,29 +69,31 @@ def _read(answer: Any, what: str) -> Rows:
         return Rows(answer.rows, tuple(answer.columns), computed=True)
     if isinstance(answer, str):
         return _from_text(answer)
-    if isinstance(answer, Real):
+    if isinstance(answer, Real) or answer is ...:
         return Rows(((_cell(answer, "it"),),))
-    if answer is ...:
-        return Rows(((PLACEHOLDER,),))
     if isinstance(answer, Mapping):
         return _from_mapping(
             {_cell(key, "a key"): _cell(value, key) for key, value in answer.items()}
         )
     if isinstance(answer, Sequence) and not isinstance(answer, bytes | bytearray):
         return Rows(tuple(_row(item, n) for n, item in enumerate(answer, start=1)))
-    if hasattr(answer, "itertuples") and hasattr(answer, "columns"):  # a data frame
-        rows = answer.itertuples(index=False, name=None)
-        return Rows(
-            tuple(_row(row, n) for n, row in enumerate(rows, start=1)),
-            tuple(map(str, answer.columns)),
-            computed=type(answer).__module__ == _FRAMES,
-        )
+    if hasattr(answer, "itertuples") and hasattr(answer, "columns"):
+        return _from_frame(answer)
     if hasattr(answer, "tolist"):  # a column of a data frame, an array
         return _read(answer.tolist(), what)
     raise NotUnderstoodError(
         f"{what} is a {type(answer).__name__}, which was not understood",
         FORMS,
         "check again with one of these",
+    )
+
+
+def _from_frame(frame: Any) -> Rows:
+    rows = frame.itertuples(index=False, name=None)
+    return Rows(
+        tuple(_row(row, n) for n, row in enumerate(rows, start=1)),
+        tuple(map(str, frame.columns)),
+        computed=type(frame).__module__ == _FRAMES,
     )
 
 

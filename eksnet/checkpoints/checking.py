@@ -92,7 +92,7 @@ class Checkpoint:
                 rows = self._understood(answer, surplus)
                 outcomes = self._outcomes(cluster, rows, observed, wait=wait)
             except Exception as error:
-                outcomes = self._not_checked(_told(error))
+                outcomes = self._not_checked(_error_as_observation(error))
             result = self._result(outcomes, self._unasked(answer, observed, *surplus))
             try:
                 binding = evidence.bind(cluster) if cluster else Binding()
@@ -184,7 +184,7 @@ class Checkpoint:
                 try:
                     return _observe(criterion, cluster, answer, observed)
                 except Exception as error:
-                    return _told(error)
+                    return _error_as_observation(error)
 
             seen = _needed(criterion, done) or look()
             # A checkpoint that has failed already would not pass for waiting.
@@ -224,18 +224,8 @@ def _observe(
             f"your prediction: {criterion.question}",
             then(_ANSWER, criterion.form, criterion.steps),
         )
-    if _is_left_open(answer):
-        return not_started(
-            "the prediction is still empty",
-            f"your prediction: {criterion.question}",
-            then(_WRITE, criterion.form),
-        )
-    if answer.computed:
-        return not_started(
-            "a table that the course made, not a prediction of your own",
-            f"your prediction: {criterion.question}",
-            then(_ANSWER, criterion.form, criterion.call),
-        )
+    if unpredicted := _unpredicted(criterion, answer):
+        return unpredicted
     seen = criterion.observe(cluster, observed)
     if isinstance(seen, Observation):
         return replace(seen, next_step=seen.next_step or then("run", criterion.steps))
@@ -254,6 +244,23 @@ def _observe(
     return replace(found, next_step=found.next_step or again)
 
 
+def _unpredicted(criterion: Prediction, answer: Rows) -> Observation | None:
+    """Return why an answer is no prediction; None when it is one."""
+    if _is_left_open(answer):
+        return not_started(
+            "the prediction is still empty",
+            f"your prediction: {criterion.question}",
+            then(_WRITE, criterion.form),
+        )
+    if answer.computed:
+        return not_started(
+            "a table that the course made, not a prediction of your own",
+            f"your prediction: {criterion.question}",
+            then(_ANSWER, criterion.form, criterion.call),
+        )
+    return None
+
+
 def _is_left_open(answer: Rows) -> bool:
     """Tell whether a prediction is still the form that is to be filled in."""
     return any(cell in ("…", PLACEHOLDER) for row in answer.rows for cell in row)
@@ -267,18 +274,18 @@ def _patient(
     criterion: Criterion | Prediction, seen: Observation, look: Callable[[], Observation]
 ) -> Observation:
     """Look again, by the criterion's wait policy, while it may still come."""
-    if not criterion.wait or not seen.may_come:
+    if not criterion.wait or not seen.retryable:
         return seen
     deadline = time.monotonic() + criterion.wait.deadline
     with Countdown(criterion.wait.condition) as countdown:
-        while seen.may_come and (left := deadline - time.monotonic()) > 0:
+        while seen.retryable and (left := deadline - time.monotonic()) > 0:
             countdown.show(left, seen.observed)
             time.sleep(min(criterion.wait.poll, left))
             seen = look()
     return seen
 
 
-def _told(error: Exception) -> Observation:
+def _error_as_observation(error: Exception) -> Observation:
     """Return an error as what it is to a checkpoint: something that could not be looked at."""
     if isinstance(error, EksnetError):
         return cannot_check(seen_of(error), _line(error.expected), _line(error.next_step))

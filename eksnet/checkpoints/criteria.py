@@ -32,7 +32,7 @@ class Observation:
         next_step: The command or action that comes next; empty when none does. Several commands
             stand below a sentence, a line each; see `then`.
         predicted: What the learner had predicted in its place; empty where nothing was.
-        may_come: Whether waiting may bring it, without anybody's doing.
+        retryable: Whether it may come by itself, so that looking again makes sense.
     """
 
     state: State
@@ -40,7 +40,7 @@ class Observation:
     expected: str = ""
     next_step: str = ""
     predicted: str = ""
-    may_come: bool = False
+    retryable: bool = False
 
 
 def passed(observed: str) -> Observation:
@@ -55,7 +55,7 @@ def failed(observed: str, expected: str, next_step: str) -> Observation:
 
 def not_yet(observed: str, expected: str, next_step: str) -> Observation:
     """Return that it is otherwise, and may come by itself: a failure once the wait is over."""
-    return Observation(State.FAIL, observed, expected, next_step, may_come=True)
+    return Observation(State.FAIL, observed, expected, next_step, retryable=True)
 
 
 def not_started(observed: str, expected: str, next_step: str) -> Observation:

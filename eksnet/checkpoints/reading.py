@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from eksnet.checkpoints.criteria import Observation, failed, not_started
 from eksnet.cluster import Resource
-from eksnet.cluster.faults import was_brought
+from eksnet.cluster.faults import was_injected
 
 if TYPE_CHECKING:
     from eksnet.cluster import Cluster
@@ -39,12 +39,12 @@ def judge(
     return failed(f"{what} is gone", what, remedy) if thing is None else look(thing)
 
 
-def after(fault: str, bring: str, expected: str, look: Check) -> Check:
-    """Return a check that begins once a fault has been brought in.
+def after(fault: str, inject: str, expected: str, look: Check) -> Check:
+    """Return a check that begins once a fault has been injected.
 
     Args:
         fault: The fault's permanent name, such as `dns-A`.
-        bring: The function that brings it in, as the notebook calls it: `coredns.bring_fault`.
+        inject: The function that injects it, as the notebook calls it: `coredns.inject_fault`.
         expected: What has to be there once the fault is mended.
         look: Looks whether it is.
     """
@@ -52,10 +52,10 @@ def after(fault: str, bring: str, expected: str, look: Check) -> Check:
 
     @functools.wraps(look)
     def check(cluster: Cluster) -> Observation:
-        if was_brought(cluster, fault):
+        if was_injected(cluster, fault):
             return look(cluster)
         return not_started(
-            f"fault {name} has not been injected", expected, f'{bring}(cluster, "{name}")'
+            f"fault {name} has not been injected", expected, f'{inject}(cluster, "{name}")'
         )
 
     return check

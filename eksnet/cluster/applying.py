@@ -73,7 +73,7 @@ def apply(
             target = _place(kinds, one, namespace)
             done.append(_apply_one(client, target, one, force=force))
         except EksnetError as error:
-            raise _told(error, one, done) from None
+            raise _with_context(error, one, done) from None
         yield done[-1]
 
 
@@ -139,7 +139,7 @@ def _conflict(error: ApiError) -> EksnetError | None:
     )
 
 
-def _told(error: EksnetError, one: Manifest, done: Sequence[Applied]) -> EksnetError:
+def _with_context(error: EksnetError, one: Manifest, done: Sequence[Applied]) -> EksnetError:
     """Add to an error which object it is about and what had been applied before."""
     seen = f"line {one.line}, {one.kind} {one.name}: {error.seen}"
     if done:

@@ -52,7 +52,7 @@ class Cluster:
         target: What was connected to.
         identity: What makes the cluster this one.
         namespace: The namespace that is meant when none is said.
-        version: The API server's version, such as v1.34.3.
+        version: The API server's version, such as v1.35.4.
         checks: What a text has to pass before it is written into a ConfigMap. `eksnet.connect`
             sets it: what a Corefile may say is known to the rooms above this one.
     """
@@ -578,7 +578,7 @@ class _RolledOut(Condition):
     def __init__(self) -> None:
         super().__init__("rolled out", lambda one: rollout.progress(one).done)
 
-    def hopeless(self, objects: Sequence[dict[str, Any]]) -> str:
+    def terminal_reason(self, objects: Sequence[dict[str, Any]]) -> str:
         return rollout.progress(objects[0]).failed if objects else "it is not there"
 
 

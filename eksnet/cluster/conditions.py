@@ -34,7 +34,7 @@ class Condition:
         """Tell whether it holds for any of the objects."""
         return any(map(self.test, objects))
 
-    def hopeless(self, objects: Sequence[Json]) -> str:
+    def terminal_reason(self, objects: Sequence[Json]) -> str:
         """Return why waiting on makes no sense; empty when it does."""
         return ""
 
@@ -56,7 +56,7 @@ def gone(uid: str) -> Condition:
 
 @dataclass(frozen=True)
 class _Status(Condition):
-    def hopeless(self, objects: Sequence[Json]) -> str:
+    def terminal_reason(self, objects: Sequence[Json]) -> str:
         return next(filter(None, (_ended(one, self.name) for one in objects)), "")
 
 

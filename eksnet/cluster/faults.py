@@ -40,7 +40,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class Place:
-    """An object that a fault is brought into.
+    """An object that a fault is injected into.
 
     Attributes:
         kind: Its kind.
@@ -94,7 +94,7 @@ def refuse_elsewhere(cluster: Cluster, why: str) -> None:
         )
 
 
-def bring(cluster: Cluster, key: str, place: Place, change: Mapping[str, Any]) -> None:
+def inject(cluster: Cluster, key: str, place: Place, change: Mapping[str, Any]) -> None:
     """Inject a fault into an object of the sandbox; a second time, it is the same fault.
 
     What is recorded as the state before is that before the first time: of a fault that is half
@@ -113,13 +113,13 @@ def bring(cluster: Cluster, key: str, place: Place, change: Mapping[str, Any]) -
     before = _before(cluster.get(place.kind, place.name, place.namespace), change)
     if before == change:
         return
-    if not was_brought(cluster, key):
+    if not was_injected(cluster, key):
         record = {**asdict(place), "before": before}
         _record(cluster, {key: json.dumps(record, sort_keys=True)})
     cluster.patch(place.kind, place.name, change, place.namespace, unchecked=True)
 
 
-def was_brought(cluster: Cluster, key: str) -> bool:
+def was_injected(cluster: Cluster, key: str) -> bool:
     """Tell whether a fault was injected into this cluster, fixed since or not."""
     return key in _recorded(cluster)
 
@@ -138,7 +138,7 @@ def revert(cluster: Cluster, fault: Injected) -> None:
     _record(cluster, {fault.key: None})
 
 
-def take_back(cluster: Cluster, chapter: str) -> tuple[str, ...]:
+def revert_all(cluster: Cluster, chapter: str) -> tuple[str, ...]:
     """Revert a chapter's faults; return their names.
 
     Args:
@@ -148,7 +148,7 @@ def take_back(cluster: Cluster, chapter: str) -> tuple[str, ...]:
     Raises:
         EksnetError: It is not the sandbox.
     """
-    refuse_elsewhere(cluster, "faults are brought into the sandbox alone")
+    refuse_elsewhere(cluster, "faults are injected into the sandbox alone")
     found = [one for one in injected(cluster) if one.chapter == chapter]
     for one in found:
         revert(cluster, one)

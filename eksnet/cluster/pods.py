@@ -26,8 +26,8 @@ Json = dict[str, Any]
 Command = str | Sequence[str]
 
 _LABELS = {"app.kubernetes.io/managed-by": "eksnet"}
-# What a container waits for that waiting does not bring.
-_HOPELESS = {
+# Reasons for which a container waits, and that no waiting ends.
+_TERMINAL = {
     "CreateContainerConfigError",
     "CreateContainerError",
     "ErrImageNeverPull",
@@ -162,8 +162,8 @@ def run(
         _remove(client, what)
 
 
-def staying(pods: Iterable[Resource]) -> list[Resource]:
-    """Return the pods that are not being taken away.
+def not_terminating(pods: Iterable[Resource]) -> list[Resource]:
+    """Return the pods that are not terminating.
 
     One that is may serve nobody any more, and be gone before it is asked for anything. What has
     ended does not keep its successor from starting: after a rollout, too, there may be such pods.
@@ -218,7 +218,7 @@ class _Finished(Condition):
         super().__init__("finished", _finished)
         self.fallen = ""
 
-    def hopeless(self, objects: Sequence[Json]) -> str:
+    def terminal_reason(self, objects: Sequence[Json]) -> str:
         if not objects:
             return "it was deleted meanwhile"
         self.fallen = _fallen(objects[0])
@@ -226,7 +226,7 @@ class _Finished(Condition):
             return f"its container {self.fallen} ended in an error"
         for status in _container_states(objects[0]):
             waits = (status.get("state") or {}).get("waiting") or {}
-            if waits.get("reason") in _HOPELESS:
+            if waits.get("reason") in _TERMINAL:
                 return f"{waits['reason']}: {waits.get('message', '')}".strip()
         return ""
 

@@ -1,6 +1,6 @@
 """When a rollout is done: the rules of `kubectl rollout status`, as pure functions.
 
-Source: k8s.io/kubectl/pkg/polymorphichelpers/rollout_status.go, v0.34.
+Source: k8s.io/kubectl/pkg/polymorphichelpers/rollout_status.go, v0.35.
 """
 
 from __future__ import annotations

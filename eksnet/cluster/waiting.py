@@ -90,8 +90,8 @@ def until(
         for objects in states(client, what):
             if condition.holds(objects):
                 return objects
-            if hopeless := condition.hopeless(objects):
-                seen = f"is not {condition.name}: {hopeless}"
+            if reason := condition.terminal_reason(objects):
+                seen = f"is not {condition.name}: {reason}"
                 raise DeadlineError(_report(client, what, seen, objects), "", next_step)
             left = deadline - time.monotonic()
             if left <= 0:

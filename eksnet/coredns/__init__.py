@@ -10,7 +10,8 @@ from eksnet.coredns.corefile import (
     set_plugin,
 )
 from eksnet.coredns.diagnosis import Check, Diagnosis, diagnose
-from eksnet.coredns.faults import bring_fault, take_back_faults
+from eksnet.coredns.faults import inject_fault, revert_faults
+from eksnet.coredns.installed import IMAGE
 from eksnet.coredns.observe import (
     Answer,
     ask,
@@ -26,6 +27,7 @@ from eksnet.coredns.trial import try_corefile
 from eksnet.coredns.witness import Lookup, look_up, start_client, start_server
 
 __all__ = [
+    "IMAGE",
     "Answer",
     "Check",
     "Diagnosis",
@@ -33,20 +35,20 @@ __all__ = [
     "Lookup",
     "add_plugin",
     "ask",
-    "bring_fault",
     "confirm",
     "diagnose",
+    "inject_fault",
     "look_up",
     "observed_walk",
     "plugins",
     "read_queries",
     "remove_plugin",
     "remove_server_block",
+    "revert_faults",
     "running_configurations",
     "set_plugin",
     "start_client",
     "start_server",
-    "take_back_faults",
     "try_corefile",
     "wait_for_answer",
     "wait_for_reload",

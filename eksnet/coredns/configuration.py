@@ -3,8 +3,8 @@
 The hash is SHA-512 over the parsed Corefile as Go writes it in JSON. So whether a pod runs the text
 of a ConfigMap can be told from its log alone, without asking it a question.
 
-Source: plugin/reload/reload.go of CoreDNS 1.12.4; caddyfile/lexer.go and parse.go of
-github.com/coredns/caddy, at the version that CoreDNS 1.12.4 requires.
+Source: plugin/reload/reload.go of CoreDNS 1.14.3; caddyfile/lexer.go and parse.go of
+github.com/coredns/caddy, at the version that CoreDNS 1.14.3 requires.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from eksnet.coredns.logs import log_lines
 from eksnet.errors import EksnetError
 
 _LOGGED = re.compile(r"Running configuration SHA512 = ([0-9a-f]{128})")
@@ -113,7 +114,7 @@ def logged_configurations(log: str) -> tuple[str, ...]:
 def refusal(log: str) -> str:
     """Return why a CoreDNS refused a Corefile after the last one that it took; empty if none."""
     after = log[max((match.end() for match in _LOGGED.finditer(log)), default=0) :]
-    reasons = [reason for line in after.splitlines() if (reason := _reason(line))]
+    reasons = [reason for line in log_lines(after) if (reason := _reason(line))]
     return reasons[-1] if reasons else ""
 
 
@@ -187,7 +188,7 @@ def errors(log: str) -> tuple[str, ...]:
         ('plugin/errors: i/o timeout',)
     """
     after = log[max((match.end() for match in _LOGGED.finditer(log)), default=0) :]
-    return tuple(sorted({_complaint(line) for line in after.splitlines() if _ERROR.search(line)}))
+    return tuple(sorted({_complaint(line) for line in log_lines(after) if _ERROR.search(line)}))
 
 
 def _complaint(line: str) -> str:

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from eksnet.cluster.conditions import READY
-from eksnet.cluster.pods import staying
+from eksnet.cluster.pods import not_terminating
 from eksnet.commands import runnable
 from eksnet.coredns.configuration import CorefileError, errors, running
 from eksnet.coredns.installed import (
@@ -189,10 +189,10 @@ def diagnose(cluster: Cluster, namespace: str | None = None) -> Diagnosis:
 
 
 def _checks(cluster: Cluster, namespace: str | None) -> Iterator[Check]:
-    service = _told(lambda: cluster.get("service", SERVICE, SYSTEM))
-    pods = _told(lambda: all_pods(cluster))
+    service = _value_or_error(lambda: cluster.get("service", SERVICE, SYSTEM))
+    pods = _value_or_error(lambda: all_pods(cluster))
     addresses = () if isinstance(pods, EksnetError) else _addresses(pods)
-    probe = _told(lambda: ask_from_a_pod(cluster, namespace, addresses))
+    probe = _value_or_error(lambda: ask_from_a_pod(cluster, namespace, addresses))
     facts: tuple[tuple[str, Callable[[], Check]], ...] = (
         ("resolv.conf of a pod", lambda: resolv_conf(_known(probe), _known(service))),
         ("CoreDNS runs", lambda: runs(_deployment(cluster), _known(pods))),
@@ -214,7 +214,7 @@ def _checks(cluster: Cluster, namespace: str | None) -> Iterator[Check]:
         return asks and ports(_known(service)).verdict == behind.verdict == OK
 
     for what, check in facts:
-        found = _told(check)
+        found = _value_or_error(check)
         if isinstance(found, EksnetError):
             verdict = FAILS if isinstance(found, NotFoundError) else CANNOT_TELL
             yield Check(what, verdict, found.seen, found.expected, found.next_step)
@@ -222,7 +222,7 @@ def _checks(cluster: Cluster, namespace: str | None) -> Iterator[Check]:
             yield found
 
 
-def _told(look: Callable[[], Any]) -> Any:
+def _value_or_error(look: Callable[[], Any]) -> Any:
     """Return what is seen, or the error that says why nothing is."""
     try:
         return look()
@@ -308,7 +308,7 @@ def configuration(cluster: Cluster, pods: Sequence[Resource]) -> Check:
     does not count; one that has not logged yet runs nothing yet.
     """
     what = "CoreDNS runs its Corefile"
-    logs = [log_of(cluster, pod.name) for pod in staying(pods)]
+    logs = [log_of(cluster, pod.name) for pod in not_terminating(pods)]
     if not logs:
         return Check(what, CANNOT_TELL, "there is no pod to ask")
     corefile = str((cluster.get("configmap", CONFIGMAP, SYSTEM).get("data") or {}).get("Corefile"))

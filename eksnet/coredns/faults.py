@@ -1,4 +1,4 @@
-"""Four faults of the cluster's DNS for a learner to find, brought into the sandbox on purpose."""
+"""Four faults of the cluster's DNS for a learner to find, injected into the sandbox on purpose."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def key(name: str) -> str:
     return f"{CHAPTER}-{name}"
 
 
-def bring_fault(cluster: Cluster, name: str) -> Fault:
+def inject_fault(cluster: Cluster, name: str) -> Fault:
     """Bring a fault into the sandbox, wait until it shows, and return what a user notices of it.
 
     Args:
@@ -41,17 +41,17 @@ def bring_fault(cluster: Cluster, name: str) -> Fault:
     if name not in _FAULTS:
         raise EksnetError(f"there is no fault {name!r}", f"one of {', '.join(_FAULTS)}")
     symptom, place, change, shows = _FAULTS[name]
-    faults.bring(cluster, key(name), place, change(cluster))
+    faults.inject(cluster, key(name), place, change(cluster))
     if not until("the fault to show", lambda: shows(cluster), _LONGEST):
         raise EksnetError(
-            f"fault {name} was brought in, and after {_LONGEST} s it does not show",
+            f"fault {name} was injected, and after {_LONGEST} s it does not show",
             symptom,
             "eksnet kubectl -n kube-system get deployment,pods,service,endpointslices",
         )
     return Fault(name, symptom)
 
 
-def take_back_faults(cluster: Cluster) -> tuple[str, ...]:
+def revert_faults(cluster: Cluster) -> tuple[str, ...]:
     """Put the cluster's DNS back as it was before its faults; return their names.
 
     Returns once CoreDNS runs the Corefile that was put back: what comes next is not to find two
@@ -60,7 +60,7 @@ def take_back_faults(cluster: Cluster) -> tuple[str, ...]:
     Raises:
         EksnetError: It is not the sandbox, or CoreDNS does not take the Corefile over.
     """
-    found = faults.take_back(cluster, CHAPTER)
+    found = faults.revert_all(cluster, CHAPTER)
     if "C" in found and not until("CoreDNS to reload", lambda: _runs_its(cluster), _LONGEST):
         raise EksnetError(
             f"the Corefile was put back, and after {_LONGEST} s not every CoreDNS pod runs it",

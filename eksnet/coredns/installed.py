@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from eksnet import versions
 from eksnet.cluster.client import ApiError
-from eksnet.cluster.pods import staying
+from eksnet.cluster.pods import not_terminating
 
 if TYPE_CHECKING:
     from eksnet.cluster import Cluster, Resource
 
+# Upstream's own image, of every CoreDNS that the course starts beside the cluster's.
+IMAGE = f"registry.k8s.io/coredns/coredns:{versions.COREDNS}"
 SYSTEM = "kube-system"
 SERVICE, DEPLOYMENT, CONFIGMAP = "kube-dns", "coredns", "coredns"
 SELECTOR = "k8s-app=kube-dns"
@@ -17,22 +20,22 @@ _NOTHING_TO_TELL = (400, 404)
 
 
 def all_pods(cluster: Cluster) -> list[Resource]:
-    """Return every CoreDNS pod, those too that are being taken away."""
+    """Return every CoreDNS pod, those too that are terminating."""
     return list(cluster.list("pods", SYSTEM, selector=SELECTOR))
 
 
-def staying_pods(cluster: Cluster) -> list[Resource]:
-    """Return the CoreDNS pods that are not being taken away."""
-    return staying(all_pods(cluster))
+def pods_not_terminating(cluster: Cluster) -> list[Resource]:
+    """Return the CoreDNS pods that are not terminating."""
+    return not_terminating(all_pods(cluster))
 
 
 def logs_of_all(cluster: Cluster) -> list[str]:
-    """Return the log of each CoreDNS pod that is not being taken away.
+    """Return the log of each CoreDNS pod that is not terminating.
 
     Raises:
         ApiError: One could not be read.
     """
-    return [log_of(cluster, pod.name) for pod in staying_pods(cluster)]
+    return [log_of(cluster, pod.name) for pod in pods_not_terminating(cluster)]
 
 
 def log_of(cluster: Cluster, pod: str, namespace: str = SYSTEM) -> str:

@@ -19,7 +19,7 @@ from eksnet.coredns.installed import (
     all_pods,
     log_if_any,
     log_of,
-    staying_pods,
+    pods_not_terminating,
 )
 from eksnet.coredns.querylog import LoggedQuery, observed_walk, read_queries
 from eksnet.coredns.resolvers import program_of
@@ -192,7 +192,8 @@ def running_configurations(cluster: Cluster) -> dict[str, str]:
 
     def all_tell() -> bool:
         found.clear()
-        found.update({pod.name: log_if_any(cluster, pod.name) for pod in staying_pods(cluster)})
+        pods = pods_not_terminating(cluster)
+        found.update({pod.name: log_if_any(cluster, pod.name) for pod in pods})
         return None not in found.values()
 
     if not until("the CoreDNS pods to start", all_tell, _START_SECONDS):
@@ -229,7 +230,7 @@ def wait_for_reload(cluster: Cluster, before: dict[str, str], timeout: float = 1
     last: dict[str, str] = {}
 
     def all_run_it() -> bool:
-        logs = {pod.name: log_of(cluster, pod.name) for pod in staying_pods(cluster)}
+        logs = {pod.name: log_of(cluster, pod.name) for pod in pods_not_terminating(cluster)}
         if logs.keys() != before.keys():
             raise EksnetError(
                 "the CoreDNS pods are not those from before: they were restarted, not reloaded",
@@ -387,26 +388,26 @@ def confirm(cluster: Cluster, records: Sequence[Record]) -> Listing[Record]:
     expected: dict[tuple[str, str], set[str]] = {}
     for one in records:
         expected.setdefault((one.name, one.rdtype), set()).add(one.value)
-    told: dict[tuple[str, str], set[str]] = {}
+    answered: dict[tuple[str, str], set[str]] = {}
 
     def is_told() -> bool:
-        wrong = [one for one, values in expected.items() if told.get(one) != values]
-        told.update(_told(cluster, wrong))
-        return told == expected
+        wrong = [one for one, values in expected.items() if answered.get(one) != values]
+        answered.update(_ask_all(cluster, wrong))
+        return answered == expected
 
     until("CoreDNS to tell the records", is_told, _HEARD)
     rows = tuple(
         (
             one.rdtype,
             one.name,
-            "O" if told[one.name, one.rdtype] == expected[one.name, one.rdtype] else "X",
+            "O" if answered[one.name, one.rdtype] == expected[one.name, one.rdtype] else "X",
         )
         for one in records
     )
-    return Listing(("rdtype", "name", "told"), rows, tuple(records))
+    return Listing(("rdtype", "name", "confirmed"), rows, tuple(records))
 
 
-def _told(
+def _ask_all(
     cluster: Cluster, asked: Iterable[tuple[str, str]]
 ) -> Iterator[tuple[tuple[str, str], set[str]]]:
     """Ask for each name and type, and give the values that were answered."""

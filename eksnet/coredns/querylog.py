@@ -6,12 +6,15 @@ import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
+from eksnet.coredns.logs import log_lines
 from eksnet.dns import Question, Reply, Walk, walk_of_questions
 
 # The plugin's default format: {remote}:{port} - {>id} "{type} {class} {name} {proto} …" {rcode} …
 _LINE = re.compile(
     r"\[INFO\] (?P<client>\S+):\d+ - \d+ "
-    r'"(?P<rdtype>\S+) IN (?P<name>\S+) (?P<protocol>udp|tcp) [^"]*" (?P<rcode>[A-Z]+|-) '
+    # A blank in a name stands behind a backslash, as a quotation mark does.
+    r'"(?P<rdtype>\S+) \S+ (?P<name>(?:\\.|[^\s\\])+) (?P<protocol>udp|tcp) [^"]*" '
+    r"(?P<rcode>[A-Z]+|-) "
 )
 
 # No plugin wrote an answer. The server then says SERVFAIL, unless a plugin dropped the query: the
@@ -40,35 +43,42 @@ def read_queries(log: str) -> tuple[LoggedQuery, ...]:
     """Return the queries of a CoreDNS log, in its order; other lines are passed over."""
     return tuple(
         LoggedQuery(
-            found["client"], found["rdtype"], found["name"].rstrip(".") or ".", found["rcode"]
+            found["client"].strip("[]"),
+            found["rdtype"],
+            found["name"].rstrip(".") or ".",
+            found["rcode"],
         )
-        for found in map(_LINE.match, log.splitlines())
+        for found in map(_LINE.match, log_lines(log))
         if found
     )
 
 
-def observed_walk(queries: Iterable[LoggedQuery], found: Collection[str] | None = None) -> Walk:
+def observed_walk(
+    queries: Iterable[LoggedQuery], found: Collection[str | tuple[str, str]] | None = None
+) -> Walk:
     """Return the walk that the queries make: A and AAAA for one name are one row.
 
     The log's NOERROR stands for an address and for a name without one (NODATA). What the lookup
-    itself found tells the two apart: it took its addresses from the last name that it asked.
-    A query that no plugin answered counts as SERVFAIL; where a plugin drops queries (`erratic`,
-    `acl`), a TIMEOUT looks the same.
+    itself found tells the two apart: it took its addresses from the last name that it asked, unless
+    it says from which. A query that no plugin answered counts as SERVFAIL; where a plugin drops
+    queries (`erratic`, `acl`), a TIMEOUT looks the same.
 
     Args:
         queries: The queries of one lookup, in the log's order.
-        found: The types of the addresses that the lookup found, A and AAAA; when None, each NOERROR
-            counts as an answer.
+        found: The types of the addresses that the lookup found, A and AAAA; or (name, type) where
+            it says for which name. When None, each NOERROR counts as an answer.
     """
     asked = tuple(queries)
     last = tuple(dict.fromkeys(query.name for query in asked))[-1:]
+    taken = set(found or ())
 
     def reply(query: LoggedQuery) -> Reply:
         if query.rcode == _UNANSWERED:
             return Reply.SERVFAIL
         if query.rcode != "NOERROR":
             return Reply.of_rcode(query.rcode)
-        taken = found is None or (query.name in last and query.rdtype in found)
-        return Reply.ANSWER if taken else Reply.NODATA
+        of_last = query.name in last and query.rdtype in taken
+        answered = found is None or of_last or (query.name.lower(), query.rdtype) in taken
+        return Reply.ANSWER if answered else Reply.NODATA
 
     return walk_of_questions(Question(one.name, one.rdtype, reply(one)) for one in asked)

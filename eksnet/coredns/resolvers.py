@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from eksnet.cluster import Exec
 
 # busybox names the server first; what it found comes behind each name.
-_NSLOOKUP_FOUND = re.compile(r"^Name:.*\nAddress: (\S+)$", re.MULTILINE)
+_NSLOOKUP_FOUND = re.compile(r"^name:\s*(\S+)\naddress: (\S+)$", re.MULTILINE)
+_NSLOOKUP_ALIAS = re.compile(r"^(\S+)\s+canonical name = (\S+)$", re.MULTILINE)
+
+Found = frozenset[str] | frozenset[tuple[str, str]]
 
 
 @dataclass(frozen=True)
@@ -24,13 +27,14 @@ class Program:
         image: An image that has it.
         stays: What keeps a container of the image running.
         command: From a name to the command that looks it up, once.
-        found: From what the command gave to the types found: A, AAAA, both or none.
+        found: From what the command gave to the types found: A, AAAA, both or none; with the name
+            that has them where the program says it.
     """
 
     image: str
     stays: tuple[str, ...]
     command: Callable[[str], tuple[str, ...]]
-    found: Callable[[Exec], frozenset[str]]
+    found: Callable[[Exec], Found]
 
 
 def program_of(profile: str) -> Program:
@@ -42,16 +46,22 @@ def program_of(profile: str) -> Program:
     return _PROGRAMS[profile_called(profile).name]
 
 
-def _kinds(addresses: list[str]) -> frozenset[str]:
-    return frozenset("AAAA" if ":" in address else "A" for address in addresses)
+def _type_of(address: str) -> str:
+    return "AAAA" if ":" in address else "A"
 
 
 def _getent_found(done: Exec) -> frozenset[str]:
-    return _kinds([line.split()[0] for line in done.stdout.splitlines()])
+    return frozenset(_type_of(line.split()[0]) for line in done.stdout.splitlines())
 
 
-def _nslookup_found(done: Exec) -> frozenset[str]:
-    return _kinds(_NSLOOKUP_FOUND.findall(done.stdout))
+def _nslookup_found(done: Exec) -> frozenset[tuple[str, str]]:
+    """Return (name, type) of what was found, also for aliases: busybox asks many names at once."""
+    said = done.stdout.lower()
+    found = {(name, _type_of(address)) for name, address in _NSLOOKUP_FOUND.findall(said)}
+    aliases = _NSLOOKUP_ALIAS.findall(said)
+    for _ in aliases:
+        found |= {(alias, rdtype) for alias, to in aliases for name, rdtype in found if name == to}
+    return frozenset(found)
 
 
 def _connect_found(done: Exec) -> frozenset[str]:

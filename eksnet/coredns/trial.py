@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from eksnet import versions
 from eksnet.cluster.pods import NeededError
 from eksnet.coredns.configuration import refusal
 from eksnet.coredns.corefile import plugins
+from eksnet.coredns.installed import IMAGE
 from eksnet.coredns.observe import BASH_IMAGE, Answer, carrier, make_queries, read_answers
 from eksnet.errors import EksnetError
 from eksnet.listing import Listing
@@ -17,7 +19,6 @@ from eksnet.listing import Listing
 if TYPE_CHECKING:
     from eksnet.cluster import Cluster
 
-COREDNS_IMAGE = "registry.k8s.io/coredns/coredns:v1.12.4"
 _SERVER = "127.0.0.1/53"
 _TIMEOUT = 60
 
@@ -51,7 +52,7 @@ def try_corefile(
         said = refusal(error.log) or error.log.rpartition("\n")[2] or "its log is empty"
         raise EksnetError(
             f"CoreDNS ended at its start: {said}",
-            f"a Corefile that CoreDNS {COREDNS_IMAGE.rpartition(':v')[2]} takes",
+            f"a Corefile that CoreDNS {versions.COREDNS.removeprefix('v')} takes",
             "correct what it names in the Corefile, and try again",
         ) from None
     finally:
@@ -69,7 +70,7 @@ def _beside(configmap: str) -> dict[str, Any]:
     """Return the fields of a pod in which CoreDNS runs before and beside the main container."""
     coredns = {
         "name": "coredns",
-        "image": COREDNS_IMAGE,
+        "image": IMAGE,
         "args": ["-conf", "/etc/coredns/Corefile"],
         "volumeMounts": [{"name": "corefile", "mountPath": "/etc/coredns"}],
         # A sidecar: the main container starts once this one answers.

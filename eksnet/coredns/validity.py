@@ -5,7 +5,7 @@ not, and on other clusters a pod is a change of its own (`try_corefile` starts o
 refused here, CoreDNS refuses; the tests hold each rule to the real program. What is passed, it may
 still refuse: the arguments of most plugins are not looked at.
 
-Source: plugin.cfg, core/dnsserver/register.go and plugin/*/setup.go of CoreDNS 1.12.4.
+Source: plugin.cfg, core/dnsserver/register.go and plugin/*/setup.go of CoreDNS 1.14.3.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ import difflib
 import functools
 from collections.abc import Callable, Iterator, Sequence
 
-from eksnet import data
+from eksnet import data, versions
 from eksnet.coredns.configuration import CorefileError, ServerBlock, Token, read_corefile
 
-_RELEASE = "CoreDNS 1.12.4"
+_RELEASE = f"CoreDNS {versions.COREDNS.removeprefix('v')}"
 # Those whose second use in a server block is refused.
 _ONCE = frozenset(
     {

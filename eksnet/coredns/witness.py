@@ -1,6 +1,6 @@
 """A witness for one lookup: a CoreDNS of the course's own between a pod and the cluster's DNS.
 
-It has a namespace of its own, which is removed with it. Nothing else of the cluster is touched: the
+It has a namespace of its own, which is deleted with it. Nothing else of the cluster is touched: the
 cluster's DNS and the namespace that is asked from stay as they are. Same on every target; on any
 but the sandbox the guard wants the cluster's name said.
 """
@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from eksnet import inputs
+from eksnet.coredns.installed import IMAGE
 from eksnet.coredns.observe import (
     Answer,
     carrier,
@@ -31,6 +32,7 @@ from eksnet.dns import (
     ResolvConf,
     Walk,
     candidates,
+    first_difference,
     given_answers,
     search_walk,
     walk_of_questions,
@@ -41,7 +43,6 @@ from eksnet.dns.walk import check_name
 if TYPE_CHECKING:
     from eksnet.cluster import Cluster
 
-WITNESS_IMAGE = "registry.k8s.io/coredns/coredns:v1.12.4"
 # What an option of resolv.conf may be; a resolver takes more than 15 for 15.
 _MOST_DOTS = 255
 _NEIGHBOUR, _WITNESS, _CLIENT = "neighbour", "witness", "client"
@@ -72,8 +73,8 @@ class Lookup:
 
     @property
     def agrees(self) -> bool:
-        """Whether both have the same rows."""
-        return self.predicted.rows == self.observed.rows
+        """Whether both have the same rows, see `first_difference`."""
+        return first_difference(self.predicted, self.observed) == 0
 
 
 def look_up(
@@ -86,8 +87,8 @@ def look_up(
 ) -> Lookup:
     """Look a name up as a pod of a namespace would, and return what was predicted and observed.
 
-    Makes a namespace with three pods and removes it at the end, whatever happens. The lookup has
-    the real search list of the namespace's pods.
+    Makes a namespace with three pods and deletes it at the end, whatever happens, without waiting
+    until it is gone. The lookup has the real search list of the namespace's pods.
 
     Args:
         cluster: The cluster.
@@ -128,7 +129,7 @@ def _with_types(observed: Walk, replies: Answers) -> Walk:
 
 @contextlib.contextmanager
 def _place(cluster: Cluster) -> Iterator[tuple[str, str]]:
-    """Make a namespace with a witness and a usual pod; remove it at the end.
+    """Make a namespace with a witness and a usual pod; delete it at the end.
 
     What comes is the namespace and the witness's address.
     """
@@ -137,10 +138,15 @@ def _place(cluster: Cluster) -> Iterator[tuple[str, str]]:
         labels = {"app.kubernetes.io/managed-by": "eksnet"}
         metadata = {"name": place, "labels": labels}
         cluster.apply(json.dumps({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}))
-        _start(cluster, {"name": _NEIGHBOUR, "namespace": place}, _runs("glibc"))
-        yield place, start_server(cluster, _WITNESS, _WITNESS_COREFILE, place)
+        # Both start at the same time.
+        neighbour = {"name": _NEIGHBOUR, "namespace": place}
+        _create(cluster, neighbour, _runs("glibc"))
+        address = start_server(cluster, _WITNESS, _WITNESS_COREFILE, place)
+        _await_ready(cluster, neighbour)
+        yield place, address
     finally:
-        cluster.delete("namespace", place)
+        # The namespace controller lets five seconds pass first, and nobody needs the name again.
+        cluster.delete("namespace", place, wait=False)
 
 
 def start_server(cluster: Cluster, name: str, corefile: str, namespace: str, **spec: object) -> str:
@@ -167,13 +173,14 @@ def start_server(cluster: Cluster, name: str, corefile: str, namespace: str, **s
     }
     container = {
         "name": "coredns",
-        "image": WITNESS_IMAGE,
+        "image": IMAGE,
         "args": ["-conf", "/etc/coredns/Corefile"],
         "readinessProbe": {"httpGet": {"path": "/ready", "port": 8181}, "periodSeconds": 1},
         "volumeMounts": [{"name": "corefile", "mountPath": "/etc/coredns"}],
     }
     volume = {"name": "corefile", "configMap": {"name": name}}
-    _start(cluster, metadata, {"containers": [container], "volumes": [volume], **spec}, configmap)
+    _create(cluster, metadata, {"containers": [container], "volumes": [volume], **spec}, configmap)
+    _await_ready(cluster, metadata)
     return str(cluster.get("pod", name, namespace)["status"]["podIP"])
 
 
@@ -208,7 +215,9 @@ def start_client(
         "options": [{"name": key, **({"value": value} if value else {})} for key, value in options],
     }
     spec = {"dnsPolicy": "None", "dnsConfig": dns_config, **_runs(profile)}
-    _start(cluster, {"name": name, "namespace": namespace}, spec)
+    metadata = {"name": name, "namespace": namespace}
+    _create(cluster, metadata, spec)
+    _await_ready(cluster, metadata)
 
 
 def _runs(profile: str) -> dict[str, object]:
@@ -218,14 +227,17 @@ def _runs(profile: str) -> dict[str, object]:
     return {"containers": [main]}
 
 
-def _start(
+def _create(
     cluster: Cluster, metadata: dict[str, str], spec: dict[str, object], *before: dict[str, object]
 ) -> None:
-    """Make a pod, and what it needs before it, and wait until it is Ready."""
+    """Make a pod, and what it needs before it."""
     quick = {"terminationGracePeriodSeconds": 0, **spec}
     pod: dict[str, object] = {"kind": "Pod", "metadata": metadata, "spec": quick}
     objects = ({"apiVersion": "v1", **one} for one in (*before, pod))
     cluster.apply("\n---\n".join(map(json.dumps, objects)))
+
+
+def _await_ready(cluster: Cluster, metadata: dict[str, str]) -> None:
     # `wait` tells the reader what it waited for; these pods are no part of the lesson.
     with contextlib.redirect_stdout(io.StringIO()):
         cluster.wait("pod", metadata["name"], namespace=metadata["namespace"])
@@ -239,13 +251,14 @@ def _conf_in(cluster: Cluster, place: str, namespace: str) -> ResolvConf:
 
 def _replies(cluster: Cluster, place: str, names: Collection[str], nameserver: str) -> Answers:
     """Ask the cluster's DNS for each name by itself, A and AAAA, and return what came back."""
-    told: dict[str | tuple[str, str], Reply | str] = {}
-    for rdtype in RDTYPES:
-        absolute = [f"{name}." for name in names]
-        command = carrier(make_queries(absolute, rdtype), f"{nameserver}/53")
-        said = cluster.exec(_NEIGHBOUR, command, place, timeout=5 * len(names) + 30)
-        for name, answer in zip(names, read_answers(absolute, said.stdout), strict=True):
-            told[name, rdtype] = reply_of(answer)
+    asked = [(name, rdtype) for rdtype in RDTYPES for name in names]
+    queries = [query for name, rdtype in asked for query in make_queries([f"{name}."], rdtype)]
+    command = carrier(queries, f"{nameserver}/53")
+    said = cluster.exec(_NEIGHBOUR, command, place, timeout=5 * len(asked) + 30)
+    answers = read_answers([f"{name}." for name, _ in asked], said.stdout)
+    told: dict[str | tuple[str, str], Reply | str] = {
+        one: reply_of(answer) for one, answer in zip(asked, answers, strict=True)
+    }
     return given_answers(given=told)
 
 

@@ -1,6 +1,6 @@
 """Which questions come to a plugin: the zones that cover a name, and the rules that rename it.
 
-Source: plugin/normalize.go (Zones.Matches) and plugin/rewrite/name.go of CoreDNS 1.12.4.
+Source: plugin/normalize.go (Zones.Matches) and plugin/rewrite/name.go of CoreDNS 1.14.3.
 """
 
 from __future__ import annotations

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from eksnet.cluster import faults
 from eksnet.cluster.contents import MANAGED_BY, is_ours
 from eksnet.cluster.faults import Injected
+from eksnet.cluster.pods import not_terminating
 from eksnet.cluster.rollout import ANNOTATION
 from eksnet.course.lessons import (
     COREFILE,
@@ -404,7 +405,7 @@ def _witnesses(cluster: Cluster) -> Iterator[str]:
         found = cluster.list("namespaces", selector=_BY_NAME)
     except (NotFoundError, RefusedError):
         return
-    for one in found:
+    for one in not_terminating(found):
         unused = cluster.target.kind == "sandbox" or _is_old(one)
         if one.name.startswith(_WITNESS) and unused:
             yield one.name

@@ -26,7 +26,7 @@ from eksnet.coredns.installed import (
     all_pods,
     log_of,
     logs_of_all,
-    staying_pods,
+    pods_not_terminating,
 )
 from eksnet.errors import EksnetError, NotFoundError, RefusedError
 
@@ -80,7 +80,8 @@ def _holds(cluster: Cluster, condition: Callable[[Cluster], bool]) -> bool:
 def _restart(cluster: Cluster) -> None:
     """Start anew what does not come to itself, or not soon."""
     with contextlib.redirect_stdout(io.StringIO()):
-        if any(_has_another(cluster, pod) or _keeps_ending(pod) for pod in staying_pods(cluster)):
+        pods = pods_not_terminating(cluster)
+        if any(_has_another(cluster, pod) or _keeps_ending(pod) for pod in pods):
             cluster.rollout_restart(f"deployment/{DEPLOYMENT}", SYSTEM)
         if any(_keeps_ending(pod) or not _has_mode(cluster, pod) for pod in _kube_proxies(cluster)):
             cluster.rollout_restart(f"daemonset/{_KUBE_PROXY}", SYSTEM)
@@ -148,7 +149,7 @@ def _coredns_runs_its_corefile(cluster: Cluster) -> bool:
 
 
 def _old_pods_are_gone(cluster: Cluster) -> bool:
-    return len(all_pods(cluster)) == len(staying_pods(cluster))
+    return len(all_pods(cluster)) == len(pods_not_terminating(cluster))
 
 
 def _service_has_endpoints(cluster: Cluster) -> bool:

@@ -20,20 +20,22 @@ from eksnet.course.catalogue import FOLDED, PREDICT, course, named
 if TYPE_CHECKING:
     from nbclient import NotebookClient
 
-Say = Callable[[str], None]
+Progress = Callable[[str], None]
 # Longer than any wait of a notebook's own, which names what it waits for.
 CELL_DEADLINE = 300
 _WIDGET = "application/vnd.jupyter.widget-view+json"
 _KERNELSPEC = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
 
-def run_all(notebooks: Sequence[str | Path], *, save: bool = False, say: Say = print) -> bool:
+def run_all(
+    notebooks: Sequence[str | Path], *, save: bool = False, progress: Progress = print
+) -> bool:
     """Run notebooks one after the other, with a line for each.
 
     Args:
         notebooks: Paths, names or numbers; the whole course when empty.
         save: Whether the outputs replace those in the files.
-        say: Called with each line.
+        progress: Called with each line.
 
     Returns:
         Whether all cells of all notebooks ran.
@@ -43,7 +45,7 @@ def run_all(notebooks: Sequence[str | Path], *, save: bool = False, say: Say = p
         KeyboardInterrupt: It was interrupted; it says in which cell.
     """
     paths = [path for name in notebooks for path in _meant(name)] or course()
-    results = [run_one(path, save=save, say=say) for path in paths]
+    results = [run_one(path, save=save, progress=progress) for path in paths]
     return all(results)
 
 
@@ -52,14 +54,14 @@ def _meant(name: str | Path) -> list[Path]:
     return [path] if path.suffix == ".ipynb" and path.is_file() else named(name)
 
 
-def run_one(path: Path, *, save: bool = False, say: Say = print) -> bool:
+def run_one(path: Path, *, save: bool = False, progress: Progress = print) -> bool:
     """Run one notebook in a kernel of its own; say how long it took, or which cell failed and why.
 
     Args:
         path: The notebook.
         save: Whether the outputs replace those in the file; only those of a run without errors do.
             Of a notebook of the course, the time that it took is kept too.
-        say: Called with each line.
+        progress: Called with each line.
 
     Returns:
         Whether all its cells ran.
@@ -75,7 +77,7 @@ def run_one(path: Path, *, save: bool = False, say: Say = print) -> bool:
     begun: list[str] = []
     began = time.monotonic()
 
-    def told(what: str) -> str:
+    def ended(what: str) -> str:
         where = f"cell {begun[-1]}" if begun else "its start"
         return f"{path.stem}: {what} after {time.monotonic() - began:.0f} s in {where}"
 
@@ -94,13 +96,13 @@ def run_one(path: Path, *, save: bool = False, say: Say = print) -> bool:
             with _cancelled_by_interrupts(), asyncio.Runner(loop_factory=_Loop) as runner:
                 runner.run(_execute(client, log))
         except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
-            say(told("failed"))
-            say(_reason(error, log))
+            progress(ended("failed"))
+            progress(_reason(error, log))
             return False
         except KeyboardInterrupt:
-            raise KeyboardInterrupt(told("interrupted")) from None
+            raise KeyboardInterrupt(ended("interrupted")) from None
     took = time.monotonic() - began
-    say(f"{path.stem}: ran in {took:.0f} s")
+    progress(f"{path.stem}: ran in {took:.0f} s")
     if save:
         times.record(path, took)
         nbformat.write(normalised(notebook), path)  # type: ignore[no-untyped-call]

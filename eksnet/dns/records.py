@@ -7,12 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from eksnet import inputs
+from eksnet import inputs, versions
 from eksnet.errors import EksnetError
 from eksnet.listing import Listing
 
 SPECIFICATION = "Kubernetes DNS specification 1.1.0"
-PODS = "kubernetes.io, DNS for Services and Pods; CoreDNS 1.12.4, `pods insecure`"
+_COREDNS = versions.COREDNS.removeprefix("v")
+PODS = f"kubernetes.io, DNS for Services and Pods; CoreDNS {_COREDNS}, `pods insecure`"
 _SERVICE_OF = "kubernetes.io/service-name"
 
 _Object = Mapping[str, Any]

@@ -103,7 +103,7 @@ def autopath(conf: ResolvConf, replies: Answers) -> Answers:
         conf: The pod's resolv.conf; its search list is the one that CoreDNS goes along.
         replies: What the names have without autopath.
 
-    Source: CoreDNS 1.12.4 plugin/autopath, plugin/kubernetes/autopath.go.
+    Source: CoreDNS 1.14.3 plugin/autopath, plugin/kubernetes/autopath.go.
     """
     if not conf.search:
         return replies

@@ -149,7 +149,7 @@ def pod_resolv_conf(
         EksnetError: No such policy, or None without a nameserver: the API server refuses both. Or
             the namespace, an address or a domain is none.
 
-    Source: Kubernetes 1.34 pkg/kubelet/network/dns/dns.go (GetPodDNS, appendDNSConfig, the limits
+    Source: Kubernetes 1.35 pkg/kubelet/network/dns/dns.go (GetPodDNS, appendDNSConfig, the limits
     of 3 nameservers, 32 domains and 2,048 characters). The kubelet writes several options in no
     certain order; here they keep theirs.
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Collection, Iterable, Mapping
+import itertools
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from eksnet import inputs
@@ -14,6 +16,7 @@ from eksnet.errors import EksnetError
 from eksnet.listing import Listing
 
 _CACHE = "NodeLocal DNSCache"
+_Row = tuple[str, str]
 _REVERSE = ("in-addr.arpa", "ip6.arpa")
 
 
@@ -47,10 +50,13 @@ class Walk(Listing[Attempt]):
             more is known than the rows say. The two of one row leave together: in which order
             they arrive is not certain, and Go sends them from two goroutines.
         why: Why the walk ends where it does; empty where it was observed.
+        in_turn: Whether one name follows the other; busybox sends all of them at once, and in which
+            order they arrive is not certain.
     """
 
     questions: tuple[Question, ...] = ()
     why: str = ""
+    in_turn: bool = True
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -68,6 +74,31 @@ class Walk(Listing[Attempt]):
         if not self.questions:
             return len(RDTYPES) * len(self)
         return sum(question.sent for question in self.questions)
+
+
+def first_difference(predicted: Walk, observed: Walk) -> int:
+    """Return from which row on an observed walk is not as predicted, from 1; 0 when it is.
+
+    Letter case does not count in a name: CoreDNS logs all names in lower case. Nor does the order
+    of rows where the resolver sends all of them at once.
+
+    Example:
+        >>> predicted = search_walk("A", ResolvConf(search=("example",)))
+        >>> first_difference(predicted, walk_of_questions(predicted.questions[:2]))
+        2
+    """
+    one, other = ([(row.name.lower(), row.mark) for row in walk] for walk in (predicted, observed))
+    if not predicted.in_turn:
+        other = _in_the_order_of(one, other)
+    pairs = itertools.zip_longest(one, other)
+    return next((n for n, (a, b) in enumerate(pairs, start=1) if a != b), 0)
+
+
+def _in_the_order_of(one: Sequence[_Row], other: Sequence[_Row]) -> list[_Row]:
+    """Return rows in the order in which others stand, those last that these do not have."""
+    left = Counter(other)
+    common = [row for row in one if left[row] and not left.subtract([row])]
+    return [*common, *left.elements()]
 
 
 def walk(rows: Collection[tuple[str, bool]]) -> Walk:
@@ -115,11 +146,15 @@ def _mark(questions: Collection[Question], taken: bool) -> str:
 
 
 def _listed(
-    marked: Iterable[tuple[str, str]], questions: tuple[Question, ...] = (), why: str = ""
+    marked: Iterable[tuple[str, str]],
+    questions: tuple[Question, ...] = (),
+    why: str = "",
+    *,
+    in_turn: bool = True,
 ) -> Walk:
     attempts = tuple(Attempt(n, name, mark) for n, (name, mark) in enumerate(marked, start=1))
     cells = tuple((str(one.order), one.name, one.mark) for one in attempts)
-    return Walk(("order", "query name", "match"), cells, attempts, questions, why)
+    return Walk(("order", "query name", "match"), cells, attempts, questions, why, in_turn)
 
 
 def search_walk(
@@ -176,7 +211,8 @@ def search_walk(
     questions = tuple(question for one in asked for question in one.questions)
     if rules.by_rdtype:
         questions = tuple(sorted(questions, key=lambda question: RDTYPES.index(question.rdtype)))
-    return _listed(marked, questions, _why(profile, name, names, asked))
+    why = _why(profile, name, names, asked)
+    return _listed(marked, questions, why, in_turn=not rules.by_rdtype)
 
 
 def candidates(name: str, conf: ResolvConf, profile: str = "glibc") -> tuple[str, ...]:

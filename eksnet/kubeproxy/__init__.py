@@ -6,10 +6,9 @@ Pure models, but for `observe`, which reads a live node, and `faults`, which bre
 from __future__ import annotations
 
 from eksnet.kubeproxy.dumps import parse_dump, parse_iptables_save, parse_nft_json
-from eksnet.kubeproxy.faults import bring_fault, take_back_faults
-from eksnet.kubeproxy.growing import Grown, grow
-from eksnet.kubeproxy.growth import Size, example, growth, written
-from eksnet.kubeproxy.lookup import Lookup, Lookups, measure_lookup
+from eksnet.kubeproxy.faults import inject_fault, revert_faults
+from eksnet.kubeproxy.lookup_time import LookupTime, LookupTimes, measure_lookup_time
+from eksnet.kubeproxy.many_services import AddedRules, count_added_rules
 from eksnet.kubeproxy.observe import (
     last_words,
     predict_node,
@@ -23,6 +22,7 @@ from eksnet.kubeproxy.observe import (
 )
 from eksnet.kubeproxy.packet import Connection, Packet, parse_conntrack
 from eksnet.kubeproxy.predict import predict
+from eksnet.kubeproxy.rule_counts import RuleCounts, example, predict_rule_counts, rules_per_table
 from eksnet.kubeproxy.ruleset import (
     Chain,
     Differences,
@@ -38,34 +38,33 @@ from eksnet.kubeproxy.skew import Skew, Skews, version_skew
 from eksnet.kubeproxy.walk import PacketWalk, PacketWalks, Step, packet_walk, packet_walks
 
 __all__ = [
+    "AddedRules",
     "Chain",
     "Connection",
     "Differences",
-    "Grown",
     "Line",
     "Lines",
-    "Lookup",
-    "Lookups",
+    "LookupTime",
+    "LookupTimes",
     "NamedSet",
     "Node",
     "Packet",
     "PacketWalk",
     "PacketWalks",
+    "RuleCounts",
     "Ruleset",
     "Settings",
     "Share",
-    "Size",
     "Skew",
     "Skews",
     "Step",
-    "bring_fault",
+    "count_added_rules",
     "differences",
     "example",
     "fair_share",
-    "grow",
-    "growth",
+    "inject_fault",
     "last_words",
-    "measure_lookup",
+    "measure_lookup_time",
     "packet_walk",
     "packet_walks",
     "parse_conntrack",
@@ -74,15 +73,16 @@ __all__ = [
     "parse_nft_json",
     "predict",
     "predict_node",
+    "predict_rule_counts",
     "read_configuration",
     "read_connections",
     "read_node",
     "read_rules",
     "read_settings",
+    "revert_faults",
+    "rules_per_table",
     "set_mode",
     "switch_mode",
-    "take_back_faults",
     "version_skew",
     "wait_for_rules",
-    "written",
 ]

@@ -53,7 +53,8 @@ def parse_iptables_save(text: str) -> Ruleset:
     dump, number = _Dump(), 0
     for number, line in enumerate(text.splitlines(), start=1):
         try:
-            dump.take(line.rstrip(), number)
+            # Indented where it was pasted from YAML or from a wiki; no line of it begins so itself.
+            dump.take(line.strip(), number)
         except EksnetError as error:
             raise EksnetError(f"line {number}: {error.seen}", error.expected, _AGAIN) from None
     if dump.table:
@@ -222,10 +223,10 @@ class _Objects:
             self._chains[table, fields["chain"]]["rules"].append(text + note)
             self._note(table, fields["expr"], number)
         elif kind == "set":
-            elements = tuple(map(_element, fields.get("elem", ())))
+            elements = tuple(map(_element, _several(fields.get("elem"))))
             self._sets[table, fields["name"]] = NamedSet(elements, int(fields.get("timeout", 0)))
         elif kind == "map":
-            pairs = fields.get("elem", ())
+            pairs = _several(fields.get("elem"))
             self._maps[table, fields["name"]] = {_element(k): expression(v) for k, v in pairs}
             self._note(table, [value for _, value in pairs], number)
 
@@ -287,8 +288,18 @@ def _element(value: Any) -> str:
     if kind == "range":
         return "-".join(map(_element, inner))
     if kind == "set":
-        return f"{{ {', '.join(map(_element, inner))} }}"
+        return f"{{ {', '.join(map(_element, _several(inner)))} }}"
     return _operand(value)
+
+
+def _several(value: Any) -> list[Any]:
+    """Return the parts of what nft prints as a list, or as the only part of it.
+
+    Before 1.1.4 it prints a list with one part for many fields, and since then that part alone.
+    """
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]
 
 
 def _operand(value: Any) -> str:
@@ -303,8 +314,7 @@ def _operand(value: Any) -> str:
     if kind == "ct":
         return f"ct {inner['key']}"
     if kind == "fib":
-        flags = " . ".join(inner["flags"])
-        return f"fib {flags} {inner['result']}"
+        return f"fib {' . '.join(_several(inner['flags']))} {inner['result']}"
     if kind == "concat":
         return " . ".join(map(_operand, inner))
     if kind == "numgen":
@@ -349,8 +359,7 @@ def _snat(inner: Mapping[str, Any]) -> str:
 
 
 def _flags(inner: Mapping[str, Any] | None) -> str:
-    flags = (inner or {}).get("flags", [])
-    return "".join(f" {flag}" for flag in ([flags] if isinstance(flags, str) else flags))
+    return "".join(f" {flag}" for flag in _several((inner or {}).get("flags")))
 
 
 def _log(inner: Mapping[str, Any] | None) -> str:

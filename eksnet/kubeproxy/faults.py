@@ -1,4 +1,4 @@
-"""Four faults of Services and of kube-proxy for a learner to find, brought into the sandbox."""
+"""Four faults of Services and of kube-proxy for a learner to find, injected into the sandbox."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def key(name: str) -> str:
     return f"{CHAPTER}-{name}"
 
 
-def bring_fault(cluster: Cluster, name: str) -> Fault:
+def inject_fault(cluster: Cluster, name: str) -> Fault:
     """Bring a fault into the sandbox and return what a user notices of it.
 
     Args:
@@ -55,12 +55,12 @@ def bring_fault(cluster: Cluster, name: str) -> Fault:
     faults.refuse_elsewhere(cluster, "a fault would harm those who use the cluster")
     if name not in _FAULTS:
         raise EksnetError(f"there is no fault {name!r}", f"one of {', '.join(_FAULTS)}")
-    symptom, bring = _FAULTS[name]
-    bring(cluster, key(name))
+    symptom, inject = _FAULTS[name]
+    inject(cluster, key(name))
     return Fault(name, symptom)
 
 
-def take_back_faults(cluster: Cluster) -> tuple[str, ...]:
+def revert_faults(cluster: Cluster) -> tuple[str, ...]:
     """Put back what this chapter's faults changed, as it was before; return their names.
 
     A kube-proxy that the fault D has stopped is started anew, and waited for.
@@ -68,7 +68,7 @@ def take_back_faults(cluster: Cluster) -> tuple[str, ...]:
     Raises:
         EksnetError: It is not the sandbox.
     """
-    found = faults.take_back(cluster, CHAPTER)
+    found = faults.revert_all(cluster, CHAPTER)
     # Left alone, the one that ends in an error would wait longer and longer before its next try.
     if "D" in found and any(map(has_ended, kube_proxies(cluster))):
         cluster.rollout_restart(DAEMONSET, SYSTEM)
@@ -77,7 +77,7 @@ def take_back_faults(cluster: Cluster) -> tuple[str, ...]:
 
 
 def _wrong_selector(cluster: Cluster, fault: str) -> None:
-    faults.bring(cluster, fault, _WEB, {"spec": {"selector": {"app": "wbe"}}})
+    faults.inject(cluster, fault, _WEB, {"spec": {"selector": {"app": "wbe"}}})
     _wait_for_endpoints(cluster, SERVICE, 0)
     _wait_for_every_node(cluster)
 
@@ -85,7 +85,7 @@ def _wrong_selector(cluster: Cluster, fault: str) -> None:
 def _wrong_port_name(cluster: Cluster, fault: str) -> None:
     # As the API server gives it back, so that a fault that is there is seen to be there.
     port = {**_PORT, "protocol": "TCP", "targetPort": "htpp"}
-    faults.bring(cluster, fault, _WEB, {"spec": {"ports": [port]}})
+    faults.inject(cluster, fault, _WEB, {"spec": {"ports": [port]}})
     _wait_for_endpoints(cluster, SERVICE, 0)
     _wait_for_every_node(cluster)
 
@@ -96,7 +96,7 @@ def _one_local_endpoint(cluster: Cluster, fault: str) -> None:
         _service(FRONT, {"type": "NodePort", "selector": {"app": "web"}, "ports": [port]})
     )
     change = {"spec": {"externalTrafficPolicy": "Local", "selector": {"app": None, "pod": "web-a"}}}
-    faults.bring(cluster, fault, Place("service", FRONT, NAMESPACE), change)
+    faults.inject(cluster, fault, Place("service", FRONT, NAMESPACE), change)
     _wait_for_endpoints(cluster, FRONT, 1)
     _wait_for_every_node(cluster)
 
@@ -112,7 +112,7 @@ def _wrong_mode(cluster: Cluster, fault: str) -> None:
     text = cluster.get("configmap", CONFIGMAP, SYSTEM)["data"]["config"]
     wrong = re.sub(r"(?m)^mode:.*$", "mode: iptable", text)
     place = Place("configmap", CONFIGMAP, SYSTEM)
-    faults.bring(cluster, fault, place, {"data": {"config": wrong}})
+    faults.inject(cluster, fault, place, {"data": {"config": wrong}})
     # On one node, and not by a rollout: a container without a readiness probe is Ready as soon as
     # it runs, so the rollout may go on to the next node before this one ends.
     first = min(pods, key=lambda pod: str(pod["spec"]["nodeName"]))

@@ -1,11 +1,10 @@
-"""The rules of mode iptables, as `iptables-save` prints what kube-proxy 1.34 writes.
+"""The rules of mode iptables, as `iptables-save` prints what kube-proxy 1.35 writes.
 
-Source: k8s.io/kubernetes v1.34.3, pkg/proxy/iptables/proxier.go.
+Source: k8s.io/kubernetes v1.35.4, pkg/proxy/iptables/proxier.go.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import cache
 
 from eksnet.kubeproxy import names
@@ -324,19 +323,3 @@ def _refusal(one: Served) -> str:
     who = "local endpoints" if one.has_endpoints else "endpoints"
     target = "DROP" if one.has_endpoints else _REJECT
     return f"{comment(f'{one.port.name} has no {who}')}{{where}}-j {target}"
-
-
-def written(ruleset: Ruleset) -> Iterator[tuple[str, int]]:
-    """Yield each table and how many rules kube-proxy says that it wrote there.
-
-    That is its metric `sync_proxy_rules_iptables_total`: without the jumps from built-in chains.
-    """
-    for table in ("filter", "nat"):
-        yield (
-            table,
-            sum(
-                len(chain.rules)
-                for chain in ruleset.owned().chains.values()
-                if chain.table == table and not chain.hook
-            ),
-        )

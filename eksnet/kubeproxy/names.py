@@ -1,6 +1,6 @@
 """The names of kube-proxy's chains: a hash keeps them short and one of a kind.
 
-Source: k8s.io/kubernetes v1.34.3, pkg/proxy/iptables/proxier.go and pkg/proxy/nftables/proxier.go.
+Source: k8s.io/kubernetes v1.35.4, pkg/proxy/iptables/proxier.go and pkg/proxy/nftables/proxier.go.
 """
 
 from __future__ import annotations

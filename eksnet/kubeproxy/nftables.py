@@ -1,6 +1,6 @@
-"""The rules of mode nftables, as `nft list` prints what kube-proxy 1.34 writes.
+"""The rules of mode nftables, as `nft list` prints what kube-proxy 1.35 writes.
 
-Source: k8s.io/kubernetes v1.34.3, pkg/proxy/nftables/proxier.go.
+Source: k8s.io/kubernetes v1.35.4, pkg/proxy/nftables/proxier.go.
 """
 
 from __future__ import annotations

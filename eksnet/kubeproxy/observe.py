@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from eksnet.cluster.countdown import until
 from eksnet.cluster.faults import refuse_elsewhere
-from eksnet.cluster.pods import staying
+from eksnet.cluster.pods import not_terminating
 from eksnet.errors import EksnetError, NotFoundError
 from eksnet.kubeproxy.dumps import parse_dump
 from eksnet.kubeproxy.packet import Connection, parse_conntrack
@@ -262,7 +262,7 @@ def set_mode(cluster: Cluster, mode: str, *, unchecked: bool = False) -> Edit:
 
 def kube_proxies(cluster: Cluster) -> list[Resource]:
     """Return the pods of kube-proxy that are not being taken away."""
-    return staying(cluster.list("pods", _SYSTEM, selector=_SELECTOR))
+    return not_terminating(cluster.list("pods", _SYSTEM, selector=_SELECTOR))
 
 
 def has_ended(pod: Resource) -> bool:

@@ -18,7 +18,7 @@ def predict(
     node: Node,
     settings: Settings | None = None,
 ) -> Ruleset:
-    """Return the IPv4 rules that kube-proxy 1.34.3 writes on a node.
+    """Return the IPv4 rules that kube-proxy 1.35.4 writes on a node.
 
     Args:
         services: Objects of kind Service, as `cluster.list("services", all_namespaces=True)`

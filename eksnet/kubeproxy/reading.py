@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from eksnet.errors import EksnetError
@@ -82,6 +83,9 @@ def read(rule: str, mode: str) -> Reading:
     return read_iptables(rule) if mode == "iptables" else read_nftables(rule)
 
 
+UNSUPPORTED = "[unsupported revision]"
+"""What iptables-save prints in place of what a match or a target of another version says."""
+OTHER_VERSION = "run the iptables-save of the version that wrote it, such as kube-proxy's image has"
 _WORDS = re.compile(r'"((?:[^"\\]|\\.)*)"|(\S+)')
 
 # Options with one value that are conditions.
@@ -101,8 +105,10 @@ _CONDITIONS = {
     "--probability": CHANCE,
 }
 # Options with one value that decide nothing.
-_SILENT = {"--comment", "--mode", "--nfacct-name", "-m", "--mask", "--seconds"}
+_SILENT = {"--comment", "--mode", "--nfacct-name", "--mask", "--seconds"}
 _RECENT_FLAGS = {"--rcheck": REMEMBERED, "--update": REMEMBERED, "--set": REMEMBER}
+_RECENT_BARE = {"--reap", "--rsource"}
+_LEADING = ("-j", "-g")
 _MANY = {PORT, STATE}
 _NUMBER = r"(?:0x[0-9a-f]{1,8}|0|[1-9][0-9]{0,9})"
 _OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
@@ -145,40 +151,74 @@ def read_iptables(rule: str) -> Reading:
         EksnetError: A quote is not closed, or an option has no value, or one of another shape than
             `iptables-save` prints: an address, a mark, a chance.
     """
-    words = _split(rule)
-    found: list[Statement] = []
-    negated, recent, module, at = False, "", "", 0
-    while at < len(words):
-        word = words[at]
-        at += 1
-        if word == "!":
-            negated = True
-            continue
-        if word in ("-j", "-g"):
-            found.append(_target(word, words[at:], rule))
-            break
+    return tuple(_Words(rule).statements())
+
+
+class _Words:
+    """The words of one rule of iptables, read from the first to the last."""
+
+    def __init__(self, rule: str) -> None:
+        self._rule = rule
+        self._left = deque(_split(rule))
+        # What some options mean depends on what stands before them.
+        self._negated = False
+        self._module = ""
+        self._recent = ""
+
+    def statements(self) -> Iterator[Statement]:
+        """Yield what the words say, up to the target, which is the last part of a rule."""
+        while self._left:
+            word = self._left.popleft()
+            self._negated = word == "!"
+            if self._negated and self._left:
+                word = self._left.popleft()
+            if statement := self._read(word):
+                yield statement
+
+    def _read(self, word: str) -> Statement | None:
+        """Read one option with its values; None where it decides nothing."""
+        if word in _LEADING:
+            return self._target(word)
         if word in _CONDITIONS:
-            what = CONNECTION_MARK if module == "connmark" else _CONDITIONS[word]
-            value = _shaped(what, _value(words, at, rule), rule)
-            at += 1
-            values = tuple(value.split(",")) if what in _MANY else (value,)
-            found.append(Statement(what, values, negated))
-        elif word in _SILENT:
-            value = _value(words, at, rule)
-            module = value if word == "-m" else module
-            at += 1
-        elif word in _RECENT_FLAGS:
-            recent = _RECENT_FLAGS[word]
-        elif word == "--name" and recent:
-            found.append(Statement(recent, (_value(words, at, rule),), negated))
-            at += 1
-        elif word not in ("--reap", "--rsource"):
-            begin = at - 1
-            while at < len(words) and not words[at].startswith(("-", "!")):
-                at += 1
-            found.append(Statement(UNKNOWN, (" ".join(words[begin:at]),), negated))
-        negated = False
-    return tuple(found)
+            return self._condition(word)
+        if word == "-m":
+            self._module = self._value(word)
+            return self._unknown(self._module) if self._is_unsupported() else None
+        if word in _SILENT:
+            self._value(word)
+            return None
+        if word in _RECENT_FLAGS:
+            self._recent = _RECENT_FLAGS[word]
+            return None
+        if word == "--name" and self._recent:
+            return Statement(self._recent, (self._value(word),), self._negated)
+        return None if word in _RECENT_BARE else self._unknown(word)
+
+    def _condition(self, option: str) -> Statement:
+        what = CONNECTION_MARK if self._module == "connmark" else _CONDITIONS[option]
+        value = _shaped(what, self._value(option), self._rule)
+        values = tuple(value.split(",")) if what in _MANY else (value,)
+        return Statement(what, values, self._negated)
+
+    def _unknown(self, word: str) -> Statement:
+        """Read an option that is not known, with all that stands before the next one."""
+        words = [word]
+        while self._left and not self._left[0].startswith(("-", "!")):
+            words.append(self._left.popleft())
+        return Statement(UNKNOWN, (" ".join(words),), self._negated)
+
+    def _target(self, option: str) -> Statement:
+        words, unsupported = [self._value(option), *self._left], self._is_unsupported()
+        self._left.clear()
+        return _unfollowed(words) if unsupported else _target(option, words, self._rule)
+
+    def _is_unsupported(self) -> bool:
+        return bool(self._left) and self._left[0] == UNSUPPORTED.split()[0]
+
+    def _value(self, option: str) -> str:
+        if not self._left:
+            raise _without_value(option, self._rule)
+        return self._left.popleft()
 
 
 def _split(rule: str) -> list[str]:
@@ -190,12 +230,8 @@ def _split(rule: str) -> list[str]:
     return words
 
 
-def _value(words: list[str], at: int, rule: str) -> str:
-    if at >= len(words):
-        raise EksnetError(
-            f"{words[-1]} has no value in: {rule}", "a rule as iptables-save prints it"
-        )
-    return words[at]
+def _without_value(option: str, rule: str) -> EksnetError:
+    return EksnetError(f"{option} has no value in: {rule}", "a rule as iptables-save prints it")
 
 
 def _shaped(what: str, value: str, rule: str) -> str:
@@ -207,7 +243,7 @@ def _shaped(what: str, value: str, rule: str) -> str:
 
 
 def _target(option: str, words: list[str], rule: str) -> Statement:
-    target = _value(["-j", *words], 1, rule)
+    target = words[0]
     if target in _TARGETS:
         return Statement(_TARGETS[target])
     if target in _READERS:
@@ -215,21 +251,34 @@ def _target(option: str, words: list[str], rule: str) -> Statement:
     if target in _PASSING:
         return Statement(PASS, (target,))
     if target in BARE_TARGETS or len(words) > 1:
-        return Statement(OTHER, (" ".join(words),))
+        return _unfollowed(words)
     return Statement(GOTO if option == "-g" else JUMP, (target,))
+
+
+def _unfollowed(words: list[str]) -> Statement:
+    return Statement(OTHER, (" ".join(words),))
 
 
 def _translation(what: str, option: str) -> Callable[[list[str], str], Statement]:
     def read(words: list[str], rule: str) -> Statement:
+        if _says_otherwise(words, option):
+            return _unfollowed(words)
         to = _after(option, words, rule)
         if _RANGE.fullmatch(to):
-            return Statement(OTHER, (" ".join(words),))
+            return _unfollowed(words)
         return Statement(what, (_shaped(what, to, rule), *words[3:]))
 
     return read
 
 
+def _says_otherwise(words: list[str], option: str) -> bool:
+    """Tell whether a target has options, and not the one that it has in the form known here."""
+    return len(words) > 1 and option not in words
+
+
 def _set_mark(words: list[str], rule: str) -> Statement:
+    if _says_otherwise(words, "--set-xmark"):
+        return _unfollowed(words)
     value, _, mask = _shaped(SET_MARK, _after("--set-xmark", words, rule), rule).partition("/")
     return Statement(SET_MARK, (value, mask))
 
@@ -240,7 +289,7 @@ def _connection_mark(words: list[str], rule: str) -> Statement:
     way = words[1] if len(words) > 1 else ""
     what = {"--save-mark": SAVE_MARK, "--restore-mark": RESTORE_MARK}.get(way)
     if what is None:
-        return Statement(OTHER, (" ".join(words),))
+        return _unfollowed(words)
     # Left out where they are all bits.
     masks = [
         _after(option, words, rule) if option in words else "0xffffffff"
@@ -260,7 +309,10 @@ _READERS: dict[str, Callable[[list[str], str], Statement]] = {
 def _after(option: str, words: list[str], rule: str) -> str:
     if option not in words:
         raise EksnetError(f"{words[0]} without {option} in: {rule}", f"{words[0]} {option} VALUE")
-    return _value(words, words.index(option) + 1, rule)
+    at = words.index(option) + 1
+    if at >= len(words):
+        raise _without_value(words[-1], rule)
+    return words[at]
 
 
 def _chain(verdict: str) -> Callable[[re.Match[str]], Statement]:

@@ -1,6 +1,6 @@
 """Services and EndpointSlices as kube-proxy sees them: ports, endpoints, and who may serve whom.
 
-IPv4 only. Source: k8s.io/kubernetes v1.34.3, pkg/proxy: serviceport.go, endpointslicecache.go and
+IPv4 only. Source: k8s.io/kubernetes v1.35.4, pkg/proxy: serviceport.go, endpointslicecache.go and
 topology.go.
 """
 
@@ -139,8 +139,8 @@ class Endpoint:
         object.__setattr__(self, "address", f"{self.ip}:{self.port}")
 
     @property
-    def is_leaving(self) -> bool:
-        """Whether it still serves while its pod terminates: better than nobody."""
+    def is_serving_terminating(self) -> bool:
+        """Whether it still serves while its pod terminates: used when no endpoint is ready."""
         return self.serving and self.terminating
 
 
@@ -330,9 +330,9 @@ def _categorized(port: ServicePort, endpoints: tuple[Endpoint, ...], node: Node)
     """
     cluster = _for_cluster(endpoints, node) if port.uses_cluster else ()
     local = tuple(e for e in endpoints if e.is_local) if port.uses_local else ()
-    local = _ready(local) or _leaving(local)
+    local = _ready(local) or _serving_terminating(local)
     # A port that looks at local endpoints alone still knows that others serve elsewhere.
-    anywhere = _ready(endpoints) or _leaving(endpoints)
+    anywhere = _ready(endpoints) or _serving_terminating(endpoints)
     reachable = {e.address: e for e in (*cluster, *local)}
     return Served(
         port=port,
@@ -346,7 +346,7 @@ def _categorized(port: ServicePort, endpoints: tuple[Endpoint, ...], node: Node)
 
 def _for_cluster(endpoints: tuple[Endpoint, ...], node: Node) -> tuple[Endpoint, ...]:
     ready = _ready(endpoints)
-    return tuple(filter(_hinted(ready, node), ready)) or _leaving(endpoints)
+    return tuple(filter(_hinted(ready, node), ready)) or _serving_terminating(endpoints)
 
 
 def _hinted(ready: tuple[Endpoint, ...], node: Node) -> Callable[[Endpoint], bool]:
@@ -369,8 +369,8 @@ def _ready(endpoints: tuple[Endpoint, ...]) -> tuple[Endpoint, ...]:
     return tuple(e for e in endpoints if e.ready)
 
 
-def _leaving(endpoints: tuple[Endpoint, ...]) -> tuple[Endpoint, ...]:
-    return tuple(e for e in endpoints if e.is_leaving)
+def _serving_terminating(endpoints: tuple[Endpoint, ...]) -> tuple[Endpoint, ...]:
+    return tuple(e for e in endpoints if e.is_serving_terminating)
 
 
 def chain_names(port: ServicePort, mode: str) -> frozenset[str]:

@@ -17,6 +17,35 @@ PRIMARY = "primary"
 _LAST_BIT = 31
 _KIND = "KubeProxyConfiguration"
 _CONFIGURATION = f"a {_KIND}"
+# All fields that one can have, whether rules depend on them or not.
+_FIELDS = {
+    "apiVersion",
+    "bindAddress",
+    "bindAddressHardFail",
+    "clientConnection",
+    "clusterCIDR",
+    "configSyncPeriod",
+    "conntrack",
+    "detectLocal",
+    "detectLocalMode",
+    "enableProfiling",
+    "featureGates",
+    "healthzBindAddress",
+    "hostnameOverride",
+    "iptables",
+    "ipvs",
+    "kind",
+    "logging",
+    "metricsBindAddress",
+    "mode",
+    "nftables",
+    "nodePortAddresses",
+    "oomScoreAdj",
+    "portRange",
+    "showHiddenMetricsForVersion",
+    "windowsRunAsService",
+    "winkernel",
+}
 KEYS = ("config", "config.conf")
 """Under which key of its ConfigMap it is: on EKS and the sandbox, and with kubeadm and kind."""
 _MODE_HINT = "set `mode: iptables` or `mode: nftables` in the ConfigMap kube-proxy-config"
@@ -210,15 +239,23 @@ def _fields(config: str | Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the fields of a KubeProxyConfiguration, also out of the ConfigMap that holds it."""
     what = "the configuration"
     fields = inputs.yaml(config, what, _CONFIGURATION) if isinstance(config, str) else config
-    if not isinstance(fields, Mapping):
+    if not isinstance(fields, Mapping) or not fields:
         raise EksnetError("the configuration holds no fields", _CONFIGURATION)
-    if fields.get("kind") == "ConfigMap":
-        data = inputs.mapping(fields.get("data"), "the ConfigMap's data")
-        key = next((key for key in KEYS if key in data), "")
-        if not key:
-            said = f"the ConfigMap holds {', '.join(map(str, data)) or 'nothing'}"
-            raise EksnetError(said, f"{_CONFIGURATION} under one of {', '.join(KEYS)}")
-        return _fields(data[key])
+    # In a list the API server leaves the kind of an object out.
+    if fields.get("kind") == "ConfigMap" or ("kind" not in fields and "data" in fields):
+        return _fields(_in_configmap(inputs.mapping(fields.get("data"), "the ConfigMap's data")))
     if fields.get("kind", _KIND) != _KIND:
         raise EksnetError(f"the configuration is a {inputs.shown(fields['kind'])}", _CONFIGURATION)
+    if not _FIELDS.intersection(fields):
+        said = f"the configuration has the fields {', '.join(map(str, fields))}"
+        raise EksnetError(said, f"{_CONFIGURATION}: with fields such as mode and clusterCIDR")
     return fields
+
+
+def _in_configmap(data: Mapping[str, Any]) -> str:
+    """Return what a ConfigMap holds where kube-proxy's configuration is kept."""
+    key = next((key for key in KEYS if key in data), "")
+    if not key:
+        said = f"the ConfigMap holds {', '.join(map(str, data)) or 'nothing'}"
+        raise EksnetError(said, f"{_CONFIGURATION} under one of {', '.join(KEYS)}")
+    return inputs.text(data[key], f"the ConfigMap's {key}")

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from eksnet import inputs
+from eksnet import inputs, versions
 from eksnet.errors import EksnetError
 from eksnet.listing import Listing
 
@@ -45,7 +45,7 @@ def version_skew(kube_proxy: str, kubelet: str, api_server: str) -> Skews:
     """Judge a kube-proxy by the version skew policy.
 
     Args:
-        kube_proxy: kube-proxy's version, such as v1.34.3-eksbuild.2.
+        kube_proxy: kube-proxy's version, such as v1.35.4-eksbuild.1.
         kubelet: The version of the kubelet on the same node.
         api_server: The API server's version.
 
@@ -74,12 +74,14 @@ def version_skew(kube_proxy: str, kubelet: str, api_server: str) -> Skews:
 
 
 def minor(version: str) -> int:
-    """Return the minor version: 34 for v1.34.3-eksbuild.2.
+    """Return the minor version: 35 for v1.35.4-eksbuild.1.
 
     Raises:
         EksnetError: The text is no version of Kubernetes 1.
     """
     found = re.match(r"v?1\.([0-9]{1,4})(?!\d)", version.strip())
     if not found:
-        raise EksnetError(f"{inputs.shown(version)} is no version", "a version such as v1.34.3")
+        raise EksnetError(
+            f"{inputs.shown(version)} is no version", f"a version such as {versions.KUBERNETES}"
+        )
     return int(found[1])

@@ -555,7 +555,7 @@ class _Run:
         return _judged(source, fits, statement, "is remembered in", "is not remembered in")
 
     def _cannot_tell(self, chain: Chain, statement: Statement) -> _Judgement:
-        return None, f"cannot tell: {statement.what} {', '.join(statement.values)}"
+        return None, f"cannot tell: {statement.what} {_advised(', '.join(statement.values))}"
 
     # Effects and verdicts.
 
@@ -579,7 +579,7 @@ class _Run:
             self._translated |= {self._hook}
             self.packet = self._translation(statement)
         elif what == reading.OTHER:
-            self._says.append(f"what {values[0]} does is not followed")
+            self._says.append(_advised(f"what {values[0]} does is not followed"))
         return statement
 
     def _translation(self, statement: Statement) -> Packet:
@@ -625,6 +625,11 @@ def _judged(
     if fits and ours.endswith(f" {wanted}"):
         return not statement.negated, f"{ours.removesuffix(wanted)}is {wanted}"
     return fits != statement.negated, f"{ours} {yes if fits else no} {wanted}"
+
+
+def _advised(said: str) -> str:
+    """Return what was said of a part that is not followed, and what to do where that helps."""
+    return f"{said}: {reading.OTHER_VERSION}" if reading.UNSUPPORTED in said else said
 
 
 def _mark_called(what: str, bits: int, chain: Chain) -> str:

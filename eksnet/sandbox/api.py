@@ -13,6 +13,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from eksnet import versions
+
 # The Deployments and DaemonSets of the manifests.
 WORKLOADS = ("coredns", "kube-proxy")
 _PLURALS = {
@@ -189,12 +191,15 @@ class Api:
 
 
 def documents(manifests: Path) -> Iterator[dict[str, Any]]:
-    """Yield the objects of a directory of YAML files, in the order of the files' names."""
+    """Yield the objects of a directory of YAML files, in the order of the files' names.
+
+    `${kubernetes}` and `${coredns}` in them are the versions of the engine.
+    """
     # Later than the start's first moments, which belong to the API server.
     import yaml
 
     for file in sorted(manifests.glob("*.yaml")):
-        yield from yaml.load_all(file.read_text(), yaml.CSafeLoader)
+        yield from yaml.load_all(versions.complete(file.read_text()), yaml.CSafeLoader)
 
 
 def collection_path(manifest: dict[str, Any]) -> str:

@@ -344,6 +344,8 @@ def kubelet_configuration(node: Node, vpc: Vpc, sync_frequency: str) -> str:
         "cgroupsPerQOS": False,
         "enforceNodeAllocatable": [],
         "cgroupDriver": "cgroupfs",
+        # So it does not matter either that this computer's cgroups may be of version 1.
+        "failCgroupV1": False,
         "failSwapOn": False,
         "imageGCHighThresholdPercent": 100,
         "volumePluginDir": _NO_FLEX_VOLUMES,
@@ -365,8 +367,7 @@ def node_specification(
         node: The node.
         vpc: The address plan.
         texts: `kubeconfig` and `configuration` of the kubelet, and `images`, the runtime's table.
-        directories: `stage`, `disk`, `programs`, `controller`, `busybox`, `musl` and `pki` on this
-            computer.
+        directories: `stage`, `disk`, `programs`, `busybox`, `musl` and `pki` on this computer.
     """
     return {
         **{name: str(path) for name, path in directories.items()},

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from eksnet import interrupts
+from eksnet import interrupts, versions
 from eksnet.errors import EksnetError
 from eksnet.sandbox import components, pki, seed, state
 from eksnet.sandbox import paths as sandbox_paths
@@ -296,19 +296,6 @@ def engine(say: Say) -> Path:
     return build.program("kube").parent
 
 
-def controller() -> Path:
-    """Return the directory that holds the load balancer controller, or will once it is built.
-
-    A cluster starts without it: a pod of it says that it is not built yet, and starts once it is.
-    """
-    from eksnet.sandbox import build
-
-    name = "aws-load-balancer-controller"
-    directory = next(one.path.parent for one in build.status() if one.name == name)
-    directory.mkdir(parents=True, exist_ok=True)
-    return directory
-
-
 def search_path() -> str:
     """Return PATH with the system's directories, which ordinary users often lack."""
     return os.environ.get("PATH", "") + ":/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin"
@@ -405,9 +392,8 @@ def launch(
         alive = held.enter_context(paths.alive_lock.open("a"))
         # Nobody but this command may start it now; whoever only looks is through in a moment.
         fcntl.flock(alive, fcntl.LOCK_EX)
-        used = [build.use(directory) for directory in (programs, controller())]
-        for descriptor in used:
-            held.callback(os.close, descriptor)
+        used = build.use(programs)
+        held.callback(os.close, used)
         api_port = listener.getsockname()[1]
         server = f"https://127.0.0.1:{api_port}"
         write_private(paths.kubeconfig, pki.kubeconfig(paths.identity, "admin", server))
@@ -419,10 +405,9 @@ def launch(
             "state": str(paths.state),
             "region": REGION,
             "programs": str(programs),
-            "controller": str(controller()),
             "busybox": str(busybox),
             "musl": str(musl),
-            "images": Path(__file__).with_name("images.json").read_text(),
+            "images": versions.complete(Path(__file__).with_name("images.json").read_text()),
             "one_id": not owns_ids(),
             "node_ids": node_ids(),
             "sync_frequency": frequency,
@@ -432,7 +417,7 @@ def launch(
         }
         write_private(paths.specification, json.dumps(specification))
         _rotate(paths)
-        holder = unshare(paths, (listener.fileno(), alive.fileno(), *used))
+        holder = unshare(paths, (listener.fileno(), alive.fileno(), used))
         try:
             write_private(paths.pid, f"{holder.pid} {start_time(holder.pid)}")
         except BaseException:

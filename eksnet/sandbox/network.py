@@ -100,7 +100,7 @@ COMMIT
 
 
 def _hash(text: str) -> str:
-    # Kubernetes 1.34 pkg/proxy/iptables/proxier.go, portProtoHash.
+    # Kubernetes 1.35 pkg/proxy/iptables/proxier.go, portProtoHash.
     return base64.b32encode(hashlib.sha256(text.encode()).digest()).decode()[:16]
 
 

@@ -22,7 +22,6 @@ from pathlib import Path
 from eksnet.sandbox import mounts, namespaces
 
 PROGRAMS = Path("/opt/eksnet/bin")
-CONTROLLER = Path("/opt/eksnet/controller")
 BUSYBOX = Path("/opt/eksnet/busybox")
 MUSL = Path("/opt/eksnet/musl")
 PKI = Path("/etc/kubernetes/pki")
@@ -79,9 +78,9 @@ def build_root(root: Path, specification: dict[str, str]) -> None:
 
     Args:
         root: The directory that becomes the root.
-        specification: `disk` (what outlives a restart), `programs`, `controller`, `busybox`,
-            `musl`, `pki` (source directories), `hostname`, the texts of `/etc` under their file
-            names, and `ids`, the map of the node's ids.
+        specification: `disk` (what outlives a restart), `programs`, `busybox`, `musl`, `pki`
+            (source directories), `hostname`, the texts of `/etc` under their file names, and
+            `ids`, the map of the node's ids.
     """
     owner = int(specification["ids"].split()[1])
     root.mkdir()
@@ -98,7 +97,6 @@ def build_root(root: Path, specification: dict[str, str]) -> None:
     # Programs look here for their locks (xtables) and sockets.
     _link(root / "var" / "run", "../run")
     mounts.bind(Path(specification["programs"]), _inside(root, PROGRAMS), mounts.MS_RDONLY)
-    mounts.bind(Path(specification["controller"]), _inside(root, CONTROLLER), mounts.MS_RDONLY)
     mounts.bind(Path(specification["busybox"]), _inside(root, BUSYBOX), mounts.MS_RDONLY)
     mounts.bind(Path(specification["musl"]), _inside(root, MUSL), mounts.MS_RDONLY)
     _configuration(root, specification)

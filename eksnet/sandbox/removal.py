@@ -53,7 +53,7 @@ def remove_sandbox(name: str | None = None, *, say: Say = lambda _: None) -> Rem
     if not paths.state.exists():
         return Removed(paths.state, 0)
     before = size(paths.state)
-    with _told(paths.state), lifecycle.start_lock(paths, say):
+    with _removal_errors(paths.state), lifecycle.start_lock(paths, say):
         # What is thrown away need not be put in order first.
         ended = lifecycle.stop(paths, signal.SIGKILL)
         for part in _parts(paths):
@@ -89,7 +89,7 @@ def remove_engine() -> Removed:
     if not base.exists():
         return Removed(base, 0)
     before = size(base)
-    with _told(base), cache.lock(base) as lock:
+    with _removal_errors(base), cache.lock(base) as lock:
         if lock is None:
             raise EksnetError(
                 "the engine is being built",
@@ -102,7 +102,7 @@ def remove_engine() -> Removed:
 
 
 @contextlib.contextmanager
-def _told(directory: Path) -> Iterator[None]:
+def _removal_errors(directory: Path) -> Iterator[None]:
     """Say it in the course's words when something cannot be removed."""
     try:
         yield

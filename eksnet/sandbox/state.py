@@ -7,18 +7,19 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from eksnet import versions
 from eksnet.errors import EksnetError
 from eksnet.sandbox import pki
 from eksnet.sandbox.paths import Paths, write_private
 from eksnet.sandbox.vpc import Vpc
 
 # Raised when a later eksnet can no longer read what an earlier one wrote.
-LAYOUT = "4 kubernetes-1.34"
+LAYOUT = f"4 kubernetes-{versions.MAJOR}.{versions.MINOR}"
 
 # etcd alone reserves 64 MiB at its start, and twice as much while it goes on to its next log.
 _FULL = 256 * 2**20
 
-_GETENT = Path(__file__).parent / "engine" / "musl" / "getent.c"
+_GETENT = Path(__file__).parent / "musl" / "getent.c"
 
 
 def prepare(paths: Paths, vpc: Vpc) -> None:

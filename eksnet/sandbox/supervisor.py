@@ -49,7 +49,6 @@ class Supervisor:
         self.paths = Paths(Path(specification["state"]))
         self.vpc: Vpc = plan(specification["region"])
         self.programs = Path(specification["programs"])
-        self.controller = Path(specification["controller"])
         self.one_id: bool = specification["one_id"]
         self.node_ids: str = specification["node_ids"]
         self.sync_frequency: str = specification["sync_frequency"]
@@ -203,7 +202,6 @@ class Supervisor:
                 "stage": stage,
                 "disk": disk,
                 "programs": self.programs,
-                "controller": self.controller,
                 "busybox": self.busybox,
                 "musl": self.musl,
                 "pki": self.paths.identity / "nodes" / node.short,
@@ -425,7 +423,7 @@ def main() -> None:
     # Nodes and pods expect the usual one, and other users than this one to read there.
     os.umask(0o022)
     # Inherited for the relay and the locks alone: no component may hold them open.
-    locks = (specification["alive"], *specification["used"])
+    locks = (specification["alive"], specification["used"])
     for descriptor in (*specification["listeners"].values(), *locks):
         os.set_inheritable(descriptor, False)
     asyncio.run(Supervisor(specification).run())

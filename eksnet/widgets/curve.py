@@ -42,7 +42,7 @@ def curve(
     axes: tuple[str, str] | None = None,
     title: str = "",
 ) -> Picture:
-    """Draw measurements as lines, such as those of `kubeproxy.measure_lookup` or `growth`.
+    """Draw measurements as lines, such as those of `kubeproxy.measure_lookup_time`.
 
     Args:
         found: The measurements: objects with these attributes.
@@ -87,7 +87,7 @@ def _measured(one: object, x: str, y: str, by: str) -> tuple[str, Point]:
     if not all(0 <= part < math.inf for part in point):
         raise EksnetError(
             f"{inputs.shown(one)} is no measurement with {x}, {y} and {by}",
-            "numbers from 0 on, as `kubeproxy.measure_lookup` gives them",
+            "numbers from 0 on, as `kubeproxy.measure_lookup_time` gives them",
         )
     return name, point
 

@@ -86,14 +86,14 @@ def packet_path(walk: PacketWalk, here: int | None = None, *, client: str = "cli
     if here is not None:
         inputs.count(here, "the step's index", 0, max(len(walk) - 1, 0))
     step = None if here is None or not walk else walk[here]
-    told = _told(walk, step)
+    step_lines = _step_lines(walk, step)
     places = list(_places(walk, step, client))
     said = " → ".join(f"{MARK + ' ' if one.here else ''}{one.name} ({one.words})" for one in places)
-    words = "\n".join(filter(None, (said, *told)))
-    height = _HEIGHT + LINE * sum(len(lines(one, _WIDTH - 16)) for one in told)
+    words = "\n".join(filter(None, (said, *step_lines)))
+    height = _HEIGHT + LINE * sum(len(lines(one, _WIDTH - 16)) for one in step_lines)
     caption = "The packet's path"
     spoken = f"{caption}: {words}".replace("\n", "; ")
-    drawn = (*_roads(walk, step), *_boxes(walk, places), *_below(told))
+    drawn = (*_roads(walk, step), *_boxes(walk, places), *_below(step_lines))
     return Picture(caption, spoken, (_WIDTH, height), drawn, Text(caption, words))
 
 
@@ -136,7 +136,7 @@ def _end_of(packet: Packet, side: str) -> str:
     return f"{address}:{port}" if port else address
 
 
-def _told(walk: PacketWalk, step: Step | None) -> tuple[str, ...]:
+def _step_lines(walk: PacketWalk, step: Step | None) -> tuple[str, ...]:
     """Return where the packet is and what it is like there, in lines; nothing without a step."""
     if step is None:
         return ()
@@ -236,10 +236,10 @@ def _turned_away(hook: str, words: str) -> str:
     )
 
 
-def _below(told: Sequence[str]) -> Iterator[str]:
-    """Write what is told below the drawing."""
+def _below(step_lines: Sequence[str]) -> Iterator[str]:
+    """Write lines below the drawing."""
     y = _HEIGHT + 10
-    for number, one in enumerate(told):
+    for number, one in enumerate(step_lines):
         found = lines(one, _WIDTH - 16)
         yield texts((8, y), found, strong=number == 0)
         y += LINE * len(found)

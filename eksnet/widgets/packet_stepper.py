@@ -132,7 +132,7 @@ class PacketStepper(Stepper):
             parts = (packet_path(followed), _addresses(walk.packet, walk.final))
             return Panel(f"{self.place} {walk.summary}.", parts)
         step = path[self.step]
-        sentence = f"{self.place} {_told(step)}"
+        sentence = f"{self.place} {_step_sentence(step)}"
         shown: list[Part] = [
             packet_path(followed, self.step),
             _addresses(step.before, step.after),
@@ -248,12 +248,12 @@ def _applies(step: Step) -> str:
     return "yes" if step.matched else "no"
 
 
-def _told(step: Step) -> str:
+def _step_sentence(step: Step) -> str:
     applies = "applies" if step.matched else "does not apply" if step.certain else "may apply"
-    told = f"{step.hook}, {step.chain}: the rule {applies}, {step.why}."
+    sentence = f"{step.hook}, {step.chain}: the rule {applies}, {step.why}."
     if step.before == step.after:
-        return told
-    return f"{told} The packet is now {step.after}."
+        return sentence
+    return f"{sentence} The packet is now {step.after}."
 
 
 def _addresses(before: Packet, after: Packet) -> Table:

@@ -6,7 +6,15 @@ from typing import Any, ClassVar
 
 from traitlets import Enum, Tuple, Unicode
 
-from eksnet.dns import POLICIES, PROFILES, ResolvConf, Walk, pod_resolv_conf, search_walk
+from eksnet.dns import (
+    POLICIES,
+    PROFILES,
+    ResolvConf,
+    Walk,
+    first_difference,
+    pod_resolv_conf,
+    search_walk,
+)
 from eksnet.dns.resolvconf import KUBE_DNS
 from eksnet.errors import EksnetError
 from eksnet.widgets.ladder import ladder
@@ -112,7 +120,7 @@ class SearchOrder(Model):
     def _verdict(self) -> str:
         if self.seen is None:
             return ""
-        place = _parting(self.predicted, self.seen)
+        place = first_difference(self.predicted, self.seen)
         return f"Observed otherwise from row {place} on." if place else "Observed exactly so."
 
 
@@ -135,12 +143,3 @@ def _outcome(walk: Walk) -> str:
 def _cost(walk: Walk) -> str:
     names = "1 name" if len(walk) == 1 else f"{len(walk)} names"
     return f"{names}, {walk.query_count} queries"
-
-
-def _parting(predicted: Walk, observed: Walk) -> int:
-    """Return from which row on, counted from 1, two walks are different; 0 when they are not."""
-    rows = zip(predicted.rows, observed.rows, strict=False)
-    same = next((n for n, (one, other) in enumerate(rows) if one != other), None)
-    if same is None and len(predicted) != len(observed):
-        same = min(len(predicted), len(observed))
-    return 0 if same is None else same + 1

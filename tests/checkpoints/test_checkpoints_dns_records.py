@@ -48,7 +48,7 @@ def told(*but: str, objects: dict[str, dict[str, Any]] = OBJECTS) -> Listing[Rec
         whole.append({"kind": kinds[plural], **one, "metadata": metadata})
     found = dns.records(*whole)
     rows = tuple((one.rdtype, one.name, "X" if one.name in but else "O") for one in found)
-    return Listing(("rdtype", "name", "told"), rows, found.items)
+    return Listing(("rdtype", "name", "confirmed"), rows, found.items)
 
 
 TOLD = told()

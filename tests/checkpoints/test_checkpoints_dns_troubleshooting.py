@@ -39,7 +39,7 @@ Cluster = Callable[..., None]
 
 def put_dns(
     api: FakeApi,
-    brought: str = "A",
+    injected: str = "A",
     *,
     replicas: int = 2,
     ready: int = 2,
@@ -54,7 +54,7 @@ def put_dns(
 
     Args:
         api: The API server.
-        brought: The fault that was brought in; none when empty.
+        injected: The fault that was injected; none when empty.
         replicas: How many pods the Deployment asks for.
         ready: How many of them are Ready.
         labels: What the Service selects.
@@ -64,7 +64,7 @@ def put_dns(
         runs: The text that the pods took over last.
         said: What they logged after that.
     """
-    record = {f"dns-{brought}": json.dumps({})} if brought else {}
+    record = {f"dns-{injected}": json.dumps({})} if injected else {}
     api.put(f"{SYSTEM}/configmaps/eksnet-faults", {"data": record})
     api.put(f"{SYSTEM}/configmaps/coredns", {"data": {"Corefile": corefile}})
     api.put(DEPLOYMENT, {"spec": {"replicas": replicas}})
@@ -95,13 +95,13 @@ def states(result: Any) -> list[State]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_fault_that_was_not_brought_in_is_not_mended(
+def test_a_fault_that_was_not_injected_is_not_fixed(
     name: str, dns: Cluster, checkpoint: Check
 ) -> None:
     dns("")
     result = checkpoint(name).check()
     assert set(states(result)) == {N}
-    assert "coredns.bring_fault(cluster" in result.outcomes[0].observation.next_step
+    assert "coredns.inject_fault(cluster" in result.outcomes[0].observation.next_step
 
 
 @pytest.mark.parametrize(("name", "fault"), list(zip(NAMES, "ABCD", strict=True)))
@@ -222,8 +222,8 @@ def test_a_pod_that_starts_is_waited_for_and_one_that_leaves_does_not_count(
     dns("C")
     path = f"{PODS}/coredns-1"
     log = api.logs.pop(path)
-    leaving = {"labels": LABELS, "deletionTimestamp": "now"}
-    api.put(f"{PODS}/coredns-old", {"metadata": leaving})
+    terminating = {"labels": LABELS, "deletionTimestamp": "now"}
+    api.put(f"{PODS}/coredns-old", {"metadata": terminating})
     api.logs[f"{PODS}/coredns-old"] = REFUSES
 
     def starting(request: Request) -> Any:

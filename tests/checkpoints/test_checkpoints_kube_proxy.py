@@ -33,7 +33,7 @@ Shop = Callable[..., None]
 
 def put_shop(
     api: FakeApi,
-    brought: str = "",
+    injected: str = "",
     *,
     selector: Any = None,
     ready: int = 3,
@@ -50,7 +50,7 @@ def put_shop(
 
     Args:
         api: The API server.
-        brought: The faults that were brought in, such as AB.
+        injected: The faults that were injected, such as AB.
         selector: What the Service web selects; app: web when None.
         ready: How many of its three endpoints are Ready.
         ports: The ports of its slice.
@@ -62,7 +62,7 @@ def put_shop(
         generation: How often the DaemonSet was changed; its status speaks of the first.
         started: When each pod of kube-proxy started.
     """
-    record = {f"proxy-{fault}": json.dumps({}) for fault in brought}
+    record = {f"proxy-{fault}": json.dumps({}) for fault in injected}
     api.put(f"{SYSTEM}/eksnet-faults", {"data": record})
     labels = {"app": "web"} if selector is None else selector
     api.put(f"{SHOP}/web", {"spec": {"selector": labels}})
@@ -115,7 +115,7 @@ def test_untouched(checkpoint: Check) -> None:
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_a_fault_that_was_not_brought_in_is_not_mended(
+def test_a_fault_that_was_not_injected_is_not_fixed(
     name: str, shop: Shop, checkpoint: Check
 ) -> None:
     shop()

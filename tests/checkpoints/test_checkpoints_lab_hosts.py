@@ -280,7 +280,7 @@ class TestTheEntry:
         assert "rollout_restart" not in told.next_step
 
     @pytest.mark.parametrize(
-        ("made", "logs", "may_come"),
+        ("made", "logs", "retryable"),
         [
             ("2026-01-01T00:00:09Z", "plugin/health: bad value\n", False),
             # It may have had the text of before.
@@ -290,7 +290,7 @@ class TestTheEntry:
         ],
     )
     def test_the_wait_ends_where_a_pod_can_have_refused_no_other_text(
-        self, made: str, logs: str, may_come: bool, api: FakeApi, lab: Lab, checkpoint: Check
+        self, made: str, logs: str, retryable: bool, api: FakeApi, lab: Lab, checkpoint: Check
     ) -> None:
         lab(SOLVED, runs=UNTOUCHED, backup=UNTOUCHED)
         times = [{"time": "2026-01-01T00:00:01Z"}, {"time": "2026-01-01T00:00:05Z"}, {}]
@@ -302,7 +302,7 @@ class TestTheEntry:
         api.put(f"{PODS}/coredns-c", {"metadata": metadata, "status": status})
         api.logs[f"{PODS}/coredns-c"] = logs
         told = checkpoint("hosts-01").check(wait=False).outcomes[3].observation
-        assert (told.state, told.may_come) == (F, may_come)
+        assert (told.state, told.retryable) == (F, retryable)
         assert "1 in CrashLoopBackOff" in told.observed
 
     def test_a_pod_that_runs_something_else(
@@ -338,8 +338,8 @@ class TestTheEntry:
         self, api: FakeApi, lab: Lab, checkpoint: Check
     ) -> None:
         lab(SOLVED, backup=UNTOUCHED)
-        leaving = {"labels": {"k8s-app": "kube-dns"}, "deletionTimestamp": "now"}
-        api.put(f"{PODS}/coredns-old", {"metadata": leaving})
+        terminating = {"labels": {"k8s-app": "kube-dns"}, "deletionTimestamp": "now"}
+        api.put(f"{PODS}/coredns-old", {"metadata": terminating})
         assert checkpoint("hosts-01").check().state is P
 
     def test_a_backup_from_after_the_edit(self, lab: Lab, checkpoint: Check) -> None:

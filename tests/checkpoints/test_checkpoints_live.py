@@ -125,11 +125,11 @@ def test_the_lab_from_wrong_to_right_and_back(cluster: Cluster, untouched: str) 
 def test_a_fault_of_the_dns_is_found_and_mended(
     fault: str, name: str, reason: str, cluster: Cluster, untouched: str
 ) -> None:
-    coredns.bring_fault(cluster, fault)
+    coredns.inject_fault(cluster, fault)
     try:
         mended(name, reason)
     finally:
-        coredns.take_back_faults(cluster)
+        coredns.revert_faults(cluster)
 
 
 def mended(name: str, reason: str) -> None:
@@ -182,11 +182,11 @@ def test_a_fault_of_kube_proxy_is_found_and_mended(
     fault: str, name: str, reason: str, cluster: Cluster, shop: None
 ) -> None:
     assert eksnet.checkpoint("proxy-01").require().state is P
-    kubeproxy.bring_fault(cluster, fault)
+    kubeproxy.inject_fault(cluster, fault)
     try:
         mended(name, reason)
     finally:
-        kubeproxy.take_back_faults(cluster)
+        kubeproxy.revert_faults(cluster)
 
 
 def test_the_rules_that_a_node_has_are_those_that_are_counted(cluster: Cluster, shop: None) -> None:

@@ -111,11 +111,11 @@ def hosts(*handed_in: Any, **fields: Any) -> Make:
 
 
 def proxy(*handed_in: Any, **fields: Any) -> Make:
-    return made(shop.put_shop, *handed_in, **{"brought": "ABCD", **fields})
+    return made(shop.put_shop, *handed_in, **{"injected": "ABCD", **fields})
 
 
 def faulty(fault: str, **fields: Any) -> Make:
-    return made(trouble.put_dns, brought=fault, **fields)
+    return made(trouble.put_dns, injected=fault, **fields)
 
 
 CASES = {
@@ -219,7 +219,7 @@ CASES = {
         ),
     ),
     "proxy-03": Case(
-        proxy(brought=""),
+        proxy(injected=""),
         proxy(),
         (
             (proxy(selector=WBE, ready=0), "its selector is app: wbe"),
@@ -227,7 +227,7 @@ CASES = {
         ),
     ),
     "proxy-04": Case(
-        proxy(brought=""),
+        proxy(injected=""),
         proxy(),
         (
             (proxy(ports=[]), "3 addresses are Ready, and the Service finds no port"),
@@ -235,7 +235,7 @@ CASES = {
         ),
     ),
     "proxy-05": Case(
-        proxy(brought=""),
+        proxy(injected=""),
         proxy(),
         (
             (proxy(policy="Local"), "on 1 of 2 nodes front has no endpoint"),
@@ -243,7 +243,7 @@ CASES = {
         ),
     ),
     "proxy-06": Case(
-        proxy(brought=""),
+        proxy(injected=""),
         proxy(),
         (
             (proxy(mode="mode: iptable"), "the mode is iptable"),

@@ -31,7 +31,7 @@ def notebook(api: FakeApi, tmp_path: Path) -> Path:
 
 def test_the_courses_runner_names_cell_and_reason(notebook: Path) -> None:
     said: list[str] = []
-    assert not runner.run_one(notebook, say=said.append)
+    assert not runner.run_one(notebook, progress=said.append)
     assert said[0].endswith("in cell cell-1")
     assert "CheckpointError: dns-01 A pod, a Service and a witness: NOT_STARTED" in said[1]
 

@@ -223,7 +223,7 @@ class _Handler(BaseHTTPRequestHandler):
         if path in ("/api", "/apis"):
             self.answer(200, discovery(core=path == "/api"))
         elif path == "/version":
-            self.answer(200, {"gitVersion": "v1.34.3"})
+            self.answer(200, {"gitVersion": "v1.35.4"})
         elif path.endswith("/log"):
             self.answer(200, fake.logs[path.removesuffix("/log")])
         elif path.rsplit("/", 1)[1] not in _PLURALS:
@@ -284,8 +284,8 @@ class _Handler(BaseHTTPRequestHandler):
     def handle_delete(self, request: Request) -> None:
         one = self.fake.objects[request.path]
         if one["metadata"].get("finalizers"):
-            leaving = merge(one, {"metadata": {"deletionTimestamp": "now"}})
-            self.answer(200, self.fake.put(request.path, leaving))
+            terminating = merge(one, {"metadata": {"deletionTimestamp": "now"}})
+            self.answer(200, self.fake.put(request.path, terminating))
             return
         self.fake.remove(request.path)
         details = {"name": one["metadata"]["name"], "uid": one["metadata"]["uid"]}

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from eksnet import versions
 from eksnet.cluster import ApiError, Cluster, DeadlineError
-from eksnet.cluster.pods import staying
+from eksnet.cluster.pods import not_terminating
 from eksnet.errors import EksnetError
 
 pytestmark = pytest.mark.sandbox
@@ -49,7 +50,7 @@ def web(cluster: Cluster, namespace: str) -> str:
 
 
 def test_the_cluster_says_what_it_is(cluster: Cluster) -> None:
-    assert repr(cluster) == "<Cluster sandbox: Kubernetes v1.34.3, 2 nodes>"
+    assert repr(cluster) == f"<Cluster sandbox: Kubernetes {versions.KUBERNETES}, 2 nodes>"
 
 
 def test_a_second_apply_changes_nothing(cluster: Cluster, namespace: str, web: str) -> None:
@@ -127,7 +128,9 @@ def test_a_restart_replaces_the_pods(
     cluster.rollout_restart("deployment/web", namespace)
     cluster.rollout_status("deployment/web", namespace)
     assert "deployment/web in cluster-room is rolled out" in capsys.readouterr().out
-    running = {pod.name for pod in staying(cluster.list("pods", namespace, selector="app=web"))}
+    running = {
+        pod.name for pod in not_terminating(cluster.list("pods", namespace, selector="app=web"))
+    }
     assert len(running) == 1
     assert not running & before
 

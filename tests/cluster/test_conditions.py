@@ -106,7 +106,7 @@ def test_what_is_no_condition_is_refused(what: Any) -> None:
     ],
 )
 def test_waiting_ends_where_it_makes_no_sense(name: str, seen: Json, told: str) -> None:
-    assert conditions.named(name).hopeless([seen]) == told
+    assert conditions.named(name).terminal_reason([seen]) == told
 
 
 def test_a_state_is_described() -> None:

@@ -43,7 +43,7 @@ def test_the_argument_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch)
 
 def test_a_cluster_says_what_it_is(config: Path) -> None:
     cluster = eksnet.connect("context:lab")
-    assert repr(cluster) == "<Cluster lab: Kubernetes v1.34.3, 2 nodes>"
+    assert repr(cluster) == "<Cluster lab: Kubernetes v1.35.4, 2 nodes>"
     assert cluster.namespace == "default"
 
 
@@ -61,7 +61,7 @@ def test_the_sandbox_is_started_and_free_to_change(
     own.write_text(kubeconfig(api.url, context="sandbox"))
     monkeypatch.setattr(sandbox, "ensure_up", lambda: Running(own))
     cluster = eksnet.connect()
-    assert repr(cluster) == "<Cluster sandbox: Kubernetes v1.34.3, 2 nodes>"
+    assert repr(cluster) == "<Cluster sandbox: Kubernetes v1.35.4, 2 nodes>"
     cluster.apply("{apiVersion: v1, kind: ConfigMap, metadata: {name: new}}")
     assert [str(write) for write in api.writes] == [
         "PATCH /api/v1/namespaces/default/configmaps/new"
@@ -150,4 +150,4 @@ def test_no_proxy_stands_before_this_computer(
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
     monkeypatch.delenv("NO_PROXY", raising=False)
     monkeypatch.delenv("no_proxy", raising=False)
-    assert eksnet.connect("context:lab").version == "v1.34.3"
+    assert eksnet.connect("context:lab").version == "v1.35.4"

@@ -258,7 +258,7 @@ def test_a_mode_is_written_once(api: FakeApi, learner: Cluster) -> None:
 def test_a_fault_is_written_whatever_it_breaks(api: FakeApi, learner: Cluster) -> None:
     learner.target = replace(learner.target, kind="sandbox")
     place = Place("configmap", "coredns", SYSTEM)
-    faults.bring(learner, "dns-C", place, {"data": {"Corefile": HOSTS_ALONE}})
+    faults.inject(learner, "dns-C", place, {"data": {"Corefile": HOSTS_ALONE}})
     assert api.objects[COREDNS]["data"]["Corefile"] == HOSTS_ALONE
-    faults.take_back(learner, "dns")
+    faults.revert_all(learner, "dns")
     assert api.objects[COREDNS]["data"]["Corefile"] == COREFILE

@@ -1,4 +1,4 @@
-"""Faults on an API server: recorded, taken back, and refused where they would harm."""
+"""Faults on an API server: recorded, reverted, and refused where they would harm."""
 
 from __future__ import annotations
 
@@ -34,57 +34,57 @@ def spec(api: FakeApi) -> object:
 
 
 def test_a_fault_is_taken_back_to_what_was_before(api: FakeApi, sandboxed: Cluster) -> None:
-    faults.bring(sandboxed, "proxy-A", PLACE, CHANGE)
+    faults.inject(sandboxed, "proxy-A", PLACE, CHANGE)
     assert spec(api) == {"selector": {"app": "wbe"}, "ports": [{"port": 81}], "type": "ClusterIP"}
-    assert faults.was_brought(sandboxed, "proxy-A")
-    assert faults.take_back(sandboxed, "proxy") == ("A",)
+    assert faults.was_injected(sandboxed, "proxy-A")
+    assert faults.revert_all(sandboxed, "proxy") == ("A",)
     assert spec(api) == BEFORE
-    assert not faults.was_brought(sandboxed, "proxy-A")
-    assert faults.take_back(sandboxed, "proxy") == ()
+    assert not faults.was_injected(sandboxed, "proxy-A")
+    assert faults.revert_all(sandboxed, "proxy") == ()
 
 
 def test_a_fault_that_is_brought_twice_is_taken_back_to_the_first(
     api: FakeApi, sandboxed: Cluster
 ) -> None:
-    faults.bring(sandboxed, "proxy-A", PLACE, CHANGE)
-    faults.bring(sandboxed, "proxy-A", PLACE, CHANGE)
-    faults.take_back(sandboxed, "proxy")
+    faults.inject(sandboxed, "proxy-A", PLACE, CHANGE)
+    faults.inject(sandboxed, "proxy-A", PLACE, CHANGE)
+    faults.revert_all(sandboxed, "proxy")
     assert spec(api) == BEFORE
 
 
 def test_a_mended_fault_was_still_brought(api: FakeApi, sandboxed: Cluster) -> None:
-    faults.bring(sandboxed, "proxy-A", PLACE, CHANGE)
+    faults.inject(sandboxed, "proxy-A", PLACE, CHANGE)
     sandboxed.patch("service", "web", {"spec": BEFORE}, "shop")
-    assert faults.was_brought(sandboxed, "proxy-A")
+    assert faults.was_injected(sandboxed, "proxy-A")
 
 
 def test_another_chapters_fault_stays(api: FakeApi, sandboxed: Cluster) -> None:
-    faults.bring(sandboxed, "proxy-A", PLACE, CHANGE)
-    assert faults.take_back(sandboxed, "dns") == ()
+    faults.inject(sandboxed, "proxy-A", PLACE, CHANGE)
+    assert faults.revert_all(sandboxed, "dns") == ()
     assert spec(api) != BEFORE
 
 
 def test_what_is_gone_is_not_put_back(api: FakeApi, sandboxed: Cluster) -> None:
-    faults.bring(sandboxed, "proxy-A", PLACE, CHANGE)
+    faults.inject(sandboxed, "proxy-A", PLACE, CHANGE)
     api.remove(WEB)
-    assert faults.take_back(sandboxed, "proxy") == ("A",)
-    assert not faults.was_brought(sandboxed, "proxy-A")
+    assert faults.revert_all(sandboxed, "proxy") == ("A",)
+    assert not faults.was_injected(sandboxed, "proxy-A")
 
 
 def test_the_record_comes_before_the_change(api: FakeApi, sandboxed: Cluster) -> None:
     api.refuse = lambda one: (500, {"message": "no"}) if one.path == WEB and one.writes else None
     with pytest.raises(EksnetError):
-        faults.bring(sandboxed, "proxy-A", PLACE, CHANGE)
+        faults.inject(sandboxed, "proxy-A", PLACE, CHANGE)
     api.refuse = lambda _: None
     assert spec(api) == BEFORE
-    assert faults.take_back(sandboxed, "proxy") == ("A",)
+    assert faults.revert_all(sandboxed, "proxy") == ("A",)
     assert spec(api) == BEFORE
 
 
 def test_no_fault_anywhere_else(api: FakeApi, fake: Cluster) -> None:
     api.put(WEB, {"spec": BEFORE})
     with pytest.raises(EksnetError, match="would harm") as refused:
-        faults.bring(fake, "proxy-A", PLACE, CHANGE)
+        faults.inject(fake, "proxy-A", PLACE, CHANGE)
     assert refused.value.next_step == 'eksnet.connect("sandbox")'
     assert api.writes == []
 
@@ -93,11 +93,11 @@ def test_no_fault_anywhere_else(api: FakeApi, fake: Cluster) -> None:
 @pytest.mark.parametrize(
     "go",
     [
-        *(lambda cluster, name=name: coredns.bring_fault(cluster, name) for name in "ABCD"),
-        *(lambda cluster, name=name: kubeproxy.bring_fault(cluster, name) for name in "ABCD"),
-        coredns.take_back_faults,
-        kubeproxy.take_back_faults,
-        lambda cluster: faults.take_back(cluster, "dns"),
+        *(lambda cluster, name=name: coredns.inject_fault(cluster, name) for name in "ABCD"),
+        *(lambda cluster, name=name: kubeproxy.inject_fault(cluster, name) for name in "ABCD"),
+        coredns.revert_faults,
+        kubeproxy.revert_faults,
+        lambda cluster: faults.revert_all(cluster, "dns"),
     ],
 )
 def test_no_chapters_fault_comes_or_goes_anywhere_else(
@@ -116,12 +116,12 @@ def test_no_chapters_fault_comes_or_goes_anywhere_else(
 
 
 def test_the_state_before_is_that_before_the_first_time(api: FakeApi, sandboxed: Cluster) -> None:
-    faults.bring(sandboxed, "proxy-A", PLACE, CHANGE)
+    faults.inject(sandboxed, "proxy-A", PLACE, CHANGE)
     # Half fixed by the learner, or the object applied anew: then the cell runs a second time.
     sandboxed.patch("service", "web", {"spec": {"ports": [{"port": 82}]}}, "shop")
-    faults.bring(sandboxed, "proxy-A", PLACE, CHANGE)
+    faults.inject(sandboxed, "proxy-A", PLACE, CHANGE)
     assert spec(api) == {"selector": {"app": "wbe"}, "ports": [{"port": 81}], "type": "ClusterIP"}
-    faults.take_back(sandboxed, "proxy")
+    faults.revert_all(sandboxed, "proxy")
     assert spec(api) == BEFORE
 
 
@@ -129,6 +129,6 @@ def test_the_state_before_is_that_before_the_first_time(api: FakeApi, sandboxed:
 def test_a_record_that_is_none_is_said(text: str, api: FakeApi, sandboxed: Cluster) -> None:
     api.put(RECORD, {"data": {"proxy-A": text}})
     with pytest.raises(EksnetError, match="holds no record of a fault under 'proxy-A'") as refused:
-        faults.take_back(sandboxed, "proxy")
+        faults.revert_all(sandboxed, "proxy")
     assert "delete configmap eksnet-faults" in refused.value.next_step
     assert api.writes == []

@@ -45,7 +45,7 @@ def marks(records: tuple[Record, ...] = RECORDS) -> str:
 
 def test_what_is_told_just_so_is_confirmed_in_the_records_order(dns: Any) -> None:
     table = confirm(None, RECORDS)  # type: ignore[arg-type]
-    assert table.columns == ("rdtype", "name", "told")
+    assert table.columns == ("rdtype", "name", "confirmed")
     assert table.rows == tuple((one.rdtype, one.name, "O") for one in RECORDS)
     assert tuple(table) == RECORDS
     assert marks(RECORDS[::-1]) == "OOOO"

@@ -360,9 +360,9 @@ class Reloading(Canned):
 def test_a_corefile_is_taken_back_once_it_runs(
     monkeypatch: pytest.MonkeyPatch, found: tuple[str, ...], looks: int
 ) -> None:
-    monkeypatch.setattr(faults.faults, "take_back", lambda *_: found)
+    monkeypatch.setattr(faults.faults, "revert_all", lambda *_: found)
     cluster = Reloading()
-    assert faults.take_back_faults(cluster) == found  # type: ignore[arg-type]
+    assert faults.revert_faults(cluster) == found  # type: ignore[arg-type]
     assert cluster.looks == looks
 
 
@@ -382,14 +382,14 @@ class TestLive:
         self, cluster: Any, fault: str, first: str, udp: str, tcp: str
     ) -> None:
         try:
-            assert coredns.bring_fault(cluster, fault).name == fault
+            assert coredns.inject_fault(cluster, fault).name == fault
             found = coredns.diagnose(cluster)
             verdicts = {one.check: one.verdict for one in found.checks}
             assert found.first is not None
             assert found.first.check == first
             assert (verdicts["UDP 53 answers"], verdicts["TCP 53 answers"]) == (udp, tcp)
         finally:
-            assert coredns.take_back_faults(cluster) == (fault,)
+            assert coredns.revert_faults(cluster) == (fault,)
             cluster.rollout_status("deployment/coredns", "kube-system")
         # kube-proxy follows the API a moment later.
         assert until("all is well", lambda: coredns.diagnose(cluster).first is None, 60)
@@ -428,4 +428,4 @@ class TestLive:
 
     def test_there_is_no_other_fault(self, cluster: Any) -> None:
         with pytest.raises(EksnetError, match="no fault 'E'"):
-            coredns.bring_fault(cluster, "E")
+            coredns.inject_fault(cluster, "E")

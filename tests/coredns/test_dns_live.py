@@ -10,6 +10,7 @@ import nbformat
 import pytest
 
 from eksnet import coredns, dns, widgets
+from eksnet.cluster.pods import not_terminating
 from eksnet.course import catalogue
 
 pytestmark = pytest.mark.sandbox
@@ -142,7 +143,8 @@ def test_the_kubelet_writes_what_the_model_says(cluster, spec):
 
 
 def namespaces(cluster):
-    return {one.name for one in cluster.list("namespaces")}
+    """Return the namespaces that nobody has deleted."""
+    return {one.name for one in not_terminating(cluster.list("namespaces"))}
 
 
 def test_a_lookup_is_observed_and_nothing_is_left(cluster, objects):

@@ -98,7 +98,7 @@ class Logs:
 
     def __init__(self, **logs):
         self.logs_of = logs
-        self.leaving = set()
+        self.terminating = set()
         # How many times each pod that is starting has no log yet.
         self.starting = {}
         self.corefile, self.complaint = COREFILE, ""
@@ -112,7 +112,7 @@ class Logs:
         return [Resource({"metadata": self._metadata(name)}) for name in self.logs_of]
 
     def _metadata(self, name):
-        return {"name": name, **({"deletionTimestamp": "now"} if name in self.leaving else {})}
+        return {"name": name, **({"deletionTimestamp": "now"} if name in self.terminating else {})}
 
     def logs(self, pod, namespace):
         if pod in self.starting:
@@ -130,7 +130,7 @@ class Logs:
 
 def test_the_last_configuration_of_each_pod_that_stays():
     cluster = Logs(one=["aa", "bb"], two=["aa"], old=["cc"])
-    cluster.leaving = {"old"}
+    cluster.terminating = {"old"}
     assert running_configurations(cluster) == {"one": "bb", "two": "aa"}
 
 
@@ -206,10 +206,10 @@ def test_a_text_from_elsewhere_is_waited_for_by_its_change(now, done):
 def test_a_restart_has_happened_when_the_old_pods_are_gone(capsys):
     wait_for_restart(Logs(three=["bb"]), {"one": "aa", "two": "aa"})
     assert "2 old CoreDNS pods are gone" in capsys.readouterr().out
-    leaving = Logs(three=["bb"], two=["aa"])
-    leaving.leaving = {"two"}
+    terminating = Logs(three=["bb"], two=["aa"])
+    terminating.terminating = {"two"}
     with pytest.raises(EksnetError, match="still waiting for the old CoreDNS pods to end"):
-        wait_for_restart(leaving, {"one": "aa", "two": "aa"}, timeout=0)
+        wait_for_restart(terminating, {"one": "aa", "two": "aa"}, timeout=0)
 
 
 class LateWitness:

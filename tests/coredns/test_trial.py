@@ -46,7 +46,7 @@ def test_a_corefile_that_coredns_refuses_is_told_as_soon_as_it_has(cluster, line
     # Where it is waited for in vain, these words are others.
     with pytest.raises(EksnetError, match=f"CoreDNS ended at its start: {said}") as raised:
         try_corefile(cluster, f"\n.:53 {{\n    {line}\n}}\n", "myapp.local")
-    assert raised.value.expected == "a Corefile that CoreDNS 1.12.4 takes"
+    assert raised.value.expected == "a Corefile that CoreDNS 1.14.3 takes"
     assert raised.value.next_step
 
 

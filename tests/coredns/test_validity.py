@@ -116,7 +116,7 @@ def starts(tmp_path_factory):
 
 
 def _is_up(line, process):
-    if line.startswith("CoreDNS-1.12.4"):
+    if line.startswith("CoreDNS-1.14.3"):
         process.terminate()
         return True
     return False

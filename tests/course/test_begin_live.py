@@ -42,7 +42,7 @@ def backed_up(cluster):
 
 
 def proxy_fault(name):
-    def bring(cluster):
+    def inject(cluster):
         cluster.apply(SHOP)
         cluster.wait("pod/web-a", namespace="shop")
         for other in ("web-b", "web-c") if name == "D" else ():
@@ -51,9 +51,9 @@ def proxy_fault(name):
             labels = {"app": "web", "pod": other}
             pod["metadata"] = {"name": other, "namespace": "shop", "labels": labels}
             cluster.apply(json.dumps(pod))
-        kubeproxy.bring_fault(cluster, name)
+        kubeproxy.inject_fault(cluster, name)
 
-    return bring
+    return inject
 
 
 # What a lesson may leave, how it is put there, and which words tell of it.
@@ -79,7 +79,7 @@ LEFT = {
     "a namespace": (lambda one: one.apply(SHOP), ["the namespace shop", "2 objects"]),
     **{
         f"fault dns-{name}": (
-            lambda one, name=name: coredns.bring_fault(one, name),
+            lambda one, name=name: coredns.inject_fault(one, name),
             [f"the fault {name} of chapter dns", "01c_dns_troubleshooting"],
         )
         for name in "ABCD"
@@ -266,10 +266,12 @@ def test_what_an_interrupted_cell_has_made_for_a_moment_goes(cluster, clean):
         metadata = {"name": "corefile-abcdef", "namespace": "default", "labels": labels}
         cluster.apply(json.dumps({"apiVersion": "v1", "kind": kind, "metadata": metadata, **spec}))
     labels = "{app.kubernetes.io/managed-by: eksnet}"
-    cluster.apply(
-        "{apiVersion: v1, kind: Namespace, "
-        f"metadata: {{name: eksnet-witness-abcdef, labels: {labels}}}}}"
-    )
+    for name in ("eksnet-witness-abcdef", "eksnet-witness-fedcba"):
+        cluster.apply(
+            f"{{apiVersion: v1, kind: Namespace, metadata: {{name: {name}, labels: {labels}}}}}"
+        )
+    # The end of a lookup, which does not wait.
+    cluster.delete("namespace", "eksnet-witness-fedcba", wait=False)
     found = eksnet.begin(cluster, "05_lab_hosts")
     assert [one.what for one in found.left] == [
         "the namespace eksnet-witness-abcdef",

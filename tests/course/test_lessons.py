@@ -135,4 +135,4 @@ def test_each_notebook_begins_as_itself_and_makes_what_its_row_says(name):
     assert set(made) <= set(row.namespaces)
     outside = re.findall(r"kind: ClusterRoleBinding\nmetadata: \{name: ([\w-]+)\}", source)
     assert {f"clusterrolebinding/{one}" for one in outside} <= set(row.objects)
-    assert bool(row.faults) == ("bring_fault(" in source)
+    assert bool(row.faults) == ("inject_fault(" in source)

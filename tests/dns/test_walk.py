@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import dns.name
 import dns.resolver
 import pytest
@@ -11,12 +13,14 @@ from eksnet.dns import (
     autopath,
     candidates,
     compare,
+    first_difference,
     given_answers,
     pod_resolv_conf,
     remedies,
     search_walk,
 )
 from eksnet.dns import marks as dns_marks
+from eksnet.dns.walk import walk
 from eksnet.errors import EksnetError
 
 OPS = pod_resolv_conf("ops-ns")
@@ -300,3 +304,30 @@ def test_a_domain_twice_shares_busyboxs_resends():
     walk = search_walk("n", conf, profile="busybox", answers=fails)
     # Ten questions, and two resends for each of them in all.
     assert walk.query_count == 10 + 20
+
+
+def rows_of(*rows):
+    return walk([(name, mark == "O") for name, mark in (row.split() for row in rows)])
+
+
+@pytest.mark.parametrize(
+    ("observed", "in_turn", "at_once"),
+    [
+        (("K.a X", "K.b O", "K X"), 0, 0),
+        (("k.A X", "k.b O", "k X"), 0, 0),
+        (("k.a X", "k X", "k.b O"), 2, 0),
+        (("k.a X", "k.b X", "k X"), 2, 2),
+        (("k.a X", "k.b O"), 3, 3),
+        (("k.a X", "k.b O", "k X", "k X"), 4, 4),
+        ((), 1, 1),
+    ],
+)
+def test_where_an_observation_is_not_as_predicted(observed, in_turn, at_once):
+    predicted = rows_of("K.a X", "K.b O", "K X")
+    assert first_difference(predicted, rows_of(*observed)) == in_turn
+    assert first_difference(replace(predicted, in_turn=False), rows_of(*observed)) == at_once
+
+
+def test_busybox_alone_sends_all_names_at_once():
+    walks = {profile: search_walk("a", OPS, profile=profile) for profile in PROFILES}
+    assert {profile for profile, walk in walks.items() if not walk.in_turn} == {"busybox"}

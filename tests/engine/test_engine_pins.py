@@ -1,4 +1,4 @@
-"""The real modules: what they pin, and what their cache key stands for."""
+"""The real module: what it pins, and what its cache key stands for."""
 
 from __future__ import annotations
 
@@ -9,67 +9,67 @@ from pathlib import Path
 
 import pytest
 
-from eksnet.sandbox.build import modules
+from eksnet import versions
 from eksnet.sandbox.build.modules import MODULES, Module, Program
 
-CLUSTER, CONTROLLER = MODULES
+(ENGINE,) = MODULES
 GO = "go1.26.6 linux/amd64"
 # These are versioned apart from Kubernetes.
-OWN_VERSIONS = {"kubernetes", "klog/v2", "kube-openapi", "utils", "gengo/v2"}
+OWN_VERSIONS = {"kubernetes", "klog/v2", "kube-openapi", "utils"}
 
 
-def pins(module: Module) -> dict[str, str]:
-    text = (module.source / "go.mod").read_text()
+def pins() -> dict[str, str]:
+    text = (ENGINE.source / "go.mod").read_text()
     return dict(re.findall(r"^(?:require|\t)\s*(\S+) (v\S+)", text, re.M))
 
 
 def test_upstream_versions():
-    cluster = pins(CLUSTER)
-    assert cluster["go.etcd.io/etcd/server/v3"] == "v3.6.6"
-    assert cluster["k8s.io/kubernetes"] == "v1.34.3" == modules.KUBERNETES
-    assert cluster["github.com/coredns/coredns"] == "v1.12.4"
-    assert cluster["helm.sh/helm/v3"] == "v3.19.2" == modules.HELM
-    controller = pins(CONTROLLER)["sigs.k8s.io/aws-load-balancer-controller"]
-    assert controller == "v0.0.0-20260109171550-3b9bdb1e3fb2"
-    assert modules.CONTROLLER == "v2.17.1"
+    # What Amazon EKS supports; docs/contributing.md says what else a change of these touches.
+    assert versions.KUBERNETES == "v1.35.4"
+    assert (versions.MAJOR, versions.MINOR) == ("1", "35")
+    assert versions.ETCD == "v3.6.13"
+    assert versions.COREDNS == "v1.14.3"
+    assert versions.HELM == "v3.20.2"
+    # Go knows no tag of version 3 for a module without /v3; the commit is that of the tag.
+    assert pins()["sigs.k8s.io/aws-load-balancer-controller"].endswith("-46816a2070db")
+    assert versions.CONTROLLER == "v3.3.0"
 
 
 def test_all_of_kubernetes_is_of_one_release():
     staging = {
         name.removeprefix("k8s.io/"): version
-        for name, version in pins(CLUSTER).items()
+        for name, version in pins().items()
         if name.startswith("k8s.io/") and name.removeprefix("k8s.io/") not in OWN_VERSIONS
     }
     assert len(staging) > 20
-    assert set(staging.values()) == {"v0.34.3"}
+    assert set(staging.values()) == {versions.KUBERNETES.replace("v1.", "v0.")}
 
 
-@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.name)
-def test_nothing_is_replaced_and_everything_has_a_checksum(module: Module):
-    assert "replace" not in (module.source / "go.mod").read_text()
-    sums = (module.source / "go.sum").read_text()
-    assert all(f"{name} {version}/go.mod h1:" in sums for name, version in pins(module).items())
+def test_nothing_is_replaced_and_everything_has_a_checksum():
+    assert "replace" not in (ENGINE.source / "go.mod").read_text()
+    sums = (ENGINE.source / "go.sum").read_text()
+    assert all(f"{name} {version}/go.mod h1:" in sums for name, version in pins().items())
 
 
 def test_programs_in_the_order_in_which_they_are_needed():
-    assert [program.name for program in CLUSTER.programs] == [
+    assert [program.name for program in ENGINE.programs] == [
         "etcd", "kube", "coredns", "runtime", "kubectl", "agnhost", "helm",
+        "aws-load-balancer-controller",
     ]  # fmt: skip
-    assert [program.name for program in CONTROLLER.programs] == ["aws-load-balancer-controller"]
 
 
 def test_kubernetes_programs_are_stamped_with_the_whole_version():
-    stamped = {program.name for program in CLUSTER.programs if "gitMinor=34" in program.flags[-1]}
+    stamped = {program.name for program in ENGINE.programs if "gitMinor=35" in program.flags[-1]}
     assert stamped == {"kube", "kubectl"}
 
 
-@pytest.fixture(params=MODULES, ids=lambda module: module.name)
-def copy(request: pytest.FixtureRequest, tmp_path: Path) -> Module:
-    """A copy of a real module, to be changed."""
-    module: Module = request.param
-    shutil.copytree(module.source, tmp_path / "copy")
-    assert replace(module, source=tmp_path / "copy").key(GO) == module.key(GO)
-    return replace(module, source=tmp_path / "copy")
+@pytest.fixture
+def copy(tmp_path: Path) -> Module:
+    """A copy of the real module, to be changed."""
+    shutil.copytree(ENGINE.source, tmp_path / "copy")
+    copied = replace(ENGINE, source=tmp_path / "copy")
+    assert copied.key(GO) == ENGINE.key(GO)
+    return copied
 
 
 @pytest.mark.parametrize("name", ["go.mod", "go.sum", "internal/new.go", "internal/embedded.txt"])
@@ -92,13 +92,13 @@ def test_tests_do_not_change_the_key(copy: Module, name: str):
 
 
 def test_flags_and_go_change_the_key():
-    before = CLUSTER.key(GO)
+    before = ENGINE.key(GO)
     assert re.fullmatch("[0-9a-f]{12}", before)
-    assert CLUSTER.key("go1.26.7 linux/amd64") != before
-    assert CLUSTER.key("go1.26.6 linux/arm64") != before
-    other = Program("etcd", CLUSTER.programs[0].package, ("-X a.b=c",))
-    assert replace(CLUSTER, programs=(other, *CLUSTER.programs[1:])).key(GO) != before
-    assert replace(CLUSTER, programs=CLUSTER.programs[1:]).key(GO) != before
+    assert ENGINE.key("go1.26.7 linux/amd64") != before
+    assert ENGINE.key("go1.26.6 linux/arm64") != before
+    other = Program("etcd", ENGINE.programs[0].package, ("-X a.b=c",))
+    assert replace(ENGINE, programs=(other, *ENGINE.programs[1:])).key(GO) != before
+    assert replace(ENGINE, programs=ENGINE.programs[1:]).key(GO) != before
 
 
 def test_a_new_name_changes_the_key(copy: Module):

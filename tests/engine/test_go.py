@@ -12,21 +12,21 @@ from eksnet.sandbox.build import base_directory, toolchain
 from eksnet.sandbox.build.modules import MODULES
 from eksnet.sandbox.build.toolchain import Go
 
-CLUSTER = MODULES[0]
+(ENGINE,) = MODULES
 # The flags of the build, so that Go finds in its cache what the build has compiled.
 SAME = ("-trimpath", "-buildvcs=false")
 
 
 @pytest.fixture(scope="module")
 def go() -> Go:
-    found = toolchain.find(base_directory(), CLUSTER.go_directive)
+    found = toolchain.find(base_directory(), ENGINE.go_directive)
     assert found is not None, "no Go: `eksnet engine build` installs one"
     return found
 
 
 def say(program: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [program, *arguments], cwd=CLUSTER.source, env=toolchain.environment(), text=True,
+        [program, *arguments], cwd=ENGINE.source, env=toolchain.environment(), text=True,
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
     )  # fmt: skip
 
@@ -45,7 +45,7 @@ def test_go_tests(go: Go):
     # The test before this one vets.
     said = say(go.path, "test", "-vet=off", "-v", *SAME, "./...")
     assert said.returncode == 0, said.stdout
-    assert "ok  \teksnet.dev/engine/cluster/" in said.stdout
+    assert "ok  \teksnet.dev/engine/" in said.stdout
     # Where a sandbox runs, nothing is in the way of any test.
     lifecycle.check_computer()
     assert [line for line in said.stdout.splitlines() if "--- SKIP" in line] == []

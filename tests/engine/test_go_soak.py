@@ -15,7 +15,7 @@ from eksnet.sandbox.build.modules import MODULES
 
 pytestmark = pytest.mark.soak
 
-CLUSTER = MODULES[0]
+ENGINE = MODULES[0]
 PODS = 200
 STRANGER = 20001
 
@@ -23,14 +23,14 @@ STRANGER = 20001
 @pytest.fixture(scope="module")
 def runtime_tests():
     """The runtime's tests as one program with the race detector, where every user may run it."""
-    go = toolchain.find(base_directory(), CLUSTER.go_directive)
+    go = toolchain.find(base_directory(), ENGINE.go_directive)
     assert go is not None, "no Go: `eksnet engine build` installs one"
     folder = Path(tempfile.mkdtemp(prefix="eksnet-race-"))
     folder.chmod(0o755)
     program = folder / "runtime.test"
     subprocess.run(
         [go.path, "test", "-race", "-c", "-trimpath", "-o", program, "./cmd/runtime"],
-        cwd=CLUSTER.source, env=toolchain.environment() | {"CGO_ENABLED": "1"}, check=True,
+        cwd=ENGINE.source, env=toolchain.environment() | {"CGO_ENABLED": "1"}, check=True,
     )  # fmt: skip
     yield program
     shutil.rmtree(folder)

@@ -146,8 +146,8 @@ RESULTS = {
     "PodRun Resource Restored Target",
     coredns: "Answer Check Diagnosis LoggedQuery Lookup",
     dns: "Attempt Profile Question Record Reply Walk",
-    kubeproxy: "Chain Connection Differences Grown Line Lines Lookup Lookups NamedSet PacketWalk "
-    "PacketWalks Ruleset Share Size Skew Skews Step",
+    kubeproxy: "AddedRules Chain Connection Differences Line Lines LookupTime LookupTimes NamedSet "
+    "PacketWalk PacketWalks RuleCounts Ruleset Share Skew Skews Step",
     checkpoints: "Checkpoint CheckpointError Progress Result State",
     widgets: "Model PacketStepper Panel Picture SearchOrder Stepper Table Text",
     eksnet: "EksnetError",
@@ -182,8 +182,10 @@ def samples(cluster: Cluster) -> Samples:
         kubeproxy.PacketWalks: [kubeproxy.packet_walks(RULES["iptables"], PACKET, NODE)],
         kubeproxy.PacketWalk: [kubeproxy.packet_walks(RULES["iptables"], PACKET, NODE)[0]],
         cluster_room.Backup: [cluster_room.Backup("default", "web", Path("missing.json"), False)],
-        kubeproxy.Lookups: [
-            kubeproxy.Lookups(("mode",), (("iptables",),), (kubeproxy.Lookup("iptables", 1, 2.0),))
+        kubeproxy.LookupTimes: [
+            kubeproxy.LookupTimes(
+                ("mode",), (("iptables",),), (kubeproxy.LookupTime("iptables", 1, 2.0),)
+            )
         ],
         coredns.LoggedQuery: [coredns.LoggedQuery("10.0.0.9", "A", "a.example", "NOERROR")],
         checkpoints.Checkpoint: [eksnet.checkpoint("dns-01"), eksnet.checkpoint("dns-02")],
@@ -198,7 +200,7 @@ def samples(cluster: Cluster) -> Samples:
 GOOD: dict[str, Any] = {
     "block": "log", "command": "true", "configmap": "web", "config": "mode: iptables",
     "corefile": COREFILE, "image": "busybox:1.36", "key": "key", "kind": "pod",
-    "kube_proxy": "v1.34.3", "kubelet": "v1.34.3", "api_server": "v1.34.3",
+    "kube_proxy": "v1.35.4", "kubelet": "v1.35.4", "api_server": "v1.35.4",
     "manifest": json.dumps(SERVICES[0]), "mode": "nftables", "name": "client", "names": "web",
     "namespace": "default", "nameserver": "10.100.0.10", "pod": "client", "text": "",
     "what": "pod", "zone": ".:53", "backend": "10.64.0.0", "address": "10.0.0.9", "sizes": [1, 2],
@@ -212,7 +214,7 @@ GOOD: dict[str, Any] = {
 GOOD_FOR: dict[tuple[str, str], Any] = {
     ("load_table", "name"): "coredns_plugin_order",
     ("checkpoint", "name"): "dns-01",
-    ("bring_fault", "name"): "A",
+    ("inject_fault", "name"): "A",
     ("example", "services"): 2,
     ("with_option", "name"): "ndots",
     ("parse_dump", "text"): "*nat\n:PREROUTING ACCEPT [0:0]\nCOMMIT\n",

@@ -73,6 +73,13 @@ def through_nft(text: str) -> str:
     return _run(["sh", "-c", "nft -f /dev/stdin && nft -j list ruleset"], text)
 
 
+def through_nft_json(text: str) -> str | None:
+    """Load JSON into empty tables and return what they hold then; None when nft refuses it."""
+    command = ["sh", "-c", "nft -j -f /dev/stdin && nft -j list ruleset"]
+    done = subprocess.run([*_PRIVATE, *command], input=text, capture_output=True, text=True)
+    return done.stdout if done.returncode == 0 else None
+
+
 def _run(command, text: str) -> str:
     done = subprocess.run([*_PRIVATE, *command], input=text, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[:2000]

@@ -105,7 +105,7 @@ def start(cluster: Cluster, name: str, node: Node, **changes) -> Proxy:
 def tell_the_zone(cluster: Cluster, node: Node) -> None:
     """Take a node's zone away and give it back, so that each kube-proxy hears of it.
 
-    kube-proxy 1.34 may miss it at its start: it asks to be told of its node before it says who in
+    kube-proxy 1.35 may miss it at its start: it asks to be told of its node before it says who in
     it wants to know (`NewNodeTopologyConfig`, then `RegisterEventHandler`), and what comes between
     the two is kept and told to nobody until the label changes.
     """

@@ -81,14 +81,14 @@ def _conditions(ready=None, serving=None, terminating=None):
 STATES = {
     "ready": _conditions(True, True, False),
     "not said": _conditions(),
-    "not said but leaving": _conditions(terminating=True),
+    "not said but terminating": _conditions(terminating=True),
     "starting": _conditions(False, False, False),
-    "leaving": _conditions(False, True, True),
-    "leaving, serving not said": _conditions(False, None, True),
+    "terminating": _conditions(False, True, True),
+    "terminating, serving not said": _conditions(False, None, True),
     "gone": _conditions(False, False, True),
     # What publishNotReadyAddresses makes of those that start and of those that leave.
     "published": _conditions(True, False, False),
-    "published, leaving": _conditions(True, True, True),
+    "published, terminating": _conditions(True, True, True),
 }
 
 
@@ -150,7 +150,7 @@ def everything(nodes, zones):
     port = [{"protocol": "TCP", "port": 80, "targetPort": 8000}]
     two = [{**port[0], "name": "web"}, {"name": "dns", "protocol": "UDP", "port": 53}]
     two[1]["targetPort"] = 5353
-    leaving = {"conditions": {"ready": False, "serving": True, "terminating": True}}
+    terminating = {"conditions": {"ready": False, "serving": True, "terminating": True}}
     balanced = {"type": "LoadBalancer", "ports": port}
     local = {"externalTrafficPolicy": "Local", "internalTrafficPolicy": "Local"}
     walled = {"loadBalancerSourceRanges": ["10.0.0.0/16", "192.0.2.0/24"]}
@@ -178,7 +178,7 @@ def everything(nodes, zones):
             {"type": "NodePort", "ports": two} | local | sticky,
             groups=(at(4, here), at(5, there)),
         ),
-        Offer({"ports": two}, groups=(at(6, here, there, **leaving),)),
+        Offer({"ports": two}, groups=(at(6, here, there, **terminating),)),
         Offer({"ports": port}, groups=(at(7, here, there, **zone), at(8, here, **other_zone))),
         Offer({"ports": port}, groups=(at(9, here, there, **node), at(10, there, **other_node))),
         Offer({"ports": port}, groups=(at(11, here, **zone), at(12, there))),
@@ -192,7 +192,7 @@ def everything(nodes, zones):
         ),
         Offer(
             {"ports": port, "publishNotReadyAddresses": True},
-            groups=(at(19, here, **published), at(20, here, **leaving)),
+            groups=(at(19, here, **published), at(20, here, **terminating)),
         ),
         Offer({"type": "ExternalName", "externalName": "example.com", "ports": port}),
         Offer({"ports": port}, (), (at(21, here),), OTHER_PROXY, OTHER_PROXY),

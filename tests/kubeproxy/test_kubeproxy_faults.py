@@ -21,12 +21,12 @@ class WithoutKubeProxy:
 
 
 PENDING = {"metadata": {}, "spec": {}}
-LEAVING = {"metadata": {"deletionTimestamp": "now"}, "spec": {"nodeName": "node1"}}
+TERMINATING = {"metadata": {"deletionTimestamp": "now"}, "spec": {"nodeName": "node1"}}
 
 
 @pytest.mark.parametrize(
-    "pods", [(), (PENDING,), (LEAVING, PENDING)], ids=["none", "pending", "leaving"]
+    "pods", [(), (PENDING,), (TERMINATING, PENDING)], ids=["none", "pending", "terminating"]
 )
 def test_without_a_kube_proxy_nothing_is_broken(pods):
     with pytest.raises(EksnetError, match="no pod of kube-proxy has a node"):
-        kubeproxy.bring_fault(WithoutKubeProxy(*pods), "D")
+        kubeproxy.inject_fault(WithoutKubeProxy(*pods), "D")

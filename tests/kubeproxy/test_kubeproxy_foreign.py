@@ -218,6 +218,47 @@ def test_what_is_uncertain(rule, uncertain):
     assert bool(walk.uncertain) == uncertain
 
 
+# What iptables-legacy-save 1.8.9 prints where its libraries lack the revisions of the rules.
+UNSUPPORTED = (
+    "-p tcp -m addrtype [unsupported revision] -j DNAT [unsupported revision]",
+    "-p tcp -m mark --mark 0x1 -j MARK [unsupported revision]",
+    '-p tcp -m comment --comment "x y" -j DNAT [unsupported revision]',
+)
+
+
+def test_a_rule_of_another_version_is_kept_as_not_followed_with_what_to_do():
+    rules = parse_dump(nat(*UNSUPPORTED, "-p tcp -j MARK --set-xmark 0x1/0x1"))
+    walk = packet_walk(rules, Packet(POD, "10.0.145.2", 80, mark=1), HERE)
+    assert [step.rule for step in walk.uncertain] == list(UNSUPPORTED)
+    assert all("run the iptables-save of the version that wrote it" in step.why
+               for step in walk.uncertain)  # fmt: skip
+    # The rest of the dump is read.
+    assert (len(walk), walk.final.mark, walk.verdict) == (4, 1, "accepted")
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        # What iptables-nft-save prints of a revision that it takes for another one.
+        "-j DNAT --to-destination :0 --persistent",
+        "-j MARK --set-mark 0xffffffff00000004",
+        "-j MARK --and-mark 0x4",
+        "-j SNAT --random",
+        "-m addrtype [unsupported revision]",
+        "-m addrtype ! [unsupported revision] -j DROP",
+        "-j REJECT [unsupported revision]",
+        "-j MASQUERADE [unsupported revision]",
+        "-j CONNMARK [unsupported revision]",
+    ],
+)
+def test_one_rule_in_other_words_does_not_make_a_dump_unusable(rule):
+    rules = parse_dump(nat(rule))
+    assert rules.chains["nat", "PREROUTING"].rules == (rule,)
+    walk = packet_walk(rules, Packet(POD, "10.0.145.2", 80), HERE)
+    assert walk.verdict == "accepted"
+    assert bool(walk.uncertain) == ("-j" in rule)
+
+
 # Tables of nftables.
 
 

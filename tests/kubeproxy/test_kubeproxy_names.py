@@ -8,7 +8,7 @@ from eksnet.kubeproxy import names
 @pytest.mark.parametrize(
     ("name", "protocol", "expected"),
     [
-        # pkg/proxy/iptables/proxier_test.go of Kubernetes 1.34.3.
+        # pkg/proxy/iptables/proxier_test.go of Kubernetes 1.35.4.
         ("ns1/svc1:p80", "tcp", "XPGD46QRK7WJZT7O"),
         # The same in every cluster.
         ("kube-system/kube-dns:dns", "udp", "TCOU7JCQXEZGVUNU"),
@@ -27,7 +27,7 @@ def test_an_endpoints_chain():
 
 
 def test_the_names_of_nftables():
-    # pkg/proxy/nftables/proxier_test.go of Kubernetes 1.34.3.
+    # pkg/proxy/nftables/proxier_test.go of Kubernetes 1.35.4.
     assert names.nftables_port("ns1", "svc1", "tcp", "p80") == "ULMVA6XW-ns1/svc1/tcp/p80"
     found = names.nftables_endpoint("ns1/svc1/tcp/p80", "10.180.0.1:80")
     assert found == "5OJB2KTY-ns1/svc1/tcp/p80__10.180.0.1/80"

@@ -40,7 +40,7 @@ def masqueraded(*backends):
 
 
 NOT_READY = slices(endpoint("10.0.129.1", ready=False, serving=False))
-LEAVING = slices(
+TERMINATING = slices(
     endpoint("10.0.129.1", "node-a", ready=False, serving=True, terminating=True),
     endpoint("10.0.145.2", "node-b", ready=False, serving=False, terminating=True),
 )
@@ -75,7 +75,9 @@ DROPPED, REJECTED = {("dropped", False)}, {("rejected", False)}
         ),
         pytest.param(make.service(), [], CLUSTER_IP, REJECTED, id="no endpoints"),
         pytest.param(make.service(), NOT_READY, CLUSTER_IP, REJECTED, id="none ready"),
-        pytest.param(make.service(), LEAVING, CLUSTER_IP, kept(FIRST), id="only leaving ones"),
+        pytest.param(
+            make.service(), TERMINATING, CLUSTER_IP, kept(FIRST), id="only terminating ones"
+        ),
         pytest.param(make.node_port(), make.three(), NODE_PORT, masqueraded(*ALL), id="NodePort"),
         pytest.param(make.node_port(), [], NODE_PORT, REJECTED, id="NodePort, no endpoints"),
         pytest.param(

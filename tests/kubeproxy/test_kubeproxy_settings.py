@@ -4,6 +4,7 @@ import json
 
 import kubeproxy_objects as make
 import pytest
+import yaml
 from kubeproxy_objects import HERE, IPTABLES
 
 from eksnet.cluster.client import ApiError
@@ -72,6 +73,42 @@ def test_a_kernel_without_counters_shows_no_differences(counted):
     assert not differences(*sides)
     fewer = predict([service], make.three()[:0], HERE, Settings(nfacct=counted))
     assert differences(sides[1], fewer)
+
+
+CONFIG = "kind: KubeProxyConfiguration\nmode: nftables\n"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"kind": "ConfigMap", "data": {"config.conf": CONFIG, "kubeconfig.conf": ""}},
+        {"metadata": {"name": "kube-proxy"}, "data": {"config.conf": CONFIG}},
+        {"metadata": {"name": "kube-proxy-config"}, "data": {"config": CONFIG}},
+        yaml.safe_dump({"kind": "ConfigMap", "data": {"config": CONFIG}}),
+    ],
+)
+def test_a_whole_configmap_is_read_for_the_configuration_in_it(given):
+    assert read_settings(given).mode == "nftables"
+
+
+@pytest.mark.parametrize(
+    ("given", "seen"),
+    [
+        ({}, "the configuration holds no fields"),
+        ({"data": {"kubeconfig": ""}}, "the ConfigMap holds kubeconfig"),
+        ({"kind": "ConfigMap"}, "the ConfigMap holds nothing"),
+        ({"data": {"config": ""}}, "the ConfigMap's config is empty"),
+        ({"data": {"config": {"mode": "nftables"}}}, "the ConfigMap's config is {'mode'"),
+        ({"metadata": {"name": "kube-proxy"}}, "the configuration has the fields metadata"),
+        ({"kind": "ConfigMapList", "items": []}, "the configuration is a 'ConfigMapList'"),
+        ({"Mode": "nftables"}, "the configuration has the fields Mode"),
+    ],
+)
+def test_what_holds_no_configuration_is_named(given, seen):
+    with pytest.raises(EksnetError) as raised:
+        read_settings(given)
+    assert raised.value.seen.startswith(seen)
+    assert "KubeProxyConfiguration" in raised.value.expected or "a text" in raised.value.expected
 
 
 class Cluster:

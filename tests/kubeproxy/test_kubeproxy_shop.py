@@ -142,7 +142,7 @@ def sound(cluster, nodes, shop):
     for node in nodes:
         kubeproxy.wait_for_rules(cluster, node)
     yield
-    kubeproxy.take_back_faults(cluster)
+    kubeproxy.revert_faults(cluster)
 
 
 def soon(look):
@@ -167,7 +167,7 @@ def answers(cluster, place):
 def test_nobody_stands_behind_the_service(cluster, nodes, sound, name, said):
     assert answers(cluster, WEB)
     service = cluster.get("service/web", namespace=SHOP)
-    assert "refuses every connection" in repr(kubeproxy.bring_fault(cluster, name))
+    assert "refuses every connection" in repr(kubeproxy.inject_fault(cluster, name))
     soon(lambda: refuses(cluster))
     for node in nodes:
         rules = kubeproxy.wait_for_rules(cluster, node).about(service)
@@ -176,24 +176,24 @@ def test_nobody_stands_behind_the_service(cluster, nodes, sound, name, said):
     assert broken["selector"] != {"app": "web"} if said == "app" else (
         broken["ports"][0][said] != "http"
     )  # fmt: skip
-    assert kubeproxy.take_back_faults(cluster) == (name,)
+    assert kubeproxy.revert_faults(cluster) == (name,)
     soon(lambda: answers(cluster, WEB))
     assert cluster.get("service/web", namespace=SHOP)["spec"] == service["spec"]
 
 
 def test_one_node_answers_and_the_other_is_silent(cluster, nodes, sound):
     first, second = (f"{node.addresses[0]}:30081" for node in nodes)
-    kubeproxy.bring_fault(cluster, "C")
+    kubeproxy.inject_fault(cluster, "C")
     soon(lambda: answers(cluster, first))
     soon(lambda: asked(cluster, second).exit_code == SILENT)
     assert answers(cluster, first)
-    assert kubeproxy.take_back_faults(cluster) == ("C",)
+    assert kubeproxy.revert_faults(cluster) == ("C",)
     for place in (first, second):
         soon(lambda place=place: answers(cluster, place))
 
 
 def test_a_kube_proxy_with_a_bad_mode_leaves_its_node_as_it_was(cluster, nodes, sound):
-    kubeproxy.bring_fault(cluster, "D")
+    kubeproxy.inject_fault(cluster, "D")
     assert 'Invalid value: "iptable"' in kubeproxy.last_words(cluster)
     late = cluster.get("service/late", namespace=SHOP)
     # No kube-proxy runs there that could be asked, so a pod of one's own reads.
@@ -201,8 +201,8 @@ def test_a_kube_proxy_with_a_bad_mode_leaves_its_node_as_it_was(cluster, nodes, 
     assert sorted(len(rules.about(late)) for rules in read) == [0, 10]
     # What was there before goes on working, on that node too.
     assert answers(cluster, WEB)
-    assert kubeproxy.take_back_faults(cluster) == ("D",)
-    assert not faults.was_brought(cluster, "proxy-D")
+    assert kubeproxy.revert_faults(cluster) == ("D",)
+    assert not faults.was_injected(cluster, "proxy-D")
     for node in nodes:
         assert len(kubeproxy.wait_for_rules(cluster, node).about(late)) == 10
     assert answers(cluster, late["spec"]["clusterIP"])

@@ -96,7 +96,7 @@ def test_answers_that_cannot_be_judged(answers, backends, seen):
 @pytest.mark.parametrize(
     ("proxy", "kubelet", "server", "allowed"),
     [
-        ("v1.34.3-eksbuild.2", "v1.34.3", "v1.34.3", True),
+        ("v1.35.4-eksbuild.1", "v1.35.4", "v1.35.4", True),
         ("1.31", "1.34", "1.34", True),
         ("1.30", "1.33", "1.34", False),
         ("1.35", "1.34", "1.34", False),

@@ -26,7 +26,14 @@ def kill(*_, **__):
 waiting.until = kill
 """
 # What a cell calls that makes something for a moment, or takes more than one step.
-STEPS = ("try_corefile(", "cluster.run(", "look_up(", "grow(", "switch_mode(", "rollout_restart(")
+STEPS = (
+    "try_corefile(",
+    "cluster.run(",
+    "look_up(",
+    "count_added_rules(",
+    "switch_mode(",
+    "rollout_restart(",
+)
 SHORT = "05_lab_hosts"
 CUT = "cut-off"
 
@@ -47,7 +54,7 @@ def cut_off(name, cell_id, directory, *, within=False):
     path = directory / f"{name}.ipynb"
     nbformat.write(notebook, path)
     said = []
-    assert not runner.run_one(path, say=said.append)
+    assert not runner.run_one(path, progress=said.append)
     assert re.search(rf"in cell ({cell_id if within else CUT}|{CUT})$", said[0]), said
     assert "died" in said[1].lower(), said
 
@@ -58,7 +65,7 @@ def run_again(name, directory):
     path = directory / f"{name}.ipynb"
     nbformat.write(notebook, path)
     said = []
-    assert runner.run_one(path, save=True, say=said.append), said
+    assert runner.run_one(path, save=True, progress=said.append), said
     ran = nbformat.read(path, as_version=4)
     return {cell.id: cell for cell in ran.cells if cell.cell_type == "code"}
 

@@ -11,8 +11,8 @@ from eksnet.course import catalogue, runner
 
 READS = ("wait_for_rules(", "read_rules(", "read_connections(")
 NEEDS_SANDBOX = (
-    *("set_mode(", "switch_mode(", "rollout_restart(", "grow("),
-    *("bring_fault(", "take_back_faults("),
+    *("set_mode(", "switch_mode(", "rollout_restart(", "count_added_rules("),
+    *("inject_fault(", "revert_faults("),
 )
 THROUGH = 'through = ""  # the sandbox needs none'
 LEAVES = 'if cluster.target.kind != "sandbox":\n    print(cluster.delete("namespace", "shop"))'
@@ -63,7 +63,9 @@ def test_without_the_sandbox_the_modes_make_nothing():
 def test_what_needs_the_sandbox_comes_last_and_first_refuses(name):
     before, after = CELLS[name]
     assert not [cell for cell in before for call in NEEDS_SANDBOX if call in cell.source]
-    assert not after or any(call in after[0].source for call in ("grow(", "bring_fault("))
+    assert not after or any(
+        call in after[0].source for call in ("count_added_rules(", "inject_fault(")
+    )
 
 
 @pytest.mark.parametrize("name", ["03a", "03c"])
@@ -160,5 +162,5 @@ def test_a_context_runs_all_of_what_needs_no_sandbox(fresh_sandbox, cluster, mon
     monkeypatch.setenv("EKSNET_TARGET", f"context:{fresh_sandbox.context}")
     monkeypatch.setenv("EKSNET_CHANGES", fresh_sandbox.context)
     before, said = those_there(cluster), []
-    assert runner.run_one(catalogue.find(name), say=said.append), said
+    assert runner.run_one(catalogue.find(name), progress=said.append), said
     assert those_there(cluster) == before

@@ -38,7 +38,7 @@ def write(tmp_path):
 def test_a_run_says_so_and_leaves_the_file(write):
     path = write("print(6 * 7)")
     before, said = path.read_bytes(), []
-    assert runner.run_all([path], say=said.append)
+    assert runner.run_all([path], progress=said.append)
     assert re.fullmatch(r"07_small: ran in \d+ s", "\n".join(said))
     assert path.read_bytes() == before
     assert [file.name for file in path.parent.iterdir()] == [path.name]
@@ -47,7 +47,7 @@ def test_a_run_says_so_and_leaves_the_file(write):
 def test_a_failure_names_cell_and_reason_and_is_not_saved(write):
     path = write("1", "from eksnet import EksnetError\nraise EksnetError('no such pod')", "2")
     before, said = path.read_bytes(), []
-    assert not runner.run_all([path], save=True, say=said.append)
+    assert not runner.run_all([path], save=True, progress=said.append)
     assert re.fullmatch(r"07_small: failed after \d+ s in cell cell-2", said[0])
     assert said[1] == "EksnetError: no such pod"
     assert path.read_bytes() == before
@@ -56,14 +56,14 @@ def test_a_failure_names_cell_and_reason_and_is_not_saved(write):
 def test_a_kernel_that_dies_is_a_failure(write):
     said = []
     dies = "import os\nos.write(2, b'out of memory')\nos._exit(3)"
-    assert not runner.run_all([write(dies)], say=said.append)
+    assert not runner.run_all([write(dies)], progress=said.append)
     assert said[0].endswith("in cell cell-1")
     assert said[1] == "Kernel died\nout of memory"
 
 
 def test_what_is_saved_holds_nothing_of_the_run_but_its_outputs(write):
     path = write(SHOWN_THEN_EMPTIED, "2")
-    assert runner.run_one(path, save=True, say=lambda _: None)
+    assert runner.run_one(path, save=True, progress=lambda _: None)
     saved = nbformat.read(path, as_version=4)
     assert saved.metadata.language_info == {"name": "python"}
     assert [cell.metadata for cell in saved.cells] == [{}, {}]
@@ -142,7 +142,7 @@ def test_the_cells_metadata_that_is_the_courses_is_saved(write):
     for cell, own in zip(notebook.cells, kept, strict=True):
         cell.metadata = {**others, **own}
     nbformat.write(notebook, path)
-    assert runner.run_one(path, save=True, say=lambda _: None)
+    assert runner.run_one(path, save=True, progress=lambda _: None)
     assert [cell.metadata for cell in nbformat.read(path, as_version=4).cells] == kept
 
 

@@ -61,7 +61,7 @@ def test_what_is_no_more_in_the_course_leaves_the_table(small, tmp_path):
 def test_saving_a_run_keeps_its_time(small, save):
     nbformat.write(new_notebook(cells=[new_code_cell("1", id="one")]), small)
     said = []
-    assert runner.run_one(small, save=save, say=said.append)
+    assert runner.run_one(small, save=save, progress=said.append)
     seconds = time_of(small).seconds
     assert said == [f"07_small: ran in {seconds} s"] if save else seconds is None
 

@@ -14,7 +14,7 @@ from hostside import arguments, members, namespace_of, programs, state
 
 from eksnet import sandbox
 from eksnet.cluster import Cluster
-from eksnet.cluster.pods import staying
+from eksnet.cluster.pods import not_terminating
 from eksnet.errors import EksnetError
 from eksnet.sandbox import lifecycle, paths
 from eksnet.sandbox.vpc import plan
@@ -130,7 +130,9 @@ def all_restarts(name: str, cluster: Cluster) -> int:
     if name in _PODS:
         pods = cluster.list("pods", "kube-system", selector=f"k8s-app={_PODS[name]}")
         # With one that is being taken away, its count would be gone as well.
-        containers = [c for pod in staying(pods) for c in pod["status"]["containerStatuses"]]
+        containers = [
+            c for pod in not_terminating(pods) for c in pod["status"]["containerStatuses"]
+        ]
         return sum(container["restartCount"] for container in containers)
     components = sandbox.status().components
     return sum(restarts(one) for one in components if one in (name, f"{name}-{one[-5:]}"))

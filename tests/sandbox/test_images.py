@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from eksnet import versions
 from eksnet.sandbox import lifecycle, seed
 
 ROOT = Path(__file__).parents[2]
@@ -37,8 +38,20 @@ def code(path):
         nodes = list(ast.walk(ast.parse(text)))
         docstrings = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
         found = [n for n in nodes if isinstance(n, ast.Constant) and id(n) not in docstrings]
-        return "\n".join(one.value for one in found if isinstance(one.value, str))
-    return text
+        texts = [one.value for one in found if isinstance(one.value, str)]
+        texts += [filled(one) for one in nodes if isinstance(one, ast.JoinedStr)]
+        return "\n".join(texts)
+    return versions.complete(text)
+
+
+def filled(node):
+    """Return an f-string's text, with a number for each version that the engine pins."""
+    inside = (ast.unparse(one) for one in node.values)
+    values = zip(node.values, inside, strict=True)
+    return "".join(
+        one.value if isinstance(one, ast.Constant) else "0" if "versions." in text else "{}"
+        for one, text in values
+    )
 
 
 def references(text):
@@ -63,7 +76,7 @@ NAMING = [path for path in FILES if references(code(path))]
 
 
 def test_there_are_images_to_look_at():
-    assert {"01b_name_resolution.ipynb", "10-coredns.yaml", "resolvers.py"} <= {
+    assert {"01b_name_resolution.ipynb", "10-coredns.yaml", "resolvers.py", "installed.py"} <= {
         p.name for p in NAMING
     }
 

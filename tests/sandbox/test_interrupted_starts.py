@@ -92,7 +92,6 @@ def test_namespaces_that_nobody_could_find_again_are_ended(
         return started[0]
 
     monkeypatch.setattr(lifecycle, "unshare", unshare)
-    monkeypatch.setattr(lifecycle, "controller", lambda: tmp_path)
     with contextlib.ExitStack() as stack:
         stack.callback(lambda: started[0].kill())
         with pytest.raises(OSError, match="pid"):

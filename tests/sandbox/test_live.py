@@ -23,10 +23,9 @@ from hostside import (
 )
 
 import eksnet
-from eksnet import coredns, sandbox
+from eksnet import coredns, sandbox, versions
 from eksnet.kubeproxy.observe import kube_proxies
 from eksnet.sandbox import components, lifecycle, paths
-from eksnet.sandbox.build.modules import CONTROLLER
 
 pytestmark = pytest.mark.sandbox
 
@@ -46,7 +45,8 @@ def nodes(cluster):
 def test_two_nodes_in_two_zones(nodes):
     labels = [node["metadata"]["labels"] for node in nodes]
     assert [label["topology.kubernetes.io/zone"] for label in labels] == ZONES
-    assert [node["status"]["nodeInfo"]["kubeletVersion"] for node in nodes] == ["v1.34.3"] * 2
+    kubelets = [node["status"]["nodeInfo"]["kubeletVersion"] for node in nodes]
+    assert kubelets == [versions.KUBERNETES] * 2
     assert nodes[0]["spec"]["providerID"].startswith("aws:///ap-northeast-2a/i-")
 
 
@@ -128,9 +128,10 @@ def test_an_unknown_image_says_which_are_known(cluster):
 
 def test_the_load_balancer_controller_is_the_real_program(cluster):
     # The image that its Helm chart names; without a cluster's name it ends with its own words.
-    run = cluster.run("public.ecr.aws/eks/aws-load-balancer-controller:v2.17.1", "/controller")
+    image = f"public.ecr.aws/eks/aws-load-balancer-controller:{versions.CONTROLLER}"
+    run = cluster.run(image, "/controller")
     version, error = map(json.loads, run.output.splitlines())
-    assert (run.exit_code, version["GitVersion"]) == (1, CONTROLLER)
+    assert (run.exit_code, version["GitVersion"]) == (1, versions.CONTROLLER)
     assert error["error"] == "kubernetes cluster name must be specified"
 
 

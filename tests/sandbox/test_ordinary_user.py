@@ -108,11 +108,9 @@ def user():
     )  # fmt: skip
     programs = build.program("kube").parent
     shutil.copytree(programs, home / "engine" / programs.name)
-    controller = build.program("aws-load-balancer-controller").parent
-    shutil.copytree(controller, home / "engine" / controller.name)
     # Which Go built the programs is part of their directory's name. The user may not run root's
     # own, and need not: there is nothing left to build.
-    go = toolchain.find(build.base_directory(), "1.24.11")
+    go = toolchain.find(build.base_directory(), build.MODULES[0].go_directive)
     assert go is not None
     says = home / "tools" / "go"
     says.parent.mkdir()

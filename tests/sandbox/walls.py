@@ -131,7 +131,7 @@ class Walls:
         self.trusted = (holder, supervisor)
         specification = json.loads(paths.specification.read_text())
         self.programs = Path(specification["programs"])
-        shown = [specification[name] for name in ("programs", "controller", "busybox", "musl")]
+        shown = [specification[name] for name in ("programs", "busybox", "musl")]
         system = [*SYSTEM, *(f"/etc/{name}" for name in CONFIGURATION)]
         self.shown = [place(path) for path in (*shown, *system) if Path(path).exists()]
         self.devices = [place(f"/dev/{name}") for name in DEVICES]

@@ -71,15 +71,16 @@ def test_what_arrives_late_is_shown_with_the_settings_it_was_asked_for(lab):
     lab.close()
 
 
-SHOWN = {"ladder": "Predicted walk", "chart": "Lookups", "path": "The packet's path"}
+SHOWN = {"ladder": "Predicted walk", "chart": "Lookup times", "path": "The packet's path"}
 PICTURES = f"""
 import shop
 from eksnet import widgets
-from eksnet.kubeproxy import Lookup
+from eksnet.kubeproxy import LookupTime
 from IPython.display import display
 model = widgets.SearchOrder(name="my-service.app-ns", namespace="ops-ns", exists="{SERVICE}")
 shown = [widgets.ladder(model.predicted, title="{SHOWN["ladder"]}"),
-         widgets.curve([Lookup(m, n, n) for m in "ab" for n in (1, 9)], title="{SHOWN["chart"]}"),
+         widgets.curve([LookupTime(m, n, n) for m in "ab" for n in (1, 9)],
+                       title="{SHOWN["chart"]}"),
          widgets.packet_path(shop.stepper().walk, 2)]
 for one in shown: display(one)
 """

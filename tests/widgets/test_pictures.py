@@ -14,7 +14,7 @@ from lab import contrast
 from eksnet import dns, kubeproxy, widgets
 from eksnet.dns.walk import walk
 from eksnet.errors import EksnetError
-from eksnet.kubeproxy import Lookup, Packet
+from eksnet.kubeproxy import LookupTime, Packet
 from eksnet.widgets import picture
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -23,8 +23,8 @@ SERVICE = "my-service.app-ns.svc.cluster.local"
 FOUND = dns.search_walk("my-service.app-ns", CONF, {SERVICE})
 LONG = dns.search_walk(".".join(["label-of-twenty-char"] * 8), CONF)
 LOOKUPS = [
-    *(Lookup("iptables", n, m) for n, m in ((5000, 92.4), (10, 14.2), (1000, 29.0))),
-    *(Lookup("nftables", n, 14.0) for n in (10, 1000, 5000)),
+    *(LookupTime("iptables", n, m) for n, m in ((5000, 92.4), (10, 14.2), (1000, 29.0))),
+    *(LookupTime("nftables", n, 14.0) for n in (10, 1000, 5000)),
 ]
 
 
@@ -40,7 +40,7 @@ PICTURES = {
     "a ladder of long names": widgets.ladder(LONG),
     "a ladder of no queries": widgets.ladder(walk([])),
     "a chart": widgets.curve(LOOKUPS),
-    "a chart of nothing but 0": widgets.curve([Lookup("iptables", 0, 0.0)]),
+    "a chart of nothing but 0": widgets.curve([LookupTime("iptables", 0, 0.0)]),
     "a path": widgets.packet_path(packet()),
     "a path with a step": widgets.packet_path(packet(), 2),
     "a path to a process": widgets.packet_path(packet(destination="10.0.128.10", port=22), 0),
@@ -176,7 +176,7 @@ def test_a_chart_has_its_points_where_the_figures_are():
 
 
 def test_each_line_of_a_chart_has_a_stroke_and_a_shape_of_its_own():
-    three = [Lookup(name, n, n + at) for at, name in enumerate("abc") for n in (1, 2)]
+    three = [LookupTime(name, n, n + at) for at, name in enumerate("abc") for n in (1, 2)]
     svg = widgets.curve(three).svg
     pens = re.findall(
         r'polyline class="stroke (?:here|odd|good)"[^>]*?(stroke-dash\S+ \d)?"?/>', svg
@@ -188,11 +188,13 @@ def test_each_line_of_a_chart_has_a_stroke_and_a_shape_of_its_own():
 @pytest.mark.parametrize("names", ["", "abcd"])
 def test_a_chart_of_none_or_too_many_lines_is_refused(names):
     with pytest.raises(EksnetError, match=f"{len(names)} lines to draw"):
-        widgets.curve([Lookup(name, 1, 1.0) for name in names])
+        widgets.curve([LookupTime(name, 1, 1.0) for name in names])
 
 
 def test_growth_is_drawn_by_the_rules_that_are_met():
-    chart = widgets.curve(kubeproxy.growth([10, 100]), y="met", axes=("Services", "rules met"))
+    chart = widgets.curve(
+        kubeproxy.predict_rule_counts([10, 100]), y="met", axes=("Services", "rules met")
+    )
     assert repr(chart).splitlines() == [
         "Rules met by number of services", "mode      Services  rules met",
         "iptables  10        23", "iptables  100       113",

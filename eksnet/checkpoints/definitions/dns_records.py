@@ -51,8 +51,8 @@ spec:
 """
 
 
-def _counts(cluster: Cluster, told: Any) -> Any:
-    """Return how many records of each type the cluster's DNS told, of those that follow."""
+def _counts(cluster: Cluster, confirmed: Any) -> Any:
+    """Return how many records of each type the cluster's DNS confirmed, of those that follow."""
     expected = f"what the cluster's DNS tells of the objects in {_NAMESPACE}"
     objects = [cluster.find(f"service/{name}", namespace=_NAMESPACE) for name in _SERVICES]
     objects += [cluster.find(f"pod/{_POD}", namespace=_NAMESPACE)]
@@ -64,12 +64,12 @@ def _counts(cluster: Cluster, told: Any) -> Any:
         )
     slices = cluster.list("endpointslices", _NAMESPACE, selector=_SLICES)
     follow = {(one.rdtype, one.name) for one in records(*filter(None, objects), *slices)}
-    if not isinstance(told, Listing) or not all(isinstance(one, Record) for one in told):
+    if not isinstance(confirmed, Listing) or not all(isinstance(one, Record) for one in confirmed):
         return not_started("no records were handed in", expected, "")
-    if {(one.rdtype, one.name) for one in told} != follow:
+    if {(one.rdtype, one.name) for one in confirmed} != follow:
         return failed("the records that were handed in are those of other objects", expected, "")
-    heard = Counter(rdtype for rdtype, _, mark in told.rows if mark == "O")
-    return {rdtype: heard[rdtype] for rdtype in _TYPES}
+    counts = Counter(rdtype for rdtype, _, mark in confirmed.rows if mark == "O")
+    return {rdtype: counts[rdtype] for rdtype in _TYPES}
 
 
 def _quick(cluster: Cluster, expected: str) -> Resource | Observation:

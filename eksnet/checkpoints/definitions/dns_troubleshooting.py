@@ -17,7 +17,7 @@ from eksnet.checkpoints.criteria import (
 from eksnet.checkpoints.reading import Check, after, judge
 from eksnet.coredns import diagnosis, faults
 from eksnet.coredns.configuration import CorefileError
-from eksnet.coredns.installed import DEPLOYMENT, SELECTOR, SERVICE, SYSTEM, staying_pods
+from eksnet.coredns.installed import DEPLOYMENT, SELECTOR, SERVICE, SYSTEM, pods_not_terminating
 
 if TYPE_CHECKING:
     from eksnet.cluster import Cluster, Resource
@@ -30,16 +30,16 @@ _TAKEN_OVER = Wait("every CoreDNS pod to run the Corefile of the ConfigMap", dea
 
 
 def _after(fault: str, expected: str, look: Check) -> Check:
-    return after(faults.key(fault), "coredns.bring_fault", expected, look)
+    return after(faults.key(fault), "coredns.inject_fault", expected, look)
 
 
-def _judged(seen: diagnosis.Check, *, may_come: bool = False) -> Observation:
+def _judged(seen: diagnosis.Check, *, retryable: bool = False) -> Observation:
     """Return a step of the diagnosis as an observation; what to do is for the learner to find."""
     if seen.verdict == diagnosis.OK:
         return passed(seen.seen)
     if seen.verdict == diagnosis.CANNOT_TELL:
         return cannot_check(seen.seen, seen.expected, seen.next_step)
-    judge_it = not_yet if may_come and not seen.final else failed
+    judge_it = not_yet if retryable and not seen.final else failed
     return judge_it(seen.seen, seen.expected, _LOOK)
 
 
@@ -50,8 +50,8 @@ def runs(cluster: Cluster) -> Observation:
         _DEPLOYMENT,
         SYSTEM,
         lambda thing: _judged(
-            diagnosis.runs(thing, staying_pods(cluster)),
-            may_come=thing["spec"].get("replicas", 1) > 0,
+            diagnosis.runs(thing, pods_not_terminating(cluster)),
+            retryable=thing["spec"].get("replicas", 1) > 0,
         ),
     )
 
@@ -60,14 +60,14 @@ def endpoints(cluster: Cluster) -> Observation:
     """Whether CoreDNS's pods stand behind the Service."""
 
     def look(service: Resource) -> Observation:
-        pods = staying_pods(cluster)
+        pods = pods_not_terminating(cluster)
         ready = sum(map(diagnosis.is_ready, pods))
         if ready < len(pods):
             return not_yet(
                 f"{ready} of {len(pods)} pods are Ready", "an endpoint for each pod", _LOOK
             )
         seen = diagnosis.endpoints(cluster, service, pods)
-        return _judged(seen, may_come=_selects(service))
+        return _judged(seen, retryable=_selects(service))
 
     return judge(cluster, _SERVICE, SYSTEM, look)
 
@@ -92,11 +92,11 @@ def _selects(service: Resource) -> bool:
 
 def configuration(cluster: Cluster) -> Observation:
     """Whether every CoreDNS pod runs the Corefile of the ConfigMap."""
-    pods = staying_pods(cluster)
+    pods = pods_not_terminating(cluster)
     if not pods:
         return failed("CoreDNS has no pods", "pods that run the Corefile", _LOOK)
     try:
-        return _judged(diagnosis.configuration(cluster, pods), may_come=True)
+        return _judged(diagnosis.configuration(cluster, pods), retryable=True)
     except CorefileError as error:
         return failed(error.seen, error.expected, _LOOK)
 

@@ -33,7 +33,7 @@ _MODES = f"mode: {' or mode: '.join(MODES)}"
 
 
 def _after(fault: str, expected: str, look: Check) -> Check:
-    return after(faults.key(fault), "kubeproxy.bring_fault", expected, look)
+    return after(faults.key(fault), "kubeproxy.inject_fault", expected, look)
 
 
 def every_node(cluster: Cluster) -> Observation:
@@ -57,7 +57,7 @@ def every_node(cluster: Cluster) -> Observation:
             )
         return passed("the policy is Local, and each node has an endpoint")
 
-    remedy = "bring the fault in again: it applies front anew"
+    remedy = "inject the fault again: it applies front anew"
     return judge(cluster, _FRONT, faults.NAMESPACE, look, remedy)
 
 

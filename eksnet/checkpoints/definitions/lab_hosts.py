@@ -35,7 +35,7 @@ from eksnet.coredns.configuration import (
 )
 from eksnet.coredns.configuration import running as running_in
 from eksnet.coredns.corefile import add_plugin
-from eksnet.coredns.installed import CONFIGMAP, SYSTEM, log_of, logs_of_all, staying_pods
+from eksnet.coredns.installed import CONFIGMAP, SYSTEM, log_of, logs_of_all, pods_not_terminating
 from eksnet.coredns.observe import Answer
 from eksnet.coredns.zones import covers, renames
 from eksnet.errors import EksnetError
@@ -405,7 +405,7 @@ def running(cluster: Cluster) -> Observation:
 
 
 def _running(cluster: Cluster, advice: str, names: str) -> Observation:
-    pods = staying_pods(cluster)
+    pods = pods_not_terminating(cluster)
     logs = [log_of(cluster, pod.name) for pod in pods]
     found = running_in(_corefile(cluster), logs)
     seen = f"{found.current} of {found.of} CoreDNS pods run the Corefile of the ConfigMap"
@@ -434,7 +434,7 @@ def _refusal_step(cluster: Cluster, names: str) -> str:
 def running_again(cluster: Cluster) -> Observation:
     """Whether each CoreDNS pod runs the Corefile that was restored."""
     seen = _running(cluster, f"wait for the reload, or {_RESTART}", "")
-    if not seen.may_come or "CrashLoopBackOff" not in seen.observed:
+    if not seen.retryable or "CrashLoopBackOff" not in seen.observed:
         return seen
     # What was restored ran before, and a pod that crashes is started again ever more seldom.
     return replace(seen, next_step=then("new pods read what was restored", _RESTART))

@@ -1,4 +1,4 @@
-"""What the engine is made of: two pinned Go modules and the programs in them."""
+"""What the engine is made of: a Go module that pins all, and the programs in it."""
 
 from __future__ import annotations
 
@@ -6,19 +6,28 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-KUBERNETES = "v1.34.3"
-HELM = "v3.19.2"
-CONTROLLER = "v2.17.1"
+from eksnet import versions
 
-_ENGINE = Path(__file__).parent.parent / "engine"
 _FLAGS = ("-trimpath", "-buildvcs=false")
 _STRIPPED = ("-s", "-w")
 _KUBERNETES_VERSION = "k8s.io/component-base/version"
 # Without all three, kubectl cannot parse the version that the API server reports.
 _KUBERNETES_STAMPS = (
-    f"-X {_KUBERNETES_VERSION}.gitVersion={KUBERNETES}",
-    f"-X {_KUBERNETES_VERSION}.gitMajor=1",
-    f"-X {_KUBERNETES_VERSION}.gitMinor=34",
+    f"-X {_KUBERNETES_VERSION}.gitVersion={versions.KUBERNETES}",
+    f"-X {_KUBERNETES_VERSION}.gitMajor={versions.MAJOR}",
+    f"-X {_KUBERNETES_VERSION}.gitMinor={versions.MINOR}",
+)
+_HELM_STAMPS = (
+    f"-X helm.sh/helm/v3/internal/version.version={versions.HELM}",
+    # Else `helm template` and `helm lint` take the cluster for a 1.20.
+    *(
+        f"-X helm.sh/helm/v3/pkg/{package}.k8sVersion{part}={number}"
+        for package in ("chartutil", "lint/rules")
+        for part, number in (("Major", versions.MAJOR), ("Minor", versions.MINOR))
+    ),
+)
+_CONTROLLER_STAMPS = (
+    "-X sigs.k8s.io/aws-load-balancer-controller/pkg/version.GitVersion=" + versions.CONTROLLER,
 )
 
 
@@ -93,8 +102,8 @@ class Module:
 # The controller stands last: the sandbox starts without it, and only later chapters need it.
 MODULES = (
     Module(
-        "cluster",
-        _ENGINE / "cluster",
+        "engine",
+        versions.ENGINE,
         (
             Program("etcd", "go.etcd.io/etcd/server/v3"),
             Program("kube", "./cmd/kube", _KUBERNETES_STAMPS),
@@ -102,32 +111,11 @@ MODULES = (
             Program("runtime", "./cmd/runtime"),
             Program("kubectl", "k8s.io/kubernetes/cmd/kubectl", _KUBERNETES_STAMPS),
             Program("agnhost", "k8s.io/kubernetes/test/images/agnhost"),
-            Program(
-                "helm",
-                "helm.sh/helm/v3/cmd/helm",
-                (
-                    f"-X helm.sh/helm/v3/internal/version.version={HELM}",
-                    # Else `helm template` and `helm lint` take the cluster for a 1.20.
-                    *(
-                        f"-X helm.sh/helm/v3/pkg/{package}.k8sVersion{part}={number}"
-                        for package in ("chartutil", "lint/rules")
-                        for part, number in (("Major", 1), ("Minor", 34))
-                    ),
-                ),
-            ),
-        ),
-    ),
-    Module(
-        "controller",
-        _ENGINE / "controller",
-        (
+            Program("helm", "helm.sh/helm/v3/cmd/helm", _HELM_STAMPS),
             Program(
                 "aws-load-balancer-controller",
                 "sigs.k8s.io/aws-load-balancer-controller",
-                (
-                    "-X sigs.k8s.io/aws-load-balancer-controller/pkg/version.GitVersion="
-                    + CONTROLLER,
-                ),
+                _CONTROLLER_STAMPS,
             ),
         ),
     ),
