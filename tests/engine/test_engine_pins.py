@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from eksnet import versions
-from eksnet.sandbox.build.modules import MODULES, Module, Program
+from eksnet.sandbox.build.modules import MODULE as ENGINE
+from eksnet.sandbox.build.modules import Module, Program
 
-(ENGINE,) = MODULES
 GO = "go1.26.6 linux/amd64"
 # These are versioned apart from Kubernetes.
 OWN_VERSIONS = {"kubernetes", "klog/v2", "kube-openapi", "utils"}

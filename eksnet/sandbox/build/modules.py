@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eksnet import versions
+from eksnet.bootstrap import ENGINE_BUILT
 
 _FLAGS = ("-trimpath", "-buildvcs=false")
 _STRIPPED = ("-s", "-w")
@@ -100,24 +101,22 @@ class Module:
 
 
 # The controller stands last: the sandbox starts without it, and only later chapters need it.
-MODULES = (
-    Module(
-        "engine",
-        versions.ENGINE,
-        (
-            Program("etcd", "go.etcd.io/etcd/server/v3"),
-            Program("kube", "./cmd/kube", _KUBERNETES_STAMPS),
-            Program("coredns", "github.com/coredns/coredns"),
-            Program("runtime", "./cmd/runtime"),
-            Program("kubectl", "k8s.io/kubernetes/cmd/kubectl", _KUBERNETES_STAMPS),
-            Program("agnhost", "k8s.io/kubernetes/test/images/agnhost"),
-            Program("helm", "helm.sh/helm/v3/cmd/helm", _HELM_STAMPS),
-            Program(
-                "aws-load-balancer-controller",
-                "sigs.k8s.io/aws-load-balancer-controller",
-                _CONTROLLER_STAMPS,
-            ),
+MODULE = Module(
+    "engine",
+    versions.ENGINE,
+    (
+        Program("etcd", "go.etcd.io/etcd/server/v3"),
+        Program("kube", "./cmd/kube", _KUBERNETES_STAMPS),
+        Program("coredns", "github.com/coredns/coredns"),
+        Program("runtime", "./cmd/runtime"),
+        Program("kubectl", "k8s.io/kubernetes/cmd/kubectl", _KUBERNETES_STAMPS),
+        Program("agnhost", "k8s.io/kubernetes/test/images/agnhost"),
+        Program("helm", "helm.sh/helm/v3/cmd/helm", _HELM_STAMPS),
+        Program(
+            "aws-load-balancer-controller",
+            "sigs.k8s.io/aws-load-balancer-controller",
+            _CONTROLLER_STAMPS,
         ),
     ),
+    ENGINE_BUILT.peak,
 )
-MODULE = MODULES[0]
