@@ -23,7 +23,8 @@ def compiled() -> list[str]:
     assert go is not None, "no Go: `eksnet engine build` installs one"
     said = subprocess.run(
         [go.path, "mod", "download", "-json", "github.com/coredns/coredns"],
-        cwd=MODULE.source, env=toolchain.environment(engine_directory()), capture_output=True, text=True, check=True,
+        cwd=MODULE.source, env=toolchain.environment(engine_directory()), text=True,
+        capture_output=True, check=True,
     )  # fmt: skip
     source = Path(json.loads(said.stdout)["Dir"], "core/dnsserver/zdirectives.go").read_text()
     return re.findall(r'^\t"(\w+)",$', source, re.MULTILINE)

@@ -43,9 +43,14 @@ def go_on_the_path() -> Iterator[None]:
 @pytest.fixture
 def module(tmp_path: Path) -> Module:
     """Two programs that share one package; no other test has compiled any of the three."""
-    source = tmp_path / "tiny"
+    return tiny_module(tmp_path)
+
+
+def tiny_module(directory: Path) -> Module:
+    """Write the sources of a module that says where they are."""
+    source = directory / "tiny"
     write(source / "go.mod", "module example.org/tiny\n\ngo 1.24.11\n")
-    write(source / "lib" / "lib.go", f'package lib\n\nconst Word = "{tmp_path}"\n')
+    write(source / "lib" / "lib.go", f'package lib\n\nconst Word = "{directory}"\n')
     for name in ("hello", "bye"):
         write(
             source / "cmd" / name / "main.go",
@@ -79,6 +84,15 @@ def engine(module: Module, tmp_path: Path, compiled: Path) -> Engine:
     """An engine whose caches are kept."""
     made = borrow(compiled, Engine(module, tmp_path / "cache"))
     made.go_caches.keep(True)
+    return made
+
+
+@pytest.fixture(scope="session")
+def built_engine(tmp_path_factory: pytest.TempPathFactory, compiled: Path) -> Engine:
+    """An engine that is built, and not to be changed."""
+    directory = tmp_path_factory.mktemp("built")
+    made = borrow(compiled, Engine(tiny_module(directory), directory / "cache"))
+    made.build(lambda _: None)
     return made
 
 

@@ -29,7 +29,8 @@ def runtime_tests():
     program = folder / "runtime.test"
     subprocess.run(
         [go.path, "test", "-race", "-c", "-trimpath", "-o", program, "./cmd/runtime"],
-        cwd=ENGINE.source, env=toolchain.environment(engine_directory()) | {"CGO_ENABLED": "1"}, check=True,
+        cwd=ENGINE.source, check=True,
+        env=toolchain.environment(engine_directory()) | {"CGO_ENABLED": "1"},
     )  # fmt: skip
     yield program
     shutil.rmtree(folder)

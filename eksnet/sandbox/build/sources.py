@@ -18,7 +18,7 @@ from urllib.parse import SplitResult, quote, unquote, urlsplit
 from eksnet.errors import EksnetError
 
 _NAME = re.compile(
-    r"eksnet-engine-(?P<key>[0-9a-f]{12})-(?P<os>[a-z0-9]+)-(?P<arch>[a-z0-9]+)\.tar\.gz"
+    r"eksnet-[a-z]+-(?P<key>[0-9a-f]{12})-(?P<os>[a-z0-9]+)-(?P<arch>[a-z0-9]+)\.tar\.gz"
 )
 _TIMEOUT = 30.0
 _CHUNK = 2**20
@@ -34,11 +34,17 @@ class Stream:
         source: Where it comes from, as the reader may see it.
         file: Its bytes.
         size: How many there are to be; None where the server does not say.
+        is_slow: Whether a reader wants to know how far it is.
     """
 
     source: str
     file: IO[bytes]
     size: int | None
+    is_slow: bool = False
+
+    def tenths(self, done: int) -> int:
+        """Return how much of a slow way is done; for a file on this computer, always nothing."""
+        return done * 10 // self.size if self.size and self.is_slow else 0
 
     def read(self) -> bytes:
         """Return the next bytes; none at the end.
@@ -127,7 +133,7 @@ class RemoteFile:
             raise _unread(str(self), error) from None
         with response:
             length = response.headers.get("Content-Length", "")
-            yield Stream(str(self), response, int(length) if length.isdecimal() else None)
+            yield Stream(str(self), response, int(length) if length.isdecimal() else None, True)
 
 
 def _no_checksum(why: str) -> EksnetError:
@@ -244,7 +250,7 @@ def copy(
         source: The file.
         target: Where to.
         sha256: What its SHA-256 is; None for a file of one's own.
-        progress: Called with each tenth of the way.
+        progress: Called with each tenth of what is fetched from elsewhere.
 
     Raises:
         EksnetError: It cannot be read as a whole, or it is another file.
@@ -256,10 +262,9 @@ def copy(
         while chunk := stream.read():
             digest.update(chunk)
             file.write(chunk)
-            tenth = done * 10 // (stream.size or done + 1)
             done += len(chunk)
-            if stream.size and done * 10 // stream.size > tenth:
-                progress(f"reading the packed engine: {_mb(done)} of {_mb(stream.size)} MB")
+            if stream.tenths(done) - stream.tenths(done - len(chunk)):
+                progress(f"fetching the packed engine: {stream.tenths(done) * 10} %")
     if stream.size is not None and done != stream.size:
         raise EksnetError(
             f"{source} was cut off after {done} of {stream.size} bytes",
@@ -272,7 +277,3 @@ def copy(
             sha256,
             "nothing of it was used: get the file anew, or ask who packed it for the checksum",
         )
-
-
-def _mb(size: int) -> int:
-    return round(size / 10**6)
