@@ -6,9 +6,10 @@ ENGINE ?=
 SHA256 ?=
 export ENGINE SHA256
 ROUNDS ?= 1
-# Tests wait more than they compute: each worker has a sandbox of its own, of 0.6 GiB.
+# Tests wait more than they compute: each worker has a sandbox of its own, of 0.6 GiB. A file goes
+# to one worker whole, and so does each class of one.
 WORKERS ?= 4
-PYTEST = uv run pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
+PYTEST = uv run pytest --numprocesses $(WORKERS) --dist loadscope --no-loadscope-reorder
 
 # What set-up installs where there is no uv; one that is on the path comes first.
 export PATH := $(PATH):$(CURDIR)/.tools/bin

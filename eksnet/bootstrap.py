@@ -1,7 +1,7 @@
 """All that the course needs of a computer, step by step: `python3 eksnet/bootstrap.py [--tests]`.
 
 It runs before anything is installed, so it uses the standard library alone. Each step looks at
-its own effect first: run again after an interruption, it goes on where it stopped.
+its own effect first: run again after an interruption, it continues where it stopped.
 """
 
 from __future__ import annotations
@@ -169,7 +169,7 @@ def ask_for_python(_computer: Computer) -> None:
     """Say which Python is needed."""
     raise SetupError(
         f"this is Python {sys.version.split()[0]}; the course needs 3.11, 3.12 or 3.13.\n"
-        "Install one and name it: make lab PYTHON=python3.12\n"
+        "Install one of them, and give its name: make lab PYTHON=python3.12\n"
         "(or use conda: conda env create -f environment.yml)"
     )
 
@@ -241,7 +241,7 @@ def there_is_space(computer: Computer) -> bool:
 def ask_for_space(computer: Computer) -> None:
     """Say how much space is missing, and what helps."""
     lines = disks_too_small(computer)
-    lines.append("Make room, or set EKSNET_ENGINE_DIR to a directory on a larger disk;")
+    lines.append("Free some space, or set EKSNET_ENGINE_DIR to a directory on a larger disk;")
     lines.append("then run the same command again.")
     if not computer.packed:
         lines.append("An engine that was packed elsewhere needs less: make lab ENGINE=FILE")
@@ -329,14 +329,14 @@ def prepare_system(computer: Computer) -> None:
     commands = system_commands(computer)
     if computer.user != 0:
         line = " && ".join("sudo " + shlex.join(command) for command in commands)
-        raise SetupError(f"needs root. Run this line, then the same command again:\n\n{line}\n")
+        raise SetupError(f"needs root. Run this line, then run the same command again:\n\n{line}\n")
     for command in commands:
         print(f"      {shlex.join(command)}")
         code = computer.call(*command)
         if code != 0:
             raise SetupError(
-                f"`{shlex.join(command)}` ended with exit code {code}; its own words stand above.\n"
-                "Mend that (is the network there?), then run the same command again."
+                f"`{shlex.join(command)}` ended with exit code {code}; its output is above.\n"
+                "Fix the problem (does the network work?), then run the same command again."
             )
 
 
@@ -398,7 +398,7 @@ def _link_uv(computer: Computer) -> None:
 
 def _last_line(text: str) -> str:
     lines = text.strip().splitlines()
-    return lines[-1] if lines else "it gave no reason"
+    return lines[-1] if lines else "no reason given"
 
 
 def packages_are_locked(computer: Computer) -> bool:
@@ -412,7 +412,7 @@ def sync_packages(computer: Computer) -> None:
     code = computer.call(*_sync(computer, str(find_uv(computer))))
     if code != 0:
         raise SetupError(
-            f"`uv sync` ended with exit code {code}; its own words stand above.\n"
+            f"`uv sync` ended with exit code {code}; its output is above.\n"
             "Check the network and the free space, then run the same command again."
         )
 
@@ -436,7 +436,7 @@ def explain_namespaces(computer: Computer) -> None:
     said = computer.ask(*NAMESPACES)[1]
     raise SetupError(
         f"the sandbox cannot make its namespaces here: {_last_line(said)}\n{_remedy(computer)}\n"
-        "What needs no sandbox, or a cluster of yours, works all the same: bin/eksnet lab"
+        "Everything that needs no sandbox, or uses your own cluster, works anyway: bin/eksnet lab"
     )
 
 
@@ -447,15 +447,15 @@ def _remedy(computer: Computer) -> str:
         return "Run: sudo sysctl -w user.max_user_namespaces=15000"
     if computer.read(_APPARMOR_RESTRICTS) == "1":
         return (
-            "AppArmor restricts them although the course's profile is there. Load it:\n"
+            "AppArmor restricts them although the course's profile is installed. Load it:\n"
             f"sudo apparmor_parser --replace /{_APPARMOR_PLACE}"
         )
     if any((computer.root / mark).exists() for mark in (".dockerenv", "run/.containerenv")):
         return (
-            "This is a container, and its seccomp profile or its masked /proc is in the way.\n"
+            "This is a container, and its seccomp profile or its masked /proc prevents it.\n"
             "Start it with --security-opt seccomp=unconfined --security-opt systempaths=unconfined"
         )
-    return "The sandbox needs a Linux that lets users make them: a virtual machine or WSL2 does."
+    return "The sandbox needs a Linux that lets users create them: a virtual machine or WSL2 does."
 
 
 STEPS = (
@@ -482,22 +482,24 @@ def run(steps: tuple[Step, ...], computer: Computer) -> int:
             print(f"{place}: to do")
             step.do(computer)
             if not step.is_done(computer):
-                raise SetupError("it ran without an error, and yet its effect is not there.")
+                raise SetupError("it ran without an error, but had no effect.")
             print(f"{place}: done")
         except SetupError as trouble:
             print(f"{place}: {trouble}\nLeft to do: {left}", file=sys.stderr)
             return 2
         except KeyboardInterrupt:
             print(f"\nInterrupted. Left to do: {left}", file=sys.stderr)
-            print("Run the same command again; it goes on where it stopped.", file=sys.stderr)
+            print("Run the same command again; it continues where it stopped.", file=sys.stderr)
             return 130
     return 0
 
 
 def main() -> int:
     """Set this computer up."""
-    parser = argparse.ArgumentParser(description="Set this computer up for the course.")
-    parser.add_argument("--tests", action="store_true", help="for the test suite as well")
+    parser = argparse.ArgumentParser(description="Set up this computer for the course.")
+    parser.add_argument(
+        "--tests", action="store_true", help="also set up what the test suite needs"
+    )
     parser.add_argument("--packed", action="store_true", help="the engine comes from a packed file")
     given = parser.parse_args()
     before = signal.getsignal(signal.SIGINT)

@@ -64,7 +64,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-engine_app = typer.Typer(help="The cluster's programs.", no_args_is_help=True)
+engine_app = typer.Typer(
+    help="The programs of the cluster: build them, show their state.", no_args_is_help=True
+)
 app.add_typer(engine_app, name="engine")
 
 
@@ -98,7 +100,7 @@ def main() -> None:
 def choose(name: Name = None) -> None:
     """Let --sandbox stand before the command too."""
     if name is not None:
-        os.environ["EKSNET_SANDBOX"] = inputs.text(name, "--sandbox", "leave --sandbox out")
+        os.environ["EKSNET_SANDBOX"] = inputs.text(name, "--sandbox", "omit --sandbox")
 
 
 @app.command()
@@ -106,34 +108,43 @@ def up(
     name: Name = None,
     port: Annotated[
         int | None,
-        typer.Option(min=0, max=65535, help="The API server's port on 127.0.0.1; 0: any."),
+        typer.Option(
+            min=0, max=65535, help="The API server's port on 127.0.0.1; 0: any free port."
+        ),
     ] = None,
     sync_frequency: Annotated[
         str | None,
-        typer.Option(help="How long a ConfigMap may wait: 1m on EKS, 5s at first; it is kept."),
+        typer.Option(
+            help="How often the kubelet reads changed ConfigMaps: 5s by default, 1m on "
+            "EKS. Saved for later starts."
+        ),
     ] = None,
 ) -> None:
-    """Start the sandbox, or join it when it is up; exit code 1 when kube-system is not whole."""
-    started = sandbox.up(name, port=port, sync_frequency=sync_frequency, say=console.print)
+    """Start the sandbox, or use the running one; exit code 1 when kube-system is degraded."""
+    started = sandbox.up(name, port=port, sync_frequency=sync_frequency, progress=console.print)
     console.print(f"The sandbox is up. Credentials: {started.kubeconfig}")
-    if started.lacks:
-        console.print(f"But kube-system is not whole: {started.lacks}")
-        console.print("`eksnet kubectl -n kube-system get pods` shows it. `eksnet down` and then")
-        console.print("`eksnet up` make again what was deleted; `eksnet reset` starts over.")
+    if started.degraded:
+        console.print(f"But kube-system is degraded: {started.degraded}")
+        console.print(
+            "`eksnet kubectl -n kube-system get pods` shows the pods. `eksnet down` and then"
+        )
+        console.print(
+            "`eksnet up` create deleted objects again; `eksnet reset` starts with a fresh cluster."
+        )
         raise typer.Exit(1)
 
 
 @app.command()
 def down(name: Name = None) -> None:
-    """End the sandbox; what is in its cluster stays for the next `up`."""
-    ended = sandbox.down(name, say=console.print)
+    """Stop the sandbox; the next `up` starts it with the same cluster."""
+    ended = sandbox.down(name, progress=console.print)
     console.print("The sandbox is down." if ended else "The sandbox was not up.")
 
 
 @app.command()
 def reset(name: Name = None) -> None:
-    """Replace the sandbox's cluster by a fresh one."""
-    sandbox.reset(name, say=console.print)
+    """Replace the sandbox's cluster with a fresh one."""
+    sandbox.reset(name, progress=console.print)
     console.print("The sandbox is up, with a fresh cluster.")
 
 
@@ -141,30 +152,36 @@ def reset(name: Name = None) -> None:
 def remove(
     name: Name = None,
     engine: Annotated[
-        bool, typer.Option("--engine", help="The cluster's programs instead of the sandbox.")
+        bool,
+        typer.Option("--engine", help="Remove the programs of the cluster instead of the sandbox."),
     ] = False,
 ) -> None:
-    """End the sandbox and remove what it keeps on the disk; your progress and backups stay."""
+    """Stop the sandbox and delete its files; your progress and backups are kept."""
     from eksnet.sandbox import removal
 
-    removed = removal.remove_engine() if engine else removal.remove_sandbox(name, say=console.print)
+    if engine:
+        removed = removal.remove_engine()
+    else:
+        removed = removal.remove_sandbox(name, progress=console.print)
     if removed.ended:
-        console.print("The sandbox was up, and has been ended.")
+        console.print("The running sandbox was stopped.")
     what = "The engine" if engine else "The sandbox"
-    console.print(f"{what} is removed: {removed}." if removed.size else f"{what} was not there.")
+    console.print(
+        f"{what} is removed: {removed}." if removed.size else f"{what} was not installed."
+    )
     for path in removed.kept:
-        console.print(f"Not its own, and left alone: {path}")
+        console.print(f"Other files, not removed: {path}")
     if engine and removed.size:
-        console.print("Go keeps what it compiled; `go clean -cache -modcache` removes that.")
+        console.print("Go's build cache is kept; `go clean -cache -modcache` removes it.")
     elif removed.size:
         home = removed.directory.parents[1]
-        console.print(f"Your progress and your backups stay, in {home}, and with them the key of")
-        console.print("the cluster that they belong to: after a new `eksnet up` they count again.")
+        console.print(f"Your progress and backups are kept in {home}, together with the key of")
+        console.print("their cluster: after a new `eksnet up` they are valid again.")
 
 
 @app.command()
 def status(name: Name = None, as_json: Json = False) -> None:
-    """Show how the sandbox is; exit code 1 when it is not ready."""
+    """Show the state of the sandbox; exit code 1 when it is not ready."""
     found = sandbox.status(name, ask=True)
     if as_json:
         print(json.dumps(asdict(found), default=str, indent=1))
@@ -199,11 +216,13 @@ def kubectl(context: typer.Context, name: Name = None) -> None:
 
 @app.command()
 def shell(
-    pod: Annotated[str, typer.Argument(help="A pod, or nothing for a fresh busybox pod.")] = "",
+    pod: Annotated[
+        str, typer.Argument(help="A pod; without one, a new busybox pod is created.")
+    ] = "",
     namespace: Annotated[str, typer.Option("--namespace", "-n")] = "default",
     name: Name = None,
 ) -> None:
-    """Open a shell in a pod; a fresh pod is deleted when the shell ends."""
+    """Open a shell in a pod; a new pod is deleted when the shell exits."""
     from eksnet.sandbox.shell import open_shell
 
     raise typer.Exit(open_shell(pod, namespace, name))
@@ -217,21 +236,23 @@ def _kubectl(arguments: list[str], name: str | None) -> None:
 
 @app.command()
 def resolve(
-    name: Annotated[str, typer.Argument(help="The name as a program gives it.")],
-    namespace: Annotated[str, typer.Option("--from", help="The namespace of the pod that asks.")],
+    name: Annotated[str, typer.Argument(help="The name to look up, as a program would give it.")],
+    namespace: Annotated[str, typer.Option("--from", help="The namespace of the pod.")],
     profile: Annotated[
         str, typer.Option(help="The resolver: glibc, musl, go or busybox.")
     ] = "glibc",
     ndots: Annotated[
-        int | None, typer.Option(min=0, help="The pod's ndots, when it sets its own.")
+        int | None, typer.Option(min=0, help="The pod's ndots, if it is not the default.")
     ] = None,
     exists: Annotated[
-        list[str] | None, typer.Option(help="A full name that has an address; may be repeated.")
+        list[str] | None, typer.Option(help="A full name that has an address; can be repeated.")
     ] = None,
-    live: Annotated[bool, typer.Option("--live", help="Observe it on a cluster too.")] = False,
+    live: Annotated[
+        bool, typer.Option("--live", help="Observe the lookup on a cluster too.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Show what a pod's resolver asks for a name, in order, and what it is told.
+    """Show the queries that a pod's resolver sends for a name, in order, and their answers.
 
     A prediction is of rules alone, for a pod on EKS in ap-northeast-2: which names exist it learns
     from --exists. With --live a pod with that resolver (Debian, Alpine, a Go program or busybox),
@@ -257,8 +278,10 @@ def resolve(
             console.print(_walk_table(title, walk))
         console.print(printable(walks["predicted"].why))
         if not (live or exists):
-            console.print("That is for a name that nobody has. --exists FULL-NAME names one that")
-            console.print("has an address; --live asks in a cluster.")
+            console.print(
+                "This assumes that no such name exists. --exists FULL-NAME gives a name that"
+            )
+            console.print("has an address; --live looks the name up in a cluster.")
     walk = walks.get("observed", walks["predicted"])
     fine = walk.found or not (live or exists)
     raise typer.Exit(0 if fine and not dns.first_difference(walks["predicted"], walk) else 1)
@@ -297,10 +320,12 @@ def _walk_table(title: str, walk: Walk) -> Table:
 
 @app.command()
 def run(
-    notebooks: Annotated[list[Path] | None, typer.Argument(help="Paths or numbers.")] = None,
-    save: Annotated[bool, typer.Option(help="Keep the outputs in the files.")] = False,
+    notebooks: Annotated[
+        list[Path] | None, typer.Argument(help="Notebooks, by path or number.")
+    ] = None,
+    save: Annotated[bool, typer.Option(help="Save the outputs in the files.")] = False,
 ) -> None:
-    """Run the course's notebooks, or those named, without a browser."""
+    """Run all notebooks of the course, or the given ones, without a browser."""
     from eksnet.course import runner
 
     try:
@@ -315,16 +340,16 @@ def run(
 def lab(
     context: typer.Context,
     course: Annotated[
-        Path, typer.Option(help="The folder of your own copies of the notebooks.")
+        Path, typer.Option(help="The folder for your own copies of the notebooks.")
     ] = Path("~/eksnet-course"),
     fresh: Annotated[
         list[str] | None,
-        typer.Option(help="A notebook's number: put a new copy beside yours; may be repeated."),
+        typer.Option(help="A notebook's number: add a new copy next to yours; can be repeated."),
     ] = None,
 ) -> None:
-    """Open JupyterLab on your own copy of the course; the sandbox gets ready meanwhile.
+    """Open JupyterLab on your own copy of the course; the sandbox starts in the background.
 
-    Other options are JupyterLab's own, such as --no-browser; after `--`, --help lists them.
+    All other options go to JupyterLab, such as --no-browser; `eksnet lab -- --help` lists them.
     """
     from eksnet.course.lab import open_lab
 
@@ -341,7 +366,7 @@ def engine_build(
         ),
     ] = None,
 ) -> None:
-    """Build what is missing of the engine's programs; Go's caches go when it is done."""
+    """Build the missing programs of the engine; Go's caches go when it is done."""
     from eksnet.sandbox import build
 
     build.build(console.print, keep_caches=keep_caches)
@@ -375,7 +400,7 @@ def engine_unpack(
 
 @engine_app.command("status")
 def engine_status(as_json: Json = False) -> None:
-    """Show which programs are built and whole; exit code 1 when any is not."""
+    """Show which programs are built and intact; exit code 1 if one is not."""
     from eksnet.sandbox import build
 
     found = build.status(verify=True)

@@ -118,7 +118,7 @@ def traceback() -> Traceback:
     """Return the full traceback of the last error, of which a notebook shows the message alone."""
     error = getattr(sys, "last_value", None)
     if not isinstance(error, BaseException):
-        return Traceback("No error has been raised so far.")
+        return Traceback("There was no error so far.")
     text = "".join(format_exception(type(error), error, _from_the_cell_on(error.__traceback__)))
     return Traceback(f"Traceback of {type(error).__name__}", text.rstrip("\n"))
 

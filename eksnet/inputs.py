@@ -25,7 +25,7 @@ _SHOWN = 60
 _LONGEST_LABEL, _LONGEST_NAME = 63, 253
 _LABEL = r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?"
 _OBJECT = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
-# What reading an object raises when a part is not there, or is of another kind.
+# What taking an object apart raises when a part is not there, or is of another kind.
 ODD = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
 
 
@@ -56,7 +56,7 @@ def text(value: object, what: str, next_step: str = "") -> str:
     if not isinstance(value, str):
         raise EksnetError(f"{what} is {shown(value)}", "a text", next_step or "write it in quotes")
     if not value:
-        raise EksnetError(f"{what} is empty", "a text with something in it", next_step)
+        raise EksnetError(f"{what} is empty", "non-empty text", next_step)
     return sendable(value, what)
 
 
@@ -69,7 +69,7 @@ def sendable(value: str, what: str) -> str:
     bad = next((one for one in value if one == "\0" or "\ud800" <= one <= "\udfff"), "")
     if bad:
         raise EksnetError(
-            f"{what} is {shown(value)}", f"a text without {bad!r}", "take that character out"
+            f"{what} is {shown(value)}", f"text without {bad!r}", "remove that character"
         )
     return value
 
@@ -151,7 +151,9 @@ def ipv4(value: str, what: str = "the address") -> str:
         if isinstance(value, str):
             ipaddress.IPv4Address(value)
             return value
-    raise EksnetError(f"{what} {shown(value)} is no IPv4 address", "an address such as 10.0.129.10")
+    raise EksnetError(
+        f"{what} {shown(value)} is not an IPv4 address", "an address such as 10.0.129.10"
+    )
 
 
 def network(value: str, what: str = "the network") -> str:
@@ -193,36 +195,36 @@ def _faults(bare: str) -> Iterator[tuple[str, str, str]]:
     """Yield what is wrong with a name without its final dot, what is expected, what to do."""
     if not bare.isascii():
         yield (
-            "it has letters beyond ASCII, which the DNS does not know",
+            "it has letters outside ASCII, which DNS names cannot have",
             "letters, digits, hyphens and dots",
-            _in_ascii(bare) or "write it with the letters a to z",
+            _in_ascii(bare) or "use the letters a to z",
         )
     odd = next((one for one in bare if not one.isprintable() or one in " \\"), "")
     if odd:
-        yield f"it has {odd!r} in it", "letters, digits, hyphens and dots", "take it out"
+        yield f"it has {odd!r} in it", "letters, digits, hyphens and dots", "remove it"
     labels = bare.split(".")
     if "" in labels:
         yield (
-            "it has an empty part" if bare else "it has no part",
+            "it has an empty label" if bare else "it has no label",
             "at least one letter or digit before each dot",
-            "take the surplus dot out" if bare else "a name such as my-service.app-ns",
+            "remove the extra dot" if bare else "a name such as my-service.app-ns",
         )
     longest = max(labels, key=len)
     if len(longest) > _LONGEST_LABEL:
         yield (
-            f"its part {shown(longest)} has {len(longest)} letters",
-            f"at most {_LONGEST_LABEL} letters between two dots",
-            "shorten that part",
+            f"its label {shown(longest)} has {len(longest)} characters",
+            f"at most {_LONGEST_LABEL} characters between two dots",
+            "shorten that label",
         )
     if len(bare) > _LONGEST_NAME:
         yield (
-            f"it has {len(bare)} letters",
-            f"at most {_LONGEST_NAME} letters, without the final dot",
+            f"it has {len(bare)} characters",
+            f"at most {_LONGEST_NAME} characters, without the final dot",
             "shorten it",
         )
     if bare.startswith("-"):
         # A program in the pod would take it for an option.
-        yield "it begins with a hyphen", "a letter or a digit at its beginning", "take it out"
+        yield "it starts with a hyphen", "a letter or a digit at the start", "remove it"
 
 
 def _in_ascii(name: str) -> str:
@@ -246,7 +248,9 @@ def rdtype(value: str) -> str:
         if isinstance(value, str) and value.isascii():
             dns.rdatatype.from_text(value)
             return value
-    raise EksnetError(f"no record type {shown(value)}", "a type such as A, AAAA, SRV, CNAME or PTR")
+    raise EksnetError(
+        f"unknown record type {shown(value)}", "a type such as A, AAAA, SRV, CNAME or PTR"
+    )
 
 
 # Names of Kubernetes.
@@ -272,7 +276,7 @@ def label(value: str, what: str, example: str) -> str:
         raise EksnetError(
             f"{what} is {shown(value)}",
             f"up to {_LONGEST_LABEL} lower-case letters, digits and hyphens, "
-            "a letter or a digit at both ends",
+            "a letter or a digit at the start and the end",
             f"a name such as {example}",
         )
     return value
@@ -289,7 +293,7 @@ def object_name(value: str, what: str = "the name") -> str:
         raise EksnetError(
             f"{what} is {shown(value)}",
             f"up to {_LONGEST_NAME} lower-case letters, digits, hyphens and dots, "
-            "a letter or a digit at both ends",
+            "a letter or a digit at the start and the end",
             "a name such as coredns",
         )
     return value
@@ -328,7 +332,7 @@ def yaml(text: str, what: str, expected: str) -> Any:
     except (pyyaml.YAMLError, *ODD) as error:
         # PyYAML stumbles over some texts of its own, such as the date 2001-99-99.
         raise EksnetError(
-            f"{what} is no YAML: {error}", f"{expected} in YAML", "correct that place"
+            f"{what} is not YAML: {error}", f"{expected} in YAML", "fix that line"
         ) from None
 
 
@@ -341,13 +345,15 @@ def mapping(value: Any, what: str, next_step: str = "") -> Mapping[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, Mapping):
-        raise EksnetError(f"{what} is {shown(value)}", "fields with a name each", next_step)
+        raise EksnetError(f"{what} is {shown(value)}", "fields, each with a name", next_step)
     return value
 
 
 @contextlib.contextmanager
-def reading(what: str, value: object, expected: str = "", next_step: str = "") -> Iterator[None]:
-    """Read an object that comes from outside: a part that is missing or odd is said in words.
+def well_formed(
+    what: str, value: object, expected: str = "", next_step: str = ""
+) -> Iterator[None]:
+    """Refuse an object from outside of which a part is missing or of another kind.
 
     Args:
         what: What it is, such as `the Service`.

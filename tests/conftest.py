@@ -23,8 +23,12 @@ settings.load_profile("suite")
 
 
 def pytest_collection_modifyitems(items):
-    """Put the notebooks first: the longest file, which would keep one worker beyond the others."""
-    items.sort(key=lambda item: item.path.parent.name != "notebooks")
+    """Put first what takes longest, which would keep one worker beyond the others."""
+    marked = {
+        mark: {item.path for item in items if item.get_closest_marker(mark)}
+        for mark in ("notebook", "sandbox")
+    }
+    items.sort(key=lambda item: [item.path not in paths for paths in marked.values()])
 
 
 @pytest.fixture

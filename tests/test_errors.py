@@ -29,7 +29,7 @@ from eksnet.errors import (
 
 ANSI = re.compile(r"\x1b\[[\d;]*m")
 ASKED = "The full traceback: eksnet.traceback()"
-STEP = then("put it in", "hosts = 'a'", "cluster.edit(hosts)")
+STEP = then("add it", "hosts = 'a'", "cluster.edit(hosts)")
 RESULT = Result("x-01", "A", (Outcome("x-01.a", "It is", 1, failed("no", "yes", STEP)),))
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 PROLOGUE = "import eksnet\nfrom eksnet import EksnetError"
@@ -67,7 +67,7 @@ def shown(error: EksnetError) -> str:
                 "  seen:     x-01 A: FAIL, 0 of 1 point",
                 "              x-01.a FAIL: no",
                 "  expected: yes",
-                "  next:     put it in:",
+                "  next:     add it:",
                 "hosts = 'a'",
                 "cluster.edit(hosts)",
             ],
@@ -180,7 +180,7 @@ def test_a_program_gets_pythons_own_traceback() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, check=False
     )
     assert done.returncode == 1
-    assert done.stdout == "No error has been raised so far.\n"
+    assert done.stdout == "There was no error so far.\n"
     assert done.stderr.startswith("Traceback (most recent call last):")
     assert done.stderr.endswith("EksnetError: seen\n  expected: expected\n  next:     next\n")
 
@@ -188,8 +188,8 @@ def test_a_program_gets_pythons_own_traceback() -> None:
 def test_without_an_error_there_is_none_to_show(monkeypatch) -> None:
     monkeypatch.delattr(sys, "last_value", raising=False)
     nothing = eksnet.traceback()
-    assert repr(nothing) == "No error has been raised so far."
-    assert nothing._repr_html_() == "<p>No error has been raised so far.</p>"
+    assert repr(nothing) == "There was no error so far."
+    assert nothing._repr_html_() == "<p>There was no error so far.</p>"
 
 
 @pytest.fixture

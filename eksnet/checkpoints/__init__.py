@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 
 from eksnet.checkpoints import definitions, evidence
-from eksnet.checkpoints.checking import Checkpoint, quiet, seen_of
+from eksnet.checkpoints.checking import Checkpoint, seen_of, suppress_output
 from eksnet.checkpoints.comparing import compare
 from eksnet.checkpoints.criteria import State
 from eksnet.checkpoints.results import CheckpointError, Result
@@ -39,9 +39,9 @@ def checkpoint(name: str, target: str | None = None) -> Checkpoint:
     Raises:
         EksnetError: There is no such checkpoint.
     """
-    from eksnet.cluster import look
+    from eksnet.cluster import connect_read_only
 
-    return Checkpoint(definitions.find(name), functools.partial(look, target))
+    return Checkpoint(definitions.find(name), functools.partial(connect_read_only, target))
 
 
 def progress(notebook: str = "", target: str | None = None) -> Progress:
@@ -54,15 +54,15 @@ def progress(notebook: str = "", target: str | None = None) -> Progress:
     Raises:
         EksnetError: There is no such notebook.
     """
-    from eksnet.cluster import look
+    from eksnet.cluster import connect_read_only
 
     wanted = definitions.of_notebook(notebook)
     try:
-        with quiet():
-            binding = evidence.bind(look(target))
+        with suppress_output():
+            binding = evidence.bind(connect_read_only(target))
         found = evidence.read(binding.path)
     except (EksnetError, OSError) as error:
-        return Progress(standings(wanted, ()), f"Nothing could be counted: {seen_of(error)}")
+        return Progress(standings(wanted, ()), f"Your points cannot be counted: {seen_of(error)}")
     counted = [attempt for attempt in found.attempts if attempt.binding == binding]
     note = f"{found.unreadable} lines of {binding.path.name} could not be read"
     return Progress(standings(wanted, counted), note if found.unreadable else "")

@@ -13,7 +13,7 @@ from eksnet.checkpoints.criteria import Observation, failed, not_started, passed
 from eksnet.errors import EksnetError
 from eksnet.listing import Listing
 
-FORMS = "a table, a list or tuple of rows, a dict, a number or a text"
+FORMS = "a table, a list or tuple of rows, a dict, a number or text"
 # What stands in the learner's copy where a prediction is to be written.
 PLACEHOLDER = "..."
 # Where the data frames come from that the course makes; loaded, it would load pandas.
@@ -82,9 +82,9 @@ def _read(answer: Any, what: str) -> Rows:
     if hasattr(answer, "tolist"):  # a column of a data frame, an array
         return _read(answer.tolist(), what)
     raise NotUnderstoodError(
-        f"{what} is a {type(answer).__name__}, which was not understood",
+        f"{what} has the type {type(answer).__name__}, which cannot be read as an answer",
         FORMS,
-        "check again with one of these",
+        "use one of these, and check again",
     )
 
 
@@ -138,9 +138,9 @@ def _cell(value: Any, where: object) -> str:
     if isinstance(value, str):
         return value.strip()
     raise NotUnderstoodError(
-        f"in the answer, {where} holds a {type(value).__name__}, which was not understood",
+        f"in the answer, {where} has a value of type {type(value).__name__}, which cannot be read",
         FORMS,
-        "check again with texts and numbers in its cells",
+        "use text and numbers only, and check again",
     )
 
 
@@ -191,14 +191,14 @@ def _compare_keyed(answer: Rows, observed: Rows) -> Observation:
         said = {key: row[-1] for key, row in zip(keys, answer.rows, strict=True)}
     if keys and not said:
         return not_started(
-            "your answer does not say what each part belongs to",
+            "your answer does not say which value belongs to which key",
             f"a dict with the key{'s' * (len(keys) > 1)} {' and '.join(map(repr, keys))}",
             "",
         )
     for key, seen in observed.rows:
         if key not in said:
             return failed(
-                f"your answer says nothing of {key!r}",
+                f"your answer has no value for {key!r}",
                 f"a prediction for each of {', '.join(map(repr, keys))}",
                 "add it, and check again",
             )
@@ -237,7 +237,7 @@ def _parted(number: int, said: str, seen: str, *, single: bool) -> Observation:
     if single:
         return _differs("", said, seen)
     before = number - 1
-    agree = f"; {_rows(before)} before it agree{'s' * (before == 1)}" if before else ""
+    agree = f"; {_rows(before)} before it {'matches' if before == 1 else 'match'}" if before else ""
     return _differs(f"row {number}: ", said, seen, f"compare row {number}{agree}")
 
 
@@ -250,8 +250,10 @@ def _differs(where: str, said: str, seen: str, next_step: str = "") -> Observati
 def _ended(agreeing: int, said: list[str], seen: list[str]) -> Observation:
     where = f"row {agreeing + 1}: "
     if seen:
-        return _differs(where, "", seen[0], f"find the {_rows(len(seen))} that you left out")
-    return _differs(where, said[0], "", f"see why {_rows(len(said))} fewer came than you predicted")
+        return _differs(
+            where, "", seen[0], f"find the {_rows(len(seen))} missing from your prediction"
+        )
+    return _differs(where, said[0], "", f"find out why you predicted {_rows(len(said))} too many")
 
 
 def _rows(number: int) -> str:

@@ -49,8 +49,8 @@ if TYPE_CHECKING:
     from eksnet.cluster import Cluster
 
 _LONGEST = 300
-_ANSWER = "fill in your own answer, and run"
-_WRITE = "write it in the cell above, run that cell and then this one again; its form"
+_ANSWER = "write your own answer, and run"
+_WRITE = "write it in the cell above, run that cell, then run this one again; its form"
 
 
 class Checkpoint:
@@ -86,7 +86,7 @@ class Checkpoint:
         """
         cluster: Cluster | None = None
         rows: Rows | None = None
-        with quiet():
+        with suppress_output():
             try:
                 cluster = self._look()
                 rows = self._understood(answer, surplus)
@@ -136,7 +136,7 @@ class Checkpoint:
         if not reveal:
             return Text(
                 f"{self.definition.id} has {len(self.definition.hints)} hints: hint(), hint(2), …\n"
-                "The solution is shown by solution(reveal=True)."
+                "solution(reveal=True) shows the solution."
             )
         solution = self.definition.solution.strip()
         return Text("", "\n".join(filter(None, (needed(solution), solution))))
@@ -152,8 +152,8 @@ class Checkpoint:
         call = self._predictions[0].call
         if surplus:
             raise NotUnderstoodError(
-                f"{2 + len(surplus)} things were handed in",
-                "a prediction and what it asks for",
+                f"check() was called with {2 + len(surplus)} arguments",
+                "a prediction and the observation to compare it with",
                 call,
             )
         try:
@@ -165,7 +165,7 @@ class Checkpoint:
         """Return that a checkpoint without predictions looks at nothing that is handed in."""
         if self._predictions or all(one is None for one in handed_in):
             return ""
-        return f"{self.definition.id} looks at the cluster alone, not at what is handed in."
+        return f"{self.definition.id} checks only the cluster; it ignores the arguments."
 
     @property
     def _predictions(self) -> list[Prediction]:
@@ -189,7 +189,7 @@ class Checkpoint:
             seen = _needed(criterion, done) or look()
             # A checkpoint that has failed already would not pass for waiting.
             if wait and not any(one.state is State.FAIL for one in done):
-                seen = _patient(criterion, seen, look)
+                seen = _observe_until_deadline(criterion, seen, look)
             done.append(_outcome(criterion, seen))
         return done
 
@@ -206,7 +206,7 @@ def _needed(criterion: Criterion | Prediction, done: Sequence[Outcome]) -> Obser
     for outcome in done:
         if outcome.id not in criterion.needs or outcome.state is State.PASS:
             continue
-        comes_after = f"this comes after: {outcome.description}"
+        comes_after = f"this depends on: {outcome.description}"
         if outcome.state is State.CANNOT_CHECK:
             return cannot_check(comes_after, "", "")
         return not_started(comes_after, "", "")
@@ -240,7 +240,7 @@ def _observe(
     if found.state is State.PASS:
         return found
     if found.state is State.FAIL:
-        again = f"{criterion.hint} says where to look; change your prediction and check again"
+        again = f"{criterion.hint} says where to look; then change your prediction and check again"
     return replace(found, next_step=found.next_step or again)
 
 
@@ -254,7 +254,7 @@ def _unpredicted(criterion: Prediction, answer: Rows) -> Observation | None:
         )
     if answer.computed:
         return not_started(
-            "a table that the course made, not a prediction of your own",
+            "this table comes from the course; it is not your own prediction",
             f"your prediction: {criterion.question}",
             then(_ANSWER, criterion.form, criterion.call),
         )
@@ -270,7 +270,7 @@ def _is_one_of(choices: Sequence[str], answer: Rows) -> bool:
     return len(answer.rows) == 1 and any(same(answer.rows[0][0], one) for one in choices)
 
 
-def _patient(
+def _observe_until_deadline(
     criterion: Criterion | Prediction, seen: Observation, look: Callable[[], Observation]
 ) -> Observation:
     """Look again, by the criterion's wait policy, while it may still come."""
@@ -291,8 +291,8 @@ def _error_as_observation(error: Exception) -> Observation:
         return cannot_check(seen_of(error), _line(error.expected), _line(error.next_step))
     return cannot_check(
         _line(f"the check itself failed: {type(error).__name__}: {seen_of(error)}"),
-        "a check that runs to its end",
-        "tell the course's authors this line; it is not your doing",
+        "a check that completes",
+        "this is not your mistake: report this line to the authors of the course",
     )
 
 
@@ -301,7 +301,7 @@ def seen_of(error: Exception) -> str:
     try:
         return _line(error.seen if isinstance(error, EksnetError) else error)
     except Exception:
-        return "its text cannot be read"
+        return "the text of the error cannot be read"
 
 
 def _line(text: object) -> str:
@@ -309,7 +309,7 @@ def _line(text: object) -> str:
 
 
 @contextlib.contextmanager
-def quiet() -> Iterator[None]:
+def suppress_output() -> Iterator[None]:
     """Keep warnings, logs and standard error silent: graders take any text there for a failure.
 
     Standard error stays a file with a descriptor: on a terminal the official client hands it to the

@@ -187,7 +187,11 @@ def _line(binding: Binding, result: Result, answer: Sequence[Sequence[str]] | No
             if answer is not None:
                 record["answer"] = list(_fitting(_plain_rows(answer), room))
             return json.dumps(record).encode() + b"\n"
-    raise EksnetError(f"the attempt at {result.id} is longer than {_LINE} bytes")
+    raise EksnetError(
+        f"the record of the record of the record of the record of the record of the record of "
+        f"the record of the record of the record of the attempt at {result.id} is longer than "
+        f"{_LINE} bytes"
+    )
 
 
 def _fitting(rows: Iterable[list[str]], room: int) -> Iterator[list[str]]:
@@ -208,12 +212,12 @@ def _record(binding: Binding, result: Result, length: int) -> dict[str, Any]:
         "nonce": binding.nonce,
         "state": result.state,
         "points": result.points,
-        "of": result.of,
+        "of": result.possible,
         "criteria": [
             {
                 "id": one.id,
                 "state": one.state,
-                "of": one.of,
+                "of": one.possible,
                 "observed": _plain(one.observation.observed)[:length],
                 "expected": _plain(one.observation.expected)[:length],
             }

@@ -39,13 +39,13 @@ class Outcome:
     Attributes:
         id: The criterion's id.
         description: The criterion's fact.
-        of: What it is worth.
+        possible: What it is worth.
         observation: What was seen.
     """
 
     id: str
     description: str
-    of: int
+    possible: int
     observation: Observation
 
     @property
@@ -56,12 +56,12 @@ class Outcome:
     @property
     def points(self) -> int:
         """The points that it earned."""
-        return self.of if self.state is State.PASS else 0
+        return self.possible if self.state is State.PASS else 0
 
     @property
     def share(self) -> str:
         """The points as text; a dash for those that nobody could look at."""
-        return f"{'-' if self.state is State.CANNOT_CHECK else self.points} of {self.of}"
+        return f"{'-' if self.state is State.CANNOT_CHECK else self.points} of {self.possible}"
 
     def remarks(self) -> Iterator[tuple[str, str]]:
         """Yield what is said below the description: a label and a text each."""
@@ -100,14 +100,14 @@ class Result(Shown):
         return sum(outcome.points for outcome in self.outcomes)
 
     @property
-    def of(self) -> int:
+    def possible(self) -> int:
         """The points that there are."""
-        return sum(outcome.of for outcome in self.outcomes)
+        return sum(outcome.possible for outcome in self.outcomes)
 
     @property
     def unchecked(self) -> int:
         """The points that nobody could look at: neither earned nor lost."""
-        return sum(one.of for one in self.outcomes if one.state is State.CANNOT_CHECK)
+        return sum(one.possible for one in self.outcomes if one.state is State.CANNOT_CHECK)
 
     @property
     def headline(self) -> str:
@@ -116,8 +116,8 @@ class Result(Shown):
 
     def _headline(self) -> tuple[str, Mark, str]:
         """Return what stands before the state, the state, and what stands after it."""
-        looked = self.of - self.unchecked
-        score = f"{self.points} of {points(looked)}" if looked else "no points given or lost"
+        looked = self.possible - self.unchecked
+        score = f"{self.points} of {points(looked)}" if looked else "this gives and costs no points"
         unchecked = f", {points(self.unchecked)} not checked" if looked and self.unchecked else ""
         return f"{self.id} {self.title}: ", marked(self.state, self.points), f", {score}{unchecked}"
 
@@ -168,7 +168,7 @@ class Result(Shown):
                 "criterion": one.id,
                 "state": str(one.state),
                 "points": None if one.state is State.CANNOT_CHECK else one.points,
-                "of": one.of,
+                "of": one.possible,
                 "observed": one.observation.observed,
                 "predicted": one.observation.predicted,
                 "expected": one.observation.expected,

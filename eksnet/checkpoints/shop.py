@@ -16,7 +16,7 @@ from eksnet.checkpoints.criteria import (
     passed,
     then,
 )
-from eksnet.checkpoints.reading import Check, judge, ready_endpoints
+from eksnet.checkpoints.object_checks import Check, judge, ready_endpoints
 from eksnet.cluster.rollout import progress
 from eksnet.kubeproxy import faults
 from eksnet.kubeproxy.ruleset import Lines
@@ -79,11 +79,12 @@ def _three_endpoints(cluster: Cluster) -> Observation:
         return not_yet(
             f"{len(usable)} endpoints are Ready",
             THREE,
-            "compare the Service's selector with the pods' labels, and look whether they are Ready",
+            "compare the Service's selector with the pods' labels, and check that the pods are "
+            "Ready",
         )
     compare_ports = "compare the Service's targetPort with the names of the pods' ports"
     if len(usable) < _BACKENDS:
-        seen = f"{bare} addresses are Ready, and the Service finds no port there"
+        seen = f"{bare} addresses are Ready, but the Service finds no port there"
         return not_yet(seen, THREE, compare_ports)
     if ports != {8080}:
         said = ", ".join(sorted(map(str, ports - {None}))) or "none"
@@ -110,7 +111,7 @@ def running(cluster: Cluster) -> Observation:
         wanted = (daemonset.get("status") or {}).get("desiredNumberScheduled", 0)
         if rollout.done and wanted:
             return passed(f"all {wanted} pods are Ready")
-        waits_for = rollout.waits_for or "no node runs kube-proxy"
+        waits_for = rollout.waits_for or "kube-proxy runs on no node"
         return not_yet(waits_for, RUNNING, f"{RESTART} once the mode is right")
 
     return judge(cluster, DAEMONSET, faults.SYSTEM, look)
@@ -129,15 +130,15 @@ def lines_of_web(mode: str) -> Callable[[Cluster, Any], Any]:
             return stands
         expected = f"the rules of the Service web, as they are now, in mode {mode}"
         if not isinstance(observed, Lines):
-            return not_started("no rules were handed in", expected, "")
+            return not_started("no rules were passed to the check", expected, "")
         there = len(ready_endpoints(slices(cluster, faults.SERVICE)))
         led_to = len(observed.endpoint_chains)
         if led_to != there:
-            seen = f"the rules that were handed in lead to {led_to} endpoints, and web has {there}"
+            seen = f"the rules passed to the check lead to {led_to} endpoints, but web has {there}"
             return failed(seen, expected, "")
         if observed.mode != mode:
             change = then("change the mode", f'kubeproxy.switch_mode(cluster, "{mode}")')
-            seen = f"the rules that were handed in are of mode {observed.mode}"
+            seen = f"the rules passed to the check are of mode {observed.mode}"
             return not_started(seen, expected, change)
         return len(observed)
 

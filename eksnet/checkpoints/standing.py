@@ -58,14 +58,14 @@ class Progress(Shown):
         return sum(standing.points for standing in self.standings)
 
     @property
-    def of(self) -> int:
+    def possible(self) -> int:
         """The points that there are."""
         return sum(standing.definition.points for standing in self.standings)
 
     @property
     def headline(self) -> str:
         """The whole in one line."""
-        return f"{self.points} of {points(self.of)}, the best attempts on this cluster"
+        return f"{self.points} of {points(self.possible)}, the best attempts on this cluster"
 
     def _listing(self) -> Listing[Standing]:
         rows = tuple(

@@ -10,7 +10,7 @@ from eksnet.cluster.backups import Backup, Restored
 from eksnet.cluster.client import ApiError
 from eksnet.cluster.cluster import Cluster
 from eksnet.cluster.conditions import Condition
-from eksnet.cluster.connecting import connect, look
+from eksnet.cluster.connecting import connect, connect_read_only
 from eksnet.cluster.edits import Edit
 from eksnet.cluster.guard import Identity
 from eksnet.cluster.objects import Applied, Event, Resource
@@ -36,5 +36,5 @@ __all__ = [
     "Restored",
     "Target",
     "connect",
-    "look",
+    "connect_read_only",
 ]

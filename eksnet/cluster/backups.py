@@ -54,7 +54,7 @@ class Backup:
         return str(self.path)
 
     def __repr__(self) -> str:
-        kept = ", kept: it has been edited since" if self.edited_since else ""
+        kept = ", not replaced: the ConfigMap was edited since then" if self.edited_since else ""
         return f"<Backup of ConfigMap {self.name} in {self.namespace}{kept}>"
 
 
@@ -75,7 +75,7 @@ class Restored:
     replaced: Path | None
 
     def __repr__(self) -> str:
-        did = "restored" if self.changed else "as it was backed up"
+        did = "restored" if self.changed else "unchanged"
         return f"<ConfigMap {self.name} in {self.namespace}: {did}>"
 
 
@@ -128,10 +128,10 @@ class Backups:
         saved = self._load(source)
         if source == used and not (current and _same(saved, current)):
             raise EksnetError(
-                f"the backup of ConfigMap {name} in {namespace} was restored already, "
-                "and the ConfigMap was changed afterwards",
+                f"the backup of ConfigMap {name} in {namespace} is already restored, "
+                "and the ConfigMap was changed after that",
                 "a backup that was made before that change",
-                f"the restored state is still in {used}: cluster.restore(Path(…)) puts it back",
+                f"the backup is still in {used}: cluster.restore(Path(…)) restores it again",
             )
         restored = self._put(saved, current, name, namespace, check)
         if source == path:
@@ -143,7 +143,7 @@ class Backups:
         path = self.path(name, namespace, ".restored" if restored else "")
         return self._load(path) if path.exists() else None
 
-    def set_aside(self, name: str, namespace: str) -> Path | None:
+    def archive_backup(self, name: str, namespace: str) -> Path | None:
         """Let a backup wait no longer, as if it had been restored; return its file."""
         path = self.path(name, namespace)
         if not path.exists():
@@ -217,19 +217,21 @@ class Backups:
         except (OSError, *inputs.ODD) as error:
             raise _not_a_backup(path, str(error)) from None
         if not whole:
-            raise _not_a_backup(path, f"its format is {record['format']!r}, or a text is none")
+            raise _not_a_backup(path, f"its format is {record['format']!r}, or a value is not text")
         if not identity.is_same_cluster(self._identity):
             raise EksnetError(
                 f"{path} is a backup of another cluster, at {identity.server}",
                 f"a backup of the cluster at {self._identity.server}",
-                "connect to that cluster, or make a backup of this one",
+                "connect to that cluster, or back up this one",
             )
         return record
 
 
 def _not_a_backup(path: Path, why: str) -> EksnetError:
     return EksnetError(
-        f"{path} is no whole backup: {why}", "a file that cluster.backup wrote", "move it away"
+        f"{path} is not a complete backup: {why}",
+        "a file that cluster.backup wrote",
+        "move the file to another folder",
     )
 
 

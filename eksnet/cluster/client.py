@@ -275,9 +275,9 @@ class Client:
             return self.server + path + ("?" + urlencode(query, doseq=True) if query else "")
         except UnicodeEncodeError:
             raise EksnetError(
-                f"{inputs.shown(dict(query))} holds half a character (of a surrogate pair)",
-                "text that can be sent",
-                "take it out",
+                f"{inputs.shown(dict(query))} has half a character (of a surrogate pair)",
+                "valid Unicode text",
+                "remove it",
             ) from None
 
     def _credentials(self) -> dict[str, str]:
@@ -303,9 +303,9 @@ class Client:
                 return Answer(response.status, body)
         text = response.data[:80].decode(errors="replace")
         raise ApiError(
-            f"{self.server} answered with something else than JSON: {text!r}",
+            f"{self.server} sent an answer that is not JSON: {text!r}",
             "the API server of a Kubernetes cluster",
-            f"`{self.kubectl} cluster-info`; a proxy may answer in its place",
+            f"`{self.kubectl} cluster-info`; a proxy may have answered instead",
             status=response.status,
         )
 
@@ -336,19 +336,22 @@ class Client:
             case 403:
                 return (
                     "the right to do this",
-                    f"`{self.kubectl} auth can-i --list` tells your rights",
+                    f"`{self.kubectl} auth can-i --list` lists your rights",
                 )
             case 404:
-                return "a name that is there", f"`{self.kubectl} get` with the kind shows the names"
+                return "an existing name", f"`{self.kubectl} get` with the kind lists the names"
             case 409:
-                return "an object that nobody else made or changed meanwhile", "look, then again"
+                return (
+                    "an object that no other client created or changed at the same time",
+                    "read the object again, then repeat the call",
+                )
             case 400 | 422:
-                return "an object that the API server accepts", "correct the field that it names"
+                return "an object that the API server accepts", "fix the field that it names"
             case 429:
-                return "fewer requests", "wait a minute, then again"
+                return "fewer requests", "wait a minute, then repeat the call"
             case _:
                 return (
-                    "an API server without a fault",
+                    "an API server without internal errors",
                     f"`{self.kubectl} get --raw /readyz?verbose`",
                 )
 
@@ -375,8 +378,8 @@ def _encoded(body: object) -> bytes:
     except (ValueError, RecursionError) as error:
         raise EksnetError(
             f"{inputs.shown(body)} cannot be sent: {error}",
-            "texts of whole characters, and numbers",
-            "correct what it names",
+            "valid Unicode text, and numbers",
+            "fix the value that the message names",
         ) from None
 
 

@@ -509,26 +509,26 @@ class Cluster:
             return self._backups.restore_file(Path(configmap), check)
         return self._backups.restore(_configmap(configmap), self._in(namespace), check)
 
-    def set_aside(self, configmap: str, namespace: str | None = None) -> Path | None:
+    def archive_backup(self, configmap: str, namespace: str | None = None) -> Path | None:
         """Let a ConfigMap's backup wait for its restore no longer; return the file that stays.
 
         Args:
             configmap: The ConfigMap's name.
             namespace: The namespace; the context's own when None.
         """
-        return self._backups.set_aside(_configmap(configmap), self._in(namespace))
+        return self._backups.archive_backup(_configmap(configmap), self._in(namespace))
 
     @property
     def directory(self) -> Path:
         """Where this computer keeps this cluster's backups, and what `begin` replaced."""
         return self._backups.directory
 
-    def made_in(self, namespace: str) -> tuple[Resource, ...]:
+    def objects_in(self, namespace: str) -> tuple[Resource, ...]:
         """Return the objects of a namespace that nothing else made, as the API server gives them.
 
         Left out are those that an owner makes, and what each namespace has from its beginning.
         """
-        return tuple(map(Resource, contents.made_in(self._client, self._kinds, namespace)))
+        return tuple(map(Resource, contents.objects_in(self._client, self._kinds, namespace)))
 
     def saved(
         self, configmap: str, namespace: str | None = None, *, restored: bool = False
@@ -553,7 +553,8 @@ class Cluster:
             kind, _, name = kind.partition("/")
         if not kind or not name:
             raise EksnetError(
-                f"{given!r} names no object", "a kind and a name, such as deployment/coredns"
+                f"{given!r} is not the name of an object",
+                "a kind and a name, such as deployment/coredns",
             )
         inputs.sendable(kind, "the kind")
         return applying.place(self._kinds.called(kind), name, self._in(namespace))
@@ -579,7 +580,7 @@ class _RolledOut(Condition):
         super().__init__("rolled out", lambda one: rollout.progress(one).done)
 
     def terminal_reason(self, objects: Sequence[dict[str, Any]]) -> str:
-        return rollout.progress(objects[0]).failed if objects else "it is not there"
+        return rollout.progress(objects[0]).failed if objects else "it is missing"
 
 
 def _rollout_brief(workloads: Sequence[dict[str, Any]]) -> str:

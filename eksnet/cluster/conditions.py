@@ -45,7 +45,7 @@ class _Deleted(Condition):
         return not super().holds(objects)
 
 
-def gone(uid: str) -> Condition:
+def deleted(uid: str) -> Condition:
     """Return the condition that an object is there no more, whatever has its name now.
 
     Args:
@@ -79,7 +79,7 @@ def named(condition: str | Condition | Test) -> Condition:
     if not isinstance(condition, str):
         return _of_function(condition)
     if condition == "Deleted":
-        return gone("")
+        return deleted("")
     if condition == ENDPOINTS_READY:
         return Condition(condition, has_ready_endpoint)
     if condition.startswith("jsonpath="):
@@ -141,7 +141,7 @@ def _json_path(text: str) -> Test:
     steps = list(_STEP.finditer(path))
     if match is None or "".join(step[0] for step in steps) != path:
         raise EksnetError(
-            f"{text!r} is not a path", "jsonpath={.field.list[0]['a.b/c']}, with =VALUE or without"
+            f"{text!r} is not a path", "jsonpath={.field.list[0]['a.b/c']}, optionally with =VALUE"
         )
     keys = [int(step[2]) if step[2] else step[1] or step[3] for step in steps]
     wanted = match[2]
@@ -169,7 +169,7 @@ def _text(value: object) -> str:
 def describe(objects: Sequence[Json]) -> str:
     """Return what is to be seen of the objects' state, a line for each fact."""
     if not objects:
-        return "it is not there"
+        return "it is missing"
     return "\n".join(line for one in objects for line in _facts(one))
 
 
@@ -184,8 +184,8 @@ def _facts(one: Json) -> list[str]:
         facts.extend(_container(container))
     if one.get("kind") == "EndpointSlice":
         total = len(one.get("endpoints") or ())
-        facts.append(f"{total} endpoints, ready: {'yes' if has_ready_endpoint(one) else 'none'}")
-    return facts or ["it exists, and its status is empty"]
+        facts.append(f"{total} endpoints, {'ready' if has_ready_endpoint(one) else 'none ready'}")
+    return facts or ["it exists, but its status is empty"]
 
 
 def _container(status: Json) -> list[str]:

@@ -1,4 +1,4 @@
-"""`connect` and `look`: from a target's name to the cluster that all notebooks use."""
+"""`connect` and `connect_read_only`: from a target's name to the cluster that all notebooks use."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from eksnet.cluster.targets import Target
 from eksnet.errors import EksnetError, RefusedError
 
 _CLUSTER, _LOOK = "the API server of a Kubernetes cluster", "`kubectl config view`"
-# What `connect` opened last in this process: what `look` looks at when nothing is named.
+# What `connect` opened last in this process: what `connect_read_only` opens when nothing is named.
 _latest: Cluster | None = None
 
 
@@ -41,7 +41,7 @@ def connect(target: str | None = None, *, changes: str | None = None) -> Cluster
         from eksnet import sandbox
 
         running = sandbox.ensure_up()
-        _latest = open_context(wanted, running.context, running.kubeconfig, guard.free)
+        _latest = open_context(wanted, running.context, running.kubeconfig, guard.allow_changes)
     elif wanted.kind == "context":
         _latest = open_context(wanted, wanted.name, None, changes=changes)
     else:
@@ -49,7 +49,7 @@ def connect(target: str | None = None, *, changes: str | None = None) -> Cluster
     return _latest
 
 
-def look(target: str | None = None) -> Cluster:
+def connect_read_only(target: str | None = None) -> Cluster:
     """Connect for reading only: nothing is started, and every change is refused.
 
     Args:
@@ -70,22 +70,22 @@ def look(target: str | None = None) -> Cluster:
         if state.phase == "down":
             raise EksnetError("the sandbox is down", "a sandbox that is up", "`eksnet up`")
         running = sandbox.Sandbox(state.name, state.kubeconfig)
-        return open_context(wanted, running.context, running.kubeconfig, guard.refuse)
+        return open_context(wanted, running.context, running.kubeconfig, guard.refuse_changes)
     if wanted.kind != "context":
         raise _not_yet(wanted)
-    found = open_context(wanted, wanted.name, None, guard.refuse)
+    found = open_context(wanted, wanted.name, None, guard.refuse_changes)
     if known and not found.identity.is_same_cluster(known.identity):
         raise EksnetError(
-            f"{wanted} has come to mean another cluster since eksnet.connect()",
-            f"the API server {known.identity.server} as it was then",
-            f'look at `kubectl config view`; if it is right, eksnet.connect("{wanted}") again',
+            f"{wanted} points to another cluster since eksnet.connect()",
+            f"the API server {known.identity.server} of that time",
+            f'look at `kubectl config view`; if it is correct, run eksnet.connect("{wanted}")',
         )
     return found
 
 
 def _not_yet(wanted: Target) -> EksnetError:
     return EksnetError(
-        f"{wanted} cannot be reached yet: targets of the form eks:NAME come later",
+        f"{wanted} is not supported yet: targets of the form eks:NAME come later",
         "`sandbox` or `context:NAME`",
         f"`aws eks update-kubeconfig --name {wanted.name} --alias {wanted.name}`, "
         f'then eksnet.connect("context:{wanted.name}")',
@@ -116,7 +116,7 @@ def open_context(
     seen = kubeconfig.read(context, files)
     configuration = configure(files, context)
     reader = Client(configuration, _refuse, target)
-    with inputs.reading(f"the answer of {seen.server}", target, _CLUSTER, _LOOK):
+    with inputs.well_formed(f"the answer of {seen.server}", target, _CLUSTER, _LOOK):
         version = str(reader.get("/version")["gitVersion"])
         identity = _identity(reader, seen)
 
@@ -145,4 +145,4 @@ def _nodes(client: Client) -> int | None:
 
 
 def _refuse() -> None:
-    raise AssertionError("this client only reads")
+    raise AssertionError("this client is read-only")

@@ -17,7 +17,7 @@ _FOLLOWS = {"Endpoints", "EndpointSlice", "Event", "Lease", "ControllerRevision"
 _IN_EACH = {("ServiceAccount", "default"), ("ConfigMap", "kube-root-ca.crt")}
 
 
-def made_in(client: Client, kinds: Kinds, namespace: str) -> Iterator[Json]:
+def objects_in(client: Client, kinds: Kinds, namespace: str) -> Iterator[Json]:
     """Yield the objects of a namespace that nothing else made; each with its kind."""
     seen = set()
     for kind in kinds.namespaced():

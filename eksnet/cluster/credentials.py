@@ -47,7 +47,7 @@ def configure(kubeconfig: str, context: str) -> Any:
         # The official client takes an entry for what it should be, and stumbles where it is not.
         raise EksnetError(
             f"the credentials of context {context!r} cannot be had: {error}",
-            "a context whose certificates and programs are there",
+            "a context whose certificates and programs exist",
             f"`kubectl --context {context} get namespace kube-system`",
         ) from None
     if urlsplit(configuration.host).hostname in ("127.0.0.1", "localhost", "::1"):

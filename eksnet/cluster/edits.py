@@ -21,7 +21,7 @@ Checks = Mapping[tuple[str, str, str], Check]
 
 _NOTHING: Mapping[str, str] = {}
 _LARGEST = 1_048_576
-_ALL_THE_SAME = "`unchecked=True` in the call writes it all the same"
+_ALL_THE_SAME = "`unchecked=True` in the call skips this check"
 
 
 @dataclass(frozen=True, repr=False)
@@ -76,11 +76,13 @@ def edit_configmap(
         raise EksnetError(
             f"ConfigMap {name} in {namespace} has no key {key!r}",
             f"one of {', '.join(sorted(data)) or 'none'}",
-            "give the text itself to make a new key",
+            "pass the text itself to create a new key",
         )
     before = data.get(key, "")
     after = change(before) if callable(change) else change
-    _refuse_no_text(after, "what your function returned" if callable(change) else "the new text")
+    _refuse_no_text(
+        after, "the value that your function returned" if callable(change) else "the new text"
+    )
     changed = {**data, text_of(key, "the key"): after}
     refuse_unfit(checks, namespace, name, {key: after}, before=data, unchecked=unchecked)
     refuse_huge(changed)
@@ -121,9 +123,9 @@ def refuse_unfit(
         where = f"{key} of ConfigMap {name} in {namespace}"
         if text is None or (isinstance(text, str) and not text.strip()):
             raise EksnetError(
-                f"{where} would be empty; nothing was changed",
-                "a text where there was one",
-                f"return the whole text; {_ALL_THE_SAME}",
+                f"the new {where} is empty; nothing was changed",
+                "a non-empty text",
+                f"return the complete text; {_ALL_THE_SAME}",
             )
         if key in watched:
             _refuse_no_text(text, where)
@@ -157,7 +159,7 @@ def _refuse_no_text(value: object, what: str) -> None:
     if value is None:
         raise EksnetError(
             f"{what} is None; nothing was changed",
-            "the whole new text",
+            "the complete new text",
             "a function needs `return`; a lambda returns its expression",
         )
     if not isinstance(value, str):
@@ -168,8 +170,8 @@ def _refuse_no_text(value: object, what: str) -> None:
         value.encode()
     except UnicodeEncodeError as error:
         raise EksnetError(
-            f"{what} has no form in UTF-8, at letter {error.start}; nothing was changed",
-            "text without halves of surrogate pairs",
+            f"{what} cannot be encoded in UTF-8, at character {error.start}; nothing was changed",
+            "valid Unicode text",
         ) from None
 
 

@@ -78,7 +78,7 @@ class Injected:
         return self.key.partition("-")[2]
 
 
-def refuse_elsewhere(cluster: Cluster, why: str) -> None:
+def require_sandbox(cluster: Cluster, why: str) -> None:
     """Let only the sandbox pass.
 
     Args:
@@ -109,7 +109,7 @@ def inject(cluster: Cluster, key: str, place: Place, change: Mapping[str, Any]) 
     Raises:
         EksnetError: It is not the sandbox, or the object is not there.
     """
-    refuse_elsewhere(cluster, "a fault would harm those who use the cluster")
+    require_sandbox(cluster, "a fault would harm the users of the cluster")
     before = _before(cluster.get(place.kind, place.name, place.namespace), change)
     if before == change:
         return
@@ -148,7 +148,7 @@ def revert_all(cluster: Cluster, chapter: str) -> tuple[str, ...]:
     Raises:
         EksnetError: It is not the sandbox.
     """
-    refuse_elsewhere(cluster, "faults are injected into the sandbox alone")
+    require_sandbox(cluster, "faults are injected into the sandbox alone")
     found = [one for one in injected(cluster) if one.chapter == chapter]
     for one in found:
         revert(cluster, one)
@@ -163,8 +163,9 @@ def _read(key: str, text: str) -> Injected:
     except (ValueError, TypeError, KeyError):
         raise EksnetError(
             f"ConfigMap {RECORD} in {NAMESPACE} holds no record of a fault under {key!r}",
-            "what was written when the fault was injected",
-            f"eksnet kubectl -n {NAMESPACE} delete configmap {RECORD} forgets all faults",
+            "the record that was written when the fault was injected",
+            f"eksnet kubectl -n {NAMESPACE} delete configmap {RECORD} deletes the records of all "
+            f"faults",
         ) from None
 
 

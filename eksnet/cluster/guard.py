@@ -58,20 +58,20 @@ _NAMES = {
 _named: set[Identity] = set()
 
 
-def free() -> None:
+def allow_changes() -> None:
     """Let every write pass: the sandbox's guard."""
 
 
-def refuse() -> None:
+def refuse_changes() -> None:
     """Let no write pass: the guard of those who only look.
 
     Raises:
         EksnetError: Always.
     """
     raise EksnetError(
-        "this would change the cluster, and it was opened for reading only",
-        "requests that read",
-        "eksnet.connect() opens it for changes",
+        "this would change the cluster, but the connection is read-only",
+        "read requests only",
+        "eksnet.connect() connects with the right to make changes",
     )
 
 
@@ -118,7 +118,7 @@ def check_name(target: Target, said: str | None) -> None:
     seen += f"{said!r} was named instead" if said else "its name was not given"
     raise EksnetError(
         seen,
-        "the name of the cluster that may be changed",
+        "the name of the cluster to change",
         f'eksnet.connect("{target}", changes="{target.name}"), or {VARIABLE}={target.name}',
     )
 
@@ -137,6 +137,6 @@ def check_unchanged(target: Target, seen: Identity, now: Identity) -> None:
     if changed:
         raise EksnetError(
             f"{target} has changed since eksnet.connect(): another {' and another '.join(changed)}",
-            f"the API server {seen.server} as it was then",
-            f'look at `kubectl config view`; if it is right, eksnet.connect("{target}") again',
+            f"the API server {seen.server} of that time",
+            f'look at `kubectl config view`; if it is correct, run eksnet.connect("{target}")',
         )

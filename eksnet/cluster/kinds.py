@@ -61,7 +61,7 @@ ENDPOINT_SLICE = Kind("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices
 
 
 class UnknownKindError(NotFoundError):
-    """The cluster serves no kind of that name."""
+    """The cluster has no kind of that name."""
 
 
 class Kinds:
@@ -103,8 +103,8 @@ class Kinds:
                 if fits(kind):
                     return kind
         raise UnknownKindError(
-            f"{self._client.target} serves no kind {what}",
-            "a kind of Kubernetes, or of a controller that is installed",
+            f"{self._client.target} has no kind {what}",
+            "a kind of Kubernetes or of an installed controller",
             f"`{self._client.kubectl} api-resources` lists them; check apiVersion and kind",
         )
 

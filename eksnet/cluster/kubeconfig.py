@@ -70,7 +70,7 @@ def read(name: str, files: str) -> Context:
     user_name = str(context.get("user", ""))
     user, _ = entries["users"].get(user_name, ({}, folder))
     where = f"context {name!r} in {files}"
-    with inputs.reading(where, context, "a kubeconfig's entries", _LOOK):
+    with inputs.well_formed(where, context, "a kubeconfig's entries", _LOOK):
         return Context(
             name=name,
             server=_server(cluster, name),
@@ -83,7 +83,7 @@ def read(name: str, files: str) -> Context:
 
 
 _Entry = tuple[dict[str, Any], Path]
-_LOOK = "`kubectl config view` shows what is there"
+_LOOK = "`kubectl config view` shows the kubeconfig"
 _SECTIONS = {"contexts": "context", "clusters": "cluster", "users": "user"}
 
 
@@ -133,8 +133,8 @@ def _server(cluster: Mapping[str, Any], context: str) -> str:
 def _entry(entries: dict[str, dict[str, _Entry]], section: str, name: str, context: str) -> _Entry:
     if name not in entries[section]:
         raise EksnetError(
-            f"context {context!r} names {name!r}, and no entry under {section} is called so",
-            "a whole kubeconfig",
+            f"context {context!r} names {name!r}, but {section} has no entry with this name",
+            "a complete kubeconfig",
             _LOOK,
         )
     return entries[section][name]

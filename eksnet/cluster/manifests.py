@@ -74,7 +74,7 @@ def read(manifest: str | Path) -> list[Manifest]:
         # PyYAML stumbles over some texts of its own, such as the date 2001-99-99.
         raise EksnetError(f"{where} is not YAML: {error}", "YAML text") from None
     if not found:
-        raise EksnetError(f"{where} holds no object", "at least one Kubernetes object in YAML")
+        raise EksnetError(f"{where} has no object", "at least one Kubernetes object in YAML")
     return found
 
 
@@ -90,7 +90,7 @@ def _read_file(file: Path) -> str:
         raise EksnetError(
             f"{file} cannot be read: {getattr(error, 'strerror', None) or error}",
             "a file with a manifest",
-            f"look from the notebook's directory, {Path.cwd()}",
+            f"give the path from the notebook's directory, {Path.cwd()}",
         ) from None
 
 
@@ -108,7 +108,7 @@ def _objects(body: object, line: int, where: str) -> list[Manifest]:
         raise EksnetError(
             f"{where}, line {line}: an object without {' and '.join(missing)}",
             "apiVersion, kind and metadata.name in every object",
-            "add them; documents are separated by a line with ---",
+            "add them; a line with --- separates documents",
         )
     assert isinstance(body, dict)
     return [Manifest(line, body)]
@@ -134,5 +134,5 @@ def _not_yaml(error: yaml.MarkedYAMLError, text: str, where: str) -> EksnetError
     return EksnetError(
         f"{where}, line {mark.line + 1}: {problem}\n  {mark.line + 1} | {shown}",
         "YAML, indented with spaces",
-        "correct this line, or the one before it",
+        "fix this line or the previous one",
     )

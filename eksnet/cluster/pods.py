@@ -51,9 +51,9 @@ class NeededError(DeadlineError):
     def __init__(self, container: str, log: str) -> None:
         self.log = log
         super().__init__(
-            f"the container {container} ended in an error; its log ends with:\n{log}",
-            f"a container {container} that goes on running beside the command",
-            "correct what its log complains of",
+            f"the container {container} failed; the end of its log:\n{log}",
+            f"a container {container} that keeps running next to the command",
+            "fix the error in its log",
         )
 
 
@@ -121,7 +121,7 @@ def words(command: Command) -> tuple[str, ...]:
     try:
         found = tuple(shlex.split(command) if isinstance(command, str) else command)
     except ValueError as error:
-        raise EksnetError(f"{command!r}: {error}".lower(), "quotation marks in pairs") from None
+        raise EksnetError(f"{command!r}: {error}".lower(), "closed quotation marks") from None
     if not found:
         raise EksnetError("the command is empty", "a command, such as 'nslookup kubernetes'")
     return tuple(inputs.sendable(word, "a word of the command") for word in found)
@@ -153,8 +153,8 @@ def run(
         if state.get("reason") in _NEVER_STARTED:
             raise EksnetError(
                 f"{shlex.join(argv)} could not be started: {state.get('message', '').strip()}",
-                f"a program of the image {image}",
-                "check the spelling; without a shell in the command, no shell runs it",
+                f"a program in the image {image}",
+                "check the spelling; for shell syntax, start the command with `sh -c`",
             )
         output = logs(client, what.name, namespace, container="main")
         return PodRun(image, argv, output, int(state.get("exitCode", 1)))
@@ -189,7 +189,7 @@ def manifest(
 
 
 def _await_end(client: Client, what: waiting.Watched, timeout: float) -> Json:
-    more = "check image and command; timeout= gives more time"
+    more = "check the image and the command; timeout= allows more time"
     finished = _Finished()
     try:
         (ended,) = waiting.until(client, what, finished, timeout, _brief, more)
@@ -220,10 +220,10 @@ class _Finished(Condition):
 
     def terminal_reason(self, objects: Sequence[Json]) -> str:
         if not objects:
-            return "it was deleted meanwhile"
+            return "it was deleted during the call"
         self.fallen = _fallen(objects[0])
         if self.fallen:
-            return f"its container {self.fallen} ended in an error"
+            return f"its container {self.fallen} failed"
         for status in _container_states(objects[0]):
             waits = (status.get("state") or {}).get("waiting") or {}
             if waits.get("reason") in _TERMINAL:
@@ -319,8 +319,8 @@ def execute(
         raise DeadlineError(
             f"{shlex.join(argv)} in pod {pod} had not ended after {timeout:g} s"
             + f"\n    {_decode(output[_STDOUT] + output[_STDERR])}".rstrip(),
-            "a command that ends",
-            "give it more time with timeout=, or let it end by itself",
+            "a command that finishes",
+            "allow more time with timeout=, or use a command that finishes by itself",
         )
     exit_code = _exit_code(output[_ERROR], argv, pod)
     return Exec(argv, _decode(output[_STDOUT]), _decode(output[_STDERR]), exit_code)
@@ -345,7 +345,7 @@ def _exit_code(status: bytes, argv: Sequence[str], pod: str) -> int:
     try:
         said = json.loads(status)
     except ValueError:
-        said = {"message": "the connection was cut before it ended"}
+        said = {"message": "the connection was lost before the command finished"}
     if said.get("status") == "Success":
         return 0
     for cause in (said.get("details") or {}).get("causes") or ():
@@ -353,8 +353,8 @@ def _exit_code(status: bytes, argv: Sequence[str], pod: str) -> int:
             return int(cause["message"])
     raise EksnetError(
         f"{shlex.join(argv)} in pod {pod}: {said.get('message')}",
-        "a program of the pod's image",
-        "check the spelling, and whether the pod runs",
+        "a program in the pod's image",
+        "check the spelling, and that the pod runs",
     )
 
 

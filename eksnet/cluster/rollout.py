@@ -43,7 +43,7 @@ def progress(workload: Json) -> Progress:
         raise _no_rollout(workload)
     state = workload.get("status") or {}
     if workload["metadata"].get("generation", 0) > state.get("observedGeneration", 0):
-        return Progress(False, "its controller has not seen the newest template yet")
+        return Progress(False, "its controller has not processed the newest template yet")
     return rule(workload["spec"], state)
 
 
@@ -77,7 +77,7 @@ def _deployment(spec: Json, state: Json) -> Progress:
     if updated < wanted:
         return Progress(False, f"{updated} of {wanted} pods run the newest template")
     if old > 0:
-        return Progress(False, f"{old} old pod{'s are' if old > 1 else ' is'} still to end")
+        return Progress(False, f"{old} old pod{'s are' if old > 1 else ' is'} still running")
     if available < updated:
         return Progress(False, f"{available} of {updated} updated pods are available")
     return Progress(True)
@@ -125,7 +125,7 @@ _RULES: dict[str, Callable[[Json, Json], Progress]] = {
 def _refuse_on_delete(spec: Json) -> None:
     if (spec.get("updateStrategy") or {}).get("type") == "OnDelete":
         raise EksnetError(
-            "it has the update strategy OnDelete: pods change when you delete them",
+            "it has the update strategy OnDelete: a pod is replaced only when you delete it",
             "the update strategy RollingUpdate",
             "`kubectl delete pod` each of its pods, or change the strategy",
         )

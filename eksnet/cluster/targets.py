@@ -53,6 +53,4 @@ def parse(text: str) -> Target:
         cluster, _, region = name.partition("@")
         if cluster:
             return Target("eks", cluster, region)
-    raise EksnetError(
-        f"no target is called {text!r}", FORMS, f"set {VARIABLE}, or eksnet.connect()"
-    )
+    raise EksnetError(f"there is no target {text!r}", FORMS, f"set {VARIABLE}, or eksnet.connect()")

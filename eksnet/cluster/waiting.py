@@ -156,7 +156,7 @@ def _troubled_pods(client: Client, workloads: Sequence[Json]) -> list[Json]:
 
 def _look(client: Client, what: Watched) -> str:
     where = f" -n {what.namespace}" if what.namespace else ""
-    return f"`{client.kubectl} describe {what.label}{where}` shows more"
+    return f"`{client.kubectl} describe {what.label}{where}` shows details"
 
 
 def _events(client: Client, what: Watched) -> list[str]:
@@ -171,4 +171,4 @@ def _events(client: Client, what: Watched) -> list[str]:
 
 
 def _never() -> NoReturn:
-    raise AssertionError("a watch does not end by itself")
+    raise AssertionError("a watch does not finish by itself")

@@ -22,7 +22,7 @@ from eksnet.coredns.observe import (
     wait_for_restart,
     witness_walk,
 )
-from eksnet.coredns.querylog import LoggedQuery, observed_walk, read_queries
+from eksnet.coredns.querylog import LoggedQuery, observed_walk, parse_query_log
 from eksnet.coredns.trial import try_corefile
 from eksnet.coredns.witness import Lookup, look_up, start_client, start_server
 
@@ -40,8 +40,8 @@ __all__ = [
     "inject_fault",
     "look_up",
     "observed_walk",
+    "parse_query_log",
     "plugins",
-    "read_queries",
     "remove_plugin",
     "remove_server_block",
     "revert_faults",

@@ -131,14 +131,14 @@ class Running:
 
     Attributes:
         current: How many run the Corefile that was asked about.
-        of: How many pods there are.
+        total: How many pods there are.
         refused: Why one of them refused a Corefile since; empty when none did.
         final: Whether waiting cannot help: all that run another one have refused a plugin that
             they do not know and that is still there. CoreDNS tries a text once.
     """
 
     current: int
-    of: int
+    total: int
     refused: str
     final: bool
 
@@ -155,8 +155,8 @@ def running(corefile: str, logs: Sequence[str]) -> Running:
     """
     if not any("reload" in block.plugins for block in read_corefile(corefile)):
         raise EksnetError(
-            "the Corefile has no plugin reload, so the pods do not tell what they run",
-            "the plugin reload, as EKS installs it",
+            "the Corefile has no plugin reload, so the pods do not log which Corefile they run",
+            "the plugin reload, as in the Corefile of EKS",
             'add it: cluster.edit_configmap("coredns", "Corefile", '
             'lambda text: coredns.add_plugin(text, "reload"), "kube-system")',
         )
@@ -288,13 +288,13 @@ def _plugin(tokens: list[Token]) -> tuple[list[Token], list[Token]]:
             depth -= 1
         if depth < 0:
             raise CorefileError(
-                f"line {token.line} of the Corefile closes a brace that none opened",
+                f"line {token.line} of the Corefile has a closing brace without an opening one",
                 "a closing brace on a line of its own",
             )
         if new_line:
             _refuse_elsewhere(token)
         elif _ELSEWHERE.search(token.text):
-            raise _elsewhere(token, f"names a variable: {token.text}")
+            raise _elsewhere(token, f"uses a variable: {token.text}")
     if depth:
         raise CorefileError(
             f"the block of {tokens[0].text} in line {tokens[0].line} is not closed",
@@ -305,14 +305,14 @@ def _plugin(tokens: list[Token]) -> tuple[list[Token], list[Token]]:
 
 def _refuse_elsewhere(token: Token) -> None:
     if token.text == "import":
-        raise _elsewhere(token, "imports another text")
+        raise _elsewhere(token, "imports another file")
     if _ELSEWHERE.search(token.text):
-        raise _elsewhere(token, f"names a variable: {token.text}")
+        raise _elsewhere(token, f"uses a variable: {token.text}")
 
 
 def _elsewhere(token: Token, how: str) -> EksnetError:
     return EksnetError(
         f"line {token.line} of the Corefile {how}",
-        "a Corefile that says everything itself",
-        "what CoreDNS makes of it can be seen in its pods only",
+        "a Corefile without imports and variables",
+        "only the pods' logs show which configuration CoreDNS runs",
     )

@@ -53,7 +53,7 @@ def add_plugin(corefile: str, block: str, zone: str = ".:53") -> str:
         raise EksnetError(
             f"the server block {zone} already has the plugin {name}",
             "a Corefile without it",
-            f"this puts the new lines in the place of the old: {_replacing(block, zone)}",
+            f"this replaces the old lines with the new ones: {_replacing(block, zone)}",
         )
     _, last = _server_block(_lines(corefile), zone)
     lines = corefile.splitlines(keepends=True)
@@ -77,7 +77,7 @@ def remove_plugin(corefile: str, plugin: str, zone: str = ".:53") -> str:
     if plugin not in plugins(corefile, zone):
         raise EksnetError(
             f"the server block {zone} has no plugin {plugin}",
-            f"one of those it has: {', '.join(plugins(corefile, zone))}",
+            f"one of its plugins: {', '.join(plugins(corefile, zone))}",
         )
     first, last = _server_block(_lines(corefile), zone)
     inside = [line for line in _lines(corefile) if first < line.number < last]
@@ -151,12 +151,12 @@ def _name(block: str) -> str:
     """
     lines = _lines(block, "the block")
     if not lines:
-        raise EksnetError("the block is empty", "a plugin's lines, its name first")
+        raise EksnetError("the block is empty", "the lines of a plugin, its name first")
     for line in lines:
         # CoreDNS reads some of these; what it makes of them is not what they look like.
         if "{" in line.tokens[:-1] or ("}" in line.tokens and line.tokens != ("}",)):
             raise EksnetError(
-                f"line {line.number} of the block has a brace among other words",
+                f"line {line.number} of the block has a brace in the middle of the line",
                 "a `{` at the end of a line, and a `}` on a line of its own",
             )
     return lines[0].tokens[0]
@@ -182,7 +182,7 @@ def _server_block(lines: list[_Line], zone: str) -> tuple[int, int]:
             )
             return line.number, next(closing)
     found = ", ".join(" ".join(line.tokens[:-1]) for line in opening) or "none"
-    raise EksnetError(f"no server block {zone} in the Corefile", f"one of those it has: {found}")
+    raise EksnetError(f"no server block {zone} in the Corefile", f"one of its plugins: {found}")
 
 
 def _lines(corefile: str, what: str = "the Corefile") -> list[_Line]:
@@ -201,10 +201,11 @@ def _lines(corefile: str, what: str = "the Corefile") -> list[_Line]:
             depth -= 1
         if depth < 0:
             raise EksnetError(
-                f"line {number} of {what} closes a brace that none opened", "one `{` for each `}`"
+                f"line {number} of {what} has a closing brace without an opening one",
+                "a `{` for each `}`",
             )
     if depth:
-        raise EksnetError(f"{what} ends with {depth} open brace(s)", "one `}` for each `{`")
+        raise EksnetError(f"{what} ends with {depth} open brace(s)", "a `}` for each `{`")
     return lines
 
 

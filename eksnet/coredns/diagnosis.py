@@ -121,9 +121,9 @@ class Diagnosis(Shown):
     def headline(self) -> str:
         """The whole in one sentence."""
         if self.first:
-            return f"Begin at {self.begin_at}, {self.first.check}: {self.first.seen}"
+            return f"Start with {self.begin_at}, {self.first.check}: {self.first.seen}"
         unknown = sum(one.verdict == CANNOT_TELL for one in self.checks)
-        return "Nothing fails" + (f"; {unknown} of the checks could not be made" if unknown else "")
+        return "No check fails" + (f"; {unknown} of the checks could not run" if unknown else "")
 
     @property
     def advice(self) -> str:
@@ -198,8 +198,8 @@ def _checks(cluster: Cluster, namespace: str | None) -> Iterator[Check]:
         ("CoreDNS runs", lambda: runs(_deployment(cluster), _known(pods))),
         ("CoreDNS runs its Corefile", lambda: configuration(cluster, _known(pods))),
         ("Service kube-dns", lambda: ports(_known(service))),
-        ("its endpoints", lambda: endpoints(cluster, _known(service), _known(pods))),
-        ("what CoreDNS may read", lambda: permissions(cluster)),
+        ("endpoints of kube-dns", lambda: endpoints(cluster, _known(service), _known(pods))),
+        ("the permissions of CoreDNS", lambda: permissions(cluster)),
         ("CoreDNS asked directly", lambda: directly(_known(probe), _addresses(_known(pods)))),
         (_PROXY, lambda: kube_proxy(_proxy(cluster), _known(probe), whole())),
         ("UDP 53 answers", lambda: answers(_known(probe), "udp")),
@@ -248,7 +248,7 @@ def _proxy(cluster: Cluster) -> Resource | None:
 
 _BETWEEN = (
     "a security group, a network ACL or a NetworkPolicy between the pod's node and CoreDNS; "
-    "UDP and TCP 53 have to pass"
+    "allow UDP and TCP 53"
 )
 _CACHE_LOGS = "the node's cache: eksnet kubectl -n kube-system logs -l k8s-app=node-local-dns"
 
@@ -264,7 +264,7 @@ def resolv_conf(probe: Probe, service: Mapping[str, Any]) -> Check:
             f"its nameserver is {', '.join(servers) or 'not set'}",
             f"{address}, the address of the Service {SERVICE}, or a cache on the node",
             "compare clusterDNS in the kubelet's configuration with the Service, and the pod's "
-            "dnsPolicy; then start the pod anew",
+            "dnsPolicy; then create the pod again",
         )
     if "svc.cluster.local" not in probe.conf.search:
         return Check(
@@ -287,7 +287,7 @@ def runs(deployment: Mapping[str, Any], pods: Sequence[Mapping[str, Any]]) -> Ch
             what,
             FAILS,
             "the Deployment coredns asks for 0 pods",
-            "two or more",
+            "at least two",
             "eksnet kubectl -n kube-system scale deployment/coredns --replicas=2",
         )
     if ready < wanted:
@@ -310,35 +310,35 @@ def configuration(cluster: Cluster, pods: Sequence[Resource]) -> Check:
     what = "CoreDNS runs its Corefile"
     logs = [log_of(cluster, pod.name) for pod in not_terminating(pods)]
     if not logs:
-        return Check(what, CANNOT_TELL, "there is no pod to ask")
+        return Check(what, CANNOT_TELL, "there is no CoreDNS pod to query")
     corefile = str((cluster.get("configmap", CONFIGMAP, SYSTEM).get("data") or {}).get("Corefile"))
     try:
         found = running(corefile, logs)
     except CorefileError as error:
-        fix = "fix the ConfigMap coredns; the pods run the Corefile before until they restart"
+        fix = "fix the ConfigMap coredns; the pods run the previous Corefile until they restart"
         return Check(what, FAILS, error.seen, error.expected, fix)
     except EksnetError as error:
         return Check(what, CANNOT_TELL, error.seen, error.expected, error.next_step)
-    if found.refused and found.current < found.of:
+    if found.refused and found.current < found.total:
         return Check(
             what,
             FAILS,
-            f"CoreDNS refuses it, {found.refused}; the pods run the one before",
-            "a Corefile that a pod can start with: the next restart would end all of them",
+            f"CoreDNS refuses it, {found.refused}; the pods run the previous one",
+            "a Corefile that a pod can start with: with this one no pod starts after a restart",
             "fix that line of the ConfigMap coredns",
             found.final,
         )
-    if found.current < found.of:
+    if found.current < found.total:
         return Check(
             what,
             FAILS,
-            f"{found.current} of {found.of} pods run it",
+            f"{found.current} of {found.total} pods run it",
             "all of them, within two minutes of a change",
             "eksnet kubectl -n kube-system logs -l k8s-app=kube-dns",
         )
     logged = ", ".join(sorted({one for log in logs for one in errors(log)}))
-    note = f"; their logs tell of {logged}" if logged else ""
-    return Check(what, OK, f"{found.current} of {found.of} pods run it{note}")
+    note = f"; their logs show {logged}" if logged else ""
+    return Check(what, OK, f"{found.current} of {found.total} pods run it{note}")
 
 
 def ports(service: Mapping[str, Any]) -> Check:
@@ -362,7 +362,7 @@ def endpoints(
     cluster: Cluster, service: Mapping[str, Any], pods: Sequence[Mapping[str, Any]]
 ) -> Check:
     """Whether the Ready pods stand behind the Service."""
-    what, label = "its endpoints", f"kubernetes.io/service-name={SERVICE}"
+    what, label = "endpoints of kube-dns", f"kubernetes.io/service-name={SERVICE}"
     slices = cluster.list("endpointslices", SYSTEM, selector=label)
     ready = [
         one
@@ -383,13 +383,13 @@ def endpoints(
             'cluster.patch("service", "kube-dns", {"spec": {"selector": …}}, "kube-system")',
         )
     if not ready:
-        return Check(what, FAILS, "none", "one for each pod of CoreDNS", "see to its pods first")
+        return Check(what, FAILS, "none", "one for each pod of CoreDNS", "fix its pods first")
     return Check(what, OK, f"{len(ready)} are ready")
 
 
 def permissions(cluster: Cluster) -> Check:
     """Whether CoreDNS's role lets it read what names are made of."""
-    what, role = "what CoreDNS may read", "system:coredns"
+    what, role = "the permissions of CoreDNS", "system:coredns"
     rules = cluster.get("clusterrole", role).get("rules") or ()
     missing = sorted(
         name
@@ -399,9 +399,9 @@ def permissions(cluster: Cluster) -> Check:
     )
     subjects = cluster.get("clusterrolebinding", role).get("subjects") or ()
     if missing or not any(one.get("name") == _ACCOUNT for one in subjects):
-        seen = f"the role {role} lacks {', '.join(missing)}" if missing else (
-            f"the role {role} is bound to nobody called {_ACCOUNT}"
-        )  # fmt: skip
+        seen = f"no ClusterRoleBinding gives the role {role} to the ServiceAccount {_ACCOUNT}"
+        if missing:
+            seen = f"the role {role} has no permission to list and watch {', '.join(missing)}"
         return Check(
             what,
             FAILS,
@@ -416,7 +416,7 @@ def directly(probe: Probe, addresses: Sequence[str]) -> Check:
     """Whether each pod of CoreDNS answers at its own address, which leaves kube-proxy out."""
     what = "CoreDNS asked directly"
     if not addresses:
-        return Check(what, CANNOT_TELL, "there is no pod to ask")
+        return Check(what, CANNOT_TELL, "there is no CoreDNS pod to query")
     came = {how: [probe.answers[f"{how} {one}"] for one in addresses] for how in ("udp", "tcp")}
     seen = ", ".join(
         f"{codes.count('NOERROR')} of {len(codes)} pods answer over {how.upper()}"
@@ -429,7 +429,7 @@ def directly(probe: Probe, addresses: Sequence[str]) -> Check:
         said = ", ".join(sorted(wrong))
         logs = "eksnet kubectl -n kube-system logs -l k8s-app=kube-dns"
         return Check(what, FAILS, f"{seen}; {said}", "NOERROR", logs)
-    return Check(what, FAILS, seen, "all of them, over both", _BETWEEN)
+    return Check(what, FAILS, seen, "all pods, over both protocols", _BETWEEN)
 
 
 def kube_proxy(daemonset: Mapping[str, Any] | None, probe: Probe, whole: bool) -> Check:
@@ -446,12 +446,12 @@ def kube_proxy(daemonset: Mapping[str, Any] | None, probe: Probe, whole: bool) -
     astray = whole and direct == {"NOERROR"} and through != {"NOERROR"}
     status = (daemonset or {}).get("status") or {}
     ready, wanted = (status.get(name, 0) for name in ("numberReady", "desiredNumberScheduled"))
-    seen = f"{ready} of {wanted} pods are Ready" if wanted else "no node has a pod of it"
+    seen = f"{ready} of {wanted} pods are Ready" if wanted else "it runs on no node"
     if daemonset is None:
         seen = "there is no DaemonSet kube-proxy"
     if astray or (daemonset is not None and not 0 < wanted <= ready):
         note = (
-            "; CoreDNS answers at its pods' addresses, and not at the Service's" if astray else ""
+            "; CoreDNS answers at its pods' addresses, but not at the Service's" if astray else ""
         )
         return Check(
             _PROXY,
@@ -459,9 +459,9 @@ def kube_proxy(daemonset: Mapping[str, Any] | None, probe: Probe, whole: bool) -
             f"{seen}{note}",
             "a Ready pod on each node, and rules there that lead from the Service to CoreDNS",
             "eksnet kubectl -n kube-system describe daemonset kube-proxy, the logs of its pods, "
-            "and on the node of the pod that asks: iptables-save | grep kube-dns",
+            "and on the node of the test pod: iptables-save | grep kube-dns",
         )
-    other = "" if daemonset else "; something else leads from Services to pods"
+    other = "" if daemonset else "; another component implements Services here"
     return Check(_PROXY, OK, f"{seen}{other}")
 
 
@@ -476,7 +476,7 @@ def answers(probe: Probe, protocol: str) -> Check:
         FAILS,
         f"{INSIDE}: {came}",
         "NOERROR",
-        "if all before this is right: " + (_CACHE_LOGS if cached else _BETWEEN),
+        "if all previous checks pass: " + (_CACHE_LOGS if cached else _BETWEEN),
     )
 
 
@@ -545,10 +545,10 @@ def ask_from_a_pod(
         f"{how}|{server}|{base64.b64encode(wire).decode()}" for how, server, wire in asked.values()
     ]
     run = cluster.run(_IMAGE, ["bash", "-c", _PROBE, "probe", *queries], namespace)
-    return read_probe(run.output, tuple(asked))
+    return parse_probe(run.output, tuple(asked))
 
 
-def read_probe(output: str, asked: Sequence[str]) -> Probe:
+def parse_probe(output: str, asked: Sequence[str]) -> Probe:
     """Return what a probe's pod printed: its resolv.conf, and the code of each answer.
 
     Args:
@@ -563,8 +563,8 @@ def read_probe(output: str, asked: Sequence[str]) -> Probe:
     found = lines.splitlines()
     if not dashes or len(found) < len(asked):
         raise EksnetError(
-            f"the pod that asks printed {output.strip()[:200]!r}",
-            "its resolv.conf and the answers",
+            f"the test pod printed {output.strip()[:200]!r}",
+            "its resolv.conf and the DNS answers",
             f"eksnet kubectl run look --rm -it --image={_IMAGE} -- cat /etc/resolv.conf",
         )
     codes = {
@@ -585,4 +585,4 @@ def _code(line: str, framed: bool) -> str:
         wire = base64.b64decode(line, validate=True)
         return dns.rcode.to_text(dns.message.from_wire(wire[2:] if framed else wire).rcode())
     except (ValueError, dns.exception.DNSException):
-        return "no DNS message"
+        return "not a DNS message"

@@ -37,12 +37,12 @@ def inject_fault(cluster: Cluster, name: str) -> Fault:
     Raises:
         EksnetError: It is not the sandbox, or there is no such fault.
     """
-    faults.refuse_elsewhere(cluster, "a fault of the cluster's DNS would harm all its pods")
+    faults.require_sandbox(cluster, "a fault of the cluster's DNS would affect all its pods")
     if name not in _FAULTS:
         raise EksnetError(f"there is no fault {name!r}", f"one of {', '.join(_FAULTS)}")
     symptom, place, change, shows = _FAULTS[name]
     faults.inject(cluster, key(name), place, change(cluster))
-    if not until("the fault to show", lambda: shows(cluster), _LONGEST):
+    if not until("the fault to take effect", lambda: shows(cluster), _LONGEST):
         raise EksnetError(
             f"fault {name} was injected, and after {_LONGEST} s it does not show",
             symptom,
@@ -63,8 +63,8 @@ def revert_faults(cluster: Cluster) -> tuple[str, ...]:
     found = faults.revert_all(cluster, CHAPTER)
     if "C" in found and not until("CoreDNS to reload", lambda: _runs_its(cluster), _LONGEST):
         raise EksnetError(
-            f"the Corefile was put back, and after {_LONGEST} s not every CoreDNS pod runs it",
-            "a reload in each of them",
+            f"the Corefile was restored, but after {_LONGEST} s not every CoreDNS pod runs it",
+            "a reload in each pod",
             'cluster.rollout_restart("deployment/coredns", "kube-system")',
         )
     return found
@@ -99,7 +99,7 @@ def _runs_its(cluster: Cluster) -> bool:
     """Tell whether every CoreDNS pod runs the Corefile of the ConfigMap."""
     corefile = cluster.get("configmap", CONFIGMAP, SYSTEM)["data"]["Corefile"]
     found = running(corefile, logs_of_all(cluster))
-    return found.current == found.of
+    return found.current == found.total
 
 
 def _is_refused(cluster: Cluster) -> bool:
@@ -113,25 +113,25 @@ _Fault = tuple[str, Place, Callable[["Cluster"], Change], Callable[["Cluster"], 
 _DNS = Place("service", SERVICE, SYSTEM)
 _FAULTS: dict[str, _Fault] = {
     "A": (
-        "no pod can look anything up",
+        "no pod can resolve any name",
         Place("deployment", DEPLOYMENT, SYSTEM),
         _no_replicas,
         _udp_fails,
     ),
     "B": (
-        "no pod can look anything up, and CoreDNS runs",
+        "no pod can resolve any name, although CoreDNS runs",
         _DNS,
         _wrong_selector,
         _udp_fails,
     ),
     "C": (
-        "names are answered, but the query log that somebody switched on stays empty",
+        "names are answered, but the query log stays empty although somebody switched it on",
         Place("configmap", CONFIGMAP, SYSTEM),
         _misspelt_plugin,
         _is_refused,
     ),
     "D": (
-        "programs look nothing up any more, yet dig +tcp gets an answer",
+        "programs can no longer resolve names, but dig +tcp gets an answer",
         _DNS,
         _no_udp,
         _udp_fails,

@@ -21,7 +21,7 @@ from eksnet.coredns.installed import (
     log_of,
     pods_not_terminating,
 )
-from eksnet.coredns.querylog import LoggedQuery, observed_walk, read_queries
+from eksnet.coredns.querylog import LoggedQuery, observed_walk, parse_query_log
 from eksnet.coredns.resolvers import program_of
 from eksnet.dns.records import Record
 from eksnet.dns.replies import RDTYPES
@@ -89,8 +89,27 @@ def ask(cluster: Cluster, *names: str, rdtype: str = "A", server: str = "") -> L
         EksnetError: A name or the type cannot be asked, or a query got no answer within five
             seconds.
     """
-    run = cluster.run(BASH_IMAGE, carrier(make_queries(names, rdtype), server))
-    return read_answers(names, run.output)
+    run = cluster.run(BASH_IMAGE, query_command(make_queries(names, rdtype), server))
+    return parse_answers(names, run.output)
+
+
+def ask_each(
+    asked: Sequence[tuple[str, str]], carry: Callable[[list[str]], str], server: str = ""
+) -> dict[tuple[str, str], Answer]:
+    """Ask for names and types in one run of the query_command, each name as it is.
+
+    Args:
+        asked: Names, without a final dot, and record types.
+        carry: Runs the carrier in a pod and returns what it printed.
+        server: Another server than that of the pod's resolv.conf, as ADDRESS/PORT.
+
+    Raises:
+        EksnetError: As `ask` does.
+    """
+    queries = [query for name, rdtype in asked for query in make_queries([f"{name}."], rdtype)]
+    output = carry(query_command(queries, server)) if queries else ""
+    answers = parse_answers([f"{name}." for name, _ in asked], output)
+    return dict(zip(asked, answers, strict=True))
 
 
 def make_queries(names: Sequence[str], rdtype: str) -> list[bytes]:
@@ -107,7 +126,7 @@ def make_queries(names: Sequence[str], rdtype: str) -> list[bytes]:
     import dns.name
 
     if not names:
-        raise EksnetError("no name was given", "one name or more", 'such as "kubernetes.default"')
+        raise EksnetError("no name was given", "at least one name", 'such as "kubernetes.default"')
     inputs.rdtype(rdtype)
     checked = [name if name == "." else inputs.dns_name(name) for name in names]
     # Label by label: to dnspython some characters of a text are more than they are.
@@ -115,7 +134,7 @@ def make_queries(names: Sequence[str], rdtype: str) -> list[bytes]:
     return [dns.message.make_query(dns.name.Name(one), rdtype).to_wire() for one in labels]
 
 
-def read_answers(names: Sequence[str], output: str) -> Listing[Answer]:
+def parse_answers(names: Sequence[str], output: str) -> Listing[Answer]:
     """Return the answers in what the carrier printed.
 
     Args:
@@ -135,7 +154,7 @@ def read_answers(names: Sequence[str], output: str) -> Listing[Answer]:
     return Listing(("name", "rcode", "ttl", "rdata"), rows, answers)
 
 
-def carrier(queries: Sequence[bytes], server: str = "") -> list[str]:
+def query_command(queries: Sequence[bytes], server: str = "") -> list[str]:
     """Return the command that sends queries and prints the answers in base64, a line for each.
 
     Args:
@@ -173,7 +192,7 @@ def _read_answer(name: str, line: str) -> Answer:
     try:
         message = dns.message.from_wire(base64.b64decode(line, validate=True))
     except (ValueError, dns.exception.DNSException):
-        raise EksnetError(f"{line!r} came back for {name}", "a DNS message in base64") from None
+        raise EksnetError(f"the answer for {name} is {line!r}", "a DNS message in base64") from None
     records = [record for rrset in message.answer for record in rrset]
     ttl = min((rrset.ttl for rrset in message.answer), default=None)
     return Answer(name, dns.rcode.to_text(message.rcode()), ttl, tuple(sorted(map(str, records))))
@@ -199,7 +218,7 @@ def running_configurations(cluster: Cluster) -> dict[str, str]:
     if not until("the CoreDNS pods to start", all_tell, _START_SECONDS):
         silent = ", ".join(sorted(name for name, log in found.items() if log is None))
         raise EksnetError(
-            f"after {_START_SECONDS} s there is no log of {silent}: its container has not started",
+            f"after {_START_SECONDS} s {silent} has no log: its container has not started",
             "a log of every CoreDNS pod",
             "eksnet kubectl -n kube-system describe pods -l k8s-app=kube-dns",
         )
@@ -233,16 +252,16 @@ def wait_for_reload(cluster: Cluster, before: dict[str, str], timeout: float = 1
         logs = {pod.name: log_of(cluster, pod.name) for pod in pods_not_terminating(cluster)}
         if logs.keys() != before.keys():
             raise EksnetError(
-                "the CoreDNS pods are not those from before: they were restarted, not reloaded",
+                "the CoreDNS pods are new: they were restarted, not reloaded",
                 f"the pods {', '.join(sorted(before))}",
-                "take `running_configurations` again and repeat the change",
+                "call `running_configurations` again and repeat the change",
             )
         last.update({name: _last_configuration(log) for name, log in logs.items()})
         return _all_run(corefile, list(logs.values()), last, before)
 
     _wait("CoreDNS to reload", all_run_it, timeout)
     if last == before:
-        print(f"{len(last)} CoreDNS pods run the Corefile of the ConfigMap: there is no change")
+        print(f"{len(last)} CoreDNS pods run the Corefile of the ConfigMap: unchanged")
     else:
         print(f"{len(last)} CoreDNS pods reloaded and run the same configuration")
 
@@ -262,11 +281,11 @@ def _all_run(
         return len(set(now.values())) == 1 and all(now[pod] != before[pod] for pod in now)
     if found.final:
         raise EksnetError(
-            f"CoreDNS has refused the Corefile: {found.refused}",
-            "a Corefile that it takes",
-            "correct the ConfigMap; the pods go on with the one before until they restart",
+            f"CoreDNS refused the Corefile: {found.refused}",
+            "a Corefile that CoreDNS accepts",
+            "fix the ConfigMap; the pods run the previous Corefile until they restart",
         )
-    return found.current == found.of
+    return found.current == found.total
 
 
 def wait_for_restart(cluster: Cluster, before: Collection[str], timeout: float = 120) -> None:
@@ -287,8 +306,8 @@ def wait_for_restart(cluster: Cluster, before: Collection[str], timeout: float =
     def all_gone() -> bool:
         return not {pod.name for pod in all_pods(cluster)} & set(before)
 
-    _wait("the old CoreDNS pods to end", all_gone, timeout)
-    print(f"{len(before)} old CoreDNS pods are gone")
+    _wait("the old CoreDNS pods to exit", all_gone, timeout)
+    print(f"{len(before)} old CoreDNS pods have exited")
 
 
 def witness_walk(
@@ -331,7 +350,7 @@ def witness_walk(
         logged: list[LoggedQuery] = []
 
         def has_both() -> bool:
-            logged[:] = read_queries(cluster.logs(witness, witness_namespace))
+            logged[:] = parse_query_log(cluster.logs(witness, witness_namespace))
             return {one.rdtype for one in logged if one.name == mark} >= set(RDTYPES)
 
         _wait("the witness's log", has_both, 30)
@@ -395,7 +414,7 @@ def confirm(cluster: Cluster, records: Sequence[Record]) -> Listing[Record]:
         answered.update(_ask_all(cluster, wrong))
         return answered == expected
 
-    until("CoreDNS to tell the records", is_told, _HEARD)
+    until("CoreDNS to answer with the records", is_told, _HEARD)
     rows = tuple(
         (
             one.rdtype,
@@ -411,16 +430,12 @@ def _ask_all(
     cluster: Cluster, asked: Iterable[tuple[str, str]]
 ) -> Iterator[tuple[tuple[str, str], set[str]]]:
     """Ask for each name and type, and give the values that were answered."""
-    by_rdtype: dict[str, list[str]] = {}
-    for name, rdtype in sorted(asked):
-        by_rdtype.setdefault(rdtype, []).append(name)
-    for rdtype, names in sorted(by_rdtype.items()):
-        answers = ask(cluster, *(f"{name}." for name in names), rdtype=rdtype)
-        for name, answer in zip(names, answers, strict=True):
-            yield (name, rdtype), {value.rstrip(".") for value in answer.rdata}
+    answers = ask_each(sorted(asked), lambda command: cluster.run(BASH_IMAGE, command).output)
+    for one, answer in answers.items():
+        yield one, {value.rstrip(".") for value in answer.rdata}
 
 
 def _wait(what: str, holds: Callable[[], bool], timeout: float) -> None:
     """Look until something holds; logs cannot be watched for a condition, only read again."""
     if not until(what, holds, timeout, _POLL):
-        raise EksnetError(f"after {timeout:.0f} s still waiting for {what}")
+        raise EksnetError(f"still waiting for {what} after {timeout:.0f} s")

@@ -39,7 +39,7 @@ class LoggedQuery:
     rcode: str
 
 
-def read_queries(log: str) -> tuple[LoggedQuery, ...]:
+def parse_query_log(log: str) -> tuple[LoggedQuery, ...]:
     """Return the queries of a CoreDNS log, in its order; other lines are passed over."""
     return tuple(
         LoggedQuery(

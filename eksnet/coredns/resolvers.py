@@ -25,14 +25,14 @@ class Program:
 
     Attributes:
         image: An image that has it.
-        stays: What keeps a container of the image running.
+        idle_command: What keeps a container of the image running.
         command: From a name to the command that looks it up, once.
         found: From what the command gave to the types found: A, AAAA, both or none; with the name
             that has them where the program says it.
     """
 
     image: str
-    stays: tuple[str, ...]
+    idle_command: tuple[str, ...]
     command: Callable[[str], tuple[str, ...]]
     found: Callable[[Exec], Found]
 

@@ -12,7 +12,7 @@ from eksnet.cluster.pods import NeededError
 from eksnet.coredns.configuration import refusal
 from eksnet.coredns.corefile import plugins
 from eksnet.coredns.installed import IMAGE
-from eksnet.coredns.observe import BASH_IMAGE, Answer, carrier, make_queries, read_answers
+from eksnet.coredns.observe import BASH_IMAGE, Answer, make_queries, parse_answers, query_command
 from eksnet.errors import EksnetError
 from eksnet.listing import Listing
 
@@ -44,20 +44,20 @@ def try_corefile(
     """
     plugins(corefile)
     name = f"corefile-{secrets.token_hex(3)}"
-    command = carrier(make_queries(names, rdtype), _SERVER)
+    command = query_command(make_queries(names, rdtype), _SERVER)
     try:
         cluster.apply(_configmap(name, corefile))
         run = cluster.run(BASH_IMAGE, command, name=name, spec=_beside(name), timeout=_TIMEOUT)
     except NeededError as error:
         said = refusal(error.log) or error.log.rpartition("\n")[2] or "its log is empty"
         raise EksnetError(
-            f"CoreDNS ended at its start: {said}",
+            f"CoreDNS exited at its start: {said}",
             f"a Corefile that CoreDNS {versions.COREDNS.removeprefix('v')} takes",
-            "correct what it names in the Corefile, and try again",
+            "fix the line of the Corefile that it names, and try again",
         ) from None
     finally:
         cluster.delete("configmap", name)
-    return read_answers(names, run.output)
+    return parse_answers(names, run.output)
 
 
 def _configmap(name: str, corefile: str) -> str:

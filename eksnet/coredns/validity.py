@@ -56,8 +56,8 @@ def check_corefile(corefile: str) -> None:
     found = wrong_with(corefile)
     if found:
         raise CorefileError(
-            f"this is no Corefile for {_RELEASE}: {found}",
-            "server blocks with plugins, such as EKS installs them",
+            f"this is not a valid Corefile for {_RELEASE}: {found}",
+            "server blocks with plugins, as in the Corefile of EKS",
         )
 
 
@@ -85,7 +85,7 @@ def _unknown_plugins(blocks: Sequence[ServerBlock]) -> Iterator[str]:
             if name not in known_plugins():
                 near = difflib.get_close_matches(name, known_plugins(), 1)
                 meant = f"; did you mean {near[0]!r}?" if near else ""
-                yield f"line {tokens[0].line} names a plugin that it does not have: {name!r}{meant}"
+                yield f"line {tokens[0].line} has an unknown plugin: {name!r}{meant}"
 
 
 def _used_twice(blocks: Sequence[ServerBlock]) -> Iterator[str]:
@@ -93,7 +93,7 @@ def _used_twice(blocks: Sequence[ServerBlock]) -> Iterator[str]:
         for name in sorted(_ONCE & block.plugins.keys()):
             uses = list(_uses(name, block.plugins[name]))
             if len(uses) > 1:
-                yield f"line {uses[1].line} uses the plugin {name} a second time in a server block"
+                yield f"line {uses[1].line} repeats the plugin {name} in a server block"
 
 
 def _uses(name: str, tokens: Sequence[Token]) -> Iterator[Token]:
@@ -123,7 +123,7 @@ def _defined_twice(blocks: Sequence[ServerBlock]) -> Iterator[str]:
             continue
         for key in map(_address, block.keys):
             if key in seen:
-                yield f"two server blocks are for {key}"
+                yield f"two server blocks have the key {key}"
             seen.add(key)
 
 

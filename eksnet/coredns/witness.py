@@ -18,13 +18,7 @@ from typing import TYPE_CHECKING
 
 from eksnet import inputs
 from eksnet.coredns.installed import IMAGE
-from eksnet.coredns.observe import (
-    Answer,
-    carrier,
-    make_queries,
-    read_answers,
-    witness_walk,
-)
+from eksnet.coredns.observe import Answer, ask_each, witness_walk
 from eksnet.coredns.resolvers import program_of
 from eksnet.dns import (
     Answers,
@@ -223,7 +217,7 @@ def start_client(
 def _runs(profile: str) -> dict[str, object]:
     """Return the part of a pod's spec that keeps a resolver's program at hand."""
     program = program_of(profile)
-    main = {"name": "main", "image": program.image, "command": list(program.stays)}
+    main = {"name": "main", "image": program.image, "command": list(program.idle_command)}
     return {"containers": [main]}
 
 
@@ -252,12 +246,13 @@ def _conf_in(cluster: Cluster, place: str, namespace: str) -> ResolvConf:
 def _replies(cluster: Cluster, place: str, names: Collection[str], nameserver: str) -> Answers:
     """Ask the cluster's DNS for each name by itself, A and AAAA, and return what came back."""
     asked = [(name, rdtype) for rdtype in RDTYPES for name in names]
-    queries = [query for name, rdtype in asked for query in make_queries([f"{name}."], rdtype)]
-    command = carrier(queries, f"{nameserver}/53")
-    said = cluster.exec(_NEIGHBOUR, command, place, timeout=5 * len(asked) + 30)
-    answers = read_answers([f"{name}." for name, _ in asked], said.stdout)
+
+    def carry(command: list[str]) -> str:
+        return cluster.exec(_NEIGHBOUR, command, place, timeout=5 * len(asked) + 30).stdout
+
+    answers = ask_each(asked, carry, f"{nameserver}/53")
     told: dict[str | tuple[str, str], Reply | str] = {
-        one: reply_of(answer) for one, answer in zip(asked, answers, strict=True)
+        one: reply_of(answer) for one, answer in answers.items()
     }
     return given_answers(given=told)
 

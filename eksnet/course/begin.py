@@ -39,7 +39,7 @@ from eksnet.course.lessons import (
     picked,
     with_fields,
 )
-from eksnet.course.readiness import settle
+from eksnet.course.readiness import wait_until_ready
 from eksnet.display import Mark, Shown, Tone, prose
 from eksnet.errors import ConflictError, EksnetError, NotFoundError, RefusedError
 from eksnet.listing import Listing
@@ -121,16 +121,22 @@ class Beginning(Shown):
     def headline(self) -> str:
         """The whole in one sentence."""
         if not self.left:
-            return f"{self.notebook}: the cluster is as this lesson expects it"
+            return f"{self.notebook}: the cluster is in the state that this lesson expects"
         done = [one for one in self.left if one.done and not one.stays]
         if done or any(one.stays for one in self.left):
             return (
-                f"{self.notebook}: the cluster is ready; {len(done)} of {len(self.left)} put back"
+                f"{self.notebook}: the cluster is ready; {len(done)} of {len(self.left)} restored"
             )
-        return f"{self.notebook}: the cluster is not as this lesson expects it; nothing was changed"
+        return (
+            f"{self.notebook}: the cluster is not in the state that this lesson expects; "
+            "nothing was changed"
+        )
 
     def _lines(self) -> list[str]:
-        return [self.headline, *([f"What was there is kept in {self.kept}"] if self.kept else [])]
+        return [
+            self.headline,
+            *([f"The replaced objects are saved in {self.kept}"] if self.kept else []),
+        ]
 
     def _text(self, *, colours: bool) -> str:
         table = [self._listing()._text(colours=colours)] if self.left else []
@@ -172,7 +178,7 @@ def begin(cluster: Cluster, notebook: str, restore: bool | None = None) -> Begin
         if left:
             left, kept = _put_back(cluster, left)
         may_restart = is_sandbox or bool(restore and left)
-        settle(cluster, restarts=may_restart, changed=bool(left))
+        wait_until_ready(cluster, restarts=may_restart, changed=bool(left))
         _refuse_rest(cluster, wanted, record, left)
     record.write(cluster, wanted)
     return Beginning(notebook, left, kept)
@@ -185,9 +191,11 @@ def _asks(cluster: Cluster, notebook: str, left: Sequence[Left]) -> EksnetError:
     )
     call = f'eksnet.begin(cluster, "{notebook}", restore='
     return EksnetError(
-        f"{cluster.target} is not as {notebook} expects it, and nothing was changed: {seen}",
-        "what the lesson begins with",
-        f"{call}True) puts it back and keeps what it replaces in a file; {call}False) goes on",
+        f"{cluster.target} is not in the state that {notebook} expects; nothing was changed: "
+        f"{seen}",
+        "the state at the start of the lesson",
+        f"{call}True) restores it and saves the replaced objects in a file; {call}False) "
+        f"continues without changes",
     )
 
 
@@ -203,11 +211,11 @@ def _refuse_rest(cluster: Cluster, wanted: Lesson, record: _Record, before: Sequ
     rest = [one for one in _look(cluster, wanted, record) if one.what not in stays]
     if before and rest:
         raise EksnetError(
-            f"after it was put back, {rest[0].what} still differs: {rest[0].seen}",
-            "a cluster as the lesson expects it",
-            "eksnet reset begins with a fresh cluster"
+            f"{rest[0].what} was restored, but still differs: {rest[0].seen}",
+            "a cluster in the state that the lesson expects",
+            "eksnet reset starts with a fresh cluster"
             if cluster.target.kind == "sandbox"
-            else "look who else changes the cluster, then begin again",
+            else "find out who else changes the cluster, then run the cell again",
         )
 
 
@@ -281,7 +289,7 @@ def _on_newest(do: Callable[[], Found]) -> Found:
 
 def _how_it_differs(current: Json | None, expected: Json) -> str:
     if current is None:
-        return "it is not there"
+        return "it is missing"
     found = picked(current, tuple(expected))
     return "; ".join(
         text for name, value in expected.items() for text in differences(found[name], value, name)
@@ -365,20 +373,20 @@ def _backup(cluster: Cluster) -> Iterator[Left]:
     if _data(saved) == _data(current) == _data(expected):
         return
 
-    def set_aside(cluster: Cluster) -> str:
-        return f"set aside in {cluster.set_aside('coredns', SYSTEM)}"
+    def archive_backup(cluster: Cluster) -> str:
+        return f"set aside in {cluster.archive_backup('coredns', SYSTEM)}"
 
     yield Left(
         "a backup of ConfigMap coredns",
         ", ".join(lessons_that_change(COREFILE)),
-        "it waits for its restore",
-        _restore=set_aside,
+        "it is not restored yet",
+        _restore=archive_backup,
     )
 
 
 def _namespaces(cluster: Cluster, wanted: Lesson, record: _Record) -> Iterator[Left]:
     for name in (*_there(cluster, wanted.namespaces), *_witnesses(cluster)):
-        made = [dict(one) for one in cluster.made_in(name)]
+        made = [dict(one) for one in cluster.objects_in(name)]
         foreign = [f"{one['kind']} {one['metadata']['name']}" for one in made if not is_ours(one)]
         others = f", {len(foreign)} not of the course: {', '.join(foreign)}" if foreign else ""
         makers = tuple(one.notebook for one in LESSONS if name in one.namespaces)
@@ -414,7 +422,7 @@ def _witnesses(cluster: Cluster) -> Iterator[str]:
 def _deleting(what: str, namespace: str, foreign: Sequence[str] = ()) -> Callable[[Cluster], str]:
     def delete(cluster: Cluster) -> str:
         if foreign and cluster.target.kind != "sandbox":
-            return f"{_STAYS}: delete it yourself when you need no {', '.join(foreign)}"
+            return f"{_STAYS}: delete it yourself when you no longer need {', '.join(foreign)}"
         cluster.delete(what, namespace=namespace or None)
         return "deleted"
 
@@ -429,7 +437,7 @@ def _objects(cluster: Cluster, wanted: Lesson) -> Iterator[Left]:
             yield Left(
                 f"the {found['kind']} {name}",
                 wanted.notebook,
-                "it is there",
+                "it exists",
                 _restore=_deleting(what, ""),
                 _kept=(found,),
             )
@@ -445,7 +453,7 @@ def _short_lived(cluster: Cluster) -> Iterator[Left]:
             yield Left(
                 f"the {one.kind} {one.name} in {one.namespace}",
                 "",
-                "made for a moment by an interrupted cell",
+                "a temporary object of an interrupted cell",
                 _restore=_deleting(f"{one.kind.lower()}/{one.name}", one.namespace),
                 _kept=(dict(one),),
             )

@@ -76,7 +76,9 @@ def named(name: str | Path) -> list[Path]:
     matching = [one for one in course() if one.stem.startswith(start)]
     if not matching or not re.match(r"\d\d", start):
         known = ", ".join(one.stem for one in course())
-        raise EksnetError(f"{name} is no notebook of the course", f"one of {known}", "eksnet run")
+        raise EksnetError(
+            f"{name} is not a notebook of the course", f"one of {known}", "eksnet run"
+        )
     return matching
 
 

@@ -187,8 +187,8 @@ class Copies:
         if any(begun[name] == _digest(new) and (self.folder / name).exists() for name in family):
             return ""
         return (
-            f"{path.name} is as you have it; the course has a newer one: "
-            f"`eksnet lab --fresh {path.stem}` puts it beside yours"
+            f"{path.name} is your edited copy; the course has a newer version: "
+            f"`eksnet lab --fresh {path.stem}` adds it next to yours"
         )
 
     def fresh(self, name: str) -> list[str]:
@@ -208,7 +208,7 @@ class Copies:
             return f"{path.name} is fresh"
         name = self._free(path.name)
         self.write(name, new)
-        return f"{name} is fresh; yours stays beside it"
+        return f"{name} is new; your copy is next to it"
 
     def _free(self, name: str) -> str:
         """Return a name beside one that is taken: `05_lab_hosts-2.ipynb`."""
@@ -231,7 +231,7 @@ class Copies:
         kept = self._free(name)
         (self.folder / name).rename(self.folder / kept)
         self.write(name, text.encode())
-        return f"you had changed {name}: yours is {kept} now"
+        return f"you had changed {name}: your copy is now {kept}"
 
     def write(self, name: str, new: bytes) -> bool:
         """Write a file, unless the learner has changed it.
@@ -260,7 +260,7 @@ class Copies:
         except OSError as error:
             raise EksnetError(
                 f"{error.filename or path} cannot be written: {error.strerror}",
-                "a folder of your own for the course's copies",
+                "a folder of your own for the copies of the notebooks",
                 "eksnet lab --course DIRECTORY",
             ) from error
         return True
@@ -285,7 +285,7 @@ def open_copies(folder: Path) -> Copies:
     if folder.is_relative_to(own):
         raise EksnetError(
             f"{folder} belongs to the course itself",
-            "a folder of your own for the course's copies",
+            "a folder of your own for the copies of the notebooks",
             f"eksnet lab --course {DEFAULT}",
         )
     try:
@@ -293,7 +293,7 @@ def open_copies(folder: Path) -> Copies:
     except OSError as error:
         raise EksnetError(
             f"{folder} cannot be made: {error.strerror}",
-            "a folder of your own for the course's copies",
+            "a folder of your own for the copies of the notebooks",
             "eksnet lab --course DIRECTORY",
         ) from error
     return Copies(folder)

@@ -43,7 +43,7 @@ def open_lab(folder: Path, fresh: Sequence[str] = (), arguments: Sequence[str] =
     for line in [*made, *prepare(copies)]:
         print(runnable(line), flush=True)
     if fresh and _is_open(copies.folder):
-        print(printable(f"They are in {copies.folder}, which JupyterLab has open."))
+        print(printable(f"The notebooks are in {copies.folder}, which JupyterLab has open."))
         return
     print(printable(f"Your copies of the notebooks are in {copies.folder}"), flush=True)
     background = subprocess.Popen(
@@ -51,9 +51,12 @@ def open_lab(folder: Path, fresh: Sequence[str] = (), arguments: Sequence[str] =
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         start_new_session=True,
     )  # fmt: skip
-    print(f"The sandbox gets ready in the background (process {background.pid}):", flush=True)
+    print(f"The sandbox starts in the background (process  {background.pid}):", flush=True)
     print(
-        runnable("`eksnet status` tells how far it is; a notebook that needs it waits."), flush=True
+        runnable(
+            "`eksnet status` shows its state; a notebook that needs the sandbox waits for it."
+        ),
+        flush=True,
     )
     opened = f"--LabApp.default_url=/lab/tree/{start.START}"
     _become(lab_command(copies.folder, opened, *arguments))

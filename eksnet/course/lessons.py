@@ -84,9 +84,10 @@ PARTS = (
         ("spec",),
         ("spec.selector", "spec.ports"),
     ),
-    Part("what CoreDNS may read", "clusterrole", "system:coredns", ("rules",), ("rules",)),
+    Part("the permissions of CoreDNS", "clusterrole", "system:coredns", ("rules",), ("rules",)),
     Part(
-        "who may read it", "clusterrolebinding", "system:coredns", ("roleRef", "subjects"),
+        "the role binding of CoreDNS", "clusterrolebinding", "system:coredns",
+        ("roleRef", "subjects"),
         ("subjects",),
     ),
     Part(_KUBE_PROXY, "configmap", "kube-proxy-config", ("data",), ("data.config",)),
@@ -94,7 +95,8 @@ PARTS = (
     Part("the ServiceAccount kube-proxy", "serviceaccount", "kube-proxy", ()),
     Part("the DaemonSet kube-proxy", "daemonset", "kube-proxy", ("spec",)),
     Part(
-        "what kube-proxy may read", "clusterrolebinding", "eks:kube-proxy", ("roleRef", "subjects")
+        "the role binding of kube-proxy", "clusterrolebinding", "eks:kube-proxy",
+        ("roleRef", "subjects"),
     ),
 )  # fmt: skip
 
@@ -110,7 +112,7 @@ def lesson(notebook: str) -> Lesson:
             return one
     known = ", ".join(one.notebook for one in LESSONS)
     raise EksnetError(
-        f"no lesson is called {notebook!r}",
+        f"there is no lesson {notebook!r}",
         f"one of {known}",
         f'eksnet.begin(cluster, "{LESSONS[0].notebook}")',
     )
@@ -154,8 +156,10 @@ def _of_items(current: list[str], expected: list[str], where: str) -> str:
     less = [item for item in expected if item not in current]
     if len(more) == len(less) == 1:
         return f"{where}: {_shown(more[0])}, not {_shown(less[0])}"
-    said = [f"{word} {_some(items)}" for word, items in (("has", more), ("lacks", less)) if items]
-    return f"{where} {' and '.join(said) or 'has another order'}"
+    said = [
+        f"{word} {_some(items)}" for word, items in (("extra", more), ("missing", less)) if items
+    ]
+    return f"{where}: {'; '.join(said) or 'different order'}"
 
 
 def _lines(text: str) -> list[str]:

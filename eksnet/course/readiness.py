@@ -39,7 +39,7 @@ _KUBE_PROXY = "kube-proxy"
 _PROXIER = re.compile(r"Using (\w+) Proxier")
 
 
-def settle(cluster: Cluster, *, restarts: bool, changed: bool) -> None:
+def wait_until_ready(cluster: Cluster, *, restarts: bool, changed: bool) -> None:
     """Wait until a cluster's DNS and kube-proxy are ready for a lesson.
 
     Args:
@@ -57,11 +57,11 @@ def settle(cluster: Cluster, *, restarts: bool, changed: bool) -> None:
     for what, holds in conditions:
         if not until(what, lambda holds=holds: _holds(cluster, holds), _SECONDS):  # type: ignore[misc]
             raise EksnetError(
-                f"after {_SECONDS} s still waiting for {what}",
-                "a cluster whose DNS answers",
-                "eksnet reset begins with a fresh cluster"
+                f"still waiting for {what} after {_SECONDS} s",
+                "a cluster with working DNS",
+                "eksnet reset starts with a fresh cluster"
                 if cluster.target.kind == "sandbox"
-                else "eksnet.coredns.diagnose(cluster) looks for the cause",
+                else "eksnet.coredns.diagnose(cluster) finds the cause",
             )
 
 
@@ -93,7 +93,7 @@ def _has_another(cluster: Cluster, pod: Resource) -> bool:
     if not logged_configurations(log):
         return False
     found = _running(cluster, [log])
-    return found is not None and (found.current < found.of or bool(refusal(log)))
+    return found is not None and (found.current < found.total or bool(refusal(log)))
 
 
 def _keeps_ending(pod: Resource) -> bool:
@@ -145,7 +145,7 @@ def _is_rolled_out(cluster: Cluster, kind: str, name: str) -> bool:
 
 def _coredns_runs_its_corefile(cluster: Cluster) -> bool:
     found = _running(cluster, logs_of_all(cluster))
-    return found is None or bool(found.current == found.of)
+    return found is None or bool(found.current == found.total)
 
 
 def _old_pods_are_gone(cluster: Cluster) -> bool:
@@ -186,7 +186,7 @@ def _a_pod_is_answered(cluster: Cluster) -> bool:
 _CONDITIONS = (
     ("the Deployment coredns to be rolled out", _coredns_is_rolled_out),
     ("every CoreDNS pod to run the Corefile of the ConfigMap", _coredns_runs_its_corefile),
-    ("the old CoreDNS pods to end", _old_pods_are_gone),
+    ("the old CoreDNS pods to exit", _old_pods_are_gone),
     ("the endpoints of the Service kube-dns", _service_has_endpoints),
     ("kube-proxy to run on every node as it is configured", _kube_proxy_runs),
 )

@@ -30,7 +30,7 @@ def start_page(attempts: Iterable[Attempt]) -> str:
     points, of = sum(one.points for one in stands), sum(one.definition.points for one in stands)
     return _page(
         "start.md",
-        map=_table(("notebook", "what it teaches", "minutes", "your points"), rows),
+        map=_table(("notebook", "what you learn", "minutes", "your points"), rows),
         points=f"{points} of {of} points",
         picture=base64.b64encode(PICTURE.read_bytes()).decode(),
         glossary=GLOSSARY,

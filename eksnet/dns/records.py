@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,8 @@ from eksnet.listing import Listing
 SPECIFICATION = "Kubernetes DNS specification 1.1.0"
 _COREDNS = versions.COREDNS.removeprefix("v")
 PODS = f"kubernetes.io, DNS for Services and Pods; CoreDNS {_COREDNS}, `pods insecure`"
+_NAMES = "CoreDNS's plugin kubernetes, object/endpoint.go: the specification has addresses alone"
+_FQDN = "FQDN"
 _SERVICE_OF = "kubernetes.io/service-name"
 
 _Object = Mapping[str, Any]
@@ -41,7 +44,8 @@ def records(*objects: _Object, domain: str = "cluster.local") -> Listing[Record]
 
     A Service with an address has one name for it, and an SRV record for each port with a name. A
     headless Service has the addresses of its ready endpoints, each with a name of its own below the
-    Service's: the pod's hostname, else its address with dashes. An ExternalName Service is a CNAME.
+    Service's: the pod's hostname, else its address with dashes; where a slice has names in place of
+    addresses (FQDN), these are CNAMEs. An ExternalName Service is a CNAME.
     A pod has its address with dashes; with `pods insecure`, the setting on EKS, CoreDNS answers
     this for any address at all, whether or not such a pod exists.
 
@@ -71,8 +75,10 @@ def records(*objects: _Object, domain: str = "cluster.local") -> Listing[Record]
     inputs.dns_name(domain, "the cluster's domain")
     found: list[Record] = []
     for one in objects:
-        with inputs.reading("the object", one):
+        with inputs.well_formed("the object", one):
             found += _records_of(one, objects, domain)
+    # A host with an address of each family is in two slices: CoreDNS tells each record once.
+    found = list(dict.fromkeys(found))
     rows = tuple((one.name, one.rdtype, one.value, one.source) for one in found)
     return Listing(("name", "rdtype", "value", "source"), rows, tuple(found))
 
@@ -84,7 +90,7 @@ def _records_of(one: _Object, objects: Sequence[_Object], domain: str) -> Iterat
     if kind == "EndpointSlice":
         return iter(())
     if kind != "Service":
-        raise EksnetError(f"no records are known for the kind {kind!r}", "Service or Pod")
+        raise EksnetError(f"the kind {kind!r} has no DNS records", "Service or Pod")
     if one["spec"].get("type") == "ExternalName":
         return _external_name(one, domain)
     # A Service is headless when its first address is the word None.
@@ -113,23 +119,32 @@ def _cluster_ip(service: _Object, domain: str) -> Iterator[Record]:
 
 def _headless(service: _Object, slices: Sequence[_Object], domain: str) -> Iterator[Record]:
     name = _name(service, domain)
-    ready = list(_ready(slices))
+    ready = list(_ready([each for each in slices if each.get("addressType") != _FQDN]))
+    aliases = list(_ready([each for each in slices if each.get("addressType") == _FQDN]))
+    for place, (target, label, _) in enumerate(aliases):
+        if not ready and not place:
+            yield Record(name, "CNAME", target, _NAMES)
+        yield Record(f"{label}.{name}", "CNAME", target, _NAMES)
     for address, _, _ in ready:
         yield _address(name, address, "2.4.1")
     for address, hostname, _ in ready:
         yield _address(f"{hostname}.{name}", address, "2.4.1")
     named = [(port, hostname) for _, hostname, ports in ready for port in ports if port.get("name")]
+    sharing = Counter(_port_label(port) for port, _ in named)
     for port, hostname in named:
-        sharing = sum(other["name"] == port["name"] for other, _ in named)
-        yield _srv(name, port, sharing, f"{hostname}.{name}", "2.4.2")
+        # A slice may leave the number open: then every port is meant, and no record can say so.
+        if port.get("port") is not None:
+            count = sharing[_port_label(port)]
+            yield _srv(name, port, count, f"{hostname}.{name}", "2.4.2")
     for address, hostname, _ in ready:
         yield _ptr(address, f"{hostname}.{name}", "2.4.3")
 
 
 def _external_name(service: _Object, domain: str) -> Iterator[Record]:
-    yield _specified(
-        _name(service, domain), "CNAME", service["spec"]["externalName"].rstrip("."), "2.5.1"
-    )
+    target = service["spec"]["externalName"].rstrip(".")
+    # The API server takes an address for a name; CoreDNS has no record for it.
+    if not _is_address(target):
+        yield _specified(_name(service, domain), "CNAME", target, "2.5.1")
 
 
 def _pod(pod: _Object, domain: str) -> Iterator[Record]:
@@ -163,18 +178,31 @@ def _ready(slices: Sequence[_Object]) -> Iterator[tuple[str, str, Sequence[_Obje
             if (endpoint.get("conditions") or {}).get("ready") is False:
                 continue
             for address in endpoint["addresses"]:
-                yield address, endpoint.get("hostname") or dashed(address), each.get("ports") or ()
+                label = endpoint.get("hostname") or _label(address)
+                yield address.rstrip("."), label, each.get("ports") or ()
+
+
+def _label(address: str) -> str:
+    return dashed(address) if _is_address(address) else address.replace(".", "-")
 
 
 def _belongs(each: _Object, service: _Object) -> bool:
-    """Tell whether an object is a slice of a Service, with addresses in it: a name is none."""
-    if each.get("kind") != "EndpointSlice" or each.get("addressType") == "FQDN":
+    """Tell whether an object is a slice of a Service."""
+    if each.get("kind") != "EndpointSlice":
         return False
     labels = each["metadata"].get("labels") or {}
     return (labels.get(_SERVICE_OF), _namespace(each)) == (
         service["metadata"]["name"],
         _namespace(service),
     )
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _namespace(one: _Object) -> str:
@@ -199,9 +227,12 @@ def _address(name: str, address: str, section: str) -> Record:
 
 
 def _srv(name: str, port: _Object, sharing: int, target: str, section: str) -> Record:
-    protocol = (port.get("protocol") or "TCP").lower()
     value = f"0 {max(1, 100 // sharing)} {port['port']} {target}"
-    return _specified(f"_{port['name']}._{protocol}.{name}", "SRV", value, section)
+    return _specified(f"{_port_label(port)}.{name}", "SRV", value, section)
+
+
+def _port_label(port: _Object) -> str:
+    return f"_{port['name']}._{(port.get('protocol') or 'TCP').lower()}"
 
 
 def _ptr(address: str, name: str, section: str) -> Record:

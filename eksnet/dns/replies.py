@@ -37,11 +37,11 @@ Answers = Callable[[str, str], Reply]
 """From a full name, without the final dot, and a type to what comes back."""
 
 _MEANINGS = {
-    Reply.ANSWER: "an address comes back",
+    Reply.ANSWER: "the answer has an address",
     Reply.NXDOMAIN: "the name does not exist (NXDOMAIN)",
-    Reply.NODATA: "the name exists, but has no record of this type (NOERROR, and no record)",
-    Reply.SERVFAIL: "the server could not find out",
-    Reply.REFUSED: "the server will not answer this question",
+    Reply.NODATA: "the name exists, but has no record of this type (NOERROR without an answer)",
+    Reply.SERVFAIL: "the server failed to find the answer",
+    Reply.REFUSED: "the server refuses this query",
     Reply.TIMEOUT: "nothing comes back before the resolver times out (`timeout`, `attempts`)",
 }
 

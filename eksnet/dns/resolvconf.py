@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,6 +24,8 @@ _MAX_DOMAIN_CHARACTERS = 253
 # glibc and musl part words at blanks and tabs, and at nothing else that Python calls white space.
 _LINE = re.compile(r"(nameserver|search|domain|options)[ \t]+([^ \t].*)", re.DOTALL)
 _BLANKS = re.compile(r"[ \t]+")
+# What Go calls white space.
+_GO_BLANKS = re.compile("[\t\v\f\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+")
 # More digits than any number that a resolver keeps.
 _DIGITS = 18
 _DNS_CONFIG = 'such as {"nameservers": ["10.9.9.9"], "options": [{"name": "ndots", "value": "2"}]}'
@@ -81,6 +83,37 @@ class ResolvConf:
         used = tuple(nameservers[:_MAX_NAMESERVERS])
         return cls(used, search, _ndots(options), tuple(options))
 
+    @classmethod
+    def of_node(cls, text: str) -> ResolvConf:
+        r"""Read a node's resolv.conf as the kubelet does for the node's pods.
+
+        Otherwise than glibc it allows blanks before a keyword, takes no notice of `domain`, leaves
+        out a root (`.`) and the final dots of a search list, which an empty `search` clears, and
+        keeps each option once. It keeps all nameservers: how many a pod gets is seen later.
+
+        Raises:
+            EksnetError: A nameserver has no address: the kubelet then starts no pod.
+
+        Source: Kubernetes 1.35 pkg/kubelet/network/dns/dns.go, parseResolvConf; the kubelet itself
+        in tests/dns/test_dns_objects_live.py.
+
+        Example:
+            >>> ResolvConf.of_node(" search . a.example. b\ndomain c").search
+            ('a.example', 'b')
+        """
+        nameservers: list[str] = []
+        search: tuple[str, ...] = ()
+        options: dict[str, str] = {}
+        lines = ([word for word in _GO_BLANKS.split(line) if word] for line in text.split("\n"))
+        for keyword, *values in filter(None, lines):
+            if keyword == "nameserver":
+                nameservers.append(_of_nameserver(values))
+            elif keyword == "search":
+                search = tuple(one.removesuffix(".") for one in values if one != ".")
+            elif keyword == "options":
+                options |= {one.partition(":")[0]: one for one in values}
+        return cls(tuple(nameservers), search, _ndots(options.values()), tuple(options.values()))
+
     @property
     def attempts(self) -> int:
         """How often a question is sent that nobody answers; 2 when nothing is said.
@@ -125,7 +158,7 @@ def pod_resolv_conf(
     policy: str = "ClusterFirst",
     dns_config: Mapping[str, Any] | None = None,
     host_network: bool = False,
-    node: ResolvConf | None = None,
+    node: ResolvConf | str | None = None,
 ) -> ResolvConf:
     """Return what the kubelet writes for a pod.
 
@@ -143,7 +176,8 @@ def pod_resolv_conf(
         dns_config: The pod's dnsConfig as in its manifest: `nameservers` and `searches` are
             appended, each only once; of `options` of one name the pod's own holds.
         host_network: Whether the pod has hostNetwork.
-        node: The node's resolv.conf; made of the region and the VPC's resolver when None.
+        node: The node's resolv.conf, as a text or read by `ResolvConf.of_node`; made of the region
+            and the VPC's resolver when None.
 
     Raises:
         EksnetError: No such policy, or None without a nameserver: the API server refuses both. Or
@@ -167,6 +201,8 @@ def pod_resolv_conf(
     inputs.namespace(namespace)
     inputs.address(nameserver, "the nameserver")
     inputs.dns_name(domain, "the cluster's domain")
+    if isinstance(node, str):
+        node = ResolvConf.of_node(node)
     of_node = node or ResolvConf((VPC_RESOLVER,), _node_search(region))
     if policy == "None":
         base = ResolvConf()
@@ -175,7 +211,17 @@ def pod_resolv_conf(
     else:
         cluster = (f"{namespace}.svc.{domain}", f"svc.{domain}", domain)
         base = ResolvConf((nameserver,), _once((*cluster, *of_node.search)), 5, ("ndots:5",))
-    return _within_limits(_with_dns_config(base, dns_config))
+    return _within_limits(_with_dns_config(base, dns_config) if dns_config else base)
+
+
+def _of_nameserver(values: Sequence[str]) -> str:
+    if not values:
+        raise EksnetError(
+            "a nameserver of the node's resolv.conf has no address",
+            "an address behind it: the kubelet starts no pod on that node else",
+            "such as `nameserver 10.0.0.2`",
+        )
+    return values[0]
 
 
 def _check_policy(policy: str, dns_config: Mapping[str, Any]) -> None:
@@ -183,7 +229,8 @@ def _check_policy(policy: str, dns_config: Mapping[str, Any]) -> None:
     if policy == "None" and not dns_config.get("nameservers"):
         raise EksnetError(
             "dnsPolicy None without a nameserver",
-            "a dnsConfig with at least one of `nameservers`: the API server refuses the pod else",
+            "a dnsConfig with at least one entry in `nameservers`: otherwise the API server "
+            "refuses the pod",
             'pod_resolv_conf(..., policy="None", dns_config={"nameservers": ["10.100.0.10"]})',
         )
 
@@ -197,7 +244,7 @@ def _node_search(region: str | None) -> tuple[str, ...]:
 
 
 def _with_dns_config(base: ResolvConf, config: Mapping[str, Any]) -> ResolvConf:
-    with inputs.reading("the dnsConfig", config, _DNS_CONFIG):
+    with inputs.well_formed("the dnsConfig", config, _DNS_CONFIG):
         options = _merged_options(base.options, config.get("options") or ())
         servers = [inputs.address(one) for one in config.get("nameservers") or ()]
         domains = [inputs.text(one, "the domain") for one in config.get("searches") or ()]

@@ -191,10 +191,10 @@ def search_walk(
         >>> walk.query_count
         4
         >>> print(walk.why)
-        an address came back for my-service.app-ns.svc.cluster.local
+        the answer for my-service.app-ns.svc.cluster.local has an address
         >>> fails = {"my-service.ops-ns.svc.cluster.local": "SERVFAIL"}
         >>> print(search_walk("my-service", conf, profile="musl", answers=fails).why)
-        musl goes no further after SERVFAIL for my-service.ops-ns.svc.cluster.local
+        musl stops after SERVFAIL for my-service.ops-ns.svc.cluster.local
     """
     rules = profile_called(profile)
     check_name(name, profile)
@@ -241,13 +241,15 @@ def check_name(name: str, profile: str = "glibc") -> None:
         EksnetError: It is an address, the root alone, or nothing that can be asked.
     """
     if name == ".":
-        raise EksnetError("'.' is the root, which no Service or Pod has", "a name below it")
+        raise EksnetError(
+            "'.' is the root zone; no Service or Pod has this name", "a name below the root"
+        )
     try:
         ipaddress.ip_address(name)
     except ValueError:
         inputs.dns_name(name)
         return
-    asked = "for its name (PTR), with no list" if profile == "busybox" else "nothing"
+    asked = "for its name (PTR), without the search list" if profile == "busybox" else "nothing"
     raise EksnetError(f"{name} is an address: {profile} asks {asked}", "a name to look up")
 
 
@@ -256,22 +258,22 @@ def _why(profile: str, name: str, names: tuple[str, ...], asked: tuple[Asked, ..
     last = asked[-1]
     full = last.questions[0].name
     if profile == "busybox":
-        return "busybox nslookup asks all its names, whatever comes back"
+        return "busybox nslookup queries all names, whatever the answers are"
     if last.verdict is Verdict.FOUND:
-        return f"an address came back for {full}"
+        return f"the answer for {full} has an address"
     if last.verdict is Verdict.END:
-        return f"{profile} goes no further after {_ending(last)} for {full}"
+        return f"{profile} stops after {_ending(last)} for {full}"
     if len(asked) < len(names):
         skipped = next(one for one in asked if one.verdict is Verdict.AS_IS)
         return (
-            f"after {_ending(skipped)} for {skipped.questions[0].name} {profile} leaves the rest of"
-            f" the list out"
+            f"after {_ending(skipped)} for {skipped.questions[0].name} {profile} skips the rest of"
+            f" the list"
         )
     if name.endswith("."):
-        return "a final dot: the name is complete, nothing is appended"
+        return "final dot: the name is complete, no domain is appended"
     if names == (name,):
-        return f"{profile} asks this name only as it is"
-    return "no name is left to ask"
+        return f"{profile} queries this name without the search list"
+    return "no name is left to query"
 
 
 def _ending(asked: Asked) -> str:
@@ -291,10 +293,10 @@ def compare(
     Example:
         >>> compare("a.example", ResolvConf(search=("b",)), answers={"a.example": "NODATA"})
         profile  names  queries  found  why
-        glibc    2      4        no     no name is left to ask
-        musl     1      2        no     musl goes no further after NODATA for a.example
-        go       2      4        no     no name is left to ask
-        busybox  1      2        no     busybox nslookup asks all its names, whatever comes back
+        glibc    2      4        no     no name is left to query
+        musl     1      2        no     musl stops after NODATA for a.example
+        go       2      4        no     no name is left to query
+        busybox  1      2        no     busybox nslookup queries all names, whatever the answers are
     """
     walks = {profile: search_walk(name, conf, exists, profile, answers=answers)
              for profile in PROFILES}  # fmt: skip

@@ -32,7 +32,7 @@ from eksnet.kubeproxy.ruleset import (
     Ruleset,
     differences,
 )
-from eksnet.kubeproxy.settings import Node, Settings, read_settings
+from eksnet.kubeproxy.settings import Node, Settings, parse_settings
 from eksnet.kubeproxy.shares import Share, fair_share
 from eksnet.kubeproxy.skew import Skew, Skews, version_skew
 from eksnet.kubeproxy.walk import PacketWalk, PacketWalks, Step, packet_walk, packet_walks
@@ -71,6 +71,7 @@ __all__ = [
     "parse_dump",
     "parse_iptables_save",
     "parse_nft_json",
+    "parse_settings",
     "predict",
     "predict_node",
     "predict_rule_counts",
@@ -78,7 +79,6 @@ __all__ = [
     "read_connections",
     "read_node",
     "read_rules",
-    "read_settings",
     "revert_faults",
     "rules_per_table",
     "set_mode",

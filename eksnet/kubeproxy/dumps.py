@@ -8,13 +8,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from eksnet.errors import EksnetError
-from eksnet.kubeproxy import iptables, reading
+from eksnet.kubeproxy import iptables, parsing
 from eksnet.kubeproxy.ruleset import Chain, Name, NamedSet, Ruleset
 
 _COUNTERS = re.compile(r"\[\d+:\d+\] ")
-_LEADING = (reading.JUMP, reading.GOTO)
+_LEADING = (parsing.JUMP, parsing.GOTO)
 _OWN = "kube-proxy"
-_AGAIN = "paste the whole dump: `iptables-save` or `nft -j list ruleset`, run as root on the node"
+_AGAIN = "paste the complete dump: `iptables-save` or `nft -j list ruleset`, run as root on the "
+"node"
 
 
 def parse_dump(text: str) -> Ruleset:
@@ -64,7 +65,7 @@ def parse_iptables_save(text: str) -> Ruleset:
             _AGAIN,
         )
     if not dump.chains:
-        raise EksnetError("the dump holds no table", "a line such as `*nat`", _AGAIN)
+        raise EksnetError("the dump has no table", "a line such as `*nat`", _AGAIN)
     for (table, target), (number, rule) in dump.leads.items():
         if (table, target) not in dump.chains:
             raise EksnetError(
@@ -96,7 +97,7 @@ class _Dump:
             self._begin(line[1:].strip())
         elif line == "COMMIT":
             if not self.table:
-                raise EksnetError("COMMIT outside of a table", "a line such as `*nat` before it")
+                raise EksnetError("COMMIT outside a table", "a line such as `*nat` before it")
             self.table = ""
         elif line and not line.startswith("#"):
             raise EksnetError(
@@ -105,11 +106,14 @@ class _Dump:
 
     def _begin(self, table: str) -> None:
         if self.table:
-            raise EksnetError(f"the table {self.table} has not ended at *{table}", "COMMIT first")
+            raise EksnetError(
+                f"the table {self.table} is not closed before *{table}",
+                "COMMIT before the next table",
+            )
         if table in self.tables:
             raise EksnetError(
-                f"the table {table} for a second time",
-                "one dump alone, of `iptables-save` or of `iptables-legacy-save`",
+                f"the table {table} appears twice",
+                "a single dump, of `iptables-save` or of `iptables-legacy-save`",
             )
         self.table = table
         self.tables.add(table)
@@ -119,7 +123,8 @@ class _Dump:
         rules, _ = self.chains.setdefault((self.table, name), ([], policy))
         if rules:
             raise EksnetError(
-                f"the chain {name} again, after its rules", "each chain before its rules"
+                f"the chain {name} is declared again after its rules",
+                "one declaration of each chain, before its rules",
             )
 
     def _rule(self, line: str, number: int) -> None:
@@ -130,7 +135,7 @@ class _Dump:
             raise EksnetError(f"a rule in {chain or 'no chain'}", f"`:{chain}` before its rules")
         # iptables-save puts two blanks after --nfacct-name.
         rule = rule.replace("  ", " ") if "nfacct" in rule else rule
-        statements = reading.read_iptables(rule)
+        statements = parsing.parse_iptables_rule(rule)
         if statements and statements[-1].what in _LEADING:
             self.leads.setdefault((self.table, statements[-1].values[0]), (number, rule))
         known[0].append(rule)
@@ -140,7 +145,7 @@ def _declared(line: str, table: str) -> tuple[str, str]:
     words = line[1:].split()
     if len(words) < 2 or not table:
         raise EksnetError(
-            f"{line[:60]!r}", "a chain with its policy inside of a table: `:INPUT ACCEPT`"
+            f"{line[:60]!r}", "a chain with its policy inside a table: `:INPUT ACCEPT`"
         )
     return words[0], words[1]
 
@@ -169,10 +174,12 @@ def parse_nft_json(text: str) -> Ruleset:
     except (ValueError, RecursionError) as error:
         line = getattr(error, "lineno", 1)
         why = getattr(error, "msg", "nested too deeply")
-        raise EksnetError(f"line {line}: no JSON: {why}", "one JSON object", _AGAIN) from None
+        raise EksnetError(f"line {line}: not JSON: {why}", "one JSON object", _AGAIN) from None
     objects = found.get("nftables") if isinstance(found, dict) else None
     if not isinstance(objects, list):
-        raise EksnetError("line 1: no list `nftables`", 'an object {"nftables": [...]}', _AGAIN)
+        raise EksnetError(
+            "line 1: the list `nftables` is missing", 'an object {"nftables": [...]}', _AGAIN
+        )
     dump = _Objects()
     for number, one in enumerate(objects, start=1):
         try:
@@ -244,19 +251,19 @@ class _Objects:
     def ruleset(self) -> Ruleset:
         if self._of_iptables and not any(table == _OWN for table, _ in self._chains):
             raise EksnetError(
-                f"object {self._of_iptables} of `nftables` is a rule of iptables, and there is no "
-                f"table {_OWN}: kube-proxy on this node is in mode iptables",
-                "the rules in iptables' own words: nft shows a part of them alone",
-                "paste what `iptables-save` prints",
+                f"object {self._of_iptables} of `nftables` is a rule of iptables, but there is "
+                f"no table {_OWN}: kube-proxy on this node is in mode iptables",
+                "the dump of iptables: nft shows only a part of these rules",
+                "paste the output of `iptables-save`",
             )
         if not self._chains:
-            raise EksnetError("the dump holds no chain for IPv4", "at least one table", _AGAIN)
+            raise EksnetError("the dump has no chain for IPv4", "at least one table", _AGAIN)
         for (table, target), number in self._leads.items():
             if (table, target) not in self._chains:
                 raise EksnetError(
-                    f"object {number} of `nftables` leads to {target}, and the table {table} has "
-                    "no such chain",
-                    "the dump of the whole table",
+                    f"object {number} of `nftables` leads to {target}, but the table {table} has "
+                    f"no such chain",
+                    "the dump of the complete table",
                     _AGAIN,
                 )
         chains = {

@@ -52,7 +52,7 @@ def inject_fault(cluster: Cluster, name: str) -> Fault:
     Raises:
         EksnetError: It is not the sandbox, or there is no such fault.
     """
-    faults.refuse_elsewhere(cluster, "a fault would harm those who use the cluster")
+    faults.require_sandbox(cluster, "a fault would harm the users of the cluster")
     if name not in _FAULTS:
         raise EksnetError(f"there is no fault {name!r}", f"one of {', '.join(_FAULTS)}")
     symptom, inject = _FAULTS[name]
@@ -105,9 +105,10 @@ def _wrong_mode(cluster: Cluster, fault: str) -> None:
     pods = [pod for pod in kube_proxies(cluster) if pod["spec"].get("nodeName")]
     if not pods:
         raise EksnetError(
-            "no pod of kube-proxy has a node",
-            "one on each, of the DaemonSet kube-proxy",
-            f"eksnet kubectl -n {SYSTEM} describe {DAEMONSET}; `eksnet reset` starts afresh",
+            "kube-proxy runs on no node",
+            "a pod of the DaemonSet kube-proxy on each node",
+            f"eksnet kubectl -n {SYSTEM} describe {DAEMONSET}; `eksnet reset` starts with a "
+            f"fresh cluster",
         )
     text = cluster.get("configmap", CONFIGMAP, SYSTEM)["data"]["config"]
     wrong = re.sub(r"(?m)^mode:.*$", "mode: iptable", text)
@@ -123,7 +124,7 @@ def _wrong_mode(cluster: Cluster, fault: str) -> None:
     if not until("the rules of the other node", lambda: _one_node_has(cluster, LATE), 60):
         raise EksnetError(
             f"no node has the rules of the Service {LATE}",
-            "a kube-proxy that runs on one node",
+            "kube-proxy running on one node",
             f"eksnet kubectl -n {SYSTEM} get pods -l k8s-app=kube-proxy",
         )
 
@@ -155,7 +156,7 @@ def _wait_for_endpoints(cluster: Cluster, service: str, count: int) -> None:
         raise EksnetError(
             f"the endpoints of {service} did not change",
             "the Service and the pods of 03c_service_faults",
-            "run the cells of its section Apply",
+            "run the cells of the section Apply of that notebook",
         )
 
 
@@ -172,7 +173,10 @@ def _service(name: str, spec: Mapping[str, Any]) -> str:
 
 _FAULTS: dict[str, tuple[str, Callable[[Cluster, str], None]]] = {
     "A": ("the Service web refuses every connection", _wrong_selector),
-    "B": ("the Service web refuses every connection, and its selector is right", _wrong_port_name),
+    "B": (
+        "the Service web refuses every connection, although its selector is correct",
+        _wrong_port_name,
+    ),
     "C": (f"port {FRONT_PORT} answers on one node and times out on the other", _one_local_endpoint),
-    "D": ("kube-proxy was started anew on one node, which misses every change since", _wrong_mode),
+    "D": ("kube-proxy was restarted on one node; that node gets no change since then", _wrong_mode),
 }

@@ -109,7 +109,7 @@ def measure_lookup_time(sizes: Iterable[int], modes: Sequence[str] = MODES) -> L
     cases = [(mode, size) for mode, size in itertools.product(modes, sorted(sizes))]
     if not cases:
         raise EksnetError(
-            "there is nothing to measure",
+            "nothing to measure was given",
             "numbers of Services, and modes",
             "such as kubeproxy.measure_lookup_time([10, 1000])",
         )
@@ -167,9 +167,9 @@ class _Case:
         assert self._process.stderr
         said = self._process.stderr.read().strip()[-300:]
         raise EksnetError(
-            f"the rules of {self._size} Services could not be measured: {said}",
-            "a network namespace of one's own, with iptables and nft",
-            "eksnet up says what this computer lacks",
+            f"the rules of {self._size} Services cannot be measured: {said}",
+            "a new network namespace, with iptables and nft",
+            "eksnet up says what is missing on this computer",
         )
 
 
@@ -193,7 +193,10 @@ def _refusals(target: tuple[str, int]) -> Iterator[float]:
         with socket.socket() as one:
             began = time.perf_counter()
             if one.connect_ex(target) == 0:
-                raise EksnetError("a connection to nobody was taken", "a refusal")
+                raise EksnetError(
+                    "a connection to an address without a listener was accepted",
+                    "a refused connection",
+                )
             yield time.perf_counter() - began
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from eksnet import inputs
 from eksnet.cluster.countdown import until
-from eksnet.cluster.faults import refuse_elsewhere
+from eksnet.cluster.faults import require_sandbox
 from eksnet.errors import EksnetError
 from eksnet.kubeproxy.observe import read_configuration, read_rules, wait_for_rules
 from eksnet.kubeproxy.rule_counts import MOST_SERVICES, Counts, counts, example, predict_rule_counts
@@ -74,7 +74,7 @@ def count_added_rules(
     Raises:
         EksnetError: It is not the sandbox, a number is too large, or the rules did not come.
     """
-    refuse_elsewhere(cluster, "so many Services would weigh on every node")
+    require_sandbox(cluster, "this number of Services would load every node")
     inputs.seconds(timeout)
     wanted = sorted(inputs.count(one, "the number of Services", 0, MOST_SERVICES) for one in sizes)
     settings = read_configuration(cluster)
@@ -103,7 +103,8 @@ def _refuse_too_many(mode: str, sizes: Sequence[int]) -> None:
     if max(sizes, default=0) > LARGEST[mode]:
         raise EksnetError(
             f"{max(sizes)} Services in mode {mode}",
-            f"at most {LARGEST[mode]}: kube-proxy could not hand the kernel their rules here",
+            f"at most {LARGEST[mode]}: with more, kube-proxy cannot send the rules to the kernel "
+            f"here",
             "kubeproxy.predict_rule_counts predicts any number",
         )
 
@@ -164,9 +165,10 @@ class _Many:
             poll=0.2,
         ):
             raise EksnetError(
-                f"after {self._timeout:.0f} s {to} Services add {self._more()} rules and elements",
+                f"after {self._timeout:.0f} s, {to} Services have added {self._more()} rules and "
+                f"elements",
                 f"{rules} rules on each node",
-                "kubeproxy.switch_mode(cluster, MODE) makes kube-proxy begin anew",
+                "kubeproxy.switch_mode(cluster, MODE) restarts kube-proxy",
             )
 
     def _more(self) -> list[Counts]:

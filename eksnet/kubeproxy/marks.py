@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from eksnet.kubeproxy import reading
-from eksnet.kubeproxy.reading import Statement
+from eksnet.kubeproxy import parsing
+from eksnet.kubeproxy.parsing import Statement
 
 MARKING = (
-    reading.SET_MARK,
-    reading.SET_CONNECTION_MARK,
-    reading.SAVE_MARK,
-    reading.RESTORE_MARK,
+    parsing.SET_MARK,
+    parsing.SET_CONNECTION_MARK,
+    parsing.SAVE_MARK,
+    parsing.RESTORE_MARK,
 )
 """The statements that change a mark."""
 
@@ -28,11 +28,11 @@ class Marks(NamedTuple):
         """Return what they are after a statement, as the kernel's xt_mark and xt_connmark do it."""
         here, kept, doubt, kept_doubt = self
         one, other = (int(value, 0) for value in statement.values)
-        if statement.what == reading.SET_MARK:
+        if statement.what == parsing.SET_MARK:
             return Marks((here & ~other) ^ one, kept, doubt & ~other, kept_doubt)
-        if statement.what == reading.SET_CONNECTION_MARK:
+        if statement.what == parsing.SET_CONNECTION_MARK:
             return Marks(here, (kept & ~other) ^ one, doubt, kept_doubt & ~other)
-        if statement.what == reading.SAVE_MARK:
+        if statement.what == parsing.SAVE_MARK:
             kept, kept_doubt = _moved(here, one, kept, other), _moved(doubt, one, kept_doubt, other)
         else:
             here, doubt = _moved(kept, other, here, one), _moved(kept_doubt, other, doubt, one)

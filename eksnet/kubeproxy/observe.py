@@ -14,14 +14,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from eksnet.cluster.countdown import until
-from eksnet.cluster.faults import refuse_elsewhere
+from eksnet.cluster.faults import require_sandbox
 from eksnet.cluster.pods import not_terminating
 from eksnet.errors import EksnetError, NotFoundError
 from eksnet.kubeproxy.dumps import parse_dump
 from eksnet.kubeproxy.packet import Connection, parse_conntrack
 from eksnet.kubeproxy.predict import predict
 from eksnet.kubeproxy.ruleset import Differences, Ruleset, differences
-from eksnet.kubeproxy.settings import MODES, Node, Settings, read_settings
+from eksnet.kubeproxy.settings import MODES, Node, Settings, parse_settings
 from eksnet.listing import Listing
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def read_configuration(cluster: Cluster) -> Settings:
     Raises:
         EksnetError: There is none where EKS, kubeadm or kind keep it.
     """
-    return read_settings(_configuration(cluster), _service_cidrs(cluster))
+    return parse_settings(_configuration(cluster), _service_cidrs(cluster))
 
 
 def _configuration(cluster: Cluster) -> str:
@@ -80,9 +80,9 @@ def _configuration(cluster: Cluster) -> str:
             return str(data[key])
     places = " or ".join(f"{name} with the key {key}" for name, key in _CONFIGS)
     raise EksnetError(
-        f"no ConfigMap in {_SYSTEM} holds kube-proxy's configuration",
+        f"no ConfigMap in {_SYSTEM} has kube-proxy's configuration",
         places,
-        f"kubectl -n {_SYSTEM} get configmaps; read_settings takes the text itself",
+        f"kubectl -n {_SYSTEM} get configmaps; parse_settings also accepts the text itself",
     )
 
 
@@ -148,8 +148,8 @@ def _without_conntrack(cluster: Cluster, node: Node) -> EksnetError:
     # the kernel. /proc/net/nf_conntrack is no way out: the sandbox's root may not read it.
     return EksnetError(
         f"kube-proxy's image has no program conntrack: {_image(cluster)}",
-        "an image that has one; upstream took it out, for kube-proxy does without",
-        f"skip the cells that read connections; or, as root on {node.name}: conntrack -L",
+        "an image with conntrack; upstream removed it, because kube-proxy no longer needs it",
+        f"skip the cells that read connections, or run as root on {node.name}: conntrack -L",
     )
 
 
@@ -180,7 +180,7 @@ def wait_for_rules(
     raise EksnetError(
         f"after {timeout:.0f} s the rules of {node.name} differ from the prediction in "
         f"{len(wrong)} lines, first\n{wrong.items[0].text}",
-        "the same rules",
+        "the predicted rules",
         f"eksnet kubectl -n {_SYSTEM} logs -l {_SELECTOR}",
     )
 
@@ -244,12 +244,12 @@ def set_mode(cluster: Cluster, mode: str, *, unchecked: bool = False) -> Edit:
     Raises:
         EksnetError: It is not the sandbox, or kube-proxy has no such mode here.
     """
-    refuse_elsewhere(cluster, "a change of kube-proxy's mode starts it anew on every node")
+    require_sandbox(cluster, "a change of the mode restarts kube-proxy on every node")
     if not unchecked and mode not in MODES:
         raise EksnetError(
             f"kube-proxy has no mode {mode!r} here; nothing was changed",
             f"one of {', '.join(MODES)}",
-            "`unchecked=True` in the call writes it all the same",
+            "`unchecked=True` in the call skips this check",
         )
     return cluster.edit_configmap(
         _CONFIG,
@@ -287,11 +287,11 @@ def last_words(cluster: Cluster, timeout: float = 60) -> str:
         said[:] = [error for pod in kube_proxies(cluster) if (error := _error(cluster, pod))]
         return bool(said)
 
-    if until("a kube-proxy that ends in an error", one_has_failed, timeout):
+    if until("a kube-proxy that exits with an error", one_has_failed, timeout):
         return said[0]
     raise EksnetError(
-        f"within {timeout:.0f} s no kube-proxy ended in an error",
-        "a container that was started again",
+        f"no kube-proxy exited with an error within {timeout:.0f} s",
+        "a restarted container",
         f"eksnet kubectl -n {_SYSTEM} get pods -l {_SELECTOR}",
     )
 
@@ -325,10 +325,10 @@ def _way(cluster: Cluster, node: Node, through: str) -> Way:
     name = through or (KUBE_PROXY if cluster.target.kind == "sandbox" else "")
     if name not in ways:
         raise EksnetError(
-            f"to read the rules of {node.name}, a command has to run on it, and this is "
+            f"to read the rules of {node.name}, a command has to run on it, and the cluster is "
             f"{cluster.target}",
-            f'through="{KUBE_PROXY}": in the pod of kube-proxy that is there; or '
-            f'through="{DEBUG_POD}": in a pod made for it, with the node\'s network and NET_ADMIN',
+            f'through="{KUBE_PROXY}": in the existing pod of kube-proxy; or '
+            f'through="{DEBUG_POD}": in a new pod with the node\'s network and NET_ADMIN',
             f'read_rules(cluster, node, through="{KUBE_PROXY}")',
         )
     return ways[name]
@@ -339,7 +339,7 @@ def _in_kube_proxy(cluster: Cluster, node: Node, command: Command) -> str:
     if not here:
         raise EksnetError(
             f"no pod of kube-proxy runs on {node.name}",
-            "one of the DaemonSet kube-proxy; EKS Auto Mode and Fargate have none",
+            "a pod of the DaemonSet kube-proxy; EKS Auto Mode and Fargate have none",
             f"eksnet kubectl -n {_SYSTEM} get pods -l {_SELECTOR} -o wide",
         )
     run = cluster.exec(here[-1].name, command, _SYSTEM)
@@ -387,8 +387,8 @@ def _answer(command: Command, text: str) -> str:
 def _output(command: Command, text: str, complaint: str, exit_code: int) -> str:
     if exit_code:
         raise EksnetError(
-            f"{' '.join(command)} ended with {exit_code}: {complaint.strip()[:200]}",
-            "what the node's kernel holds",
+            f"{' '.join(command)} exited with {exit_code}: {complaint.strip()[:200]}",
+            "the rules in the node's kernel",
             "eksnet kubectl -n kube-system logs -l k8s-app=kube-proxy",
         )
     return text

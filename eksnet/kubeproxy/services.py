@@ -203,7 +203,7 @@ def service_ports(service: Object) -> Iterator[ServicePort]:
     Raises:
         EksnetError: The Service has no ClusterIP yet, or is not as the API server returns it.
     """
-    with inputs.reading("the Service", service):
+    with inputs.well_formed("the Service", service):
         yield from _ports(service)
 
 
@@ -281,7 +281,7 @@ def _endpoints(slices: Iterable[Object], node: Node) -> dict[Key, tuple[Endpoint
     """Return the endpoints of each Service's port, in the order of their texts, each once."""
     found: dict[Key, dict[str, Endpoint]] = {}
     for one in slices:
-        with inputs.reading("the EndpointSlice", one):
+        with inputs.well_formed("the EndpointSlice", one):
             for key, endpoint in _endpoints_of(one, node):
                 known = found.setdefault(key, {})
                 if endpoint.address not in known or endpoint.is_local:

@@ -76,7 +76,7 @@ class Node:
         Raises:
             EksnetError: It is not as the API server returns it.
         """
-        with inputs.reading("the node", node):
+        with inputs.well_formed("the node", node):
             found = node["status"].get("addresses") or ()
             addresses = [one["address"] for one in found if one["type"] == "InternalIP"]
             labels = node["metadata"].get("labels") or {}
@@ -128,7 +128,8 @@ class Settings:
         if self.mode not in MODES:
             raise EksnetError(
                 f"kube-proxy has no mode {self.mode!r} here",
-                "iptables or nftables; ipvs is deprecated since 1.35, userspace went with 1.26",
+                "iptables or nftables; ipvs is deprecated since 1.35, userspace was removed in "
+                "1.26",
                 _MODE_HINT,
             )
         inputs.count(self.masquerade_bit, "masqueradeBit", 0, _LAST_BIT)
@@ -163,7 +164,9 @@ class Settings:
         )
 
 
-def read_settings(config: str | Mapping[str, Any], service_cidrs: tuple[str, ...] = ()) -> Settings:
+def parse_settings(
+    config: str | Mapping[str, Any], service_cidrs: tuple[str, ...] = ()
+) -> Settings:
     """Return the settings in a KubeProxyConfiguration, as the ConfigMap holds it.
 
     Args:
@@ -176,7 +179,7 @@ def read_settings(config: str | Mapping[str, Any], service_cidrs: tuple[str, ...
     """
     fields = _fields(config)
     mode = _mode(fields)
-    with inputs.reading("the configuration", fields, _CONFIGURATION, _MODE_HINT):
+    with inputs.well_formed("the configuration", fields, _CONFIGURATION, _MODE_HINT):
         return _settings(fields, mode, service_cidrs)
 
 
@@ -185,7 +188,9 @@ def _settings(fields: Mapping[str, Any], mode: str, service_cidrs: tuple[str, ..
     section = inputs.mapping(fields.get(mode) if mode in MODES else None, mode)
     ways = fields.get("detectLocalMode") or "ClusterCIDR"
     if ways != "ClusterCIDR":
-        raise EksnetError(f"detectLocalMode is {ways}", "ClusterCIDR: the others are not modelled")
+        raise EksnetError(
+            f"detectLocalMode is {ways}", "ClusterCIDR: other values are not modelled"
+        )
     local = iptables.get("localhostNodePorts")
     cidrs = str(fields.get("clusterCIDR") or "").split(",")
     conntrack = inputs.mapping(fields.get("conntrack"), "conntrack")
@@ -202,7 +207,7 @@ def _settings(fields: Mapping[str, Any], mode: str, service_cidrs: tuple[str, ..
     )
 
 
-def read_mode(config: str | Mapping[str, Any]) -> str:
+def parse_mode(config: str | Mapping[str, Any]) -> str:
     """Return the mode in a KubeProxyConfiguration; iptables when it is blank, as kube-proxy does.
 
     Raises:
@@ -218,14 +223,14 @@ def check_configuration(config: str) -> None:
         EksnetError: The text is no YAML mapping, is of another kind, or names no mode.
     """
     found = inputs.yaml(config, "the configuration", _CONFIGURATION)
-    # The ConfigMap around it, which `read_settings` takes too, is nothing to start with.
+    # The ConfigMap around it, which `parse_settings` takes too, is nothing to start with.
     kind = found.get("kind") if isinstance(found, Mapping) else None
     if kind != _KIND:
         raise EksnetError(f"its kind is {inputs.shown(kind)}", _KIND)
     mode = _mode(found)
     if mode not in KNOWN_MODES:
         raise EksnetError(
-            f"kube-proxy has no mode {mode!r} and would end at its start",
+            f"kube-proxy has no mode {mode!r} and would exit at its start",
             f"one of {', '.join(KNOWN_MODES)}",
             _MODE_HINT,
         )
@@ -240,7 +245,7 @@ def _fields(config: str | Mapping[str, Any]) -> Mapping[str, Any]:
     what = "the configuration"
     fields = inputs.yaml(config, what, _CONFIGURATION) if isinstance(config, str) else config
     if not isinstance(fields, Mapping) or not fields:
-        raise EksnetError("the configuration holds no fields", _CONFIGURATION)
+        raise EksnetError("the configuration has no fields", _CONFIGURATION)
     # In a list the API server leaves the kind of an object out.
     if fields.get("kind") == "ConfigMap" or ("kind" not in fields and "data" in fields):
         return _fields(_in_configmap(inputs.mapping(fields.get("data"), "the ConfigMap's data")))
@@ -256,6 +261,6 @@ def _in_configmap(data: Mapping[str, Any]) -> str:
     """Return what a ConfigMap holds where kube-proxy's configuration is kept."""
     key = next((key for key in KEYS if key in data), "")
     if not key:
-        said = f"the ConfigMap holds {', '.join(map(str, data)) or 'nothing'}"
+        said = f"the ConfigMap has {', '.join(map(str, data)) or 'no keys'}"
         raise EksnetError(said, f"{_CONFIGURATION} under one of {', '.join(KEYS)}")
     return inputs.text(data[key], f"the ConfigMap's {key}")

@@ -60,7 +60,7 @@ def fair_share(
     """
     counts = Counter(answers)
     for number in counts.values():
-        inputs.count(number, "how often a backend answered", 0, _MOST)
+        inputs.count(number, "the number of answers of each backend", 0, _MOST)
     known = _known(counts, backends)
     for backend in known:
         counts.setdefault(backend, 0)
@@ -95,7 +95,9 @@ def _known(counts: Counter[str], backends: Iterable[str] | int | None) -> list[s
         return [*counts, *(f"silent {n}" for n in range(backends - len(counts)))]
     known = list(counts if backends is None else backends)
     if strangers := sorted(set(counts) - set(known)):
-        raise EksnetError(f"{', '.join(strangers)} answered too", f"answers of {', '.join(known)}")
+        raise EksnetError(
+            f"unknown backends answered: {', '.join(strangers)}", f"answers of {', '.join(known)}"
+        )
     return known
 
 

@@ -57,7 +57,11 @@ def version_skew(kube_proxy: str, kubelet: str, api_server: str) -> Skews:
     against_server = f"kube-proxy 1.{proxy}, API server 1.{server}"
     against_kubelet = f"kube-proxy 1.{proxy}, kubelet 1.{node}"
     found = (
-        Skew("not newer than the API server", against_server, proxy <= server),
+        Skew(
+            "a version a version a version a version not newer than the API server",
+            against_server,
+            proxy <= server,
+        ),
         Skew(
             f"at most {most} minor versions older than the API server",
             against_server,
@@ -82,6 +86,6 @@ def minor(version: str) -> int:
     found = re.match(r"v?1\.([0-9]{1,4})(?!\d)", version.strip())
     if not found:
         raise EksnetError(
-            f"{inputs.shown(version)} is no version", f"a version such as {versions.KUBERNETES}"
+            f"{inputs.shown(version)} is not a version", f"a version such as {versions.KUBERNETES}"
         )
     return int(found[1])

@@ -18,10 +18,10 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple, TypeAlias
 
 from eksnet.errors import EksnetError
-from eksnet.kubeproxy import reading
+from eksnet.kubeproxy import parsing
 from eksnet.kubeproxy.marks import MARKING, Marks
 from eksnet.kubeproxy.packet import ANY_PORT, Connection, Packet, connection
-from eksnet.kubeproxy.reading import Statement
+from eksnet.kubeproxy.parsing import Statement
 from eksnet.kubeproxy.ruleset import Chain, Ruleset
 from eksnet.kubeproxy.settings import Node
 from eksnet.listing import Listing
@@ -32,7 +32,7 @@ _WITH_PORTS = ("tcp", "udp", "sctp")
 _ALL_BITS = 0xFFFFFFFF
 # kube-proxy's chains, of either mode, that look for its own mark.
 _MASQUERADING = ("KUBE-POSTROUTING", "masquerading")
-_CHOICES = (reading.CHANCE, reading.CHOOSE)
+_CHOICES = (parsing.CHANCE, parsing.CHOOSE)
 # What a condition of a rule comes to: it holds or not, None where nobody can tell; and in words.
 _Judgement = tuple[bool | None, str]
 
@@ -142,19 +142,19 @@ class PacketWalk(Listing[Step]):
             return self._outcome
         number = len(self.uncertain)
         rules = "1 rule" if number == 1 else f"{number} rules"
-        return f"{self._outcome}; uncertain, for {rules} could not be followed"
+        return f"{self._outcome}; uncertain, because {rules} could not be evaluated"
 
     @property
     def _outcome(self) -> str:
         if self.verdict == REJECTED:
-            return f"{self.packet} is rejected: the client is told at once"
+            return f"{self.packet} is rejected: the client gets an error at once"
         if self.verdict == DROPPED:
             return f"{self.packet} is dropped: the client waits until it gives up"
         source = f" as a packet of {self._new_source}" if self.is_masqueraded else ""
         if self.is_translated:
             return f"{self.packet} goes to {self.backend}{source}"
         if self.is_masqueraded:
-            return f"{self.packet} goes on to where it was sent,{source}"
+            return f"{self.packet} goes to its own destination{source}"
         return f"{self.packet} goes on unchanged: no rule translates it"
 
     @property
@@ -176,7 +176,7 @@ class PacketWalks(Listing[PacketWalk]):
             if backend in (one.backend, one.final.destination) and one.verdict == ACCEPTED:
                 return one
         known = ", ".join(one.backend or one.verdict for one in self.items)
-        raise EksnetError(f"no way leads to {backend}", f"one of {known}")
+        raise EksnetError(f"no path leads to {backend}", f"one of {known}")
 
 
 def packet_walks(
@@ -256,7 +256,7 @@ class _Place(NamedTuple):
     def into(self, chain: Chain, back: _Place | None) -> _Place:
         if self.depth >= _DEEPEST:
             raise EksnetError(
-                f"the chain {chain.name} leads back to itself", "chains without a circle"
+                f"the chain {chain.name} jumps back to itself", "chains without a loop"
             )
         return _Place(chain, 0, back, self.depth + 1)
 
@@ -306,7 +306,7 @@ class _Run:
         """Go on to the end; at each choice, add those who go the other ways to a list."""
         while (place := self._next()) is not None:
             rule = place.chain.rules[place.at]
-            statements = reading.read(rule, self._rules.mode)
+            statements = parsing.parse_rule(rule, self._rules.mode)
             forks = any(one.what in _CHOICES for one in statements)
             before = copy.copy(self) if forks else self
             taken = len(self.turns)
@@ -315,7 +315,8 @@ class _Run:
             others += self._ways_beside(before, taken)
         if len(self._given) > len(self.turns):
             raise EksnetError(
-                f"{len(self._given)} turns were said", f"at most {len(self.turns)}: so many choices"
+                f"{len(self._given)} turns were given",
+                f"at most {len(self.turns)}, the number of choices",
             )
         verdict = self._verdict or ACCEPTED
         outcome = (verdict, self._came, self.packet, self._share, self._new_memory)
@@ -373,14 +374,14 @@ class _Run:
         self._bases = self._rules.bases.get(self._hook, ())
         return True
 
-    def _meet(self, place: _Place, rule: str, statements: reading.Reading) -> None:
+    def _meet(self, place: _Place, rule: str, statements: parsing.Statements) -> None:
         """Meet one rule: note the step, change the packet, go where the rule leads."""
         chain, before, share = place.chain, self.packet, self._share
         self._says, doubts = [], list[str]()
         matched, certain, verdict = True, True, None
         for statement in statements:
             if statement.what in _JUDGES:
-                if doubts and statement.what == reading.CHANCE:
+                if doubts and statement.what == parsing.CHANCE:
                     continue
                 holds, said = _JUDGES[statement.what](self, chain, statement)
                 if holds is False:
@@ -392,8 +393,8 @@ class _Run:
                 certain = not self._perhaps(place, statement) and certain
             else:
                 verdict = self._apply(chain, statement)
-                matched = matched and (verdict is not None or statement.what != reading.LOOKUP)
-                certain = certain and statement.what != reading.OTHER
+                matched = matched and (verdict is not None or statement.what != parsing.LOOKUP)
+                certain = certain and statement.what != parsing.OTHER
         self._number += 1
         self._steps = (
             Step(
@@ -415,17 +416,17 @@ class _Run:
             self._follow(place, verdict)
 
     def _follow(self, place: _Place, verdict: Statement) -> None:
-        if verdict.what in (reading.OTHER, reading.PASS):
+        if verdict.what in (parsing.OTHER, parsing.PASS):
             return
-        if verdict.what in (reading.JUMP, reading.GOTO):
+        if verdict.what in (parsing.JUMP, parsing.GOTO):
             # In the model, a chain that is led to and not there is one without rules.
             target = self._chain(place.chain.table, verdict.values[0])
-            back = self._place if verdict.what == reading.JUMP else place.back
+            back = self._place if verdict.what == parsing.JUMP else place.back
             self._place = place.into(target, back)
-        elif verdict.what == reading.RETURN:
+        elif verdict.what == parsing.RETURN:
             self._leave(place)
-        elif verdict.what in (reading.DROP, reading.REJECT):
-            self._verdict = DROPPED if verdict.what == reading.DROP else REJECTED
+        elif verdict.what in (parsing.DROP, parsing.REJECT):
+            self._verdict = DROPPED if verdict.what == parsing.DROP else REJECTED
         else:
             self._place = None
 
@@ -441,29 +442,29 @@ class _Run:
         if statement.what in MARKING:
             self._marks = self._marks.perhaps(statement)
             return False
-        if statement.what == reading.RETURN:
+        if statement.what == parsing.RETURN:
             return self._rules_perhaps(place._replace(at=place.at + 1))
-        if statement.what == reading.JUMP:
+        if statement.what == parsing.JUMP:
             target = self._chain(chain.table, statement.values[0])
             return self._rules_perhaps(place.into(target, place))
-        return statement.what != reading.PASS
+        return statement.what != parsing.PASS
 
     def _rules_perhaps(self, place: _Place) -> bool:
         """Do the same for a chain's rules from a place on: any of them may be met or not."""
         found = False
         for rule in place.chain.rules[place.at :]:
-            for statement in reading.read(rule, self._rules.mode):
-                if statement.what in _JUDGES and statement.what != reading.CHANCE:
+            for statement in parsing.parse_rule(rule, self._rules.mode):
+                if statement.what in _JUDGES and statement.what != parsing.CHANCE:
                     if _JUDGES[statement.what](self, place.chain, statement)[0] is False:
                         break
-                elif statement.what not in (reading.CHANCE, reading.RETURN):
+                elif statement.what not in (parsing.CHANCE, parsing.RETURN):
                     found = self._perhaps(place, statement) or found
         return found
 
     # Conditions.
 
     def _address(self, chain: Chain, statement: Statement) -> _Judgement:
-        ours = self.packet.source if statement.what == reading.SOURCE else self.packet.destination
+        ours = self.packet.source if statement.what == parsing.SOURCE else self.packet.destination
         try:
             inside = any(self._contains(chain.table, ours, value) for value in statement.values)
         except ValueError:
@@ -512,7 +513,7 @@ class _Run:
         return _judged(f"destination port {self.packet.port}", fits, statement, "is", "is not")
 
     def _type(self, chain: Chain, statement: Statement) -> _Judgement:
-        from_source = statement.what == reading.SOURCE_TYPE
+        from_source = statement.what == parsing.SOURCE_TYPE
         address = self.packet.source if from_source else self.packet.destination
         fits = self._node.owns(address)
         types = {value.lower() for value in statement.values}
@@ -528,7 +529,7 @@ class _Run:
         return _judged("state new", bool(said & now), statement, "is", "is not", wanted)
 
     def _marked(self, chain: Chain, statement: Statement) -> _Judgement:
-        of_packet = statement.what == reading.MARK
+        of_packet = statement.what == parsing.MARK
         mark, doubt = self._marks[0 if of_packet else 1], self._marks[2 if of_packet else 3]
         value, _, mask = statement.values[0].partition("/")
         bits = int(mask, 0) if mask else _ALL_BITS
@@ -566,28 +567,28 @@ class _Run:
             self._marks = self._marks.after(statement)
             self.packet = replace(self.packet, mark=self._marks.packet)
             return None
-        if what == reading.REMEMBER:
+        if what == parsing.REMEMBER:
             self._new_memory = (*self._new_memory, values[0])
             return None
-        if what == reading.LOOKUP:
+        if what == parsing.LOOKUP:
             return self._lookup(chain, values)
-        if what == reading.CHOOSE:
+        if what == parsing.CHOOSE:
             chosen = self._fork((1 / len(values),) * len(values))
             self._says.append(f"one of {len(values)} at random: number {chosen}")
             return _verdict(values[chosen])
-        if what in (reading.DNAT, reading.SNAT, reading.MASQUERADE):
+        if what in (parsing.DNAT, parsing.SNAT, parsing.MASQUERADE):
             self._translated |= {self._hook}
             self.packet = self._translation(statement)
-        elif what == reading.OTHER:
-            self._says.append(_advised(f"what {values[0]} does is not followed"))
+        elif what == parsing.OTHER:
+            self._says.append(_advised(f"the target {values[0]} is not modelled"))
         return statement
 
     def _translation(self, statement: Statement) -> Packet:
-        if statement.what == reading.MASQUERADE:
+        if statement.what == parsing.MASQUERADE:
             return replace(self.packet, source=self._node.address, source_port=ANY_PORT)
         to, *flags = statement.values
         ip, _, port = to.partition(":")
-        if statement.what == reading.DNAT:
+        if statement.what == parsing.DNAT:
             return replace(self.packet, destination=ip, port=int(port or self.packet.port))
         # Without a flag, the kernel keeps the port where it can.
         random = any("random" in flag for flag in flags)
@@ -629,13 +630,13 @@ def _judged(
 
 def _advised(said: str) -> str:
     """Return what was said of a part that is not followed, and what to do where that helps."""
-    return f"{said}: {reading.OTHER_VERSION}" if reading.UNSUPPORTED in said else said
+    return f"{said}: {parsing.OTHER_VERSION}" if parsing.UNSUPPORTED in said else said
 
 
 def _mark_called(what: str, bits: int, chain: Chain) -> str:
     """Return what the bits of a mark are called that a rule asks for, and what they are for."""
-    if what == reading.MARK and chain.name in _MASQUERADING:
-        return f"the {what} {bits:#x}, which asks for masquerading,"
+    if what == parsing.MARK and chain.name in _MASQUERADING:
+        return f"the {what} {bits:#x}, which requests masquerading,"
     return f"the {what} {bits:#x}" if bits != _ALL_BITS else f"the {what}"
 
 
@@ -662,22 +663,22 @@ def _within(address: str, network: str) -> bool:
 
 
 def _verdict(text: str) -> Statement:
-    return reading.read_nftables(text)[0]
+    return parsing.parse_nftables_rule(text)[0]
 
 
 _JUDGES: dict[str, Callable[[_Run, Chain, Statement], _Judgement]] = {
-    reading.SOURCE: _Run._address,
-    reading.DESTINATION: _Run._address,
-    reading.PROTOCOL: _Run._protocol,
-    reading.PORT: _Run._port,
-    reading.SOURCE_TYPE: _Run._type,
-    reading.DESTINATION_TYPE: _Run._type,
-    reading.STATE: _Run._state,
-    reading.MARK: _Run._marked,
-    reading.CONNECTION_MARK: _Run._marked,
-    reading.CHANCE: _Run._chance,
-    reading.REMEMBERED: _Run._is_remembered,
-    reading.INCOMING: _Run._cannot_tell,
-    reading.OUTGOING: _Run._cannot_tell,
-    reading.UNKNOWN: _Run._cannot_tell,
+    parsing.SOURCE: _Run._address,
+    parsing.DESTINATION: _Run._address,
+    parsing.PROTOCOL: _Run._protocol,
+    parsing.PORT: _Run._port,
+    parsing.SOURCE_TYPE: _Run._type,
+    parsing.DESTINATION_TYPE: _Run._type,
+    parsing.STATE: _Run._state,
+    parsing.MARK: _Run._marked,
+    parsing.CONNECTION_MARK: _Run._marked,
+    parsing.CHANCE: _Run._chance,
+    parsing.REMEMBERED: _Run._is_remembered,
+    parsing.INCOMING: _Run._cannot_tell,
+    parsing.OUTGOING: _Run._cannot_tell,
+    parsing.UNKNOWN: _Run._cannot_tell,
 }

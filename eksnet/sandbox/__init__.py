@@ -36,4 +36,4 @@ def ensure_up() -> Sandbox:
 
     if lifecycle.status().phase == "ready":
         return lifecycle.up()
-    return lifecycle.up(say=print)
+    return lifecycle.up(progress=print)

@@ -104,7 +104,7 @@ class Api:
     def absent(self, manifests: Iterable[dict[str, Any]]) -> list[str]:
         """Return which objects do not exist, one line each; changes nothing."""
         return [
-            f"{manifest['kind']} {manifest['metadata']['name']} is gone"
+            f"{manifest['kind']} {manifest['metadata']['name']} is missing"
             for manifest in manifests
             if not self._exists(object_path(manifest))
         ]
@@ -115,7 +115,7 @@ class Api:
             raise UnansweredError(f"API server: {status or 'no answer'}, {answer}")
         return status == 200
 
-    def missing(self, manifests: Iterable[dict[str, Any]]) -> list[str]:
+    def create_missing(self, manifests: Iterable[dict[str, Any]]) -> list[str]:
         """Create the objects that do not exist; what exists stays as it is.
 
         Returns:
@@ -136,7 +136,7 @@ class Api:
         """Return one line while fewer of kube-system's pods than wanted have their node."""
         pods = self._items("/api/v1/namespaces/kube-system/pods")
         bound = sum("nodeName" in pod["spec"] for pod in pods)
-        return [f"{bound} of {wanted} pods have their node"] if bound < wanted else []
+        return [f"{bound} of {wanted} pods are bound to a node"] if bound < wanted else []
 
     def nodes_not_ready(self, wanted: int, since: str) -> list[str]:
         """Return one line while fewer nodes than wanted are Ready; nothing after that.
@@ -148,7 +148,7 @@ class Api:
         ready = sum(_takes_pods(node, since) for node in self._items("/api/v1/nodes"))
         return [f"{ready} of {wanted} nodes Ready"] if ready < wanted else []
 
-    def nodes_silent(self, wanted: int, since: str) -> list[str]:
+    def nodes_not_reporting(self, wanted: int, since: str) -> list[str]:
         """Return one line while fewer nodes than wanted have reported; nothing after that.
 
         Args:
@@ -236,15 +236,15 @@ def _takes_pods(node: dict[str, Any], since: str) -> bool:
 
 
 def _has_reported(node: dict[str, Any], since: str) -> bool:
-    return any(_was_heard(c, since) for c in node["status"].get("conditions", []))
+    return any(_is_since(c, since) for c in node["status"].get("conditions", []))
 
 
 def _is_ready(thing: dict[str, Any], since: str = "") -> bool:
     conditions = thing["status"].get("conditions", [])
     return any(
-        c["type"] == "Ready" and c["status"] == "True" and _was_heard(c, since) for c in conditions
+        c["type"] == "Ready" and c["status"] == "True" and _is_since(c, since) for c in conditions
     )
 
 
-def _was_heard(condition: dict[str, Any], since: str) -> bool:
+def _is_since(condition: dict[str, Any], since: str) -> bool:
     return (condition.get("lastHeartbeatTime") or "") >= since

@@ -49,7 +49,7 @@ _NODE_IDS = 1_900_000_000
 _POLL = 0.05
 _libc = ctypes.CDLL(None, use_errno=True)
 
-Say = Callable[[str], None]
+Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -84,13 +84,13 @@ class Sandbox:
         name: Its name.
         kubeconfig: Where the learner's credentials are.
         context: The context in that kubeconfig.
-        lacks: What kube-system lacks, when it did not become whole; a lab may have broken it.
+        degraded: What is missing in kube-system after the start; a lab may have broken it.
     """
 
     name: str
     kubeconfig: Path
     context: str = "sandbox"
-    lacks: str = ""
+    degraded: str = ""
 
 
 def up(
@@ -98,7 +98,7 @@ def up(
     *,
     port: int | None = None,
     sync_frequency: str | None = None,
-    say: Say = lambda _: None,
+    progress: Progress = lambda _: None,
 ) -> Sandbox:
     """Start a sandbox, or join one that is up or being started.
 
@@ -108,7 +108,7 @@ def up(
         sync_frequency: How long the kubelets may leave a changed ConfigMap unread, such as `1m`,
             EKS's own; None keeps the last one, at first five seconds. What is up keeps what it was
             started with.
-        say: Called with each line of progress.
+        progress: Called with each line of progress.
 
     Raises:
         EksnetError: It could not be started; nothing is left running.
@@ -122,29 +122,29 @@ def up(
     try:
         if not is_alive(paths):
             check_computer()
-            programs = engine(say)
-            with start_lock(paths, say), interrupts.held():
+            programs = engine(progress)
+            with start_lock(paths, progress), interrupts.held():
                 if not is_alive(paths):
                     launched = launch(paths, programs, port, sync_frequency)
         if launched is None:
             # Another copy of the project may have started it, with another version of eksnet.
             state.check_version(paths)
-        lacks = wait_until_ready(paths, say)
+        problem = wait_until_ready(paths, progress)
     except BaseException:
         # Neither a failed start nor an interrupted one leaves a half of a cluster behind; but
         # what another command started, perhaps since, is not ours to end.
         if launched is not None:
-            with start_lock(paths, say):
+            with start_lock(paths, progress):
                 if recorded_holder(paths) == launched:
                     stop(paths)
         raise
     if launched is None:
         # Only what was deleted: a pod that is not Ready may be a lab's own doing, or become it.
-        lacks = lacks or gone(paths)
-    return Sandbox(paths.state.name, paths.kubeconfig, lacks=lacks)
+        problem = problem or missing_objects(paths)
+    return Sandbox(paths.state.name, paths.kubeconfig, degraded=problem)
 
 
-def down(name: str | None = None, *, say: Say = lambda _: None) -> bool:
+def down(name: str | None = None, *, progress: Progress = lambda _: None) -> bool:
     """End a sandbox; what is in its cluster stays for the next `up`.
 
     Returns:
@@ -153,19 +153,19 @@ def down(name: str | None = None, *, say: Say = lambda _: None) -> bool:
     paths = sandbox_paths.paths(name)
     if not paths.run.exists():
         return False
-    with start_lock(paths, say):
+    with start_lock(paths, progress):
         return stop(paths)
 
 
-def reset(name: str | None = None, *, say: Say = lambda _: None) -> Sandbox:
+def reset(name: str | None = None, *, progress: Progress = lambda _: None) -> Sandbox:
     """Replace the cluster by a fresh one with the same identity, and start it."""
     paths = sandbox_paths.paths(name)
     paths.run.mkdir(parents=True, exist_ok=True)
-    with start_lock(paths, say):
+    with start_lock(paths, progress):
         # What is thrown away need not be put in order first.
         stop(paths, signal.SIGKILL)
         state.forget_cluster(paths)
-    return up(name, say=say)
+    return up(name, progress=progress)
 
 
 def status(name: str | None = None, *, ask: bool = False) -> Status:
@@ -173,7 +173,7 @@ def status(name: str | None = None, *, ask: bool = False) -> Status:
 
     Args:
         name: The sandbox's name; see `eksnet.sandbox.paths.paths`.
-        ask: Whether to ask a cluster that is ready what it lacks all the same: a node or an
+        ask: Whether to ask a ready cluster what is missing all the same: a node or an
             object of kube-system that somebody deleted disturbs none of its processes.
     """
     paths = sandbox_paths.paths(name)
@@ -181,7 +181,7 @@ def status(name: str | None = None, *, ask: bool = False) -> Status:
         return Status(paths.state.name, "down")
     said = read_status(paths)
     if ask and said.get("phase") == "ready":
-        said["waiting_for"] = lacking(paths)
+        said["waiting_for"] = degraded(paths)
     return Status(
         paths.state.name,
         said.get("phase", "starting"),
@@ -194,17 +194,17 @@ def status(name: str | None = None, *, ask: bool = False) -> Status:
     )
 
 
-def gone(paths: Paths) -> str:
+def missing_objects(paths: Paths) -> str:
     """Return the first node or object of kube-system that was deleted; empty when none was."""
     vpc = plan(REGION)
     nodes = [components.node_object(node, REGION, since="") for node in vpc.nodes]
     return _ask(paths, lambda api: api.absent([*nodes, *documents(seed.MANIFESTS)]))
 
 
-def lacking(paths: Paths) -> str:
-    """Return the first thing that a cluster lacks to be whole; empty when it is whole."""
+def degraded(paths: Paths) -> str:
+    """Return the first thing that is missing in a cluster; empty when it is whole."""
     nodes = len(plan(REGION).nodes)
-    return gone(paths) or _ask(
+    return missing_objects(paths) or _ask(
         paths, lambda api: api.nodes_not_ready(nodes, since="") or api.pods_not_ready(since="")
     )
 
@@ -228,7 +228,7 @@ def check_computer() -> None:
     """
     if sys.platform != "linux":
         raise EksnetError(
-            f"the sandbox is made of Linux namespaces, and this is {sys.platform}",
+            f"the sandbox needs Linux namespaces, and this is {sys.platform}",
             "Linux, or a Linux virtual machine or container",
             "see “Where the sandbox cannot run” in README.md",
         )
@@ -236,7 +236,7 @@ def check_computer() -> None:
     if missing:
         raise EksnetError(
             f"not installed: {', '.join(missing)}",
-            "the programs that nodes are wired with",
+            "the programs that set up the nodes' network",
             "sudo apt-get install iproute2 iptables nftables conntrack util-linux",
         )
     probe = subprocess.run(
@@ -245,15 +245,15 @@ def check_computer() -> None:
     )  # fmt: skip
     if probe.returncode != 0:
         raise EksnetError(
-            f"this computer does not let you make a user namespace: {probe.stderr.strip()}",
+            f"this computer does not let you create a user namespace: {probe.stderr.strip()}",
             "unprivileged user namespaces",
-            "run `make lab` again: its set-up says what to change on this computer",
+            "run `make lab` again: the set-up says what to change on this computer",
         )
     check_inotify(components.INOTIFY_INSTANCES)
 
 
 def check_inotify(needed: int) -> None:
-    """Refuse a start that would run out of inotify instances: what lacks one dies at its start.
+    """Refuse a start that would run out of inotify instances: what gets none exits at its start.
 
     They are counted per user, over everything that the user runs, in the namespaces too; the only
     way to learn how many are left is to take them.
@@ -267,8 +267,8 @@ def check_inotify(needed: int) -> None:
             if descriptor < 0:
                 why = os.strerror(ctypes.get_errno())
                 raise EksnetError(
-                    f"{count} inotify instances are left to this user ({why})",
-                    f"{needed}, with which a cluster watches its certificates and configuration",
+                    f"{count} inotify instances are free for this user ({why})",
+                    f"{needed}: the cluster uses them to watch its certificates and configuration",
                     "sudo sysctl fs.inotify.max_user_instances=512",
                 )
             taken.callback(os.close, descriptor)
@@ -278,21 +278,21 @@ def check_duration(text: str | None) -> None:
     """Refuse early what would keep the kubelets from starting, this time and the next.
 
     Raises:
-        EksnetError: The text is no length of time.
+        EksnetError: The text is an invalid duration.
     """
     if text is not None and not _DURATION.fullmatch(text):
         raise EksnetError(
-            f"--sync-frequency {text} is no length of time",
-            "a number with ms, s, m or h",
+            f"--sync-frequency {text} is an invalid duration",
+            "a number with the unit ms, s, m or h",
             "`eksnet up --sync-frequency 1m` is as on EKS",
         )
 
 
-def engine(say: Say) -> Path:
+def engine(progress: Progress) -> Path:
     """Return the directory with the engine's programs, building or waiting for them if need be."""
     from eksnet.sandbox import build
 
-    build.wait_for(NEEDED, say)
+    build.wait_for(NEEDED, progress)
     return build.program("kube").parent
 
 
@@ -309,13 +309,13 @@ def _environment() -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def start_lock(paths: Paths, say: Say) -> Iterator[None]:
+def start_lock(paths: Paths, progress: Progress) -> Iterator[None]:
     """Hold the right to start or end a sandbox; wait for whoever holds it."""
     while True:
         paths.run.mkdir(parents=True, exist_ok=True)
         with paths.start_lock.open("a") as file:
             if not _try_lock(file):
-                say("another command is starting or ending this sandbox; waiting for it")
+                progress("another command is starting or stopping this sandbox; waiting for it")
                 fcntl.flock(file, fcntl.LOCK_EX)
             # A command that removed the sandbox has taken the file away that this one waited for.
             if _is_at(file, paths.start_lock):
@@ -454,10 +454,12 @@ def listen(paths: Paths, port: int | None) -> socket.socket:
     listener.close()
     if not wanted:
         raise EksnetError(
-            f"no port of 127.0.0.1 is free ({reason})", "one for the API server", "ss --tcp --all"
+            f"no port of 127.0.0.1 is free ({reason})",
+            "a free port for the API server",
+            "ss --tcp --all",
         )
     raise EksnetError(
-        f"127.0.0.1:{wanted} is taken by another program ({reason})",
+        f"127.0.0.1:{wanted} is used by another program ({reason})",
         "a free port for the API server",
         "`eksnet up --port 0` takes any free port",
     )
@@ -539,7 +541,7 @@ def _map_ids(process: subprocess.Popen[bytes]) -> None:
     while os.readlink(f"/proc/{pid}/ns/user") == own:
         if process.poll() is not None:
             raise EksnetError(
-                f"unshare ended with exit code {process.returncode}",
+                f"unshare exited with exit code {process.returncode}",
                 "new namespaces",
                 "eksnet logs supervisor",
             )
@@ -551,12 +553,12 @@ def _map_ids(process: subprocess.Popen[bytes]) -> None:
     process.stdin.close()
 
 
-def wait_until_ready(paths: Paths, say: Say) -> str:
+def wait_until_ready(paths: Paths, progress: Progress) -> str:
     """Follow the start until the cluster is ready.
 
     Returns:
-        What kube-system still lacks after a minute in which the cluster could be used; empty when
-        it is whole.
+        What is still missing in kube-system after a minute in which the cluster could be used;
+        empty when it is whole.
 
     Raises:
         EksnetError: It failed, ended, or took longer than three minutes.
@@ -568,20 +570,20 @@ def wait_until_ready(paths: Paths, say: Say) -> str:
         said = read_status(paths)
         phase, waits = said.get("phase", ""), said.get("waiting_for", "its first sign")
         for what, seconds in said.get("steps", [])[told:]:
-            say(f"{seconds:6.1f} s  {what}")
+            progress(f"{seconds:6.1f} s  {what}")
             told += 1
         if phase == "ready":
             return ""
         if phase == "failed":
             raise _start_error(paths, f"the sandbox could not be started: {waits}")
         if not is_alive(paths):
-            raise _start_error(paths, "the sandbox ended while it was starting")
+            raise _start_error(paths, "the sandbox exited during its start")
         if phase == "settling":
             settled_by = settled_by or time.monotonic() + _SETTLE_DEADLINE
             if time.monotonic() > settled_by:
                 return str(waits)
         if time.monotonic() > deadline:
-            raise _start_error(paths, f"after {_START_DEADLINE:.0f} s still waiting for {waits}")
+            raise _start_error(paths, f"still waiting for {waits} after {_START_DEADLINE:.0f} s")
         time.sleep(_POLL)
 
 
@@ -591,9 +593,7 @@ def _start_error(paths: Paths, seen: str) -> EksnetError:
     if room := state.no_room(paths):
         lines.append(room)
     detail = "\n".join(["", *lines]) if lines else ""
-    return EksnetError(
-        seen + detail, "a cluster that is ready", f"look into the logs in {paths.logs}"
-    )
+    return EksnetError(seen + detail, "a ready cluster", f"read the logs in {paths.logs}")
 
 
 def read_status(paths: Paths) -> dict[str, Any]:
@@ -623,9 +623,9 @@ def stop(paths: Paths, number: signal.Signals = signal.SIGTERM) -> bool:
     holder = recorded_holder(paths)
     if holder is None:
         raise EksnetError(
-            f"the sandbox {paths.state.name} lives, but {paths.pid} does not say which process",
+            f"the sandbox {paths.state.name} is running, but {paths.pid} does not name its process",
             "the process that holds its namespace",
-            f"find it with `fuser {paths.alive_lock}` and end it",
+            f"find it with `fuser {paths.alive_lock}` and stop it",
         )
     descriptor = os.pidfd_open(holder)
     try:
@@ -742,7 +742,7 @@ def read_log(component: str, name: str | None = None) -> str:
         return "".join(f"{name}\n" for name in names)
     if component not in names:
         raise EksnetError(
-            f"no component {component!r} has a log",
+            f"there is no log of a component {component!r}",
             f"one of {', '.join(names) or 'none yet'}",
             "`eksnet logs` lists them; `eksnet up` starts them",
         )

@@ -115,7 +115,7 @@ def paths(name: str | None = None) -> Paths:
         name = os.environ.get("EKSNET_SANDBOX") or DEFAULT_NAME
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,30}", name):
         raise EksnetError(
-            f"{name!r} is not a sandbox name",
+            f"{name!r} is not a valid sandbox name",
             "up to 31 lower-case letters, digits and dashes",
             "choose another name with --sandbox or EKSNET_SANDBOX",
         )

@@ -21,7 +21,7 @@ from eksnet.sandbox.paths import Paths
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # A component that lives longer than this has started well: what ends it then is news. What fails
 # at its start may take its time for it on a busy computer.
-_GREW_UP = 30.0
+_STABLE_AFTER = 30.0
 _LONGEST_PAUSE = 5.0
 _POLL = 0.05
 
@@ -35,7 +35,7 @@ class Running:
         pid: Its process; None while it is not running.
         restarts: How often it was started again.
         last_exit: Its last exit code, negative for a signal; None before the first.
-        young_deaths: How many times in a row it died soon after its start.
+        rapid_exits: How many times in a row it exited soon after its start.
         started: When it was started last, on the monotonic clock.
     """
 
@@ -43,14 +43,14 @@ class Running:
     pid: int | None = None
     restarts: int = 0
     last_exit: int | None = None
-    young_deaths: int = 0
+    rapid_exits: int = 0
     started: float = field(default_factory=time.monotonic)
 
     @property
-    def is_restless(self) -> bool:
-        """Whether it dies young again and again, and has not grown up since."""
-        lives = self.pid is not None and time.monotonic() - self.started > _GREW_UP
-        return self.young_deaths > 2 and not lives
+    def is_crash_looping(self) -> bool:
+        """Whether it exits soon after each start, and has not run stably since."""
+        lives = self.pid is not None and time.monotonic() - self.started > _STABLE_AFTER
+        return self.rapid_exits > 2 and not lives
 
     def as_status(self) -> dict[str, Any]:
         """Return what the status file says of it."""
@@ -94,21 +94,21 @@ class Processes:
         """Return what the status file says of each component."""
         return {name: record.as_status() for name, record in sorted(self.running.items())}
 
-    def restless(self) -> Running | None:
-        """Return a component that dies young again and again, if there is one."""
-        return next((r for r in self.running.values() if r.is_restless), None)
+    def crash_looping(self) -> Running | None:
+        """Return a component that is crash-looping, if there is one."""
+        return next((r for r in self.running.values() if r.is_crash_looping), None)
 
     def at_fault(self) -> list[str]:
         """Return what components have ended, or do so again and again."""
-        faulty = (r for r in self.running.values() if r.pid is None or r.is_restless)
-        return [f"{record.component.name} has ended" for record in faulty]
+        faulty = (r for r in self.running.values() if r.pid is None or r.is_crash_looping)
+        return [f"{record.component.name} has exited" for record in faulty]
 
     # Starting.
 
     def start(self, component: Component) -> None:
         """Start a component that is not running, with its output in its own log."""
         record = self.running.setdefault(component.name, Running(component))
-        assert record.pid is None, f"{component.name} runs already"
+        assert record.pid is None, f"{component.name} is already running"
         record.component = component
         with self._paths.log(component.name).open("ab") as log:
             if component.node is None:
@@ -161,15 +161,15 @@ class Processes:
                 self._ended(record, exit_code)
 
     def _ended(self, record: Running, exit_code: int) -> None:
-        """Start a component again after a pause that grows while it dies young."""
+        """Start a component again after a pause that grows with each rapid exit."""
         record.pid = None
         record.last_exit = exit_code
         if self._ending:
             return
         lived = time.monotonic() - record.started
-        record.young_deaths = 0 if lived > _GREW_UP else record.young_deaths + 1
+        record.rapid_exits = 0 if lived > _STABLE_AFTER else record.rapid_exits + 1
         record.restarts += 1
-        pause = min(_LONGEST_PAUSE, 0.1 * 2**record.young_deaths) if record.young_deaths else 0.0
+        pause = min(_LONGEST_PAUSE, 0.1 * 2**record.rapid_exits) if record.rapid_exits else 0.0
         asyncio.get_running_loop().call_later(pause, self._start_again, record)
         self._changed()
 

@@ -12,7 +12,7 @@ from eksnet.bootstrap import engine_directory
 from eksnet.errors import EksnetError
 from eksnet.sandbox import lifecycle, state
 from eksnet.sandbox import paths as sandbox_paths
-from eksnet.sandbox.lifecycle import Say
+from eksnet.sandbox.lifecycle import Progress
 from eksnet.sandbox.paths import Paths, size
 
 
@@ -36,7 +36,7 @@ class Removed:
         return f"{self.size / 2**20:.0f} MiB in {self.directory}"
 
 
-def remove_sandbox(name: str | None = None, *, say: Say = lambda _: None) -> Removed:
+def remove_sandbox(name: str | None = None, *, progress: Progress = lambda _: None) -> Removed:
     """End a sandbox and take its state away.
 
     The cluster's authority stays: the learner's progress and backups belong to the cluster with
@@ -44,7 +44,7 @@ def remove_sandbox(name: str | None = None, *, say: Say = lambda _: None) -> Rem
 
     Args:
         name: The sandbox's name; see `eksnet.sandbox.paths.paths`.
-        say: Called with a line when another command has to be waited for.
+        progress: Called with a line when another command has to be waited for.
 
     Raises:
         EksnetError: Something cannot be removed; what was before it is gone.
@@ -53,7 +53,7 @@ def remove_sandbox(name: str | None = None, *, say: Say = lambda _: None) -> Rem
     if not paths.state.exists():
         return Removed(paths.state, 0)
     before = size(paths.state)
-    with _removal_errors(paths.state), lifecycle.start_lock(paths, say):
+    with _removal_errors(paths.state), lifecycle.start_lock(paths, progress):
         # What is thrown away need not be put in order first.
         ended = lifecycle.stop(paths, signal.SIGKILL)
         for part in _parts(paths):
@@ -93,8 +93,8 @@ def remove_engine() -> Removed:
         if lock is None:
             raise EksnetError(
                 "the engine is being built",
-                "no build that runs",
-                "`eksnet engine build` shows how far it is; `eksnet remove --engine` after it",
+                "no running build",
+                "`eksnet engine build` shows its progress; run `eksnet remove --engine` after it",
             )
         cache.remove_all(base)
     kept = tuple(base.iterdir()) if base.exists() else ()
@@ -109,6 +109,6 @@ def _removal_errors(directory: Path) -> Iterator[None]:
     except OSError as error:
         raise EksnetError(
             f"{error.filename or directory} cannot be removed: {error.strerror}",
-            "files of your own",
+            "files that you own",
             f"sudo rm -r {directory}, if root started that sandbox",
         ) from error

@@ -29,8 +29,8 @@ def key(*facts: str) -> str:
     return digest.hexdigest()
 
 
-def plant(paths: Paths, wanted: str) -> bool:
-    """Begin a fresh cluster as the seed's copy; leave a cluster that is there as it is.
+def restore(paths: Paths, wanted: str) -> bool:
+    """Restore the snapshot into a fresh cluster; leave a cluster that is there as it is.
 
     Args:
         paths: The sandbox's paths.
@@ -47,8 +47,8 @@ def plant(paths: Paths, wanted: str) -> bool:
     return True
 
 
-def take(paths: Paths, made: str, etcd: int) -> None:
-    """Copy the data of an etcd that is running.
+def snapshot(paths: Paths, made: str, etcd: int) -> None:
+    """Take a snapshot of the data of an etcd that is running.
 
     It is stopped for the moment of the copy. What its files hold then is what a killed etcd
     leaves, and etcd goes on from that.

@@ -41,8 +41,8 @@ def open_shell(pod: str = "", namespace: str = "default", name: str | None = Non
     """
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise EksnetError(
-            "a shell needs a terminal, and this command's input or output is none",
-            "eksnet shell, typed in a terminal",
+            "a shell needs a terminal, but the input or output of this command is not a terminal",
+            "eksnet shell in a terminal",
             f"`eksnet kubectl exec -n {namespace} {pod or 'POD'} -- COMMAND` runs one command",
         )
     program, kubeconfig = lifecycle.kubectl(name)
@@ -78,7 +78,7 @@ def _pod(program: Path, namespace: str, environment: dict[str, str]) -> Iterator
             raise EksnetError(
                 keeper.stderr.read().strip() or f"the pod {pod} did not start",
                 f"a pod in the namespace {namespace}",
-                "`eksnet status` shows how the cluster is",
+                "`eksnet status` shows the state of the cluster",
             )
         yield pod
     finally:

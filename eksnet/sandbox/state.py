@@ -69,9 +69,9 @@ def check_version(paths: Paths) -> None:
         return
     if found != LAYOUT:
         raise EksnetError(
-            f"the sandbox's state in {paths.state} was left by another version ({found})",
+            f"the sandbox's state in {paths.state} was written by another version ({found})",
             LAYOUT,
-            "`eksnet reset` starts a fresh cluster; what is in the old one is lost",
+            "`eksnet reset` starts a fresh cluster; the content of the old one is deleted",
         )
 
 
@@ -155,7 +155,9 @@ def busybox(paths: Paths) -> Path:
     source = shutil.which("busybox", path="/usr/bin:/bin:/usr/local/bin")
     if source is None or _needs_libraries(Path(source)):
         raise EksnetError(
-            "no static busybox on this computer" if source is None else f"{source} is not static",
+            "there is no static busybox on this computer"
+            if source is None
+            else f"{source} is not static",
             "the package busybox-static",
             "sudo apt-get install busybox-static",
         )

@@ -57,17 +57,19 @@ class Supervisor:
         self.busybox = Path(specification["busybox"])
         self.musl = Path(specification["musl"])
         self.api = Api(self.paths.identity, str(self.vpc.api_server))
-        self.processes = Processes(self.paths, changed=self.disturb, node_died=self.revive)
+        self.processes = Processes(
+            self.paths, changed=self.request_check, node_died=self.restart_node
+        )
         self.steps: list[tuple[str, float]] = []
         self.waiting = "namespace"
         self.phase = "starting"
         self.began = time.monotonic()
         self.kills_before = kills_for_memory()
         self.since = ""
-        self.disturbed = asyncio.Event()
+        self.check_requested = asyncio.Event()
         self.stopping = asyncio.Event()
         # Why a node that died cannot be made again; empty when none has to be.
-        self.unmade = ""
+        self.node_error = ""
         self.patience = _QUICK
         self.tasks: set[asyncio.Task[None]] = set()
         self.again: asyncio.TimerHandle | None = None
@@ -102,30 +104,30 @@ class Supervisor:
         """Bring the cluster up, in parallel where nothing has to wait; then look after it."""
         self.report()
         self.since = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        planted = seed.plant(self.paths, self.seed_key())
+        restored = seed.restore(self.paths, self.seed_key())
         self.start_control_plane()
         await relay.serve(self.listeners["api"], str(self.vpc.api_server), 443)
         await asyncio.gather(*(self.start_node(node) for node in self.vpc.nodes))
         self.step("nodes' namespaces")
         await self.until_none("API server answers", self.api.not_answering)
-        if not planted:
+        if not restored:
             self.start_controllers()
-            await self.take_seed()
+            await self.snapshot_seed()
         for node in self.vpc.nodes:
             self.start_kubelet(node)
-        if planted:
+        if restored:
             # What is bound needs no controller to be started; the processors are for that first.
             by = time.monotonic() + _FIRST_REPORT
-            await self.until_none("nodes report", lambda: self.nodes_silent(by))
+            await self.until_none("nodes report", lambda: self.nodes_not_reporting(by))
             self.start_controllers()
-        await self.look()
+        await self.check()
         while True:
-            await self.disturbed.wait()
-            await self.look()
+            await self.check_requested.wait()
+            await self.check()
 
-    async def look(self) -> None:
-        """Wait until the cluster is whole: what a start and the end of a disturbance need."""
-        self.disturbed.clear()
+    async def check(self) -> None:
+        """Wait until the cluster is whole: what a start and a change of a component need."""
+        self.check_requested.clear()
         self.phase = "starting"
         count = len(self.vpc.nodes)
         await self.until_none("nodes Ready", lambda: self.api.nodes_not_ready(count, self.since))
@@ -139,7 +141,7 @@ class Supervisor:
             ("API server ready", self.api.not_ready),
         ):
             # A lab may keep it so for long: what ends meanwhile is looked at from the beginning.
-            if not await self.until_none(what, missing, unless=self.disturbed):
+            if not await self.until_none(what, missing, unless=self.check_requested):
                 return
         self.phase = "ready"
         self.report()
@@ -163,7 +165,7 @@ class Supervisor:
         """Return what this cluster's seed depends on."""
         return seed.key(str(self.vpc), self.programs.name)
 
-    async def take_seed(self) -> None:
+    async def snapshot_seed(self) -> None:
         """Make kube-system on nodes that nobody has started yet, and keep the store as it is then.
 
         With both nodes known beforehand, CoreDNS's replicas spread over them, as on a cluster
@@ -171,14 +173,14 @@ class Supervisor:
         """
         region, since = self.vpc.region, self.since
         nodes = [components.node_object(node, region, since) for node in self.vpc.nodes]
-        await self.until_none("nodes registered", lambda: self.api.missing(nodes))
+        await self.until_none("nodes registered", lambda: self.api.create_missing(nodes))
         # Not only registered: the controller takes a new node's taint away a moment later.
         await self.until_none("nodes take pods", lambda: self.api.nodes_not_ready(len(nodes), ""))
         await self.until_none("kube-system's objects", self.create_objects)
         await self.until_none("pods bound", lambda: self.api.pods_unbound(2 * len(nodes)))
         etcd = self.processes.running["etcd"].pid
         if etcd is not None:
-            await asyncio.to_thread(seed.take, self.paths, self.seed_key(), etcd)
+            await asyncio.to_thread(seed.snapshot, self.paths, self.seed_key(), etcd)
 
     # Nodes.
 
@@ -222,7 +224,7 @@ class Supervisor:
         with process.stdout as pipe:
             said, _, pid = (await asyncio.to_thread(pipe.readline)).partition(b" ")
         if said != b"ready":
-            raise RuntimeError(f"{node.short} has no root: {self.tail(node.short)}")
+            raise RuntimeError(f"{node.short} has no root file system: {self.tail(node.short)}")
         self.processes.holders[node.short] = int(pid)
 
     def start_kubelet(self, node: Node) -> None:
@@ -230,7 +232,7 @@ class Supervisor:
         kubelet = components.kubelet(node, self.vpc.region, one_id=self.one_id)
         self.processes.start(kubelet)
 
-    def revive(self, short: str) -> None:
+    def restart_node(self, short: str) -> None:
         """Start a node again that died, and say what is going on meanwhile."""
         node = next(node for node in self.vpc.nodes if node.short == short)
         self.background(self.start_again(node))
@@ -244,21 +246,21 @@ class Supervisor:
                 break
             except (OSError, RuntimeError, subprocess.CalledProcessError) as error:
                 self.processes.give_up(node.short)
-                self.unmade = f"{node.short} cannot be made again: {described(error)}"
-                say(self.unmade)
+                self.node_error = f"{node.short} cannot be created again: {described(error)}"
+                say(self.node_error)
             await asyncio.sleep(_MAKE_AGAIN)
-        self.unmade = ""
+        self.node_error = ""
         self.start_kubelet(node)
-        self.disturb()
+        self.request_check()
 
-    def nodes_silent(self, by: float) -> list[str]:
+    def nodes_not_reporting(self, by: float) -> list[str]:
         """Return which nodes have not reported since the start; from a moment on, none counts."""
         count = len(self.vpc.nodes)
-        return self.api.nodes_silent(count, self.since) if time.monotonic() < by else []
+        return self.api.nodes_not_reporting(count, self.since) if time.monotonic() < by else []
 
     def create_objects(self) -> list[str]:
         """Create what kube-system lacks; return what could not be created yet."""
-        return self.api.missing(documents(seed.MANIFESTS))
+        return self.api.create_missing(documents(seed.MANIFESTS))
 
     def nodes_without_dns(self) -> list[str]:
         """Ask kube-dns from each node: a Ready kube-proxy may not have written its rules yet."""
@@ -300,7 +302,7 @@ class Supervisor:
         while waits := await asyncio.to_thread(answered, missing):
             if unless and unless.is_set():
                 return False
-            said = self.restless() or self.unmade or waits[0]
+            said = self.crash_looping() or self.node_error or waits[0]
             if said != self.waiting:
                 self.waiting = said
                 self.report()
@@ -318,22 +320,22 @@ class Supervisor:
 
     # Saying how it is, and ending.
 
-    def disturb(self) -> None:
-        """Say that something ended or came back, and have the cluster looked at again."""
+    def request_check(self) -> None:
+        """Note that something ended or came back, and have the cluster checked again."""
         if self.phase in ("ready", "settling"):
             self.phase = "starting"
-        self.disturbed.set()
+        self.check_requested.set()
         self.report()
 
-    def restless(self) -> str:
+    def crash_looping(self) -> str:
         """Name the component that ends again and again, with its last words; else nothing."""
-        record = self.processes.restless()
+        record = self.processes.crash_looping()
         if record is None:
             return ""
         name = record.component.name
         if record.last_exit == -signal.SIGKILL and kills_for_memory() > self.kills_before:
-            return f"the computer's memory runs out, and the kernel ends {name} again and again"
-        return f"{name} keeps ending (exit code {record.last_exit}): {self.tail(name)}"
+            return f"the computer has too little memory: the kernel kills {name} again and again"
+        return f"{name} exits again and again (exit code {record.last_exit}): {self.tail(name)}"
 
     def report(self) -> None:
         """Replace the status file."""

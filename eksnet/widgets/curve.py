@@ -86,7 +86,7 @@ def _measured(one: object, x: str, y: str, by: str) -> tuple[str, Point]:
         point, name = (-1.0, -1.0), ""
     if not all(0 <= part < math.inf for part in point):
         raise EksnetError(
-            f"{inputs.shown(one)} is no measurement with {x}, {y} and {by}",
+            f"{inputs.shown(one)} is not a measurement with {x}, {y} and {by}",
             "numbers from 0 on, as `kubeproxy.measure_lookup_time` gives them",
         )
     return name, point

@@ -184,7 +184,7 @@ class Model(HasTraits):
             return ""
         newest = next(reversed(self.observed))
         other = ", ".join(" ".join(then) for then in newest if then not in now)
-        return f"Not observed with these settings. The last observation was made with {other}."
+        return f"Not observed with these settings. The last observation used {other}."
 
     @property
     def settings(self) -> Listing[str]:

@@ -117,7 +117,7 @@ class PacketStepper(Stepper):
     @property
     def actions(self) -> Mapping[str, str]:
         """Back, forward, and another choice of chance."""
-        return {**super().actions, "choose_again": "Another endpoint"}
+        return {**super().actions, "choose_again": "Next endpoint"}
 
     def choose_again(self) -> None:
         """Go the next of the ways that chance may choose, from its start."""
@@ -151,7 +151,7 @@ class PacketStepper(Stepper):
         if len(walks) == 1:
             return ""
         way = self.way % len(walks) + 1
-        return f"\nWay {way} of {len(walks)}, which {walk.share:.1%} of connections go."
+        return f"\nWay {way} of {len(walks)}, taken by {walk.share:.1%} of connections."
 
     def _chain(self, walk: PacketWalk, step: Step) -> Table:
         """Return the chain of a step, the rule marked, as much of it as fits."""

@@ -100,9 +100,9 @@ class SearchOrder(Model):
         trait = self.traits()[name]
         label, start = trait.metadata["label"], word(trait, self._start[name])
         return EksnetError(
-            f"with {label} {word(trait, getattr(self, name))} nothing can be observed here; "
-            "the prediction stands alone",
-            f"{label} {start}, as the pod has that looks up",
+            f"with {label} {word(trait, getattr(self, name))} nothing can be observed here, only "
+            f"predicted",
+            f"{label} {start}, the value of the pod that looks up the name",
             f"choose {start} again, then Observe",
         )
 
@@ -121,7 +121,9 @@ class SearchOrder(Model):
         if self.seen is None:
             return ""
         place = first_difference(self.predicted, self.seen)
-        return f"Observed otherwise from row {place} on." if place else "Observed exactly so."
+        if place:
+            return f"The observation differs from row {place}."
+        return "The observation matches the prediction."
 
 
 def _one_word(label: str, text: str) -> str:

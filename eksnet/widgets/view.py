@@ -14,8 +14,8 @@ from eksnet.widgets.model import Model, word
 
 _HERE = Path(__file__).parent
 _RESTARTED = (
-    "The kernel was restarted: this is how things stood before. "
-    "Run the cell again to make the controls work."
+    "The kernel was restarted: this is the state before the restart. Run the cell again to use "
+    "the controls."
 )
 
 

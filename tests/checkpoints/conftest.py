@@ -14,7 +14,7 @@ from fake_api import FakeApi
 from lab_api import Check, no_writes, write_kubeconfig
 
 from eksnet.checkpoints import Checkpoint, definitions, evidence
-from eksnet.cluster import connecting, look
+from eksnet.cluster import connect_read_only, connecting
 
 
 @pytest.fixture(autouse=True)
@@ -47,4 +47,6 @@ def api(tmp_path: Path) -> Iterator[FakeApi]:
 @pytest.fixture
 def checkpoint(api: FakeApi) -> Check:
     """Makes a checkpoint that looks at the API server of the test."""
-    return lambda name: Checkpoint(definitions.find(name), functools.partial(look, None))
+    return lambda name: Checkpoint(
+        definitions.find(name), functools.partial(connect_read_only, None)
+    )

@@ -76,15 +76,15 @@ def test_a_list_of_names_is_an_answer_to_the_names_alone(names: Any) -> None:
 @pytest.mark.parametrize(
     ("answer", "observed", "predicted", "next_step"),
     [
-        (["a.ops-ns", "a", "a"], "row 2: a.svc", "a", "1 row before it agrees"),
+        (["a.ops-ns", "a", "a"], "row 2: a.svc", "a", "1 row before it matches"),
         (["b", "a", "a"], "row 1: a.ops-ns", "b", "compare row 1"),
-        (["a.ops-ns", "a.svc"], "row 3: a", "nothing", "the 1 row that you"),
-        ([], "row 1: a.ops-ns", "nothing", "the 3 rows that you"),
+        (["a.ops-ns", "a.svc"], "row 3: a", "nothing", "the 1 row missing"),
+        ([], "row 1: a.ops-ns", "nothing", "the 3 rows missing"),
         (
             ["a.ops-ns", "a.svc", "a", "b"],
             "row 4: nothing",
             "b",
-            "why 1 row fewer",
+            "why you predicted 1 row too many",
         ),
         (["a.ops-ns", None, "a"], "row 2: a.svc", "nothing", ""),
     ],
@@ -123,7 +123,7 @@ def test_one_value_is_compared_with_one(answer: Any, seen: Any, state: State) ->
         ([("cached", 30), ("uncached", 3600)], ""),
         ({"uncached": 3600, "cached": 3600}, "cached: 30"),
         ({"uncached": 30, "cached": 30}, "uncached: 3600"),
-        ({"uncached": 3600}, "your answer says nothing of 'cached'"),
+        ({"uncached": 3600}, "your answer has no value for 'cached'"),
     ],
 )
 def test_a_dict_is_compared_by_its_keys(answer: Any, observed: str) -> None:
@@ -139,7 +139,7 @@ def test_what_does_not_say_what_is_of_which_key_is_asked_again(answer: Any) -> N
     seen = compare(understand(answer), understand({"uncached": 3600, "cached": 30}), 0)
     if answer == {"other": 1}:
         assert (seen.state, seen.observed) == (
-            State.FAIL, "your answer says nothing of 'uncached'",
+            State.FAIL, "your answer has no value for 'uncached'",
         )  # fmt: skip
     else:
         assert seen.state is State.NOT_STARTED
@@ -149,14 +149,14 @@ def test_what_does_not_say_what_is_of_which_key_is_asked_again(answer: Any) -> N
 @pytest.mark.parametrize(
     ("answer", "what"),
     [
-        ({"a", "b"}, "your prediction is a set"),
-        (object(), "your prediction is a object"),
-        (b"a", "your prediction is a bytes"),
-        (["a", {"b"}], "row 2 holds a set"),
-        ([["a", ["b"]]], "row 1 holds a list"),
-        ({"a": [1]}, "a holds a list"),
-        ((name for name in "ab"), "your prediction is a generator"),
-        (pd.DataFrame({"a": [pd.NaT]}), "row 1 holds a NaTType"),
+        ({"a", "b"}, "your prediction has the type set"),
+        (object(), "your prediction has the type object"),
+        (b"a", "your prediction has the type bytes"),
+        (["a", {"b"}], "row 2 has a value of type set"),
+        ([["a", ["b"]]], "row 1 has a value of type list"),
+        ({"a": [1]}, "a has a value of type list"),
+        ((name for name in "ab"), "your prediction has the type generator"),
+        (pd.DataFrame({"a": [pd.NaT]}), "row 1 has a value of type NaTType"),
     ],
 )
 def test_what_is_not_understood_is_said(answer: Any, what: str) -> None:
@@ -192,7 +192,7 @@ def test_whatever_is_answered_is_compared_or_not_understood(answer: Any, seen: A
     try:
         one, other = understand(answer), understand(seen)
     except NotUnderstoodError as error:
-        assert "not understood" in error.seen
+        assert "cannot be read" in error.seen
         return
     columns = min((len(row) for row in other.rows), default=1)
     assert compare(one, other, max(0, columns - 1)).state in (

@@ -21,7 +21,7 @@ import eksnet
 from eksnet import sandbox
 from eksnet.checkpoints import CheckpointError, State, definitions, evidence
 from eksnet.checkpoints.checking import Checkpoint
-from eksnet.cluster import look
+from eksnet.cluster import connect_read_only
 from eksnet.cluster.client import Client
 from eksnet.errors import EksnetError
 from eksnet.sandbox.lifecycle import Status
@@ -82,8 +82,8 @@ def test_a_check_writes_nothing(name: str, api: FakeApi, checkpoint: Check) -> N
     ],
 )
 def test_what_a_check_is_given_refuses_to_write(write: Callable[[Any], Any], api: FakeApi) -> None:
-    with pytest.raises(EksnetError, match="opened for reading only"):
-        write(look())
+    with pytest.raises(EksnetError, match="the connection is read-only"):
+        write(connect_read_only())
     assert api.writes == []
 
 
@@ -105,7 +105,7 @@ def test_what_the_api_refuses_cannot_be_checked(
 def test_a_proxy_in_its_place_cannot_be_checked(api: FakeApi, checkpoint: Check) -> None:
     api.refuse = lambda _: (200, "<html>sign in</html>")
     (seen,) = only(checkpoint("dns-01").check(), State.CANNOT_CHECK)
-    assert "something else than JSON" in seen
+    assert "sent an answer that is not JSON" in seen
 
 
 def test_an_api_that_says_nothing_cannot_be_checked(
@@ -243,7 +243,7 @@ def test_a_check_does_not_raise_for_an_error_without_words(error: Exception) -> 
 
     result = Checkpoint(definitions.find("dns-01"), look).check()
     (told,) = only(result, State.CANNOT_CHECK)
-    assert told.endswith("its text cannot be read")
+    assert told.endswith("the text of the error cannot be read")
 
 
 @pytest.mark.parametrize("error", [ValueError("x"), RecursionError(), OSError("disk"), KeyError(1)])
@@ -258,7 +258,7 @@ def test_a_check_never_raises(error: Exception) -> None:
 
 def test_an_answer_that_is_not_understood_is_not_wrong(api: FakeApi, checkpoint: Check) -> None:
     (seen,) = only(checkpoint("dns-02").check({"a", "b"}), State.CANNOT_CHECK)
-    assert seen == "your prediction is a set, which was not understood"
+    assert seen == "your prediction has the type set, which cannot be read as an answer"
 
 
 def test_two_things_in_the_wrong_order_are_told_the_right_one(
@@ -273,7 +273,7 @@ def test_two_things_in_the_wrong_order_are_told_the_right_one(
 
 def test_more_than_is_asked_for_is_told(api: FakeApi, checkpoint: Check) -> None:
     (seen,) = only(checkpoint("hosts-02").check("hosts", "answer", 3), State.CANNOT_CHECK)
-    assert seen == "3 things were handed in"
+    assert seen == "check() was called with 3 arguments"
 
 
 @pytest.mark.parametrize("handed_in", [("x",), (None, "x"), (None, None, "x")])
@@ -282,7 +282,7 @@ def test_what_no_prediction_asks_for_is_told(
 ) -> None:
     result = checkpoint("dns-01").check(*handed_in)
     assert result.state is State.NOT_STARTED
-    assert result.note == "dns-01 looks at the cluster alone, not at what is handed in."
+    assert result.note == "dns-01 checks only the cluster; it ignores the arguments."
     assert checkpoint("dns-01").check().note == ""
     only(checkpoint("dns-02").check(None, None, "x"), State.CANNOT_CHECK)
 
@@ -290,7 +290,7 @@ def test_what_no_prediction_asks_for_is_told(
 @pytest.mark.parametrize(
     ("name", "question", "steps"),
     [
-        ("dns-02", "which names does op-pod-1 ask for", ".check(prediction)"),
+        ("dns-02", "which names does it query", ".check(prediction)"),
         (
             "hosts-02",
             "which plugin sees a query for myapp.local first, hosts or forward?",
@@ -306,7 +306,7 @@ def test_who_hands_in_nothing_is_told_what_to_predict_and_how(
     assert only(result, State.NOT_STARTED) == {"no prediction was given"}
     told = result.outcomes[0].observation
     assert question in told.expected
-    assert told.next_step.startswith("fill in your own answer, and run:\nprediction = ")
+    assert told.next_step.startswith("write your own answer, and run:\nprediction = ")
     assert steps in told.next_step
 
 
@@ -319,9 +319,7 @@ def test_an_attempt_that_cannot_be_recorded_is_still_an_attempt(
     assert result.note.startswith("This attempt was not recorded: ")
 
 
-def test_a_pass_that_could_not_be_bound_is_not_lost_in_silence(
-    api: FakeApi, checkpoint: Check
-) -> None:
+def test_a_pass_that_could_not_be_bound_is_reported(api: FakeApi, checkpoint: Check) -> None:
     api.put("/api/v1/namespaces/app-ns/services/my-service", {})
     api.refuse = lambda request: (
         (429, failure(429, "TooManyRequests", "slow down"))
@@ -333,7 +331,7 @@ def test_a_pass_that_could_not_be_bound_is_not_lost_in_silence(
     assert result.note == (
         "This attempt was not recorded: the API server of context:lab says: slow down. Check again."
     )
-    assert eksnet.progress("01").note.startswith("Nothing could be counted: ")
+    assert eksnet.progress("01").note.startswith("Your points cannot be counted: ")
     api.refuse = forbid_nonce
     assert checkpoint("dns-01").check().note == ""
     assert eksnet.progress("01").points == 1
@@ -356,7 +354,7 @@ def test_no_credential_reaches_the_evidence(api: FakeApi, checkpoint: Check) -> 
 
 def test_require_raises_where_nothing_can_be_checked(api: FakeApi, checkpoint: Check) -> None:
     api.refuse = forbid
-    with pytest.raises(CheckpointError, match="CANNOT_CHECK, no points given or lost"):
+    with pytest.raises(CheckpointError, match="CANNOT_CHECK, this gives and costs no points"):
         checkpoint("dns-01").require()
 
 
@@ -366,10 +364,10 @@ def test_progress_counts_what_was_done_on_this_cluster_for_this_course(
     api.put("/api/v1/namespaces/app-ns/services/my-service", {})
     checkpoint("dns-01").check()
     assert eksnet.progress("01").points == 1
-    assert eksnet.progress().of == sum(one.points for one in definitions.every())
+    assert eksnet.progress().possible == sum(one.points for one in definitions.every())
     api.put("/api/v1/namespaces/kube-public/configmaps/eksnet-course", {"data": {"nonce": "n2"}})
     assert eksnet.progress("01").points == 0
-    evidence.bind(look()).path.open("a").write("no attempt\n")
+    evidence.bind(connect_read_only()).path.open("a").write("no attempt\n")
     assert eksnet.progress("01").note.startswith("1 lines of uid-")
 
 
@@ -377,7 +375,7 @@ def test_progress_without_a_cluster_says_so(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("EKSNET_TARGET", "sandbox")
-    assert eksnet.progress().note == "Nothing could be counted: the sandbox is down"
+    assert eksnet.progress().note == "Your points cannot be counted: the sandbox is down"
     assert capfd.readouterr() == ("", "")
 
 

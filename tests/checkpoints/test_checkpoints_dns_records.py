@@ -108,14 +108,14 @@ class TestTheRecords:
         api.remove(path)
         result = checkpoint("records-01").check(RIGHT, TOLD)
         assert states(result) == [N]
-        assert seen(result) == "not all objects are there in my-namespace"
+        assert seen(result) == "objects are missing in my-namespace"
 
     def test_records_of_an_endpoint_that_is_gone(self, api: FakeApi, checkpoint: Check) -> None:
         put_shelf(api)
         api.remove(SLICE)
         result = checkpoint("records-01").check(RIGHT, TOLD)
         assert states(result) == [F]
-        assert seen(result) == "the records that were handed in are those of other objects"
+        assert seen(result) == "the records passed to the check belong to other objects"
         assert "coredns.confirm" in result.outcomes[0].observation.next_step
 
     @pytest.mark.parametrize("observed", [None, 9, RIGHT, Listing((), (("A",),), ("A",))])
@@ -124,7 +124,7 @@ class TestTheRecords:
     ) -> None:
         put_shelf(api)
         result = checkpoint("records-01").check(RIGHT, observed)
-        assert (states(result), seen(result)) == ([N], "no records were handed in")
+        assert (states(result), seen(result)) == ([N], "no records were passed to the check")
 
     def test_what_may_not_be_listed_is_no_failure(self, api: FakeApi, checkpoint: Check) -> None:
         put_shelf(api)
@@ -161,7 +161,7 @@ class TestTheOwnPod:
             (
                 {"dnsConfig": {"nameservers": ["10.0.0.2"], "options": [NDOTS]}},
                 [F, P],
-                "it brings a nameserver of its own",
+                "it has a nameserver of its own",
             ),
             ({"dnsConfig": None}, [P, F], "its dnsConfig has no option ndots"),
             ({"dnsConfig": {"options": [{"name": "ndots"}]}}, [P, F], "its ndots is None"),

@@ -105,7 +105,7 @@ def test_a_fault_that_was_not_injected_is_not_fixed(
 
 
 @pytest.mark.parametrize(("name", "fault"), list(zip(NAMES, "ABCD", strict=True)))
-def test_a_mended_one(name: str, fault: str, dns: Cluster, checkpoint: Check) -> None:
+def test_a_repaired_one(name: str, fault: str, dns: Cluster, checkpoint: Check) -> None:
     dns(fault)
     assert checkpoint(name).require().state is P
 
@@ -213,7 +213,7 @@ def test_a_service_that_is_gone(
     api.remove(f"{SYSTEM}/services/kube-dns")
     result = checkpoint(name).check()
     assert states(result)[0] is F
-    assert result.outcomes[0].observation.observed == "service/kube-dns is gone"
+    assert result.outcomes[0].observation.observed == "service/kube-dns is missing"
 
 
 def test_a_pod_that_starts_is_waited_for_and_one_that_leaves_does_not_count(

@@ -141,7 +141,7 @@ def test_what_was_deleted_after_the_fault_is_gone(
     result = checkpoint(name).check()
     kind, what = path.split("/")[-2:]
     assert result.outcomes[0].state is F
-    assert result.outcomes[0].observation.observed == f"{kind.removesuffix('s')}/{what} is gone"
+    assert result.outcomes[0].observation.observed == f"{kind.removesuffix('s')}/{what} is missing"
 
 
 def test_a_kube_proxy_that_was_deleted_is_gone(api: FakeApi, shop: Shop, checkpoint: Check) -> None:
@@ -149,7 +149,7 @@ def test_a_kube_proxy_that_was_deleted_is_gone(api: FakeApi, shop: Shop, checkpo
     api.remove(DAEMONSET)
     result = checkpoint("proxy-06").check()
     assert states(result) == [P, F]
-    assert result.outcomes[1].observation.observed == "daemonset/kube-proxy is gone"
+    assert result.outcomes[1].observation.observed == "daemonset/kube-proxy is missing"
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ def test_a_local_policy_with_an_endpoint_on_each_node_is_a_cure_too(
         ("proxy-03", {"selector": {}}, [F, N], "its selector is not set"),
         ("proxy-03", {"ready": 0}, [P, F], "0 endpoints are Ready"),
         ("proxy-04", {"ready": 0}, [F], "0 endpoints are Ready"),
-        ("proxy-04", {"ports": []}, [F], "3 addresses are Ready, and the Service finds no port"),
+        ("proxy-04", {"ports": []}, [F], "3 addresses are Ready, but the Service finds no port"),
         ("proxy-04", {"ports": [{"port": 80}]}, [F], "the endpoints' port is 80"),
         ("proxy-05", {"policy": "Local"}, [F], "on 1 of 2 nodes front has no endpoint"),
         ("proxy-05", {"policy": "Local", "nodes": ()}, [F], "front has no endpoint"),
@@ -202,7 +202,7 @@ def test_a_local_policy_with_an_endpoint_on_each_node_is_a_cure_too(
         ("proxy-07", {"mode": "mode: [nftables"}, [F, N], "the configuration is no YAML"),
         ("proxy-06", {"newest": 1}, [P, F], "1 of 2 pods run the newest template"),
         ("proxy-06", {"available": 1}, [P, F], "1 of 2 updated pods are available"),
-        ("proxy-06", {"generation": 2}, [P, F], "has not seen the newest template yet"),
+        ("proxy-06", {"generation": 2}, [P, F], "has not processed the newest template yet"),
     ],
 )
 def test_wrong(
@@ -233,7 +233,7 @@ def test_the_solution_solves_it(
 ) -> None:
     # Here no kernel holds rules, and the mode may be changed.
     monkeypatch.setattr(observe, "wait_for_rules", lambda *_, **__: None)
-    monkeypatch.setattr(observe, "refuse_elsewhere", lambda *_: None)
+    monkeypatch.setattr(observe, "require_sandbox", lambda *_: None)
     shop("ABCD", **BROKEN[name])
     assert checkpoint(name).check(wait=False).state is F
     api.refuse = lambda _: None
@@ -253,7 +253,7 @@ def test_the_solution_changes_the_mode_and_restarts_kube_proxy(
     api: FakeApi, shop: Shop, checkpoint: Check, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(observe, "wait_for_rules", lambda *_, **__: None)
-    monkeypatch.setattr(observe, "refuse_elsewhere", lambda *_: None)
+    monkeypatch.setattr(observe, "require_sandbox", lambda *_: None)
     shop()
     api.refuse = lambda _: None
     for node in ("one", "two"):
@@ -314,7 +314,7 @@ def test_being_throttled_while_waiting_is_no_failure(
     api.refuse = throttle
     result = checkpoint("proxy-03").check()
     assert states(result) == [P, C]
-    assert result.outcomes[1].observation.next_step == "wait a minute, then again"
+    assert result.outcomes[1].observation.next_step == "wait a minute, then repeat the call"
     assert result.unchecked == 1
 
 
@@ -361,16 +361,16 @@ class TestTheNumberOfRules:
         result = checkpoint(name).check(len(rules), rules)
         told = result.outcomes[0].observation
         assert (result.state, result.points) == (N, 0)
-        assert told.observed == f"the rules that were handed in are of mode {other}"
+        assert told.observed == f"the rules passed to the check are of mode {other}"
         assert told.next_step.endswith(f'kubeproxy.switch_mode(cluster, "{mode}")')
 
     @pytest.mark.parametrize(
         ("wrong", "endpoints", "reason"),
         [
             ({"selector": {"app": "wbe"}, "ready": 0}, 0, "0 endpoints are Ready"),
-            ({"ports": []}, 0, "3 addresses are Ready, and the Service finds no port there"),
-            ({}, 2, "the rules that were handed in lead to 2 endpoints, and web has 3"),
-            ({}, 0, "the rules that were handed in lead to 0 endpoints, and web has 3"),
+            ({"ports": []}, 0, "3 addresses are Ready, but the Service finds no port there"),
+            ({}, 2, "the rules passed to the check lead to 2 endpoints, but web has 3"),
+            ({}, 0, "the rules passed to the check lead to 0 endpoints, but web has 3"),
         ],
     )
     def test_a_broken_cluster_is_no_example(
@@ -394,4 +394,4 @@ class TestTheNumberOfRules:
         shop()
         result = checkpoint("proxy-02").check(10, observed)
         assert states(result) == [N]
-        assert result.outcomes[0].observation.observed == "no rules were handed in"
+        assert result.outcomes[0].observation.observed == "no rules were passed to the check"

@@ -127,7 +127,7 @@ class TestTheEntry:
             (
                 SOLVED.replace("10.43.0.1 myapp.local", "myapp.local 10.43.0.1"),
                 1,
-                "a line begins with myapp.local",
+                "a line starts with myapp.local",
             ),
             (
                 SOLVED.replace("fallthrough", "10.0.0.9 myapp.local\n fallthrough"),
@@ -137,12 +137,12 @@ class TestTheEntry:
             (
                 UNTOUCHED + "example.org:53 {\n" + HOSTS + "}\n",
                 1,
-                "stands in the server block example.org:53",
+                "is in the server block example.org:53",
             ),
             (
                 UNTOUCHED + HOSTS,
                 1,
-                "a block hosts stands outside the server blocks, so CoreDNS takes it for one",
+                "a block hosts is outside the server blocks, so CoreDNS reads it as a server block",
             ),
             (
                 SOLVED.replace("hosts {", "host {"),
@@ -163,12 +163,12 @@ class TestTheEntry:
             (
                 SOLVED + "myapp.local:53 {\n    forward . /etc/resolv.conf\n}\n",
                 1,
-                "the server block myapp.local:53 answers for myapp.local in its place",
+                "the server block myapp.local:53 answers for myapp.local instead",
             ),
             (
                 SOLVED + "dns://local. {\n    errors\n}\n",
                 1,
-                "the server block dns://local. answers for myapp.local in its place",
+                "the server block dns://local. answers for myapp.local instead",
             ),
             (
                 SOLVED.replace("errors", "rewrite name myapp.local other.local"),
@@ -183,14 +183,14 @@ class TestTheEntry:
             (
                 SOLVED.replace("hosts {", "hosts /etc/hosts example.org {"),
                 1,
-                "hosts answers for example.org alone",
+                "hosts answers only for example.org",
             ),
             (SOLVED.replace("    fallthrough\n", ""), 2, "has no line fallthrough"),
             (SOLVED.replace("fallthrough", "fallthrough a.test"), 2, "only names in a.test go on"),
             (
                 SOLVED.replace("fallthrough", "").replace("hosts {", "hosts {\n fallthrough"),
                 2,
-                "an entry stands after fallthrough",
+                "an entry is after fallthrough",
             ),
         ],
     )
@@ -230,7 +230,7 @@ class TestTheEntry:
             UNCLOSED,
         ],
     )
-    def test_what_stands_wrong_is_mended_by_the_next_step(
+    def test_what_stands_wrong_is_repaired_by_the_next_step(
         self, corefile: str, api: FakeApi, lab: Lab, checkpoint: Check
     ) -> None:
         api.refuse = lambda _: None
@@ -247,7 +247,7 @@ class TestTheEntry:
     def test_a_backup_with_the_entry_leads_back_too(self, lab: Lab, checkpoint: Check) -> None:
         lab(UNCLOSED, runs=UNTOUCHED, backup=SOLVED)
         step = checkpoint("hosts-01").check(wait=False).outcomes[1].observation.next_step
-        assert "go back to the backup and begin anew" in step
+        assert "restore the backup and start again" in step
 
     @pytest.mark.parametrize("backup", ["", UNCLOSED])
     def test_what_only_the_learner_can_write_is_marked(
@@ -255,7 +255,7 @@ class TestTheEntry:
     ) -> None:
         lab(UNCLOSED, runs=UNTOUCHED, backup=backup)
         step = checkpoint("hosts-01").check(wait=False).outcomes[1].observation.next_step
-        assert "with your words in place of those in < >" in step
+        assert "replace the words in < >" in step
         assert 'text.replace("<THE WRONG WORDS>", "<THE RIGHT ONES>")' in step
         assert 'print(cluster.get("configmap/coredns"' in step
 
@@ -273,7 +273,7 @@ class TestTheEntry:
         told = checkpoint("hosts-01").check(wait=False).outcomes[3].observation
         assert told.observed == (
             "0 of 2 CoreDNS pods run the Corefile of the ConfigMap, 1 in CrashLoopBackOff; "
-            f"one has refused a Corefile, {lame}"
+            f"one refused a Corefile: {lame}"
         )
         assert "logs -l k8s-app=kube-dns" in told.next_step
         assert 'cluster.restore("coredns", "kube-system")' in told.next_step
@@ -316,7 +316,7 @@ class TestTheEntry:
         assert states(result) == [P, P, P, F]
         assert seen(result, 3) == (
             "1 of 2 CoreDNS pods run the Corefile of the ConfigMap; "
-            "one has refused a Corefile, line 7: unknown property 'ttl'"
+            "one refused a Corefile: line 7: unknown property 'ttl'"
         )
         del api.logs[f"{PODS}/coredns-b"]
         assert seen(checkpoint("hosts-01").check(wait=False), 3).startswith("1 of 2")
@@ -331,7 +331,7 @@ class TestTheEntry:
         began = time.monotonic()
         result = checkpoint("hosts-01").check()
         assert states(result) == [P, P, P, F]
-        assert "it was refused, line 2: Unknown directive 'erors'" in seen(result, 3)
+        assert "CoreDNS refused it: line 2: Unknown directive 'erors'" in seen(result, 3)
         assert time.monotonic() - began < 10
 
     def test_a_pod_that_is_being_taken_away_does_not_count(
@@ -454,7 +454,7 @@ class TestWhichPlugin:
     def test_no_answer_was_handed_in(self, lab: Lab, checkpoint: Check) -> None:
         lab(SOLVED)
         result = checkpoint("hosts-02").check("hosts")
-        assert (result.state, seen(result, 0)) == (N, "no answer was handed in")
+        assert (result.state, seen(result, 0)) == (N, "no answer was passed to the check")
 
 
 class TestTheReload:
@@ -470,7 +470,7 @@ class TestTheReload:
     @pytest.mark.parametrize(
         ("corefile", "fields", "expected", "reason"),
         [
-            (BOTH, {}, [P, F], "2 of 2 CoreDNS pods have run nothing else since they started"),
+            (BOTH, {}, [P, F], "2 of 2 CoreDNS pods started with this Corefile"),
             (BOTH, {"runs": SOLVED}, [P, F], "0 of 2 CoreDNS pods run the Corefile"),
             (
                 SOLVED.replace("fallthrough", "10.0.0.9 www.myapp.local\n fallthrough"),
@@ -488,13 +488,13 @@ class TestTheReload:
                 BOTH.replace("fallthrough", "").replace("hosts {", "hosts {\n fallthrough"),
                 {"runs": SOLVED},
                 [F, N],
-                "an entry stands after fallthrough",
+                "an entry is after fallthrough",
             ),
             (
                 SOLVED.replace("fallthrough", "fallthrough\n 10.43.0.1 www.myapp.local"),
                 {"runs": SOLVED},
                 [F, N],
-                "an entry stands after fallthrough",
+                "an entry is after fallthrough",
             ),
         ],
     )
@@ -539,7 +539,7 @@ class TestTheReload:
         result = checkpoint("hosts-03").check(wait=False)
         assert states(result) == [F, N]
         assert seen(result, 0) == (
-            "beside myapp.local the block has ww.myapp.local, not www.myapp.local"
+            "besides myapp.local the block has ww.myapp.local, not www.myapp.local"
         )
 
     @pytest.mark.parametrize("option", ["ttl 60", "no_reverse", "reload 5s"])
@@ -568,7 +568,10 @@ class TestTheTrials:
         lab(SOLVED)
         assert checkpoint(name).require(prediction, observed).state is P
         missing = checkpoint(name).check(prediction)
-        assert (missing.state, seen(missing, 0)) == (N, "no trial's answers were handed in")
+        assert (missing.state, seen(missing, 0)) == (
+            N,
+            "no answers of a trial were passed to the check",
+        )
 
     @pytest.mark.parametrize(
         ("name", "prediction", "observed", "reason"),
@@ -576,7 +579,7 @@ class TestTheTrials:
             ("hosts-04", "NXDOMAIN", answered("SERVFAIL"), "SERVFAIL"),
             ("hosts-05", ttls(3600, 3600), ttls(3600, 30), "with cache 30: 30"),
             ("hosts-05", ttls(30, 30), ttls(3600, 30), "without cache: 3600"),
-            ("hosts-05", {"x": 30}, ttls(3600, 30), "your answer says nothing of 'without cache'"),
+            ("hosts-05", {"x": 30}, ttls(3600, 30), "your answer has no value for 'without cache'"),
         ],
     )
     def test_wrong(
@@ -601,7 +604,9 @@ class TestTheTrials:
         result = checkpoint("hosts-04").check(prediction, answered(code))
         told = result.outcomes[0].observation
         assert (result.state, told.expected) == (F, "a trial without `fallthrough`")
-        assert told.observed.startswith(f"the trial that was handed in gave {code} for kubernetes.")
+        assert told.observed.startswith(
+            f"the trial passed to the check gave {code} for kubernetes."
+        )
         assert "broken = coredns.try_corefile(cluster, without" in told.next_step
 
     @pytest.mark.parametrize("number", [0, 1])
@@ -611,7 +616,7 @@ class TestTheTrials:
         lab(SOLVED)
         result = checkpoint("hosts-04").check("SERVFAIL", [answered("SERVFAIL")[number]])
         assert result.state is N
-        assert ("gave no address for", "for no other name than")[1 - number] in seen(result, 0)
+        assert ("gave no address for", "no name but")[1 - number] in seen(result, 0)
 
     def test_the_names_that_a_trial_needs_are_told(self, lab: Lab, checkpoint: Check) -> None:
         lab(SOLVED)
@@ -715,7 +720,7 @@ class TestTheTrials:
     @pytest.mark.parametrize(
         ("corefile", "reason"),
         [
-            (UNTOUCHED + "a:53 {\n" + HOSTS + "}\n", "stands in the server block a:53"),
+            (UNTOUCHED + "a:53 {\n" + HOSTS + "}\n", "is in the server block a:53"),
             (UNCLOSED, "the server block .:53 is not closed"),
         ],
     )
@@ -739,7 +744,7 @@ class TestTheTrials:
         observed = answered("SERVFAIL") if name == "hosts-04" else {"x": 1}
         result = checkpoint(name).check("SERVFAIL", observed)
         assert (result.state, seen(result, 0)) == (
-            F, "the block hosts stands in the server block a:53",
+            F, "the block hosts is in the server block a:53",
         )  # fmt: skip
 
 
@@ -754,15 +759,15 @@ class TestEverythingAsItWas:
         lab(SOLVED, backup=UNTOUCHED)
         result = checkpoint("hosts-06").check()
         assert states(result) == [N, N]
-        assert seen(result, 0) == "the backup waits for its restore"
+        assert seen(result, 0) == "the backup is not restored yet"
 
     def test_a_block_that_was_taken_out_by_hand(self, lab: Lab, checkpoint: Check) -> None:
         lab(UNTOUCHED, backup=UNTOUCHED)
         told = checkpoint("hosts-06").check().outcomes[0].observation
         assert told.observed == (
-            "the Corefile is that of the backup, and the backup still waits for its restore"
+            "the Corefile is already the one in the backup, but the backup is not restored yet"
         )
-        assert told.expected == "a restore too: until then no new backup is made"
+        assert told.expected == "the backup restored: until then no new backup is made"
         assert told.next_step == 'cluster.restore("coredns", "kube-system")'
 
     def test_a_pod_that_crashes_after_the_restore(
@@ -776,7 +781,7 @@ class TestEverythingAsItWas:
         status = {"containerStatuses": crashing}
         api.put(f"{PODS}/coredns-b", {"metadata": labels, "status": status})
         told = checkpoint("hosts-06").check(wait=False).outcomes[1].observation
-        assert "1 in CrashLoopBackOff; one has refused a Corefile, plugin/health" in told.observed
+        assert "1 in CrashLoopBackOff; one refused a Corefile: plugin/health" in told.observed
         assert told.next_step.endswith(
             'cluster.rollout_restart("deployment/coredns", "kube-system")'
         )
@@ -803,4 +808,4 @@ class TestEverythingAsItWas:
         lab(BOTH)
         result = checkpoint("hosts-06").check()
         assert states(result) == [F, N]
-        assert seen(result, 0) == "the Corefile has been changed since the restore"
+        assert seen(result, 0) == "the Corefile was changed after the restore"

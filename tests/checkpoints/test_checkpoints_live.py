@@ -76,11 +76,11 @@ def test_the_lab_from_wrong_to_right_and_back(cluster: Cluster, untouched: str) 
     edit(cluster, coredns.add_plugin(untouched, WRONG_ORDER))
     result = eksnet.checkpoint("hosts-01").check()
     assert states(result) == [F, P, F, N]
-    assert seen(result, 2) == "an entry stands after fallthrough"
+    assert seen(result, 2) == "an entry is after fallthrough"
     edit(cluster, f"{untouched}example.org:53 {{\n{HOSTS}}}\n")
     result = eksnet.checkpoint("hosts-01").check()
     assert states(result) == [F, F, N, N]
-    assert seen(result, 1) == "the block hosts stands in the server block example.org:53"
+    assert seen(result, 1) == "the block hosts is in the server block example.org:53"
 
     # The right one, before and after the pods run it.
     edit(cluster, untouched)
@@ -102,7 +102,7 @@ def test_the_lab_from_wrong_to_right_and_back(cluster: Cluster, untouched: str) 
     restart(cluster)
     result = eksnet.checkpoint("hosts-03").check()
     assert states(result) == [P, F]
-    assert seen(result, 1) == "2 of 2 CoreDNS pods have run nothing else since they started"
+    assert seen(result, 1) == "2 of 2 CoreDNS pods started with this Corefile"
 
     # And back.
     assert states(eksnet.checkpoint("hosts-06").check()) == [N, N]
@@ -122,7 +122,7 @@ def test_the_lab_from_wrong_to_right_and_back(cluster: Cluster, untouched: str) 
         ("D", "trouble-04", "it has no port 53 for UDP"),
     ],
 )
-def test_a_fault_of_the_dns_is_found_and_mended(
+def test_a_fault_of_the_dns_is_found_and_repaired(
     fault: str, name: str, reason: str, cluster: Cluster, untouched: str
 ) -> None:
     coredns.inject_fault(cluster, fault)
@@ -173,12 +173,12 @@ def shop(cluster: Cluster) -> Iterator[None]:
     ("fault", "name", "reason"),
     [
         ("A", "proxy-03", "its selector is app: wbe"),
-        ("B", "proxy-04", "3 addresses are Ready, and the Service finds no port there"),
+        ("B", "proxy-04", "3 addresses are Ready, but the Service finds no port there"),
         ("C", "proxy-05", "the policy is Local, and on 1 of 2 nodes front has no endpoint"),
         ("D", "proxy-06", "the mode is iptable"),
     ],
 )
-def test_a_fault_of_kube_proxy_is_found_and_mended(
+def test_a_fault_of_kube_proxy_is_found_and_repaired(
     fault: str, name: str, reason: str, cluster: Cluster, shop: None
 ) -> None:
     assert eksnet.checkpoint("proxy-01").require().state is P

@@ -89,8 +89,8 @@ def test_a_stage_that_is_set(stage: Stage, checkpoint: Check) -> None:
         ({"service": "ops-ns"}, 0, "my-service is in ops-ns"),
         ({"service": "default"}, 0, "my-service is in default"),
         ({"ready": "False"}, 1, "the pod witness is not Ready"),
-        ({"corefile": COREFILE.replace("log", "errors")}, 2, "Corefile lacks log"),
-        ({"corefile": ".:53 {\n errors\n}\n"}, 2, "Corefile lacks log and forward"),
+        ({"corefile": COREFILE.replace("log", "errors")}, 2, "log missing"),
+        ({"corefile": ".:53 {\n errors\n}\n"}, 2, "log and forward missing"),
         ({"policy": "ClusterFirst"}, 3, "its DNS policy is ClusterFirst"),
         ({"nameserver": "10.100.0.10"}, 3, "its nameserver is not the witness"),
         ({"search": SEARCH[1:]}, 4, "its search list starts with svc.cluster.local, cluster.l"),
@@ -135,7 +135,7 @@ def test_what_the_model_computes_is_no_prediction(
     result = checkpoint(checkpoint_id).check(walk_of(name))
     assert (states(result), result.points) == ([N, N], 0)
     first = result.outcomes[0].observation
-    assert first.observed == "a table that the course made, not a prediction of your own"
+    assert first.observed == "this table comes from the course; it is not your own prediction"
     assert 'prediction = [("NAME", "X"), ("NAME", "O")]' in first.next_step
 
 
@@ -289,7 +289,8 @@ class TestTheCost:
         result = checkpoint("dns-04").check(10, walk_of(OUTSIDE))
         assert states(result) == [N]
         assert (
-            result.outcomes[0].observation.observed == "the walk that was handed in is another one"
+            result.outcomes[0].observation.observed == "the walk passed to the check is a "
+            "different one"
         )
 
     def test_a_walk_that_the_witness_has_not_seen(
@@ -299,7 +300,7 @@ class TestTheCost:
         asked(api, OUTSIDE, client="10.0.145.8")
         result = checkpoint("dns-04").check(10, walk_of(OUTSIDE))
         assert states(result) == [N]
-        assert "has not seen op-pod-1" in result.outcomes[0].observation.observed
+        assert "has not logged a query of op-pod-1" in result.outcomes[0].observation.observed
 
     @pytest.mark.parametrize(
         ("prediction", "walk"),
@@ -321,7 +322,8 @@ class TestTheCost:
         result = checkpoint("dns-04").check(prediction, walk)
         assert states(result) == [N]
         assert (
-            result.outcomes[0].observation.observed == "the walk that was handed in is another one"
+            result.outcomes[0].observation.observed == "the walk passed to the check is a "
+            "different one"
         )
 
     @pytest.mark.parametrize("gone", [(POD,), (WITNESS,), (POD, WITNESS)])
@@ -343,4 +345,4 @@ class TestTheCost:
     ) -> None:
         result = checkpoint("dns-04").check(10, observed)
         assert states(result) == [N]
-        assert result.outcomes[0].observation.observed == "no walk was handed in"
+        assert result.outcomes[0].observation.observed == "no walk was passed to the check"

@@ -80,19 +80,19 @@ def test_what_needs_another_comes_after_it(needed: State, expected: State) -> No
     result = checkpoint(first, criterion("x-01.b", SEEN[P], needs=("x-01.a",))).check()
     second = result.outcomes[1]
     assert second.state is expected
-    assert (needed is P) or second.observation.observed == "this comes after: Fact x-01.a"
+    assert (needed is P) or second.observation.observed == "this depends on: Fact x-01.a"
 
 
 def test_partial_credit_comes_with_its_reasons() -> None:
     criteria = (criterion("x-01.a", SEEN[P]), criterion("x-01.b", SEEN[F]))
     result = checkpoint(*criteria, criterion("x-01.c", SEEN[C])).check()
-    assert (result.state, result.points, result.of, result.unchecked) == (F, 1, 3, 1)
+    assert (result.state, result.points, result.possible, result.unchecked) == (F, 1, 3, 1)
     assert result.headline == "x-01 X: FAIL, 1 of 2 points, 1 point not checked"
 
 
 def test_what_nobody_could_look_at_costs_nothing_in_words() -> None:
     result = checkpoint(criterion("x-01.a", SEEN[C])).check()
-    assert result.headline == "x-01 X: CANNOT_CHECK, no points given or lost"
+    assert result.headline == "x-01 X: CANNOT_CHECK, this gives and costs no points"
 
 
 def test_a_check_waits_for_what_comes_by_itself() -> None:

@@ -124,7 +124,7 @@ CASES = {
         made(shelf.put_shelf, shelf.RIGHT, shelf.TOLD),
         (
             (made(shelf.put_shelf, shelf.RIGHT, shelf.DEAF), "SRV: 1"),
-            (made(shelf.put_shelf, shelf.RIGHT, shelf.OTHERS), "are those of other objects"),
+            (made(shelf.put_shelf, shelf.RIGHT, shelf.OTHERS), "belong to other objects"),
         ),
     ),
     "resolv-01": Case(
@@ -230,7 +230,7 @@ CASES = {
         proxy(injected=""),
         proxy(),
         (
-            (proxy(ports=[]), "3 addresses are Ready, and the Service finds no port"),
+            (proxy(ports=[]), "3 addresses are Ready, but the Service finds no port"),
             (proxy(ports=[{"port": 80}]), "the endpoints' port is 80"),
         ),
     ),
@@ -271,14 +271,14 @@ CASES = {
         hosts(corefile=lab.SOLVED, backup=lab.UNTOUCHED),
         (
             (hosts(corefile=TWELVE, backup=lab.UNTOUCHED), "myapp.local is 10.43.0.12"),
-            (hosts(corefile=LATE, backup=lab.UNTOUCHED), "an entry stands after fallthrough"),
+            (hosts(corefile=LATE, backup=lab.UNTOUCHED), "an entry is after fallthrough"),
         ),
     ),
     "hosts-02": Case(
         hosts("hosts", FOUND),
         hosts("hosts", FOUND, corefile=lab.SOLVED),
         (
-            (hosts("hosts", FOUND, corefile=ELSEWHERE), "stands in the server block a:53"),
+            (hosts("hosts", FOUND, corefile=ELSEWHERE), "is in the server block a:53"),
             (
                 hosts("hosts", lab.nslookup("10.43.0.12"), corefile=TWELVE),
                 "myapp.local is 10.43.0.12",
@@ -289,8 +289,8 @@ CASES = {
         hosts(),
         hosts(corefile=lab.BOTH, first=lab.SOLVED),
         (
-            (hosts(corefile=lab.BOTH), "have run nothing else since they started"),
-            (hosts(corefile=LATE, runs=lab.SOLVED), "an entry stands after fallthrough"),
+            (hosts(corefile=lab.BOTH), "CoreDNS pods started with this Corefile"),
+            (hosts(corefile=LATE, runs=lab.SOLVED), "an entry is after fallthrough"),
         ),
     ),
     "hosts-04": Case(
@@ -299,7 +299,7 @@ CASES = {
         (
             (
                 hosts("SERVFAIL", lab.answered("SERVFAIL"), corefile=ELSEWHERE),
-                "stands in the server block a:53",
+                "is in the server block a:53",
             ),
             (
                 hosts("NOERROR", lab.answered("NOERROR"), corefile=lab.SOLVED),
@@ -313,7 +313,7 @@ CASES = {
         (
             (
                 hosts(lab.ttls(3600, 30), lab.ttls(3600, 30), corefile=ELSEWHERE),
-                "stands in the server block a:53",
+                "is in the server block a:53",
             ),
             (
                 hosts(lab.ttls(60, 30), lab.ttls(3600, 30), corefile=lab.SOLVED),
@@ -325,7 +325,7 @@ CASES = {
         hosts(),
         restored(),
         (
-            (restored(corefile=lab.BOTH), "has been changed since the restore"),
+            (restored(corefile=lab.BOTH), "was changed after the restore"),
             (restored(runs=lab.SOLVED), "0 of 2 CoreDNS pods run the Corefile"),
         ),
     ),
@@ -424,7 +424,7 @@ def test_what_the_api_refuses_is_neither_right_nor_wrong(
         result = checkpoint(name).check(*handed_in)
         api.refuse = before
         assert states(result) == {C}
-        assert (result.points, result.unchecked) == (0, result.of)
+        assert (result.points, result.unchecked) == (0, result.possible)
 
 
 @each
@@ -509,7 +509,7 @@ def test_an_empty_prediction_is_not_wrong_and_says_what_to_do(
     assert said.observed == "the prediction is still empty"
     form = next(one.form for one in definitions.find(name).criteria if isinstance(one, Prediction))
     assert said.next_step == (
-        f"write it in the cell above, run that cell and then this one again; its form:\n{form}"
+        f"write it in the cell above, run that cell, then run this one again; its form:\n{form}"
     )
     with pytest.raises(CheckpointError, match="NOT_STARTED"):
         checkpoint(name).require(empty, *observed)

@@ -174,7 +174,7 @@ def test_a_value_is_withheld_in_a_cell_beside_its_name() -> None:
     [
         "the Service selects k8s-app=kube-dns",
         "its search list starts with ops-ns.svc.cluster.local, svc.cluster.local",
-        "the block hosts stands in the server block example.org:53",
+        "the block hosts is in the server block example.org:53",
         "dns://.:53",
     ],
 )

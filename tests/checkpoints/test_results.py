@@ -140,13 +140,13 @@ def test_the_text_of_a_result() -> None:
 
 
 def test_lines_of_code_stand_where_they_can_be_copied_from() -> None:
-    step = then("put it in", "hosts = 'a < b'", "cluster.edit(hosts)")
+    step = then("add it", "hosts = 'a < b'", "cluster.edit(hosts)")
     result = Result("x-01", "A", (Outcome("x-01.a", "It is", 1, failed("no", "yes", step)),))
-    assert repr(result).endswith("next: put it in:\nhosts = 'a < b'\ncluster.edit(hosts)")
+    assert repr(result).endswith("next: add it:\nhosts = 'a < b'\ncluster.edit(hosts)")
     html = result._repr_html_()
-    assert re.search(r">next:</td><td [^>]+>put it in:<pre [^>]*white-space: pre-wrap[^>]*>", html)
+    assert re.search(r">next:</td><td [^>]+>add it:<pre [^>]*white-space: pre-wrap[^>]*>", html)
     assert "hosts = &#x27;a &lt; b&#x27;\ncluster.edit(hosts)</pre>" in html
-    assert repr(result).index("Run once before") < repr(result).index("put it in")
+    assert repr(result).index("Run once before") < repr(result).index("add it")
 
 
 def test_a_frame_holds_all_of_it() -> None:

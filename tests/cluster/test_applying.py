@@ -81,8 +81,8 @@ def test_a_conflict_names_field_and_owner(fake: Cluster, api: FakeApi) -> None:
 def test_what_was_applied_before_an_error_is_named(fake: Cluster, api: FakeApi) -> None:
     with pytest.raises(EksnetError) as caught:
         fake.apply(TWO + "---\napiVersion: v1\nkind: Sevrice\nmetadata: {name: x}\n")
-    assert "line 14, Sevrice x: context:lab serves no kind Sevrice of v1" in caught.value.seen
-    assert "applied before it: ConfigMap one, Service two" in caught.value.seen
+    assert "line 14, Sevrice x: context:lab has no kind Sevrice of v1" in caught.value.seen
+    assert "already applied: ConfigMap one, Service two" in caught.value.seen
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_what_was_applied_before_an_error_is_named(fake: Cluster, api: FakeApi) 
         ("kind: Pod\napiVersion: v1\n", "without metadata.name"),
         ("apiVersion: v1\nkind: Pod\nmetadata: {name: a}\n---\n- 1\n", "line 5: an object without"),
         ("kind: [\n", "line 2"),
-        ("# nothing\n", "holds no object"),
+        ("# nothing\n", "has no object"),
         ("missing-file.yaml", "cannot be read: No such file"),
         ("a: \x07\n", "is not YAML"),
     ],

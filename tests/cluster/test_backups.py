@@ -60,7 +60,7 @@ def test_the_first_backup_is_kept_after_an_edit(fake: Cluster, coredns: FakeApi)
     coredns.put(PATH, EDITED)
     again = fake.backup("coredns", "kube-system")
     assert again.edited_since
-    assert "kept: it has been edited since" in repr(again)
+    assert "not replaced: the ConfigMap was edited since then" in repr(again)
     fake.restore("coredns", "kube-system")
     assert content(coredns) == GOOD
 
@@ -82,7 +82,7 @@ def test_a_second_restore_changes_nothing(fake: Cluster, coredns: FakeApi) -> No
     fake.restore("coredns", "kube-system")
     coredns.requests.clear()
     again = fake.restore("coredns", "kube-system")
-    assert repr(again) == "<ConfigMap coredns in kube-system: as it was backed up>"
+    assert repr(again) == "<ConfigMap coredns in kube-system: unchanged>"
     assert coredns.writes == []
 
 
@@ -90,7 +90,7 @@ def test_a_used_backup_does_not_undo_a_later_change(fake: Cluster, coredns: Fake
     fake.backup("coredns", "kube-system")
     fake.restore("coredns", "kube-system")
     coredns.put(PATH, EDITED)
-    with pytest.raises(EksnetError, match="was restored already"):
+    with pytest.raises(EksnetError, match="is already restored"):
         fake.restore("coredns", "kube-system")
     assert content(coredns)["data"] == EDITED["data"]
 
@@ -134,7 +134,7 @@ def test_a_file_that_is_no_backup_is_refused(
 ) -> None:
     file = tmp_path / "backup.json"
     file.write_text(text)
-    with pytest.raises(EksnetError, match="no whole backup"):
+    with pytest.raises(EksnetError, match="not a complete backup"):
         fake.restore(file)
     assert coredns.writes == []
 

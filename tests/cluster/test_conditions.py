@@ -122,7 +122,7 @@ def test_a_state_is_described() -> None:
         "Ready: False (R: m)",
         "container main: waiting (ErrImagePull: no)",
     ]
-    assert conditions.describe([]) == "it is not there"
+    assert conditions.describe([]) == "it is missing"
 
 
 def workload(kind: str, spec: Json, generation: int = 2, **status: Any) -> Json:
@@ -135,13 +135,13 @@ def workload(kind: str, spec: Json, generation: int = 2, **status: Any) -> Json:
     ("status", "told"),
     [
         ({"updatedReplicas": 1, "replicas": 3}, "1 of 2 pods run the newest template"),
-        ({"updatedReplicas": 2, "replicas": 3}, "1 old pod is still to end"),
+        ({"updatedReplicas": 2, "replicas": 3}, "1 old pod is still running"),
         (
             {"updatedReplicas": 2, "replicas": 2, "availableReplicas": 1},
             "1 of 2 updated pods are available",
         ),
         ({"updatedReplicas": 2, "replicas": 2, "availableReplicas": 2}, ""),
-        ({"observedGeneration": 1}, "its controller has not seen the newest template yet"),
+        ({"observedGeneration": 1}, "its controller has not processed the newest template yet"),
     ],
 )
 def test_a_deployment_rolls_out(status: Json, told: str) -> None:

@@ -69,7 +69,7 @@ def test_the_sandbox_is_started_and_free_to_change(
 
 
 def test_eks_is_not_there_yet() -> None:
-    with pytest.raises(EksnetError, match="eks:prod cannot be reached yet"):
+    with pytest.raises(EksnetError, match="eks:prod is not supported yet"):
         eksnet.connect("eks:prod")
 
 
@@ -139,7 +139,7 @@ def test_what_the_api_server_refuses_is_told(
 
 def test_what_is_no_kubernetes_is_told(api: FakeApi, config: Path) -> None:
     api.refuse = lambda request: (200, "<html>a proxy</html>")  # type: ignore[return-value]
-    with pytest.raises(EksnetError, match="something else than JSON: '<html>a proxy"):
+    with pytest.raises(EksnetError, match="sent an answer that is not JSON: '<html>a proxy"):
         eksnet.connect("context:lab")
 
 

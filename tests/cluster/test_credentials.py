@@ -96,7 +96,7 @@ print(json.dumps({{"apiVersion": version, "kind": "ExecCredential", "status": st
 
 def test_nothing_is_left_of_credentials_that_cannot_be_had(tmp_path, temporary):
     user = {"client-certificate-data": data("certificate"), "client-key": str(tmp_path / "none")}
-    with pytest.raises(EksnetError, match="cannot be had"):
+    with pytest.raises(EksnetError, match="cannot be read"):
         configure(write(tmp_path, user), "lab")
     assert list(temporary.iterdir()) == []
 

@@ -75,16 +75,16 @@ def apply(corefile: object) -> Do:
 
 # What a learner may give, and a part of what they are told.
 REFUSED: dict[str, tuple[Do, str]] = {
-    "a forgotten return": (edit(lambda text: None), "what your function returned is None"),
+    "a forgotten return": (edit(lambda text: None), "your function returned is None"),
     "a list of lines": (edit(lambda text: text.splitlines()), "is of type list"),
     "bytes": (edit(lambda text: text.encode()), "is of type bytes"),
     "no text": (edit(None), "the new text is None"),
     "a number": (edit(5), "is of type int"),
-    "an empty text": (edit(""), "would be empty"),
-    "white space": (edit(lambda text: " \n"), "would be empty"),
-    "half a pair": (edit(lambda text: text + "\ud800"), "has no form in UTF-8"),
+    "an empty text": (edit(""), "is empty"),
+    "white space": (edit(lambda text: " \n"), "is empty"),
+    "half a pair": (edit(lambda text: text + "\ud800"), "cannot be encoded in UTF-8"),
     "huge": (edit(lambda text: text + "# much\n" * 200_000), "would hold 1,4"),
-    "the block instead of the whole": (edit(lambda text: HOSTS_ALONE), "a plugin that it does not"),
+    "the block instead of the whole": (edit(lambda text: HOSTS_ALONE), "an unknown plugin"),
     "a misspelt plugin": (edit(lambda text: text.replace("errors", "error")), "'errors'?"),
     "an entry too late": (
         edit(lambda text: text.replace("loop", "hosts {\n fallthrough\n 10.0.0.1 a\n }")),
@@ -94,24 +94,24 @@ REFUSED: dict[str, tuple[Do, str]] = {
     "no name": (edit(str.upper, name=""), "the ConfigMap's name is empty"),
     "no key": (edit("text", key=""), "the key is empty"),
     "another ConfigMap, None": (note(lambda text: None), "is None"),
-    "another ConfigMap, empty": (note(""), "would be empty"),
+    "another ConfigMap, empty": (note(""), "is empty"),
     "another ConfigMap, huge": (note("x" * 1_100_000), "would hold 1,100,"),
     "another mode": (
         edit(lambda text: text.replace("mode: iptables", "mode: iptable"), *CONFIG_KEY),
         "kube-proxy has no mode 'iptable'",
     ),
-    "no YAML": (edit("mode: [", *CONFIG_KEY), "is no YAML"),
+    "no YAML": (edit("mode: [", *CONFIG_KEY), "is not YAML"),
     "no fields": (edit("- a\n- b\n", *CONFIG_KEY), "its kind is None"),
     "the ConfigMap around it": (
         edit(json.dumps({"kind": "ConfigMap", "data": {"config": CONFIG}}), *CONFIG_KEY),
         "its kind is 'ConfigMap'",
     ),
     "another kind": (edit("kind: Pod\n", *CONFIG_KEY), "its kind is 'Pod'"),
-    "a patch that takes the key": (patch({"Corefile": None}), "would be empty"),
-    "a patch that takes all": (patch(None), "would be empty"),
-    "a patch with an empty text": (patch({"Corefile": ""}), "would be empty"),
+    "a patch that takes the key": (patch({"Corefile": None}), "is empty"),
+    "a patch that takes all": (patch(None), "is empty"),
+    "a patch with an empty text": (patch({"Corefile": ""}), "is empty"),
     "a patch with a number": (patch({"Corefile": 5}), "is of type int"),
-    "a patch with a wrong text": (patch({"Corefile": HOSTS_ALONE}), "does not have: '10.43.0.1'"),
+    "a patch with a wrong text": (patch({"Corefile": HOSTS_ALONE}), "unknown plugin: '10.43.0.1'"),
     "a patch with a list for the data": (patch(["Corefile"]), "is of type list"),
     "a huge patch": (patch({"other": "x" * 1_100_000}), "would hold 1,100,"),
     "a patch of None": (merge(None), "the patch is of type NoneType"),
@@ -120,16 +120,16 @@ REFUSED: dict[str, tuple[Do, str]] = {
     "a patch with a set": (merge({"spec": {1, 2}}), "cannot be written as JSON"),
     "a patch with no number": (merge({"spec": float("nan")}), "cannot be written as JSON"),
     "an endless patch": (merge({"spec": "x" * 4_000_000}), "is 4,000,0"),
-    "a manifest with a wrong text": (apply(HOSTS_ALONE), "does not have: '10.43.0.1'"),
-    "a manifest without a text": (apply(None), "would be empty"),
-    "a manifest with an empty text": (apply(""), "would be empty"),
+    "a manifest with a wrong text": (apply(HOSTS_ALONE), "unknown plugin: '10.43.0.1'"),
+    "a manifest without a text": (apply(None), "is empty"),
+    "a manifest with an empty text": (apply(""), "is empty"),
     "an object with a wrong text": (put({"Corefile": "None"}), "the plugin kubernetes"),
     "an object of None": (lambda cluster: cluster.replace(None), "is of type NoneType"),  # type: ignore[arg-type]
     "a manifest of None": (lambda cluster: cluster.apply(None), "is of type NoneType"),  # type: ignore[arg-type]
-    "an empty manifest": (lambda cluster: cluster.apply(""), "holds no object"),
+    "an empty manifest": (lambda cluster: cluster.apply(""), "has no object"),
     "a manifest of objects": (lambda cluster: cluster.apply([{}]), "is of type list"),  # type: ignore[arg-type]
     "a deletion of None": (lambda cluster: cluster.delete(None), "is of type NoneType"),  # type: ignore[arg-type]
-    "a deletion of nothing": (lambda cluster: cluster.delete(""), "names no object"),
+    "a deletion of nothing": (lambda cluster: cluster.delete(""), "is not the name of an object"),
     "a backup of nothing": (lambda cluster: cluster.backup(""), "the ConfigMap's name is empty"),
     "a restore of nothing": (lambda cluster: cluster.restore(""), "the ConfigMap's name is empty"),
     "a restore of None": (lambda cluster: cluster.restore(None), "the ConfigMap's name is None"),  # type: ignore[arg-type]
@@ -194,7 +194,7 @@ def test_a_backup_that_would_not_work_is_restored_on_a_word(api: FakeApi, learne
     learner.backup("coredns", SYSTEM)
     learner.edit_configmap("coredns", "Corefile", COREFILE, SYSTEM)
     api.requests.clear()
-    with pytest.raises(EksnetError, match="does not have"):
+    with pytest.raises(EksnetError, match="an unknown plugin"):
         learner.restore("coredns", SYSTEM)
     assert api.writes == []
     learner.restore("coredns", SYSTEM, unchecked=True)
@@ -209,7 +209,7 @@ def test_a_backup_whose_text_is_none_is_refused(
     path.write_text(json.dumps({**json.loads(path.read_text()), "data": data}))
     api.put(COREDNS, {"data": {"Corefile": "edited"}})
     for restore in (path, "coredns"):
-        with pytest.raises(EksnetError, match="no whole backup"):
+        with pytest.raises(EksnetError, match="not a complete backup"):
             learner.restore(restore, SYSTEM)
     assert api.writes == []
 

@@ -38,7 +38,7 @@ def test_another_refusal_is_no_answer(
 
 
 def test_a_kind_that_is_misspelt_is_told(fake: Cluster) -> None:
-    with pytest.raises(UnknownKindError, match="serves no kind configmpa"):
+    with pytest.raises(UnknownKindError, match="has no kind configmpa"):
         fake.find("configmpa/web")
 
 

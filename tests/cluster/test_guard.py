@@ -24,10 +24,10 @@ READING: dict[str, Callable[[Cluster], object]] = {
     "get": lambda cluster: cluster.get("configmap/web"),
     "list": lambda cluster: cluster.list("pods"),
     "logs": lambda cluster: cluster.logs("web"),
-    "made_in": lambda cluster: cluster.made_in("default"),
+    "objects_in": lambda cluster: cluster.objects_in("default"),
     "rollout_status": lambda cluster: cluster.rollout_status("deployment/web"),
     "saved": lambda cluster: cluster.saved("web"),
-    "set_aside": lambda cluster: cluster.set_aside("web"),
+    "archive_backup": lambda cluster: cluster.archive_backup("web"),
     "wait": lambda cluster: cluster.wait("pod/web", condition="Ready"),
 }
 WRITING: dict[str, Callable[[Cluster], object]] = {

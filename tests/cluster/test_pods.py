@@ -100,7 +100,7 @@ def test_a_container_that_the_command_waits_for_ends_the_wait_in_its_own_words(
             api.put(path, {**one, "status": status})
 
     api.react = react
-    with pytest.raises(pods.NeededError, match="the container server ended in an error") as raised:
+    with pytest.raises(pods.NeededError, match="the container server failed") as raised:
         fake.run("busybox", "true", timeout=30)
     assert raised.value.log == "first\nUnknown directive 'hots'"
     assert raised.value.expected
@@ -152,7 +152,10 @@ def test_an_exec_tells_its_exit_code(status: bytes, code: int) -> None:
 
 @pytest.mark.parametrize(
     ("status", "told"),
-    [(b'{"status": "Failure", "message": "no such program"}', "no such program"), (b"", "was cut")],
+    [
+        (b'{"status": "Failure", "message": "no such program"}', "no such program"),
+        (b"", "connection was lost"),
+    ],
 )
 def test_an_exec_that_did_not_run_is_told(status: bytes, told: str) -> None:
     with pytest.raises(EksnetError, match=told):

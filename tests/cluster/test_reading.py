@@ -34,12 +34,12 @@ def test_what_is_not_there_is_told(fake: Cluster) -> None:
 
 @pytest.mark.parametrize("names", [("pod",), ("",), ("/web",), ("pod/",)])
 def test_half_a_name_is_refused(names: tuple[str, ...], fake: Cluster) -> None:
-    with pytest.raises(EksnetError, match="names no object"):
+    with pytest.raises(EksnetError, match="is not the name of an object"):
         fake.get(*names)
 
 
 def test_an_unknown_kind_is_told(fake: Cluster) -> None:
-    with pytest.raises(EksnetError, match="serves no kind gadget"):
+    with pytest.raises(EksnetError, match="has no kind gadget"):
         fake.get("gadget/x")
 
 

@@ -105,7 +105,7 @@ def test_a_missed_deadline_tells_what_was_seen(fake: Cluster, api: FakeApi) -> N
         "    Warning BackOff: again",
     ]
     assert caught.value.next_step == (
-        "`kubectl --context lab describe pod/web -n default` shows more"
+        "`kubectl --context lab describe pod/web -n default` shows details"
     )
 
 
@@ -124,7 +124,7 @@ def test_a_workload_that_does_not_come_shows_its_pod(fake: Cluster, api: FakeApi
 
 
 def test_a_deadline_passes_while_nothing_happens(fake: Cluster, api: FakeApi) -> None:
-    with pytest.raises(DeadlineError, match=r"was not Ready after 0\.1 s\n    it is not there"):
+    with pytest.raises(DeadlineError, match=r"was not Ready after 0\.1 s\n    it is missing"):
         fake.wait("pod/web", timeout=0.1)
 
 
@@ -161,5 +161,5 @@ def test_a_rollout_is_waited_for(
 
 
 def test_a_rollout_of_nothing_is_told(fake: Cluster) -> None:
-    with pytest.raises(DeadlineError, match="is not rolled out: it is not there"):
+    with pytest.raises(DeadlineError, match="is not rolled out: it is missing"):
         fake.rollout_status("deployment/nope")

@@ -179,7 +179,10 @@ def test_the_lines_of_a_plugin_are_those_that_are_written():
     [
         (".:53 {\n  reload\n", "the server block .:53 is not closed"),
         (".:53 {\n  hosts {\n  reload\n", "the block of hosts in line 2 is not closed"),
-        (".:53 {\n  hosts }\n}\n", "line 2 of the Corefile closes a brace that none opened"),
+        (
+            ".:53 {\n  hosts }\n}\n",
+            "line 2 of the Corefile has a closing brace without an opening one",
+        ),
     ],
 )
 def test_what_is_not_whole_is_told(corefile, seen):

@@ -26,15 +26,14 @@ def dns(monkeypatch: pytest.MonkeyPatch) -> dict[tuple[str, str], tuple[str, ...
     """What the cluster's DNS tells, to be changed by a test."""
     told = dict(TOLD)
 
-    def ask(_: Any, *names: str, rdtype: str) -> list[Answer]:
-        assert all(name.endswith(".") for name in names), "asked along a search list"
-        values = [told.get((name.rstrip("."), rdtype), ()) for name in names]
-        return [
-            Answer(name, "NOERROR" if found else "NXDOMAIN", 5 if found else None, found)
-            for name, found in zip(names, values, strict=True)
-        ]
+    def ask_each(asked: Any, _: Any) -> dict[tuple[str, str], Answer]:
+        found = {one: told.get(one, ()) for one in asked}
+        return {
+            one: Answer(one[0], "NOERROR" if values else "NXDOMAIN", 5 if values else None, values)
+            for one, values in found.items()
+        }
 
-    monkeypatch.setattr(observe, "ask", ask)
+    monkeypatch.setattr(observe, "ask_each", ask_each)
     monkeypatch.setattr(observe, "_HEARD", 0)
     return told
 

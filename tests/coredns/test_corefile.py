@@ -121,7 +121,7 @@ def test_a_comment_in_a_word_ends_with_it_as_in_coredns():
     [
         (add_plugin(EKS, OTHER), ".:53", "already has the plugin hosts"),
         (EKS, "example.org:53", "no server block example.org:53"),
-        (EKS + "}\n", ".:53", "line 18 .* closes a brace"),
+        (EKS + "}\n", ".:53", "line 18 .* has a closing brace"),
         (EKS.removesuffix("}\n"), ".:53", "1 open brace"),
     ],
 )
@@ -135,11 +135,20 @@ def test_refused(corefile, zone, message):
     ("block", "message"),
     [
         ("hosts {\n  10.43.0.1 a\n", "the block ends with 1 open brace"),
-        ("hosts\n  10.43.0.1 a\n}\n", "line 3 of the block closes a brace that none opened"),
+        (
+            "hosts\n  10.43.0.1 a\n}\n",
+            "line 3 of the block has a closing brace without an opening one",
+        ),
         # Balanced, and yet it would end the server block and begin another one.
-        ("hosts {\n}\n}\na:53 {\n", "line 3 of the block closes a brace that none opened"),
-        ("hosts { 10.43.0.1 a }", "line 1 of the block has a brace among other words"),
-        ("hosts {\n  fallthrough }\n}\n", "line 2 of the block has a brace among other words"),
+        (
+            "hosts {\n}\n}\na:53 {\n",
+            "line 3 of the block has a closing brace without an opening one",
+        ),
+        ("hosts { 10.43.0.1 a }", "line 1 of the block has a brace in the middle of the line"),
+        (
+            "hosts {\n  fallthrough }\n}\n",
+            "line 2 of the block has a brace in the middle of the line",
+        ),
         ("hosts {\n  fallthrough }\n", "the block ends with 1 open brace"),
         (" \n# hosts\n", "the block is empty"),
     ],
@@ -193,6 +202,6 @@ def test_what_to_do_about_a_plugin_that_is_there_runs_as_it_is_printed(zone):
         def edit_configmap(self, name, key, change, namespace):
             edits.append(change(corefile))
 
-    command = raised.value.next_step.partition("old: ")[2]
+    command = raised.value.next_step.partition("new ones: ")[2]
     exec(command, {"cluster": Cluster(), "coredns": coredns})
     assert edits == [set_plugin(corefile, MORE, zone)]

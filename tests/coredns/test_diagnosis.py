@@ -89,7 +89,7 @@ def proxy(ready: int, wanted: int) -> dict[str, Any]:
     return {"status": {"numberReady": ready, "desiredNumberScheduled": wanted}}
 
 
-SILENT = {"udp": diagnosis.NO_ANSWER, "tcp": diagnosis.NO_ANSWER}
+NO_REPLY = {"udp": diagnosis.NO_ANSWER, "tcp": diagnosis.NO_ANSWER}
 CACHED = pod_resolv_conf("default", nameserver="169.254.20.10")
 
 
@@ -139,24 +139,24 @@ CACHED = pod_resolv_conf("default", nameserver="169.254.20.10")
         ),
         (diagnosis.kube_proxy(proxy(2, 2), probe(), True), OK, "2 of 2 pods are Ready"),
         (diagnosis.kube_proxy(proxy(1, 2), probe(), True), FAILS, "1 of 2 pods are Ready"),
-        (diagnosis.kube_proxy(proxy(0, 0), probe(), True), FAILS, "no node has a pod of it"),
-        (diagnosis.kube_proxy({}, probe(), True), FAILS, "no node has a pod of it"),
+        (diagnosis.kube_proxy(proxy(0, 0), probe(), True), FAILS, "it runs on no node"),
+        (diagnosis.kube_proxy({}, probe(), True), FAILS, "it runs on no node"),
         (
             diagnosis.kube_proxy(proxy(2, 2), probe(udp="no answer"), True),
-            FAILS, "2 of 2 pods are Ready; CoreDNS answers at its pods' addresses, and not at",
+            FAILS, "2 of 2 pods are Ready; CoreDNS answers at its pods' addresses, but not at",
         ),
         # The Service has no endpoints or no port: kube-proxy cannot lead further.
-        (diagnosis.kube_proxy(proxy(2, 2), probe(**SILENT), False), OK, "2 of 2"),
+        (diagnosis.kube_proxy(proxy(2, 2), probe(**NO_REPLY), False), OK, "2 of 2"),
         # The pods do not answer either, or there is none.
         (
             diagnosis.kube_proxy(
-                proxy(2, 2), probe(direct={PODS[0]: ("NOERROR", "no answer")}, **SILENT), True
+                proxy(2, 2), probe(direct={PODS[0]: ("NOERROR", "no answer")}, **NO_REPLY), True
             ),
             OK, "2 of 2",
         ),
-        (diagnosis.kube_proxy(None, probe(), True), OK, "something else leads from Services"),
+        (diagnosis.kube_proxy(None, probe(), True), OK, "another component implements Services"),
         (
-            diagnosis.kube_proxy(None, probe(**SILENT), True),
+            diagnosis.kube_proxy(None, probe(**NO_REPLY), True),
             FAILS, "there is no DaemonSet kube-proxy; CoreDNS answers at its pods' addresses",
         ),
         (diagnosis.answers(probe(), "udp"), OK, "NOERROR"),
@@ -170,13 +170,13 @@ def test_a_check(found: diagnosis.Check, verdict: str, seen: str) -> None:
     assert bool(found.next_step) == (verdict == FAILS)
 
 
-def test_who_is_to_be_looked_at_depends_on_who_is_silent() -> None:
+def test_what_to_check_next_depends_on_who_does_not_answer() -> None:
     network = diagnosis.directly(probe(direct={PODS[0]: ("no answer", "no answer")}), PODS[:1])
     assert "a security group" in network.next_step
     wrong = diagnosis.directly(probe(direct={PODS[0]: ("SERVFAIL", "SERVFAIL")}), PODS[:1])
     assert "logs" in wrong.next_step
-    assert "a security group" in diagnosis.answers(probe(**SILENT), "udp").next_step
-    assert "node-local-dns" in diagnosis.answers(probe(CACHED, **SILENT), "udp").next_step
+    assert "a security group" in diagnosis.answers(probe(**NO_REPLY), "udp").next_step
+    assert "node-local-dns" in diagnosis.answers(probe(CACHED, **NO_REPLY), "udp").next_step
     assert diagnosis.directly(probe(), ()).verdict == CANNOT_TELL
 
 
@@ -204,16 +204,16 @@ def test_endpoints(slices: Any, pods: Any, verdict: str, seen: str) -> None:
     [
         ([RUNS, RUNS], OK, "2 of 2 pods run it"),
         ([REFUSES + RUNS, RUNS], OK, "2 of 2 pods run it"),
-        ([RUNS, RUNS + TIMEOUT], OK, "run it; their logs tell of plugin/errors: i/o timeout"),
+        ([RUNS, RUNS + TIMEOUT], OK, "run it; their logs show plugin/errors: i/o timeout"),
         ([RUNS + LOOP, RUNS + TIMEOUT], OK, "plugin/errors: i/o timeout, plugin/loop: Loop"),
-        ([RUNS, RUNS + WATCH], OK, "2 of 2 pods run it; their logs tell of Failed to watch"),
+        ([RUNS, RUNS + WATCH], OK, "2 of 2 pods run it; their logs show Failed to watch"),
         ([TIMEOUT + RUNS, RUNS], OK, "2 of 2 pods run it"),
         (["other", RUNS], FAILS, "1 of 2 pods run it"),
         # A container that has not begun, a pod that is gone since it was listed.
         ([400, RUNS], FAILS, "1 of 2 pods run it"),
         ([RUNS, 404], FAILS, "1 of 2 pods run it"),
         (["SHA512 = x\n" + REFUSES] * 2, FAILS, "refuses it, line 3: Unknown directive 'logg'"),
-        ([], CANNOT_TELL, "there is no pod"),
+        ([], CANNOT_TELL, "there is no CoreDNS pod"),
     ],
 )
 def test_the_corefile_that_runs(logs: list[str], verdict: str, seen: str) -> None:
@@ -229,7 +229,7 @@ def test_a_pod_that_is_taken_away_does_not_count() -> None:
     pods: Any = [Thing(pod("a")), Thing(pod("b", deletionTimestamp="now"))]
     assert "1 of 1 pods run it" in diagnosis.configuration(cluster, pods).seen  # type: ignore[arg-type]
     gone = diagnosis.configuration(cluster, pods[1:])  # type: ignore[arg-type]
-    assert (gone.verdict, gone.seen) == (CANNOT_TELL, "there is no pod to ask")
+    assert (gone.verdict, gone.seen) == (CANNOT_TELL, "there is no CoreDNS pod to query")
 
 
 @pytest.mark.parametrize(
@@ -269,15 +269,20 @@ def test_errors_are_those_since_the_configuration_that_runs() -> None:
             {"rules": [{**ROLE["rules"][0], "apiGroups": [""]}]},
             BOUND,
             FAILS,
-            "lacks endpointslices",
+            "permission to list and watch endpointslices",
         ),
         (
             {"rules": [{**ROLE["rules"][0], "verbs": ["list"]}]},
             BOUND,
             FAILS,
-            "lacks endpointslices",
+            "permission to list and watch endpointslices",
         ),
-        (ROLE, {"subjects": [{"name": "other"}]}, FAILS, "is bound to nobody called coredns"),
+        (
+            ROLE,
+            {"subjects": [{"name": "other"}]},
+            FAILS,
+            "no ClusterRoleBinding gives the role system:coredns to the ServiceAccount coredns",
+        ),
     ],
 )
 def test_permissions(role: Any, binding: Any, verdict: str, seen: str) -> None:
@@ -296,19 +301,19 @@ def wire(code: str, *, framed: bool = False) -> str:
 def test_what_the_pod_printed_is_read() -> None:
     conf = pod_resolv_conf("default")
     lines = (str(conf), "---", wire("NOERROR"), wire("SERVFAIL", framed=True), "")
-    found = diagnosis.read_probe("\n".join(lines) + "\n", ("udp", "tcp", "outside"))
+    found = diagnosis.parse_probe("\n".join(lines) + "\n", ("udp", "tcp", "outside"))
     assert found.conf.nameservers == conf.nameservers
     assert found.answers == {"udp": "NOERROR", "tcp": "SERVFAIL", "outside": diagnosis.NO_ANSWER}
-    refused = diagnosis.read_probe(
+    refused = diagnosis.parse_probe(
         f"{conf}\n---\n\n{wire('NOERROR')}\nnonsense!\n", ("udp", "x", "y")
     )
-    assert refused.answers == {"udp": diagnosis.NO_ANSWER, "x": "NOERROR", "y": "no DNS message"}
+    assert refused.answers == {"udp": diagnosis.NO_ANSWER, "x": "NOERROR", "y": "not a DNS message"}
 
 
 @pytest.mark.parametrize("output", ["", "nameserver 1.2.3.4\n", "a\n---\n\n"])
 def test_what_no_probe_printed_is_told(output: str) -> None:
-    with pytest.raises(EksnetError, match="the pod that asks printed"):
-        diagnosis.read_probe(output, ("udp", "tcp"))
+    with pytest.raises(EksnetError, match="the test pod printed"):
+        diagnosis.parse_probe(output, ("udp", "tcp"))
 
 
 def test_the_first_that_fails_is_named_in_text_and_html() -> None:
@@ -318,14 +323,14 @@ def test_the_first_that_fails_is_named_in_text_and_html() -> None:
         diagnosis.outside(probe(outside="<nothing>")),
     ))  # fmt: skip
     assert found.first == found.checks[1]
-    assert found.headline == "Begin at 2, Service kube-dns: it has no port 53 for UDP"
+    assert found.headline == "Start with 2, Service kube-dns: it has no port 53 for UDP"
     assert found.headline in repr(found)
     assert found.headline in found._repr_html_()
     assert "&lt;nothing&gt;" in found._repr_html_()
     assert list(found.to_frame()["verdict"]) == [OK, FAILS, FAILS]
     fine = Diagnosis((diagnosis.answers(probe(), "udp"), diagnosis.Check("x", CANNOT_TELL, "y")))
     assert (fine.first, fine.advice) == (None, "")
-    assert fine.headline == "Nothing fails; 1 of the checks could not be made"
+    assert fine.headline == "No check fails; 1 of the checks could not run"
 
 
 @pytest.mark.parametrize(("status", "verdict"), [(403, CANNOT_TELL), (404, FAILS)])
@@ -336,7 +341,7 @@ def test_what_cannot_be_read_is_told_and_what_is_gone_fails(
     found = coredns.diagnose(Canned({}, status=status))  # type: ignore[arg-type]
     verdicts = {one.check: one.verdict for one in found.checks}
     assert verdicts["Service kube-dns"] == verdict
-    assert verdicts["what CoreDNS may read"] == verdict
+    assert verdicts["the permissions of CoreDNS"] == verdict
     assert verdicts["UDP 53 answers"] == OK
 
 
@@ -374,7 +379,7 @@ class TestLive:
         ("fault", "first", "udp", "tcp"),
         [
             ("A", "CoreDNS runs", FAILS, FAILS),
-            ("B", "its endpoints", FAILS, FAILS),
+            ("B", "endpoints of kube-dns", FAILS, FAILS),
             ("D", "Service kube-dns", FAILS, OK),
         ],
     )
@@ -418,8 +423,8 @@ class TestLive:
             assert verdicts["CoreDNS asked directly"] == OK
             assert verdicts["UDP 53 answers"] == verdicts["TCP 53 answers"] == FAILS
             assert found.headline == (
-                "Begin at 8, kube-proxy: no node has a pod of it; "
-                "CoreDNS answers at its pods' addresses, and not at the Service's"
+                "Start with 8, kube-proxy: it runs on no node; CoreDNS answers at its pods' "
+                "addresses, but not at the Service's"
             )
         finally:
             place(None)

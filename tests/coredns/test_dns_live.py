@@ -223,9 +223,9 @@ def order(cluster):
 )
 def test_observe_in_the_widget_sees_what_it_predicts(order, profile, ndots, count):
     order.profile, order.ndots = profile, ndots
-    assert "Observed exactly so." not in order.shown().sentence
+    assert "The observation matches the prediction." not in order.shown().sentence
     order.act("look")
     assert order.note == ""
     assert order.seen.rows == order.predicted.rows
     assert len(order.seen) == count
-    assert order.shown().sentence.endswith("Observed exactly so.")
+    assert order.shown().sentence.endswith("The observation matches the prediction.")

@@ -19,7 +19,7 @@ from eksnet.coredns import (
     witness_walk,
 )
 from eksnet.coredns.configuration import configuration_hash
-from eksnet.coredns.observe import carrier, read_answers
+from eksnet.coredns.observe import ask_each, parse_answers, query_command
 from eksnet.errors import EksnetError
 
 
@@ -44,7 +44,7 @@ def echo():
 def test_a_query_travels_whole_whatever_its_bytes(echo):
     # 10 is a newline and the length of the label `kubernetes`; 0 ends a text in C.
     queries = [bytes([0, 10, 37, 92, 10, 255]), b"kubernetes\n", b"\n"]
-    said = subprocess.run(carrier(queries, echo), capture_output=True, check=True, timeout=30)
+    said = subprocess.run(query_command(queries, echo), capture_output=True, check=True, timeout=30)
     answers = [base64.b64decode(line) for line in said.stdout.splitlines()]
     assert answers == [b"re:" + query for query in queries]
 
@@ -63,7 +63,7 @@ def test_answers_are_read_whole():
         wire(names[0], dns.rcode.NOERROR, (3600, "IN", "A", "10.43.0.2", "10.43.0.1")),
         wire(names[1], dns.rcode.NXDOMAIN),
     ]
-    answers = read_answers(names, "\n".join(lines) + "\n")
+    answers = parse_answers(names, "\n".join(lines) + "\n")
     assert list(answers) == [
         Answer("myapp.local.", "NOERROR", 3600, ("10.43.0.1", "10.43.0.2")),
         Answer("no.such.name.", "NXDOMAIN", None, ()),
@@ -76,7 +76,7 @@ def test_the_smallest_ttl_counts():
         "www.myapp.local.", dns.rcode.NOERROR,
         (300, "IN", "CNAME", "myapp.local."), (20, "IN", "A", "10.43.0.1"),
     )  # fmt: skip
-    assert read_answers(["www.myapp.local."], line)[0].ttl == 20
+    assert parse_answers(["www.myapp.local."], line)[0].ttl == 20
 
 
 @pytest.mark.parametrize(
@@ -84,13 +84,13 @@ def test_the_smallest_ttl_counts():
     [
         ("", "no answer for a. within five seconds"),
         ("\n", "no answer for a. within five seconds"),
-        ("bash: dd: command not found\n", "'bash: dd: command not found' came back for a."),
-        ("AAAA\n", "'AAAA' came back for a."),
+        ("bash: dd: command not found\n", "the answer for a. is 'bash: dd: command not found'"),
+        ("AAAA\n", "the answer for a. is 'AAAA'"),
     ],
 )
 def test_no_answer_and_no_dns_are_told(output, message):
     with pytest.raises(EksnetError, match=message):
-        read_answers(["a."], output)
+        parse_answers(["a."], output)
 
 
 class Logs:
@@ -144,7 +144,9 @@ def test_a_pod_that_does_not_start_is_named(monkeypatch):
     monkeypatch.setattr(observe, "_START_SECONDS", 0)
     cluster = Logs(one=["aa"], two=["aa"])
     cluster.starting = {"two": 99}
-    with pytest.raises(EksnetError, match="no log of two: its container has not started") as raised:
+    with pytest.raises(
+        EksnetError, match="two has no log: its container has not started"
+    ) as raised:
         running_configurations(cluster)
     assert "describe pods" in raised.value.next_step
 
@@ -188,7 +190,7 @@ def test_a_corefile_that_is_refused_for_good_is_not_waited_for():
     cluster.complaint = (
         "[ERROR] Restart failed: Corefile:3 - Error during parsing: Unknown directive 'logg'"
     )
-    with pytest.raises(EksnetError, match=r"has refused the Corefile: .*Unknown directive 'logg'"):
+    with pytest.raises(EksnetError, match=r"refused the Corefile: .*Unknown directive 'logg'"):
         wait_for_reload(cluster, {"one": OLD}, timeout=60)
 
 
@@ -205,10 +207,10 @@ def test_a_text_from_elsewhere_is_waited_for_by_its_change(now, done):
 
 def test_a_restart_has_happened_when_the_old_pods_are_gone(capsys):
     wait_for_restart(Logs(three=["bb"]), {"one": "aa", "two": "aa"})
-    assert "2 old CoreDNS pods are gone" in capsys.readouterr().out
+    assert "2 old CoreDNS pods have exited" in capsys.readouterr().out
     terminating = Logs(three=["bb"], two=["aa"])
     terminating.terminating = {"two"}
-    with pytest.raises(EksnetError, match="still waiting for the old CoreDNS pods to end"):
+    with pytest.raises(EksnetError, match="still waiting for the old CoreDNS pods to exit"):
         wait_for_restart(terminating, {"one": "aa", "two": "aa"}, timeout=0)
 
 
@@ -291,5 +293,26 @@ def test_a_name_is_waited_for_until_the_pods_resolver_finds_it(after, monkeypatc
 
 def test_a_name_that_is_never_found_is_told(monkeypatch):
     monkeypatch.setattr(observe, "until", lambda what, holds, timeout, poll: holds())
-    with pytest.raises(EksnetError, match=r"after 30 s still waiting for an answer for 10-0-129-7"):
+    with pytest.raises(EksnetError, match=r"still waiting for an answer for 10-0-129-7"):
         wait_for_answer(Learning(9), "op", "10-0-129-7.here.pod.cluster.local", "here")
+
+
+def test_names_and_types_are_asked_in_one_run_and_never_along_a_search_list() -> None:
+    runs = []
+
+    def carry(command: list[str]) -> str:
+        *_, server, first, second = command
+        queries = [dns.message.from_wire(base64.b64decode(one)) for one in (first, second)]
+        runs.append((server, [str(query.question[0]) for query in queries]))
+        return "\n".join(
+            base64.b64encode(dns.message.make_response(query).to_wire()).decode()
+            for query in queries
+        )
+
+    asked = [("web.shop", "A"), ("_http._tcp.web", "SRV")]
+    answers = ask_each(asked, carry, "10.100.0.10/53")
+    assert runs == [("10.100.0.10/53", ["web.shop. IN A", "_http._tcp.web. IN SRV"])]
+    assert {one: (answer.name, answer.rcode) for one, answer in answers.items()} == {
+        asked[0]: ("web.shop.", "NOERROR"),
+        asked[1]: ("_http._tcp.web.", "NOERROR"),
+    }

@@ -1,6 +1,6 @@
 import pytest
 
-from eksnet.coredns import LoggedQuery, observed_walk, read_queries
+from eksnet.coredns import LoggedQuery, observed_walk, parse_query_log
 from eksnet.coredns.configuration import errors, refusal
 
 LOG = """\
@@ -17,7 +17,7 @@ CoreDNS-1.14.3
 
 
 def test_queries_are_read_in_order():
-    queries = read_queries(LOG)
+    queries = parse_query_log(LOG)
     assert [query.rdtype for query in queries] == ["A", "AAAA", "AAAA", "A", "A"]
     assert queries[0] == LoggedQuery(
         "10.0.129.12", "A", "my-service.app-ns.ops-ns.svc.cluster.local", "NXDOMAIN"
@@ -25,7 +25,7 @@ def test_queries_are_read_in_order():
 
 
 def test_a_and_aaaa_are_one_row():
-    assert observed_walk(read_queries(LOG)).rows == (
+    assert observed_walk(parse_query_log(LOG)).rows == (
         ("1", "my-service.app-ns.ops-ns.svc.cluster.local", "X"),
         ("2", "my-service.app-ns.svc.cluster.local", "O"),
         ("3", "timeout.app-ns.ops-ns.svc.cluster.local", "SERVFAIL"),
@@ -87,8 +87,8 @@ STAMP = "2025-10-01T10:00:00.123456789Z "
 def test_what_others_put_before_a_line_changes_nothing(prefix):
     # kubectl's --timestamps and --prefix, CoreDNS 1.5, stern, docker compose, a wiki, journald.
     log = "".join(f"{prefix}{line}\n" for line in LOG.splitlines())
-    assert read_queries(log) == read_queries(LOG)
-    assert len(read_queries(log)) == 5
+    assert parse_query_log(log) == parse_query_log(LOG)
+    assert len(parse_query_log(log)) == 5
     assert errors(log) == errors(LOG) == ("plugin/errors: i/o timeout",)
     for refused in (
         "/etc/coredns/Corefile:4 - Error during parsing: Unknown directive 'logg'",
@@ -114,7 +114,7 @@ def test_what_others_put_before_a_line_changes_nothing(prefix):
     ],
 )  # fmt: skip
 def test_rarer_queries_are_read_too(line, query):
-    assert read_queries(line) == (LoggedQuery(*query),)
+    assert parse_query_log(line) == (LoggedQuery(*query),)
 
 
 def test_busybox_says_for_which_name_it_found_an_address():

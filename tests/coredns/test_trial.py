@@ -44,7 +44,7 @@ def test_the_clusters_dns_is_asked_for_labels_of_any_length(cluster):
 )
 def test_a_corefile_that_coredns_refuses_is_told_as_soon_as_it_has(cluster, line, said):
     # Where it is waited for in vain, these words are others.
-    with pytest.raises(EksnetError, match=f"CoreDNS ended at its start: {said}") as raised:
+    with pytest.raises(EksnetError, match=f"CoreDNS exited at its start: {said}") as raised:
         try_corefile(cluster, f"\n.:53 {{\n    {line}\n}}\n", "myapp.local")
     assert raised.value.expected == "a Corefile that CoreDNS 1.14.3 takes"
     assert raised.value.next_step
@@ -76,7 +76,7 @@ class Fallen:
     ],
 )
 def test_what_coredns_says_before_it_ends_is_told(log, said):
-    with pytest.raises(EksnetError, match=f"CoreDNS ended at its start: {said}"):
+    with pytest.raises(EksnetError, match=f"CoreDNS exited at its start: {said}"):
         try_corefile(Fallen(log), COREFILE, "myapp.local")
 
 

@@ -39,10 +39,10 @@ def put(lines):
 
 # What CoreDNS itself refuses, and a part of what the learner is told.
 REFUSED = {
-    "a misspelt plugin": (put("logg"), "line 10 names a plugin that it does not have: 'logg'"),
+    "a misspelt plugin": (put("logg"), "line 10 has an unknown plugin: 'logg'"),
     "a block without its server block": (
         "hosts {\n    10.43.0.1 myapp.local\n}\n",
-        "a plugin that it does not have: '10.43.0.1'",
+        "an unknown plugin: '10.43.0.1'",
     ),
     "an entry after fallthrough": (
         put("hosts {\n fallthrough\n 10.43.0.1 myapp.local\n}"),
@@ -54,19 +54,22 @@ REFUSED = {
     ),
     "hosts twice": (
         put("hosts {\n 10.0.0.1 a\n}\nhosts {\n 10.0.0.2 b\n}"),
-        "line 13 uses the plugin hosts a second time",
+        "line 13 repeats the plugin hosts",
     ),
-    "cache twice": (put("cache 30\ncache 10"), "uses the plugin cache a second time"),
-    "errors twice": (put("errors"), "uses the plugin errors a second time"),
-    "bind twice": (put("bind 127.0.0.1"), "uses the plugin bind a second time"),
+    "cache twice": (put("cache 30\ncache 10"), "repeats the plugin cache"),
+    "errors twice": (put("errors"), "repeats the plugin errors"),
+    "bind twice": (put("bind 127.0.0.1"), "repeats the plugin bind"),
     "an open brace": (ALONE.rstrip("}\n"), "is not closed"),
     "an open block": (put("hosts {\n 10.0.0.1 a").rstrip("}\n"), "is not closed"),
-    "words after a brace": (put("hosts {\n 10.0.0.1 a\n } }"), "closes a brace that none opened"),
+    "words after a brace": (
+        put("hosts {\n 10.0.0.1 a\n } }"),
+        "has a closing brace without an opening one",
+    ),
     "the same block twice": (
         ALONE.replace(":0 {\n    bind 127.0.0.1", ":59153 {") + ".:59153 {\n whoami\n}\n",
-        "two server blocks are for dns://.:59153",
+        "two server blocks have the key dns://.:59153",
     ),
-    "a word for a text": ("a {\n    None\n}\n", "a plugin that it does not have: 'None'"),
+    "a word for a text": ("a {\n    None\n}\n", "an unknown plugin: 'None'"),
 }
 # What CoreDNS takes, and a cluster cannot live with.
 REFUSED_FOR_THE_CLUSTER = {

@@ -34,10 +34,10 @@ UDP, TCP = {"name": "dns", "port": 53}, {"name": "dns-tcp", "port": 53}
         ({"a": {"b": "x"}}, {"a": {}}, ["spec.a.b is x, not absent"]),
         ({}, {"a": {"b": "x"}}, ["spec.a is absent, not {'b': 'x'}"]),
         ({"b": 1, "a": 1}, {"b": 2, "a": 2}, ["spec.a is 1, not 2", "spec.b is 1, not 2"]),
-        ({"ports": [TCP]}, {"ports": [UDP, TCP]}, ["spec.ports lacks dns"]),
-        ({"ports": [TCP, UDP]}, {"ports": [UDP, TCP]}, ["spec.ports has another order"]),
-        ({}, {"rules": ["list", "watch"]}, ["spec.rules lacks list, watch"]),
-        ({"rules": list("abcde")}, {"rules": []}, ["spec.rules has a, b, c and 2 more"]),
+        ({"ports": [TCP]}, {"ports": [UDP, TCP]}, ["spec.ports: missing dns"]),
+        ({"ports": [TCP, UDP]}, {"ports": [UDP, TCP]}, ["spec.ports: different order"]),
+        ({}, {"rules": ["list", "watch"]}, ["spec.rules: missing list, watch"]),
+        ({"rules": list("abcde")}, {"rules": []}, ["spec.rules: extra a, b, c and 2 more"]),
         (
             {"text": COREFILE.replace("30", "10")},
             {"text": COREFILE},
@@ -46,9 +46,13 @@ UDP, TCP = {"name": "dns", "port": 53}, {"name": "dns-tcp", "port": 53}
         (
             {"text": COREFILE.replace("errors", "errors\n    logg")},
             {"text": COREFILE},
-            ["spec.text has logg"],
+            ["spec.text: extra logg"],
         ),
-        ({"text": ""}, {"text": COREFILE}, ["spec.text lacks .:53 {, errors, cache 30 and 1 more"]),
+        (
+            {"text": ""},
+            {"text": COREFILE},
+            ["spec.text: missing .:53 {, errors, cache 30 and 1 more"],
+        ),
         ({"a": "x" * 99}, {"a": ""}, [f"spec.a is {'x' * 60}…, not "]),
     ],
 )
@@ -83,27 +87,28 @@ def test_the_rows_name_parts_that_there_are():
 
 @pytest.mark.parametrize("name", ["", "05", "no such", "05_lab_hosts.ipynb"])
 def test_what_is_no_lesson_is_said(name):
-    with pytest.raises(EksnetError, match="no lesson is called") as refused:
+    with pytest.raises(EksnetError, match="there is no lesson") as refused:
         lesson(name)
     assert "05_lab_hosts" in refused.value.expected
 
 
 def test_a_beginning_is_shown_as_text_and_as_html():
     clean = Beginning("05_lab_hosts", ())
-    assert repr(clean) == "05_lab_hosts: the cluster is as this lesson expects it"
+    assert repr(clean) == "05_lab_hosts: the cluster is in the state that this lesson expects"
     assert clean._repr_html_() == f"<p>{clean!r}</p>"
     edited = Left("the Corefile", "", "cache 10, <not> 30")
     waits = Beginning("05_lab_hosts", (edited,))
     assert repr(waits).splitlines() == [
         "left          by       seen                now",
         "the Corefile  unknown  cache 10, <not> 30  unchanged",
-        "05_lab_hosts: the cluster is not as this lesson expects it; nothing was changed",
+        "05_lab_hosts: the cluster is not in the state that this lesson expects; nothing was "
+        "changed",
     ]
-    mine = Left("the namespace shop", "03a", "it is there", "stays: delete it yourself")
+    mine = Left("the namespace shop", "03a", "it exists", "stays: delete it yourself")
     done = Beginning("05_lab_hosts", (replace(edited, done="put back"), mine), Path("/kept.yaml"))
     assert repr(done).splitlines()[-2:] == [
-        "05_lab_hosts: the cluster is ready; 1 of 2 put back",
-        "What was there is kept in /kept.yaml",
+        "05_lab_hosts: the cluster is ready; 1 of 2 restored",
+        "The replaced objects are saved in /kept.yaml",
     ]
     assert "&lt;not&gt;" in done._repr_html_()
     assert list(done.to_frame()["now"]) == ["put back", "stays: delete it yourself"]

@@ -117,3 +117,72 @@ def test_what_has_no_records():
         records({"kind": "Node"})
     waiting = {"kind": "Pod", "metadata": {"name": "a", "namespace": "b"}, "status": {}}
     assert plain(records(waiting)) == []
+
+
+@pytest.mark.parametrize(
+    ("objects", "error"),
+    [
+        # A Service that the API server has not given an address yet.
+        ([service("a", ports=[{"name": "http", "port": 80}])], "has no clusterIP yet"),
+        ([service("a", clusterIP="", clusterIPs=None, ports=None)], "has no clusterIP yet"),
+        ([DB, slice_of("my-db") | {"endpoints": None, "ports": None}], ""),
+        ([service("a", type="ExternalName", externalName="10.9.0.9")], ""),
+        ([{"kind": "Pod", "metadata": {"name": "a"}, "status": {"podIPs": None}}], ""),
+        ([{"kind": "Pod", "metadata": {"name": "a"}, "status": None}], ""),
+    ],
+)  # fmt: skip
+def test_what_the_api_server_accepts_has_no_record_or_says_why(objects, error):
+    if not error:
+        assert plain(records(*objects)) == []
+        return
+    with pytest.raises(EksnetError, match=error):
+        records(*objects)
+
+
+def test_an_object_without_a_namespace_is_one_of_default():
+    both = [
+        {"kind": "Service", "metadata": {"name": "a"}, "spec": {"clusterIP": "None"}},
+        {
+            "kind": "EndpointSlice",
+            "metadata": {"labels": {"kubernetes.io/service-name": "a"}},
+            "endpoints": [{"addresses": ["10.9.0.1"], "conditions": None, "hostname": None}],
+            "ports": [{"name": None, "port": None, "protocol": None}],
+        },
+    ]
+    assert [one[:2] for one in plain(records(*both))] == [
+        ("a.default.svc.cluster.local", "A"),
+        ("10-9-0-1.a.default.svc.cluster.local", "A"),
+        ("1.0.9.10.in-addr.arpa", "PTR"),
+    ]
+
+
+def test_hosts_with_an_address_of_each_family_have_each_record_once():
+    ports = [{"name": "sql", "port": 5432}]
+    slices = [
+        slice_of("my-db", *({"addresses": [f"{start}{n}"], "hostname": f"db-{n}"} for n in (0, 1)),
+                 ports=ports)
+        for start in ("10.9.0.", "fd00::")
+    ]  # fmt: skip
+    found = plain(records(DB, *slices))
+    assert len(found) == len(set(found))
+    # CoreDNS shares a hundred among the four addresses, and then leaves out what it has told.
+    assert [value for _, rdtype, value in found if rdtype == "SRV"] == [
+        f"0 25 5432 db-{n}.my-db.my-namespace.svc.cluster.local" for n in (0, 1)
+    ]
+
+
+def test_a_port_that_is_left_open_counts_and_has_no_record():
+    one = {"addresses": ["10.9.0.1"], "hostname": "db-0"}
+    slices = [slice_of("my-db", one, ports=[{"name": "sql", "port": port}]) for port in (None, 1)]
+    assert [value for _, rdtype, value in plain(records(DB, *slices)) if rdtype == "SRV"] == [
+        "0 50 1 db-0.my-db.my-namespace.svc.cluster.local"
+    ]
+
+
+def test_a_slice_of_names_makes_aliases():
+    # The specification has no word of it; CoreDNS answers so.
+    names = {**slice_of("my-db", {"addresses": ["db.example.com"]}), "addressType": "FQDN"}
+    name = "my-db.my-namespace.svc.cluster.local"
+    assert plain(records(DB, names)) == [
+        (name, "CNAME", "db.example.com"), (f"db-example-com.{name}", "CNAME", "db.example.com"),
+    ]  # fmt: skip

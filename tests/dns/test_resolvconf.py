@@ -122,3 +122,59 @@ def test_a_node_of_its_own():
 )
 def test_attempts(options, attempts):
     assert ResolvConf.parse(f"options {options}\n").attempts == attempts
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("search .\n", ResolvConf()),
+        ("search a. b. a\n", ResolvConf(search=("a", "b", "a"))),
+        ("search a..\n", ResolvConf(search=("a.",))),
+        ("domain corp.example\n", ResolvConf()),
+        (" search a\n\tnameserver 10.0.0.2 # home\n", ResolvConf(("10.0.0.2",), ("a",))),
+        ("search a\nsearch\n", ResolvConf()),
+        ("search a # b\n#search c\n;search d\n", ResolvConf(search=("a", "#", "b"))),
+        ("search\u00a0a\n", ResolvConf(search=("a",))),
+        ("options ndots:2 rotate\noptions ndots:3\n",
+         ResolvConf(ndots=3, options=("ndots:3", "rotate"))),
+        ("".join(f"nameserver 10.0.0.{n}\n" for n in range(4)),
+         ResolvConf(tuple(f"10.0.0.{n}" for n in range(4)))),
+    ],
+)  # fmt: skip
+def test_a_nodes_file_as_the_kubelet_reads_it(text, expected):
+    # The kubelet itself is asked in tests/dns/test_dns_objects_live.py.
+    assert ResolvConf.of_node(text) == expected
+
+
+def test_a_pod_has_of_its_nodes_file_what_the_kubelet_makes_of_it():
+    node = " search . a. svc.cluster.local. a\ndomain b\n nameserver 10.0.0.2\noptions rotate\n"
+    assert pod_resolv_conf("ops-ns", node=node).search == (
+        "ops-ns.svc.cluster.local", "svc.cluster.local", "cluster.local", "a",
+    )  # fmt: skip
+    # What is the node's own, and nothing added to it, stays as it is, twice or not.
+    default = pod_resolv_conf("ops-ns", node=node, policy="Default")
+    assert default.search == ("a", "svc.cluster.local", "a")
+    assert default.options == ("rotate",)
+    more = {"searches": ["c"]}
+    assert pod_resolv_conf("a", node=node, policy="Default", dns_config=more).search == (
+        "a", "svc.cluster.local", "c",
+    )  # fmt: skip
+
+
+def test_a_nameserver_without_an_address_is_refused_as_by_the_kubelet():
+    with pytest.raises(EksnetError, match="a nameserver of the node's"):
+        ResolvConf.of_node("nameserver\n")
+
+
+@pytest.mark.parametrize("key", ["options", "nameservers", "searches"])
+def test_what_a_manifest_leaves_empty_is_nothing(key):
+    for nothing in (None, []):
+        assert pod_resolv_conf("a", dns_config={key: nothing}) == pod_resolv_conf("a")
+    assert (
+        pod_resolv_conf("a", dns_config={"options": [{"name": "ndots", "value": None}]}).ndots == 1
+    )
+
+
+def test_the_policy_none_needs_a_nameserver_that_is_one():
+    with pytest.raises(EksnetError, match="dnsPolicy None without a nameserver"):
+        pod_resolv_conf("a", policy="None", dns_config={"nameservers": None})

@@ -63,8 +63,8 @@ def test_a_prediction_for_a_name_that_nobody_has_says_so():
         (["10.0.0.1"], "10.0.0.1 is an address"),
         (["a", "--live", "--profile", "windows"], "no resolver profile 'windows'"),
         (["a", "--live", "--exists", "a"], "--live with --exists"),
-        (["a..b", "--live"], "'a..b' cannot be asked: it has an empty part"),
-        (["a" * 70, "--live"], "has 70 letters"),
+        (["a..b", "--live"], "'a..b' cannot be asked: it has an empty label"),
+        (["a" * 70, "--live"], "has 70 characters"),
         (["\x1b[31mred"], r"'\x1b[31mred' cannot be asked"),
     ],
 )

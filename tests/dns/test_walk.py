@@ -162,16 +162,16 @@ def test_who_goes_on_to_the_second_name(reply, goes_on):
 @pytest.mark.parametrize(
     ("profile", "answers", "mark", "why"),
     [
-        ("glibc", {FIRST: "answer"}, "O", f"an address came back for {FIRST}"),
+        ("glibc", {FIRST: "answer"}, "O", f"the answer for {FIRST} has an address"),
         ("glibc", {FIRST: "REFUSED"}, "REFUSED",
-         f"after REFUSED for {FIRST} glibc leaves the rest of the list out"),
+         f"after REFUSED for {FIRST} glibc skips the rest of the list"),
         ("glibc", {(FIRST, "A"): "TIMEOUT", (FIRST, "AAAA"): "answer"}, "A TIMEOUT, AAAA O",
-         f"after TIMEOUT for {FIRST} glibc leaves the rest of the list out"),
+         f"after TIMEOUT for {FIRST} glibc skips the rest of the list"),
         ("musl", {(FIRST, "A"): "answer", (FIRST, "AAAA"): "SERVFAIL"}, "A O, AAAA SERVFAIL",
-         f"musl goes no further after SERVFAIL for {FIRST}"),
-        ("musl", {FIRST: "NODATA"}, "NODATA", f"musl goes no further after NODATA for {FIRST}"),
-        ("go", {(FIRST, "A"): "NODATA"}, "A NODATA, AAAA X", "no name is left to ask"),
-        ("busybox", {}, "X", "busybox nslookup asks all its names, whatever comes back"),
+         f"musl stops after SERVFAIL for {FIRST}"),
+        ("musl", {FIRST: "NODATA"}, "NODATA", f"musl stops after NODATA for {FIRST}"),
+        ("go", {(FIRST, "A"): "NODATA"}, "A NODATA, AAAA X", "no name is left to query"),
+        ("busybox", {}, "X", "busybox nslookup queries all names, whatever the answers are"),
     ],
 )  # fmt: skip
 def test_the_mark_and_the_reason(profile, answers, mark, why):
@@ -189,9 +189,9 @@ def test_a_root_in_the_list_is_not_the_name_tried_first():
 
 
 def test_the_other_reasons():
-    assert search_walk("a.", OPS).why == "a final dot: the name is complete, nothing is appended"
+    assert search_walk("a.", OPS).why == "final dot: the name is complete, no domain is appended"
     assert search_walk("a.b", OPS.with_option("ndots", "1"), profile="musl").why == (
-        "musl asks this name only as it is"
+        "musl queries this name without the search list"
     )
 
 

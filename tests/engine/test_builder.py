@@ -168,7 +168,7 @@ def test_an_unknown_program_is_an_error_that_names_the_known(
     assert error.value.expected == "one of hello, bye"
 
 
-def test_a_program_of_another_size_is_refused_and_built_again(
+def test_a_program_of_another_size_is_refused_and_repaired(
     engine: Engine, run: Run, tmp_path: Path
 ):
     engine.build(progress=lambda line: None)
@@ -184,7 +184,7 @@ def test_a_program_of_another_size_is_refused_and_built_again(
     assert run(engine.program("hello")) == f"hello {tmp_path}"
 
 
-def test_one_flipped_bit_is_found_by_verifying_and_built_again(engine: Engine):
+def test_one_flipped_bit_is_found_by_verifying_and_repaired(engine: Engine):
     engine.build(progress=lambda line: None)
     program = engine.program("hello")
     content = bytearray(program.read_bytes())
@@ -276,7 +276,7 @@ def test_without_network_the_error_says_so(
     monkeypatch.setenv("GOPROXY", "http://127.0.0.1:9")
     with pytest.raises(EksnetError, match="connection refused") as error:
         engine.build(progress=lambda line: None)
-    assert error.value.expected == "the Go module proxy within reach"
+    assert error.value.expected == "a connection to the Go module proxy"
     assert states(engine) == {"hello": "missing", "bye": "missing"}
 
 
@@ -306,7 +306,7 @@ def test_a_full_disk_is_one_message_and_leaves_nothing(engine: Engine, tmp_path:
     assert said.returncode == 0, said.stderr
     first, *_, state, left = said.stdout.splitlines()
     assert "no space left on device" in first.lower()
-    assert "make room" in said.stdout
+    assert "free some space" in said.stdout
     assert state == "missing"
     assert left == "[]"
 
@@ -326,7 +326,7 @@ def test_sources_that_change_under_a_build_are_not_believed(
     )
     meddler.chmod(0o755)
     monkeypatch.setenv("PATH", f"{meddler.parent}:{os.environ['PATH']}")
-    with pytest.raises(EksnetError, match="changed while they were built"):
+    with pytest.raises(EksnetError, match="changed during the build"):
         engine.build(progress=lambda line: None)
     assert list(engine.base.rglob("hello")) == []
 

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 import eksnet
 from eksnet import cli, coredns, data, dns, inputs, kubeproxy, widgets
 from eksnet.cluster import Cluster, kubeconfig
-from eksnet.coredns.observe import carrier, make_queries
+from eksnet.coredns.observe import make_queries, query_command
 from eksnet.errors import EksnetError
 from eksnet.kubeproxy import Node, Packet, Settings
 from eksnet.listing import Listing
@@ -26,19 +26,19 @@ COLOUR = "\x1b[31mred"
 # What a command says.
 
 RESOLVE = [
-    (["a..b", "--from", "default"], "'a..b' cannot be asked: it has an empty part"),
-    (["a..b", "--from", "default", "--live"], "'a..b' cannot be asked: it has an empty part"),
-    ([".a", "--from", "default"], "cannot be asked: it has an empty part"),
-    ([LONG, "--from", "default", "--live"], "has 70 letters"),
-    ([LONG, "--from", "default"], "has 70 letters"),
-    (["a." * 130 + "a", "--from", "default"], "it has 261 letters"),
-    (["a." * 115 + "a", "--from", "default"], "it has 257 letters"),
+    (["a..b", "--from", "default"], "'a..b' cannot be asked: it has an empty label"),
+    (["a..b", "--from", "default", "--live"], "'a..b' cannot be asked: it has an empty label"),
+    ([".a", "--from", "default"], "cannot be asked: it has an empty label"),
+    ([LONG, "--from", "default", "--live"], "has 70 characters"),
+    ([LONG, "--from", "default"], "has 70 characters"),
+    (["a." * 130 + "a", "--from", "default"], "it has 261 characters"),
+    (["a." * 115 + "a", "--from", "default"], "it has 257 characters"),
     (["", "--from", "default"], "the name is empty"),
     ([".", "--from", "default"], "'.' is the root"),
-    (["é", "--from", "default"], "letters beyond ASCII"),
+    (["é", "--from", "default"], "letters outside ASCII"),
     (["a b", "--from", "default"], "it has ' ' in it"),
     ([COLOUR, "--from", "default"], r"it has '\x1b' in it"),
-    (["--from", "default", "--", "-x"], "it begins with a hyphen"),
+    (["--from", "default", "--", "-x"], "it starts with a hyphen"),
     (["10.0.0.1", "--from", "default"], "10.0.0.1 is an address: glibc asks nothing"),
     (["10.0.0.1", "--from", "a", "--profile", "busybox"], "busybox asks for its name (PTR)"),
     (["a", "--from", ""], "the namespace is empty"),
@@ -64,7 +64,7 @@ def test_resolve_says_what_cannot_be_asked(border: Any, arguments: list[str], sa
 def test_a_long_name_that_is_found_before_a_domain_makes_it_too_long_is_predicted() -> None:
     name, conf = "a." * 115 + "a", dns.pod_resolv_conf("default")
     assert dns.search_walk(name, conf, {name}).names == (name,)
-    with pytest.raises(EksnetError, match="it has 257 letters"):
+    with pytest.raises(EksnetError, match="it has 257 characters"):
         dns.candidates(name, conf)
 
 
@@ -72,7 +72,7 @@ def test_a_long_name_that_is_found_before_a_domain_makes_it_too_long_is_predicte
     ("arguments", "says"),
     [
         (["--sandbox", "", "status"], "--sandbox is empty"),
-        (["status", "--sandbox", ""], "'' is not a sandbox name"),
+        (["status", "--sandbox", ""], "'' is not a valid sandbox name"),
         ([COLOUR], r"No such command '\x1b[31mred'"),
         ([f"--{COLOUR}"], r"No such option: --\x1b[31mred"),
         (["status", COLOUR], r"unexpected extra argument(s) (\x1b[31mred)"),
@@ -99,22 +99,22 @@ def test_brackets_and_colons_in_a_name_are_no_markup(border: Any) -> None:
 # What a function says.
 
 FUNCTIONS: list[tuple[Callable[[Any], Any], str]] = [
-    (lambda c: coredns.ask(c, "a", kind="NOSUCH"), "no record type 'NOSUCH'"),
-    (lambda c: coredns.ask(c, "a", kind="TYPE99999999"), "no record type"),
-    (lambda c: coredns.ask(c, "a", kind=""), "no record type ''"),
+    (lambda c: coredns.ask(c, "a", kind="NOSUCH"), "unknown record type 'NOSUCH'"),
+    (lambda c: coredns.ask(c, "a", kind="TYPE99999999"), "unknown record type"),
+    (lambda c: coredns.ask(c, "a", kind=""), "unknown record type ''"),
     (lambda c: coredns.ask(c), "no name was given"),
-    (lambda c: coredns.ask(c, "a..b"), "an empty part"),
-    (lambda c: coredns.ask(c, LONG), "has 70 letters"),
+    (lambda c: coredns.ask(c, "a..b"), "an empty label"),
+    (lambda c: coredns.ask(c, LONG), "has 70 characters"),
     (lambda c: coredns.ask(c, "a", server="10.0.0.1"), "the server is '10.0.0.1'"),
     (lambda c: coredns.ask(c, "a", server="10.0.0.1/70000"), "the server's port is 70000"),
     (lambda c: coredns.ask(c, "a", server="x; rm/53"), "the server's address is 'x; rm'"),
-    (lambda c: coredns.try_corefile(c, ".:53 {\n}\n", "a", kind="NOSUCH"), "no record type"),
-    (lambda c: coredns.look_up(c, "a..b", "default"), "an empty part"),
+    (lambda c: coredns.try_corefile(c, ".:53 {\n}\n", "a", kind="NOSUCH"), "unknown record type"),
+    (lambda c: coredns.look_up(c, "a..b", "default"), "an empty label"),
     (lambda c: coredns.look_up(c, "a", ""), "the namespace is empty"),
-    (lambda c: coredns.wait_for_answer(c, "client", LONG, "default"), "has 70 letters"),
+    (lambda c: coredns.wait_for_answer(c, "client", LONG, "default"), "has 70 characters"),
     (lambda c: coredns.witness_walk(c, "client", "a b", "default"), "it has ' ' in it"),
-    (lambda c: kubeproxy.measure_lookup_time([]), "there is nothing to measure"),
-    (lambda c: kubeproxy.measure_lookup_time([10], []), "there is nothing to measure"),
+    (lambda c: kubeproxy.measure_lookup_time([]), "nothing to measure was given"),
+    (lambda c: kubeproxy.measure_lookup_time([10], []), "nothing to measure was given"),
     (lambda c: kubeproxy.measure_lookup_time([0]), "the number of Services is 0"),
     (lambda c: kubeproxy.measure_lookup_time([10**9]), "the number of Services is 1000000000"),
     (lambda c: kubeproxy.measure_lookup_time([10], ["ipvs"]), "no mode 'ipvs'"),
@@ -122,12 +122,12 @@ FUNCTIONS: list[tuple[Callable[[Any], Any], str]] = [
     (lambda c: kubeproxy.predict_rule_counts([-1]), "the number of Services is -1"),
     (lambda c: kubeproxy.count_added_rules(c, [True]), "the number of Services is True"),
     (lambda c: kubeproxy.fair_share({"a": 40}, -1), "the number of backends is -1"),
-    (lambda c: kubeproxy.fair_share({"a": -4}), "how often a backend answered is -4"),
-    (lambda c: kubeproxy.version_skew("v1." + "9" * 5000, "v1.34", "v1.34"), "is no version"),
+    (lambda c: kubeproxy.fair_share({"a": -4}), "the number of answers of each backend is -4"),
+    (lambda c: kubeproxy.version_skew("v1." + "9" * 5000, "v1.34", "v1.34"), "is not a version"),
     (lambda c: c.backup(""), "the ConfigMap's name is empty"),
     (lambda c: c.restore(""), "the ConfigMap's name is empty"),
     (lambda c: c.saved("../x"), "the ConfigMap's name is '../x'"),
-    (lambda c: c.restore(Path("\0")), "is no whole backup"),
+    (lambda c: c.restore(Path("\0")), "is not a complete backup"),
     (lambda c: c.apply(Path("\0")), "cannot be read"),
     (lambda c: c.apply("2001-99-99"), "is not YAML"),
     (lambda c: c.apply("[" * 400), "the manifest, line 1"),
@@ -150,8 +150,8 @@ FUNCTIONS: list[tuple[Callable[[Any], Any], str]] = [
     (lambda c: Packet("10.0.0.1", "10.0.0.2", 80, source_port=70000), "the source port is 70000"),
     (lambda c: Packet("10.0.0.1", "10.0.0.2", 80, "TCP"), "no protocol 'TCP'"),
     (lambda c: Packet("10.0.0.1", "10.0.0.2", mark=-1), "the mark is -1"),
-    (lambda c: Packet("10.0.0.999", "10.0.0.2", 80), "'10.0.0.999' is no IPv4 address"),
-    (lambda c: Packet("\u0661.1.1.1", "10.0.0.2", 80), "is no IPv4 address"),
+    (lambda c: Packet("10.0.0.999", "10.0.0.2", 80), "'10.0.0.999' is not an IPv4 address"),
+    (lambda c: Packet("\u0661.1.1.1", "10.0.0.2", 80), "is not an IPv4 address"),
     (lambda c: Node("node", ("here",)), "the node's address 'here'"),
     (lambda c: Node.from_object({}), "the node cannot be read"),
     (lambda c: Settings(masquerade_bit=32), "masqueradeBit is 32"),
@@ -193,7 +193,7 @@ def test_a_function_says_what_it_was_given(
         ("users: [5]", "users in FILE is [5]"),
         ("contexts: [{name: lab, context: 5}]", "context of contexts in FILE is 5"),
         ("hello", "what FILE holds is 'hello'"),
-        ("a: 2001-99-99", "FILE is no YAML"),
+        ("a: 2001-99-99", "FILE is not YAML"),
         ("SERVER: 5", "the server of context 'lab' is '5'"),
         ("SERVER: 'http://['", "the server of context 'lab' is 'http://['"),
         ("SERVER: 'http://h:99999'", "the server of context 'lab'"),
@@ -249,13 +249,13 @@ def test_records_of_objects_as_the_api_server_takes_them() -> None:
 @pytest.mark.parametrize("key", ["config", "config.conf"])
 def test_settings_are_read_out_of_a_whole_configmap(key: str) -> None:
     configmap = {"kind": "ConfigMap", "data": {key: "mode: nftables"}}
-    assert kubeproxy.read_settings(configmap).mode == "nftables"
+    assert kubeproxy.parse_settings(configmap).mode == "nftables"
     text = f'kind: ConfigMap\ndata: {{{key}: "mode: nftables"}}'
-    assert kubeproxy.read_settings(text).mode == "nftables"
-    with pytest.raises(EksnetError, match="the ConfigMap holds Corefile"):
-        kubeproxy.read_settings({"kind": "ConfigMap", "data": {"Corefile": ""}})
+    assert kubeproxy.parse_settings(text).mode == "nftables"
+    with pytest.raises(EksnetError, match="the ConfigMap has Corefile"):
+        kubeproxy.parse_settings({"kind": "ConfigMap", "data": {"Corefile": ""}})
     with pytest.raises(EksnetError, match="the configuration is a 'Service'"):
-        kubeproxy.read_settings("kind: Service")
+        kubeproxy.parse_settings("kind: Service")
 
 
 # Questions as they go over the wire.
@@ -273,7 +273,10 @@ def test_what_can_be_asked_is_asked_as_it_is(name: str) -> None:
 def test_the_root_can_be_asked_for_and_63_letters_too() -> None:
     root, long = make_queries([".", "a" * 63], "NS")
     assert (len(root), len(long)) == (17, 17 + 64)
-    assert carrier([root], "127.0.0.1/53")[-2:] == ["127.0.0.1/53", base64.b64encode(root).decode()]
+    assert query_command([root], "127.0.0.1/53")[-2:] == [
+        "127.0.0.1/53",
+        base64.b64encode(root).decode(),
+    ]
 
 
 # What is printed.

@@ -20,8 +20,8 @@ from eksnet.kubeproxy import (
     Settings,
     differences,
     parse_dump,
+    parse_settings,
     predict,
-    read_settings,
 )
 
 SYSTEM = "kube-system"
@@ -99,7 +99,7 @@ def start(cluster: Cluster, name: str, node: Node, **changes) -> Proxy:
     cluster.apply(json.dumps({**kind, "metadata": metadata, "data": {"config": config}}))
     cluster.apply(json.dumps(pod))
     cidrs = cluster.list("servicecidrs")[0]["spec"]["cidrs"]
-    return Proxy(cluster, name, node, read_settings(config, tuple(cidrs)))
+    return Proxy(cluster, name, node, parse_settings(config, tuple(cidrs)))
 
 
 def tell_the_zone(cluster: Cluster, node: Node) -> None:

@@ -140,7 +140,7 @@ def test_what_only_others_translate_to_is_kept_but_not_followed(destination):
     )
     (walk,) = packet_walks(rules, Packet("203.0.113.9", "10.0.128.10", 22), HERE)
     (why,) = [step.why for step in walk if step.rule == text]
-    assert why == f"what DNAT --to-destination {destination} does is not followed"
+    assert why == f"the target DNAT --to-destination {destination} is not modelled"
     assert walk.packet.destination == "10.0.128.10"
 
 
@@ -165,7 +165,7 @@ def test_an_address_that_nft_alone_understands_is_not_followed():
         (["*nat", ":A - [0:0]", "-A A -j"], "line 3: -j has no value in: -j"),
         (
             ["*nat", ":A - [0:0]", '-A A -m comment --comment "open'],
-            "line 3: a quote is not closed",
+            "line 3: a quotation mark is not closed",
         ),
         (rule("-s 10.0.129.1.8 -j DROP"), "line 3: the source 10.0.129.1.8 in: -s"),
         (rule("-d 10.0.129.300/32 -j DROP"), "line 3: the destination 10.0.129.300/32 in"),
@@ -182,15 +182,15 @@ def test_an_address_that_nft_alone_understands_is_not_followed():
         (["*nat", "*filter"], "line 2: the table nat has not ended"),
         (["*nat", "nonsense", "COMMIT"], "line 2: 'nonsense'"),
         (["*nat", ":A", "COMMIT"], "line 2: ':A'"),
-        (["# nothing"], "the dump holds no table"),
-        (["# x", "COMMIT"], "line 2: COMMIT outside of a table"),
+        (["# nothing"], "the dump has no table"),
+        (["# x", "COMMIT"], "line 2: COMMIT outside a table"),
         (["table ip kube-proxy {", "}"], "line 1 is 'table ip kube-proxy {'"),
         (["{", '"nftables": [', "}"], "line 3: no JSON"),
         (["[]"], "line 1 is"),
-        (["{}"], "line 1: no list `nftables`"),
+        (["{}"], "line 1: the list `nftables` is missing"),
         (['{"nftables": [{"rule": {}}]}'], "object 1 of `nftables`"),
         (['{"nftables": [{}]}'], "object 1 of `nftables`"),
-        (["{" + '"a":[' * 2000], "line 1: no JSON"),
+        (["{" + '"a":[' * 2000], "line 1: not JSON"),
         ([""], "line 1 is ''"),
     ],
 )

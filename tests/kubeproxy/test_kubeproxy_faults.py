@@ -28,5 +28,5 @@ TERMINATING = {"metadata": {"deletionTimestamp": "now"}, "spec": {"nodeName": "n
     "pods", [(), (PENDING,), (TERMINATING, PENDING)], ids=["none", "pending", "terminating"]
 )
 def test_without_a_kube_proxy_nothing_is_broken(pods):
-    with pytest.raises(EksnetError, match="no pod of kube-proxy has a node"):
+    with pytest.raises(EksnetError, match="kube-proxy runs on no node"):
         kubeproxy.inject_fault(WithoutKubeProxy(*pods), "D")

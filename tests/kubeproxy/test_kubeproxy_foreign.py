@@ -72,7 +72,7 @@ def test_a_packet_that_leaves_the_vpc_is_not_called_untranslated(eks):
     (step,) = walk.uncertain
     assert "-j SNAT --to-source 10.0.128.10" in step.rule
     assert (step.matched, step.why) == (False, "cannot tell: outgoing interface vlan+")
-    assert walk.summary.endswith("; uncertain, for 1 rule could not be followed")
+    assert walk.summary.endswith("; uncertain, because 1 rule could not be evaluated")
     assert [row[4] for row in walk.matched.rows].count("?") == 1
     assert packet_walks(eks, walk.packet, HERE).rows[0][1] == "accepted, uncertain"
 
@@ -81,7 +81,7 @@ def test_source_nat_is_done():
     walk = walked(dumps.vpc_cni(out=""), POD, "192.0.2.1")
     assert (walk.final.source, walk.final.source_port) == (NODE, 0)
     assert walk.is_masqueraded and not walk.uncertain
-    assert walk.summary.endswith("goes on to where it was sent, as a packet of the node")
+    assert walk.summary.endswith("goes to its own destination as a packet of the node")
     inside = walked(dumps.vpc_cni(out=""), POD, "10.0.145.2")
     assert not inside.is_masqueraded and not inside.uncertain
 
@@ -332,8 +332,8 @@ def test_rules_of_iptables_beside_kube_proxys_own_table_are_others():
 @pytest.mark.parametrize(
     ("text", "seen"),
     [
-        ('{"nftables": []}', "the dump holds no chain for IPv4"),
-        ('{"nftables": [{"metainfo": {"version": "1.0.6"}}]}', "the dump holds no chain for IPv4"),
+        ('{"nftables": []}', "the dump has no chain for IPv4"),
+        ('{"nftables": [{"metainfo": {"version": "1.0.6"}}]}', "the dump has no chain for IPv4"),
         (nat() + nat(), "line 5: the table nat for a second time"),
         (
             nat(more="-A PREROUTING -j DROP\n:PREROUTING ACCEPT [0:0]\n"),

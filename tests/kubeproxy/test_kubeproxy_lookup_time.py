@@ -71,5 +71,5 @@ def raising(text):
 
 def test_a_computer_without_namespaces_is_told(monkeypatch):
     monkeypatch.setattr(lookup_time, "_PRIVATE", ("sh", "-c", "echo no namespaces >&2; exit 1"))
-    with pytest.raises(EksnetError, match="the rules of 1 Services could not be measured: no name"):
+    with pytest.raises(EksnetError, match="the rules of 1 Services cannot be measured: no name"):
         measure_lookup_time([1])

@@ -59,7 +59,7 @@ def test_the_published_counts(kind, services, endpoints, in_filter, in_nat):
 
 
 @pytest.mark.parametrize("endpoints", [1, 2, 5])
-def test_the_formulas_of_growth(endpoints):
+def test_the_formulas_of_rule_counts(endpoints):
     few, some, many = predict_rule_counts([0, 7, 200], endpoints)
     assert few.rules == 5 + 4
     assert [one.rules - few.rules for one in (some, many)] == [

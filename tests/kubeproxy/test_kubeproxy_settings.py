@@ -15,10 +15,10 @@ from eksnet.kubeproxy import (
     Node,
     Settings,
     differences,
+    parse_settings,
     predict,
     read_configuration,
     read_rules,
-    read_settings,
 )
 
 IPV6_NODE = Node("node-six", ())
@@ -34,7 +34,7 @@ IPV6_NODE = Node("node-six", ())
     ],
 )
 def test_of_two_pods_networks_the_ipv4_one_counts(said, cidr):
-    assert read_settings(f'clusterCIDR: "{said}"').cluster_cidr == cidr
+    assert parse_settings(f'clusterCIDR: "{said}"').cluster_cidr == cidr
 
 
 @pytest.mark.parametrize("cidrs", [("fd00::/64",), ("::/0",), ("fd00::/64", "10.0.128.0/24")])
@@ -56,7 +56,7 @@ def test_a_node_of_ipv6_alone_has_rules_all_the_same(mode):
 
 
 def test_liberal_tracking_of_tcp_drops_no_invalid_packet():
-    settings = read_settings("conntrack: {tcpBeLiberal: true}")
+    settings = parse_settings("conntrack: {tcpBeLiberal: true}")
     strict, liberal = (predict([], [], HERE, one) for one in (IPTABLES, settings))
     assert [(*row[:1], row[3]) for row in differences(strict, liberal).rows] == [
         ("predicted only", "-m conntrack --ctstate INVALID -j DROP")
@@ -88,13 +88,13 @@ CONFIG = "kind: KubeProxyConfiguration\nmode: nftables\n"
     ],
 )
 def test_a_whole_configmap_is_read_for_the_configuration_in_it(given):
-    assert read_settings(given).mode == "nftables"
+    assert parse_settings(given).mode == "nftables"
 
 
 @pytest.mark.parametrize(
     ("given", "seen"),
     [
-        ({}, "the configuration holds no fields"),
+        ({}, "the configuration has no fields"),
         ({"data": {"kubeconfig": ""}}, "the ConfigMap holds kubeconfig"),
         ({"kind": "ConfigMap"}, "the ConfigMap holds nothing"),
         ({"data": {"config": ""}}, "the ConfigMap's config is empty"),
@@ -106,7 +106,7 @@ def test_a_whole_configmap_is_read_for_the_configuration_in_it(given):
 )
 def test_what_holds_no_configuration_is_named(given, seen):
     with pytest.raises(EksnetError) as raised:
-        read_settings(given)
+        parse_settings(given)
     assert raised.value.seen.startswith(seen)
     assert "KubeProxyConfiguration" in raised.value.expected or "a text" in raised.value.expected
 

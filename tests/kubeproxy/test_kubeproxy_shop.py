@@ -22,7 +22,7 @@ echo 'echo; echo $(hostname) $REMOTE_ADDR' >> /tmp/cgi-bin/who
 chmod +x /tmp/cgi-bin/who
 exec httpd -f -p 0.0.0.0:8080 -h /tmp
 """
-SILENT = 143
+TIMED_OUT = 143
 
 
 def pod(name, node, command, **labels):
@@ -114,7 +114,7 @@ def test_local_answers_where_a_pod_is_and_keeps_the_source(cluster, nodes, rules
         if verdict == "accepted":
             assert who(cluster, place) == ["web-a", client]
         else:
-            assert asked(cluster, place).exit_code == SILENT
+            assert asked(cluster, place).exit_code == TIMED_OUT
     assert who(cluster, DOOR_IP) == ["web-a", client]
 
 
@@ -181,11 +181,11 @@ def test_nobody_stands_behind_the_service(cluster, nodes, sound, name, said):
     assert cluster.get("service/web", namespace=SHOP)["spec"] == service["spec"]
 
 
-def test_one_node_answers_and_the_other_is_silent(cluster, nodes, sound):
+def test_one_node_answers_and_the_other_times_out(cluster, nodes, sound):
     first, second = (f"{node.addresses[0]}:30081" for node in nodes)
     kubeproxy.inject_fault(cluster, "C")
     soon(lambda: answers(cluster, first))
-    soon(lambda: asked(cluster, second).exit_code == SILENT)
+    soon(lambda: asked(cluster, second).exit_code == TIMED_OUT)
     assert answers(cluster, first)
     assert kubeproxy.revert_faults(cluster) == ("C",)
     for place in (first, second):

@@ -96,7 +96,7 @@ def test_what_is_turned_away_leaves_no_entry(rules):
     empty = predict([make.service()], [], HERE, Settings(mode=rules.mode))
     (walk,) = packet_walks(empty, CLIENT, HERE)
     assert (walk.verdict, walk.connection, walk.backend) == ("rejected", None, "")
-    assert "told at once" in walk.summary
+    assert "gets an error at once" in walk.summary
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ def test_what_is_asked_of_a_mark_is_told_in_words(rule, mark, said):
 def test_the_mark_of_kube_proxy_is_told_by_what_it_asks_for(rules):
     walk = packet_walk(rules, CLIENT, HERE)
     asked = next(step for step in walk if "0x" in step.why and step.hook == "postrouting")
-    assert asked.why == "the mark 0x4000, which asks for masquerading, is not set"
+    assert asked.why == "the mark 0x4000, which requests masquerading, is not set"
     assert not any("fit" in step.why for way in packet_walks(rules, CLIENT, HERE) for step in way)
 
 
@@ -201,7 +201,7 @@ def test_a_circle_of_chains_is_no_endless_walk():
 
 @pytest.mark.parametrize("address", ["10.0.0", "fd00::1", "web", ""])
 def test_a_packet_has_two_ipv4_addresses(address):
-    with pytest.raises(EksnetError, match="is no IPv4 address"):
+    with pytest.raises(EksnetError, match="is not an IPv4 address"):
         Packet(address, "10.0.0.1", 80)
 
 

@@ -220,9 +220,9 @@ def test_a_changed_copy_is_kept_and_a_newer_one_is_told(mine, the_course):
     the_course("05_lab", more=", better")
     for _ in range(2):
         (line,) = mine.prepare()
-        assert line.startswith("05_lab.ipynb is as you have it; the course has a newer one")
+        assert line.startswith("05_lab.ipynb is your edited copy; the course has a newer version")
         assert "`eksnet lab --fresh 05_lab`" in line
-    assert mine.fresh("05") == ["05_lab-2.ipynb is fresh; yours stays beside it"]
+    assert mine.fresh("05") == ["05_lab-2.ipynb is new; your copy is next to it"]
     assert (mine.folder / "05_lab.ipynb").read_bytes() == kept
     # It has the newer one now.
     assert mine.prepare() == []
@@ -232,7 +232,7 @@ def test_fresh_copies_never_take_a_name_that_is_there(mine):
     mine.prepare()
     kept = change(mine.folder / "05_lab.ipynb")
     (mine.folder / "05_lab-2.ipynb").write_text("mine too")
-    assert mine.fresh("05") == ["05_lab-3.ipynb is fresh; yours stays beside it"]
+    assert mine.fresh("05") == ["05_lab-3.ipynb is new; your copy is next to it"]
     assert (mine.folder / "05_lab.ipynb").read_bytes() == kept
     assert (mine.folder / "05_lab-2.ipynb").read_text() == "mine too"
 
@@ -241,7 +241,7 @@ def test_a_number_makes_all_its_parts_fresh(mine):
     mine.prepare()
     change(mine.folder / "01b_names.ipynb")
     assert mine.fresh("01") == [
-        "01a_records.ipynb is fresh", "01b_names-2.ipynb is fresh; yours stays beside it",
+        "01a_records.ipynb is fresh", "01b_names-2.ipynb is new; your copy is next to it",
     ]  # fmt: skip
     with pytest.raises(EksnetError, match="07 is no notebook of the course"):
         mine.fresh("07")
@@ -253,7 +253,7 @@ def test_without_its_record_what_is_there_is_the_learners(mine, the_course):
         mine.record.write_text(damage)
         kept = change(mine.folder / "05_lab.ipynb")
         (line,) = mine.prepare()
-        assert line.startswith("05_lab.ipynb is as you have it")
+        assert line.startswith("05_lab.ipynb is your edited copy")
         assert (mine.folder / "05_lab.ipynb").read_bytes() == kept
 
 
@@ -280,7 +280,7 @@ def test_a_crash_at_any_write_loses_nothing_and_the_next_start_goes_on(
     monkeypatch.undo()
     monkeypatch.setattr(catalogue, "directory", lambda: mine.folder.parent / "clone/notebooks")
     (line,) = mine.prepare()
-    assert line.startswith("01a_records.ipynb is as you have it")
+    assert line.startswith("01a_records.ipynb is your edited copy")
     assert (mine.folder / "01a_records.ipynb").read_bytes() == kept
     assert names(mine) == ["01a_records.ipynb", "01b_names.ipynb", "05_lab.ipynb"]
     for name in ("01b_names", "05_lab"):

@@ -135,9 +135,9 @@ def test_a_context_runs_all_of_a_notebook_that_needs_no_sandbox(elsewhere, clust
 @pytest.mark.parametrize(
     ("name", "last", "refused", "why"),
     [
-        ("01c", "cleanup", "a-fault", "would harm all its pods"),
-        ("03b", "lookup-verdict", "growth-real-iptables", "would weigh on every node"),
-        ("03c", "leave", "fault-a", "would harm those who use the cluster"),
+        ("01c", "cleanup", "a-fault", "would affect all its pods"),
+        ("03b", "lookup-verdict", "growth-real-iptables", "would load every node"),
+        ("03c", "leave", "fault-a", "would harm the users of the cluster"),
     ],
 )
 def test_a_context_runs_all_up_to_what_needs_the_sandbox(

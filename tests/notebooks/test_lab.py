@@ -186,7 +186,7 @@ def test_it_opens_on_the_start_page_of_the_learners_copies(opened, home):
     done = lab(home, "--course", course, "--fresh", "05")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines() == [
-        "05_lab_hosts-2.ipynb is fresh; yours stays beside it",
+        "05_lab_hosts-2.ipynb is new; your copy is next to it",
         f"They are in {course}, which JupyterLab has open.",
     ]
     assert (course / "05_lab_hosts-2.ipynb").read_bytes() == before

@@ -43,7 +43,7 @@ def rows(page, heading):
 
 def test_the_map_has_each_notebook_with_its_time_and_a_link():
     columns, _, *found = rows(start.start_page(()), "The course")
-    assert columns == ["notebook", "what it teaches", "minutes", "your points"]
+    assert columns == ["notebook", "what you learn", "minutes", "your points"]
     assert len(found) == len(catalogue.course())
     for row, path in zip(found, catalogue.course(), strict=True):
         lesson = catalogue.lesson(path)
@@ -149,7 +149,7 @@ def test_a_page_in_which_the_learner_wrote_is_kept_beside(copies):
     page = copies.folder / start.START
     fresh = page.read_text()
     page.write_text("my notes")
-    assert prepare(copies) == ["you had changed 00_start.md: yours is 00_start-2.md now"]
+    assert prepare(copies) == ["you had changed 00_start.md: your copy is now 00_start-2.md"]
     assert (copies.folder / "00_start-2.md").read_text() == "my notes"
     assert page.read_text() == fresh
     assert prepare(copies) == []

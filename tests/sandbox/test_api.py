@@ -81,7 +81,7 @@ def test_a_node_counts_when_pods_can_go_there(cluster, second, says):
 )
 def test_a_node_reports_when_its_kubelet_has_said_anything(cluster, second, says):
     cluster.items["/api/v1/nodes"] = [node(), second]
-    assert cluster.nodes_silent(2, BEGAN) == says
+    assert cluster.nodes_not_reporting(2, BEGAN) == says
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_the_clusters_own_workloads_are_those_of_the_manifests():
 
 def test_every_object_of_kube_system_is_asked_for_and_then_made(cluster):
     objects = list(api.documents(seed.MANIFESTS))
-    assert cluster.missing(objects) == []
+    assert cluster.create_missing(objects) == []
     made = [path for method, path in cluster.asked if method == "POST"]
     assert len(made) == len(objects) > 10
 
@@ -135,7 +135,7 @@ def test_what_is_gone_is_named_and_not_made(cluster):
 
 def test_what_cannot_be_made_yet_is_named(cluster):
     cluster.created = 404
-    problems = cluster.missing(api.documents(seed.MANIFESTS))
+    problems = cluster.create_missing(api.documents(seed.MANIFESTS))
     assert "Deployment coredns: no such namespace" in problems
 
 
@@ -151,7 +151,7 @@ def test_a_pod_is_bound_when_it_has_a_node(cluster, second, says):
     "look",
     [
         lambda a: a.nodes_not_ready(2, ""),
-        lambda a: a.nodes_silent(2, ""),
+        lambda a: a.nodes_not_reporting(2, ""),
         lambda a: a.pods_not_ready(""),
         lambda a: a.pods_unbound(1),
     ],

@@ -65,7 +65,7 @@ def test_down_twice_is_fine(eksnet):
         (["kubectl", "get", "pods"], "the sandbox cli is down"),
         (["logs", "etcd"], "no component 'etcd' has a log"),
         (["run", "77_nothing"], "77_nothing is no notebook of the course"),
-        (["up", "--sandbox", "../x"], "'../x' is not a sandbox name"),
+        (["up", "--sandbox", "../x"], "'../x' is not a valid sandbox name"),
     ],
 )
 def test_what_cannot_be_done_is_one_message_and_exit_code_2(eksnet, arguments, says):
@@ -83,7 +83,7 @@ def test_without_user_namespaces_nothing_is_begun(eksnet, tmp_path):
     refusing.write_text("#!/bin/sh\necho 'unshare failed: Operation not permitted' >&2\nexit 1\n")
     refusing.chmod(0o755)
     done = eksnet("up", PATH=f"{programs}:{os.environ['PATH']}")
-    refused(done, "does not let you make a user namespace: unshare failed", "make lab")
+    refused(done, "does not let you create a user namespace: unshare failed", "make lab")
     assert list(tmp_path.iterdir()) == [programs]
 
 
@@ -92,7 +92,7 @@ def test_a_taken_port_leaves_nothing_half_done(eksnet, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         done = eksnet("up", "--port", str(port))
-    refused(done, f"127.0.0.1:{port} is taken by another program", "eksnet up --port 0")
+    refused(done, f"127.0.0.1:{port} is used by another program", "eksnet up --port 0")
     assert hostside.naming(tmp_path) == []
     assert eksnet("status").stdout == "cli: down\n"
     assert not (tmp_path / "eksnet" / "cli" / "kubeconfig").exists()
@@ -131,7 +131,7 @@ def test_state_of_another_version_is_left_as_it_was(eksnet, tmp_path):
     own.cluster.mkdir(parents=True)
     (own.cluster / "kept").touch()
     own.version.write_text("0 kubernetes-1.29\n")
-    refused(eksnet("up"), "left by another version (0 kubernetes-1.29)", "eksnet reset")
+    refused(eksnet("up"), "written by another version (0 kubernetes-1.29)", "eksnet reset")
     assert own.version.read_text() == "0 kubernetes-1.29\n"
     assert (own.cluster / "kept").exists()
     assert not own.identity.exists()

@@ -111,21 +111,21 @@ def test_what_a_lab_broke_is_told_and_does_not_lock_the_learner_out(cluster, mon
     with monkeypatch.context() as patch:
         patch.setattr(lifecycle, "_SETTLE_DEADLINE", 0)
         joined = sandbox.up()
-    assert joined.lacks == "coredns: 1 of 2 pods Ready"
+    assert joined.degraded == "coredns: 1 of 2 pods Ready"
     assert cluster.list("pods", "kube-system")
     sandbox.reset()
-    assert sandbox.up().lacks == ""
+    assert sandbox.up().degraded == ""
 
 
 @pytest.mark.sandbox
 def test_what_was_deleted_is_told_and_made_again_by_the_next_start(cluster):
-    # No process ends, so that nothing disturbs the supervisor.
+    # No process ends, so that the supervisor has no reason to check.
     cluster.delete("deployment/coredns", namespace="kube-system")
     assert sandbox.status(ask=True).waiting_for == "Deployment coredns is gone"
-    assert sandbox.up().lacks == "Deployment coredns is gone"
+    assert sandbox.up().degraded == "Deployment coredns is gone"
     sandbox.down()
     sandbox.up()
-    assert sandbox.up().lacks == ""
+    assert sandbox.up().degraded == ""
     faults.until("it is whole", lambda: sandbox.status(ask=True).waiting_for == "")
 
 
@@ -212,7 +212,7 @@ print("outside:", [str(p) for p in written.glob("*/upper/**/*")])
 
 
 @pytest.mark.sandbox
-def test_a_full_disk_is_told_and_mended_by_room(tmp_path):
+def test_a_full_disk_is_told_and_repaired_by_room(tmp_path):
     environment = {**os.environ, "XDG_STATE_HOME": str(tmp_path), "EKSNET_SANDBOX": "full"}
     run = subprocess.run(
         ["unshare", "--user", "--map-root-user", "--mount", sys.executable, "-c", FULL_DISK],
@@ -307,7 +307,7 @@ def assert_pods_go_first(room):
 
 
 @pytest.mark.sandbox
-def test_memory_that_runs_out_is_told_and_mended_by_memory(live_sandbox, monkeypatch):
+def test_memory_that_runs_out_is_told_and_repaired_by_memory(live_sandbox, monkeypatch):
     monkeypatch.setenv("EKSNET_SANDBOX", "little-memory")
     room = Room.find()
     if room is None:
@@ -320,7 +320,7 @@ def test_memory_that_runs_out_is_told_and_mended_by_memory(live_sandbox, monkeyp
         # The kernel may end any process that is short of memory; not the one that waits, here.
         room.leave(starting)
         # Mostly kube-apiserver, but whom it ends is the kernel's choice.
-        told = re.compile("the computer's memory runs out, and the kernel ends .* again and again")
+        told = re.compile("the computer has too little memory: the kernel kills .* again and again")
         faults.until("it is told", lambda: told.fullmatch(sandbox.status().waiting_for))
         room.allow(4096)
         said, _ = starting.communicate(timeout=180)
@@ -377,7 +377,7 @@ def test_a_component_that_keeps_ending_is_named(tmp_path, monkeypatch):
         seen = asyncio.Event()
         looked = processes.Processes(
             own,
-            changed=lambda: seen.set() if looked.restless() else None,
+            changed=lambda: seen.set() if looked.crash_looping() else None,
             node_died=lambda _node: None,
         )
         asyncio.get_running_loop().add_signal_handler(signal.SIGCHLD, looked.reap)
@@ -387,14 +387,14 @@ def test_a_component_that_keeps_ending_is_named(tmp_path, monkeypatch):
 
     # Exits are collected by the watch alone, as process 1 does it.
     looked = asyncio.run(watch())
-    record = looked.restless()
+    record = looked.crash_looping()
     assert (record.component.name, record.last_exit) == ("weak", 3)
     assert record.restarts == 3
     assert own.log("weak").read_text().startswith("too weak\n")
 
 
 @pytest.mark.parametrize(
-    ("pid", "age", "deaths", "restless"),
+    ("pid", "age", "exits", "crash_looping"),
     [
         (None, 0, 3, True),
         (1, 0, 3, True),
@@ -404,8 +404,8 @@ def test_a_component_that_keeps_ending_is_named(tmp_path, monkeypatch):
         (1, 0, 2, False),
     ],
 )
-def test_a_component_that_lives_on_is_at_rest_again(pid, age, deaths, restless):
+def test_a_component_that_runs_on_is_no_longer_crash_looping(pid, age, exits, crash_looping):
     record = processes.Running(
-        Component("one", ("true",)), pid, young_deaths=deaths, started=time.monotonic() - age
+        Component("one", ("true",)), pid, rapid_exits=exits, started=time.monotonic() - age
     )
-    assert record.is_restless == restless
+    assert record.is_crash_looping == crash_looping

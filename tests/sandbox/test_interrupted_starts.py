@@ -23,7 +23,7 @@ def ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     done: list[str] = []
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     monkeypatch.setattr(lifecycle, "check_computer", lambda: None)
-    monkeypatch.setattr(lifecycle, "engine", lambda say: tmp_path)
+    monkeypatch.setattr(lifecycle, "engine", lambda progress: tmp_path)
     monkeypatch.setattr(lifecycle, "launch", lambda *words: LAUNCHED)
     monkeypatch.setattr(lifecycle, "recorded_holder", lambda paths: LAUNCHED)
     monkeypatch.setattr(lifecycle, "stop", lambda paths: done.append("stopped"))
@@ -50,7 +50,7 @@ def test_an_interrupt_during_the_launch_ends_what_was_launched(
     assert ended == ["stopped"]
 
 
-@pytest.mark.parametrize("error", [EksnetError("etcd keeps ending"), KeyboardInterrupt()])
+@pytest.mark.parametrize("error", [EksnetError("etcd exits again and again"), KeyboardInterrupt()])
 def test_a_start_that_does_not_become_ready_is_ended(
     error: BaseException, ended: list[str], monkeypatch: pytest.MonkeyPatch
 ):
@@ -103,6 +103,6 @@ def test_namespaces_that_nobody_could_find_again_are_ended(
 def test_an_unshare_that_ends_at_once_is_told():
     with (
         subprocess.Popen(["false"], stdin=subprocess.PIPE) as process,
-        pytest.raises(EksnetError, match="unshare ended with exit code 1"),
+        pytest.raises(EksnetError, match="unshare exited with exit code 1"),
     ):
         lifecycle._map_ids(process)

@@ -54,7 +54,7 @@ def test_the_vpc_resolver_knows_its_instances_and_nothing_else():
 @pytest.mark.parametrize("name", ["", "Big", "a/b", "..", "-a", "a" * 32])
 def test_a_name_that_is_no_directory_is_refused(name, monkeypatch):
     monkeypatch.setenv("EKSNET_SANDBOX", name or "_")
-    with pytest.raises(EksnetError, match="is not a sandbox name"):
+    with pytest.raises(EksnetError, match="is not a valid sandbox name"):
         paths.paths()
 
 
@@ -233,7 +233,7 @@ def test_enough_inotify_instances_are_counted_and_given_back():
 
 @pytest.mark.parametrize("text", ["", "1", "soon", "1m ", "-5s"])
 def test_a_sync_frequency_that_is_no_time_is_refused(text):
-    with pytest.raises(EksnetError, match="is no length of time"):
+    with pytest.raises(EksnetError, match="is an invalid duration"):
         lifecycle.check_duration(text)
 
 

@@ -53,7 +53,7 @@ def test_the_next_is_tried_when_one_is_taken(
 
 
 def test_a_wanted_port_that_is_taken_is_refused(own: Paths, taken: int):
-    with pytest.raises(EksnetError, match=f"127.0.0.1:{taken} is taken by another program"):
+    with pytest.raises(EksnetError, match=f"127.0.0.1:{taken} is used by another program"):
         lifecycle.listen(own, taken)
 
 

@@ -184,7 +184,7 @@ def test_a_sandbox_that_is_up_is_ended_and_can_begin_again(tmp_path):
     assert "a sandbox that runs uses the programs" in refused.stderr
     removed = eksnet("remove")
     assert (removed.returncode, removed.stderr) == (0, "")
-    assert "The sandbox was up, and has been ended." in removed.stdout
+    assert "The running sandbox was stopped." in removed.stdout
     assert f"MiB in {tmp_path / 'eksnet' / 'gone'}" in removed.stdout
     assert hostside.naming(tmp_path) == []
     assert files(tmp_path / "eksnet" / "gone") == ["identity/ca.crt", "identity/ca.key"]

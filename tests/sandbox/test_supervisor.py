@@ -76,7 +76,7 @@ def test_on_a_full_disk_the_last_word_is_taken_back_and_said_again(watching, mon
             patch.setattr(supervisor, "write_private", refuse)
             patch.setattr(sys, "stderr", Full())
             # What died is told while there is room neither for the status nor for the log.
-            watching.disturb()
+            watching.request_check()
             assert not status.exists()
         async with asyncio.timeout(30):
             while not status.exists():
@@ -132,25 +132,25 @@ class Looked:
 
 async def looking(watching):
     while True:
-        await watching.look()
-        await watching.disturbed.wait()
+        await watching.check()
+        await watching.check_requested.wait()
 
 
 def test_what_ends_while_a_lab_is_broken_leaves_the_cluster_to_be_used(watching, monkeypatch):
     looked = Looked(watching, monkeypatch)
 
-    async def disturb_twice():
+    async def request_twice():
         task = asyncio.create_task(looking(watching))
         for _ in range(2):
             await looked.until("settling")
-            watching.disturb()
+            watching.request_check()
             assert watching.phase == "starting"
         await looked.until("settling")
         looked.broken.clear()
         await looked.until("ready")
         task.cancel()
 
-    asyncio.run(disturb_twice())
+    asyncio.run(request_twice())
 
 
 def test_nothing_is_ready_while_a_component_has_ended(watching, monkeypatch):
@@ -180,7 +180,7 @@ def test_a_node_that_cannot_be_made_is_made_again(watching, monkeypatch):
     monkeypatch.setattr(watching, "start_kubelet", lambda node: tried.append("kubelet"))
 
     async def start_node(node):
-        tried.append(watching.unmade)
+        tried.append(watching.node_error)
         watching.processes.holders[node.short] = 4711
         if len(tried) < 3:
             raise subprocess.CalledProcessError(1, "ip", stderr="no memory")
@@ -189,12 +189,12 @@ def test_a_node_that_cannot_be_made_is_made_again(watching, monkeypatch):
     asyncio.run(watching.start_again(node))
     assert tried[0] == ""
     assert tried[1] == tried[2]
-    assert tried[1].startswith("node1 cannot be made again: Command 'ip'")
+    assert tried[1].startswith("node1 cannot be created again: Command 'ip'")
     assert tried[1].endswith("no memory")
     # What there was of it is ended, and does not count as a node that died.
     assert ended == [(4711, signal.SIGKILL)] * 2
     assert watching.processes.holders == {"node1": 4711}
-    assert (watching.unmade, tried[3:]) == ("", ["kubelet"])
+    assert (watching.node_error, tried[3:]) == ("", ["kubelet"])
 
 
 def test_a_seed_that_was_not_copied_is_told_whoever_collects_the_copier(tmp_path, monkeypatch):
@@ -220,7 +220,7 @@ def test_a_seed_that_was_not_copied_is_told_whoever_collects_the_copier(tmp_path
 
 
 @pytest.mark.parametrize(
-    ("planted", "order"),
+    ("restored", "order"),
     [
         (True, ["API server answers", "kubelet node1", "kubelet node2", "nodes report",
                 "controllers", "whole"]),
@@ -229,7 +229,7 @@ def test_a_seed_that_was_not_copied_is_told_whoever_collects_the_copier(tmp_path
     ],
     ids=["seeded", "first"],
 )  # fmt: skip
-def test_what_needs_what_is_started_after_it(watching, monkeypatch, planted, order):
+def test_what_needs_what_is_started_after_it(watching, monkeypatch, restored, order):
     monkeypatch.undo()
     seen = []
 
@@ -241,17 +241,17 @@ def test_what_needs_what_is_started_after_it(watching, monkeypatch, planted, ord
 
     monkeypatch.setattr(watching, "report", lambda: None)
     monkeypatch.setattr(watching, "listeners", {"api": 0})
-    monkeypatch.setattr(supervisor.seed, "plant", lambda *_: planted)
+    monkeypatch.setattr(supervisor.seed, "restore", lambda *_: restored)
     monkeypatch.setattr(watching, "start_control_plane", lambda: None)
     monkeypatch.setattr(supervisor.relay, "serve", lambda *_: asyncio.sleep(0))
     monkeypatch.setattr(watching, "start_node", lambda _: asyncio.sleep(0))
     monkeypatch.setattr(watching, "until_none", lambda what, *_: done(what)())
-    monkeypatch.setattr(watching, "take_seed", done("seed"))
+    monkeypatch.setattr(watching, "snapshot_seed", done("seed"))
     monkeypatch.setattr(
         watching, "start_kubelet", lambda node: seen.append(f"kubelet {node.short}")
     )
     monkeypatch.setattr(watching, "start_controllers", lambda: seen.append("controllers"))
-    monkeypatch.setattr(watching, "look", done("whole"))
+    monkeypatch.setattr(watching, "check", done("whole"))
 
     async def start_and_end():
         task = asyncio.create_task(watching.start())
@@ -265,10 +265,10 @@ def test_what_needs_what_is_started_after_it(watching, monkeypatch, planted, ord
 
 
 def test_the_controllers_do_not_wait_for_ever_for_a_node(watching, monkeypatch):
-    monkeypatch.setattr(watching.api, "nodes_silent", lambda *_: ["1 of 2 nodes report"])
+    monkeypatch.setattr(watching.api, "nodes_not_reporting", lambda *_: ["1 of 2 nodes report"])
     now = supervisor.time.monotonic()
-    assert watching.nodes_silent(by=now + 60) == ["1 of 2 nodes report"]
-    assert watching.nodes_silent(by=now) == []
+    assert watching.nodes_not_reporting(by=now + 60) == ["1 of 2 nodes report"]
+    assert watching.nodes_not_reporting(by=now) == []
 
 
 def test_dns_is_asked_more_patiently_each_time_up_to_a_bound(watching, monkeypatch):
@@ -284,5 +284,5 @@ def test_dns_is_asked_more_patiently_each_time_up_to_a_bound(watching, monkeypat
     first, last = waited[0], waited[-1]
     assert (first, last) == (supervisor._QUICK, supervisor._PATIENT)
     assert waited == sorted(waited)
-    # The next disturbance is looked at as quickly as the start.
+    # The next change is checked as quickly as the start.
     assert watching.patience == first

@@ -13,8 +13,8 @@ from eksnet.coredns.diagnosis import CANNOT_TELL, FAILS, OK, Check, Diagnosis
 from eksnet.listing import Listing
 
 _STEP = then("put it in, and check again", "cluster.edit_configmap('coredns', 'Corefile', put_in)")
-good = Result("hosts-06", "Everything as it was", (
-    Outcome("a", "The ConfigMap is as it was backed up", 1, passed("it is the same text")),
+good = Result("hosts-06", "The original state restored", (
+    Outcome("a", "The ConfigMap equals its backup", 1, passed("it is the same text")),
     Outcome("b", "Every CoreDNS pod runs it", 1, passed("2 of 2 pods log the hash")),
 ))  # fmt: skip
 bad = Result("hosts-01", "The entry", (

@@ -170,7 +170,7 @@ def test_what_was_observed_otherwise_or_not_at_all_is_said(notebook, order, sett
     order.control("Observe").press("Enter")
     model = predicted(witness=demo.witness, **settings)
     model.act("look")
-    assert "Observed otherwise" in model.shown().sentence or model.note
+    assert "The observation differs" in model.shown().sentence or model.note
     order.wait_for(model)
 
 
@@ -261,7 +261,7 @@ def test_a_packet_is_followed_by_keys_to_its_end(notebook):
     notebook.page.keyboard.press("Space")
     model.choose_again()
     packet.wait_for(model)
-    assert packet.focused() == "Another endpoint"
+    assert packet.focused() == "Next endpoint"
 
 
 def test_a_packet_is_followed_in_the_other_mode_by_the_keyboard_alone(notebook):

@@ -60,7 +60,7 @@ def test_what_arrives_late_is_shown_with_the_settings_it_was_asked_for(lab):
     # Back at each: what was seen, and why nothing was seen.
     model.name = one
     widget.control("name").fill(one)
-    assert "Observed exactly so." in model.shown().sentence
+    assert "The observation matches the prediction." in model.shown().sentence
     widget.wait_for(model)
     widget.control("name").fill(other)
     widget.root.get_by_text(f"no answer for {other}").wait_for()

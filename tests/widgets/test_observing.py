@@ -77,7 +77,7 @@ def test_an_observation_that_arrives_after_a_change_is_not_of_the_new_settings(c
     assert (model.seen, model.note) == (None, "")
     label = model.traits()[setting].metadata["label"]
     assert model.shown().sentence.endswith(
-        f"Not observed with these settings. The last observation was made with {label} {before}."
+        f"Not observed with these settings. The last observation used {label} {before}."
     )
     setattr(model, setting, before)
     assert (model.seen, model.spoken) == (found, first)

@@ -87,7 +87,7 @@ def test_the_way_ends_at_each_endpoint_in_turn(mode):
         assert model.step == 0
     assert sorted(ends) == ["10.0.128.21:8080", "10.0.128.22:8080", "10.0.144.21:8080"]
     assert model.walk.backend == ends[0]
-    assert "Way 1 of 3, which 33.3% of connections go." in model.shown().sentence
+    assert "Way 1 of 3, taken by 33.3% of connections." in model.shown().sentence
 
 
 def test_the_addresses_before_and_after_are_shown():
@@ -184,7 +184,7 @@ def test_a_rule_that_may_apply_is_a_step_and_makes_the_end_uncertain():
     assert marked(model, "The way").rule == docker
     assert "the rule may apply, cannot tell: incoming interface docker0" in model.text
     assert "cannot tell" in table(model, "The way").rows.rows[0]
-    assert "uncertain, for 1 rule could not be followed" in model.shown().sentence
+    assert "uncertain, because 1 rule could not be evaluated" in model.shown().sentence
 
 
 def test_a_keypress_follows_no_packet_anew():

@@ -191,7 +191,7 @@ def test_a_chart_of_none_or_too_many_lines_is_refused(names):
         widgets.curve([LookupTime(name, 1, 1.0) for name in names])
 
 
-def test_growth_is_drawn_by_the_rules_that_are_met():
+def test_rule_counts_are_drawn_by_the_rules_that_are_met():
     chart = widgets.curve(
         kubeproxy.predict_rule_counts([10, 100]), y="met", axes=("Services", "rules met")
     )

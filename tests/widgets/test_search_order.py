@@ -80,7 +80,7 @@ def test_what_is_observed_stands_beside_what_is_predicted():
     model = order()
     model.remember(model.predicted)
     assert [table.caption.split(":")[0] for table in tables(model)] == ["Predicted", "Observed"]
-    assert model.shown().sentence.endswith("Observed exactly so.")
+    assert model.shown().sentence.endswith("The observation matches the prediction.")
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_what_is_observed_stands_beside_what_is_predicted():
 def test_the_sentence_says_where_the_observation_parts_from_the_prediction(rows, place):
     model = order()
     model.remember(walk(rows))
-    assert model.shown().sentence.endswith(f"Observed otherwise from row {place} on.")
+    assert model.shown().sentence.endswith(f"The observation differs from row {place}.")
 
 
 def test_an_observation_belongs_to_the_settings_it_was_made_with():
@@ -144,7 +144,7 @@ def test_every_policy_that_a_pod_can_have_can_be_chosen():
 def test_what_the_witness_saw_otherwise_is_shown_beside_the_prediction():
     model = SearchOrder(name="otherwise", witness=demo.witness)
     model.act("look")
-    assert model.shown().sentence.endswith("Observed otherwise from row 2 on.")
+    assert model.shown().sentence.endswith("The observation differs from row 2.")
     assert [len(table.rows) for table in tables(model)] == [5, 1]
 
 
@@ -156,7 +156,7 @@ def test_why_the_witness_saw_nothing_is_said_in_words():
     assert "Observed" not in model.shown().sentence
     model.name = "seen"
     model.act("look")
-    assert model.shown().sentence.endswith("Observed exactly so.")
+    assert model.shown().sentence.endswith("The observation matches the prediction.")
 
 
 @pytest.mark.parametrize(
@@ -184,4 +184,4 @@ def test_a_witness_says_what_it_heeds():
     view = widgets.search_order(observed=demo.witness, observes=("name", "profile"))
     view.model.profile = "musl"
     view.model.act("look")
-    assert "Observed exactly so." in view.text
+    assert "The observation matches the prediction." in view.text

@@ -112,9 +112,9 @@ def test_a_cell_holds_the_twin_beside_the_widget():
 def test_search_order_takes_a_walk_or_a_function():
     predicted = SearchOrder(name="my-service").predicted
     given = widgets.search_order("my-service", observed=predicted)
-    assert "Observed exactly so." in given.text
+    assert "The observation matches the prediction." in given.text
     assert find(given, ipywidgets.Button) == []
     asked = widgets.search_order("my-service", observed=lambda model: model.predicted)
     assert "Observed" not in asked.text
     labelled(asked, "Observe").click()
-    assert "Observed exactly so." in asked.text
+    assert "The observation matches the prediction." in asked.text

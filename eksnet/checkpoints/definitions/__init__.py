@@ -35,7 +35,7 @@ def find(checkpoint: str) -> Definition:
         if definition.id == checkpoint:
             return definition
     raise EksnetError(
-        f"no checkpoint is called {checkpoint!r}",
+        f"there is no checkpoint {checkpoint!r}",
         f"one of {', '.join(definition.id for definition in every())}",
         "eksnet.progress() lists them",
     )

@@ -35,7 +35,7 @@ _TYPES = ("A", "SRV", "PTR", "CNAME")
 _QUICK = "quick"
 _MAKE = f"apply a pod {_QUICK} in {_NAMESPACE} with a manifest of your own"
 _AGAIN = f"change the manifest, delete the pod {_QUICK}, and apply it again"
-_ASKS_KUBE_DNS = f"a pod {_QUICK} in {_NAMESPACE} that asks kube-dns and nobody else"
+_ASKS_KUBE_DNS = f"a pod {_QUICK} in {_NAMESPACE} with kube-dns as its only nameserver"
 _NDOTS = "the option ndots with the value 2"
 _FILE = f'cluster.exec("{_QUICK}", "cat /etc/resolv.conf", "{_NAMESPACE}")'
 _SOLUTION = f"""\
@@ -53,21 +53,21 @@ spec:
 
 def _counts(cluster: Cluster, confirmed: Any) -> Any:
     """Return how many records of each type the cluster's DNS confirmed, of those that follow."""
-    expected = f"what the cluster's DNS tells of the objects in {_NAMESPACE}"
+    expected = f"the records that the cluster's DNS has for the objects in {_NAMESPACE}"
     objects = [cluster.find(f"service/{name}", namespace=_NAMESPACE) for name in _SERVICES]
     objects += [cluster.find(f"pod/{_POD}", namespace=_NAMESPACE)]
     if not all(objects):
         return not_started(
-            f"not all objects are there in {_NAMESPACE}",
+            f"objects are missing in {_NAMESPACE}",
             f"the Services {', '.join(_SERVICES)} and the pod {_POD}",
             "run the cells that apply them",
         )
     slices = cluster.list("endpointslices", _NAMESPACE, selector=_SLICES)
     follow = {(one.rdtype, one.name) for one in records(*filter(None, objects), *slices)}
     if not isinstance(confirmed, Listing) or not all(isinstance(one, Record) for one in confirmed):
-        return not_started("no records were handed in", expected, "")
+        return not_started("no records were passed to the check", expected, "")
     if {(one.rdtype, one.name) for one in confirmed} != follow:
-        return failed("the records that were handed in are those of other objects", expected, "")
+        return failed("the records passed to the check belong to other objects", expected, "")
     counts = Counter(rdtype for rdtype, _, mark in confirmed.rows if mark == "O")
     return {rdtype: counts[rdtype] for rdtype in _TYPES}
 
@@ -89,8 +89,8 @@ def asks_kube_dns(cluster: Cluster) -> Observation:
         of = "a pod with hostNetwork" if host else "a pod"
         return failed(f"its DNS policy is {policy}, in {of}", _ASKS_KUBE_DNS, _AGAIN)
     if (spec.get("dnsConfig") or {}).get("nameservers"):
-        return failed("it brings a nameserver of its own", _ASKS_KUBE_DNS, _AGAIN)
-    return passed(f"it asks kube-dns: its policy is {policy}")
+        return failed("it has a nameserver of its own", _ASKS_KUBE_DNS, _AGAIN)
+    return passed(f"its nameserver is kube-dns: its policy is {policy}")
 
 
 def ndots(cluster: Cluster) -> Observation:
@@ -127,7 +127,7 @@ CHECKPOINTS = (
             ),
         ),
         hints=(
-            "Look at the table of records, row by row: which of the objects is meant by each?",
+            "Look at the table of records, row by row: which object does each record belong to?",
             "Compare your numbers with the table, object by object: a Service with an address, a "
             "headless Service and its one endpoint, an ExternalName, a pod. Only a port with a "
             "name has an SRV record.",
@@ -147,14 +147,17 @@ prediction = {{"A": 4, "SRV": 2, "PTR": 2, "CNAME": 1}}
         title="A pod with settings of your own",
         criteria=(
             Criterion(
-                "resolv-01.nameserver", "The pod quick asks kube-dns alone", 1, asks_kube_dns
+                "resolv-01.nameserver",
+                "The pod quick has kube-dns as its only nameserver",
+                1,
+                asks_kube_dns,
             ),
             Criterion("resolv-01.ndots", "Its ndots is 2", 1, ndots),
         ),
         hints=(
-            f"Look at the file that the pod has: `{_FILE}`.",
-            "Compare the four pods of the section before: one of them keeps kube-dns and changes "
-            "one option.",
+            f"Look at the pod's file: `{_FILE}`.",
+            "Compare the four pods of the previous section: one of them keeps kube-dns and "
+            "changes one option.",
             'In the pod\'s `spec`: `dnsConfig: {options: [{name: ndots, value: "2"}]}`, and no '
             "`dnsPolicy`. A pod's DNS settings cannot be changed: delete it with "
             f'`cluster.delete("pod/{_QUICK}", namespace="{_NAMESPACE}")` and apply it again.',

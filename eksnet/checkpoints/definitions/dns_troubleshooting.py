@@ -14,7 +14,7 @@ from eksnet.checkpoints.criteria import (
     not_yet,
     passed,
 )
-from eksnet.checkpoints.reading import Check, after, judge
+from eksnet.checkpoints.object_checks import Check, after, judge
 from eksnet.coredns import diagnosis, faults
 from eksnet.coredns.configuration import CorefileError
 from eksnet.coredns.installed import DEPLOYMENT, SELECTOR, SERVICE, SYSTEM, pods_not_terminating
@@ -121,7 +121,7 @@ CHECKPOINTS = (
             ),
             Criterion(
                 "trouble-01.endpoints",
-                "Its pods stand behind kube-dns",
+                "Its pods are endpoints of kube-dns",
                 1,
                 _after("A", "an endpoint for each pod", endpoints),
                 needs=("trouble-01.pods",),
@@ -129,7 +129,8 @@ CHECKPOINTS = (
             ),
         ),
         hints=(
-            "Look at the first check of `coredns.diagnose(cluster)` that fails: who should answer?",
+            "Look at the first check of `coredns.diagnose(cluster)` that fails: which component "
+            "should answer?",
             "Compare the number of pods that the Deployment `coredns` asks for with two.",
             "`eksnet kubectl -n kube-system scale deployment/coredns --replicas=2`, or the same "
             'with `cluster.patch("deployment", "coredns", …, "kube-system")`',
@@ -151,7 +152,7 @@ cluster.patch("deployment", "coredns", {"spec": {"replicas": 2}}, "kube-system")
             ),
             Criterion(
                 "trouble-02.endpoints",
-                "Its pods stand behind kube-dns",
+                "Its pods are endpoints of kube-dns",
                 1,
                 _after("B", "an endpoint for each pod", endpoints),
                 needs=("trouble-02.selector",),
@@ -159,7 +160,7 @@ cluster.patch("deployment", "coredns", {"spec": {"replicas": 2}}, "kube-system")
             ),
         ),
         hints=(
-            "Look at the endpoints of the Service `kube-dns`: CoreDNS runs, and who finds it?",
+            "Look at the endpoints of the Service `kube-dns`: CoreDNS runs; do clients find it?",
             "Compare the Service's selector with the labels of the pods, letter by letter.",
             '`cluster.patch("service", "kube-dns", {"spec": {"selector": …}}, "kube-system")`',
         ),
@@ -177,13 +178,13 @@ cluster.patch("service", "kube-dns", {"spec": {"selector": labels}}, "kube-syste
                 "trouble-03.corefile",
                 "CoreDNS runs the Corefile of its ConfigMap",
                 1,
-                _after("C", "a Corefile that every pod has taken over", configuration),
+                _after("C", "a Corefile that every pod has loaded", configuration),
                 wait=_TAKEN_OVER,
             ),
         ),
         hints=(
             "Look at the log of a CoreDNS pod: what did `reload` say last?",
-            "Compare the line that it names, in the ConfigMap, with the names of plugins.",
+            "Compare the line that it names in the ConfigMap with the names of the plugins.",
             '`cluster.edit_configmap("coredns", "Corefile", lambda text: text.replace("OLD", '
             '"NEW"), "kube-system")`, and restart nothing: the check waits for the reload.',
         ),
@@ -200,16 +201,16 @@ cluster.edit_configmap(
         criteria=(
             Criterion(
                 "trouble-04.ports",
-                "kube-dns takes questions over UDP and TCP",
+                "kube-dns accepts queries over UDP and TCP",
                 1,
                 _after("D", "port 53 for UDP and for TCP", ports),
             ),
         ),
         hints=(
-            "Look at what differs between the program that fails and `dig +tcp`.",
+            "Look at the difference between the program that fails and `dig +tcp`.",
             "Compare the ports of the Service `kube-dns` with those that DNS needs.",
             '`cluster.patch("service", "kube-dns", {"spec": {"ports": […]}}, "kube-system")` with '
-            "all three: a merge patch replaces lists. Those that are there are shown by "
+            "all three: a merge patch replaces lists. The present ports are shown by "
             '`cluster.get("service", "kube-dns", "kube-system")["spec"]["ports"]`.',
         ),
         solution="""\

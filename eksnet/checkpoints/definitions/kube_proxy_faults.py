@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from eksnet.checkpoints.criteria import Criterion, Definition, Observation, failed, passed
-from eksnet.checkpoints.reading import Check, after, judge, ready_endpoints
+from eksnet.checkpoints.object_checks import Check, after, judge, ready_endpoints
 from eksnet.checkpoints.shop import (
     CONFIGMAP,
     ENDPOINTS,
@@ -21,7 +21,7 @@ from eksnet.checkpoints.shop import (
 )
 from eksnet.errors import EksnetError
 from eksnet.kubeproxy import faults
-from eksnet.kubeproxy.settings import KNOWN_MODES, MODES, read_mode
+from eksnet.kubeproxy.settings import KNOWN_MODES, MODES, parse_mode
 
 if TYPE_CHECKING:
     from eksnet.cluster import Cluster, Resource
@@ -67,7 +67,7 @@ def mode(cluster: Cluster) -> Observation:
     def look(configmap: Resource) -> Observation:
         repair = 'kubeproxy.set_mode(cluster, "iptables")'
         try:
-            said = read_mode((configmap.get("data") or {}).get("config", ""))
+            said = parse_mode((configmap.get("data") or {}).get("config", ""))
         except EksnetError as error:
             return failed(" ".join(error.seen.split()), _MODES, repair)
         if said not in KNOWN_MODES:
@@ -91,7 +91,7 @@ CHECKPOINTS = (
             ),
             Criterion(
                 "proxy-03.endpoints",
-                "Three pods stand behind it",
+                "It has three endpoints",
                 1,
                 _after("A", THREE, endpoints),
                 needs=("proxy-03.selector",),
@@ -99,7 +99,7 @@ CHECKPOINTS = (
             ),
         ),
         hints=(
-            "A refusal at once is a rule that says REJECT; look at a node's rules of `web`.",
+            "An immediate refusal comes from a rule with REJECT; look at a node's rules for `web`.",
             "A Service without endpoints: compare its selector with the labels of the pods.",
             '`cluster.patch("service", "web", {"spec": {"selector": …}}, "shop")`',
         ),
@@ -114,7 +114,7 @@ cluster.patch("service", "web", {"spec": {"selector": {"app": "web"}}}, "shop")
         criteria=(
             Criterion(
                 "proxy-04.endpoints",
-                "Three pods stand behind the Service, on a port",
+                "The Service has three endpoints with a port",
                 2,
                 _after("B", THREE, endpoints),
                 wait=ENDPOINTS,
@@ -139,7 +139,7 @@ cluster.patch("service", "web", {"spec": {"ports": [port]}}, "shop")
         criteria=(
             Criterion(
                 "proxy-05.nodes",
-                "Each node sends the packets of front to somebody",
+                "Each node has an endpoint for the packets to front",
                 2,
                 _after("C", _EVERY_NODE, every_node),
             ),
@@ -160,7 +160,7 @@ cluster.patch("service", "front", {"spec": {"externalTrafficPolicy": "Cluster"}}
         criteria=(
             Criterion(
                 "proxy-06.mode",
-                "The mode is one that there is",
+                "The mode is one that kube-proxy knows",
                 1,
                 _after("D", _MODES, mode),
             ),
@@ -174,8 +174,8 @@ cluster.patch("service", "front", {"spec": {"externalTrafficPolicy": "Cluster"}}
             ),
         ),
         hints=(
-            "Look at the pods of kube-proxy: do all of them run?",
-            "The log of one that does not says what it refuses; compare with its ConfigMap.",
+            "Look at the pods of kube-proxy: are all of them running?",
+            "A pod that is not running logs the reason; compare it with the ConfigMap.",
             "`kubeproxy.set_mode(cluster, …)`, then "
             '`cluster.rollout_restart("daemonset/kube-proxy", "kube-system")`',
         ),

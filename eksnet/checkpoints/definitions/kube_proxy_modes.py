@@ -14,7 +14,7 @@ from eksnet.checkpoints.criteria import (
     not_started,
     passed,
 )
-from eksnet.checkpoints.reading import judge, last_change
+from eksnet.checkpoints.object_checks import judge, last_change
 from eksnet.checkpoints.shop import (
     CONFIGMAP,
     FOUND,
@@ -27,7 +27,7 @@ from eksnet.checkpoints.shop import (
 from eksnet.errors import EksnetError
 from eksnet.kubeproxy import faults
 from eksnet.kubeproxy.observe import kube_proxies
-from eksnet.kubeproxy.settings import read_mode
+from eksnet.kubeproxy.settings import parse_mode
 
 if TYPE_CHECKING:
     from eksnet.cluster import Cluster, Resource
@@ -43,7 +43,7 @@ def mode(cluster: Cluster) -> Observation:
 
     def look(configmap: Resource) -> Observation:
         try:
-            said = read_mode((configmap.get("data") or {}).get("config", ""))
+            said = parse_mode((configmap.get("data") or {}).get("config", ""))
         except EksnetError as error:
             return failed(" ".join(error.seen.split()), f"mode: {_MODE}", _SET)
         if said != _MODE:
@@ -93,8 +93,8 @@ CHECKPOINTS = (
         ),
         hints=(
             "Look at the mode in kube-proxy's ConfigMap, and at the pods of kube-proxy.",
-            "Compare the time of the change with the times at which the pods started: a "
-            "kube-proxy reads its ConfigMap when it starts, and not again.",
+            "Compare the time of the change with the times at which the pods started: kube-proxy "
+            "reads its ConfigMap only when it starts.",
             f"`{_SET}`, then `{RESTART}`",
         ),
         solution=f'kubeproxy.switch_mode(cluster, "{_MODE}")\n',
@@ -102,7 +102,7 @@ CHECKPOINTS = (
     Definition(
         id="proxy-08",
         notebook=NOTEBOOK,
-        title="What a Service takes in mode nftables",
+        title="The rules of a Service in mode nftables",
         criteria=(
             Prediction(
                 "proxy-08.lines",
@@ -118,10 +118,10 @@ CHECKPOINTS = (
             ),
         ),
         hints=(
-            "Look at the ten rules of mode iptables: which of them find the Service, which choose "
-            "an endpoint, which stand in an endpoint's own chain?",
-            "Compare them one by one: what finds the Service in a map, and what chooses one of "
-            "three endpoints by a single number?",
+            "Look at the ten rules of mode iptables: which of them find the Service, which "
+            "choose an endpoint, and which are in an endpoint's own chain?",
+            "Compare them one by one: which of them does a map replace, and which of them does "
+            "one rule with a random number replace?",
             "`len(found)` is the number that is compared. Put it into `prediction`, and check "
             f"again:\n\n{FOUND}\n{_CHECK}",
         ),

@@ -30,7 +30,7 @@ CHECKPOINTS = (
             ),
             Criterion(
                 "proxy-01.endpoints",
-                "Three pods stand behind it",
+                "It has three endpoints",
                 1,
                 once_applied(THREE, endpoints),
                 needs=("proxy-01.service",),
@@ -40,14 +40,14 @@ CHECKPOINTS = (
         hints=(
             "Look at the namespace `shop`: are the Service and its three pods there?",
             "Compare the selector of the Service with the labels of the pods.",
-            '`cluster.list("endpointslices", "shop")` shows who stands behind the Service.',
+            '`cluster.list("endpointslices", "shop")` shows the endpoints of the Service.',
         ),
         solution="# Run the cells of the section Apply in their order.\n",
     ),
     Definition(
         id="proxy-02",
         notebook=NOTEBOOK,
-        title="How many rules a Service takes",
+        title="The number of rules of a Service",
         criteria=(
             Prediction(
                 "proxy-02.rules",
@@ -62,9 +62,10 @@ CHECKPOINTS = (
             ),
         ),
         hints=(
-            "Look at the table of the example: who leads to the Service's chain, who is in it?",
-            "Compare the rules with the endpoints: one finds the Service, one for each endpoint "
-            "chooses it; what is in an endpoint's own chain?",
+            "Look at the table of the example: which rule leads to the Service's chain, and "
+            "which rules are in it?",
+            "Compare the rules with the endpoints: one rule finds the Service, and one rule for "
+            "each endpoint chooses it; what is in an endpoint's own chain?",
             "`len(found)` is the number that is compared. Put it into `prediction`, and check "
             f"again:\n\n{FOUND}\n{_CHECK}",
         ),

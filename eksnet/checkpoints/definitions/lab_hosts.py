@@ -25,7 +25,7 @@ from eksnet.checkpoints.criteria import (
     passed,
     then,
 )
-from eksnet.checkpoints.reading import last_change
+from eksnet.checkpoints.object_checks import last_change
 from eksnet.coredns.configuration import (
     CorefileError,
     ServerBlock,
@@ -66,7 +66,7 @@ def _block(names: str) -> str:
 
 
 def _correct(names: str) -> str:
-    return then("put the block in anew, with other entries of yours in it", _text(names), _SET)
+    return then("add the block again, with your other entries in it", _text(names), _SET)
 
 
 _SET = _edit("lambda text: coredns.set_plugin(text, hosts)")
@@ -138,12 +138,12 @@ def _anew(cluster: Cluster, names: str = NAME) -> str:
         found = _hosts_in(add_plugin(text, _block(NAME)))
         # What CoreDNS takes cannot be told from here: the cluster ran on that text before.
         if isinstance(found, _Hosts) and not found.diverted(NAME):
-            begin = "go back to the backup and begin anew"
+            begin = "restore the backup and start again"
             return then(begin, _RESTORE, _BACKUP, _text(names), _SET)
     except EksnetError:
         pass
     return then(
-        "look at the text, then write the edit yourself, with your words in place of those in < >",
+        "look at the text, then write the edit yourself: replace the words in < >",
         _SHOW,
         _BY_HAND,
     )
@@ -195,11 +195,11 @@ class _Hosts:
     def diverted(self, name: str) -> str:
         """Return what keeps questions for a name from it; empty when they come to it."""
         if key := self.elsewhere(name):
-            return f"the server block {key} answers for {name} in its place"
+            return f"the server block {key} answers for {name} instead"
         if any(renames(line, name) for line in self.server.lines("rewrite")):
             return f"rewrite gives {name} another name before hosts sees it"
         if self.zones and not any(covers(zone, name) for zone in self.zones):
-            return f"hosts answers for {' '.join(self.zones)} alone"
+            return f"hosts answers only for {' '.join(self.zones)}"
         return ""
 
 
@@ -225,7 +225,7 @@ def _hosts_in(corefile: str) -> _Hosts | Observation:
     return next(filter(None, map(_misplaced, blocks)), None) or not_started(
         "the Corefile has no block hosts",
         f"a block hosts with the line {ADDRESS} {NAME}",
-        then("put it in", _ADD),
+        then("add it", _ADD),
     )
 
 
@@ -234,7 +234,7 @@ def _misplaced(block: ServerBlock) -> Observation | None:
     expected = f"hosts inside the server block {_ZONE}, which answers for every name"
     if "hosts" in block.keys:
         return failed(
-            "a block hosts stands outside the server blocks, so CoreDNS takes it for one",
+            "a block hosts is outside the server blocks, so CoreDNS reads it as a server block",
             expected,
             then("move it there", _remove_block(block.keys[block.keys.index("hosts")]), _ADD),
         )
@@ -245,7 +245,7 @@ def _misplaced(block: ServerBlock) -> Observation | None:
         useless = len(block.plugins) == 1 or any(covers(zone, NAME) for zone in zones)
         out = _remove_block if useless else _remove_from
         return failed(
-            f"the block hosts stands in {place}",
+            f"the block hosts is in {place}",
             expected,
             then("move it there", out(block.keys[0]), _ADD),
         )
@@ -254,7 +254,7 @@ def _misplaced(block: ServerBlock) -> Observation | None:
             return failed(
                 f"{place} has a plugin {name}, which CoreDNS does not know",
                 expected,
-                then("take it out, and put hosts in", _remove_from(block.keys[0], name), _ADD),
+                then("remove it, and add hosts", _remove_from(block.keys[0], name), _ADD),
             )
     return None
 
@@ -273,7 +273,7 @@ def _known_plugins() -> frozenset[str]:
 
 
 def backup(cluster: Cluster) -> Observation:
-    """Whether a backup from before the edit waits for its restore."""
+    """Whether there is a backup from before the edit, not yet restored."""
     # Who may not read the ConfigMap cannot have backed it up.
     edited = NAME in _corefile(cluster)
     expected = "a backup of the ConfigMap coredns, made before the edit"
@@ -281,18 +281,18 @@ def backup(cluster: Cluster) -> Observation:
     waiting = cluster.saved(CONFIGMAP, SYSTEM)
     if waiting is None:
         used = cluster.saved(CONFIGMAP, SYSTEM, restored=True)
-        seen = "the last backup has been restored already" if used else "there is no backup"
+        seen = "the last backup is already restored" if used else "there is no backup"
         if edited:
-            out = "take the block out, back up, and put it in again"
+            out = "remove the block, back up, and add the block again"
             return failed(f"{seen}, and the Corefile has {NAME}", expected, then(out, *again))
         return not_started(seen, expected, _BACKUP)
     if NAME in str((waiting.get("data") or {}).get("Corefile")):
         return failed(
-            f"the backup holds a Corefile that has {NAME} already",
+            f"the Corefile in the backup already has {NAME}",
             expected,
-            then("restore that backup, and make one without the block", _RESTORE, *again),
+            then("restore that backup, and make a new one without the block", _RESTORE, *again),
         )
-    return passed("a backup from before the edit waits for its restore")
+    return passed("there is a backup from before the edit, not yet restored")
 
 
 def entry(cluster: Cluster) -> Observation:
@@ -309,7 +309,7 @@ def second_name(cluster: Cluster) -> Observation:
     others = _others(hosts) if isinstance(hosts, _Hosts) else ""
     second = _stands(cluster, SECOND_NAME, _BOTH, absent=failed if others else not_started)
     if second.state is not State.PASS:
-        seen = f"beside {NAME} the block has {others}, not {SECOND_NAME}"
+        seen = f"besides {NAME} the block has {others}, not {SECOND_NAME}"
         absent = others and isinstance(hosts, _Hosts) and not hosts.addresses(SECOND_NAME)
         return replace(second, observed=seen) if absent else second
     late = isinstance(hosts, _Hosts) and hosts.late
@@ -337,12 +337,12 @@ def _stands(
         if addresses != [ADDRESS]:
             return failed(f"{name} is {' and '.join(addresses)}", expected, correct)
         if diverted := hosts.diverted(name):
-            asked = f"the server block {_ZONE} and its hosts asked for it"
+            asked = f"queries for it reach hosts in the server block {_ZONE}"
             return failed(diverted, asked, _undivert(cluster, hosts, name, names))
         return passed(f"{name} is {ADDRESS}")
     if any(line[0].lower() == name for line in hosts.lines):
         return failed(
-            f"a line begins with {name}", "the address first, the names after it", correct
+            f"a line starts with {name}", "the address first, the names after it", correct
         )
     return absent(f"the block hosts has no line for {name}", expected, correct)
 
@@ -350,7 +350,7 @@ def _stands(
 def _undivert(cluster: Cluster, hosts: _Hosts, name: str, names: str) -> str:
     """Return what brings questions for a name to the block."""
     if key := hosts.elsewhere(name):
-        return then("take that server block out", _remove_block(key))
+        return then("remove that server block", _remove_block(key))
     only_zones = hosts.zones and not any(covers(zone, name) for zone in hosts.zones)
     return _correct(names) if only_zones else _anew(cluster, names)
 
@@ -369,7 +369,7 @@ def fallthrough(cluster: Cluster) -> Observation:
     if isinstance(hosts, Observation):
         return hosts
     words = [line[0] for line in hosts.lines]
-    expected = "a last line fallthrough, so that names that hosts does not know go on"
+    expected = "a last line fallthrough: other names go on to the next plugin"
     if "fallthrough" not in words:
         return failed("the block hosts has no line fallthrough", expected, _correct(NAME))
     place = words.index("fallthrough")
@@ -377,13 +377,13 @@ def fallthrough(cluster: Cluster) -> Observation:
         return failed(f"only names in {', '.join(zones)} go on", expected, _correct(NAME))
     if hosts.late:
         return _refused_entry(NAME)
-    return passed("fallthrough stands after the entries")
+    return passed("fallthrough is after the entries")
 
 
 def _refused_entry(names: str) -> Observation:
     return failed(
-        "an entry stands after fallthrough",
-        "every entry before it; CoreDNS refuses one that comes after",
+        "an entry is after fallthrough",
+        "every entry before fallthrough: CoreDNS refuses an entry after it",
         _correct(names),
     )
 
@@ -408,24 +408,24 @@ def _running(cluster: Cluster, advice: str, names: str) -> Observation:
     pods = pods_not_terminating(cluster)
     logs = [log_of(cluster, pod.name) for pod in pods]
     found = running_in(_corefile(cluster), logs)
-    seen = f"{found.current} of {found.of} CoreDNS pods run the Corefile of the ConfigMap"
-    if found.of and found.current == found.of:
+    seen = f"{found.current} of {found.total} CoreDNS pods run the Corefile of the ConfigMap"
+    if found.total and found.current == found.total:
         return passed(seen)
     if crashes := sum(map(_crashes, pods)):
         seen += f", {crashes} in CrashLoopBackOff"
     changed = last_change(cluster.get("configmap", CONFIGMAP, SYSTEM))
     if found.final or any(map(functools.partial(_refuses, changed), pods, logs)):
-        refused = f"{seen}; it was refused, {found.refused}"
+        refused = f"{seen}; CoreDNS refused it: {found.refused}"
         return failed(refused, "all of them", _refusal_step(cluster, names))
     if found.refused or crashes:
-        said = f"; one has refused a Corefile, {found.refused}" if found.refused else ""
+        said = f"; one refused a Corefile: {found.refused}" if found.refused else ""
         return not_yet(f"{seen}{said}", "all of them", _refusal_step(cluster, names))
     return not_yet(seen, "all of them", advice)
 
 
 def _refusal_step(cluster: Cluster, names: str) -> str:
     """Return what to do about a refusal: a restart would end the pods that still answer."""
-    log = f"`{_LOGS}` in a terminal shows what CoreDNS says, and it may be of an earlier text"
+    log = f"`{_LOGS}` in a terminal shows the log of CoreDNS, which may be about an earlier text"
     if not names:
         return f"{log}; wait two minutes and check again"
     return f"{log}; if the Corefile still has it, do not restart, but {_anew(cluster, names)}"
@@ -437,13 +437,15 @@ def running_again(cluster: Cluster) -> Observation:
     if not seen.retryable or "CrashLoopBackOff" not in seen.observed:
         return seen
     # What was restored ran before, and a pod that crashes is started again ever more seldom.
-    return replace(seen, next_step=then("new pods read what was restored", _RESTART))
+    return replace(
+        seen, next_step=then("start new pods, which read the restored Corefile", _RESTART)
+    )
 
 
 def reloaded(cluster: Cluster) -> Observation:
     """Whether each CoreDNS pod took the Corefile over while it ran."""
     # After a restart nobody could see any more that it reloads.
-    advice = "wait for the reload, up to two minutes, and restart nothing"
+    advice = "wait for the reload, up to two minutes; do not restart CoreDNS"
     seen = _running(cluster, advice, _BOTH)
     if seen.state is not State.PASS:
         return seen
@@ -451,15 +453,15 @@ def reloaded(cluster: Cluster) -> Observation:
     began = sum(len(set(history)) == 1 for history in histories)
     if began:
         return failed(
-            f"{began} of {len(histories)} CoreDNS pods have run nothing else since they started",
-            "pods that took it over while they ran: an earlier hash stands in their logs",
+            f"{began} of {len(histories)} CoreDNS pods started with this Corefile",
+            "pods that reloaded it while they ran: their logs show an earlier hash",
             then(
-                f"give {ADDRESS} another name and restart nothing",
+                f"give {ADDRESS} another name, and do not restart CoreDNS",
                 _text(f"{_BOTH} {_new_name(cluster)}"),
                 _SET,
             ),
         )
-    return passed(f"{len(histories)} CoreDNS pods took it over without a restart")
+    return passed(f"{len(histories)} CoreDNS pods loaded it without a restart")
 
 
 def _new_name(cluster: Cluster) -> str:
@@ -474,21 +476,25 @@ def restored(cluster: Cluster) -> Observation:
     if waiting := cluster.saved(CONFIGMAP, SYSTEM):
         if (waiting.get("data") or {}).get("Corefile") == now:
             return not_started(
-                "the Corefile is that of the backup, and the backup still waits for its restore",
-                "a restore too: until then no new backup is made",
+                "the Corefile is already the one in the backup, but the backup is not restored yet",
+                "the backup restored: until then no new backup is made",
                 _RESTORE,
             )
-        return not_started("the backup waits for its restore", "the Corefile of before", _RESTORE)
+        return not_started(
+            "the backup is not restored yet", "the Corefile from the backup", _RESTORE
+        )
     used = cluster.saved(CONFIGMAP, SYSTEM, restored=True)
     if used is None:
-        return not_started("there was no backup", "the lab done, and its backup restored", _BACKUP)
+        return not_started(
+            "there was no backup", "the lab finished, and its backup restored", _BACKUP
+        )
     if (used.get("data") or {}).get("Corefile") != now:
         return failed(
-            "the Corefile has been changed since the restore",
-            "the Corefile that was restored",
-            f"put it back: {_edit(_RESTORED)}",
+            "the Corefile was changed after the restore",
+            "the restored Corefile",
+            f"restore it again: {_edit(_RESTORED)}",
         )
-    return passed("its Corefile is that of the backup")
+    return passed("its Corefile is the one in the backup")
 
 
 def _first_to_see(cluster: Cluster, transcript: Any) -> Any:
@@ -498,14 +504,14 @@ def _first_to_see(cluster: Cluster, transcript: Any) -> Any:
         return stands
     expected = f"what nslookup {NAME} printed in a pod, with an address"
     if transcript is None:
-        return not_started("no answer was handed in", expected, "")
+        return not_started("no answer was passed to the check", expected, "")
     answers = str(transcript).partition("Name:")[2]
     name, *rest = answers.split() or [""]
     if _bare(name) != NAME:
         # NXDOMAIN too: so a pod answers that does not run the entry yet.
         again = then("a few seconds after a restart", _CHECK_ANSWER)
         return not_started(
-            f"the answer that was handed in has no address for {NAME}", expected, again
+            f"the answer passed to the check has no address for {NAME}", expected, again
         )
     return "hosts" if ADDRESS in rest else "forward"
 
@@ -518,18 +524,18 @@ def _code_of_others(cluster: Cluster, answers: Any) -> Any:
     ours = {name for line in hosts.lines for name in _names(line)}
     given = [one for one in answers if isinstance(one, Answer)] if _is_rows(answers) else []
     if not given:
-        return _no_trial("no trial's answers were handed in", _TWO_NAMES)
+        return _no_trial("no answers of a trial were passed to the check", _TWO_NAMES)
     others = [one for one in given if _bare(one.name) not in ours]
     # Without an answer from its block the trial may have had no block at all.
     if not any(one.rdata for one in given if one not in others):
         return _no_trial(f"the trial gave no address for {NAME}", _TWO_NAMES)
     if not others:
-        return _no_trial(f"the trial asked for no other name than {NAME}", _TWO_NAMES)
+        return _no_trial(f"the trial queried no name but {NAME}", _TWO_NAMES)
     passed_on = next((one for one in others if one.rcode != _REFUSED), None)
     if passed_on:
         return failed(
-            f"the trial that was handed in gave {passed_on.rcode} for {passed_on.name}: "
-            "its hosts passed that name on",
+            f"the trial passed to the check gave {passed_on.rcode} for {passed_on.name}: its "
+            f"hosts passed that name on",
             "a trial without `fallthrough`",
             "",
         )
@@ -546,16 +552,16 @@ def _ttls(cluster: Cluster, ttls: Any) -> Any:
     if isinstance(hosts, Observation):
         return hosts
     if ttls is None:
-        return _no_trial("no trial's answers were handed in", _TWO_TRIALS)
+        return _no_trial("no answers of a trial were passed to the check", _TWO_TRIALS)
     if not isinstance(ttls, Mapping) or set(ttls) != set(_TRIALS):
-        return _no_trial("what was handed in is not of the two trials", _TWO_TRIALS)
+        return _no_trial("the value passed to the check is not from the two trials", _TWO_TRIALS)
     seen = {trial: _ttl(ttls[trial]) for trial in _TRIALS}
     for trial, ttl in seen.items():
         if ttl is None:
             return _no_trial(f"the trial {trial} gave no record", _TWO_TRIALS)
         # Only the learner has the answers: numbers that no such trial gives are not of one.
         if ttl not in _POSSIBLE[trial]:
-            return _no_trial(f"the trial {trial} cannot have given {ttl}", _TWO_TRIALS)
+            return _no_trial(f"the trial {trial} cannot give the TTL {ttl}", _TWO_TRIALS)
     return seen
 
 
@@ -610,7 +616,7 @@ CHECKPOINTS = (
         title="The entry",
         criteria=(
             Criterion("hosts-01.backup", "The ConfigMap was backed up before the edit", 1, backup),
-            Criterion("hosts-01.entry", f"hosts in {_ZONE} knows {NAME} as {ADDRESS}", 2, entry),
+            Criterion("hosts-01.entry", f"hosts in {_ZONE} resolves {NAME} to {ADDRESS}", 2, entry),
             Criterion(
                 "hosts-01.fallthrough",
                 "hosts passes on the names that it does not know",
@@ -630,12 +636,12 @@ CHECKPOINTS = (
         hints=(
             "Look at the ConfigMap `coredns` in `kube-system`: its key `Corefile` is what CoreDNS "
             "reads. Back it up first.",
-            f"Compare what stands in the server block `{_ZONE}` with what has to: a block `hosts` "
+            f"Compare the content of the server block `{_ZONE}` with the goal: a block `hosts` "
             f"with the line `{ADDRESS} {NAME}`, and `fallthrough` as its last line. Then compare "
             "the hash that each CoreDNS pod logs with the one from before the edit."
             f"\n\n{_SHOW}\n{_HASHES}",
-            "Back up, put the block in, and wait until no pod is left that has read the old text. "
-            "`set_plugin` replaces a block `hosts` that is there already."
+            "Back up, add the block, and wait until no pod is left that read the old text. "
+            "`set_plugin` replaces an existing block `hosts`."
             f"\n\n{_BACKUP}\n{_ADD}\n{_ROLLOUT}",
         ),
         solution=f"{_BACKUP}\n{_BLOCK}{_ROLLOUT}",
@@ -659,9 +665,9 @@ CHECKPOINTS = (
         ),
         hints=(
             "Look at the answer of `nslookup`: an address, or NXDOMAIN?",
-            f"Compare the address with what the two plugins know: `{ADDRESS}` stands in the block "
-            "`hosts`, and the resolver behind `forward` has never heard of the name.",
-            'Put the plugin that can have given the answer into `prediction`, "hosts" or '
+            f"Compare the address with what the two plugins know: `{ADDRESS}` is in the block "
+            f"`hosts`, and the resolver behind `forward` does not know the name.",
+            'Write the plugin that can give this answer into `prediction`, "hosts" or '
             f'"forward", and ask for the name in a pod:\n\n{_CHECK_ANSWER}',
         ),
         solution=f'prediction = "hosts"\n{_CHECK_ANSWER}\n',
@@ -674,7 +680,7 @@ CHECKPOINTS = (
             Criterion("hosts-03.name", f"{ADDRESS} is {SECOND_NAME} too", 1, second_name),
             Criterion(
                 "hosts-03.reload",
-                "Every CoreDNS pod took this Corefile over while it ran",
+                "Every CoreDNS pod reloaded this Corefile without a restart",
                 2,
                 reloaded,
                 needs=("hosts-03.name",),
@@ -686,8 +692,8 @@ CHECKPOINTS = (
             f"Compare the line with `{ADDRESS} {NAME} {SECOND_NAME}`, and the names of the pods "
             "with those from before: the same pods have to log a second hash. That takes up to "
             f"two minutes, and no restart.\n\n{_SHOW}\n{_HASHES}",
-            "Remember the hashes, put the block in with both names, and wait for the reload. When "
-            f"the edit says *unchanged*, there is none to wait for.\n\n{_EXTEND}",
+            f"Save the hashes, add the block with both names, and wait for the reload. When the "
+            f"edit says *unchanged*, there will be no reload.\n\n{_EXTEND}",
         ),
         solution=_EXTEND,
     ),
@@ -700,8 +706,8 @@ CHECKPOINTS = (
                 "hosts-04.code",
                 "The code that you predicted",
                 1,
-                "without fallthrough in the block hosts, what comes back for a name that is not in "
-                "it, NOERROR, NXDOMAIN or SERVFAIL?",
+                "without fallthrough in the block hosts, which code comes back for a name that "
+                "is not in it, NOERROR, NXDOMAIN or SERVFAIL?",
                 'prediction = "…"',
                 _code_of_others,
                 takes="broken",
@@ -712,10 +718,11 @@ CHECKPOINTS = (
         hints=(
             "Look at what a trial without `fallthrough` answers for a name that is not in its "
             f"block, {_OTHERS[0]}:\n\n{_BROKEN}\nprint(broken)",
-            "Compare the code of that name with your prediction: did `hosts` say that there is no "
-            "such name, or that it could not tell?",
+            "Compare the code of that name with your prediction: did `hosts` answer that the "
+            "name does not exist, or that it failed?",
             "`without` is a Corefile whose block `hosts` has no line `fallthrough`, and `broken` "
-            "what a CoreDNS with it answers. `broken[1].rcode` is the code of the second name. "
+            "holds the answers of a CoreDNS with it. `broken[1].rcode` is the code of the second "
+            "name. "
             f"Put it into `prediction`, and check again:\n\n{_CHECK_BROKEN}",
         ),
         solution=f'prediction = "SERVFAIL"\n{_CHECK_BROKEN}\n',
@@ -723,7 +730,7 @@ CHECKPOINTS = (
     Definition(
         id="hosts-05",
         notebook=NOTEBOOK,
-        title="How long an answer is kept",
+        title="The TTL of an answer",
         criteria=(
             Prediction(
                 "hosts-05.ttl",
@@ -742,8 +749,8 @@ CHECKPOINTS = (
             "Look at the TTL in the answers of two trials, one without `cache` and one with it:"
             f"\n\n{_OBSERVED}\nprint(uncached, cached, sep='\\n')",
             "Compare the two: which plugin comes first in "
-            '`eksnet.data.load_table("coredns_plugin_order")`, `cache` or `hosts`, and what does '
-            "the number behind `cache` say?",
+            '`eksnet.data.load_table("coredns_plugin_order")`, `cache` or `hosts`? What does '
+            "the number after `cache` mean?",
             "`with_it` is a Corefile whose block `hosts` has the line `fallthrough`, `with_cache` "
             "the same with the line `cache 30`. `print(observed)` shows the TTL of each trial. "
             "Put both numbers into `prediction`, a dict with the keys "
@@ -757,9 +764,9 @@ CHECKPOINTS = (
     Definition(
         id="hosts-06",
         notebook=NOTEBOOK,
-        title="Everything as it was",
+        title="The original state restored",
         criteria=(
-            Criterion("hosts-06.restored", "The ConfigMap is as it was backed up", 1, restored),
+            Criterion("hosts-06.restored", "The ConfigMap equals its backup", 1, restored),
             Criterion(
                 "hosts-06.running",
                 "Every CoreDNS pod runs it",
@@ -772,9 +779,9 @@ CHECKPOINTS = (
         hints=(
             "Look at the Corefile in the ConfigMap `coredns`, and at what the pods run.",
             "Compare the Corefile with the one in the backup, and the hashes that the pods log, "
-            "which are to be the same in each and those from before the edit."
+            "which must be the same in all pods and equal to those from before the edit."
             f"\n\n{_SHOW}\n{_SAVED}\n{_HASHES}",
-            "Restore, and wait until no pod is left that has read the old text:\n\n"
+            "Restore, and wait until no pod is left that read the old text:\n\n"
             f"{_RESTORE}\n{_ROLLOUT}",
         ),
         solution=f"{_RESTORE}\n{_ROLLOUT}",

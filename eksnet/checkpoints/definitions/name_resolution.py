@@ -18,7 +18,7 @@ from eksnet.checkpoints.criteria import (
 )
 from eksnet.coredns.diagnosis import is_ready
 from eksnet.coredns.installed import log_of
-from eksnet.coredns.querylog import LoggedQuery, observed_walk, read_queries
+from eksnet.coredns.querylog import LoggedQuery, observed_walk, parse_query_log
 from eksnet.dns import Walk
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def witness_logs(cluster: Cluster) -> Observation:
     missing = [name for name in ("log", "forward") if name not in plugins(corefile)]
     if missing:
         return failed(
-            f"the witness's Corefile lacks {' and '.join(missing)}",
+            f"{' and '.join(missing)} missing from the witness's Corefile",
             expected,
             "add it to the ConfigMap, then delete the pod witness and apply it again",
         )
@@ -124,13 +124,13 @@ def search_list(cluster: Cluster) -> Observation:
         return failed(
             f"its search list starts with {', '.join(domains[:3]) or 'nothing'}",
             expected,
-            _again("parse the file of a real pod in ops-ns, then " + _POD_CELL),
+            _again("read the file of a real pod in ops-ns, then " + _POD_CELL),
         )
     if len(domains) < 4 and _is_on_ec2(cluster):
         return failed(
             "its search list ends with the cluster's own domain",
             "the node's domain as the fourth, as in every pod on EC2",
-            _again("parse the file of a real pod in ops-ns, then " + _POD_CELL),
+            _again("read the file of a real pod in ops-ns, then " + _POD_CELL),
         )
     options = {one.get("name"): one.get("value") for one in _dns(pod).get("options") or ()}
     if options.get("ndots") != "5":
@@ -139,7 +139,7 @@ def search_list(cluster: Cluster) -> Observation:
             expected,
             _again("add the option ndots, then " + _POD_CELL),
         )
-    return passed("its search list begins as in every pod of ops-ns, and ndots is 5")
+    return passed("its search list starts like that of every pod in ops-ns, and ndots is 5")
 
 
 def _is_on_ec2(cluster: Cluster) -> bool:
@@ -183,7 +183,7 @@ def _seen(cluster: Cluster, pod: Resource | None) -> list[LoggedQuery]:
     """Return what the witness has seen a pod ask."""
     address = pod.get("status", {}).get("podIP") if pod else None
     log = log_of(cluster, _WITNESS, _WITNESS)
-    return [one for one in read_queries(log) if address and one.client == address]
+    return [one for one in parse_query_log(log) if address and one.client == address]
 
 
 def _last_walk(asked: Sequence[LoggedQuery]) -> Sequence[LoggedQuery]:
@@ -205,8 +205,8 @@ def _prediction(number: str, name: str, solution: str) -> Definition:
     checkpoint = f"dns-{number}"
     observe = _walk_of(name)
     question = (
-        f"which names does {_POD} ask for when it looks up {name}, in order, "
-        "and which of them is answered?"
+        f"when {_POD} looks up {name}, which names does it query, in order, and which of them is "
+        f"answered?"
     )
     form = 'prediction = [("NAME", "X"), ("NAME", "O")]'
     model = f"""\
@@ -227,7 +227,7 @@ print(dns.search_walk("{name}", conf, {{"{_FULL}"}}))"""
             ),
             Prediction(
                 f"{checkpoint}.match",
-                "Which of them is answered",
+                "Which name is answered",
                 1,
                 question,
                 form,
@@ -237,8 +237,8 @@ print(dns.search_walk("{name}", conf, {{"{_FULL}"}}))"""
         ),
         hints=(
             f"Look at the pod's search list and at the dots in `{name}`: fewer than `ndots`?",
-            "Compare row by row: each domain of the list, in order, and the name as it is after "
-            "the last of them. The walk ends at the first name that exists.",
+            "Compare row by row: each domain of the list, in order, and after the last of them "
+            "the name itself. The walk ends at the first name that exists.",
             "The model shows the walk, from a real pod's file and the full name of the Service; "
             f"write its rows into `prediction`, a pair for each:\n\n{model}",
         ),
@@ -249,17 +249,17 @@ print(dns.search_walk("{name}", conf, {{"{_FULL}"}}))"""
 def _packets(cluster: Cluster, walk: Any) -> Any:
     """How many queries the walk was made of that was handed in, and that the witness has seen."""
     pod = cluster.find(f"pod/{_POD}", namespace=_POD_NAMESPACE)
-    expected = f"the walk of a name outside the cluster, asked by {_POD} along its search list"
+    expected = f"the walk of {_POD} along its search list, for a name outside the cluster"
     if not isinstance(walk, Walk):
-        return not_started("no walk was handed in", expected, "")
+        return not_started("no walk was passed to the check", expected, "")
     if pod is None:
         return not_started(f"there is no pod {_POD} in {_POD_NAMESPACE}", expected, _POD_CELL)
     asked, name = set(walk.names), min(walk.names, key=len, default="")
     inside = name.partition(".")[0] == _SERVICE or name.endswith("cluster.local")
     if inside or asked != _candidates(pod, name):
-        return not_started("the walk that was handed in is another one", expected, "")
+        return not_started("the walk passed to the check is a different one", expected, "")
     if not asked <= {one.name for one in _seen(cluster, pod)}:
-        return not_started(f"the witness has not seen {_POD} ask for it", expected, "")
+        return not_started(f"the witness has not logged a query of {_POD} for it", expected, "")
     return walk.query_count
 
 
@@ -277,19 +277,22 @@ CHECKPOINTS = (
                 witness_ready,
                 wait=Wait("the pod witness to be Ready", deadline=60),
             ),
+            Criterion("dns-01.log", "The witness logs each query and forwards it", 1, witness_logs),
             Criterion(
-                "dns-01.log", "The witness logs each question and hands it on", 1, witness_logs
+                "dns-01.pod", "op-pod-1 has the witness as its only nameserver", 1, asks_witness
             ),
-            Criterion("dns-01.pod", "op-pod-1 asks the witness and nobody else", 1, asks_witness),
-            Criterion("dns-01.search", "op-pod-1 searches as its neighbours do", 1, search_list),
+            Criterion(
+                "dns-01.search", "op-pod-1 has the search list of its namespace", 1, search_list
+            ),
         ),
         hints=(
-            "Look at the namespaces `ops-ns`, `app-ns` and `witness`: what lies in which?",
+            "Look at the namespaces `ops-ns`, `app-ns` and `witness`: which objects are in each?",
             "Compare the nameserver in the pod's `dnsConfig` with the address in the witness's "
             "status, and its `searches` with the search list of a usual pod in `ops-ns`.",
             '`cluster.get("pod/op-pod-1", namespace="ops-ns")["spec"]["dnsConfig"]` shows what '
             'the pod was told, `cluster.get("pod/witness", namespace="witness")["status"]["podIP"]`'
-            " whom it should ask. A pod's DNS settings cannot be changed: delete it with "
+            " the address that it should have. A pod's DNS settings cannot be changed: delete it "
+            "with "
             '`cluster.delete("pod/op-pod-1", namespace="ops-ns")` and apply it again.',
         ),
         solution="""\
@@ -319,7 +322,7 @@ prediction = [
     Definition(
         id="dns-04",
         notebook=NOTEBOOK,
-        title="What an outside name costs",
+        title="The queries for a name outside the cluster",
         criteria=(
             Prediction(
                 "dns-04.packets",
@@ -335,9 +338,9 @@ prediction = [
             ),
         ),
         hints=(
-            "Look at the rows of the walk: how many names come before the one that is answered?",
-            "Compare the number of rows with the number of queries: each name is asked for A and "
-            "for AAAA.",
+            "Look at the rows of the walk: how many names come before the answered one?",
+            "Compare the number of rows with the number of queries: each name is queried for A "
+            "and for AAAA.",
             "`observed.query_count` is the number that is compared. Put it into `prediction`, and "
             f"check again:\n\n{_WALK_OUTSIDE}\n{_CHECK_OUTSIDE}",
         ),

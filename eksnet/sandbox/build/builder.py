@@ -99,7 +99,7 @@ class Engine:
         if state != "built":
             raise EksnetError(
                 f"the engine's program {name} is {state}: {shelf.path(name)}",
-                "a program that was built here and is as it was built",
+                "a built and unchanged program",
                 "eksnet engine build",
             )
         return shelf.path(name)
@@ -121,7 +121,7 @@ class Engine:
         for found in self.status(verify=True):
             if found.state == "damaged":
                 progress(f"{found.name} is damaged and will be built again")
-                self.shelf.distrust(found.name)
+                self.shelf.invalidate(found.name)
         self.wait_for(self.programs, progress)
         self._drop_what_built_it()
 
@@ -166,7 +166,7 @@ class Engine:
             records = fetch(self._drafts)
             shelf = self._open_shelf()
             for record in records:
-                shelf.land(record, self._drafts / record.name)
+                shelf.publish(record, self._drafts / record.name)
 
         with shown(progress) as watch:
             was_missing = self._provide(self.programs, watch, provide)
@@ -230,7 +230,7 @@ class Engine:
         for program in missing:
             count.begin(program.name)
             self._build_program(program, compiler, shelf, count)
-            count.landed()
+            count.published()
         if not self.go_caches.are_kept:
             self._drop()
 
@@ -241,11 +241,11 @@ class Engine:
         compiler.compile(program, draft, count.compiled)
         if self.shelf != shelf:
             raise EksnetError(
-                f"the sources in {self.module.source} changed while they were built",
-                "sources that stay as they are for the time of a build",
+                f"the sources in {self.module.source} changed during the build",
+                "sources that do not change during a build",
                 "eksnet engine build",
             )
-        shelf.land(Record.of(program.name, draft), draft)
+        shelf.publish(Record.of(program.name, draft), draft)
 
     def _open_shelf(self) -> Shelf:
         """Return the programs' directory, the newest of all; of older ones few are kept."""
@@ -305,5 +305,5 @@ def _cannot_write(base: Path, error: OSError) -> EksnetError:
     return EksnetError(
         f"the engine's cache cannot be written: {error}",
         f"a directory of yours with enough free space at {base}",
-        f"make room, or set EKSNET_ENGINE_DIR to another directory; then {AGAIN}",
+        f"free some space, or set EKSNET_ENGINE_DIR to another directory; then {AGAIN}",
     )

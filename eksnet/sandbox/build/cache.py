@@ -46,7 +46,7 @@ def check_space(base: Path, needed: int) -> None:
         raise EksnetError(
             f"{free / 1000:.1f} GB are free in {base}",
             f"{needed / 1000:.1f} GB, most of them only until the engine is there",
-            "make room, or set EKSNET_ENGINE_DIR to a directory on a larger disk; an engine that"
+            "free some space, or set EKSNET_ENGINE_DIR to a directory on a larger disk; an engine that"
             " was packed elsewhere needs less than one that is built: make lab ENGINE=FILE",
         )
 
@@ -97,7 +97,7 @@ class Shelf:
             return "damaged"
         return "built"
 
-    def land(self, record: Record, draft: Path) -> None:
+    def publish(self, record: Record, draft: Path) -> None:
         """Give a finished draft its name, and then its record.
 
         Args:
@@ -108,7 +108,7 @@ class Shelf:
         # Whatever the umask: root of a node is not root of this computer, and has to run it.
         draft.chmod(0o755)
         _to_disk(draft)
-        self.distrust(name)
+        self.invalidate(name)
         draft.replace(self.path(name))
         paper = draft.with_name(f"{name}.json")
         self._record(name).parent.mkdir(exist_ok=True)
@@ -116,7 +116,7 @@ class Shelf:
         _to_disk(paper)
         paper.replace(self._record(name))
 
-    def distrust(self, name: str) -> None:
+    def invalidate(self, name: str) -> None:
         """Take a program's record away, so that it is built again."""
         self._record(name).unlink(missing_ok=True)
 
@@ -168,9 +168,9 @@ def remove_all(base: Path) -> None:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise EksnetError(
-                    f"a sandbox that runs uses the programs in {shelf}",
-                    "no sandbox that runs",
-                    "`eksnet down` ends it, or `eksnet down --sandbox NAME` another one",
+                    f"a running sandbox uses the programs in {shelf}",
+                    "no running sandbox",
+                    "`eksnet down` stops it, or `eksnet down --sandbox NAME` another one",
                 ) from None
         built_with = [*base.glob("go-*"), *base.glob(".go-*")]
         for directory in (*shelves, *built_with, drafts(base)):
@@ -220,7 +220,7 @@ def lock(base: Path) -> Iterator[int | None]:
         raise EksnetError(
             f"the engine's cache cannot be written: {error}",
             f"a directory of your own at {base}",
-            "mend its permissions, or set EKSNET_ENGINE_DIR to another directory",
+            "fix its permissions, or set EKSNET_ENGINE_DIR to another directory",
         ) from None
     with file:
         try:

@@ -19,7 +19,7 @@ from eksnet.sandbox.build.toolchain import Go
 
 OnLine = Callable[[str], None]
 
-AGAIN = "`eksnet engine build`; it goes on where it stopped"
+AGAIN = "`eksnet engine build`; it continues where it stopped"
 # Main packages are left out: to Go they are stale for as long as they are not installed.
 _STALE = '{{if and .Stale (ne .Name "main")}}{{.ImportPath}}{{end}}'
 _DOWNLOAD = "go: downloading "
@@ -152,18 +152,18 @@ def failure(lines: list[str], code: int) -> EksnetError:
         return EksnetError(
             line,
             "enough free space for Go's caches and the programs",
-            f"make room, or set EKSNET_ENGINE_DIR to a directory on a larger disk; then {AGAIN}",
+            f"free some space, or set EKSNET_ENGINE_DIR to a directory on a larger disk; then {AGAIN}",
         )
     if line := first(_WRONG_SUM):
         return EksnetError(
             line,
             "sources with the checksums in go.sum",
-            "look at what stands between you and the Go module proxy; it changed a module",
+            "check the proxy between this computer and the Go module proxy; it changed a module",
         )
     if line := first(_NO_NETWORK):
         return EksnetError(
             line,
-            "the Go module proxy within reach",
+            "a connection to the Go module proxy",
             f"check the network (HTTPS_PROXY, GOPROXY), then {AGAIN}",
         )
     if line := first(_NO_MEMORY):
@@ -171,7 +171,7 @@ def failure(lines: list[str], code: int) -> EksnetError:
     return EksnetError(
         first(_USEFUL) or f"go ended with exit code {code}",
         "an engine that compiles",
-        f"{AGAIN}; if this message comes back, the engine's sources are at fault",
+        f"{AGAIN}; if this message appears again, the engine's sources have an error",
     )
 
 

@@ -78,7 +78,7 @@ class Count:
             self._left.remove(package)
             self._report(1)
 
-    def landed(self) -> None:
+    def published(self) -> None:
         """Count the program itself."""
         self._report(1)
 

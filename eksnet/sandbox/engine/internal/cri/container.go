@@ -71,6 +71,9 @@ func (s *Server) CreateContainer(ctx context.Context, request *runtime.CreateCon
 	}
 	defer leave()
 	config := request.Config
+	if err := supportedContainer(config); err != nil {
+		return nil, err
+	}
 	image, err := s.images.find(config.GetImage().GetImage(), config.GetImage().GetUserSpecifiedImage())
 	if err != nil {
 		return nil, err
@@ -86,7 +89,7 @@ func (s *Server) CreateContainer(ctx context.Context, request *runtime.CreateCon
 		return nil, err
 	}
 	if err := state.Write(filepath.Join(c.folder, containerFile), c.record); err != nil {
-		return nil, errors.Join(err, os.RemoveAll(c.folder))
+		return nil, errors.Join(err, state.Remove(c.folder))
 	}
 	s.mu.Lock()
 	s.containers[id] = c
@@ -313,7 +316,7 @@ func (s *Server) remove(ctx context.Context, c *container) error {
 	if err := c.become(removing, nil); err != nil {
 		return err
 	}
-	if err := os.RemoveAll(c.folder); err != nil {
+	if err := state.Remove(c.folder); err != nil {
 		return err
 	}
 	s.mu.Lock()
@@ -439,7 +442,7 @@ func (s *Server) adoptContainer(id string) error {
 	}
 	c.sandbox = s.sandboxes[c.record.Sandbox]
 	if c.sandbox == nil {
-		return os.RemoveAll(c.folder) // its pod was being removed
+		return state.Remove(c.folder) // its pod was being removed
 	}
 	if _, err := shim.ReadStarted(c.folder); errors.Is(err, state.ErrDamaged) {
 		return clear(c.folder, err)
@@ -460,7 +463,7 @@ func adopt(folder, file string, record any) (there bool, err error) {
 	err = state.Read(filepath.Join(folder, file), record)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return false, os.RemoveAll(folder)
+		return false, state.Remove(folder)
 	case errors.Is(err, state.ErrDamaged):
 		return false, clear(folder, err)
 	}
@@ -469,5 +472,5 @@ func adopt(folder, file string, record any) (there bool, err error) {
 
 func clear(folder string, damage error) error {
 	log.Print(damage)
-	return os.RemoveAll(folder)
+	return state.Remove(folder)
 }

@@ -121,6 +121,24 @@ func TestPhasesFollowOneAnother(t *testing.T) {
 	}
 }
 
+func TestListingNeedsNoTurn(t *testing.T) {
+	c := newContainer("")
+	c.record = containerRecord{ID: "one", Config: &runtime.ContainerConfig{}}
+	s := &Server{containers: map[string]*container{"one": c}}
+	// As whoever removes it, for as long as its files take.
+	if err := c.turn.take(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	listed, err := s.ListContainers(context.Background(), &runtime.ListContainersRequest{})
+	if err != nil || len(listed.Containers) != 1 {
+		t.Errorf("%v, %v", listed, err)
+	}
+	described, err := s.ContainerStatus(context.Background(), &runtime.ContainerStatusRequest{ContainerId: "one"})
+	if err != nil || described.Status.State != runtime.ContainerState_CONTAINER_CREATED {
+		t.Errorf("%v, %v", described, err)
+	}
+}
+
 func TestACancelledCallDoesNotWaitForItsTurn(t *testing.T) {
 	once := newTurn()
 	if err := once.take(context.Background()); err != nil {

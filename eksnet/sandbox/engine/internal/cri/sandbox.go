@@ -116,7 +116,7 @@ func (s *Server) RunPodSandbox(ctx context.Context, request *runtime.RunPodSandb
 	b.record = sandboxRecord{ID: id, Created: time.Now(), Config: config}
 	if err := s.start(ctx, b); err != nil {
 		// Also when the call was cancelled: nobody knows of this pod, so nobody would clear it away.
-		return nil, errors.Join(err, s.stop(context.WithoutCancel(ctx), b), os.RemoveAll(b.folder))
+		return nil, errors.Join(err, s.stop(context.WithoutCancel(ctx), b), state.Remove(b.folder))
 	}
 	s.mu.Lock()
 	s.sandboxes[id] = b
@@ -326,7 +326,7 @@ func (s *Server) RemovePodSandbox(ctx context.Context, request *runtime.RemovePo
 			return nil, err
 		}
 	}
-	if err := os.RemoveAll(b.folder); err != nil {
+	if err := state.Remove(b.folder); err != nil {
 		return nil, err
 	}
 	s.mu.Lock()

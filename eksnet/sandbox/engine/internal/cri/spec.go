@@ -51,9 +51,6 @@ func (c *container) rootSpec() (rootfs.Spec, error) {
 		ReadOnlyPaths: security.GetReadonlyPaths(),
 	}
 	for _, mount := range config.Mounts {
-		if mount.GetImage().GetImage() != "" {
-			return spec, status.Errorf(codes.Unimplemented, "%s: a volume from an image is not available here", mount.ContainerPath)
-		}
 		if err := ensureSource(mount.HostPath); err != nil {
 			return spec, err
 		}
@@ -62,6 +59,18 @@ func (c *container) rootSpec() (rootfs.Spec, error) {
 		})
 	}
 	return spec, nil
+}
+
+// supportedContainer refuses what would not be there once the container runs. Said before it is made:
+// then its pod waits with this reason, and does not crash over and over.
+func supportedContainer(config *runtime.ContainerConfig) error {
+	for _, mount := range config.Mounts {
+		if image := mount.GetImage().GetImage(); image != "" {
+			return status.Errorf(codes.Unimplemented,
+				"%s: the sandbox's nodes mount no image as a volume, and so not %s", mount.ContainerPath, image)
+		}
+	}
+	return nil
 }
 
 // ensureSource makes a directory of what a hostPath volume names and the node does not have, as

@@ -83,7 +83,7 @@ func TestLoadRefusesABadTable(t *testing.T) {
 }
 
 func TestTheSandboxesOwnTable(t *testing.T) {
-	table, err := Load("../../../../images.json")
+	table, err := Load("../../../images.json")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -33,7 +35,17 @@ func Open(path string) (*Directory, error) {
 		lock.Close()
 		return nil, fmt.Errorf("%s is in use by another runtime; end that one first: %w", path, err)
 	}
-	return &Directory{path: path, lock: lock}, nil
+	d := &Directory{path: path, lock: lock}
+	d.sweep()
+	return d, nil
+}
+
+// sweep deletes what removals that were cut off have left; what cannot be deleted is in nobody's way.
+func (d *Directory) sweep() {
+	left, _ := filepath.Glob(filepath.Join(d.path, "*", removed+"*"))
+	for _, folder := range left {
+		_ = os.RemoveAll(folder)
+	}
 }
 
 // Close lets another runtime have the directory.
@@ -58,9 +70,27 @@ func names(path string) ([]string, error) {
 	entries, err := os.ReadDir(path)
 	all := make([]string, 0, len(entries))
 	for _, entry := range entries {
-		all = append(all, entry.Name())
+		if !strings.HasPrefix(entry.Name(), removed) {
+			all = append(all, entry.Name())
+		}
 	}
 	return all, err
+}
+
+// removed begins the name of a folder that is being deleted.
+const removed = ".removed-"
+
+// Remove deletes a folder, also one into which a shim is just writing its last record: renamed
+// first, it is where no path that anybody knows leads to.
+func Remove(folder string) error {
+	aside := filepath.Join(filepath.Dir(folder), removed+filepath.Base(folder))
+	if err := os.RemoveAll(aside); err != nil {
+		return err
+	}
+	if err := os.Rename(folder, aside); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return os.RemoveAll(aside)
 }
 
 // Write stores a record whole or not at all: a reader never sees half of it.

@@ -42,6 +42,62 @@ func TestFailedWriteKeepsTheOldRecordAndNoDraft(t *testing.T) {
 	}
 }
 
+func TestAFolderGoesWhileSomebodyWritesIntoIt(t *testing.T) {
+	parent := t.TempDir()
+	for range 200 {
+		folder := filepath.Join(parent, "one")
+		if err := os.Mkdir(folder, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		begun, ended := make(chan struct{}, 1), make(chan error)
+		go func() {
+			for {
+				if err := Write(filepath.Join(folder, "exit.json"), 1); err != nil {
+					ended <- err
+					return
+				}
+				select {
+				case begun <- struct{}{}:
+				default:
+				}
+			}
+		}()
+		<-begun
+		if err := Remove(folder); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-ended; !errors.Is(err, fs.ErrNotExist) {
+			t.Fatal(err)
+		}
+	}
+	if left, err := os.ReadDir(parent); err != nil || len(left) != 0 {
+		t.Errorf("%v, %v are left", left, err)
+	}
+	if err := Remove(filepath.Join(parent, "one")); err != nil {
+		t.Errorf("a second time: %v", err)
+	}
+}
+
+func TestARemovalThatWasCutOffIsEndedByTheNextOne(t *testing.T) {
+	path := t.TempDir()
+	for _, name := range []string{"kept", removed + "half"} {
+		if err := os.MkdirAll(filepath.Join(path, "containers", name, "root"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	directory, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer directory.Close()
+	if ids, err := directory.Containers(); err != nil || !slices.Equal(ids, []string{"kept"}) {
+		t.Errorf("%v, %v", ids, err)
+	}
+	if left, err := os.ReadDir(filepath.Join(path, "containers")); err != nil || len(left) != 1 {
+		t.Errorf("%v, %v are left", left, err)
+	}
+}
+
 func TestReadErrors(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "record.json")
 	if err := Read(path, new(int)); !errors.Is(err, fs.ErrNotExist) {

@@ -66,11 +66,11 @@ class Statement:
     negated: bool = False
 
 
-Reading = tuple[Statement, ...]
+Statements = tuple[Statement, ...]
 
 
 @functools.lru_cache(maxsize=1 << 16)
-def read(rule: str, mode: str) -> Reading:
+def parse_rule(rule: str, mode: str) -> Statements:
     """Return what a rule says; a packet's ways meet the same rules over and over.
 
     Args:
@@ -80,7 +80,7 @@ def read(rule: str, mode: str) -> Reading:
     Raises:
         EksnetError: The text breaks off, such as an option without its value.
     """
-    return read_iptables(rule) if mode == "iptables" else read_nftables(rule)
+    return parse_iptables_rule(rule) if mode == "iptables" else parse_nftables_rule(rule)
 
 
 UNSUPPORTED = "[unsupported revision]"
@@ -144,7 +144,7 @@ _PASSING = {"AUDIT", "CHECKSUM", "CLASSIFY", "DSCP", "LOG", "NFLOG", "SET", "TCP
 BARE_TARGETS = {"NFQUEUE", "NOTRACK", "QUEUE", "REDIRECT", "SYNPROXY", "TRACE"}
 
 
-def read_iptables(rule: str) -> Reading:
+def parse_iptables_rule(rule: str) -> Statements:
     """Return what a rule of iptables says.
 
     Raises:
@@ -226,7 +226,7 @@ def _split(rule: str) -> list[str]:
         return rule.split()
     words = [quoted or plain for quoted, plain in _WORDS.findall(rule)]
     if any(word.startswith('"') for word in words):
-        raise EksnetError(f"a quote is not closed in: {rule}", 'a comment as "text"')
+        raise EksnetError(f"a quotation mark is not closed in: {rule}", 'a comment as "text"')
     return words
 
 
@@ -260,7 +260,7 @@ def _unfollowed(words: list[str]) -> Statement:
 
 
 def _translation(what: str, option: str) -> Callable[[list[str], str], Statement]:
-    def read(words: list[str], rule: str) -> Statement:
+    def parse(words: list[str], rule: str) -> Statement:
         if _says_otherwise(words, option):
             return _unfollowed(words)
         to = _after(option, words, rule)
@@ -268,7 +268,7 @@ def _translation(what: str, option: str) -> Callable[[list[str], str], Statement
             return _unfollowed(words)
         return Statement(what, (_shaped(what, to, rule), *words[3:]))
 
-    return read
+    return parse
 
 
 def _says_otherwise(words: list[str], option: str) -> bool:
@@ -340,7 +340,7 @@ def _state(found: re.Match[str]) -> Statement:
     """Return the verdict for a first packet, or the condition that it does not fulfil."""
     branches = dict(branch.split(" : ") for branch in found["branches"].split(", "))
     if "new" in branches:
-        return read_nftables(branches["new"])[0]
+        return parse_nftables_rule(branches["new"])[0]
     return Statement(STATE, tuple(branches))
 
 
@@ -396,7 +396,7 @@ _NFT: list[tuple[re.Pattern[str], Callable[[re.Match[str]], Statement | None]]] 
 ]
 
 
-def read_nftables(rule: str) -> Reading:
+def parse_nftables_rule(rule: str) -> Statements:
     """Return what a rule of nftables says.
 
     From the first part on that is not known, it is one unknown condition and one unknown effect.

@@ -21,7 +21,7 @@ def judge(
     what: str,
     namespace: str,
     look: Callable[[Resource], Observation],
-    remedy: str = "eksnet reset makes a fresh cluster",
+    remedy: str = "eksnet reset creates a fresh cluster",
 ) -> Observation:
     """Return what is seen of an object that was there; that it is gone is a failure.
 
@@ -36,7 +36,7 @@ def judge(
         ApiError: It could not be looked for.
     """
     thing = cluster.find(what, namespace=namespace or None)
-    return failed(f"{what} is gone", what, remedy) if thing is None else look(thing)
+    return failed(f"{what} was deleted", what, remedy) if thing is None else look(thing)
 
 
 def after(fault: str, inject: str, expected: str, look: Check) -> Check:
