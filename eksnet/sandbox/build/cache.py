@@ -46,7 +46,7 @@ def check_space(base: Path, needed: int) -> None:
         raise EksnetError(
             f"{free / 1000:.1f} GB are free in {base}",
             f"{needed / 1000:.1f} GB, most of them only until the engine is there",
-            "free some space, or set EKSNET_ENGINE_DIR to a directory on a larger disk; an engine that"
+            "free some space, or set EKSNET_ENGINE_DIR to a larger disk; an engine that"
             " was packed elsewhere needs less than one that is built: make lab ENGINE=FILE",
         )
 

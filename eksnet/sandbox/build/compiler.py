@@ -152,7 +152,7 @@ def failure(lines: list[str], code: int) -> EksnetError:
         return EksnetError(
             line,
             "enough free space for Go's caches and the programs",
-            f"free some space, or set EKSNET_ENGINE_DIR to a directory on a larger disk; then {AGAIN}",
+            f"free some space, or set EKSNET_ENGINE_DIR to a larger disk; then {AGAIN}",
         )
     if line := first(_WRONG_SUM):
         return EksnetError(
