@@ -11,7 +11,7 @@ from string import Template
 
 ENGINE = Path(__file__).parent / "sandbox" / "engine"
 # A commit without a tag that Go knows says in its comment which release it is.
-_PIN = re.compile(r"^(?:require|\t)\s*(\S+) (v\S+)(?: // (v\S+))?", re.M)
+_PIN = re.compile(r"^(?:require|\t)\s*(\S+) (v\S+)(?: // (?:indirect; )?(v\S+))?", re.M)
 _PINS = {
     module: release or version
     for module, version, release in _PIN.findall((ENGINE / "go.mod").read_text())

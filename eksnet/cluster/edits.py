@@ -14,9 +14,10 @@ from eksnet.cluster.kinds import CONFIG_MAP
 from eksnet.display import Shown, diff, diff_coloured
 from eksnet.errors import EksnetError
 
-Check = Callable[[str], None]
+Check = Callable[[str], str | None]
 # What a text has to pass before it is written, by namespace, name and key of a ConfigMap. What it
-# means is known to the rooms above this one: they hand their checks in.
+# means is known to the rooms above this one: they hand their checks in. A check returns what is
+# to be said of a text that it lets pass, or nothing.
 Checks = Mapping[tuple[str, str, str], Check]
 
 _NOTHING: Mapping[str, str] = {}
@@ -34,6 +35,7 @@ class Edit(Shown):
         key: The key that was edited.
         before: The key's text before.
         after: The key's text now.
+        remark: What may be wrong with it all the same; empty for nothing.
     """
 
     namespace: str
@@ -41,6 +43,7 @@ class Edit(Shown):
     key: str
     before: str
     after: str
+    remark: str = ""
 
     @property
     def diff(self) -> str:
@@ -52,7 +55,8 @@ class Edit(Shown):
 
     def _text(self, *, colours: bool) -> str:
         text = self.diff or f"{self.key} of ConfigMap {self.name}: unchanged"
-        return diff_coloured(text) if colours else text
+        shown = diff_coloured(text) if colours else text
+        return f"{shown}\nnote: {self.remark}" if self.remark else shown
 
     def _repr_html_(self) -> str:
         return diff(repr(self))
@@ -84,12 +88,12 @@ def edit_configmap(
         after, "the value that your function returned" if callable(change) else "the new text"
     )
     changed = {**data, text_of(key, "the key"): after}
-    refuse_unfit(checks, namespace, name, {key: after}, before=data, unchecked=unchecked)
+    remark = refuse_unfit(checks, namespace, name, {key: after}, before=data, unchecked=unchecked)
     refuse_huge(changed)
     if key not in data or after != before:
         # The resource version travels along: a change of somebody else's meanwhile is a conflict.
         client.send("PUT", path, {**current, "data": changed}, {"fieldManager": "eksnet-edit"})
-    return Edit(namespace, name, key, before, after)
+    return Edit(namespace, name, key, before, after, remark if after != before else "")
 
 
 def refuse_unfit(
@@ -100,7 +104,7 @@ def refuse_unfit(
     *,
     before: Mapping[str, str] = _NOTHING,
     unchecked: bool,
-) -> None:
+) -> str:
     """Let only texts pass that those who read a ConfigMap can use.
 
     Args:
@@ -112,11 +116,15 @@ def refuse_unfit(
         before: The keys as they are, when that is known.
         unchecked: Whether the learner has said that it shall be written all the same.
 
+    Returns:
+        What is to be said of those that pass; empty for nothing.
+
     Raises:
         EksnetError: A text is none, is empty where there was something, or does not pass.
     """
     watched = {key: check for (*place, key), check in checks.items() if place == [namespace, name]}
     written = dict.fromkeys(watched) if data is None else data
+    remarks = []
     for key, text in written.items():
         if unchecked or not (key in watched or before.get(key, "").strip()):
             continue
@@ -129,12 +137,13 @@ def refuse_unfit(
             )
         if key in watched:
             _refuse_no_text(text, where)
-            _pass(watched[key], str(text), where)
+            remarks.append(_pass(watched[key], str(text), where))
+    return "; ".join(filter(None, remarks))
 
 
-def _pass(check: Check, text: str, where: str) -> None:
+def _pass(check: Check, text: str, where: str) -> str:
     try:
-        check(text)
+        return check(text) or ""
     except EksnetError as error:
         raise EksnetError(
             f"{where}: {error.seen}; nothing was changed",

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from eksnet.coredns.corefile import (
+from eksnet.coredns.diagnosis import Check, Diagnosis, diagnose
+from eksnet.coredns.editing import (
     add_plugin,
+    comment_out,
+    extend_plugin,
+    imports,
     plugins,
     remove_plugin,
     remove_server_block,
     set_plugin,
 )
-from eksnet.coredns.diagnosis import Check, Diagnosis, diagnose
 from eksnet.coredns.faults import inject_fault, revert_faults
 from eksnet.coredns.installed import IMAGE
 from eksnet.coredns.observe import (
@@ -35,8 +38,11 @@ __all__ = [
     "Lookup",
     "add_plugin",
     "ask",
+    "comment_out",
     "confirm",
     "diagnose",
+    "extend_plugin",
+    "imports",
     "inject_fault",
     "look_up",
     "observed_walk",

@@ -1,10 +1,9 @@
-"""A Corefile as CoreDNS reads it, and the hash of it that the plugin `reload` logs.
+"""The hash of a Corefile that the plugin `reload` logs, and what else the log tells of it.
 
 The hash is SHA-512 over the parsed Corefile as Go writes it in JSON. So whether a pod runs the text
 of a ConfigMap can be told from its log alone, without asking it a question.
 
-Source: plugin/reload/reload.go of CoreDNS 1.14.3; caddyfile/lexer.go and parse.go of
-github.com/coredns/caddy, at the version that CoreDNS 1.14.3 requires.
+Source: plugin/reload/reload.go of CoreDNS 1.14.3 (parse).
 """
 
 from __future__ import annotations
@@ -12,9 +11,11 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from eksnet.coredns.corefile import Corefile, read_corefile
+from eksnet.coredns.editing import ZONE, change_command
 from eksnet.coredns.logs import log_lines
 from eksnet.errors import EksnetError
 
@@ -26,84 +27,54 @@ _UNKNOWN = re.compile(r": Unknown directive '(.+)'$")
 # plugin/loop ends CoreDNS with [FATAL]; the client of the API says "Failed to watch" and the like.
 _ERROR = re.compile(r"^\[(?:ERROR|FATAL)\]|plugin/loop: Loop|Failed to ")
 _FAILED, _PLUGIN = re.compile(r"Failed to \w+"), re.compile(r"plugin/\w+")
-# `import` brings another file's text, `{$NAME}` and `{%NAME%}` a variable of the pod's.
-_ELSEWHERE = re.compile(r"\{[$%]")
-# Python counts these as white space, Go does not.
-_NO_SPACE = "\x1c\x1d\x1e\x1f"
 # Go's JSON writes these so that they can stand in HTML and JavaScript.
 _ESCAPED = {ord(letter): f"\\u{ord(letter):04x}" for letter in "<>&\u2028\u2029"}
 
 
-class CorefileError(EksnetError):
-    """A Corefile that CoreDNS would refuse to read."""
-
-
-@dataclass(frozen=True)
-class Token:
-    """A word of a Corefile.
-
-    Attributes:
-        line: The line on which it begins, from 1.
-        text: The word, without quotation marks.
-    """
-
-    line: int
-    text: str
-
-
-@dataclass(frozen=True)
-class ServerBlock:
-    """A server block of a Corefile.
-
-    Attributes:
-        keys: What stands before its brace, such as `.:53`.
-        plugins: Each plugin's words, its own name first; a plugin that is written twice has the
-            words of both.
-    """
-
-    keys: tuple[str, ...]
-    plugins: dict[str, tuple[Token, ...]]
-
-    def lines(self, plugin: str) -> tuple[tuple[str, ...], ...]:
-        """Return a plugin's words line by line, braces left out; nothing when it is not there."""
-        lines: dict[tuple[int, int], list[str]] = {}
-        braces = 0
-        for token in self.plugins.get(plugin, ()):
-            if token.text in ("{", "}"):
-                braces += 1
-            else:
-                lines.setdefault((token.line, braces), []).append(token.text)
-        return tuple(map(tuple, lines.values()))
-
-
-def read_corefile(corefile: str) -> tuple[ServerBlock, ...]:
-    """Return a Corefile's server blocks, in its order.
-
-    Raises:
-        CorefileError: CoreDNS would refuse it for its braces.
-        EksnetError: It takes text from elsewhere, which cannot be seen here.
-    """
-    return tuple(_blocks(list(_tokens(corefile))))
-
-
-def configuration_hash(corefile: str) -> str:
+def configuration_hash(corefile: str, environment: Mapping[str, str] | None = None) -> str:
     """Return the SHA-512 that a CoreDNS logs when it runs this Corefile, in hex.
 
+    Args:
+        corefile: The Corefile.
+        environment: The variables of CoreDNS's process; None when they are not known.
+
     Raises:
-        EksnetError: As `read_corefile` does.
+        CorefileError: CoreDNS would refuse it.
+        EksnetError: It takes text from elsewhere, which cannot be seen here.
     """
+    tree = read_corefile(corefile, environment)
+    _refuse_elsewhere(tree)
     blocks = [
         {
             "Keys": list(block.keys),
             "Tokens": {
-                name: [{"File": "", "Line": token.line, "Text": token.text} for token in tokens]
-                for name, tokens in sorted(block.plugins.items())
+                name: [
+                    {"File": "", "Line": token.line, "Text": token.text}
+                    for plugin in block.uses(name)
+                    for token in plugin.tokens
+                ]
+                for name in sorted(set(block.names))
             },
         }
-        for block in read_corefile(corefile)
+        for block in tree.blocks
     ]
     text = json.dumps(blocks or None, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha512(text.translate(_ESCAPED).encode()).hexdigest()
+
+
+def _refuse_elsewhere(tree: Corefile) -> None:
+    if tree.imports:
+        what = f"imports {', '.join(one.pattern for one in tree.imports)}"
+        line = tree.imports[0].line
+    elif tree.variables:
+        what, line = f"uses the variable {', '.join(tree.variables)}", 0
+    else:
+        return
+    raise EksnetError(
+        f"{f'line {line} of ' if line else ''}the Corefile {what}, which cannot be seen here",
+        "a Corefile without imports and variables",
+        "only the pods' logs show which configuration CoreDNS runs",
+    )
 
 
 def logged_configurations(log: str) -> tuple[str, ...]:
@@ -151,16 +122,18 @@ def running(corefile: str, logs: Sequence[str]) -> Running:
         logs: The pods' logs, one each; empty for a pod that has not started yet.
 
     Raises:
-        EksnetError: As `read_corefile` does; or the pods do not tell, without the plugin `reload`.
+        EksnetError: As `configuration_hash` does; or the pods do not tell, without the plugin
+            `reload`.
     """
-    if not any("reload" in block.plugins for block in read_corefile(corefile)):
+    wanted = (configuration_hash(corefile),)
+    blocks = read_corefile(corefile).blocks
+    if not any("reload" in block.names for block in blocks):
+        first = blocks[0].keys[0] if blocks and not blocks[0].serves(ZONE) else ZONE
         raise EksnetError(
             "the Corefile has no plugin reload, so the pods do not log which Corefile they run",
             "the plugin reload, as in the Corefile of EKS",
-            'add it: cluster.edit_configmap("coredns", "Corefile", '
-            'lambda text: coredns.add_plugin(text, "reload"), "kube-system")',
+            f"add it: {change_command('add_plugin', 'reload', first)}",
         )
-    wanted = (configuration_hash(corefile),)
     others = [log for log in logs if logged_configurations(log)[-1:] != wanted]
     refusals = [refusal(log) for log in others]
     # The log does not say of which text a refusal is. With such a plugin every text is refused.
@@ -174,7 +147,7 @@ def _names_unknown(corefile: str, refused: str) -> bool:
     unknown = _UNKNOWN.search(refused)
     if not unknown:
         return False
-    return any(unknown[1] in block.plugins for block in read_corefile(corefile))
+    return any(unknown[1] in block.names for block in read_corefile(corefile).blocks)
 
 
 def errors(log: str) -> tuple[str, ...]:
@@ -197,122 +170,3 @@ def _complaint(line: str) -> str:
     if plugin := _PLUGIN.search(line):
         return f"{plugin.group()}: {'Loop' if 'Loop' in line else line.rpartition(': ')[2]}"
     return line.partition("] ")[2].partition(":")[0]
-
-
-def _tokens(text: str) -> Iterator[Token]:
-    """Split a text into words as CoreDNS's lexer does, its oddities included."""
-    letters = text.removeprefix("\ufeff")
-    position, line = 0, 1
-    while position < len(letters):
-        word, begin, comment, quoted, escaped = "", 0, False, False, False
-        while position < len(letters):
-            letter = letters[position]
-            position += 1
-            if quoted:
-                if letter == "\\" and not escaped:
-                    escaped = True
-                    continue
-                if letter == '"' and not escaped:
-                    break
-                line += letter == "\n"
-                word += "\\" * (escaped and letter != '"') + letter
-                escaped = False
-            elif letter.isspace() and letter not in _NO_SPACE:
-                line += letter == "\n"
-                comment = comment and letter != "\n"
-                if word and letter != "\r":
-                    break
-            elif comment or letter == "#":
-                comment = True
-            else:
-                begin = begin or line
-                quoted = letter == '"' and not word
-                word += "" if quoted else letter
-        if begin and (word or quoted):
-            yield Token(begin, word)
-
-
-def _blocks(tokens: list[Token]) -> Iterator[ServerBlock]:
-    rest = tokens
-    while rest:
-        keys, rest = _keys(rest)
-        braced = bool(rest) and rest[0].text == "{"
-        plugins, rest = _plugins(rest[1:] if braced else rest, keys, braced=braced)
-        yield ServerBlock(keys, plugins)
-
-
-def _keys(tokens: list[Token]) -> tuple[tuple[str, ...], list[Token]]:
-    keys: list[str] = []
-    more = True
-    for index, token in enumerate(tokens):
-        if token.text == "{" or not (more or token.line == tokens[index - 1].line):
-            return tuple(keys), tokens[index:]
-        _refuse_elsewhere(token)
-        if token.text.startswith("("):
-            raise _elsewhere(token, "defines a snippet")
-        more = token.text.endswith(",")
-        keys += [token.text.removesuffix(",")] if token.text else []
-    return tuple(keys), []
-
-
-def _plugins(
-    tokens: list[Token], keys: tuple[str, ...], *, braced: bool
-) -> tuple[dict[str, tuple[Token, ...]], list[Token]]:
-    plugins: dict[str, tuple[Token, ...]] = {}
-    rest = tokens
-    while rest:
-        if rest[0].text == "}":
-            return plugins, rest[1:]
-        name = rest[0].text
-        words, rest = _plugin(rest)
-        plugins[name] = (*plugins.get(name, ()), *words)
-    # At its end CoreDNS looks at the last word alone: that of a plugin's block will do.
-    if braced and tokens[-1:] and tokens[-1].text != "}":
-        raise CorefileError(
-            f"the server block {' '.join(keys)} is not closed", "a `}` for each `{`"
-        )
-    return plugins, []
-
-
-def _plugin(tokens: list[Token]) -> tuple[list[Token], list[Token]]:
-    _refuse_elsewhere(tokens[0])
-    depth = 0
-    for index, token in enumerate(tokens[1:], start=1):
-        before = tokens[index - 1]
-        new_line = before.line + before.text.count("\n") < token.line
-        if token.text == "{":
-            depth += 1
-        elif new_line and not depth:
-            return tokens[:index], tokens[index:]
-        elif token.text == "}":
-            depth -= 1
-        if depth < 0:
-            raise CorefileError(
-                f"line {token.line} of the Corefile has a closing brace without an opening one",
-                "a closing brace on a line of its own",
-            )
-        if new_line:
-            _refuse_elsewhere(token)
-        elif _ELSEWHERE.search(token.text):
-            raise _elsewhere(token, f"uses a variable: {token.text}")
-    if depth:
-        raise CorefileError(
-            f"the block of {tokens[0].text} in line {tokens[0].line} is not closed",
-            "a `}` for each `{`",
-        )
-    return tokens, []
-
-
-def _refuse_elsewhere(token: Token) -> None:
-    if token.text == "import":
-        raise _elsewhere(token, "imports another file")
-    if _ELSEWHERE.search(token.text):
-        raise _elsewhere(token, f"uses a variable: {token.text}")
-
-
-def _elsewhere(token: Token, how: str) -> EksnetError:
-    return EksnetError(
-        f"line {token.line} of the Corefile {how}",
-        "a Corefile without imports and variables",
-        "only the pods' logs show which configuration CoreDNS runs",
-    )

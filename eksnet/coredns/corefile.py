@@ -1,228 +1,616 @@
-"""The Corefile: read far enough to put a plugin where it belongs, and leave the rest as it is."""
+"""A Corefile as CoreDNS reads it: its words with their places, and what they form.
+
+There is one reader. The edits, the hash, the list of plugins, the checks before an edit and the
+checkpoints use this tree, so what one of them takes no other refuses.
+
+What CoreDNS refuses here is refused. Snippets, `(name) { … }`, are put where `import name` stands,
+as CoreDNS does; a word from one knows its way (`Token.via`). Files that `import` brings are no part
+of the text: they are named in `Corefile.imports`, and read as if they were empty. Variables,
+`{$NAME}` and `{%NAME%}`, are in `Corefile.variables`, and stay as they are unless their values are
+given.
+
+Source: caddyfile/lexer.go, dispenser.go and parse.go of github.com/coredns/caddy, at the version
+that CoreDNS 1.14.3 requires (15135a999495). Functions of ours name theirs.
+"""
 
 from __future__ import annotations
 
-import textwrap
-from dataclasses import dataclass
+import posixpath
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 from eksnet.errors import EksnetError
 
+BYTE_ORDER_MARK = "\ufeff"
+SPACE = r"\t\n\v\f\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+"""What Go's unicode.IsSpace takes, for a set of a regular expression; Python counts more."""
+_BETWEEN = re.compile(rf"(?:[{SPACE}]+|#[^\n]*)*")
+# A carriage return does not end a word, and `#` in one begins a comment that ends with it.
+_BARE = re.compile(rf"((?:[^{SPACE}#]|\r)*)(?:#(?:[^{SPACE}]|\r)*)?")
+_QUOTED = re.compile(r'"([^"\\]*(?:\\.[^"\\]*)*)("|\\?\Z)', re.DOTALL)
+_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+_VARIABLE = re.compile(r"\{%(?!\}|%\})(?P<percent>.+?)%\}|\{\$(?P<dollar>[^}]+)\}", re.DOTALL)
+_MOST_EXPANSIONS = 10_000
+_MOST_REPLACED = 1_000
+# Relative names are looked for beside the Corefile, which is here in the pods of a cluster.
+_DIRECTORY = "/etc/coredns"
+_PORTS = {"dns": "53", "tls": "853", "quic": "853", "grpc": "443", "https": "443", "https3": "443"}
+
+
+class CorefileError(EksnetError):
+    """A Corefile that CoreDNS would refuse to read.
+
+    Attributes:
+        line: The line of it that is wrong, from 1; 0 where it is no line.
+    """
+
+    def __init__(
+        self, seen: str, expected: str = "", next_step: str = "", *, line: int = 0
+    ) -> None:
+        super().__init__(seen, expected, next_step)
+        self.line = line
+
 
 @dataclass(frozen=True)
-class _Line:
-    number: int
-    tokens: tuple[str, ...]
-    depth: int
+class Token:
+    """A word of a Corefile.
 
-
-def plugins(corefile: str, zone: str = ".:53") -> tuple[str, ...]:
-    """Return the plugins of a server block, in the order in which they are written.
-
-    That is not the order in which they are asked: see the table `coredns_plugin_order`.
-
-    Raises:
-        EksnetError: The Corefile is not whole, or has no such server block.
+    Attributes:
+        text: The word, without quotation marks.
+        line: The line on which it begins, from 1.
+        column: The character of that line with which it begins, from 1.
+        start: The character of the text with which it begins, from 0, its quotation mark included.
+        end: The character after it.
+        via: The imports through which it came from a snippet, outermost first; empty for a word
+            that stands where it is read.
     """
-    first, last = _server_block(_lines(corefile), zone)
-    return tuple(
-        line.tokens[0]
-        for line in _lines(corefile)
-        if first < line.number < last and line.depth == 1 and line.tokens[0] != "}"
-    )
+
+    text: str
+    line: int
+    column: int
+    start: int
+    end: int
+    via: tuple[Import, ...] = ()
+
+    @property
+    def last_line(self) -> int:
+        """The line on which it ends: a quoted word may hold line breaks."""
+        return self.line + self.text.count("\n")
+
+    @property
+    def extent(self) -> tuple[int, int]:
+        """The characters of the text that bring it: its own, or those of the import."""
+        return self.via[0].extent if self.via else (self.start, self.end)
 
 
-def add_plugin(corefile: str, block: str, zone: str = ".:53") -> str:
-    """Return the Corefile with a plugin's lines at the end of a server block.
+@dataclass(frozen=True)
+class Import:
+    """A line `import`.
 
-    Every other line stays as it is, to the byte. The place in the block does not matter: the order
-    of plugins is fixed when CoreDNS is built. A second time it changes nothing.
-
-    Args:
-        corefile: The Corefile's text.
-        block: The plugin's lines, at any indentation.
-        zone: The server block, as it is written before its brace.
-
-    Raises:
-        EksnetError: The Corefile or the block is not whole, there is no such server block, or it
-            has the plugin already, with other lines.
+    Attributes:
+        pattern: The snippet, or the file or files, that it names.
+        word: The word `import`.
+        argument: The word after it.
     """
-    name = _name(block)
-    if name in plugins(corefile, zone):
-        if _has_block(corefile, block, zone):
-            return corefile
+
+    pattern: str
+    word: Token
+    argument: Token
+
+    @property
+    def line(self) -> int:
+        """The line on which it stands."""
+        return self.word.line
+
+    @property
+    def extent(self) -> tuple[int, int]:
+        """The characters of the text that bring it."""
+        return self.word.via[0].extent if self.word.via else (self.word.start, self.argument.end)
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """One use of a plugin: its line, and the block after it.
+
+    Attributes:
+        name: Its name.
+        tokens: Its words, the name first, braces among them.
+        imports: The imports inside it of files, and of snippets.
+    """
+
+    name: str
+    tokens: tuple[Token, ...]
+    imports: tuple[Import, ...] = ()
+
+    @property
+    def line(self) -> int:
+        """The line on which its name stands."""
+        return self.tokens[0].line
+
+    @property
+    def snippet(self) -> str:
+        """The snippet that the server block imports it with; empty when it is written there."""
+        via = self.tokens[0].via
+        return via[0].pattern if via else ""
+
+    @property
+    def lines(self) -> tuple[tuple[str, ...], ...]:
+        """Its words line by line, as a plugin sees them; braces left out.
+
+        Source: dispenser.go, NextArg and NextBlock.
+        """
+        lines: list[list[str]] = []
+        before: Token | None = None
+        for token in self.tokens:
+            if token.text in ("{", "}"):
+                before = None
+                continue
+            if before is None or before.last_line != token.line:
+                lines.append([])
+            lines[-1].append(token.text)
+            before = token
+        return tuple(map(tuple, lines))
+
+    @property
+    def extent(self) -> tuple[int, int]:
+        """The characters of the text from its first word to its last."""
+        parts = [token.extent for token in self.tokens]
+        parts += [one.extent for one in self.imports]
+        return parts[0][0], max(end for _, end in parts)
+
+
+@dataclass(frozen=True)
+class ServerBlock:
+    """A server block of a Corefile.
+
+    Attributes:
+        keys: What stands before its brace, such as `.:53`.
+        plugins: The uses of plugins, in the order in which they are written.
+        imports: The files that it imports, in it or in the block of a plugin.
+        key_tokens: The words of the keys.
+        opening: Its brace; None for a Corefile that has one server block without.
+        closing: The brace that ends it; None where the text ends it.
+    """
+
+    keys: tuple[str, ...]
+    plugins: tuple[Plugin, ...]
+    imports: tuple[Import, ...] = ()
+    key_tokens: tuple[Token, ...] = ()
+    opening: Token | None = None
+    closing: Token | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of its plugins, one for each use."""
+        return tuple(plugin.name for plugin in self.plugins)
+
+    def uses(self, name: str) -> tuple[Plugin, ...]:
+        """Return the uses of a plugin."""
+        return tuple(plugin for plugin in self.plugins if plugin.name == name)
+
+    def lines(self, name: str) -> tuple[tuple[str, ...], ...]:
+        """Return a plugin's words line by line, of all its uses; nothing when it is not there."""
+        return tuple(line for plugin in self.uses(name) for line in plugin.lines)
+
+    def serves(self, zone: str) -> bool:
+        """Tell whether it is for a zone and port, however both are written."""
+        return address(zone) in map(address, self.keys)
+
+
+@dataclass(frozen=True)
+class Snippet:
+    """A part of a Corefile that `import` puts where it stands.
+
+    Attributes:
+        name: Its name, without parentheses.
+        tokens: Its words.
+    """
+
+    name: str
+    tokens: tuple[Token, ...]
+
+
+@dataclass(frozen=True)
+class Corefile:
+    """A Corefile.
+
+    Attributes:
+        text: The text.
+        blocks: Its server blocks, in their order.
+        snippets: Its snippets, by name.
+        imports: The files that it imports, which are no part of the text.
+        variables: The variables whose values are not known.
+    """
+
+    text: str
+    blocks: tuple[ServerBlock, ...]
+    snippets: Mapping[str, Snippet]
+    imports: tuple[Import, ...]
+    variables: tuple[str, ...]
+
+    def server_block(self, zone: str) -> ServerBlock:
+        """Return the server block for a zone: the one with that key, else one with an equal key.
+
+        Raises:
+            EksnetError: There is none.
+        """
+        for block in self.blocks:
+            if zone in block.keys:
+                return block
+        for block in self.blocks:
+            if block.serves(zone):
+                return block
+        found = ", ".join(" ".join(block.keys) for block in self.blocks) or "none"
         raise EksnetError(
-            f"the server block {zone} already has the plugin {name}",
-            "a Corefile without it",
-            f"this replaces the old lines with the new ones: {_replacing(block, zone)}",
+            f"no server block {zone} in the Corefile", f"one of those it has: {found}"
         )
-    _, last = _server_block(_lines(corefile), zone)
-    lines = corefile.splitlines(keepends=True)
-    added = textwrap.indent(textwrap.dedent(block).strip("\n") + "\n", "    ")
-    return "".join([*lines[: last - 1], added, *lines[last - 1 :]])
 
 
-def remove_plugin(corefile: str, plugin: str, zone: str = ".:53") -> str:
-    """Return the Corefile without a plugin's lines in a server block.
+def address(key: str) -> tuple[str, str, str]:
+    """Return the scheme, zone and port of a server block's key, with all that may be left out.
 
-    Every other line stays as it is, to the byte.
+    Source: CoreDNS 1.14.3 core/dnsserver/register.go, plugin/normalize.go (SplitHostPort).
+
+    Example:
+        >>> address("."), address("tls://Example.org")
+        (('dns', '.', '53'), ('tls', 'example.org.', '853'))
+    """
+    scheme, separator, rest = key.partition("://")
+    if not separator or scheme not in _PORTS:
+        scheme, rest = "dns", key
+    zone, port = rest, ""
+    if found := re.fullmatch(r"(.*):([0-9]+)", rest, re.DOTALL):
+        zone, port = found[1], found[2]
+    return scheme, f"{zone.lower().rstrip('.')}.", port or _PORTS[scheme]
+
+
+def read_corefile(text: str, environment: Mapping[str, str] | None = None) -> Corefile:
+    """Return a Corefile as CoreDNS reads it.
 
     Args:
-        corefile: The Corefile's text.
-        plugin: The plugin's name.
-        zone: The server block, as it is written before its brace.
+        text: The Corefile.
+        environment: The variables of CoreDNS's process; None when they are not known.
 
     Raises:
-        EksnetError: The Corefile is not whole, has no such server block, or not the plugin.
+        CorefileError: CoreDNS would refuse it for its braces, its keys or an import.
+        EksnetError: It is no text.
     """
-    if plugin not in plugins(corefile, zone):
-        raise EksnetError(
-            f"the server block {zone} has no plugin {plugin}",
-            f"one of its plugins: {', '.join(plugins(corefile, zone))}",
+    reader = _Reader(_tokens_of(text, "the Corefile"), environment, {}, "the Corefile")
+    blocks = tuple(reader.blocks())
+    files, variables = tuple(reader.files), tuple(reader.variables)
+    return Corefile(text, blocks, reader.snippets, files, variables)
+
+
+def read_plugins(block: str, corefile: Corefile) -> tuple[Plugin, ...]:
+    """Return the uses of plugins in lines that are to be put into a server block.
+
+    Args:
+        block: The lines.
+        corefile: The Corefile, whose snippets they may import.
+
+    Raises:
+        CorefileError: Their braces do not leave a server block as it is.
+        EksnetError: They are no text.
+    """
+    reader = _Reader(_tokens_of(block, "the block"), None, dict(corefile.snippets), "the block")
+    return reader.loose_plugins()
+
+
+def _tokens_of(text: str, what: str) -> list[Token]:
+    if not isinstance(text, str):
+        raise EksnetError(f"{what} is of type {type(text).__name__}", "its text (str)")
+    return list(_tokens(text))
+
+
+def _tokens(text: str) -> Iterator[Token]:
+    """Yield the words of a text.
+
+    Source: lexer.go, load and next.
+    """
+    begin = len(BYTE_ORDER_MARK) if text.startswith(BYTE_ORDER_MARK) else 0
+    place, line = begin, 1
+    while (start := _end_of(_BETWEEN, text, place)) < len(text):
+        line += text.count("\n", place, start)
+        word, end, place = _quoted(text, start) if text[start] == '"' else _bare(text, start)
+        if word is None:
+            return
+        column = start - max(text.rfind("\n", 0, start) + 1, begin) + 1
+        yield Token(word, line, column, start, end)
+        line += text.count("\n", start, place)
+
+
+def _end_of(pattern: re.Pattern[str], text: str, start: int) -> int:
+    found = pattern.match(text, start)
+    return found.end() if found else start
+
+
+def _bare(text: str, start: int) -> tuple[str, int, int]:
+    """Return a word without quotation marks, where it ends, and where its comment does."""
+    found = _BARE.match(text, start)
+    assert found  # the pattern takes an empty text too
+    written = found[1].rstrip("\r")
+    return written.replace("\r", ""), start + len(written), found.end()
+
+
+def _quoted(text: str, start: int) -> tuple[str | None, int, int]:
+    """Return a quoted word, and where it ends; None for nothing between a mark and the end."""
+    found = _QUOTED.match(text, start)
+    assert found  # it goes to the end of the text at most
+    word = _ESCAPED.sub(lambda pair: pair[1] if pair[1] == '"' else pair[0], found[1])
+    return (word if word or found[2] == '"' else None), found.end(), found.end()
+
+
+@dataclass
+class _Reader:
+    """Goes over the words once, and puts what is imported among them.
+
+    Source: parse.go, parser; dispenser.go, Dispenser.
+
+    Attributes:
+        tokens: The words that are read.
+        environment: The variables and their values; None when they are not known.
+        snippets: The snippets that have been read so far.
+        what: What the text is called in an error.
+    """
+
+    tokens: list[Token]
+    environment: Mapping[str, str] | None
+    snippets: dict[str, Snippet]
+    what: str
+    files: list[Import] = field(default_factory=list)
+    variables: dict[str, None] = field(default_factory=dict)
+    _cursor: int = -1
+    _imports: list[Import] = field(default_factory=list)
+    _expansions: int = 0
+    _ended: bool = False
+    _closing: Token | None = None
+
+    def blocks(self) -> Iterator[ServerBlock]:
+        """Source: parse.go, parseAll."""
+        while self._next():
+            block = self._block()
+            if block.keys:
+                yield block
+
+    def loose_plugins(self) -> tuple[Plugin, ...]:
+        """Return the uses of plugins outside of a server block."""
+        plugins = tuple(self._plugins())
+        if self._closing:
+            raise self._unopened()
+        return plugins
+
+    # Source: dispenser.go.
+
+    @property
+    def _word(self) -> str:
+        """Source: Val."""
+        return self.tokens[self._cursor].text if 0 <= self._cursor < len(self.tokens) else ""
+
+    @property
+    def _line(self) -> int:
+        """Source: Line."""
+        return self.tokens[min(self._cursor, len(self.tokens) - 1)].line
+
+    def _next(self) -> bool:
+        """Source: Next."""
+        if self._cursor >= len(self.tokens) - 1:
+            return False
+        self._cursor += 1
+        return True
+
+    def _next_on_line(self) -> bool:
+        """Source: NextArg."""
+        here, after = self._cursor, self._cursor + 1
+        if after >= len(self.tokens) or self.tokens[here].last_line != self.tokens[after].line:
+            return False
+        self._cursor = after
+        return True
+
+    def _begins_line(self) -> bool:
+        """Source: isNewLine."""
+        if self._cursor < 1:
+            return True
+        if self._cursor >= len(self.tokens):
+            return False
+        return self.tokens[self._cursor - 1].last_line < self.tokens[self._cursor].line
+
+    # Source: parse.go.
+
+    def _block(self) -> ServerBlock:
+        """Source: begin, blockContents."""
+        keys, key_tokens = self._keys()
+        before = len(self.files)
+        if self._ended:
+            return ServerBlock(keys, (), (), key_tokens)
+        if len(keys) == 1 and keys[0].startswith("(") and keys[0].endswith(")"):
+            # A key of one parenthesis is both; what is left of it is no name.
+            self._define(keys[0][1:].removesuffix(")"))
+            return ServerBlock((), ())
+        opening = self.tokens[self._cursor] if self._word == "{" else None
+        if not opening:
+            self._cursor -= 1
+        plugins = tuple(self._plugins())
+        if opening and self._word != "}":
+            raise CorefileError(
+                f"the server block {' '.join(keys)} is not closed",
+                "a `}` for each `{`",
+                line=opening.line,
+            )
+        return ServerBlock(
+            keys, plugins, tuple(self.files[before:]), key_tokens, opening, self._closing
         )
-    first, last = _server_block(_lines(corefile), zone)
-    inside = [line for line in _lines(corefile) if first < line.number < last]
-    gone: set[int] = set()
-    for line in inside:
-        if line.depth == 1 and line.tokens[0] == plugin:
-            gone.update(range(line.number, _end(line, inside) + 1))
-    lines = corefile.splitlines(keepends=True)
-    return "".join(text for number, text in enumerate(lines, start=1) if number not in gone)
 
+    def _keys(self) -> tuple[tuple[str, ...], tuple[Token, ...]]:
+        """Source: addresses."""
+        keys: list[str] = []
+        tokens: list[Token] = []
+        another = False
+        while (word := self._key()) != "{":
+            if word:
+                another = word.endswith(",")
+                keys.append(word.removesuffix(","))
+                tokens.append(self.tokens[self._cursor])
+            self._ended = not self._next()
+            if self._ended or (not another and self._begins_line()):
+                break
+        if another:
+            seen = "ends after a comma" if self._ended else "has a comma after the last key"
+            raise self._error(seen, "a key after each comma")
+        return tuple(keys), tuple(tokens)
 
-def remove_server_block(corefile: str, zone: str) -> str:
-    """Return the Corefile without a server block.
+    def _key(self) -> str:
+        """Return the word that is to be a key; what a line `import` brings stands in its place."""
+        while (word := self._replaced(self._word)) == "import" and self._begins_line():
+            self._import()
+        return word
 
-    Every other line stays as it is, to the byte.
-
-    Args:
-        corefile: The Corefile's text.
-        zone: The server block, as it is written before its brace.
-
-    Raises:
-        EksnetError: The Corefile is not whole, or has no such server block.
-    """
-    first, last = _server_block(_lines(corefile), zone)
-    lines = corefile.splitlines(keepends=True)
-    return "".join([*lines[: first - 1], *lines[last:]])
-
-
-def set_plugin(corefile: str, block: str, zone: str = ".:53") -> str:
-    """Return the Corefile with these lines of a plugin, and no other lines of it.
-
-    They stand at the end of the server block. A second time it changes nothing.
-
-    Args:
-        corefile: The Corefile's text.
-        block: The plugin's lines, at any indentation.
-        zone: The server block, as it is written before its brace.
-
-    Raises:
-        EksnetError: The Corefile or the block is not whole, or there is no such server block.
-    """
-    name = _name(block)
-    there = name in plugins(corefile, zone)
-    return add_plugin(remove_plugin(corefile, name, zone) if there else corefile, block, zone)
-
-
-def _has_block(corefile: str, block: str, zone: str) -> bool:
-    """Tell whether a server block has a plugin with just these lines, and no others of it."""
-    first, last = _server_block(_lines(corefile), zone)
-    inside = [line for line in _lines(corefile) if first < line.number < last]
-    wanted = [line.tokens for line in _lines(block, "the block")]
-    found: list[tuple[str, ...]] = []
-    for line in inside:
-        if line.depth == 1 and line.tokens[0] == wanted[0][0]:
-            end = _end(line, inside)
-            found += [one.tokens for one in inside if line.number <= one.number <= end]
-    return found == wanted
-
-
-def _replacing(block: str, zone: str) -> str:
-    where = "" if zone == ".:53" else f", {zone!r}"
-    change = f"coredns.set_plugin(text, {textwrap.dedent(block).strip()!r}{where})"
-    return f'cluster.edit_configmap("coredns", "Corefile", lambda text: {change}, "kube-system")'
-
-
-def _name(block: str) -> str:
-    """Return the name of a plugin whose lines can be put into a server block.
-
-    Raises:
-        EksnetError: They say nothing, or their braces do not leave the server block as it is.
-    """
-    lines = _lines(block, "the block")
-    if not lines:
-        raise EksnetError("the block is empty", "the lines of a plugin, its name first")
-    for line in lines:
-        # CoreDNS reads some of these; what it makes of them is not what they look like.
-        if "{" in line.tokens[:-1] or ("}" in line.tokens and line.tokens != ("}",)):
-            raise EksnetError(
-                f"line {line.number} of the block has a brace in the middle of the line",
-                "a `{` at the end of a line, and a `}` on a line of its own",
+    def _define(self, name: str) -> None:
+        """Source: begin, snippetTokens."""
+        if name in self.snippets:
+            raise self._error(f"defines the snippet {name} again", "one definition of each snippet")
+        if self._word != "{":
+            raise self._error(f"begins the snippet {name} without a brace", f"({name}) {{ … }}")
+        tokens: list[Token] = []
+        depth, line = 1, self._line
+        while self._next():
+            depth += (self._word == "{") - (self._word == "}")
+            if not depth:
+                break
+            tokens.append(self.tokens[self._cursor])
+        if depth:
+            raise CorefileError(
+                f"the snippet {name} is not closed", "a `}` for each `{`", line=line
             )
-    return lines[0].tokens[0]
+        self._refuse_own_import(name, tokens)
+        self.snippets[name] = Snippet(name, tuple(tokens))
 
+    def _refuse_own_import(self, name: str, tokens: list[Token]) -> None:
+        for index, token in enumerate(tokens[:-1]):
+            begins = not index or tokens[index - 1].line != token.line
+            if begins and token.text == "import" and self._replaced(tokens[index + 1].text) == name:
+                raise _endless(name, token)
 
-def _end(line: _Line, lines: list[_Line]) -> int:
-    """Return the number of the last line of what begins with a line: a block's or its own."""
-    if line.tokens[-1] != "{":
-        return line.number
-    after = (later for later in lines if later.number > line.number)
-    return next(later.number for later in after if later.depth == 2 and later.tokens == ("}",))
+    def _plugins(self) -> Iterator[Plugin]:
+        """Source: directives."""
+        self._closing = None
+        while self._next():
+            if self._word == "}":
+                self._closing = self.tokens[self._cursor]
+                return
+            if self._word == "import":
+                self._import()
+                self._cursor -= 1
+                continue
+            yield self._plugin()
 
-
-def _server_block(lines: list[_Line], zone: str) -> tuple[int, int]:
-    """Return the line numbers of a server block's opening and closing braces."""
-    opening = [line for line in lines if line.depth == 0 and line.tokens[-1] == "{"]
-    for line in opening:
-        if zone in " ".join(line.tokens[:-1]).replace(",", " ").split():
-            closing = (
-                later.number
-                for later in lines
-                if later.number > line.number and later.depth == 1 and later.tokens[0] == "}"
+    def _plugin(self) -> Plugin:
+        """Source: directive."""
+        first = self.tokens[self._cursor]
+        name = self._replaced(first.text)
+        words, depth, before = [first], 0, len(self._imports)
+        while self._next():
+            if self._word == "{":
+                depth += 1
+            elif not depth and self._begins_line():
+                self._cursor -= 1
+                break
+            elif self._word == "}":
+                if not depth:
+                    raise self._unopened()
+                depth -= 1
+            elif self._word == "import" and self._begins_line():
+                self._import()
+                self._cursor -= 1
+                continue
+            token = self.tokens[self._cursor]
+            self.tokens[self._cursor] = replace(token, text=self._replaced(token.text))
+            words.append(self.tokens[self._cursor])
+        if depth:
+            raise CorefileError(
+                f"the block of {name} in line {first.line} is not closed",
+                "a `}` for each `{`",
+                line=first.line,
             )
-            return line.number, next(closing)
-    found = ", ".join(" ".join(line.tokens[:-1]) for line in opening) or "none"
-    raise EksnetError(f"no server block {zone} in the Corefile", f"one of its plugins: {found}")
+        return Plugin(name, tuple(words), tuple(self._imports[before:]))
 
+    def _import(self) -> None:
+        """Put what is imported in the place of the two words; the first of it is the next.
 
-def _lines(corefile: str, what: str = "the Corefile") -> list[_Line]:
-    """Return the lines that say something, each with its words and how deep it stands."""
-    if not isinstance(corefile, str):
-        raise EksnetError(f"{what} is of type {type(corefile).__name__}", "its text (str)")
-    lines, depth = [], 0
-    for number, text in enumerate(corefile.splitlines(), start=1):
-        tokens = _tokens(text)
-        if not tokens:
-            continue
-        lines.append(_Line(number, tokens, depth))
-        if tokens[-1] == "{":
-            depth += 1
-        elif tokens == ("}",):
-            depth -= 1
-        if depth < 0:
-            raise EksnetError(
-                f"line {number} of {what} has a closing brace without an opening one",
-                "a `{` for each `}`",
+        Source: doImport.
+        """
+        place, word = self._cursor, self.tokens[self._cursor]
+        if not self._next_on_line():
+            raise self._error("imports nothing", "a snippet or a file after `import`")
+        pattern = self._replaced(self._word)
+        if not pattern:
+            raise self._error("imports nothing", "a snippet or a file after `import`")
+        statement = Import(pattern, word, self.tokens[self._cursor])
+        if self._next_on_line():
+            raise self._error(
+                f"has more than one word after `import`: {self._word}",
+                "a snippet or a file, and nothing else; CoreDNS passes a snippet no arguments",
             )
-    if depth:
-        raise EksnetError(f"{what} ends with {depth} open brace(s)", "a `}` for each `{`")
-    return lines
-
-
-def _tokens(text: str) -> tuple[str, ...]:
-    """Split a line into words; a quoted text is one word, a comment none."""
-    words: list[str] = []
-    word, quoted = "", False
-    for character in text + " ":
-        if character == '"' and not word.endswith("\\"):
-            quoted = not quoted
-            word += character
-        elif character.isspace() and not quoted:
-            # In a word, `#` begins a comment that ends with that word, says CoreDNS's lexer.
-            words += [word if word[0] == '"' else word.partition("#")[0]] if word else []
-            word = ""
-        elif character == "#" and not word and not quoted:
-            break
+        self._imports.append(statement)
+        if snippet := self.snippets.get(pattern):
+            self._expansions += 1
+            around = [one.pattern for one in word.via]
+            if self._expansions > _MOST_EXPANSIONS or pattern in around:
+                raise _endless(pattern, word)
+            via = (*word.via, statement)
+            imported = [replace(token, via=via) for token in snippet.tokens]
         else:
-            word += character
-    return tuple(words)
+            self._refuse_wildcards(pattern)
+            self.files.append(statement)
+            imported = []
+        self.tokens[place : place + 2] = imported
+        self._cursor = place
+
+    def _refuse_wildcards(self, pattern: str) -> None:
+        path = pattern
+        if not path.startswith("/"):
+            path = posixpath.normpath(posixpath.join(_DIRECTORY, pattern))
+        plain = _ESCAPED.sub("", path)
+        if path.count("*") > 1 or path.count("?") > 1 or ("[" in path and "]" in path):
+            raise self._error(f"imports {pattern}", "a pattern with one `*` at most")
+        if "[" in plain or plain.endswith("\\"):
+            raise self._error(f"imports {pattern}", "a pattern that is whole")
+
+    def _replaced(self, text: str) -> str:
+        """Return a word with the values of its variables.
+
+        Source: replaceEnvVars, replaceEnvReferences.
+        """
+        if self.environment is None:
+            for found in _VARIABLE.finditer(text):
+                self.variables[found["percent"] or found["dollar"]] = None
+            return text
+        return self._values(self._values(text, "{%", "%}"), "{$", "}")
+
+    def _values(self, text: str, opening: str, closing: str) -> str:
+        environment = self.environment or {}
+        for _ in range(_MOST_REPLACED):
+            start = text.find(opening)
+            end = text.find(closing, max(start, 0))
+            if start < 0 or end <= start + len(opening):
+                return text
+            reference = text[start : end + len(closing)]
+            name = reference[len(opening) : -len(closing)]
+            text = text.replace(reference, environment.get(name, ""))
+        raise self._error("names a variable that names itself", "a variable with a value")
+
+    def _error(self, seen: str, expected: str) -> CorefileError:
+        line = self._line
+        return CorefileError(f"line {line} of {self.what} {seen}", expected, line=line)
+
+    def _unopened(self) -> CorefileError:
+        expected = "a closing brace on a line of its own"
+        return self._error("has a closing brace without an opening one", expected)
+
+
+def _endless(name: str, token: Token) -> CorefileError:
+    return CorefileError(
+        f"line {token.line} of the Corefile imports the snippet {name} into itself",
+        "snippets that import others alone",
+        line=token.line,
+    )

@@ -24,7 +24,8 @@ from typing import TYPE_CHECKING, Any
 from eksnet.cluster.conditions import READY
 from eksnet.cluster.pods import not_terminating
 from eksnet.commands import runnable
-from eksnet.coredns.configuration import CorefileError, errors, running
+from eksnet.coredns.configuration import errors, running
+from eksnet.coredns.corefile import CorefileError
 from eksnet.coredns.installed import (
     CONFIGMAP,
     DEPLOYMENT,

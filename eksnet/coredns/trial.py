@@ -10,7 +10,7 @@ import yaml
 from eksnet import versions
 from eksnet.cluster.pods import NeededError
 from eksnet.coredns.configuration import refusal
-from eksnet.coredns.corefile import plugins
+from eksnet.coredns.editing import plugins
 from eksnet.coredns.installed import IMAGE
 from eksnet.coredns.observe import BASH_IMAGE, Answer, make_queries, parse_answers, query_command
 from eksnet.errors import EksnetError

@@ -3,140 +3,167 @@
 It is told from the text alone: a real CoreDNS takes a pod and some seconds, which an edit should
 not, and on other clusters a pod is a change of its own (`try_corefile` starts one). So what is
 refused here, CoreDNS refuses; the tests hold each rule to the real program. What is passed, it may
-still refuse: the arguments of most plugins are not looked at.
+still refuse: the arguments of most plugins are not looked at, and files that are imported cannot
+be seen.
 
 Source: plugin.cfg, core/dnsserver/register.go and plugin/*/setup.go of CoreDNS 1.14.3.
 """
 
 from __future__ import annotations
 
-import csv
 import difflib
-import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
-from eksnet import data, versions
-from eksnet.coredns.configuration import CorefileError, ServerBlock, Token, read_corefile
+from eksnet import versions
+from eksnet.coredns.corefile import Corefile, CorefileError, Plugin, address, read_corefile
+from eksnet.coredns.hosts import late_entry
+from eksnet.coredns.plugins import is_refused_twice, known_plugins
 
 _RELEASE = f"CoreDNS {versions.COREDNS.removeprefix('v')}"
-# Those whose second use in a server block is refused.
-_ONCE = frozenset(
-    {
-        "bind", "cache", "errors", "grpc", "hosts", "kubernetes", "loop", "metadata", "multisocket",
-        "nsid", "pprof", "prometheus", "ready", "view",
-    }
-)  # fmt: skip
 # Without the first no pod finds a Service; the probes of its pods ask the other two.
 _NEEDED = ("kubernetes", "ready", "health")
-# What else than entries a block `hosts` may hold.
-_OPTIONS = frozenset({"fallthrough", "no_reverse", "reload", "ttl"})
 # With these, two server blocks may have one zone and port.
 _TELL_APART = frozenset({"bind", "view"})
 
-Rule = Callable[[Sequence[ServerBlock]], Iterator[str]]
+Rule = Callable[[Corefile], Iterator[str]]
 
 
-@functools.cache
-def known_plugins() -> frozenset[str]:
-    """Return the plugins of the release, from the table of their order."""
-    with (data.directory() / "coredns_plugin_order.csv").open(encoding="utf-8") as file:
-        return frozenset(row["plugin"] for row in csv.DictReader(file))
-
-
-def check_corefile(corefile: str) -> None:
+def check_corefile(corefile: str) -> str:
     """Let a Corefile pass that a CoreDNS can start with, and that is one for a cluster.
 
     Args:
         corefile: The Corefile.
 
+    Returns:
+        What is to be said of it all the same: what it takes from elsewhere, which may repeat what
+        it has; empty when it says everything itself.
+
     Raises:
         CorefileError: It is none.
-        EksnetError: It takes text from elsewhere, so that it cannot be told.
     """
-    found = wrong_with(corefile)
-    if found:
+    if found := wrong_with(corefile):
         raise CorefileError(
             f"this is not a valid Corefile for {_RELEASE}: {found}",
             "server blocks with plugins, as in the Corefile of EKS",
         )
+    return remark(read_corefile(corefile))
 
 
 def wrong_with(corefile: str) -> str:
-    """Return the first thing for which CoreDNS, or the cluster, would not do; empty if none.
-
-    Raises:
-        EksnetError: As `check_corefile` does.
-    """
+    """Return the first thing for which CoreDNS, or the cluster, would not do; empty if none."""
     try:
-        blocks = read_corefile(corefile)
+        tree = read_corefile(corefile)
     except CorefileError as error:
         return error.seen
-    return next((wrong for rule in _RULES for wrong in rule(blocks)), "")
+    return next((wrong for rule in _RULES for wrong in rule(tree)), "")
 
 
-def _says_nothing(blocks: Sequence[ServerBlock]) -> Iterator[str]:
-    if not blocks:
+def remark(tree: Corefile) -> str:
+    """Return what may be wrong with a Corefile for what it takes from elsewhere; or empty."""
+    return "; ".join((*_repeated_by_files(tree), *_unknown_values(tree)))
+
+
+def _repeated_by_files(tree: Corefile) -> Iterator[str]:
+    for block in tree.blocks:
+        once = dict.fromkeys(name for name in block.names if is_refused_twice(name))
+        for one in block.imports:
+            yield (
+                f"line {one.line} imports {one.pattern}, which cannot be seen from here: if that "
+                f"has {_either(list(once))} too, CoreDNS refuses the second one"
+                if once
+                else f"line {one.line} imports {one.pattern}, which cannot be seen from here"
+            )
+    inside = [one for block in tree.blocks for one in block.imports]
+    for one in tree.imports:
+        if one not in inside:
+            yield f"line {one.line} imports {one.pattern}, which cannot be seen from here"
+
+
+def _unknown_values(tree: Corefile) -> Iterator[str]:
+    if tree.variables:
+        yield f"the values of {', '.join(tree.variables)} cannot be seen from here"
+
+
+def _either(names: list[str]) -> str:
+    *most, last = names
+    return f"{', '.join(most)} or {last}" if most else last
+
+
+def _says_nothing(tree: Corefile) -> Iterator[str]:
+    if not tree.blocks and not tree.imports:
         yield "it has no server block"
 
 
-def _unknown_plugins(blocks: Sequence[ServerBlock]) -> Iterator[str]:
-    for block in blocks:
-        for name, tokens in block.plugins.items():
-            if name not in known_plugins():
+def _unknown_plugins(tree: Corefile) -> Iterator[str]:
+    for block in tree.blocks:
+        for plugin in block.plugins:
+            name = plugin.name
+            if name not in known_plugins() and not _has_variable(name):
                 near = difflib.get_close_matches(name, known_plugins(), 1)
                 meant = f"; did you mean {near[0]!r}?" if near else ""
-                yield f"line {tokens[0].line} has an unknown plugin: {name!r}{meant}"
+                yield f"line {plugin.line} has an unknown plugin: {name!r}{meant}"
 
 
-def _used_twice(blocks: Sequence[ServerBlock]) -> Iterator[str]:
-    for block in blocks:
-        for name in sorted(_ONCE & block.plugins.keys()):
-            uses = list(_uses(name, block.plugins[name]))
+def _has_variable(word: str) -> bool:
+    return "{$" in word or "{%" in word
+
+
+def _used_twice(tree: Corefile) -> Iterator[str]:
+    for block in tree.blocks:
+        for name in sorted(filter(is_refused_twice, set(block.names))):
+            uses = block.uses(name)
             if len(uses) > 1:
-                yield f"line {uses[1].line} repeats the plugin {name} in a server block"
+                where = f", from the snippet {uses[1].snippet}" if uses[1].snippet else ""
+                yield (f"line {uses[1].line} repeats the plugin {name} in a server block{where}")
+            if line := _loose_brace(uses[0]):
+                yield f"line {line} has the brace of {name} on a line of its own"
 
 
-def _uses(name: str, tokens: Sequence[Token]) -> Iterator[Token]:
-    """Yield the tokens with which the uses of a plugin begin."""
-    depth, line = 0, 0
-    for token in tokens:
-        if token.text == name and not depth and token.line > line:
-            yield token
-        depth += (token.text == "{") - (token.text == "}")
-        line = token.line + token.text.count("\n")
+def _bound_twice(tree: Corefile) -> Iterator[str]:
+    for block in tree.blocks:
+        bound: set[str] = set()
+        for plugin in block.uses("bind"):
+            # What stands behind `except` is not looked at.
+            addresses = set(plugin.lines[0][1:]) if not plugin.lines[1:] else set()
+            for one in sorted(bound & addresses):
+                yield f"line {plugin.line} binds a server block to {one} a second time"
+            bound |= addresses
 
 
-def _late_entries(blocks: Sequence[ServerBlock]) -> Iterator[str]:
-    for block in blocks:
-        passed_on = False
-        for words in block.lines("hosts"):
-            # The second word of the plugin's own line is a file.
-            if passed_on and words[0] not in (*_OPTIONS, "hosts"):
-                yield f"hosts has an entry after fallthrough (unknown property '{words[0]}')"
-            passed_on = passed_on or words[0] == "fallthrough"
+def _loose_brace(plugin: Plugin) -> int:
+    """Return the line of a brace that stands below the plugin's line; 0 for none.
+
+    The plugin takes it for a second use of itself: dispenser.go, NextBlock.
+    """
+    for before, token in zip(plugin.tokens, plugin.tokens[1:], strict=False):
+        if token.text == "{":
+            return token.line if before.last_line != token.line else 0
+    return 0
 
 
-def _defined_twice(blocks: Sequence[ServerBlock]) -> Iterator[str]:
-    seen: set[str] = set()
-    for block in blocks:
-        if _TELL_APART & block.plugins.keys():
+def _late_entries(tree: Corefile) -> Iterator[str]:
+    for block in tree.blocks:
+        for plugin in block.uses("hosts"):
+            if word := late_entry(plugin):
+                yield f"hosts has an entry after fallthrough (unknown property '{word}')"
+
+
+def _defined_twice(tree: Corefile) -> Iterator[str]:
+    seen: set[tuple[str, str, str]] = set()
+    for block in tree.blocks:
+        # A file may tell them apart, and so may a variable.
+        if _TELL_APART & set(block.names) or block.imports:
             continue
-        for key in map(_address, block.keys):
-            if key in seen:
-                yield f"two server blocks have the key {key}"
-            seen.add(key)
+        for key in block.keys:
+            if address(key) in seen and not _has_variable(key):
+                scheme, zone, port = address(key)
+                yield f"two server blocks have the key {scheme}://{zone}:{port}"
+            seen.add(address(key))
 
 
-def _address(key: str) -> str:
-    """Return a server block's key with all that may be left out."""
-    scheme, _, rest = key.rpartition("://")
-    zone, _, port = rest.partition(":")
-    return f"{scheme or 'dns'}://{zone.lower().rstrip('.')}.:{port or 53}"
-
-
-def _lacks(blocks: Sequence[ServerBlock]) -> Iterator[str]:
+def _lacks(tree: Corefile) -> Iterator[str]:
     for name in _NEEDED:
-        if not any(name in block.plugins for block in blocks):
+        if not tree.imports and not any(name in block.names for block in tree.blocks):
             yield f"no server block has the plugin {name}, which the cluster's DNS needs"
 
 
@@ -145,6 +172,7 @@ _RULES: tuple[Rule, ...] = (
     _says_nothing,
     _unknown_plugins,
     _used_twice,
+    _bound_twice,
     _late_entries,
     _defined_twice,
     _lacks,

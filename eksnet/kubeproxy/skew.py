@@ -58,7 +58,7 @@ def version_skew(kube_proxy: str, kubelet: str, api_server: str) -> Skews:
     against_kubelet = f"kube-proxy 1.{proxy}, kubelet 1.{node}"
     found = (
         Skew(
-            "a version a version a version a version not newer than the API server",
+            "not newer than the API server",
             against_server,
             proxy <= server,
         ),

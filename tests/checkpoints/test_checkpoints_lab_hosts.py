@@ -17,12 +17,22 @@ from eksnet.checkpoints import State
 from eksnet.cluster import connect
 from eksnet.coredns import Answer, add_plugin
 from eksnet.coredns.configuration import configuration_hash
+from eksnet.coredns.corefile import read_corefile
 from eksnet.listing import Listing
 
 P, F, N, C = State.PASS, State.FAIL, State.NOT_STARTED, State.CANNOT_CHECK
 UNTOUCHED = ".:53 {\n    errors\n    forward . /etc/resolv.conf\n    cache 30\n    reload\n}\n"
 HOSTS = "hosts {\n    10.43.0.1 myapp.local\n    fallthrough\n}\n"
 SOLVED = add_plugin(UNTOUCHED, HOSTS)
+_MINE = """\
+hosts {
+    # by Kim
+    10.0.0.7 mine.local # for the printer
+    10.43.0.1 myapp.local
+    ttl 60
+    fallthrough
+}
+"""
 # Without its last brace alone CoreDNS takes it: the one before closes the server block too.
 UNCLOSED = SOLVED.removesuffix("}\n") + "    loop\n"
 BOTH = SOLVED.replace("myapp.local", "myapp.local www.myapp.local")
@@ -242,12 +252,68 @@ class TestTheEntry:
         lab(mended)
         assert checkpoint("hosts-01").check().state is P
         # No server block is left that answers for the name with nothing.
-        assert "myapp.local:53" not in mended
+        keys = [key for block in read_corefile(mended).blocks for key in block.keys]
+        assert "myapp.local:53" not in keys
+
+    @pytest.mark.parametrize("key", [".:53", "dns://."])
+    @pytest.mark.parametrize(
+        "change",
+        [
+            lambda text: text.replace("10.43.0.1", "10.34.0.1"),
+            lambda text: text.replace("10.43.0.1 myapp.local", "10.43.0.1 also.local"),
+            lambda text: text.replace("10.43.0.1 myapp.local", "myapp.local 10.43.0.1"),
+            lambda text: text.replace("10.43.0.1 my", "10.43.0.9 myapp.local\n 10.43.0.1 my"),
+            lambda text: text.replace("        fallthrough\n", ""),
+            lambda text: text.replace("fallthrough", "fallthrough a.test"),
+            lambda text: text.replace("hosts {", "hosts {\n fallthrough"),
+            lambda text: text.replace("hosts {", "hosts /etc/hosts example.org {"),
+            lambda text: text.replace("hosts {", "host {"),
+            lambda text: UNTOUCHED + "example.org:53 {\n    log\n" + _MINE + "}\n",
+            lambda text: UNTOUCHED + "myapp.local:53 {\n    log\n" + _MINE + "}\n",
+            lambda text: UNTOUCHED + "myapp.local:53 {\n" + _MINE + "}\n",
+            lambda text: UNTOUCHED + _MINE,
+            lambda text: text + "myapp.local:53 {\n    log # {\n}\n",
+        ],
+    )
+    def test_no_step_removes_what_the_learner_wrote(
+        self, change: Callable[[str], str], key: str, api: FakeApi, lab: Lab, checkpoint: Check
+    ) -> None:
+        api.refuse = lambda _: None
+        before = change(add_plugin(UNTOUCHED, _MINE)).replace(".:53", key, 1)
+        lab(before, runs=UNTOUCHED, backup=UNTOUCHED)
+        outcomes = checkpoint("hosts-01").check(wait=False).outcomes
+        wrong = next(one.observation for one in outcomes if one.state is F)
+        code = wrong.next_step.partition(":\n")[2]
+        exec(code, {"cluster": connect("context:lab"), "coredns": coredns})
+        after = api.objects[CONFIGMAP]["data"]["Corefile"]
+        lab(after)
+        assert states(checkpoint("hosts-01").check())[1:] == [P, P, P]
+        for words in ("10.0.0.7 mine.local # for the printer", "# by Kim", "ttl 60"):
+            assert words in after
+        assert {"log", "also.local"} & set(before.split()) <= set(after.split())
+
+    def test_the_block_in_a_snippet_is_the_learners_to_move(
+        self, lab: Lab, checkpoint: Check
+    ) -> None:
+        lab(f"(mine) {{\n{HOSTS}}}\n" + UNTOUCHED.replace("errors", "import mine"))
+        told = checkpoint("hosts-01").check().outcomes[1].observation
+        assert (told.state, told.observed) == (F, "the block hosts comes from the snippet mine")
+        assert 'text.replace("<THE WRONG WORDS>"' in told.next_step
+
+    def test_a_file_that_may_hold_the_block_is_named(self, lab: Lab, checkpoint: Check) -> None:
+        lab()
+        text = UNTOUCHED.replace("errors", "import custom/*.override")
+        lab(text, runs=UNTOUCHED)
+        told = checkpoint("hosts-01").check().outcomes[1].observation
+        assert told.state is N
+        assert told.observed == (
+            "the Corefile has no block hosts, and what custom/*.override holds cannot be seen"
+        )
 
     def test_a_backup_with_the_entry_leads_back_too(self, lab: Lab, checkpoint: Check) -> None:
         lab(UNCLOSED, runs=UNTOUCHED, backup=SOLVED)
         step = checkpoint("hosts-01").check(wait=False).outcomes[1].observation.next_step
-        assert "restore the backup and start again" in step
+        assert "restore the backup, without the changes made since, and start again" in step
 
     @pytest.mark.parametrize("backup", ["", UNCLOSED])
     def test_what_only_the_learner_can_write_is_marked(
@@ -369,7 +435,7 @@ class TestTheEntry:
     def test_text_that_cannot_be_seen_is_no_failure(self, lab: Lab, checkpoint: Check) -> None:
         lab(SOLVED, backup=UNTOUCHED)
         lab("import others\n" + SOLVED, runs=SOLVED)
-        assert states(checkpoint("hosts-01").check()) == [P, C, C, C]
+        assert states(checkpoint("hosts-01").check()) == [P, P, P, C]
 
     def test_without_reload_the_pods_do_not_tell(self, lab: Lab, checkpoint: Check) -> None:
         lab(SOLVED.replace("    reload\n", ""), backup=UNTOUCHED)

@@ -113,10 +113,7 @@ def test_the_version_skew_policy(proxy, kubelet, server, allowed):
 
 def test_the_rule_that_is_broken_is_shown():
     found = version_skew("1.35", "1.34", "1.34")
-    assert [one.rule for one in found if not one.kept] == [
-        "a version a version a version a version a version a version a version not newer than "
-        "the API server"
-    ]
+    assert [one.rule for one in found if not one.kept] == ["not newer than the API server"]
 
 
 @pytest.mark.parametrize("text", ["", "latest", "v2.0", "1.x"])

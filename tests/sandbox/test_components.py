@@ -118,6 +118,8 @@ def test_the_kubelet_asks_the_api_server_who_may_do_what():
     assert found["syncFrequency"] == "1m"
     # A watch that costs an inotify instance, of a file that never changes.
     assert found["featureGates"]["ReloadKubeletServerCertificateFile"] is False
+    # On by default: no kubelet would start on a computer with the first version of cgroups.
+    assert found["failCgroupV1"] is False
     assert found["clusterDNS"] == ["10.100.0.10"]
     assert found["providerID"] == f"aws:///ap-northeast-2c/{NODE2.instance_id}"
 

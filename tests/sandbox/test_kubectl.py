@@ -38,6 +38,27 @@ spec:
   volumes: [{name: shared, emptyDir: {}}]
 """
 
+# Since Kubernetes 1.35 both are on by default.
+BEYOND = """
+apiVersion: v1
+kind: Pod
+metadata: {name: sized}
+spec:
+  terminationGracePeriodSeconds: 0
+  containers:
+  - {name: main, image: busybox, command: [sleep, infinity], resources: {requests: {cpu: 10m}}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: modelled}
+spec:
+  terminationGracePeriodSeconds: 0
+  containers:
+  - {name: main, image: busybox, command: [sleep, infinity],
+     volumeMounts: [{name: model, mountPath: /model}]}
+  volumes: [{name: model, image: {reference: "debian:12"}}]
+"""
+
 
 @pytest.fixture(scope="module")
 def pod(kubectl):
@@ -91,6 +112,26 @@ def test_a_shell_on_a_terminal_follows_its_size(terminal, pod):
     shell.expect(pexpect.EOF)
     shell.close()
     assert shell.exitstatus == 7
+
+
+def test_what_a_node_without_cgroups_or_downloads_cannot_do_is_told(kubectl):
+    waits = ("wait", f"--timeout={PATIENCE}s")
+    waiting = "{.status.containerStatuses[0].state.waiting.%s}"
+    kubectl("apply", "-f", "-", input=BEYOND)
+    try:
+        kubectl(*waits, "--for=condition=Ready", "pod/sized")
+        asked = [{"name": "main", "resources": {"requests": {"cpu": "20m"}}}]
+        larger = json.dumps({"spec": {"containers": asked}})
+        kubectl("patch", "pod", "sized", "--subresource=resize", "--patch", larger)
+        kubectl(*waits, "--for=condition=PodResizePending", "pod/sized")
+        reason = '{.status.conditions[?(@.type=="PodResizePending")].reason}'
+        assert kubectl("get", "pod", "sized", f"--output=jsonpath={reason}") == "Infeasible"
+        refused = f"jsonpath={waiting % 'reason'}=CreateContainerError"
+        kubectl(*waits, f"--for={refused}", "pod/modelled")
+        said = kubectl("get", "pod", "modelled", f"--output=jsonpath={waiting % 'message'}")
+        assert "/model: the sandbox's nodes mount no image as a volume" in said
+    finally:
+        kubectl("delete", "pod", "sized", "modelled")
 
 
 def test_the_documents_own_command(terminal, kubectl):

@@ -16,7 +16,7 @@ from eksnet.checkpoints.criteria import (
 )
 from eksnet.checkpoints.object_checks import Check, after, judge
 from eksnet.coredns import diagnosis, faults
-from eksnet.coredns.configuration import CorefileError
+from eksnet.coredns.corefile import CorefileError
 from eksnet.coredns.installed import DEPLOYMENT, SELECTOR, SERVICE, SYSTEM, pods_not_terminating
 
 if TYPE_CHECKING:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import difflib
 import functools
 import itertools
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from eksnet import data
 from eksnet.checkpoints.criteria import (
     Criterion,
     Definition,
@@ -26,18 +23,21 @@ from eksnet.checkpoints.criteria import (
     then,
 )
 from eksnet.checkpoints.object_checks import last_change
-from eksnet.coredns.configuration import (
-    CorefileError,
-    ServerBlock,
-    logged_configurations,
-    read_corefile,
-    refusal,
-)
+from eksnet.coredns.configuration import logged_configurations, refusal
 from eksnet.coredns.configuration import running as running_in
-from eksnet.coredns.corefile import add_plugin
+from eksnet.coredns.corefile import Corefile, CorefileError, Plugin, ServerBlock, read_corefile
+from eksnet.coredns.editing import edit_command, set_plugin
+from eksnet.coredns.hosts import (
+    Hosts,
+    answers_for,
+    bare,
+    hosts_from,
+    hosts_of,
+    late_entry,
+    meant_for_hosts,
+)
 from eksnet.coredns.installed import CONFIGMAP, SYSTEM, log_of, logs_of_all, pods_not_terminating
 from eksnet.coredns.observe import Answer
-from eksnet.coredns.zones import covers, renames
 from eksnet.errors import EksnetError
 
 if TYPE_CHECKING:
@@ -47,33 +47,22 @@ NOTEBOOK = "05_lab_hosts"
 ADDRESS, NAME, SECOND_NAME = "10.43.0.1", "myapp.local", "www.myapp.local"
 _BOTH = f"{NAME} {SECOND_NAME}"
 _ZONE = ".:53"
-# What else than entries a block hosts may hold.
-_OPTIONS = frozenset({"fallthrough", "no_reverse", "reload", "ttl"})
-_SAME_ZONE = {".", _ZONE, "dns://.", f"dns://{_ZONE}"}
 
 
-def _edit(change: str) -> str:
-    return f'cluster.edit_configmap("coredns", "Corefile", {change}, "kube-system")'
-
-
-def _text(names: str) -> str:
+def _text(block: str) -> str:
     """Return the line that gives the block's text the notebook's name of it."""
-    return f"hosts = {_block(names)!r}"
+    return f"hosts = {block!r}"
 
 
 def _block(names: str) -> str:
     return f"hosts {{\n    {ADDRESS} {names}\n    fallthrough\n}}"
 
 
-def _correct(names: str) -> str:
-    return then("add the block again, with your other entries in it", _text(names), _SET)
-
-
-_SET = _edit("lambda text: coredns.set_plugin(text, hosts)")
-_ADD = f"{_text(NAME)}\n{_SET}"
-_REMOVE = _edit('lambda text: coredns.remove_plugin(text, "hosts")')
+_SET = edit_command("coredns.set_plugin(text, hosts)")
+_ADD = f"{_text(_block(NAME))}\n{_SET}"
+_REMOVE = edit_command('coredns.remove_plugin(text, "hosts")')
 _SHOW = 'print(cluster.get("configmap/coredns", namespace="kube-system")["data"]["Corefile"])'
-_BY_HAND = _edit('lambda text: text.replace("<THE WRONG WORDS>", "<THE RIGHT ONES>")')
+_BY_HAND = edit_command('text.replace("<THE WRONG WORDS>", "<THE RIGHT ONES>")')
 _BACKUP = 'cluster.backup("coredns", "kube-system")'
 _RESTORE = 'cluster.restore("coredns", "kube-system")'
 _RESTORED = 'cluster.saved("coredns", "kube-system", restored=True)["data"]["Corefile"]'
@@ -113,17 +102,13 @@ _CHECK_ANSWER = _then_check(_ANSWER, "hosts-02", "answer")
 _CHECK_BROKEN = _then_check(_BROKEN, "hosts-04", "broken")
 _CHECK_OBSERVED = _then_check(_OBSERVED, "hosts-05", "observed")
 
-Lines = tuple[tuple[str, ...], ...]
 # The kubelet brings a ConfigMap within a minute or so, `reload` looks every 22.5 to 37.5 s.
 _TAKEN_OVER = Wait("every CoreDNS pod to run the Corefile of the ConfigMap", deadline=150)
 
 
-def _remove_from(zone: str, plugin: str = "hosts") -> str:
-    return _edit(f'lambda text: coredns.remove_plugin(text, "{plugin}", "{zone}")')
-
-
-def _remove_block(zone: str) -> str:
-    return _edit(f'lambda text: coredns.remove_server_block(text, "{zone}")')
+def _moved(block: str, out: str) -> str:
+    """Return what puts a block in after what was to be it has gone: all that it said is in it."""
+    return f"{_text(block)}\n{edit_command(f'coredns.set_plugin({out}, hosts)')}"
 
 
 def _anew(cluster: Cluster, names: str = NAME) -> str:
@@ -135,11 +120,11 @@ def _anew(cluster: Cluster, names: str = NAME) -> str:
     saved = cluster.saved(CONFIGMAP, SYSTEM)
     text = str((saved.get("data") or {}).get("Corefile")) if saved else ""
     try:
-        found = _hosts_in(add_plugin(text, _block(NAME)))
+        found = hosts_of(read_corefile(set_plugin(text, _block(NAME))), _ZONE)
         # What CoreDNS takes cannot be told from here: the cluster ran on that text before.
-        if isinstance(found, _Hosts) and not found.diverted(NAME):
-            begin = "restore the backup and start again"
-            return then(begin, _RESTORE, _BACKUP, _text(names), _SET)
+        if found and not found.diverted(NAME):
+            begin = "restore the backup, without the changes made since, and start again"
+            return then(begin, _RESTORE, _BACKUP, _text(_block(names)), _SET)
     except EksnetError:
         pass
     return then(
@@ -154,122 +139,96 @@ def _corefile(cluster: Cluster) -> str:
     return str(held.get("Corefile", ""))
 
 
-@dataclass(frozen=True)
-class _Hosts:
-    """The block `hosts` of the server block for every name.
-
-    Attributes:
-        server: That server block.
-        others: The other server blocks.
-    """
-
-    server: ServerBlock
-    others: tuple[ServerBlock, ...]
-
-    @property
-    def zones(self) -> tuple[str, ...]:
-        """The zones for which it answers, after its file; empty for those of the server block."""
-        return self.server.lines("hosts")[0][2:]
-
-    @property
-    def lines(self) -> Lines:
-        """The lines inside it."""
-        return self.server.lines("hosts")[1:]
-
-    @property
-    def late(self) -> bool:
-        """Whether an entry stands after `fallthrough`, where CoreDNS refuses it."""
-        words = [line[0] for line in self.lines]
-        place = words.index("fallthrough") if "fallthrough" in words else len(words)
-        return not _OPTIONS.issuperset(words[place:])
-
-    def addresses(self, name: str) -> list[str]:
-        """The addresses of a name."""
-        return [line[0] for line in self.lines if name in _names(line)]
-
-    def elsewhere(self, name: str) -> str:
-        """Return the key of a server block that answers for a name; empty for none."""
-        keys = (key for other in self.others for key in other.keys)
-        return next((key for key in keys if (zone := _zone(key)) and covers(zone, name)), "")
-
-    def diverted(self, name: str) -> str:
-        """Return what keeps questions for a name from it; empty when they come to it."""
-        if key := self.elsewhere(name):
-            return f"the server block {key} answers for {name} instead"
-        if any(renames(line, name) for line in self.server.lines("rewrite")):
-            return f"rewrite gives {name} another name before hosts sees it"
-        if self.zones and not any(covers(zone, name) for zone in self.zones):
-            return f"hosts answers only for {' '.join(self.zones)}"
-        return ""
-
-
-def _zone(key: str) -> str:
-    """Return the zone of a server block's key that answers DNS on port 53; empty for another."""
-    zone, colon, port = key.removeprefix("dns://").partition(":")
-    return "" if colon and port != "53" else zone
-
-
-def _hosts(cluster: Cluster) -> _Hosts | Observation:
+def _hosts(cluster: Cluster) -> Hosts | Observation:
     """Return the block `hosts`, or what is to be said when it is not there."""
     try:
-        return _hosts_in(_corefile(cluster))
+        tree = read_corefile(_corefile(cluster))
     except CorefileError as error:
         return failed(error.seen, error.expected, _anew(cluster))
+    if found := hosts_of(tree, _ZONE):
+        return _of_its_own(found)
+    misplaced = (_misplaced(tree, server) for server in tree.blocks)
+    return next(filter(None, misplaced), None) or _absent(tree)
 
 
-def _hosts_in(corefile: str) -> _Hosts | Observation:
-    blocks = read_corefile(corefile)
-    for block in blocks:
-        if _SAME_ZONE.intersection(block.keys) and "hosts" in block.plugins:
-            return _Hosts(block, tuple(other for other in blocks if other is not block))
-    return next(filter(None, map(_misplaced, blocks)), None) or not_started(
-        "the Corefile has no block hosts",
+def _of_its_own(hosts: Hosts) -> Hosts | Observation:
+    if not hosts.plugin.snippet:
+        return hosts
+    return failed(
+        f"the block hosts comes from the snippet {hosts.plugin.snippet}",
+        f"hosts written in the server block {_ZONE}",
+        then(
+            "look at the text, then write it there yourself: replace the words in < >",
+            _SHOW,
+            _BY_HAND,
+        ),
+    )
+
+
+def _absent(tree: Corefile) -> Observation:
+    elsewhere = ", ".join(one.pattern for one in tree.imports)
+    seen = "the Corefile has no block hosts"
+    return not_started(
+        f"{seen}, and what {elsewhere} holds cannot be seen" if elsewhere else seen,
         f"a block hosts with the line {ADDRESS} {NAME}",
         then("add it", _ADD),
     )
 
 
-def _misplaced(block: ServerBlock) -> Observation | None:
+def _misplaced(tree: Corefile, server: ServerBlock) -> Observation | None:
     """Return what a server block holds that was to be the block `hosts`; None when nothing was."""
     expected = f"hosts inside the server block {_ZONE}, which answers for every name"
-    if "hosts" in block.keys:
+    place = f"the server block {' '.join(server.keys)}"
+    if "hosts" in server.keys and server.opening and server.closing:
+        block = f"hosts {tree.text[server.opening.start : server.closing.end]}"
         return failed(
             "a block hosts is outside the server blocks, so CoreDNS reads it as a server block",
             expected,
-            then("move it there", _remove_block(block.keys[block.keys.index("hosts")]), _ADD),
+            then("move it there", _moved(_corrected(block, tree, server), _without(server))),
         )
-    place = f"the server block {' '.join(block.keys)}"
-    if "hosts" in block.plugins:
-        # What is left of a server block for the name, or an empty one, would say NXDOMAIN.
-        zones = [zone for key in block.keys if (zone := _zone(key))]
-        useless = len(block.plugins) == 1 or any(covers(zone, NAME) for zone in zones)
-        out = _remove_block if useless else _remove_from
+    if uses := server.uses("hosts"):
         return failed(
             f"the block hosts is in {place}",
             expected,
-            then("move it there", out(block.keys[0]), _ADD),
+            then("move it there", _moved(_own_text(uses[0], tree, server), _rest_of(server))),
         )
-    for name in (one for one in block.plugins if one not in _known_plugins()):
-        if _is_meant(name, block.lines(name)):
-            return failed(
-                f"{place} has a plugin {name}, which CoreDNS does not know",
-                expected,
-                then("remove it, and add hosts", _remove_from(block.keys[0], name), _ADD),
-            )
+    for plugin in meant_for_hosts(server, frozenset({ADDRESS, NAME})):
+        out = f"coredns.remove_plugin(text, {plugin.name!r}, {server.keys[0]!r})"
+        return failed(
+            f"{place} has a plugin {plugin.name}, which CoreDNS does not know",
+            expected,
+            then("make it hosts", _moved(_own_text(plugin, tree, server), out)),
+        )
     return None
 
 
-def _is_meant(name: str, lines: Lines) -> bool:
-    """Tell whether an unknown plugin was to be `hosts`: by its name, or by what is in it."""
-    words = {_bare(word) for line in lines for word in line}
-    return bool(difflib.get_close_matches(name.lower(), ["hosts"]) or words & {ADDRESS, NAME})
+def _without(server: ServerBlock) -> str:
+    return f"coredns.remove_server_block(text, {server.keys[0]!r})"
 
 
-@functools.cache
-def _known_plugins() -> frozenset[str]:
-    table = data.directory() / "coredns_plugin_order.csv"
-    with table.open() as file:
-        return frozenset(row["plugin"] for row in csv.DictReader(file))
+def _rest_of(server: ServerBlock) -> str:
+    """Return the change that leaves a server block without its hosts.
+
+    One that has nothing else goes. One for the name would answer NXDOMAIN: it becomes a comment.
+    """
+    if len(server.plugins) == 1:
+        return _without(server)
+    if any(answers_for(key, NAME) for key in server.keys):
+        return f"coredns.comment_out(text, {server.keys[0]!r})"
+    return f'coredns.remove_plugin(text, "hosts", {server.keys[0]!r})'
+
+
+def _own_text(plugin: Plugin, tree: Corefile, server: ServerBlock) -> str:
+    """Return what was to be a block hosts as one: a block by its lines, a line as one in it."""
+    start, end = plugin.extent
+    written = tree.text[start:end]
+    if "{" in (token.text for token in plugin.tokens):
+        return _corrected(f"hosts{written[len(plugin.name) :]}", tree, server)
+    return _corrected(f"hosts {{\n{written}\n}}", tree, server)
+
+
+def _corrected(block: str, tree: Corefile, server: ServerBlock) -> str:
+    return hosts_from(block, tree, server).corrected(ADDRESS, [NAME])
 
 
 def backup(cluster: Cluster) -> Observation:
@@ -277,7 +236,9 @@ def backup(cluster: Cluster) -> Observation:
     # Who may not read the ConfigMap cannot have backed it up.
     edited = NAME in _corefile(cluster)
     expected = "a backup of the ConfigMap coredns, made before the edit"
-    again = (_REMOVE, _BACKUP, _ADD)
+    hosts = _hosts(cluster) if edited else None
+    block = hosts.corrected(ADDRESS, [NAME]) if isinstance(hosts, Hosts) else _block(NAME)
+    again = (_REMOVE, _BACKUP, _text(block), _SET)
     waiting = cluster.saved(CONFIGMAP, SYSTEM)
     if waiting is None:
         used = cluster.saved(CONFIGMAP, SYSTEM, restored=True)
@@ -306,19 +267,20 @@ def second_name(cluster: Cluster) -> Observation:
     if first.state is not State.PASS:
         return first
     hosts = _hosts(cluster)
-    others = _others(hosts) if isinstance(hosts, _Hosts) else ""
+    others = _others(hosts) if isinstance(hosts, Hosts) else ""
     second = _stands(cluster, SECOND_NAME, _BOTH, absent=failed if others else not_started)
     if second.state is not State.PASS:
         seen = f"besides {NAME} the block has {others}, not {SECOND_NAME}"
-        absent = others and isinstance(hosts, _Hosts) and not hosts.addresses(SECOND_NAME)
+        absent = others and isinstance(hosts, Hosts) and not hosts.addresses(SECOND_NAME)
         return replace(second, observed=seen) if absent else second
-    late = isinstance(hosts, _Hosts) and hosts.late
-    return _refused_entry(_BOTH) if late else second
+    if isinstance(hosts, Hosts) and late_entry(hosts.plugin):
+        return _refused_entry(hosts, _BOTH)
+    return second
 
 
-def _others(hosts: _Hosts) -> str:
+def _others(hosts: Hosts) -> str:
     """Return the other names that the address has."""
-    names = (name for line in hosts.lines if line[0] == ADDRESS for name in _names(line))
+    names = hosts.names_of(ADDRESS)
     return " ".join(name for name in names if name not in (NAME, SECOND_NAME))
 
 
@@ -332,7 +294,7 @@ def _stands(
     hosts = _hosts(cluster)
     if isinstance(hosts, Observation):
         return hosts
-    expected, correct = f"the line {ADDRESS} {names}", _correct(names)
+    expected, correct = f"the line {ADDRESS} {names}", _correct(hosts, names)
     if addresses := hosts.addresses(name):
         if addresses != [ADDRESS]:
             return failed(f"{name} is {' and '.join(addresses)}", expected, correct)
@@ -347,20 +309,18 @@ def _stands(
     return absent(f"the block hosts has no line for {name}", expected, correct)
 
 
-def _undivert(cluster: Cluster, hosts: _Hosts, name: str, names: str) -> str:
+def _undivert(cluster: Cluster, hosts: Hosts, name: str, names: str) -> str:
     """Return what brings questions for a name to the block."""
     if key := hosts.elsewhere(name):
-        return then("remove that server block", _remove_block(key))
-    only_zones = hosts.zones and not any(covers(zone, name) for zone in hosts.zones)
-    return _correct(names) if only_zones else _anew(cluster, names)
+        out = edit_command(f"coredns.comment_out(text, {key!r})")
+        return then("make that server block a comment", out)
+    return _correct(hosts, names) if hosts.misses(name) else _anew(cluster, names)
 
 
-def _names(line: tuple[str, ...]) -> list[str]:
-    return [_bare(word) for word in line[1:]]
-
-
-def _bare(name: str) -> str:
-    return name.lower().rstrip(".")
+def _correct(hosts: Hosts, names: str) -> str:
+    """Return what corrects the block and leaves all else in it."""
+    block = hosts.corrected(ADDRESS, names.split())
+    return then("put this line into the block; the other lines stay", _text(block), _SET)
 
 
 def fallthrough(cluster: Cluster) -> Observation:
@@ -371,20 +331,20 @@ def fallthrough(cluster: Cluster) -> Observation:
     words = [line[0] for line in hosts.lines]
     expected = "a last line fallthrough: other names go on to the next plugin"
     if "fallthrough" not in words:
-        return failed("the block hosts has no line fallthrough", expected, _correct(NAME))
+        return failed("the block hosts has no line fallthrough", expected, _correct(hosts, NAME))
     place = words.index("fallthrough")
     if zones := [zone for zone in hosts.lines[place][1:] if zone != "."]:
-        return failed(f"only names in {', '.join(zones)} go on", expected, _correct(NAME))
-    if hosts.late:
-        return _refused_entry(NAME)
+        return failed(f"only names in {', '.join(zones)} go on", expected, _correct(hosts, NAME))
+    if late_entry(hosts.plugin):
+        return _refused_entry(hosts, NAME)
     return passed("fallthrough is after the entries")
 
 
-def _refused_entry(names: str) -> Observation:
+def _refused_entry(hosts: Hosts, names: str) -> Observation:
     return failed(
         "an entry is after fallthrough",
         "every entry before fallthrough: CoreDNS refuses an entry after it",
-        _correct(names),
+        _correct(hosts, names),
     )
 
 
@@ -456,18 +416,21 @@ def reloaded(cluster: Cluster) -> Observation:
             f"{began} of {len(histories)} CoreDNS pods started with this Corefile",
             "pods that reloaded it while they ran: their logs show an earlier hash",
             then(
-                f"give {ADDRESS} another name, and do not restart CoreDNS",
-                _text(f"{_BOTH} {_new_name(cluster)}"),
-                _SET,
+                f"give {ADDRESS} another name and restart nothing",
+                *_another_name(cluster),
             ),
         )
     return passed(f"{len(histories)} CoreDNS pods loaded it without a restart")
 
 
-def _new_name(cluster: Cluster) -> str:
-    """Return a name that the Corefile has not: with one that it has, nothing would change."""
-    text = _corefile(cluster)
-    return next(name for n in itertools.count(1) if (name := f"again-{n}.{NAME}") not in text)
+def _another_name(cluster: Cluster) -> tuple[str, str]:
+    """Return what gives the address a name that the Corefile has not: else nothing would change."""
+    text, hosts = _corefile(cluster), _hosts(cluster)
+    names = [NAME, SECOND_NAME]
+    names += [next(name for n in itertools.count(1) if (name := f"again-{n}.{NAME}") not in text)]
+    if isinstance(hosts, Hosts):
+        return _text(hosts.corrected(ADDRESS, names)), _SET
+    return _text(_block(" ".join(names))), _SET
 
 
 def restored(cluster: Cluster) -> Observation:
@@ -492,7 +455,7 @@ def restored(cluster: Cluster) -> Observation:
         return failed(
             "the Corefile was changed after the restore",
             "the restored Corefile",
-            f"restore it again: {_edit(_RESTORED)}",
+            f"restore it again: {edit_command(_RESTORED)}",
         )
     return passed("its Corefile is the one in the backup")
 
@@ -507,7 +470,7 @@ def _first_to_see(cluster: Cluster, transcript: Any) -> Any:
         return not_started("no answer was passed to the check", expected, "")
     answers = str(transcript).partition("Name:")[2]
     name, *rest = answers.split() or [""]
-    if _bare(name) != NAME:
+    if bare(name) != NAME:
         # NXDOMAIN too: so a pod answers that does not run the entry yet.
         again = then("a few seconds after a restart", _CHECK_ANSWER)
         return not_started(
@@ -521,11 +484,11 @@ def _code_of_others(cluster: Cluster, answers: Any) -> Any:
     hosts = _hosts(cluster)
     if isinstance(hosts, Observation):
         return hosts
-    ours = {name for line in hosts.lines for name in _names(line)}
+    ours = hosts.names
     given = [one for one in answers if isinstance(one, Answer)] if _is_rows(answers) else []
     if not given:
         return _no_trial("no answers of a trial were passed to the check", _TWO_NAMES)
-    others = [one for one in given if _bare(one.name) not in ours]
+    others = [one for one in given if bare(one.name) not in ours]
     # Without an answer from its block the trial may have had no block at all.
     if not any(one.rdata for one in given if one not in others):
         return _no_trial(f"the trial gave no address for {NAME}", _TWO_NAMES)
@@ -570,7 +533,7 @@ def _ttl(given: Any) -> int | None:
     if _is_rows(given):
         given = next((one for one in given if getattr(one, "name", "") == NAME), None)
     if isinstance(given, Answer):
-        given = given.ttl if _bare(given.name) == NAME else None
+        given = given.ttl if bare(given.name) == NAME else None
     return given if isinstance(given, int) else None
 
 
@@ -604,7 +567,7 @@ saved = saved or cluster.saved("coredns", "kube-system", restored=True)
 print(saved["data"]["Corefile"] if saved else "there is no backup")"""
 _EXTEND = f"""\
 before = coredns.running_configurations(cluster)
-{_text(_BOTH)}
+{_text(_block(_BOTH))}
 {_SET}
 coredns.wait_for_reload(cluster, before)
 """

@@ -333,7 +333,7 @@ require (
 	github.com/sirupsen/logrus v1.9.3 // indirect
 	github.com/soheilhy/cmux v0.1.5 // indirect
 	github.com/spf13/cast v1.10.0 // indirect
-	github.com/spf13/pflag v1.0.10
+	github.com/spf13/pflag v1.0.10 // indirect
 	github.com/stoewer/go-strcase v1.3.0 // indirect
 	github.com/stretchr/objx v0.5.2 // indirect
 	github.com/stretchr/testify v1.11.1 // indirect
@@ -411,4 +411,4 @@ require (
 	sigs.k8s.io/yaml v1.6.0 // indirect
 )
 
-require sigs.k8s.io/aws-load-balancer-controller v0.0.0-20260505182222-46816a2070db // v3.3.0
+require sigs.k8s.io/aws-load-balancer-controller v0.0.0-20260505182222-46816a2070db // indirect; v3.3.0

@@ -86,8 +86,8 @@ func TestAnImageThatIsNotBuiltYetIsPulledOnceItIs(t *testing.T) {
 
 func TestProbeOutputIsLimited(t *testing.T) {
 	var buffer limitedBuffer
-	// As the pipes are read: io.Copy takes a writer's ReadFrom, if it has one.
-	size, err := io.Copy(&buffer, bytes.NewReader(make([]byte, 3*maxOutput)))
+	// As the pipes are read: io.Copy takes the writer's ReadFrom, if it has one and the reader no WriteTo.
+	size, err := io.Copy(&buffer, struct{ io.Reader }{bytes.NewReader(make([]byte, 3*maxOutput))})
 	if err != nil || size != 3*maxOutput {
 		t.Fatalf("written %d, %v", size, err)
 	}

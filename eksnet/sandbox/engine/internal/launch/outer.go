@@ -35,6 +35,9 @@ type Running struct {
 // Handshake is how long a process may take from its start to the exec of its program.
 const Handshake = 60 * time.Second
 
+// handshake is that time; only tests change it.
+var handshake = Handshake
+
 // StartContainer starts a container's first process.
 //
 // Args:
@@ -77,7 +80,7 @@ func StartInside(ctx context.Context, mounts string, program Program, join []str
 }
 
 func start(ctx context.Context, command *exec.Cmd, spec any, join []string, files Files, record func(*os.Process, *os.File) error, extra ...*os.File) (*Running, error) {
-	ctx, cancel := context.WithTimeout(ctx, Handshake)
+	ctx, cancel := context.WithTimeout(ctx, handshake)
 	defer cancel()
 	text, err := json.Marshal(spec)
 	if err != nil {

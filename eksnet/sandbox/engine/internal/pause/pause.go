@@ -38,8 +38,8 @@ type Options struct {
 // reportFile says how the preparation went: nothing when it went well.
 const reportFile = 3
 
-// handshake is how long the namespaces may take to be ready.
-const handshake = 60 * time.Second
+// handshake is how long the namespaces may take to be ready; only tests change it.
+var handshake = 60 * time.Second
 
 // Start makes the namespaces and returns the process that holds them. The end of the context ends
 // the process until then.

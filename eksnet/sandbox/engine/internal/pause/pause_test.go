@@ -24,6 +24,11 @@ func TestAHolderThatNeverGetsReadyIsGivenUp(t *testing.T) {
 	if _, err := Start(ctx, Options{}); err == nil || !strings.Contains(err.Error(), "given up") {
 		t.Errorf("%v; expected that it was given up", err)
 	}
+	defer func(usual time.Duration) { handshake = usual }(handshake)
+	handshake = 50 * time.Millisecond
+	if _, err := Start(context.Background(), Options{}); err == nil || !strings.Contains(err.Error(), "given up") {
+		t.Errorf("a call that would wait for ever: %v; expected that it was given up", err)
+	}
 }
 
 func TestDefaultsAreForAPodsOwnNetwork(t *testing.T) {

@@ -15,13 +15,15 @@ import (
 	"eksnet.dev/engine/internal/launch"
 )
 
-// What a shim is given for its answers, and for its own end when it is told to give a start up. The
-// launcher within has less time, so that its word of what took so long is the one that is heard.
+// What a shim is given for its answers, and for its own end when it is told to give a start up.
 const (
-	handshake = launch.Handshake + 15*time.Second
 	answering = 10 * time.Second
 	giveUp    = 5 * time.Second
 )
+
+// handshake is what a shim is given for a start; only tests change it. The launcher within has less
+// time, so that its word of what took so long is the one that is heard.
+var handshake = launch.Handshake + 15*time.Second
 
 // Start runs a shim for the container whose folder this is, and returns when the container runs
 // or could not be started. The end of the context, or a shim that says nothing in time, ends the

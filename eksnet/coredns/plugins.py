@@ -1,0 +1,37 @@
+"""The plugins that a CoreDNS is built with, from the tables of `data/`."""
+
+from __future__ import annotations
+
+import csv
+import functools
+
+from eksnet import data
+
+
+@functools.cache
+def known_plugins() -> frozenset[str]:
+    """Return the plugins of the release, from the table of their order."""
+    return frozenset(row["plugin"] for row in _rows("coredns_plugin_order"))
+
+
+def is_refused_twice(plugin: str) -> bool:
+    """Tell whether CoreDNS refuses a second use of a plugin in a server block."""
+    return _second_use().get(plugin) == "refused"
+
+
+def adds_up(plugin: str) -> bool:
+    """Tell whether a second use of a plugin in a server block has an effect beside the first.
+
+    Of the others CoreDNS refuses it, ignores it, or takes it in the place of the first.
+    """
+    return _second_use().get(plugin) == "adds"
+
+
+@functools.cache
+def _second_use() -> dict[str, str]:
+    return {row["plugin"]: row["second_use"] for row in _rows("coredns_plugin_uses")}
+
+
+def _rows(table: str) -> list[dict[str, str]]:
+    with (data.directory() / f"{table}.csv").open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))
