@@ -20,13 +20,14 @@ from rich.table import Table
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
-from eksnet import entry, inputs, interrupts, sandbox
+from eksnet import entry, inputs, interrupts
 from eksnet.commands import program, runnable
 from eksnet.errors import EksnetError
 from eksnet.printable import cell, printable
 
 if TYPE_CHECKING:
     from eksnet.dns import Walk
+    from eksnet.sandbox import lifecycle
 
 
 class Commands(TyperGroup):
@@ -121,7 +122,9 @@ def up(
     ] = None,
 ) -> None:
     """Start the sandbox, or use the running one; exit code 1 when kube-system is degraded."""
-    started = sandbox.up(name, port=port, sync_frequency=sync_frequency, progress=console.print)
+    from eksnet.sandbox import lifecycle
+
+    started = lifecycle.up(name, port=port, sync_frequency=sync_frequency, progress=console.print)
     console.print(f"The sandbox is up. Credentials: {started.kubeconfig}")
     if started.degraded:
         console.print(f"But kube-system is degraded: {started.degraded}")
@@ -137,14 +140,18 @@ def up(
 @app.command()
 def down(name: Name = None) -> None:
     """Stop the sandbox; the next `up` starts it with the same cluster."""
-    ended = sandbox.down(name, progress=console.print)
+    from eksnet.sandbox import lifecycle
+
+    ended = lifecycle.down(name, progress=console.print)
     console.print("The sandbox is down." if ended else "The sandbox was not up.")
 
 
 @app.command()
 def reset(name: Name = None) -> None:
     """Replace the sandbox's cluster with a fresh one."""
-    sandbox.reset(name, progress=console.print)
+    from eksnet.sandbox import lifecycle
+
+    lifecycle.reset(name, progress=console.print)
     console.print("The sandbox is up, with a fresh cluster.")
 
 
@@ -182,7 +189,9 @@ def remove(
 @app.command()
 def status(name: Name = None, as_json: Json = False) -> None:
     """Show the state of the sandbox; exit code 1 when it is not ready."""
-    found = sandbox.status(name, ask=True)
+    from eksnet.sandbox import lifecycle
+
+    found = lifecycle.status(name, ask=True)
     if as_json:
         print(json.dumps(asdict(found), default=str, indent=1))
     else:
@@ -193,7 +202,7 @@ def status(name: Name = None, as_json: Json = False) -> None:
     raise typer.Exit(0 if found.phase == "ready" and not found.waiting_for else 1)
 
 
-def _components(found: sandbox.Status) -> Table:
+def _components(found: lifecycle.Status) -> Table:
     table = Table("component", "state", "restarts", "last exit")
     for name, said in found.components.items():
         last = "" if said["last_exit"] is None else str(said["last_exit"])
@@ -204,7 +213,9 @@ def _components(found: sandbox.Status) -> Table:
 @app.command()
 def logs(component: Annotated[str, typer.Argument()] = "", name: Name = None) -> None:
     """Print a component's log; without a name, list the components."""
-    text = sandbox.read_log(component, name)
+    from eksnet.sandbox import lifecycle
+
+    text = lifecycle.read_log(component, name)
     console.file.write(printable(text) or "No component has written a log yet.\n")
 
 
@@ -229,7 +240,9 @@ def shell(
 
 
 def _kubectl(arguments: list[str], name: str | None) -> None:
-    program, kubeconfig = sandbox.kubectl(name)
+    from eksnet.sandbox import lifecycle
+
+    program, kubeconfig = lifecycle.kubectl(name)
     environment = {**os.environ, "KUBECONFIG": str(kubeconfig)}
     raise typer.Exit(subprocess.call([program, *arguments], env=environment))
 

@@ -8,9 +8,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 import eksnet
-from eksnet import sandbox
 from eksnet.commands import environment
-from eksnet.sandbox import paths
+from eksnet.sandbox import lifecycle, paths
 
 # Messages name the command alike, however the suite was started.
 for name in os.environ.keys() - environment(os.environ).keys():
@@ -51,8 +50,8 @@ def live_sandbox(tmp_path_factory):
         for name, value in variables.items():
             patch.setenv(name, value)
         before = hostside.mounts_and_links()
-        yield sandbox.up()
-        sandbox.down()
+        yield lifecycle.up()
+        lifecycle.down()
         # Whatever the tests did to it, and however often it was started.
         assert hostside.naming(paths.paths().state) == []
         assert hostside.mounts_and_links() == before
@@ -61,7 +60,7 @@ def live_sandbox(tmp_path_factory):
 @pytest.fixture
 def fresh_sandbox(live_sandbox):
     """The suite's sandbox with a cluster that nobody has used."""
-    return sandbox.reset()
+    return lifecycle.reset()
 
 
 @pytest.fixture(scope="session")

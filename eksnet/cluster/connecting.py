@@ -38,9 +38,9 @@ def connect(target: str | None = None, *, changes: str | None = None) -> Cluster
     if changes is not None:
         guard.check_name(wanted, changes)
     if wanted.kind == "sandbox":
-        from eksnet import sandbox
+        from eksnet.sandbox import lifecycle
 
-        running = sandbox.ensure_up()
+        running = lifecycle.ensure_up()
         _latest = open_context(wanted, running.context, running.kubeconfig, guard.allow_changes)
     elif wanted.kind == "context":
         _latest = open_context(wanted, wanted.name, None, changes=changes)
@@ -63,13 +63,13 @@ def connect_read_only(target: str | None = None) -> Cluster:
     known = None if target else _latest
     wanted = known.target if known else targets.chosen(target)
     if wanted.kind == "sandbox":
-        from eksnet import sandbox
+        from eksnet.sandbox import lifecycle
 
-        state = sandbox.status()
+        state = lifecycle.status()
         # In every other phase the API server may answer, and it is told when it does not.
         if state.phase == "down":
             raise EksnetError("the sandbox is down", "a sandbox that is up", "`eksnet up`")
-        running = sandbox.Sandbox(state.name, state.kubeconfig)
+        running = lifecycle.Sandbox(state.name, state.kubeconfig)
         return open_context(wanted, running.context, running.kubeconfig, guard.refuse_changes)
     if wanted.kind != "context":
         raise _not_yet(wanted)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 # Bash opens UDP sockets itself, so any image with bash can carry a query that was made here. The
 # queries travel in base64: bash's own printf would cut a datagram at each byte that is a newline,
 # such as the length of a label of ten letters.
-_CARRY = """
+_SEND = """
 read -r _ server < <(grep ^nameserver /etc/resolv.conf)
 to=${1:-$server/53}
 for query in "${@:2}"; do
@@ -94,20 +94,20 @@ def ask(cluster: Cluster, *names: str, rdtype: str = "A", server: str = "") -> L
 
 
 def ask_each(
-    asked: Sequence[tuple[str, str]], carry: Callable[[list[str]], str], server: str = ""
+    asked: Sequence[tuple[str, str]], run: Callable[[list[str]], str], server: str = ""
 ) -> dict[tuple[str, str], Answer]:
-    """Ask for names and types in one run of the query_command, each name as it is.
+    """Ask for names and types in one run of the command, each name as it is.
 
     Args:
         asked: Names, without a final dot, and record types.
-        carry: Runs the carrier in a pod and returns what it printed.
+        run: Runs the command in a pod and returns what it printed.
         server: Another server than that of the pod's resolv.conf, as ADDRESS/PORT.
 
     Raises:
         EksnetError: As `ask` does.
     """
     queries = [query for name, rdtype in asked for query in make_queries([f"{name}."], rdtype)]
-    output = carry(query_command(queries, server)) if queries else ""
+    output = run(query_command(queries, server)) if queries else ""
     answers = parse_answers([f"{name}." for name, _ in asked], output)
     return dict(zip(asked, answers, strict=True))
 
@@ -135,7 +135,7 @@ def make_queries(names: Sequence[str], rdtype: str) -> list[bytes]:
 
 
 def parse_answers(names: Sequence[str], output: str) -> Listing[Answer]:
-    """Return the answers in what the carrier printed.
+    """Return the answers in what the command printed.
 
     Args:
         names: The names that were asked, in order.
@@ -165,7 +165,7 @@ def query_command(queries: Sequence[bytes], server: str = "") -> list[str]:
         EksnetError: The server is none.
     """
     coded = (base64.b64encode(query).decode() for query in queries)
-    return ["bash", "-c", _CARRY, "carry", server and _checked(server), *coded]
+    return ["bash", "-c", _SEND, "send", server and _checked(server), *coded]
 
 
 def _checked(server: str) -> str:

@@ -247,10 +247,10 @@ def _replies(cluster: Cluster, place: str, names: Collection[str], nameserver: s
     """Ask the cluster's DNS for each name by itself, A and AAAA, and return what came back."""
     asked = [(name, rdtype) for rdtype in RDTYPES for name in names]
 
-    def carry(command: list[str]) -> str:
+    def run(command: list[str]) -> str:
         return cluster.exec(_NEIGHBOUR, command, place, timeout=5 * len(asked) + 30).stdout
 
-    answers = ask_each(asked, carry, f"{nameserver}/53")
+    answers = ask_each(asked, run, f"{nameserver}/53")
     told: dict[str | tuple[str, str], Reply | str] = {
         one: reply_of(answer) for one, answer in answers.items()
     }

@@ -358,27 +358,26 @@ def kubelet_configuration(node: Node, vpc: Vpc, sync_frequency: str) -> str:
     return json.dumps(configuration, indent=1)
 
 
-def node_specification(
-    node: Node, vpc: Vpc, texts: dict[str, str], directories: dict[str, Path]
+def node_files(
+    node: Node, vpc: Vpc, *, kubeconfig: str, configuration: str, images: str
 ) -> dict[str, str]:
-    """Return what `eksnet.sandbox.node` needs to build a node's root.
+    """Return the texts of the files that a node's root has of its own, by their paths there.
 
     Args:
         node: The node.
         vpc: The address plan.
-        texts: `kubeconfig` and `configuration` of the kubelet, and `images`, the runtime's table.
-        directories: `stage`, `disk`, `programs`, `busybox`, `musl` and `pki` on this computer.
+        kubeconfig: The kubelet's credentials.
+        configuration: The kubelet's configuration.
+        images: The runtime's table of images, as JSON.
     """
     return {
-        **{name: str(path) for name, path in directories.items()},
-        "hostname": node.name,
         "/etc/hostname": f"{node.name}\n",
         "/etc/hosts": f"127.0.0.1 localhost\n{node.address.ip} {node.name}\n",
         "/etc/resolv.conf": f"search {vpc.search_domain}\nnameserver {vpc.resolver}\n",
         "/etc/nsswitch.conf": "hosts: files dns\n",
         "/etc/passwd": "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n",
         "/etc/group": "root:x:0:\nnogroup:x:65534:\n",
-        _KUBELET_CONFIG: texts["configuration"],
-        _KUBELET_KUBECONFIG: texts["kubeconfig"],
-        _IMAGES: texts["images"],
+        _KUBELET_CONFIG: configuration,
+        _KUBELET_KUBECONFIG: kubeconfig,
+        _IMAGES: images,
     }

@@ -13,13 +13,13 @@ its files, devices and switches below /proc/sys, wherever they are mounted.
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import sys
 from pathlib import Path
 
 from eksnet.sandbox import mounts, namespaces
+from eksnet.sandbox.specification import NodeSpecification
 
 PROGRAMS = Path("/opt/eksnet/bin")
 BUSYBOX = Path("/opt/eksnet/busybox")
@@ -36,10 +36,10 @@ _SHARED_ETC = ("alternatives", "ld.so.cache", "os-release", "protocols", "servic
 
 def main() -> None:
     """Build the root, make the namespaces, and leave a process there."""
-    specification = json.loads(sys.argv[1])
+    specification = NodeSpecification.from_json(sys.argv[1])
     namespaces.new_mounts()
     mounts.make_private()
-    stage = Path(specification["stage"])
+    stage = specification.stage
     mounts.mount("tmpfs", stage, "tmpfs", mounts.MS_NOSUID, "mode=755")
     # Who may see these whole, may mount new ones in a user namespace.
     for name in ("proc", "sys"):
@@ -49,9 +49,9 @@ def main() -> None:
     mounts.pivot_root(stage)
     # Or a pod could mount the tree of control groups, a part of which may be the learner's own.
     Path("/proc/sys/user/max_cgroup_namespaces").write_text("0")
-    namespaces.new_user(specification["ids"])
+    namespaces.new_user(specification.ids)
     if os.fork() == 0:
-        live(specification["hostname"])
+        live(specification.hostname)
 
 
 def live(hostname: str) -> None:
@@ -73,16 +73,14 @@ def live(hostname: str) -> None:
     os.execve(BUSYBOX / "sh", forever, {"PATH": str(BUSYBOX)})
 
 
-def build_root(root: Path, specification: dict[str, str]) -> None:
+def build_root(root: Path, specification: NodeSpecification) -> None:
     """Assemble a node's file system in a new directory, but for /proc and /sys.
 
     Args:
         root: The directory that becomes the root.
-        specification: `disk` (what outlives a restart), `programs`, `busybox`, `musl`, `pki`
-            (source directories), `hostname`, the texts of `/etc` under their file names, and
-            `ids`, the map of the node's ids.
+        specification: What goes into it.
     """
-    owner = int(specification["ids"].split()[1])
+    owner = int(specification.ids.split()[1])
     root.mkdir()
     _own(root, "mode=755", owner)
     _system(root)
@@ -91,14 +89,14 @@ def build_root(root: Path, specification: dict[str, str]) -> None:
         (root / directory).mkdir()
         _own(root / directory, "mode=1777", owner)
     for name in _ON_DISK:
-        mounts.bind(_directory(Path(specification["disk"]) / name, owner), root / name)
+        mounts.bind(_directory(specification.disk / name, owner), root / name)
     for name in ("lib", "log"):
         _directory(root / "var" / name, owner)
     # Programs look here for their locks (xtables) and sockets.
     _link(root / "var" / "run", "../run")
-    mounts.bind(Path(specification["programs"]), _inside(root, PROGRAMS), mounts.MS_RDONLY)
-    mounts.bind(Path(specification["busybox"]), _inside(root, BUSYBOX), mounts.MS_RDONLY)
-    mounts.bind(Path(specification["musl"]), _inside(root, MUSL), mounts.MS_RDONLY)
+    mounts.bind(specification.programs, _inside(root, PROGRAMS), mounts.MS_RDONLY)
+    mounts.bind(specification.busybox, _inside(root, BUSYBOX), mounts.MS_RDONLY)
+    mounts.bind(specification.musl, _inside(root, MUSL), mounts.MS_RDONLY)
     _configuration(root, specification)
     _give(root, owner)
 
@@ -165,20 +163,19 @@ def _devices(root: Path, owner: int) -> None:
     _own(root / "dev" / "shm", "mode=1777", owner)
 
 
-def _configuration(root: Path, specification: dict[str, str]) -> None:
+def _configuration(root: Path, specification: NodeSpecification) -> None:
     for name in _SHARED_ETC:
         source = Path("/etc") / name
         if source.exists():
             mounts.bind(source.resolve(), root / "etc" / name, mounts.MS_RDONLY)
-    files = {name: text for name, text in specification.items() if name.startswith("/etc/")}
-    for name, text in files.items():
+    for name, text in specification.files.items():
         path = _inside(root, Path(name))
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     # Copies: the computer's own may be read by their owner alone, and that is not the node.
     keys = _inside(root, PKI)
     keys.mkdir(parents=True)
-    for source in Path(specification["pki"]).iterdir():
+    for source in specification.pki.iterdir():
         (keys / source.name).touch(mode=0o600)
         (keys / source.name).write_bytes(source.read_bytes())
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from eksnet.bootstrap import engine_directory
 from eksnet.errors import EksnetError
-from eksnet.sandbox import lifecycle, state
+from eksnet.sandbox import holder, locks, state
 from eksnet.sandbox import paths as sandbox_paths
 from eksnet.sandbox.lifecycle import Progress
 from eksnet.sandbox.paths import Paths, size
@@ -53,9 +53,9 @@ def remove_sandbox(name: str | None = None, *, progress: Progress = lambda _: No
     if not paths.state.exists():
         return Removed(paths.state, 0)
     before = size(paths.state)
-    with _removal_errors(paths.state), lifecycle.start_lock(paths, progress):
+    with _removal_errors(paths.state), locks.start_lock(paths, progress):
         # What is thrown away need not be put in order first.
-        ended = lifecycle.stop(paths, signal.SIGKILL)
+        ended = holder.stop(paths, signal.SIGKILL)
         for part in _parts(paths):
             state.discard(paths, part)
     kept = tuple(path for path in paths.state.iterdir() if path != paths.identity)

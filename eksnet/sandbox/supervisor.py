@@ -27,6 +27,7 @@ from eksnet.sandbox import components, dnsprobe, mounts, namespaces, network, re
 from eksnet.sandbox.api import Api, UnansweredError, documents
 from eksnet.sandbox.paths import Paths, write_private
 from eksnet.sandbox.processes import Processes, kills_for_memory
+from eksnet.sandbox.specification import NodeSpecification, SandboxSpecification
 from eksnet.sandbox.vpc import Node, Vpc, plan
 
 _LOG_LIMIT = 10 * 2**20
@@ -44,18 +45,12 @@ _QUICK, _PATIENT = 0.05, 0.25
 class Supervisor:
     """Starts a sandbox in order of need and keeps it running until it is told to stop."""
 
-    def __init__(self, specification: dict[str, Any]) -> None:
-        """Read the specification that `eksnet up` wrote."""
-        self.paths = Paths(Path(specification["state"]))
-        self.vpc: Vpc = plan(specification["region"])
-        self.programs = Path(specification["programs"])
-        self.one_id: bool = specification["one_id"]
-        self.node_ids: str = specification["node_ids"]
-        self.sync_frequency: str = specification["sync_frequency"]
-        self.listeners: dict[str, int] = specification["listeners"]
-        self.images: str = specification["images"]
-        self.busybox = Path(specification["busybox"])
-        self.musl = Path(specification["musl"])
+    def __init__(self, specification: SandboxSpecification) -> None:
+        """Prepare what `eksnet up` asked for; nothing is started yet."""
+        self.given = specification
+        self.paths = Paths(specification.state)
+        self.vpc: Vpc = plan(specification.region)
+        self.programs = specification.programs
         self.api = Api(self.paths.identity, str(self.vpc.api_server))
         self.processes = Processes(
             self.paths, changed=self.request_check, node_died=self.restart_node
@@ -106,7 +101,7 @@ class Supervisor:
         self.since = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         restored = seed.restore(self.paths, self.seed_key())
         self.start_control_plane()
-        await relay.serve(self.listeners["api"], str(self.vpc.api_server), 443)
+        await relay.serve(self.given.listeners["api"], str(self.vpc.api_server), 443)
         await asyncio.gather(*(self.start_node(node) for node in self.vpc.nodes))
         self.step("nodes' namespaces")
         await self.until_none("API server answers", self.api.not_answering)
@@ -190,35 +185,35 @@ class Supervisor:
         stage = self.paths.stage(node.short)
         for directory in (disk, stage):
             directory.mkdir(parents=True, exist_ok=True)
-        specification = components.node_specification(
+        given, identity = self.given, self.paths.identity
+        files = components.node_files(
             node,
             self.vpc,
-            {
-                "kubeconfig": (self.paths.identity / f"{node.short}.kubeconfig").read_text(),
-                "configuration": components.kubelet_configuration(
-                    node, self.vpc, self.sync_frequency
-                ),
-                "images": self.images,
-            },
-            {
-                "stage": stage,
-                "disk": disk,
-                "programs": self.programs,
-                "busybox": self.busybox,
-                "musl": self.musl,
-                "pki": self.paths.identity / "nodes" / node.short,
-            },
+            kubeconfig=(identity / f"{node.short}.kubeconfig").read_text(),
+            configuration=components.kubelet_configuration(node, self.vpc, given.sync_frequency),
+            images=given.images,
         )
-        await self.hold(node, {**specification, "ids": self.node_ids})
+        specification = NodeSpecification(
+            hostname=node.name,
+            ids=given.node_ids,
+            stage=stage,
+            disk=disk,
+            programs=given.programs,
+            busybox=given.busybox,
+            musl=given.musl,
+            pki=identity / "nodes" / node.short,
+            files=files,
+        )
+        await self.hold(node, specification)
         enter = self.processes.enter(node.short)
         network.configure(network.link_commands(node, self.processes.holders[node.short]))
         network.configure(network.node_commands(node), enter)
         network.restore_rules(network.kubernetes_service_rules(self.vpc), enter)
         self.processes.start(components.runtime(node))
 
-    async def hold(self, node: Node, specification: dict[str, str]) -> None:
+    async def hold(self, node: Node, specification: NodeSpecification) -> None:
         """Make a node and wait until its root stands: its process 1 is this one's child then."""
-        maker = [sys.executable, "-m", "eksnet.sandbox.node", json.dumps(specification)]
+        maker = [sys.executable, "-m", "eksnet.sandbox.node", specification.to_json()]
         process = self.processes.make(node.short, maker)
         assert process.stdout is not None
         with process.stdout as pipe:
@@ -229,7 +224,7 @@ class Supervisor:
 
     def start_kubelet(self, node: Node) -> None:
         """Start a node's kubelet."""
-        kubelet = components.kubelet(node, self.vpc.region, one_id=self.one_id)
+        kubelet = components.kubelet(node, self.vpc.region, one_id=self.given.one_id)
         self.processes.start(kubelet)
 
     def restart_node(self, short: str) -> None:
@@ -247,7 +242,7 @@ class Supervisor:
             except (OSError, RuntimeError, subprocess.CalledProcessError) as error:
                 self.processes.give_up(node.short)
                 self.node_error = f"{node.short} cannot be created again: {described(error)}"
-                say(self.node_error)
+                log_line(self.node_error)
             await asyncio.sleep(_MAKE_AGAIN)
         self.node_error = ""
         self.start_kubelet(node)
@@ -354,7 +349,7 @@ class Supervisor:
             # A full disk must not end the cluster; the next try may find room. Until then no
             # command may believe the word before this one.
             self.paths.status.unlink(missing_ok=True)
-            say(f"status not written: {error}")
+            log_line(f"status not written: {error}")
             self.again = asyncio.get_running_loop().call_later(_TELL_AGAIN, self.report)
 
     def fail(self, error: BaseException) -> None:
@@ -362,7 +357,7 @@ class Supervisor:
         self.phase = "failed"
         self.waiting = described(error)
         self.report()
-        say(self.waiting)
+        log_line(self.waiting)
 
     def tail(self, component: str) -> str:
         """Return the last line of a component's log."""
@@ -388,7 +383,7 @@ class Supervisor:
         await self.processes.stop("etcd", signal.SIGTERM)
 
 
-def say(text: str) -> None:
+def log_line(text: str) -> None:
     """Write a line to the supervisor's log, if that has room."""
     with contextlib.suppress(OSError):
         print(text, file=sys.stderr, flush=True)
@@ -419,14 +414,13 @@ def end_with_parent() -> None:
 
 def main() -> None:
     """Run the supervisor on the specification file that is named first."""
-    specification = json.loads(Path(sys.argv[1]).read_text())
+    specification = SandboxSpecification.from_json(Path(sys.argv[1]).read_text())
     end_with_parent()
     mounts.make_private()
     # Nodes and pods expect the usual one, and other users than this one to read there.
     os.umask(0o022)
     # Inherited for the relay and the locks alone: no component may hold them open.
-    locks = (specification["alive"], specification["used"])
-    for descriptor in (*specification["listeners"].values(), *locks):
+    for descriptor in specification.descriptors:
         os.set_inheritable(descriptor, False)
     asyncio.run(Supervisor(specification).run())
 

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 from eksnet import kubeproxy
-from eksnet.sandbox import build, lifecycle
+from eksnet.sandbox import build, preflight
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "kubeproxy"))
 import kubeproxy_kernel as kernel
@@ -65,7 +65,7 @@ def is_root() -> bool:
 
 def model_by_sync() -> float:
     """Return the model's time as a multiple of the real kube-proxy's first full sync."""
-    environment = {**os.environ, "PATH": lifecycle.search_path()}
+    environment = {**os.environ, "PATH": preflight.search_path()}
     with tempfile.TemporaryDirectory(prefix="eksnet-bench-") as data:
         program = [sys.executable, str(SYNC), str(build.program("kube").parent), data]
         command = [*INSIDE, *program, str(SERVICES), str(ENDPOINTS)]

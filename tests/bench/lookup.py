@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 
-from eksnet import sandbox
+from eksnet.sandbox import lifecycle
 
 LIMIT = 3.0
 NAME = "kubernetes"
@@ -26,16 +26,16 @@ def main() -> int:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
     with tempfile.TemporaryDirectory(prefix="eksnet-bench-") as home:
         os.environ |= {"XDG_STATE_HOME": home, "EKSNET_SANDBOX": "bench"}
-        sandbox.up()
+        lifecycle.up()
         try:
-            program, kubeconfig = sandbox.kubectl()
+            program, kubeconfig = lifecycle.kubectl()
             kubectl = [str(program), f"--kubeconfig={kubeconfig}", "run"]
             rows = [
                 (seconds([*kubectl, f"lookup-{number}", *POD], ADDRESS), seconds(RESOLVE, FOUND))
                 for number in range(rounds)
             ]
         finally:
-            sandbox.down()
+            lifecycle.down()
     for by_kubectl, by_resolve in rows:
         print(f"kubectl run --rm -i {by_kubectl:.2f}  resolve --live {by_resolve:.2f}")
     ratio = statistics.median(resolve / kubectl for kubectl, resolve in rows)

@@ -15,8 +15,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from eksnet import connect, sandbox
-from eksnet.sandbox import build, lifecycle, paths
+from eksnet import connect
+from eksnet.sandbox import build, holder, lifecycle, paths
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import hostside
@@ -39,9 +39,9 @@ def main() -> int:
             rows = [measure(Path(home)) for _ in range(rounds)]
             time.sleep(REST)
             weight = memory()
-            again = seconds(sandbox.up)
+            again = seconds(lifecycle.up)
         finally:
-            sandbox.down()
+            lifecycle.down()
     for row in rows:
         print("  ".join(f"{name} {value:.2f}" for name, value in row.items()))
     middle = {name: statistics.median(row[name] for row in rows) for name in rows[0]}
@@ -59,12 +59,12 @@ def main() -> int:
 
 def measure(home: Path) -> dict[str, float]:
     """Return the seconds of one round; each begins with nothing running."""
-    sandbox.down()
+    lifecycle.down()
     bare_seconds = bare(home)
     lookup = seconds(first_nslookup)
-    sandbox.down()
-    up = seconds(sandbox.up)
-    reset = seconds(sandbox.reset)
+    lifecycle.down()
+    up = seconds(lifecycle.up)
+    reset = seconds(lifecycle.reset)
     return {"bare": bare_seconds, "first nslookup": lookup, "up": up, "reset": reset}
 
 
@@ -79,7 +79,7 @@ def bare(home: Path) -> float:
 
 def first_nslookup() -> None:
     """From nothing running to the first right answer in a pod."""
-    sandbox.up()
+    lifecycle.up()
     run = connect().run("busybox:1.36", "nslookup -type=a kubernetes.default.svc.cluster.local")
     assert "Address: 10.100.0.1" in run.output, run.output
 
@@ -92,9 +92,9 @@ def seconds(work: Callable[[], object]) -> float:
 
 def memory() -> float:
     """Return the proportional set size of all the sandbox's processes, in MiB."""
-    holder = lifecycle.recorded_holder(paths.paths())
-    assert holder is not None
-    inside = hostside.namespace_of(lifecycle.children(holder)[0])
+    held_by = holder.recorded(paths.paths())
+    assert held_by is not None
+    inside = hostside.namespace_of(holder.children(held_by)[0])
     texts = [Path(f"/proc/{pid}/smaps_rollup").read_text() for pid in hostside.members(inside)]
     sizes = [line.split()[1] for text in texts for line in text.splitlines() if "Pss:" in line]
     return sum(map(int, sizes)) / 1024

@@ -18,12 +18,12 @@ from fake_api import FakeApi, failure
 from lab_api import Check, forbid, write_kubeconfig
 
 import eksnet
-from eksnet import sandbox
 from eksnet.checkpoints import CheckpointError, State, definitions, evidence
 from eksnet.checkpoints.checking import Checkpoint
 from eksnet.cluster import connect_read_only
 from eksnet.cluster.client import Client
 from eksnet.errors import EksnetError
+from eksnet.sandbox import lifecycle
 from eksnet.sandbox.lifecycle import Status
 
 EVERY = [definition.id for definition in definitions.every()]
@@ -143,7 +143,7 @@ def test_a_sandbox_that_is_not_whole_is_looked_at_all_the_same(
 ) -> None:
     config = tmp_path / "kubeconfig"
     config.write_text(config.read_text().replace("name: lab", "name: sandbox"))
-    monkeypatch.setattr(sandbox, "status", lambda: Status("s", phase, kubeconfig=config))
+    monkeypatch.setattr(lifecycle, "status", lambda: Status("s", phase, kubeconfig=config))
     monkeypatch.setenv("EKSNET_TARGET", "sandbox")
     assert eksnet.checkpoint("dns-01").check().state is State.NOT_STARTED
 

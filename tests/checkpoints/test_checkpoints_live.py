@@ -10,11 +10,12 @@ import pytest
 import yaml
 
 import eksnet
-from eksnet import coredns, kubeproxy, sandbox
+from eksnet import coredns, kubeproxy
 from eksnet.checkpoints import State, definitions, evidence
-from eksnet.cluster import Cluster, look
+from eksnet.cluster import Cluster, connect_read_only
 from eksnet.coredns.configuration import configuration_hash
-from eksnet.sandbox import Sandbox
+from eksnet.sandbox import lifecycle
+from eksnet.sandbox.lifecycle import Sandbox
 
 pytestmark = pytest.mark.sandbox
 
@@ -56,10 +57,10 @@ def seen(result: Any, number: int) -> str:
 
 
 def test_the_identity_outlives_a_reset(cluster: Cluster) -> None:
-    before = evidence.bind(look())
+    before = evidence.bind(connect_read_only())
     eksnet.checkpoint("dns-01").check()
-    sandbox.reset()
-    assert evidence.bind(look()) == before
+    lifecycle.reset()
+    assert evidence.bind(connect_read_only()) == before
     tried = [one.checkpoint for one in evidence.read(before.path).attempts]
     assert "dns-01" in tried
 

@@ -26,7 +26,7 @@ import eksnet
 from eksnet.checkpoints import Checkpoint, CheckpointError, Result, State, definitions
 from eksnet.checkpoints.criteria import Prediction
 from eksnet.checkpoints.results import needed
-from eksnet.cluster import connect, look
+from eksnet.cluster import connect, connect_read_only
 
 P, F, N, C = State.PASS, State.FAIL, State.NOT_STARTED, State.CANNOT_CHECK
 
@@ -482,7 +482,7 @@ def test_the_example_of_the_guide_works(api: FakeApi) -> None:
     seen = []
     for make in (case.untouched, case.solved, *(make for make, _ in case.wrong)):
         make(api)
-        seen.append(Checkpoint(definition, look).check())
+        seen.append(Checkpoint(definition, connect_read_only).check())
     assert [result.state for result in seen] == [N, P, F, F]
     for result, (_, reason) in zip(seen[2:], case.wrong, strict=True):
         assert reason in result.outcomes[0].observation.observed

@@ -21,7 +21,7 @@ from eksnet.checkpoints.answers import understand
 from eksnet.checkpoints.criteria import Observation, State
 from eksnet.checkpoints.evidence import Binding, append, bind, read
 from eksnet.checkpoints.results import Outcome, Result
-from eksnet.cluster import Target, look
+from eksnet.cluster import Target, connect_read_only
 from eksnet.errors import EksnetError
 
 HERE = Binding("uid:one", "n1")
@@ -276,20 +276,20 @@ def test_lines_that_are_no_attempts_are_counted(line: bytes, tmp_path: Path) -> 
 
 def test_an_attempt_is_bound_to_cluster_and_nonce(api: FakeApi) -> None:
     uid = api.objects["/api/v1/namespaces/kube-system"]["metadata"]["uid"]
-    assert bind(look()) == Binding(f"uid:{uid}", "")
+    assert bind(connect_read_only()) == Binding(f"uid:{uid}", "")
     api.put("/api/v1/namespaces/kube-public/configmaps/eksnet-course", {"data": {"nonce": "n7"}})
-    assert bind(look()) == Binding(f"uid:{uid}", "n7")
+    assert bind(connect_read_only()) == Binding(f"uid:{uid}", "n7")
     api.put("/api/v1/namespaces/kube-public/configmaps/eksnet-course", {})
-    assert bind(look()) == Binding(f"uid:{uid}", "")
+    assert bind(connect_read_only()) == Binding(f"uid:{uid}", "")
     api.refuse = lambda request: (
         (403, failure(403, "Forbidden", "no")) if "kube-public" in request.path else None
     )
-    assert bind(look()) == Binding(f"uid:{uid}", "")
+    assert bind(connect_read_only()) == Binding(f"uid:{uid}", "")
 
 
 @pytest.mark.parametrize("status", [401, 429, 500, 503])
 def test_only_a_plain_no_means_no_nonce(status: int, api: FakeApi) -> None:
-    cluster = look()
+    cluster = connect_read_only()
     api.refuse = lambda request: (
         (status, failure(status, "No", "no")) if "kube-public" in request.path else None
     )
@@ -298,7 +298,7 @@ def test_only_a_plain_no_means_no_nonce(status: int, api: FakeApi) -> None:
 
 
 def test_a_sandbox_is_known_by_its_authority(api: FakeApi) -> None:
-    cluster = look()
+    cluster = connect_read_only()
     cluster.target = Target("sandbox", "sandbox")
     assert bind(cluster).cluster == f"ca:{cluster.identity.ca[:32]}"
 
@@ -307,7 +307,7 @@ def test_without_the_uid_server_and_authority_decide(api: FakeApi) -> None:
     api.refuse = lambda request: (
         (403, failure(403, "Forbidden", "no")) if request.path.endswith("/kube-system") else None
     )
-    cluster = look()
+    cluster = connect_read_only()
     found = {bind(cluster).cluster}
     # Two clusters without an authority of their own, and two that share a server's name.
     for field, value in {"server": "https://other", "ca": "c" * 64}.items():

@@ -195,7 +195,7 @@ def test_criteria_that_are_no_more_count_for_nothing() -> None:
 def test_progress_as_a_frame() -> None:
     frame = PROGRESS.to_frame()
     assert frame["points"].sum() == PROGRESS.points == 1
-    assert frame["of"].sum() == PROGRESS.of
+    assert frame["of"].sum() == PROGRESS.possible
 
 
 def test_an_observation_stays_in_its_state() -> None:

@@ -50,7 +50,7 @@ def test_a_cluster_says_what_it_is(config: Path) -> None:
 def test_the_sandbox_is_started_and_free_to_change(
     api: FakeApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from eksnet import sandbox
+    from eksnet.sandbox import lifecycle
 
     @dataclass(frozen=True)
     class Running:
@@ -59,7 +59,7 @@ def test_the_sandbox_is_started_and_free_to_change(
 
     own = tmp_path / "sandbox-kubeconfig"
     own.write_text(kubeconfig(api.url, context="sandbox"))
-    monkeypatch.setattr(sandbox, "ensure_up", lambda: Running(own))
+    monkeypatch.setattr(lifecycle, "ensure_up", lambda: Running(own))
     cluster = eksnet.connect()
     assert repr(cluster) == "<Cluster sandbox: Kubernetes v1.35.4, 2 nodes>"
     cluster.apply("{apiVersion: v1, kind: ConfigMap, metadata: {name: new}}")

@@ -52,7 +52,7 @@ def test_a_fault_that_is_injected_twice_is_reverted_to_the_first(
     assert spec(api) == BEFORE
 
 
-def test_a_repaired_fault_was_still_brought(api: FakeApi, sandboxed: Cluster) -> None:
+def test_a_fixed_fault_was_still_injected(api: FakeApi, sandboxed: Cluster) -> None:
     faults.inject(sandboxed, "proxy-A", PLACE, CHANGE)
     sandboxed.patch("service", "web", {"spec": BEFORE}, "shop")
     assert faults.was_injected(sandboxed, "proxy-A")

@@ -7,8 +7,9 @@ import pytest
 import yaml
 
 import eksnet
-from eksnet import coredns, kubeproxy, sandbox
+from eksnet import coredns, kubeproxy
 from eksnet.errors import EksnetError
+from eksnet.sandbox import lifecycle
 
 SYSTEM = "kube-system"
 CLEAN = "the cluster is in the state that this lesson expects"
@@ -134,7 +135,7 @@ def elsewhere(live_sandbox, cluster, monkeypatch):
 @pytest.fixture(scope="module")
 def clean(live_sandbox, cluster):
     """What is there before anything is left; a reset ends with another."""
-    sandbox.up()
+    lifecycle.up()
     eksnet.begin(cluster, "03c_service_faults")
     return content(cluster)
 
@@ -223,7 +224,7 @@ MINE = "{apiVersion: v1, kind: ConfigMap, metadata: {name: mine, namespace: shop
 
 
 def by_kubectl(manifest):
-    program, kubeconfig = sandbox.kubectl()
+    program, kubeconfig = lifecycle.kubectl()
     subprocess.run(
         [program, "--kubeconfig", kubeconfig, "apply", "-f", "-"],
         input=manifest, text=True, check=True, capture_output=True,

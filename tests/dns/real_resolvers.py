@@ -14,7 +14,7 @@ from pathlib import Path
 
 from eksnet.dns import ResolvConf
 from eksnet.sandbox import build as engine
-from eksnet.sandbox import state
+from eksnet.sandbox import userland
 from eksnet.sandbox.build import toolchain
 from eksnet.sandbox.paths import Paths
 
@@ -52,7 +52,7 @@ class Seen:
 
 def build(where: Path) -> dict[str, list[str]]:
     """Return for each profile the command that looks a name up; the programs are built there."""
-    musl, go = state.musl(Paths(where)) / "getent", where / "lookup-go"
+    musl, go = userland.musl(Paths(where)) / "getent", where / "lookup-go"
     found = toolchain.find(engine.engine_directory(), engine.MODULE.go_directive)
     assert found, "no Go; `make test` builds the engine first, and that installs one"
     subprocess.run(

@@ -296,7 +296,7 @@ def test_a_full_disk_is_one_message_and_leaves_nothing(engine: Engine, tmp_path:
         "print(engine.status()[0].state)\n"
         "print(sorted(path.name for path in engine.status()[0].path.parent.iterdir()))\n"
     )
-    engine.base.mkdir()
+    engine.base.mkdir(exist_ok=True)
     said = subprocess.run(
         ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c",
          'mount -t tmpfs -o size=256k none "$1" && exec "$2" -c "$3"', "sh",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from eksnet.sandbox import lifecycle
+from eksnet.sandbox import preflight
 from eksnet.sandbox.build import engine_directory, toolchain
 from eksnet.sandbox.build.modules import MODULE as ENGINE
 from eksnet.sandbox.build.toolchain import Go
@@ -47,5 +47,5 @@ def test_go_tests(go: Go):
     assert said.returncode == 0, said.stdout
     assert "ok  \teksnet.dev/engine/" in said.stdout
     # Where a sandbox runs, nothing is in the way of any test.
-    lifecycle.check_computer()
+    preflight.check_computer()
     assert [line for line in said.stdout.splitlines() if "--- SKIP" in line] == []

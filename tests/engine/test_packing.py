@@ -9,6 +9,7 @@ import http.server
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from eksnet.errors import EksnetError
 from eksnet.sandbox.build import sources, toolchain
@@ -560,3 +562,52 @@ def test_a_packed_engine_that_is_refused_opens_no_lab(tmp_path: Path):
     )  # fmt: skip
     assert said.returncode != 0
     assert not (tmp_path / "opened").exists()
+
+
+def workflow_steps() -> list[str]:
+    """Return the commands of the workflow in the documentation."""
+    text = (PROJECT / "docs" / "contributing.md").read_text()
+    block = re.search(r"```yaml\n(name: engine\n.*?)```", text, re.S)
+    assert block, "docs/contributing.md has no workflow that packs the engine"
+    steps = yaml.safe_load(block[1])["jobs"]["pack"]["steps"]
+    return [step["run"] for step in steps if "run" in step]
+
+
+def test_the_workflow_for_releases_makes_the_file_and_its_checksum(tmp_path: Path):
+    shutil.copy(PROJECT / "Makefile", tmp_path)
+    scripts = {
+        "bin/eksnet": 'case "$*" in "engine pack "*) echo packed > "$3/engine.tar.gz";; esac',
+        "path/python3": "",
+        "path/gh": "",
+    }
+    for name, code in scripts.items():
+        script = tmp_path / name
+        script.parent.mkdir(exist_ok=True)
+        script.write_text(f'#!/bin/sh\necho "{script.name} $*" >> {tmp_path}/calls\n{code}\n')
+        script.chmod(0o755)
+    for step in workflow_steps():
+        subprocess.run(
+            ["sh", "-e", "-c", step], cwd=tmp_path, check=True, stdout=subprocess.DEVNULL,
+            env={"PATH": f"{tmp_path}/path:{os.environ['PATH']}", "GITHUB_REF_NAME": "v1"},
+        )  # fmt: skip
+    calls = (tmp_path / "calls").read_text().splitlines()
+    assert [call for call in calls if not call.startswith("python3 -c")] == [
+        "python3 eksnet/bootstrap.py", "eksnet engine build", "eksnet engine pack packed",
+        "eksnet engine unpack packed",
+        "gh release upload v1 packed/engine.tar.gz packed/engine.tar.gz.sha256",
+    ]  # fmt: skip
+    checked = subprocess.run(
+        ["sha256sum", "--check", "engine.tar.gz.sha256"], cwd=tmp_path / "packed", check=False
+    )
+    assert checked.returncode == 0
+
+
+def test_the_workflows_commands_are_commands():
+    words = [step.split() for step in workflow_steps() if step.startswith("bin/eksnet")]
+    assert words
+    for _, *command in words:
+        said = subprocess.run(
+            [sys.executable, "-m", "eksnet.cli", *command[:2], "--help"], capture_output=True,
+            check=False,
+        )  # fmt: skip
+        assert said.returncode == 0

@@ -135,9 +135,9 @@ def run_cells(name, directory, is_last):
 @pytest.fixture(scope="module")
 def lessons_cluster(live_sandbox):
     """The suite's sandbox as a lesson finds it, and how that is."""
-    from eksnet import sandbox
+    from eksnet.sandbox import lifecycle
 
-    sandbox.reset()
+    lifecycle.reset()
     found = eksnet.connect()
     eksnet.begin(found, SHORT)
     return found, state(found)

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from eksnet import sandbox
+from eksnet.sandbox import lifecycle
 
 PATIENCE = 60
 
@@ -13,8 +13,8 @@ PATIENCE = 60
 @pytest.fixture(scope="module")
 def kubectl(live_sandbox):
     """Return a function that runs kubectl and returns its output; it must succeed."""
-    sandbox.up()
-    program, kubeconfig = sandbox.kubectl()
+    lifecycle.up()
+    program, kubeconfig = lifecycle.kubectl()
 
     def run(*words, code=0, **options):
         environment = {**os.environ, "KUBECONFIG": str(kubeconfig)}

@@ -12,11 +12,11 @@ from pathlib import Path
 
 from hostside import arguments, members, namespace_of, programs, state
 
-from eksnet import sandbox
 from eksnet.cluster import Cluster
 from eksnet.cluster.pods import not_terminating
 from eksnet.errors import EksnetError
 from eksnet.sandbox import lifecycle, paths
+from eksnet.sandbox.holder import _ends, children, recorded
 from eksnet.sandbox.vpc import plan
 
 COMPONENTS = (
@@ -38,14 +38,14 @@ _DEADLINE = 120.0
 
 def holder() -> int:
     """Return the process outside that holds the suite's sandbox."""
-    found = lifecycle.recorded_holder(paths.paths())
+    found = recorded(paths.paths())
     assert found is not None, "the sandbox is down"
     return found
 
 
 def inside() -> str:
     """Return the user namespace of the suite's sandbox."""
-    return namespace_of(lifecycle.children(holder())[0])
+    return namespace_of(children(holder())[0])
 
 
 def component_pids(name: str) -> list[int]:
@@ -83,8 +83,8 @@ def _component(words: list[str]) -> str:
 def node_process(short: str) -> int:
     """Return the pid on the host of a node's process 1."""
     name = next(node.name for node in plan().nodes if node.short == short)
-    supervisor = lifecycle.children(holder())[0]
-    for pid in lifecycle.children(supervisor):
+    supervisor = children(holder())[0]
+    for pid in children(supervisor):
         if arguments(pid)[:2] == ["sh", "-c"] and _hostname(pid) == name:
             return pid
     raise AssertionError(f"{short} does not run")
@@ -95,7 +95,7 @@ def kill(pid: int) -> None:
     descriptor = os.pidfd_open(pid)
     try:
         os.kill(pid, signal.SIGKILL)
-        assert lifecycle._ends(descriptor, 20)
+        assert _ends(descriptor, 20)
     finally:
         os.close(descriptor)
 
@@ -122,7 +122,7 @@ def resume(stopped: list[int]) -> None:
 
 def restarts(name: str) -> int:
     """Return how often the supervisor started a component again."""
-    return int(sandbox.status().components[name]["restarts"])
+    return int(lifecycle.status().components[name]["restarts"])
 
 
 def all_restarts(name: str, cluster: Cluster) -> int:
@@ -134,7 +134,7 @@ def all_restarts(name: str, cluster: Cluster) -> int:
             c for pod in not_terminating(pods) for c in pod["status"]["containerStatuses"]
         ]
         return sum(container["restartCount"] for container in containers)
-    components = sandbox.status().components
+    components = lifecycle.status().components
     return sum(restarts(one) for one in components if one in (name, f"{name}-{one[-5:]}"))
 
 
@@ -148,7 +148,7 @@ def until(what: str, holds: Callable[[], bool]) -> None:
 
 def assert_goes_on(cluster: Cluster) -> None:
     """See that the cluster is whole and that a pod resolves a name."""
-    until("the sandbox is ready", lambda: sandbox.status().phase == "ready")
+    until("the sandbox is ready", lambda: lifecycle.status().phase == "ready")
     said: list[str] = []
 
     def resolves() -> bool:

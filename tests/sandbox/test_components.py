@@ -126,14 +126,13 @@ def test_the_kubelet_asks_the_api_server_who_may_do_what():
 
 def test_a_node_asks_the_vpc_resolver():
     texts = {"kubeconfig": "k", "configuration": "{}", "images": "[]"}
-    found = components.node_specification(NODE1, VPC, texts, {"root": Path("/r")})
+    found = components.node_files(NODE1, VPC, **texts)
     assert found["/etc/resolv.conf"] == (
         "search ap-northeast-2.compute.internal\nnameserver 10.0.0.2\n"
     )
-    assert found["hostname"] == NODE1.name
-    assert found["root"] == "/r"
-    # Everything is a file of the node's own /etc or a word that the node knows.
-    assert {name for name in found if not name.startswith("/etc/")} == {"hostname", "root"}
+    assert found["/etc/hostname"] == f"{NODE1.name}\n"
+    assert set(texts.values()) <= set(found.values())
+    assert all(name.startswith("/etc/") for name in found)
 
 
 def test_pods_can_be_bound_to_a_node_that_never_ran():

@@ -15,9 +15,9 @@ import pytest
 from hostside import arguments, state
 
 import eksnet
-from eksnet import sandbox, versions
+from eksnet import versions
 from eksnet.errors import EksnetError
-from eksnet.sandbox import lifecycle, paths, processes
+from eksnet.sandbox import holder, lifecycle, paths, processes
 from eksnet.sandbox.components import Component
 
 BUSYBOX = "busybox:1.36"
@@ -36,7 +36,7 @@ def test_a_node_that_dies_comes_back(cluster):
 
 @pytest.mark.sandbox
 def test_a_suspended_sandbox_goes_on(cluster):
-    before = {name: faults.restarts(name) for name in sandbox.status().components}
+    before = {name: faults.restarts(name) for name in lifecycle.status().components}
     faults.resume(faults.suspend())
     faults.assert_goes_on(cluster)
     # Nothing was started again for it.
@@ -84,12 +84,12 @@ infinity]}]}}"
     assert cluster.run(BUSYBOX, "true", spec={"nodeName": node}).exit_code == 0
     assert cluster.exec("orphan", ["hostname"]).stdout == "orphan\n"
     assert container() == running
-    adopted = lifecycle.children(parent)
+    adopted = holder.children(parent)
     assert len(adopted) > 1
     cluster.delete("pod/orphan")
 
     def are_collected():
-        left = lifecycle.children(parent)
+        left = holder.children(parent)
         return set(left) < set(adopted) and "Z" not in map(state, left)
 
     faults.until("orphans are collected", are_collected)
@@ -107,41 +107,41 @@ def test_what_a_lab_broke_is_told_and_does_not_lock_the_learner_out(cluster, mon
     scheduler = faults.restarts("kube-scheduler")
     faults.kill(faults.component_pid("kube-scheduler"))
     faults.until("it is seen", lambda: faults.restarts("kube-scheduler") > scheduler)
-    faults.until("it is looked at", lambda: "coredns" in sandbox.status().waiting_for)
+    faults.until("it is looked at", lambda: "coredns" in lifecycle.status().waiting_for)
     with monkeypatch.context() as patch:
         patch.setattr(lifecycle, "_SETTLE_DEADLINE", 0)
-        joined = sandbox.up()
+        joined = lifecycle.up()
     assert joined.degraded == "coredns: 1 of 2 pods Ready"
     assert cluster.list("pods", "kube-system")
-    sandbox.reset()
-    assert sandbox.up().degraded == ""
+    lifecycle.reset()
+    assert lifecycle.up().degraded == ""
 
 
 @pytest.mark.sandbox
 def test_what_was_deleted_is_told_and_made_again_by_the_next_start(cluster):
     # No process ends, so that the supervisor has no reason to check.
     cluster.delete("deployment/coredns", namespace="kube-system")
-    assert sandbox.status(ask=True).waiting_for == "Deployment coredns is gone"
-    assert sandbox.up().degraded == "Deployment coredns is gone"
-    sandbox.down()
-    sandbox.up()
-    assert sandbox.up().degraded == ""
-    faults.until("it is whole", lambda: sandbox.status(ask=True).waiting_for == "")
+    assert lifecycle.status(ask=True).waiting_for == "Deployment coredns is gone"
+    assert lifecycle.up().degraded == "Deployment coredns is gone"
+    lifecycle.down()
+    lifecycle.up()
+    assert lifecycle.up().degraded == ""
+    faults.until("it is whole", lambda: lifecycle.status(ask=True).waiting_for == "")
 
 
 @pytest.mark.sandbox
 def test_another_sandbox_beside_this_one(live_sandbox):
     before = faults.holder()
-    other = sandbox.up("beside")
+    other = lifecycle.up("beside")
     try:
         assert other.kubeconfig != live_sandbox.kubeconfig
-        one, two = sandbox.status(), sandbox.status("beside")
+        one, two = lifecycle.status(), lifecycle.status("beside")
         assert (one.phase, two.phase) == ("ready", "ready")
         assert one.api != two.api
     finally:
-        sandbox.down("beside")
+        lifecycle.down("beside")
     assert faults.holder() == before
-    assert sandbox.status("beside").phase == "down"
+    assert lifecycle.status("beside").phase == "down"
     assert eksnet.connect().version == versions.KUBERNETES
 
 
@@ -152,10 +152,10 @@ def test_what_another_version_started_is_not_joined(live_sandbox):
     version.write_text("0 kubernetes-1.29\n")
     try:
         with pytest.raises(EksnetError, match="another version"):
-            sandbox.up()
+            lifecycle.up()
     finally:
         version.write_text(mine)
-    assert sandbox.up() == live_sandbox
+    assert lifecycle.up() == live_sandbox
 
 
 FULL_DISK = """
@@ -296,7 +296,7 @@ spec:
 def assert_pods_go_first(room):
     """See that a pod that eats all memory is ended, and nothing that the cluster is made of."""
     cluster = eksnet.connect()
-    before = {name: faults.restarts(name) for name in sandbox.status().components}
+    before = {name: faults.restarts(name) for name in lifecycle.status().components}
     room.allow(room.used() + 64)
     cluster.apply(HUNGRY)
     cluster.wait("pod/hungry", condition="jsonpath={.status.phase}=Failed")
@@ -316,18 +316,18 @@ def test_memory_that_runs_out_is_told_and_repaired_by_memory(live_sandbox, monke
         room.allow(150)
         starting = room.run("up")
         # From here on the sandbox has processes of its own, which stay in the group.
-        faults.until("components run", lambda: sandbox.status().components)
+        faults.until("components run", lambda: lifecycle.status().components)
         # The kernel may end any process that is short of memory; not the one that waits, here.
         room.leave(starting)
         # Mostly kube-apiserver, but whom it ends is the kernel's choice.
         told = re.compile("the computer has too little memory: the kernel kills .* again and again")
-        faults.until("it is told", lambda: told.fullmatch(sandbox.status().waiting_for))
+        faults.until("it is told", lambda: told.fullmatch(lifecycle.status().waiting_for))
         room.allow(4096)
         said, _ = starting.communicate(timeout=180)
         assert (starting.returncode, "The sandbox is up." in said) == (0, True), said
         assert_pods_go_first(room)
     finally:
-        sandbox.down()
+        lifecycle.down()
         room.group.rmdir()
 
 

@@ -5,8 +5,7 @@ import subprocess
 
 import pytest
 
-from eksnet import sandbox
-from eksnet.sandbox import build
+from eksnet.sandbox import build, lifecycle
 
 pytestmark = pytest.mark.sandbox
 DEADLINE = 90
@@ -38,8 +37,8 @@ spec:
 @pytest.fixture
 def helm(live_sandbox, tmp_path):
     """Run the engine's Helm with a home of the test's own; it must succeed."""
-    sandbox.up()
-    _, kubeconfig = sandbox.kubectl()
+    lifecycle.up()
+    _, kubeconfig = lifecycle.kubectl()
     homes = {f"HELM_{kind}_HOME": str(tmp_path / kind) for kind in ("CACHE", "CONFIG", "DATA")}
     environment = {**os.environ, "KUBECONFIG": str(kubeconfig), **homes}
 

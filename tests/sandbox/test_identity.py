@@ -10,8 +10,7 @@ from urllib.parse import urlsplit
 import faults
 import pytest
 
-from eksnet import sandbox
-from eksnet.sandbox import lifecycle, paths
+from eksnet.sandbox import holder, lifecycle, paths
 from eksnet.sandbox.vpc import plan
 
 pytestmark = pytest.mark.sandbox
@@ -32,7 +31,7 @@ print(asked.getresponse().status)
 def kubelet_answers(certificate="", token=""):
     """Ask node 1's kubelet for its pods from the router's network; return the status."""
     own = paths.paths().identity
-    supervisor = lifecycle.children(faults.holder())[0]
+    supervisor = holder.children(faults.holder())[0]
     enter = ["nsenter", f"--target={supervisor}", "--user", "--net", "--preserve-credentials"]
     named = str(own / certificate) if certificate else ""
     done = subprocess.run(
@@ -57,7 +56,7 @@ def label(node, key):
     own = paths.paths().identity
     trust = ssl.create_default_context(cafile=str(own / "ca.crt"))
     trust.load_cert_chain(own / "node1.crt", own / "node1.key")
-    api = http.client.HTTPSConnection(urlsplit(sandbox.status().api).netloc, context=trust)
+    api = http.client.HTTPSConnection(urlsplit(lifecycle.status().api).netloc, context=trust)
     body = json.dumps({"metadata": {"labels": {key: "tried"}}})
     kind = {"Content-Type": "application/merge-patch+json"}
     api.request("PATCH", f"/api/v1/nodes/{node.name}", body, kind)

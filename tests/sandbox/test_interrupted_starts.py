@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from eksnet.errors import EksnetError
-from eksnet.sandbox import lifecycle
+from eksnet.sandbox import holder, launching, lifecycle, locks, preflight
 from eksnet.sandbox.paths import Paths
 
 LAUNCHED = 4711
@@ -22,11 +22,11 @@ def ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What the start ended: of a sandbox whose parts are stand-ins, `launch` the process 4711."""
     done: list[str] = []
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    monkeypatch.setattr(lifecycle, "check_computer", lambda: None)
+    monkeypatch.setattr(preflight, "check_computer", lambda: None)
     monkeypatch.setattr(lifecycle, "engine", lambda progress: tmp_path)
-    monkeypatch.setattr(lifecycle, "launch", lambda *words: LAUNCHED)
-    monkeypatch.setattr(lifecycle, "recorded_holder", lambda paths: LAUNCHED)
-    monkeypatch.setattr(lifecycle, "stop", lambda paths: done.append("stopped"))
+    monkeypatch.setattr(launching, "launch", lambda *words: LAUNCHED)
+    monkeypatch.setattr(holder, "recorded", lambda paths: LAUNCHED)
+    monkeypatch.setattr(holder, "stop", lambda paths: done.append("stopped"))
     return done
 
 
@@ -44,7 +44,7 @@ def test_an_interrupt_during_the_launch_ends_what_was_launched(
         signal.raise_signal(signal.SIGINT)
         return LAUNCHED
 
-    monkeypatch.setattr(lifecycle, "launch", launch)
+    monkeypatch.setattr(launching, "launch", launch)
     with pytest.raises(KeyboardInterrupt):
         lifecycle.up("cut")
     assert ended == ["stopped"]
@@ -64,7 +64,7 @@ def test_what_another_command_started_since_is_left_alone(
     ended: list[str], monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(lifecycle, "wait_until_ready", failing(EksnetError("it ended")))
-    monkeypatch.setattr(lifecycle, "recorded_holder", lambda paths: LAUNCHED + 1)
+    monkeypatch.setattr(holder, "recorded", lambda paths: LAUNCHED + 1)
     with pytest.raises(EksnetError, match="it ended"):
         lifecycle.up("cut")
     assert ended == []
@@ -73,7 +73,7 @@ def test_what_another_command_started_since_is_left_alone(
 def test_a_launch_that_fails_leaves_nothing_to_end(
     ended: list[str], monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(lifecycle, "launch", failing(EksnetError("the port is taken")))
+    monkeypatch.setattr(launching, "launch", failing(EksnetError("the port is taken")))
     with pytest.raises(EksnetError, match="the port is taken"):
         lifecycle.up("cut")
     assert ended == []
@@ -91,13 +91,13 @@ def test_namespaces_that_nobody_could_find_again_are_ended(
         started.append(subprocess.Popen(["sleep", "infinity"], pass_fds=descriptors))
         return started[0]
 
-    monkeypatch.setattr(lifecycle, "unshare", unshare)
+    monkeypatch.setattr(launching, "unshare", unshare)
     with contextlib.ExitStack() as stack:
         stack.callback(lambda: started[0].kill())
         with pytest.raises(OSError, match="pid"):
-            lifecycle.launch(own, tmp_path, 0)
+            launching.launch(own, tmp_path, 0)
         assert started[0].returncode == -signal.SIGKILL
-        assert not lifecycle.is_alive(own)
+        assert not locks.is_alive(own)
 
 
 def test_an_unshare_that_ends_at_once_is_told():
@@ -105,4 +105,4 @@ def test_an_unshare_that_ends_at_once_is_told():
         subprocess.Popen(["false"], stdin=subprocess.PIPE) as process,
         pytest.raises(EksnetError, match="unshare exited with exit code 1"),
     ):
-        lifecycle._map_ids(process)
+        launching._map_ids(process)

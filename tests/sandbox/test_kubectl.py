@@ -13,8 +13,7 @@ import faults
 import pexpect
 import pytest
 
-from eksnet import sandbox
-from eksnet.sandbox import paths
+from eksnet.sandbox import lifecycle, paths
 
 pytestmark = pytest.mark.sandbox
 PATIENCE = 60
@@ -328,7 +327,7 @@ def test_what_the_api_tells_those_without_credentials(live_sandbox, path, code):
     untrusting = ssl.create_default_context()
     untrusting.check_hostname, untrusting.verify_mode = False, ssl.CERT_NONE
     try:
-        answer = urllib.request.urlopen(f"{sandbox.status().api}{path}", context=untrusting)
+        answer = urllib.request.urlopen(f"{lifecycle.status().api}{path}", context=untrusting)
     except urllib.error.HTTPError as refused:
         answer = refused
     with answer:

@@ -23,9 +23,9 @@ from hostside import (
 )
 
 import eksnet
-from eksnet import coredns, sandbox, versions
+from eksnet import coredns, versions
 from eksnet.kubeproxy.observe import kube_proxies
-from eksnet.sandbox import components, lifecycle, paths
+from eksnet.sandbox import components, holder, launching, lifecycle, paths
 
 pytestmark = pytest.mark.sandbox
 
@@ -229,9 +229,9 @@ def test_only_the_owner_can_read_the_credentials(live_sandbox):
 
 
 def test_nothing_listens_but_the_api_on_the_loopback(live_sandbox):
-    port = int(sandbox.status().api.rpartition(":")[2])
-    holder = lifecycle.recorded_holder(paths.paths())
-    assert listening([holder, *members(faults.inside())]) == [f"0100007F:{port:04X}"]
+    port = int(lifecycle.status().api.rpartition(":")[2])
+    held_by = holder.recorded(paths.paths())
+    assert listening([held_by, *members(faults.inside())]) == [f"0100007F:{port:04X}"]
 
 
 def test_few_inotify_instances_are_taken(cluster):
@@ -241,7 +241,7 @@ def test_few_inotify_instances_are_taken(cluster):
     assert 0 < taken <= components.INOTIFY_INSTANCES == 18
 
 
-@pytest.mark.skipif(not lifecycle.owns_ids(), reason="one id is mapped: pods cannot choose theirs")
+@pytest.mark.skipif(not launching.owns_ids(), reason="one id is mapped: pods cannot choose theirs")
 def test_a_container_runs_as_the_user_and_groups_it_asks_for(cluster):
     looks = "id -u; id -g; touch /shared/x; stat -c '%u %g' /shared/x; id -G"
     spec = {
@@ -266,7 +266,7 @@ def test_a_container_runs_as_the_user_and_groups_it_asks_for(cluster):
     assert set(groups.split()) == {"2000", "3000", "4000"}
 
 
-@pytest.mark.skipif(not lifecycle.owns_ids(), reason="one id is mapped: pods cannot choose theirs")
+@pytest.mark.skipif(not launching.owns_ids(), reason="one id is mapped: pods cannot choose theirs")
 def test_a_container_of_any_user_can_open_its_output(cluster):
     says = "echo out >/dev/stdout; echo err >/dev/stderr"
     main = {"name": "main", "image": BUSYBOX, "command": ["sh", "-c", says]}
@@ -333,9 +333,9 @@ def test_what_is_sent_to_nobody_in_the_vpc_is_lost(cluster):
 
 
 def test_up_joins_what_is_up(live_sandbox):
-    before = lifecycle.recorded_holder(paths.paths())
-    assert sandbox.up() == live_sandbox
-    assert lifecycle.recorded_holder(paths.paths()) == before
+    before = holder.recorded(paths.paths())
+    assert lifecycle.up() == live_sandbox
+    assert holder.recorded(paths.paths()) == before
 
 
 @pytest.mark.parametrize("name", faults.COMPONENTS)
@@ -360,18 +360,18 @@ def test_what_dies_is_started_again(cluster, name):
 
 def test_what_is_ending_is_not_joined(cluster):
     # The dead supervisor's last word is that all is well, and the holder waits to hear of its end.
-    holder, supervisor = faults.holder(), lifecycle.children(faults.holder())[0]
-    os.kill(holder, signal.SIGSTOP)
+    held_by, supervisor = faults.holder(), holder.children(faults.holder())[0]
+    os.kill(held_by, signal.SIGSTOP)
     faults.kill(supervisor)
-    assert sandbox.status().phase == "ready"
-    assert lifecycle.is_ending(paths.paths())
-    os.kill(holder, signal.SIGCONT)
-    sandbox.up()
+    assert lifecycle.status().phase == "ready"
+    assert holder.is_ending(paths.paths())
+    os.kill(held_by, signal.SIGCONT)
+    lifecycle.up()
     assert "Address: 10.100.0.1" in eksnet.connect().run(BUSYBOX, faults.LOOKUP).output
 
 
 def test_two_starts_at_once_are_one(cluster):
-    sandbox.down()
+    lifecycle.down()
     command = [sys.executable, "-m", "eksnet.cli", "up"]
     starts = [
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -379,13 +379,13 @@ def test_two_starts_at_once_are_one(cluster):
     ]
     said = [start.communicate(timeout=180) for start in starts]
     assert [start.returncode for start in starts] == [0, 0], said
-    holder = lifecycle.recorded_holder(paths.paths())
+    held_by = holder.recorded(paths.paths())
     supervisors = [
         pid
-        for pid in members(namespace_of(holder))
+        for pid in members(namespace_of(held_by))
         if "eksnet.sandbox.supervisor" in arguments(pid)
     ]
-    assert len([pid for pid in supervisors if pid != holder]) == 1
+    assert len([pid for pid in supervisors if pid != held_by]) == 1
 
 
 # Where a PersistentVolume of the type hostPath usually lies.
@@ -415,8 +415,8 @@ def test_the_cluster_outlives_down_and_its_identity_a_reset(cluster, tmp_path, k
 
     write = "for place in /*/node; do echo kept > $place/file; done"
     assert on_the_nodes_disk(write, cluster) == []
-    sandbox.down()
-    sandbox.up(sync_frequency="4s")
+    lifecycle.down()
+    lifecycle.up(sync_frequency="4s")
     again = eksnet.connect()
     assert again.get("configmap/kept")["metadata"]["uid"] == uid
     assert (
@@ -425,9 +425,9 @@ def test_the_cluster_outlives_down_and_its_identity_a_reset(cluster, tmp_path, k
     )
     assert on_the_nodes_disk("cat /*/node/file", again) == ["kept"] * len(NODE_DISK)
     authority = (paths.paths().identity / "ca.crt").read_bytes()
-    sandbox.reset()
+    lifecycle.reset()
     # The word of the kubelets, not what the store still says of the last start.
-    assert sandbox.status(ask=True).waiting_for == ""
+    assert lifecycle.status(ask=True).waiting_for == ""
     fresh = eksnet.connect()
     with pytest.raises(eksnet.EksnetError, match="not found"):
         fresh.get("configmap/kept")
@@ -441,34 +441,34 @@ def test_the_cluster_outlives_down_and_its_identity_a_reset(cluster, tmp_path, k
 
 @pytest.mark.parametrize("ending", ["down", "kill -9 of the holder", "kill -9 of the supervisor"])
 def test_nothing_stays_behind(live_sandbox, ending):
-    sandbox.up()
+    lifecycle.up()
     before = mounts_and_links()
-    holder = lifecycle.recorded_holder(paths.paths())
+    held_by = holder.recorded(paths.paths())
     inside = faults.inside()
     assert len(members(inside)) > 10
-    supervisor = lifecycle.children(holder)[0]
+    supervisor = holder.children(held_by)[0]
     # For as long as it is open, no other namespace gets its number.
     namespace = os.open(f"/proc/{supervisor}/ns/user", os.O_RDONLY)
     # Process 1 has ended when all the others of its namespace have.
     descriptor = os.pidfd_open(supervisor)
     if ending == "down":
-        assert sandbox.down()
+        assert lifecycle.down()
     else:
-        os.kill(holder if "holder" in ending else supervisor, signal.SIGKILL)
-        lifecycle._collect(holder)
-    assert lifecycle._ends(descriptor, 20)
+        os.kill(held_by if "holder" in ending else supervisor, signal.SIGKILL)
+        holder._collect(held_by)
+    assert holder._ends(descriptor, 20)
     os.close(descriptor)
-    assert lifecycle.wait_until_gone(paths.paths())
+    assert holder.wait_until_gone(paths.paths())
     assert members(inside) == []
     os.close(namespace)
     assert mounts_and_links() == before
-    assert sandbox.status().phase == "down"
-    sandbox.up()
-    assert sandbox.status().phase == "ready"
+    assert lifecycle.status().phase == "down"
+    lifecycle.up()
+    assert lifecycle.status().phase == "ready"
 
 
 def test_kube_proxy_in_nftables_mode(cluster):
-    sandbox.up()
+    lifecycle.up()
 
     def change(old, new):
         cluster.edit_configmap(
@@ -497,8 +497,8 @@ def test_kube_proxy_in_nftables_mode(cluster):
     change("mode: iptables", "mode: nftables")
     try:
         assert_all_is_nftables()
-        sandbox.down()
-        sandbox.up()
+        lifecycle.down()
+        lifecycle.up()
         # A node's first rules are iptables' own, whatever its kube-proxy is told.
         assert_all_is_nftables()
     finally:

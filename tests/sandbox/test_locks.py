@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from eksnet.sandbox import lifecycle
+from eksnet.sandbox import locks
 from eksnet.sandbox.paths import Paths
 
 
@@ -21,12 +21,12 @@ def test_those_who_look_see_no_life_in_each_other(own):
 
     def look():
         while not stop.is_set():
-            seen.add(lifecycle.is_alive(own))
+            seen.add(locks.is_alive(own))
 
     lookers = [threading.Thread(target=look) for _ in range(4)]
     for looker in lookers:
         looker.start()
-    seen.update(lifecycle.is_alive(own) for _ in range(2000))
+    seen.update(locks.is_alive(own) for _ in range(2000))
     stop.set()
     for looker in lookers:
         looker.join()
@@ -35,6 +35,6 @@ def test_those_who_look_see_no_life_in_each_other(own):
 
 def test_what_holds_it_lives(own):
     with own.alive_lock.open("a") as held:
-        assert lifecycle._try_lock(held)
-        assert lifecycle.is_alive(own)
-    assert not lifecycle.is_alive(own)
+        assert locks._try_lock(held)
+        assert locks.is_alive(own)
+    assert not locks.is_alive(own)

@@ -16,7 +16,16 @@ from cryptography.x509.oid import NameOID
 from hostside import inotify_instances
 
 from eksnet.errors import EksnetError
-from eksnet.sandbox import components, lifecycle, paths, pki, state
+from eksnet.sandbox import (
+    components,
+    holder,
+    launching,
+    paths,
+    pki,
+    preflight,
+    state,
+    userland,
+)
 from eksnet.sandbox.vpc import plan
 
 
@@ -166,17 +175,17 @@ def test_what_containers_locked_is_removed_and_what_they_linked_to_is_not(tmp_pa
 
 def test_a_taken_port_is_named_with_the_way_out(tmp_path):
     own = paths.Paths(tmp_path)
-    with lifecycle.listen(own, 0) as taken:
+    with launching.listen(own, 0) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(EksnetError, match=f"127.0.0.1:{port} is taken") as caught:
-            lifecycle.listen(own, port)
+            launching.listen(own, port)
     assert "--port 0" in caught.value.next_step
 
 
 def test_missing_programs_are_listed(monkeypatch):
-    monkeypatch.setattr(lifecycle, "search_path", lambda: "/nowhere")
+    monkeypatch.setattr(preflight, "search_path", lambda: "/nowhere")
     with pytest.raises(EksnetError, match="not installed: unshare, nsenter, ip, iptables"):
-        lifecycle.check_computer()
+        preflight.check_computer()
 
 
 def test_a_computer_without_user_namespaces(tmp_path, monkeypatch):
@@ -185,7 +194,7 @@ def test_a_computer_without_user_namespaces(tmp_path, monkeypatch):
     refusing.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     with pytest.raises(EksnetError, match="Operation not permitted") as caught:
-        lifecycle.check_computer()
+        preflight.check_computer()
     assert "make lab" in caught.value.next_step
 
 
@@ -199,9 +208,9 @@ def test_a_computer_without_user_namespaces(tmp_path, monkeypatch):
     ],
 )
 def test_a_nodes_ids_are_nobodys_where_there_are_some(monkeypatch, root, ids, expected):
-    monkeypatch.setattr(lifecycle.os, "geteuid", lambda: root)
-    monkeypatch.setattr(lifecycle.Path, "read_text", lambda _: f"{ids}\n")
-    assert lifecycle.node_ids() == expected
+    monkeypatch.setattr(launching.os, "geteuid", lambda: root)
+    monkeypatch.setattr(launching.Path, "read_text", lambda _: f"{ids}\n")
+    assert launching.node_ids() == expected
 
 
 def test_too_few_inotify_instances(monkeypatch):
@@ -215,9 +224,9 @@ def test_too_few_inotify_instances(monkeypatch):
             given.append(os.open("/dev/null", flags))
             return given[-1]
 
-    monkeypatch.setattr(lifecycle, "_libc", Kernel())
+    monkeypatch.setattr(preflight, "_libc", Kernel())
     with pytest.raises(EksnetError, match="5 inotify instances are left") as caught:
-        lifecycle.check_inotify(16)
+        preflight.check_inotify(16)
     assert "Too many open files" in caught.value.seen
     assert caught.value.expected.startswith("16, ")
     assert caught.value.next_step == "sudo sysctl fs.inotify.max_user_instances=512"
@@ -227,51 +236,51 @@ def test_too_few_inotify_instances(monkeypatch):
 
 def test_enough_inotify_instances_are_counted_and_given_back():
     before = inotify_instances([os.getpid()])
-    lifecycle.check_inotify(3)
+    preflight.check_inotify(3)
     assert inotify_instances([os.getpid()]) == before
 
 
 @pytest.mark.parametrize("text", ["", "1", "soon", "1m ", "-5s"])
 def test_a_sync_frequency_that_is_no_time_is_refused(text):
     with pytest.raises(EksnetError, match="is an invalid duration"):
-        lifecycle.check_duration(text)
+        preflight.check_duration(text)
 
 
 @pytest.mark.parametrize("text", [None, "5s", "1m", "1m30s", "0.5h", "500ms"])
 def test_a_sync_frequency_as_go_writes_it(text):
-    lifecycle.check_duration(text)
+    preflight.check_duration(text)
 
 
 def test_another_operating_system(monkeypatch):
-    monkeypatch.setattr(lifecycle.sys, "platform", "darwin")
+    monkeypatch.setattr(preflight.sys, "platform", "darwin")
     with pytest.raises(EksnetError, match="this is darwin"):
-        lifecycle.check_computer()
+        preflight.check_computer()
 
 
 def test_no_static_busybox(tmp_path, monkeypatch):
     monkeypatch.setattr(state.shutil, "which", lambda *_, **__: None)
     with pytest.raises(EksnetError, match="no static busybox"):
-        state.busybox(paths.Paths(tmp_path))
+        userland.busybox(paths.Paths(tmp_path))
 
 
 def test_musls_lookup_is_compiled_once(tmp_path):
     own = paths.Paths(tmp_path)
-    getent = state.musl(own) / "getent"
+    getent = userland.musl(own) / "getent"
     found = subprocess.run([getent, "ahosts", "127.0.0.1"], capture_output=True, text=True)
     assert (found.returncode, found.stdout.split()[:2]) == (0, ["127.0.0.1", "STREAM"])
     before = getent.stat().st_mtime_ns
-    assert (state.musl(own) / "getent").stat().st_mtime_ns == before
+    assert (userland.musl(own) / "getent").stat().st_mtime_ns == before
     (own.state / "musl" / "getent.c").write_text("of another version")
-    assert (state.musl(own) / "getent").stat().st_mtime_ns > before
+    assert (userland.musl(own) / "getent").stat().st_mtime_ns > before
 
 
 @pytest.mark.parametrize("compiler", [None, "/bin/false"])
 def test_a_sandbox_does_without_musl(tmp_path, monkeypatch, compiler):
     monkeypatch.setattr(state.shutil, "which", lambda *_, **__: compiler)
-    assert list(state.musl(paths.Paths(tmp_path)).iterdir()) == []
+    assert list(userland.musl(paths.Paths(tmp_path)).iterdir()) == []
 
 
 def test_a_pid_that_now_is_another_process_is_not_believed(tmp_path):
     own = paths.Paths(tmp_path)
-    paths.write_private(own.pid, f"1 {int(lifecycle.start_time(1)) + 1}")
-    assert lifecycle.recorded_holder(own) is None
+    paths.write_private(own.pid, f"1 {int(holder.start_time(1)) + 1}")
+    assert holder.recorded(own) is None

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from eksnet.errors import EksnetError
-from eksnet.sandbox import lifecycle
+from eksnet.sandbox import launching
 from eksnet.sandbox.paths import Paths, paths
 
 
@@ -33,41 +33,44 @@ def port_of(listener: socket.socket) -> int:
 
 @pytest.mark.parametrize("port", [None, 0])
 def test_any_port_is_one_that_the_kernel_hands_out_to_nobody(own: Paths, port: int | None):
-    first = lifecycle._first_handed_out()
+    first = launching._first_handed_out()
     if first <= 20000:
         pytest.skip(f"here the kernel hands out all ports from {first}")
-    assert 20000 <= port_of(lifecycle.listen(own, port)) < min(first, 30000)
+    assert 20000 <= port_of(launching.listen(own, port)) < min(first, 30000)
 
 
 def test_the_last_port_is_kept(own: Paths):
-    port = port_of(lifecycle.listen(own, 0))
-    (own.run / "port").write_text(str(port))
-    assert port_of(lifecycle.listen(own, None)) == port
+    port = port_of(launching.listen(own, 0))
+    # Each listener has its own.
+    other = port_of(launching.listen(own, 0, "aws"))
+    assert other != port
+    assert port_of(launching.listen(own, None)) == port
+    assert port_of(launching.listen(own, None, "aws")) == other
 
 
 def test_the_next_is_tried_when_one_is_taken(
     own: Paths, taken: int, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(lifecycle, "any_ports", lambda first: [taken, 0])
-    assert port_of(lifecycle.listen(own, 0)) not in (0, taken)
+    monkeypatch.setattr(launching, "any_ports", lambda first: [taken, 0])
+    assert port_of(launching.listen(own, 0)) not in (0, taken)
 
 
 def test_a_wanted_port_that_is_taken_is_refused(own: Paths, taken: int):
     with pytest.raises(EksnetError, match=f"127.0.0.1:{taken} is used by another program"):
-        lifecycle.listen(own, taken)
+        launching.listen(own, taken)
 
 
 def test_no_free_port_at_all_is_told(own: Paths, taken: int, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(lifecycle, "any_ports", lambda first: [taken, taken])
+    monkeypatch.setattr(launching, "any_ports", lambda first: [taken, taken])
     with pytest.raises(EksnetError, match=r"no port of 127\.0\.0\.1 is free"):
-        lifecycle.listen(own, 0)
+        launching.listen(own, 0)
 
 
 @pytest.mark.parametrize(
     ("first", "allowed"), [(32768, range(20000, 30000)), (20003, range(20000, 20003))]
 )
 def test_several_ports_are_tried_and_then_the_kernels_choice(first: int, allowed: range):
-    *ports, last = lifecycle.any_ports(first)
+    *ports, last = launching.any_ports(first)
     assert last == 0
     assert len(ports) == len(set(ports)) == min(20, len(allowed))
     assert set(ports) <= set(allowed)
@@ -75,4 +78,4 @@ def test_several_ports_are_tried_and_then_the_kernels_choice(first: int, allowed
 
 @pytest.mark.parametrize("first", [1024, 20000])
 def test_where_all_ports_are_handed_out_the_kernel_chooses(first: int):
-    assert lifecycle.any_ports(first) == [0]
+    assert launching.any_ports(first) == [0]

@@ -10,7 +10,7 @@ import pytest
 from interrupting import COMMAND
 
 from eksnet.errors import EksnetError
-from eksnet.sandbox import lifecycle, paths, pki, removal, state
+from eksnet.sandbox import locks, paths, pki, removal, state
 from eksnet.sandbox.build import cache
 from eksnet.sandbox.vpc import plan
 
@@ -109,11 +109,11 @@ def test_who_waited_for_a_lock_that_was_removed_takes_the_new_one(own):
     entered, leave = threading.Event(), threading.Event()
 
     def wait_for_it():
-        with lifecycle.start_lock(own, lambda _: None):
+        with locks.start_lock(own, lambda _: None):
             entered.set()
             leave.wait(30)
 
-    with lifecycle.start_lock(own, lambda _: None):
+    with locks.start_lock(own, lambda _: None):
         waiting = threading.Thread(target=wait_for_it)
         waiting.start()
         own.start_lock.unlink()

@@ -13,8 +13,7 @@ import pytest
 import volumes
 import walls
 
-from eksnet import sandbox
-from eksnet.sandbox import paths
+from eksnet.sandbox import lifecycle, paths
 
 PLACES = [Path("/tmp"), Path("/var/tmp"), Path("/home"), Path.home()]
 
@@ -160,7 +159,7 @@ def test_the_api_server_calls_nobody_on_the_computer(cluster, kubectl):
         said = subprocess.run(ask, env=own, capture_output=True, text=True, check=False).stderr
         return f"127.0.0.1:{port}: connect: connection refused" in said
 
-    own_port = int(sandbox.status().api.rpartition(":")[2])
+    own_port = int(lifecycle.status().api.rpartition(":")[2])
     kubectl("create", "namespace", "outward")
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(0)

@@ -9,9 +9,8 @@ import attack
 import faults
 import pytest
 
-from eksnet import sandbox
 from eksnet.kubeproxy.observe import kube_proxies
-from eksnet.sandbox import lifecycle
+from eksnet.sandbox import launching, lifecycle
 
 pytestmark = pytest.mark.sandbox
 
@@ -65,7 +64,7 @@ def test_a_user_namespace_inside_a_pod_changes_nothing(cluster):
 
 @pytest.mark.parametrize("profile", ["general", "sysadmin"])
 def test_a_debug_pod_of_a_node_changes_nothing(cluster, profile):
-    program, kubeconfig = sandbox.kubectl()
+    program, kubeconfig = lifecycle.kubectl()
     node = cluster.list("nodes")[0].name
     said = subprocess.run(
         [program, "--kubeconfig", kubeconfig, "debug", f"node/{node}", f"--image={DEBIAN}",
@@ -79,9 +78,9 @@ def test_a_debug_pod_of_a_node_changes_nothing(cluster, profile):
     assert attack.found(output) == attack.HELD, output
 
 
-@pytest.mark.skipif(not lifecycle.node_ids().startswith("0 65536"), reason="no ids to spare")
+@pytest.mark.skipif(not launching.node_ids().startswith("0 65536"), reason="no ids to spare")
 def test_root_of_a_node_is_nobody_on_the_computer(live_sandbox):
-    assert os.stat(f"/proc/{faults.node_process('node1')}").st_uid == lifecycle._NODE_IDS
+    assert os.stat(f"/proc/{faults.node_process('node1')}").st_uid == launching._NODE_IDS
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,7 @@ import pytest
 from hostside import members, mounts_and_links
 
 import eksnet
-from eksnet import sandbox
-from eksnet.sandbox import lifecycle, paths
+from eksnet.sandbox import holder, lifecycle, paths
 
 MINUTES = float(os.environ.get("SOAK_MINUTES", "10"))
 
@@ -29,15 +28,15 @@ def kill_a_node(chance):
 
 
 def kill_the_supervisor(_chance):
-    faults.kill(lifecycle.children(faults.holder())[0])
+    faults.kill(holder.children(faults.holder())[0])
     return "kill -9 of the supervisor"
 
 
 def kill_the_holder(_chance):
-    supervisor = os.pidfd_open(lifecycle.children(faults.holder())[0])
+    supervisor = os.pidfd_open(holder.children(faults.holder())[0])
     faults.kill(faults.holder())
     # With it, the kernel ends the supervisor and all that is inside.
-    assert lifecycle._ends(supervisor, 20)
+    assert holder._ends(supervisor, 20)
     os.close(supervisor)
     return "kill -9 of the holder"
 
@@ -52,7 +51,7 @@ def suspend_for_a_while(chance):
 
 
 def down_and_up(_chance):
-    sandbox.down()
+    lifecycle.down()
     return "down"
 
 
@@ -78,7 +77,7 @@ FAULTS = {
 @pytest.mark.sandbox
 def test_a_night_with_the_lid_closed(cluster):
     """Longer than the 40 s after which a node that says nothing is called unready."""
-    before = {name: faults.restarts(name) for name in sandbox.status().components}
+    before = {name: faults.restarts(name) for name in lifecycle.status().components}
     cluster.apply(SLEEPS)
     cluster.wait("pod/sleeps")
     container = cluster.get("pod/sleeps")["status"]["containerStatuses"][0]["containerID"]
@@ -86,7 +85,7 @@ def test_a_night_with_the_lid_closed(cluster):
     time.sleep(50)
     faults.resume(stopped)
     faults.assert_goes_on(cluster)
-    faults.until("all is whole", lambda: sandbox.status(ask=True).waiting_for == "")
+    faults.until("all is whole", lambda: lifecycle.status(ask=True).waiting_for == "")
     # Nothing was started again for it, and no pod was moved.
     assert {name: faults.restarts(name) for name in before} == before
     assert cluster.get("pod/sleeps")["status"]["containerStatuses"][0]["containerID"] == container
@@ -106,9 +105,9 @@ def test_ten_minutes_of_faults(live_sandbox, capsys):
         fault = chance.choices(list(FAULTS), list(FAULTS.values()))[0]
         began = time.monotonic()
         said = fault(chance)
-        lifecycle.wait_until_gone(paths.paths()) if "holder" in said else None
+        holder.wait_until_gone(paths.paths()) if "holder" in said else None
         # The one command; it makes no start where none is needed.
-        sandbox.up()
+        lifecycle.up()
         cluster = eksnet.connect()
         faults.assert_goes_on(cluster)
         assert cluster.get("configmap/kept").name == "kept"
@@ -117,7 +116,7 @@ def test_ten_minutes_of_faults(live_sandbox, capsys):
             print(f"\n{done:4d}  {time.monotonic() - began:6.1f} s  {said} (seed {seed})", end="")
     assert done > MINUTES
     inside = faults.inside()
-    sandbox.down()
+    lifecycle.down()
     assert members(inside) == []
     assert mounts_and_links() == before
-    sandbox.up()
+    lifecycle.up()

@@ -7,11 +7,13 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
 from eksnet.sandbox import paths, pki, processes, seed, supervisor
 from eksnet.sandbox.components import Component
+from eksnet.sandbox.specification import SandboxSpecification
 from eksnet.sandbox.vpc import plan
 
 
@@ -21,9 +23,22 @@ def watching(tmp_path, monkeypatch):
     own = paths.Paths(tmp_path)
     pki.ensure(own.identity, plan())
     own.logs.mkdir()
-    words = ("programs", "sync_frequency", "images", "busybox", "musl", "node_ids")
-    specification = {"state": str(tmp_path), "region": "ap-northeast-2", "one_id": True}
-    looks = supervisor.Supervisor({**specification, "listeners": {}, **dict.fromkeys(words, "")})
+    looks = supervisor.Supervisor(
+        SandboxSpecification(
+            state=tmp_path,
+            region="ap-northeast-2",
+            programs=tmp_path,
+            busybox=tmp_path,
+            musl=tmp_path,
+            images="[]",
+            one_id=True,
+            node_ids="0 0 1",
+            sync_frequency="5s",
+            listeners={},
+            alive=3,
+            used=4,
+        )
+    )
     monkeypatch.setattr(looks, "start", asyncio.Event().wait)
     monkeypatch.setattr(supervisor, "_ROTATION", 0.01)
     monkeypatch.setattr(supervisor, "_LOG_LIMIT", 1000)
@@ -162,7 +177,7 @@ def test_nothing_is_ready_while_a_component_has_ended(watching, monkeypatch):
     async def come_back():
         task = asyncio.create_task(looking(watching))
         async with asyncio.timeout(30):
-            while watching.waiting != "kube-scheduler has ended":
+            while watching.waiting != "kube-scheduler has exited":
                 await asyncio.sleep(0.01)
         assert watching.phase == "settling"
         record.pid = 1
@@ -240,7 +255,7 @@ def test_what_needs_what_is_started_after_it(watching, monkeypatch, restored, or
         return do
 
     monkeypatch.setattr(watching, "report", lambda: None)
-    monkeypatch.setattr(watching, "listeners", {"api": 0})
+    monkeypatch.setattr(watching, "given", replace(watching.given, listeners={"api": 0}))
     monkeypatch.setattr(supervisor.seed, "restore", lambda *_: restored)
     monkeypatch.setattr(watching, "start_control_plane", lambda: None)
     monkeypatch.setattr(supervisor.relay, "serve", lambda *_: asyncio.sleep(0))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import stat
 import subprocess
@@ -14,8 +13,9 @@ from pathlib import Path
 
 import hostside
 
-from eksnet.sandbox import lifecycle
+from eksnet.sandbox import holder
 from eksnet.sandbox.paths import Paths
+from eksnet.sandbox.specification import SandboxSpecification
 
 PKI = "/etc/kubernetes/pki"
 SERVED_WITH = {f"{PKI}/apiserver.crt", f"{PKI}/apiserver.key"}
@@ -122,16 +122,16 @@ class Walls:
     """Looks at every process of one sandbox."""
 
     def __init__(self, paths: Paths) -> None:
-        holder = lifecycle.recorded_holder(paths)
-        assert holder is not None, "the sandbox is down"
+        held_by = holder.recorded(paths)
+        assert held_by is not None, "the sandbox is down"
         self.paths = paths
-        supervisor = lifecycle.children(holder)[0]
+        supervisor = holder.children(held_by)[0]
         self.inside = hostside.namespace_of(supervisor)
         # These two keep the computer's root: one waits, the other starts all the rest.
-        self.trusted = (holder, supervisor)
-        specification = json.loads(paths.specification.read_text())
-        self.programs = Path(specification["programs"])
-        shown = [specification[name] for name in ("programs", "busybox", "musl")]
+        self.trusted = (held_by, supervisor)
+        specification = SandboxSpecification.from_json(paths.specification.read_text())
+        self.programs = specification.programs
+        shown = [specification.programs, specification.busybox, specification.musl]
         system = [*SYSTEM, *(f"/etc/{name}" for name in CONFIGURATION)]
         self.shown = [place(path) for path in (*shown, *system) if Path(path).exists()]
         self.devices = [place(f"/dev/{name}") for name in DEVICES]
