@@ -18,7 +18,7 @@ from pathlib import Path
 _LAUNCHER = Path(__file__).parent.parent / "bin" / "eksnet"
 # The directory of the environment's own `eksnet`.
 _SCRIPTS = Path(sysconfig.get_path("scripts"))
-# What a launcher and `uv run` leave to those whom they start.
+# What a launcher and `uv run` leave to the programs that they start.
 _TYPED, _UV_RUN = "EKSNET_COMMAND", "UV_RUN_RECURSION_DEPTH"
 NAMES = (
     "up", "down", "reset", "status", "logs", "kubectl", "shell", "resolve", "run", "lab", "engine",

@@ -26,7 +26,7 @@ class EksnetError(Exception):
     Attributes:
         seen: What was observed, in one sentence.
         expected: What should have been there instead.
-        next_step: The command or action that mends it.
+        next_step: The command or action that fixes it.
     """
 
     def __init__(self, seen: str, expected: str = "", next_step: str = "") -> None:

@@ -189,8 +189,8 @@ def _line(binding: Binding, result: Result, answer: Sequence[Sequence[str]] | No
             return json.dumps(record).encode() + b"\n"
     raise EksnetError(
         f"the record of the record of the record of the record of the record of the record of "
-        f"the record of the record of the record of the attempt at {result.id} is longer than "
-        f"{_LINE} bytes"
+        f"the record of the record of the record of the record of the attempt at {result.id} is "
+        f"longer than {_LINE} bytes"
     )
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from eksnet.checkpoints.criteria import Observation, failed, not_started
 from eksnet.cluster import Resource
@@ -45,7 +45,7 @@ def after(fault: str, inject: str, expected: str, look: Check) -> Check:
     Args:
         fault: The fault's permanent name, such as `dns-A`.
         inject: The function that injects it, as the notebook calls it: `coredns.inject_fault`.
-        expected: What has to be there once the fault is mended.
+        expected: What has to be there once the fault is fixed.
         look: Looks whether it is.
     """
     name = fault.rpartition("-")[2]
@@ -65,14 +65,3 @@ def last_change(thing: Resource) -> str:
     """Return when an object was last changed; empty when it does not tell."""
     fields = thing["metadata"].get("managedFields") or ()
     return max((str(one.get("time", "")) for one in fields), default="")
-
-
-def ready_endpoints(slices: Sequence[Resource]) -> list[Mapping[str, Any]]:
-    """Return the endpoints that are Ready, in slices with a port and in those without."""
-    return [
-        endpoint
-        for one in slices
-        for endpoint in one.get("endpoints") or ()
-        # A missing answer means ready, says the API.
-        if (endpoint.get("conditions") or {}).get("ready", True)
-    ]

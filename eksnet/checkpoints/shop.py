@@ -16,8 +16,9 @@ from eksnet.checkpoints.criteria import (
     passed,
     then,
 )
-from eksnet.checkpoints.object_checks import Check, judge, ready_endpoints
+from eksnet.checkpoints.object_checks import Check, judge
 from eksnet.cluster.rollout import progress
+from eksnet.endpoints import ready_endpoints, usable_endpoints
 from eksnet.kubeproxy import faults
 from eksnet.kubeproxy.ruleset import Lines
 
@@ -72,7 +73,7 @@ def endpoints(cluster: Cluster) -> Observation:
 
 def _three_endpoints(cluster: Cluster) -> Observation:
     found = slices(cluster, faults.SERVICE)
-    usable = ready_endpoints(with_ports(found))
+    usable = usable_endpoints(found)
     bare = len(ready_endpoints(found)) - len(usable)
     ports = {port.get("port") for one in found for port in one.get("ports") or ()}
     if len(usable) < _BACKENDS and not bare:
@@ -96,11 +97,6 @@ def slices(cluster: Cluster, name: str) -> Sequence[Resource]:
     """Return the EndpointSlices of a Service in shop."""
     label = f"kubernetes.io/service-name={name}"
     return cluster.list("endpointslices", faults.NAMESPACE, selector=label)
-
-
-def with_ports(found: Sequence[Resource]) -> list[Resource]:
-    """Return the slices that can be used: no packet is sent to an address without a port."""
-    return [one for one in found if one.get("ports")]
 
 
 def running(cluster: Cluster) -> Observation:

@@ -264,37 +264,63 @@ class Cluster:
 
     def delete(
         self,
-        what: str | Path,
+        kind: str,
         name: str = "",
         namespace: str | None = None,
         *,
         timeout: float = 120,
         wait: bool = True,
     ) -> Listing[Applied]:
-        """Delete what a manifest describes, or one object, and wait until it is gone.
+        """Delete an object, and wait until it is gone.
 
         What is not there is no error: a clean-up cell may run twice.
 
         Args:
-            what: A manifest (YAML text or file), a kind, or kind/name.
-            name: The object's name, when `what` is a kind.
+            kind: The kind, or kind/name.
+            name: The name.
             namespace: The namespace; the context's own when None.
+            timeout: How long to wait, in seconds.
+            wait: Whether to wait; without, the cluster goes on deleting by itself.
+
+        Raises:
+            EksnetError: It names no object; nothing was changed.
+            DeadlineError: It was still there.
+        """
+        if not isinstance(kind, str) or "\n" in kind:
+            what = (
+                "a manifest" if isinstance(kind, str | Path) else f"of type {type(kind).__name__}"
+            )
+            raise EksnetError(
+                f"what to delete is {what}; nothing was changed",
+                "a kind and a name, such as deployment/coredns",
+                "cluster.delete_manifest(…) deletes what a manifest describes",
+            )
+        places = [self._place(kind, name, namespace)]
+        return objects.applied(applying.delete(self._client, places, timeout, wait=wait))
+
+    def delete_manifest(
+        self,
+        manifest: str | Path,
+        namespace: str | None = None,
+        *,
+        timeout: float = 120,
+        wait: bool = True,
+    ) -> Listing[Applied]:
+        """Delete what a manifest describes, the last object first, and wait until it is gone.
+
+        What is not there is no error: a clean-up cell may run twice.
+
+        Args:
+            manifest: YAML text with one or several objects, or the file that holds it.
+            namespace: Where objects are that name no namespace; the context's own when None.
             timeout: How long to wait for each object, in seconds.
             wait: Whether to wait; without, the cluster goes on deleting by itself.
 
         Raises:
+            EksnetError: It is no manifest; nothing was changed.
             DeadlineError: An object was still there.
         """
-        if not isinstance(what, str | Path):
-            raise EksnetError(
-                f"what to delete is of type {type(what).__name__}; nothing was changed",
-                "a manifest (text or Path), a kind, or kind/name",
-            )
-        if isinstance(what, Path) or "\n" in what or ":" in what or manifests.is_file_name(what):
-            found = manifests.read(what)
-            places = applying.places(self._kinds, found, self._in(namespace))
-        else:
-            places = [self._place(what, name, namespace)]
+        places = applying.places(self._kinds, manifests.read(manifest), self._in(namespace))
         return objects.applied(applying.delete(self._client, places, timeout, wait=wait))
 
     def patch(

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from eksnet.endpoints import ready_endpoints
 from eksnet.errors import EksnetError
 
 Json = dict[str, Any]
@@ -95,11 +96,7 @@ READY = named("Ready")
 
 def has_ready_endpoint(endpoint_slice: Json) -> bool:
     """Tell whether an EndpointSlice holds an address that traffic may go to."""
-    for endpoint in endpoint_slice.get("endpoints") or ():
-        # A missing answer means ready, says the API.
-        if (endpoint.get("conditions") or {}).get("ready", True) and endpoint.get("addresses"):
-            return True
-    return False
+    return any(endpoint.get("addresses") for endpoint in ready_endpoints([endpoint_slice]))
 
 
 def _of_function(function: Test) -> Condition:

@@ -58,7 +58,7 @@ def read(manifest: str | Path) -> list[Manifest]:
         raise EksnetError(
             f"the manifest is of type {type(manifest).__name__}", "YAML text, or a Path to a file"
         )
-    if isinstance(manifest, Path) or is_file_name(manifest):
+    if isinstance(manifest, Path) or _is_file_name(manifest):
         where, text = str(manifest), _read_file(Path(manifest))
     else:
         where, text = "the manifest", manifest
@@ -78,7 +78,7 @@ def read(manifest: str | Path) -> list[Manifest]:
     return found
 
 
-def is_file_name(text: str) -> bool:
+def _is_file_name(text: str) -> bool:
     """Tell whether the text names a file rather than being a manifest."""
     return "\n" not in text and text.endswith((".yaml", ".yml"))
 

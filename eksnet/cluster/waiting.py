@@ -102,7 +102,7 @@ def until(
 
 
 def states(client: Client, what: Watched) -> Iterator[Sequence[Json]]:
-    """Yield the objects at once, after each change, and at least about once a second; for ever."""
+    """Yield the objects at once, after each change, and about once a second, without end."""
     while True:
         answer = client.get(what.path, what.selector)
         version = answer["metadata"]["resourceVersion"]

@@ -242,9 +242,7 @@ class Corefile:
             if block.serves(zone):
                 return block
         found = ", ".join(" ".join(block.keys) for block in self.blocks) or "none"
-        raise EksnetError(
-            f"no server block {zone} in the Corefile", f"one of those it has: {found}"
-        )
+        raise EksnetError(f"no server block {zone} in the Corefile", f"one of its plugins: {found}")
 
 
 def address(key: str) -> tuple[str, str, str]:

@@ -27,6 +27,7 @@ from eksnet.commands import runnable
 from eksnet.coredns.configuration import errors, running
 from eksnet.coredns.corefile import CorefileError
 from eksnet.coredns.installed import (
+    BASH_IMAGE,
     CONFIGMAP,
     DEPLOYMENT,
     SERVICE,
@@ -36,6 +37,7 @@ from eksnet.coredns.installed import (
 )
 from eksnet.display import Mark, Shown, Tone, prose
 from eksnet.dns.resolvconf import ResolvConf
+from eksnet.endpoints import ready_endpoints
 from eksnet.errors import EksnetError, NotFoundError
 from eksnet.listing import Listing
 
@@ -73,7 +75,6 @@ for asked in "${{all[@]}}"; do cat <&"$asked"; done
 # services are not a cluster's: 169.254.169.253 is the VPC's resolver.
 _LINK_LOCAL = ipaddress.ip_network("169.254.0.0/16")
 _OF_AWS = ipaddress.ip_network("169.254.169.0/24")
-_IMAGE = "debian:12"
 _PROXY = "kube-proxy"
 
 
@@ -364,13 +365,7 @@ def endpoints(
 ) -> Check:
     """Whether the Ready pods stand behind the Service."""
     what, label = "endpoints of kube-dns", f"kubernetes.io/service-name={SERVICE}"
-    slices = cluster.list("endpointslices", SYSTEM, selector=label)
-    ready = [
-        one
-        for part in slices
-        for one in part.get("endpoints") or ()
-        if (one.get("conditions") or {}).get("ready")
-    ]
+    ready = ready_endpoints(cluster.list("endpointslices", SYSTEM, selector=label))
     serving = sum(map(is_ready, pods))
     if len(ready) < serving:
         selector = service["spec"].get("selector") or {}
@@ -545,7 +540,7 @@ def ask_from_a_pod(
     queries = [
         f"{how}|{server}|{base64.b64encode(wire).decode()}" for how, server, wire in asked.values()
     ]
-    run = cluster.run(_IMAGE, ["bash", "-c", _PROBE, "probe", *queries], namespace)
+    run = cluster.run(BASH_IMAGE, ["bash", "-c", _PROBE, "probe", *queries], namespace)
     return parse_probe(run.output, tuple(asked))
 
 
@@ -566,7 +561,7 @@ def parse_probe(output: str, asked: Sequence[str]) -> Probe:
         raise EksnetError(
             f"the test pod printed {output.strip()[:200]!r}",
             "its resolv.conf and the DNS answers",
-            f"eksnet kubectl run look --rm -it --image={_IMAGE} -- cat /etc/resolv.conf",
+            f"eksnet kubectl run look --rm -it --image={BASH_IMAGE} -- cat /etc/resolv.conf",
         )
     codes = {
         name: _code(line, name.startswith("tcp")) for name, line in zip(asked, found, strict=False)

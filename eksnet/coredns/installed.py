@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 # Upstream's own image, of every CoreDNS that the course starts beside the cluster's.
 IMAGE = f"registry.k8s.io/coredns/coredns:{versions.COREDNS}"
+# Where bash opens sockets itself, so that it carries queries that were made here.
+BASH_IMAGE = "debian:12"
 SYSTEM = "kube-system"
 SERVICE, DEPLOYMENT, CONFIGMAP = "kube-dns", "coredns", "coredns"
 SELECTOR = "k8s-app=kube-dns"

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from eksnet import inputs
 from eksnet.cluster.countdown import until
-from eksnet.coredns.configuration import running
+from eksnet.coredns.configuration import logged_configurations, running
 from eksnet.coredns.installed import (
+    BASH_IMAGE,
     CONFIGMAP,
     SYSTEM,
     all_pods,
@@ -45,8 +46,6 @@ for query in "${@:2}"; do
   echo
 done
 """
-BASH_IMAGE = "debian:12"
-_CONFIGURATION = re.compile(r"Running configuration SHA512 = ([0-9a-f]+)")
 _POLL = 0.5
 _START_SECONDS = 60
 # On EKS, CoreDNS keeps a record of the cluster for 5 s, and its denial, too; each look takes a pod.
@@ -226,7 +225,7 @@ def running_configurations(cluster: Cluster) -> dict[str, str]:
 
 
 def _last_configuration(log: str) -> str:
-    hashes = _CONFIGURATION.findall(log)
+    hashes = logged_configurations(log)
     return hashes[-1] if hashes else ""
 
 
@@ -392,10 +391,10 @@ def wait_for_answer(
 
 
 def confirm(cluster: Cluster, records: Sequence[Record]) -> Listing[Record]:
-    """Ask the cluster's DNS for each record and say whether it is told just so.
+    """Query the cluster's DNS for each record, and compare the answer with it.
 
-    CoreDNS hears of what is new a moment later, and may go on with what it said before: what is
-    told otherwise is asked again for 15 seconds, longer than EKS's CoreDNS keeps it.
+    CoreDNS learns of new objects a moment later, and may still return the previous answer: a
+    different answer is queried again for 15 seconds, longer than EKS's CoreDNS caches it.
 
     Args:
         cluster: The cluster.

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from eksnet.coredns.installed import BASH_IMAGE
 from eksnet.dns.profiles import profile_called
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def _connect(name: str) -> tuple[str, ...]:
 
 _SLEEP = ("sleep", "infinity")
 _PROGRAMS = {
-    "glibc": Program("debian:12", _SLEEP, _getent, _getent_found),
+    "glibc": Program(BASH_IMAGE, _SLEEP, _getent, _getent_found),
     "musl": Program("alpine:3.22", _SLEEP, _getent, _getent_found),
     "go": Program(
         "registry.k8s.io/e2e-test-images/agnhost:2.53", ("/agnhost", "pause"), _connect,

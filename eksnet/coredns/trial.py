@@ -11,8 +11,8 @@ from eksnet import versions
 from eksnet.cluster.pods import NeededError
 from eksnet.coredns.configuration import refusal
 from eksnet.coredns.editing import plugins
-from eksnet.coredns.installed import IMAGE
-from eksnet.coredns.observe import BASH_IMAGE, Answer, make_queries, parse_answers, query_command
+from eksnet.coredns.installed import BASH_IMAGE, IMAGE
+from eksnet.coredns.observe import Answer, make_queries, parse_answers, query_command
 from eksnet.errors import EksnetError
 from eksnet.listing import Listing
 

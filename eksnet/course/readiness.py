@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from eksnet.cluster import rollout
 from eksnet.cluster.client import ApiError
-from eksnet.cluster.conditions import has_ready_endpoint
 from eksnet.cluster.countdown import until
 from eksnet.cluster.kinds import UnknownKindError
 from eksnet.coredns.configuration import logged_configurations, refusal, running
@@ -28,6 +27,7 @@ from eksnet.coredns.installed import (
     logs_of_all,
     pods_not_terminating,
 )
+from eksnet.endpoints import usable_endpoints
 from eksnet.errors import EksnetError, NotFoundError, RefusedError
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ def _old_pods_are_gone(cluster: Cluster) -> bool:
 def _service_has_endpoints(cluster: Cluster) -> bool:
     label = f"kubernetes.io/service-name={SERVICE}"
     slices = cluster.list("endpointslices", SYSTEM, selector=label)
-    return any(has_ready_endpoint(dict(one)) and one.get("ports") for one in slices)
+    return bool(usable_endpoints(slices))
 
 
 def _kube_proxy_runs(cluster: Cluster) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from eksnet import inputs, versions
+from eksnet.endpoints import endpoint_is_ready
 from eksnet.errors import EksnetError
 from eksnet.listing import Listing
 
@@ -169,13 +170,10 @@ def dashed(address: str) -> str:
 
 
 def _ready(slices: Sequence[_Object]) -> Iterator[tuple[str, str, Sequence[_Object]]]:
-    """Yield address, hostname and ports of each endpoint that counts as ready.
-
-    A Service with publishNotReadyAddresses has ready ones only: the controller marks them so.
-    """
+    """Yield address, hostname and ports of each endpoint that is ready."""
     for each in slices:
         for endpoint in each.get("endpoints") or ():
-            if (endpoint.get("conditions") or {}).get("ready") is False:
+            if not endpoint_is_ready(endpoint):
                 continue
             for address in endpoint["addresses"]:
                 label = endpoint.get("hostname") or _label(address)

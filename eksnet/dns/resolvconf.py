@@ -33,7 +33,7 @@ _DNS_CONFIG = 'such as {"nameservers": ["10.9.9.9"], "options": [{"name": "ndots
 
 @dataclass(frozen=True, repr=False)
 class ResolvConf:
-    """The part of resolv.conf that decides which names are asked, of whom.
+    """The part of resolv.conf that decides which names are queried, and at which servers.
 
     Attributes:
         nameservers: Addresses, in order; a resolver uses the first three.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from eksnet.cluster import faults
 from eksnet.cluster.countdown import until
 from eksnet.cluster.faults import Fault, Place
+from eksnet.endpoints import usable_endpoints
 from eksnet.errors import EksnetError
 from eksnet.kubeproxy.observe import (
     has_ended,
@@ -149,8 +150,7 @@ def _wait_for_endpoints(cluster: Cluster, service: str, count: int) -> None:
 
     def there() -> bool:
         slices = cluster.list("endpointslices", NAMESPACE, selector=label)
-        usable = [one for part in slices if part.get("ports") for one in part["endpoints"] or ()]
-        return len(usable) == count
+        return len(usable_endpoints(slices)) == count
 
     if not until("the endpoints", there, 30):
         raise EksnetError(

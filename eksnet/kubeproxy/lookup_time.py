@@ -19,6 +19,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -38,6 +39,8 @@ _PODS = "10.64.0.0/10"
 _AT_ONCE = 800
 _TOO_LONG = "Message too long"
 _ROUNDS, _CONNECTIONS = 40, 100
+# How many load their rules at the same time, each on a processor; then they measure in turn.
+_LOADERS = 2
 _PRIVATE = ("unshare", "--user", "--map-root-user", "--net", "--")
 GROWS = 2.0
 """A mode grows if the largest number of Services takes more than so many times the smallest's.
@@ -117,7 +120,9 @@ def measure_lookup_time(sizes: Iterable[int], modes: Sequence[str] = MODES) -> L
         inputs.one_of(mode, MODES, "mode")
         inputs.count(size, "the number of Services", 1, MOST_SERVICES)
     with contextlib.ExitStack() as ends:
-        started = {case: ends.enter_context(_Case(*case)) for case in cases}
+        with ThreadPoolExecutor(_LOADERS) as pool:
+            loaded = pool.map(lambda case: ends.enter_context(_Case(*case)), cases)
+            started = dict(zip(cases, loaded, strict=True))
         quickest = dict.fromkeys(cases, float("inf"))
         for _ in range(_ROUNDS):
             for case, one in started.items():
@@ -147,7 +152,7 @@ class _Case:
         )
 
     def __enter__(self) -> _Case:
-        # One loads after the other, so that it takes no more than one processor.
+        # It answers once its rules are loaded.
         self.measure()
         return self
 

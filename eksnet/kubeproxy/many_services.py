@@ -85,7 +85,8 @@ def count_added_rules(
         observed = [many.go_to(size) for size in wanted]
         many.go_to(0)
     finally:
-        cluster.delete(f"namespace/{NAMESPACE}")
+        # Its Services are gone. The namespace controller lets five seconds pass before it looks.
+        cluster.delete(f"namespace/{NAMESPACE}", wait=False)
     none, *some = [(one.rules, one.elements) for one in predicted]
     found = tuple(
         AddedRules(settings.mode, size, _less(model, none), real)
@@ -138,7 +139,7 @@ class _Many:
         return self._more()[0]
 
     def _leave(self, text: str) -> None:
-        self._cluster.delete(text, wait=False)
+        self._cluster.delete_manifest(text, wait=False)
 
     def _expected(self) -> int:
         return self._there * _PER_SERVICE[self._mode]

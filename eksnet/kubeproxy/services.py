@@ -1,4 +1,4 @@
-"""Services and EndpointSlices as kube-proxy sees them: ports, endpoints, and who may serve whom.
+"""Services and EndpointSlices as kube-proxy reads them: ports, and endpoints for each client.
 
 IPv4 only. Source: k8s.io/kubernetes v1.35.4, pkg/proxy: serviceport.go, endpointslicecache.go and
 topology.go.
@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from eksnet import inputs
+from eksnet.endpoints import endpoint_is_ready
 from eksnet.errors import EksnetError
 from eksnet.kubeproxy import names
 from eksnet.kubeproxy.settings import Node
@@ -313,7 +314,7 @@ def _endpoint(raw: Object, port: int, node: Node) -> Endpoint:
         ip=inputs.ipv4(raw["addresses"][0], "the endpoint's address"),
         port=port,
         is_local=raw.get("nodeName") == node.name,
-        ready=conditions.get("ready") is not False,
+        ready=endpoint_is_ready(raw),
         serving=conditions.get("serving") is not False,
         terminating=conditions.get("terminating") is True,
         zones=frozenset(one["name"] for one in hints.get("forZones") or ()),

@@ -25,7 +25,7 @@ _LIFETIME = datetime.timedelta(days=3650)
 
 @dataclass(frozen=True)
 class Subject:
-    """Whom a certificate speaks for: Kubernetes reads the user and group from it.
+    """The subject of a certificate: Kubernetes reads the user and group from it.
 
     Attributes:
         file: The name of its `.crt` and `.key` files.

@@ -36,7 +36,7 @@ class Root:
     The names are paths inside, such as `/bin/etcd`.
 
     Attributes:
-        shown: Files and directories of the computer, read-only; what it lacks is left out.
+        shown: Files and directories of the computer, read-only; missing ones are left out.
         copied: Files of the computer, as they are at the start, read-only.
         texts: Files with these texts, read-only.
         owned: Directories of the computer in which the component may write; made if missing.

@@ -254,7 +254,7 @@ class Supervisor:
         return self.api.nodes_not_reporting(count, self.since) if time.monotonic() < by else []
 
     def create_objects(self) -> list[str]:
-        """Create what kube-system lacks; return what could not be created yet."""
+        """Create missing objects of kube-system; return those that failed."""
         return self.api.create_missing(documents(seed.MANIFESTS))
 
     def nodes_without_dns(self) -> list[str]:

@@ -27,7 +27,7 @@ _NO_PORTS = "icmp"
 
 @dataclass(frozen=True)
 class Scene:
-    """What a packet is followed through: a node, its rules, and who may send to whom.
+    """The path of a packet: a node, its rules, the possible senders and receivers.
 
     Attributes:
         node: The node.

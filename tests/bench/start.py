@@ -6,6 +6,7 @@ same computer. Needs the engine's programs.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import statistics
 import subprocess
@@ -21,12 +22,14 @@ from eksnet.sandbox import build, holder, lifecycle, paths
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import hostside
 
+TICKS = os.sysconf("SC_CLK_TCK")
 BARE = Path(__file__).with_name("bare.py")
-REST = 30.0
+REST, IDLE = 30.0, 60.0
 LIMITS = {
     "first nslookup / bare": 1.7,
     "reset / up": 1.2,
     "memory at rest, MiB": 1024,
+    "idle, % of a processor": 10,
 }
 
 
@@ -39,6 +42,7 @@ def main() -> int:
             rows = [measure(Path(home)) for _ in range(rounds)]
             time.sleep(REST)
             weight = memory()
+            idle = percent_when_idle()
             again = seconds(lifecycle.up)
         finally:
             lifecycle.down()
@@ -49,6 +53,7 @@ def main() -> int:
         "first nslookup / bare": middle["first nslookup"] / middle["bare"],
         "reset / up": middle["reset"] / middle["up"],
         "memory at rest, MiB": weight,
+        "idle, % of a processor": idle,
     }
     print(f"the very first start, which makes the seed: {first / middle['bare']:.2f} x bare")
     print(f"up when it is up: {again:.3f} s")
@@ -92,12 +97,35 @@ def seconds(work: Callable[[], object]) -> float:
 
 def memory() -> float:
     """Return the proportional set size of all the sandbox's processes, in MiB."""
+    lines = [line for text in proc_files("smaps_rollup") for line in text.splitlines()]
+    sizes = [line.split()[1] for line in lines if "Pss:" in line]
+    return sum(map(int, sizes)) / 1024
+
+
+def percent_when_idle() -> float:
+    """Return what all the sandbox's processes compute in a minute, in percent of a processor."""
+    before = computed()
+    time.sleep(IDLE)
+    return 100 * (computed() - before) / IDLE
+
+
+def computed() -> float:
+    """Return the seconds that the sandbox's processes, and those that ended below them, ran."""
+    # The name may hold anything, spaces too; behind it come utime, stime, cutime and cstime.
+    texts = [text.rpartition(")")[2] for text in proc_files("stat")]
+    return sum(int(ticks) for text in texts for ticks in text.split()[11:15]) / TICKS
+
+
+def proc_files(name: str) -> list[str]:
+    """Return the text of a file of /proc for each of the sandbox's processes."""
     held_by = holder.recorded(paths.paths())
     assert held_by is not None
     inside = hostside.namespace_of(holder.children(held_by)[0])
-    texts = [Path(f"/proc/{pid}/smaps_rollup").read_text() for pid in hostside.members(inside)]
-    sizes = [line.split()[1] for text in texts for line in text.splitlines() if "Pss:" in line]
-    return sum(map(int, sizes)) / 1024
+    texts = []
+    for pid in hostside.members(inside):
+        with contextlib.suppress(OSError):  # it ended meanwhile
+            texts.append(Path(f"/proc/{pid}/{name}").read_text())
+    return texts
 
 
 if __name__ == "__main__":

@@ -215,7 +215,7 @@ def nobody(
     file.write_text(yaml.safe_dump(config))
     monkeypatch.setenv("KUBECONFIG", str(file))
     yield "context:nobody"
-    cluster.delete(manifest)
+    cluster.delete_manifest(manifest)
 
 
 def test_a_token_that_may_read_nothing_is_no_failure(nobody: str) -> None:

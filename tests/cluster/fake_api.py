@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 Json = dict[str, Any]
 
@@ -30,6 +30,7 @@ SERVED = {
         ("DaemonSet", "daemonsets", True, ["ds"]),
     ],
     ("batch", "v1"): [("Job", "jobs", True, [])],
+    ("rbac.authorization.k8s.io", "v1"): [("ClusterRole", "clusterroles", False, [])],
     ("discovery.k8s.io", "v1"): [("EndpointSlice", "endpointslices", True, [])],
 }
 _PLURALS = {plural for kinds in SERVED.values() for _, plural, _, _ in kinds}
@@ -42,7 +43,7 @@ class Request:
     def __init__(self, method: str, target: str, headers: dict[str, str], body: bytes) -> None:
         parts = urlsplit(target)
         self.method = method
-        self.path = parts.path
+        self.path = unquote(parts.path)
         self.query = {key: values[-1] for key, values in parse_qs(parts.query).items()}
         self.headers = headers
         self.body = body

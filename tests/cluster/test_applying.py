@@ -115,10 +115,10 @@ def test_a_new_namespace_is_ready_for_pods(fake: Cluster, api: FakeApi) -> None:
 
 def test_delete_takes_a_manifest_away_the_last_first(fake: Cluster, api: FakeApi) -> None:
     fake.apply(TWO)
-    gone = fake.delete(TWO)
+    gone = fake.delete_manifest(TWO)
     assert [(one.name, one.result) for one in gone] == [("two", "deleted"), ("one", "deleted")]
     assert f"{BASE}/configmaps/one" not in api.objects
-    again = fake.delete(TWO)
+    again = fake.delete_manifest(TWO)
     assert [one.result for one in again] == ["was not there", "was not there"]
 
 
@@ -164,7 +164,7 @@ def test_delete_waits_for_the_object_not_for_its_name(fake: Cluster, api: FakeAp
 
 def test_a_kind_that_is_not_served_has_nothing_to_delete(fake: Cluster) -> None:
     text = "{apiVersion: elbv2.k8s.aws/v1beta1, kind: TargetGroupBinding, metadata: {name: x}}"
-    assert len(fake.delete(text)) == 0
+    assert len(fake.delete_manifest(text)) == 0
 
 
 def test_patch_merges(fake: Cluster, api: FakeApi) -> None:
@@ -206,3 +206,20 @@ def test_a_key_that_is_not_there_cannot_be_edited(fake: Cluster, api: FakeApi) -
     with pytest.raises(EksnetError, match="has no key 'corefile'") as caught:
         fake.edit_configmap("coredns", "corefile", str.upper)
     assert caught.value.expected == "one of Corefile"
+
+
+@pytest.mark.parametrize("name", ["system:coredns", "a.yaml", "system:controller:a.yml"])
+def test_a_name_is_never_taken_for_a_manifest(name: str, fake: Cluster, api: FakeApi) -> None:
+    path = f"/apis/rbac.authorization.k8s.io/v1/clusterroles/{name}"
+    api.put(path, {"rules": []})
+    assert fake.delete(f"clusterrole/{name}")[0].result == "deleted"
+    assert fake.delete("clusterrole", name)[0].result == "was not there"
+    assert path not in api.objects
+
+
+@pytest.mark.parametrize("what", [TWO, Path("two.yaml")])
+def test_a_manifest_has_a_method_of_its_own(what: str | Path, fake: Cluster, api: FakeApi) -> None:
+    with pytest.raises(EksnetError, match="what to delete is a manifest; nothing") as refused:
+        fake.delete(what)  # type: ignore[arg-type]
+    assert "cluster.delete_manifest(" in refused.value.next_step
+    assert api.writes == []

@@ -153,5 +153,5 @@ def test_delete_takes_away_what_an_object_owned(cluster: Cluster, namespace: str
     manifest = WEB.replace("name: web}", "name: gone}").replace("app: web", "app: gone")
     cluster.apply(manifest, namespace)
     cluster.wait("deployment/gone", condition="Available", namespace=namespace)
-    cluster.delete(manifest, namespace=namespace)
+    cluster.delete_manifest(manifest, namespace=namespace)
     assert len(cluster.list("pods", namespace, selector="app=gone")) == 0

@@ -33,6 +33,7 @@ READING: dict[str, Callable[[Cluster], object]] = {
 WRITING: dict[str, Callable[[Cluster], object]] = {
     "apply": lambda cluster: cluster.apply(MANIFEST),
     "delete": lambda cluster: cluster.delete("configmap/web"),
+    "delete_manifest": lambda cluster: cluster.delete_manifest(MANIFEST),
     "edit_configmap": lambda cluster: cluster.edit_configmap("web", "Corefile", "new"),
     "exec": lambda cluster: cluster.exec("web", "true"),
     "patch": lambda cluster: cluster.patch("configmap", "web", {"data": {"x": "y"}}),

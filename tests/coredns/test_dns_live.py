@@ -215,7 +215,7 @@ def order(cluster):
     }
     exec(source, names)
     yield names["order"].model
-    cluster.delete(made)
+    cluster.delete_manifest(made)
 
 
 @pytest.mark.parametrize(

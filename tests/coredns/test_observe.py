@@ -128,16 +128,19 @@ class Logs:
         )
 
 
+A, B, C = (letter * 128 for letter in "abc")
+
+
 def test_the_last_configuration_of_each_pod_that_stays():
-    cluster = Logs(one=["aa", "bb"], two=["aa"], old=["cc"])
+    cluster = Logs(one=[A, B], two=[A], old=[C])
     cluster.terminating = {"old"}
-    assert running_configurations(cluster) == {"one": "bb", "two": "aa"}
+    assert running_configurations(cluster) == {"one": B, "two": A}
 
 
 def test_a_pod_that_is_starting_is_waited_for():
-    cluster = Logs(one=["aa"], two=["aa"])
+    cluster = Logs(one=[A], two=[A])
     cluster.starting = {"two": 1}
-    assert running_configurations(cluster) == {"one": "aa", "two": "aa"}
+    assert running_configurations(cluster) == {"one": A, "two": A}
 
 
 def test_a_pod_that_does_not_start_is_named(monkeypatch):

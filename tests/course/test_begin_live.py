@@ -168,7 +168,7 @@ def test_on_the_sandbox_what_was_left_is_put_back_at_once(cluster, clean, what):
 
 # Faults are the sandbox's own: who meets one elsewhere has reached it by its context.
 @pytest.mark.sandbox
-@pytest.mark.parametrize("what", some("fault", "mode", "what CoreDNS may read"))
+@pytest.mark.parametrize("what", some("fault", "mode", "the permissions of CoreDNS"))
 def test_elsewhere_it_is_said_and_put_back_on_a_word(cluster, clean, elsewhere, what):
     leave, said = LEFT[what]
     if "backup" in what:

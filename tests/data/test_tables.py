@@ -51,7 +51,7 @@ def test_the_search_order_is_the_models(column, region):
     places = {"<namespace>": "ops-ns", "<region>": "ap-northeast-2"}
     for place, value in places.items():
         told = [domain.replace(place, value) for domain in told]
-    assert told == [*conf.search, "the name as it was asked"]
+    assert told == [*conf.search, "the original name"]
 
 
 def test_the_plugin_order_is_that_of_the_coredns_we_build():

@@ -105,7 +105,7 @@ def compare(cluster, proxies, shop):
         for proxy in proxies:
             proxy.agrees()
     finally:
-        cluster.delete(text)
+        cluster.delete_manifest(text)
 
 
 def places(proxies):

@@ -95,7 +95,7 @@ def test_a_whole_configmap_is_read_for_the_configuration_in_it(given):
     ("given", "seen"),
     [
         ({}, "the configuration has no fields"),
-        ({"data": {"kubeconfig": ""}}, "the ConfigMap holds kubeconfig"),
+        ({"data": {"kubeconfig": ""}}, "the ConfigMap has kubeconfig"),
         ({"kind": "ConfigMap"}, "the ConfigMap holds nothing"),
         ({"data": {"config": ""}}, "the ConfigMap's config is empty"),
         ({"data": {"config": {"mode": "nftables"}}}, "the ConfigMap's config is {'mode'"),

@@ -76,7 +76,7 @@ def test_turns_that_there_are_not(rules, turns):
 
 
 def test_a_way_that_there_is_not(rules):
-    with pytest.raises(EksnetError, match=r"no way leads to 10\.9\.9\.9"):
+    with pytest.raises(EksnetError, match=r"no path leads to 10\.9\.9\.9"):
         packet_walks(rules, CLIENT, HERE).to("10.9.9.9")
 
 
@@ -191,7 +191,7 @@ def test_a_policy_holds_where_the_rules_end():
 
 
 def test_a_circle_of_chains_is_no_endless_walk():
-    with pytest.raises(EksnetError, match="leads back to itself"):
+    with pytest.raises(EksnetError, match="jumps back to itself"):
         packet_walk(
             filtered("-j A", more=":A - [0:0]\n-A A -j A\n"),
             Packet("10.0.129.1", "10.0.145.2", 80),

@@ -129,7 +129,7 @@ def test_what_is_gone_is_named_and_not_made(cluster):
     objects = list(api.documents(seed.MANIFESTS))
     there = [manifest for manifest in objects if manifest["kind"] != "Service"]
     cluster.items = {api.object_path(manifest): [] for manifest in there}
-    assert cluster.absent(objects) == ["Service kube-dns is gone"]
+    assert cluster.absent(objects) == ["Service kube-dns is missing"]
     assert {method for method, _ in cluster.asked} == {"GET"}
 
 
@@ -139,7 +139,9 @@ def test_what_cannot_be_made_yet_is_named(cluster):
     assert "Deployment coredns: no such namespace" in problems
 
 
-@pytest.mark.parametrize(("second", "says"), [("node2", []), ("", ["1 of 2 pods have their node"])])
+@pytest.mark.parametrize(
+    ("second", "says"), [("node2", []), ("", ["1 of 2 pods are bound to a node"])]
+)
 def test_a_pod_is_bound_when_it_has_a_node(cluster, second, says):
     specs = [{"nodeName": "node1"}, {"nodeName": second} if second else {}]
     pods = [{"spec": spec} for spec in specs]

@@ -121,8 +121,8 @@ def test_what_a_lab_broke_is_told_and_does_not_lock_the_learner_out(cluster, mon
 def test_what_was_deleted_is_told_and_made_again_by_the_next_start(cluster):
     # No process ends, so that the supervisor has no reason to check.
     cluster.delete("deployment/coredns", namespace="kube-system")
-    assert lifecycle.status(ask=True).waiting_for == "Deployment coredns is gone"
-    assert lifecycle.up().degraded == "Deployment coredns is gone"
+    assert lifecycle.status(ask=True).waiting_for == "Deployment coredns is missing"
+    assert lifecycle.up().degraded == "Deployment coredns is missing"
     lifecycle.down()
     lifecycle.up()
     assert lifecycle.up().degraded == ""

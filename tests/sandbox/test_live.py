@@ -114,7 +114,7 @@ spec: {{selector: {{app: web}}, ports: [{{port: 80, targetPort: 8080}}]}}
         run = cluster.run(BUSYBOX, "wget -qO- http://web/hostname", spec=on(nodes[1]))
         assert (run.exit_code, run.output.strip()) == (0, "web")
     finally:
-        cluster.delete(manifest)
+        cluster.delete_manifest(manifest)
 
 
 def test_an_unknown_image_says_which_are_known(cluster):

@@ -112,7 +112,7 @@ def test_what_a_volume_asks_for_is_refused(cluster, kubectl, manifest, says):
     try:
         faults.until("an event says why", lambda: says in kubectl("get", "events"))
     finally:
-        cluster.delete(manifest)
+        cluster.delete_manifest(manifest)
 
 
 @pytest.mark.sandbox

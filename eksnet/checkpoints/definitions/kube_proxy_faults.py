@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from eksnet.checkpoints.criteria import Criterion, Definition, Observation, failed, passed
-from eksnet.checkpoints.object_checks import Check, after, judge, ready_endpoints
+from eksnet.checkpoints.object_checks import Check, after, judge
 from eksnet.checkpoints.shop import (
     CONFIGMAP,
     ENDPOINTS,
@@ -17,8 +17,8 @@ from eksnet.checkpoints.shop import (
     running,
     selector,
     slices,
-    with_ports,
 )
+from eksnet.endpoints import usable_endpoints
 from eksnet.errors import EksnetError
 from eksnet.kubeproxy import faults
 from eksnet.kubeproxy.settings import KNOWN_MODES, MODES, parse_mode
@@ -40,7 +40,7 @@ def every_node(cluster: Cluster) -> Observation:
     """Whether each node may send front's packets to somebody."""
 
     def look(front: Resource) -> Observation:
-        used = ready_endpoints(with_ports(slices(cluster, faults.FRONT)))
+        used = usable_endpoints(slices(cluster, faults.FRONT))
         if not used:
             next_step = 'cluster.get("service/front", namespace="shop")'
             return failed("front has no endpoint that is Ready", _EVERY_NODE, next_step)

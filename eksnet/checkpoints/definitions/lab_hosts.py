@@ -416,7 +416,7 @@ def reloaded(cluster: Cluster) -> Observation:
             f"{began} of {len(histories)} CoreDNS pods started with this Corefile",
             "pods that reloaded it while they ran: their logs show an earlier hash",
             then(
-                f"give {ADDRESS} another name and restart nothing",
+                f"give {ADDRESS} another name, and do not restart CoreDNS",
                 *_another_name(cluster),
             ),
         )

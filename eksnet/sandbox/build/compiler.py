@@ -47,7 +47,7 @@ class Compiler:
     lock: int
 
     def stale(self, programs: list[Program], on_download: Callable[[], None]) -> set[str]:
-        """Return the packages that the programs need and the build cache lacks.
+        """Return the packages that the programs need and that are missing in the build cache.
 
         Fetches the sources.
 

@@ -15,6 +15,8 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"eksnet.dev/engine/internal/process"
 )
 
 var background = context.Background()
@@ -473,8 +475,7 @@ func TestAfterABootNothingIsBelieved(t *testing.T) {
 	p := n.pod("app")
 	id := p.run("main", "exec sleep 1000")
 	n.crash()
-	killAllOthers(t)
-	n.await("all are dead", func() bool { return findProcess(t, "/pause") == 0 && findProcess(t, "shim") == 0 })
+	n.killAllOthers()
 	n.serve()
 	if got := p.podStatus().State; got != cri.PodSandboxState_SANDBOX_NOTREADY {
 		t.Errorf("pod %v", got)
@@ -493,8 +494,7 @@ func TestADeadPodDoesNotGiveAnothersAddressAway(t *testing.T) {
 	first := n.pod("first")
 	n.pod("second")
 	n.crash()
-	killAllOthers(t)
-	n.await("all are dead", func() bool { return findProcess(t, "/pause") == 0 })
+	n.killAllOthers()
 	n.serve()
 	// The kubelet clears the dead pods away one by one, while it starts others.
 	if got := n.pod("third").address(); got != "10.0.129.10" {
@@ -509,17 +509,25 @@ func TestADeadPodDoesNotGiveAnothersAddressAway(t *testing.T) {
 }
 
 // killAllOthers is what the end of the sandbox does to all of its processes but this one.
-func killAllOthers(t *testing.T) {
-	t.Helper()
+func (n *node) killAllOthers() {
+	n.t.Helper()
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
-		t.Fatal(err)
+		n.t.Fatal(err)
 	}
+	var killed []process.Identity
 	for _, entry := range entries {
-		if pid, err := strconv.Atoi(entry.Name()); err == nil && pid != os.Getpid() {
-			_ = syscall.Kill(pid, syscall.SIGKILL)
+		pid, err := strconv.Atoi(entry.Name())
+		if err != nil || pid == os.Getpid() {
+			continue
 		}
+		// One that has ended meanwhile is nobody, and so is not alive.
+		identity, _ := process.Of(pid)
+		killed = append(killed, identity)
+		_ = syscall.Kill(pid, syscall.SIGKILL)
 	}
+	// A process is alive for a moment after it has lost its memory, and with that its name.
+	n.await("all are dead", func() bool { return !slices.ContainsFunc(killed, process.Identity.Alive) })
 }
 
 func TestADeadShimEndsItsContainer(t *testing.T) {

@@ -3,6 +3,7 @@ package cri
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -121,22 +122,54 @@ func TestPhasesFollowOneAnother(t *testing.T) {
 	}
 }
 
-func TestListingNeedsNoTurn(t *testing.T) {
-	c := newContainer("")
-	c.record = containerRecord{ID: "one", Config: &runtime.ContainerConfig{}}
-	s := &Server{containers: map[string]*container{"one": c}}
-	// As whoever removes it, for as long as its files take.
-	if err := c.turn.take(context.Background()); err != nil {
-		t.Fatal(err)
+func TestListingDoesNotWaitForARemoval(t *testing.T) {
+	b := newSandbox("pod")
+	b.record = sandboxRecord{ID: "pod", Stopped: true, Config: &runtime.PodSandboxConfig{}}
+	c := newContainer("one")
+	c.sandbox, c.record = b, containerRecord{ID: "one", Sandbox: "pod", Config: &runtime.ContainerConfig{}}
+	s := &Server{sandboxes: map[string]*sandbox{"pod": b}, containers: map[string]*container{"one": c}}
+	defer func(usual func(string) error) { removeFolder = usual }(removeFolder)
+	begun, goOn := make(chan string), make(chan struct{})
+	removeFolder = func(folder string) error {
+		begun <- folder
+		<-goOn
+		return nil
 	}
-	listed, err := s.ListContainers(context.Background(), &runtime.ListContainersRequest{})
-	if err != nil || len(listed.Containers) != 1 {
-		t.Errorf("%v, %v", listed, err)
+	removed := make(chan error)
+	go func() {
+		_, err := s.RemovePodSandbox(context.Background(), &runtime.RemovePodSandboxRequest{PodSandboxId: "pod"})
+		removed <- err
+	}()
+	for _, folder := range []string{"one", "pod"} {
+		if got := <-begun; got != folder {
+			t.Fatalf("%s is removed; expected %s", got, folder)
+		}
+		listed := make(chan error)
+		go func() { listed <- listAll(s) }()
+		select {
+		case err := <-listed:
+			if err != nil {
+				t.Error(err)
+			}
+		case <-time.After(10 * time.Second):
+			t.Fatalf("listing waits while %s is removed", folder)
+		}
+		goOn <- struct{}{}
 	}
-	described, err := s.ContainerStatus(context.Background(), &runtime.ContainerStatusRequest{ContainerId: "one"})
-	if err != nil || described.Status.State != runtime.ContainerState_CONTAINER_CREATED {
-		t.Errorf("%v, %v", described, err)
+	if err := <-removed; err != nil {
+		t.Error(err)
 	}
+}
+
+// listAll asks what the kubelet asks every second.
+func listAll(s *Server) error {
+	_, pods := s.ListPodSandbox(context.Background(), &runtime.ListPodSandboxRequest{})
+	_, all := s.ListContainers(context.Background(), &runtime.ListContainersRequest{})
+	_, one := s.ContainerStatus(context.Background(), &runtime.ContainerStatusRequest{ContainerId: "one"})
+	if status.Code(one) == codes.NotFound {
+		one = nil // it is gone by then
+	}
+	return errors.Join(pods, all, one)
 }
 
 func TestACancelledCallDoesNotWaitForItsTurn(t *testing.T) {

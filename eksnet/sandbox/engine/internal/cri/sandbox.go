@@ -326,7 +326,7 @@ func (s *Server) RemovePodSandbox(ctx context.Context, request *runtime.RemovePo
 			return nil, err
 		}
 	}
-	if err := state.Remove(b.folder); err != nil {
+	if err := removeFolder(b.folder); err != nil {
 		return nil, err
 	}
 	s.mu.Lock()
