@@ -43,3 +43,9 @@ def test_the_first_useful_line_is_shown():
 
 def test_go_that_says_nothing():
     assert failure(NOISE, -9).seen == "go ended with exit code -9"
+
+
+def test_a_full_disk_that_go_does_not_name_is_named():
+    line = "/usr/local/go/src/runtime/arena.go:88:2: cannot find package"
+    assert failure([line], 1).seen == line
+    assert failure([line], 1, is_full=True).seen == "no space left on device for Go's caches"

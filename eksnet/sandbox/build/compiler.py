@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -26,6 +27,8 @@ _DOWNLOAD = "go: downloading "
 # A learner reads and runs notebooks while the engine builds.
 _NICE = 10
 _GRACE = 5.0
+# Less than Go writes at once, in bytes.
+_FULL = 16 * 2**20
 
 
 @dataclass(frozen=True)
@@ -107,7 +110,8 @@ class Compiler:
                 raise
             process.wait()
             if process.returncode != 0:
-                raise failure(lines, process.returncode)
+                is_full = shutil.disk_usage(self.base).free < _FULL
+                raise failure(lines, process.returncode, is_full=is_full)
             printed.seek(0)
             return printed.read()
 
@@ -137,20 +141,22 @@ _NO_NETWORK = re.compile(
 _WRONG_SUM = re.compile(r"checksum mismatch|SECURITY ERROR", re.I)
 
 
-def failure(lines: list[str], code: int) -> EksnetError:
+def failure(lines: list[str], code: int, *, is_full: bool = False) -> EksnetError:
     """Turn what Go printed into one message with the remedy.
 
     Args:
         lines: Its standard error.
         code: Its exit code.
+        is_full: Whether the disk with its caches is full. Go does not always say so itself.
     """
 
     def first(pattern: re.Pattern[str]) -> str | None:
         return next((line.strip() for line in lines if pattern.search(line)), None)
 
-    if line := first(_NO_ROOM):
+    line = first(_NO_ROOM)
+    if line or is_full:
         return EksnetError(
-            line,
+            line or "no space left on device for Go's caches",
             "enough free space for Go's caches and the programs",
             f"free some space, or set EKSNET_ENGINE_DIR to a larger disk; then {AGAIN}",
         )
