@@ -4,27 +4,27 @@ import os
 import random
 import re
 import time
-from pathlib import Path
 
 import nbformat
 import nbval_runs
 import pytest
+import sanitizing
 from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from eksnet.course import catalogue, copies, runner
 
-SANITISE = Path(__file__).with_name("sanitize.cfg")
 NAMES = [path.stem for path in catalogue.course()]
 
 
 def compare(*names):
     """Run notebooks under nbval, every output compared with the committed one."""
     for name in names:
+        rules = sanitizing.DIRECTORY / f"{name}.cfg"
+        sanitize = ["--nbval-sanitize-with", rules] if rules.exists() else []
         done = nbval_runs.run(
-            "--nbval-cell-timeout=300", "-q", "-x",
-            "--nbval-sanitize-with", SANITISE, catalogue.find(name),
-        )  # fmt: skip
+            "--nbval-cell-timeout=300", "-q", "-x", *sanitize, catalogue.find(name)
+        )
         assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
 
 
