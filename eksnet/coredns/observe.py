@@ -204,6 +204,9 @@ def running_configurations(cluster: Cluster) -> dict[str, str]:
     The plugin `reload` logs it at the start and after each change. A pod that is only just starting
     is waited for.
 
+    Args:
+        cluster: The cluster.
+
     Raises:
         EksnetError: A pod's container has not started in time.
     """
@@ -361,7 +364,7 @@ def witness_walk(
             resolver, or the name is none that can be asked.
     """
     program = program_of(profile)
-    check_name(name, profile)
+    check_name(name)
 
     def logged_to_a_mark() -> list[LoggedQuery]:
         mark = f"mark-{secrets.token_hex(4)}"
@@ -402,7 +405,7 @@ def wait_for_answer(
         EksnetError: It was not found within 30 seconds, or cannot be asked.
     """
     program = program_of(profile)
-    check_name(name, profile)
+    check_name(name)
 
     def is_found() -> bool:
         return bool(program.found(cluster.exec(pod, program.command(name), namespace)))
