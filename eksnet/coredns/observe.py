@@ -341,7 +341,7 @@ def witness_walk(
             resolver, or the name is none that can be asked.
     """
     program = program_of(profile)
-    check_name(name, profile)
+    check_name(name)
 
     def logged_to_a_mark() -> list[LoggedQuery]:
         mark = f"mark-{secrets.token_hex(4)}"
@@ -382,7 +382,7 @@ def wait_for_answer(
         EksnetError: It was not found within 30 seconds, or cannot be asked.
     """
     program = program_of(profile)
-    check_name(name, profile)
+    check_name(name)
 
     def is_found() -> bool:
         return bool(program.found(cluster.exec(pod, program.command(name), namespace)))

@@ -123,6 +123,14 @@ class ResolvConf:
         """
         return max(1, _number(self.options, "attempts", DEFAULT_ATTEMPTS))
 
+    def has_option(self, name: str) -> bool:
+        """Tell whether an option is set that has no number, as glibc reads it: by its beginning.
+
+        Args:
+            name: The option, such as no-aaaa.
+        """
+        return any(option.startswith(name) for option in self.options)
+
     def with_option(self, name: str, value: str = "") -> ResolvConf:
         """Return the same with one option more, or with another value for it.
 

@@ -365,6 +365,11 @@ def _snat(inner: Mapping[str, Any]) -> str:
     return f"s{_dnat(inner)[1:]}{_flags(inner)}"
 
 
+def _masquerade(inner: Mapping[str, Any] | None) -> str:
+    ports = f" to :{_element(inner['port'])}" if inner and "port" in inner else ""
+    return f"masquerade{ports}{_flags(inner)}"
+
+
 def _flags(inner: Mapping[str, Any] | None) -> str:
     return "".join(f" {flag}" for flag in _several((inner or {}).get("flags")))
 
@@ -384,7 +389,8 @@ _EXPRESSIONS: dict[str, Callable[[Any], str]] = {
     "reject": _reject,
     "dnat": _dnat,
     "snat": _snat,
-    "masquerade": lambda inner: f"masquerade{_flags(inner)}",
+    "masquerade": _masquerade,
+    "notrack": lambda inner: "notrack",
     "log": _log,
     "mangle": lambda inner: f"{_operand(inner['key'])} set {_operand(inner['value'])}",
     "set": lambda inner: f"{inner['op']} {inner['set']} {{ {_operand(inner['elem'])} }}",
