@@ -507,6 +507,10 @@ class Cluster:
 
         The first backup is kept until a restore has used it: after an edit, a second call changes
         nothing and says that the ConfigMap has been edited since.
+
+        Args:
+            configmap: The ConfigMap's name.
+            namespace: Its namespace; the context's own when None.
         """
         return self._backups.backup(_configmap(configmap), self._in(namespace))
 
@@ -553,6 +557,9 @@ class Cluster:
         """Return the objects of a namespace that nothing else made, as the API server gives them.
 
         Left out are those that an owner makes, and what each namespace has from its beginning.
+
+        Args:
+            namespace: The namespace.
         """
         return tuple(map(Resource, contents.objects_in(self._client, self._kinds, namespace)))
 

@@ -203,6 +203,9 @@ def running_configurations(cluster: Cluster) -> dict[str, str]:
     The plugin `reload` logs it at the start and after each change. A pod that is only just starting
     is waited for.
 
+    Args:
+        cluster: The cluster.
+
     Raises:
         EksnetError: A pod's container has not started in time.
     """

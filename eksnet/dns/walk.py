@@ -95,6 +95,10 @@ def first_difference(predicted: Walk, observed: Walk) -> int:
     Letter case does not count in a name: CoreDNS logs all names in lower case. Nor does the order
     of rows where the resolver sends all of them at once.
 
+    Args:
+        predicted: The walk that was predicted.
+        observed: The walk that was observed.
+
     Example:
         >>> predicted = search_walk("A", ResolvConf(search=("example",)))
         >>> first_difference(predicted, walk_of_questions(predicted.questions[:2]))
@@ -125,6 +129,9 @@ def walk_of_questions(questions: Iterable[Question]) -> Walk:
 
     All questions for one name are one row, A first: which arrives first is not certain. A question
     that is sent again counts as another query.
+
+    Args:
+        questions: The questions, in order.
 
     Example:
         >>> seen = Question("a.example", "A", Reply.SERVFAIL)
@@ -239,6 +246,11 @@ def _asked(name: str, conf: ResolvConf, rules: Profile, replies: Answers) -> Ite
 
 def candidates(name: str, conf: ResolvConf, profile: str = "glibc") -> tuple[str, ...]:
     """Return every name that a resolver would ask if none were answered, in order.
+
+    Args:
+        name: The name, as the program gives it.
+        conf: The client's resolv.conf.
+        profile: The resolver: glibc, musl, go or busybox.
 
     Raises:
         EksnetError: As for `search_walk`.
@@ -355,6 +367,12 @@ def compare(
     answers: Answers | Mapping[str | tuple[str, str], Reply | str] | None = None,
 ) -> Listing[Walk]:
     """Predict the walk of every resolver for one name, a row for each.
+
+    Args:
+        name: The name, as the program gives it.
+        conf: The client's resolv.conf.
+        exists: The full names that have an address.
+        answers: What other names are answered; see `search_walk`.
 
     Example:
         >>> compare("a.example", ResolvConf(search=("b",)), answers={"a.example": "NODATA"})

@@ -47,6 +47,9 @@ def parse_dump(text: str) -> Ruleset:
 def parse_iptables_save(text: str) -> Ruleset:
     """Return the rules in what `iptables-save` printed, with or without counters.
 
+    Args:
+        text: What `iptables-save` printed.
+
     Raises:
         EksnetError: A line is none that iptables-save prints, or leads to a chain that the dump
             does not have; the message names it.
@@ -164,6 +167,9 @@ def parse_nft_json(text: str) -> Ruleset:
 
     Tables of the family inet are called `inet NAME`: one of the family ip may have the same name.
     What kube-proxy never writes is kept as its JSON, so that a walk can say that it cannot tell.
+
+    Args:
+        text: What `nft --json list ruleset` printed.
 
     Raises:
         EksnetError: It is no JSON, or not nft's; the message names the line or the object. Or the

@@ -68,6 +68,9 @@ def read_node(cluster: Cluster, name: str = "") -> Node:
 def read_configuration(cluster: Cluster) -> Settings:
     """Return the settings in the ConfigMap that the cluster's kube-proxy starts with.
 
+    Args:
+        cluster: The cluster.
+
     Raises:
         EksnetError: There is none where EKS, kubeadm or kind keep it.
     """

@@ -134,6 +134,9 @@ class PacketWalks(Listing[PacketWalk]):
     def to(self, backend: str) -> PacketWalk:
         """Return the way to a backend, given as IP or IP:PORT.
 
+        Args:
+            backend: The backend, as IP or IP:PORT.
+
         Raises:
             EksnetError: No way leads there.
         """
