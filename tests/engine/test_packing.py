@@ -402,7 +402,7 @@ FORGED: dict[str, tuple[Callable[[Members], Members], str]] = {
     "no list of contents": (lambda members: members[1:], "does not begin with engine.json"),
     "a list of another kind": (contents(programs=["hello"]), "engine.json cannot be read"),
     "another engine inside": (contents(engine="tiny-0123456789ab-linux-mips"), "inside it is"),
-    "a missing program": (lambda members: members[:-1], "it lacks bye"),
+    "a missing program": (lambda members: members[:-1], "missing: bye"),
     "nothing": (lambda members: [], "does not begin with engine.json"),
 }
 

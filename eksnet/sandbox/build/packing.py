@@ -171,7 +171,7 @@ def _extract(
     except (_NotPackedError, tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise _not_whole(source, str(error)) from None
     if left:
-        raise _not_whole(source, f"it lacks {', '.join(left)}")
+        raise _not_whole(source, f"missing: {', '.join(left)}")
     return records
 
 
