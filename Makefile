@@ -1,6 +1,10 @@
 # The two commands are `make lab` and `make test`; each does all the set-up that is missing.
 
 PYTHON ?= python3
+# A packed engine for `make lab`: a file, a folder or a URL; what is from elsewhere needs SHA256=.
+ENGINE ?=
+SHA256 ?=
+export ENGINE SHA256
 ROUNDS ?= 1
 # Tests wait more than they compute: each worker has a sandbox of its own, of 0.6 GiB. A file goes
 # to one worker whole, and so does each class of one.
@@ -16,10 +20,12 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help lab test soak bench lint clean setup setup-tests python engine
+.PHONY: help lab test soak bench lint clean setup setup-tests python engine \
+        engine-kept unpack
 
 help:
-	@echo 'make lab    set up, start the sandbox and open JupyterLab on the course'
+	@echo 'make lab    set up, start the sandbox and open JupyterLab on the course;'
+	@echo '            with ENGINE=FILE SHA256=SUM, from a packed engine instead of building one'
 	@echo 'make test   set up and run the whole suite'
 	@echo 'make soak   what takes longer: faults at random, every order of notebooks, the suite $(ROUNDS) times'
 	@echo 'make bench  the ratios of docs/benchmarks.md; non-zero when one is beyond its bound'
@@ -27,13 +33,13 @@ help:
 	@echo 'make clean  remove what was installed here; the engine and the sandbox stay'
 
 # JupyterLab opens at once; the engine and the sandbox get ready meanwhile.
-lab: setup
+lab: setup unpack
 	bin/eksnet lab
 
-test: setup-tests engine lint
+test: setup-tests engine-kept lint
 	$(PYTEST)
 
-soak: setup-tests engine
+soak: setup-tests engine-kept
 	uv run pytest -m soak
 	for round in $$(seq $(ROUNDS)); do \
 	    echo "round $$round of $(ROUNDS)"; $(PYTEST) --quiet || exit 1; \
@@ -53,12 +59,19 @@ lint:
 engine:
 	bin/eksnet engine build
 
+# The tests of the Go code compile it with what the build has left in Go's caches.
+engine-kept:
+	bin/eksnet engine build --keep-caches
+
+unpack:
+	@[ -z "$$ENGINE" ] || bin/eksnet engine unpack "$$ENGINE" $${SHA256:+--sha256 "$$SHA256"}
+
 clean:
 	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find eksnet tests -name __pycache__ -prune -exec rm -rf {} +
 
 setup: python
-	@$(PYTHON) eksnet/bootstrap.py
+	@$(PYTHON) eksnet/bootstrap.py $(if $(ENGINE),--packed)
 
 setup-tests: python
 	@$(PYTHON) eksnet/bootstrap.py --tests

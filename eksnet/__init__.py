@@ -23,7 +23,12 @@ __all__ = [
 
 
 def connect(target: str | None = None, *, changes: str | None = None) -> Cluster:
-    """Connect to a cluster; see `eksnet.cluster.connect`."""
+    """Connect to a cluster; see `eksnet.cluster.connect`.
+
+    Args:
+        target: `sandbox` or `context:NAME`; else what EKSNET_TARGET says, else the sandbox.
+        changes: The name of a context that this notebook may change.
+    """
     from eksnet import cluster
     from eksnet.course.checks import CHECKS
 
@@ -33,28 +38,50 @@ def connect(target: str | None = None, *, changes: str | None = None) -> Cluster
 
 
 def begin(cluster: Cluster, notebook: str, restore: bool | None = None) -> Beginning:
-    """Put back what an earlier lesson left in a cluster; see `eksnet.course.begin`."""
+    """Put back what an earlier lesson left in a cluster; see `eksnet.course.begin`.
+
+    Args:
+        cluster: The cluster.
+        notebook: The notebook, by the start of its name.
+        restore: Whether to put back what differs; None asks where somebody can answer.
+    """
     from eksnet.course.begin import begin
 
     return begin(cluster, notebook, restore)
 
 
 def checkpoint(name: str, target: str | None = None) -> Checkpoint:
-    """Return a checkpoint of the course; see `eksnet.checkpoints.checkpoint`."""
+    """Return a checkpoint of the course; see `eksnet.checkpoints.checkpoint`.
+
+    Args:
+        name: Its id, such as `hosts-01`.
+        target: The cluster to look at, as `connect` takes it; else what was connected to
+            last.
+    """
     from eksnet import checkpoints
 
     return checkpoints.checkpoint(name, target)
 
 
 def compare(prediction: Any, observed: Any) -> Listing[bool | None]:
-    """Return a prediction beside what was observed; see `eksnet.checkpoints.compare`."""
+    """Return a prediction beside what was observed; see `eksnet.checkpoints.compare`.
+
+    Args:
+        prediction: What was predicted.
+        observed: What was observed.
+    """
     from eksnet import checkpoints
 
     return checkpoints.compare(prediction, observed)
 
 
 def progress(notebook: str = "", target: str | None = None) -> Progress:
-    """Return how far you are; see `eksnet.checkpoints.progress`."""
+    """Return how far you are; see `eksnet.checkpoints.progress`.
+
+    Args:
+        notebook: A notebook, by the start of its name; the whole course when empty.
+        target: As in `checkpoint`.
+    """
     from eksnet import checkpoints
 
     return checkpoints.progress(notebook, target)

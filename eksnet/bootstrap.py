@@ -53,9 +53,9 @@ class Footprint:
 # With uv itself; uv's cache and the environment share their files where one disk holds both.
 PACKAGES = Footprint(500, 500)
 PACKAGES_FOR_TESTS = Footprint(760, 760)
-ENGINE_BUILT = Footprint(7500, 450)
+ENGINE_BUILT = Footprint(7500, 520)
 ENGINE_BUILT_FOR_TESTS = Footprint(7500, 7500)
-ENGINE_UNPACKED = Footprint(650, 450)
+ENGINE_UNPACKED = Footprint(700, 520)
 
 
 def engine_directory() -> Path:
@@ -241,7 +241,7 @@ def there_is_space(computer: Computer) -> bool:
 def ask_for_space(computer: Computer) -> None:
     """Say how much space is missing, and what helps."""
     lines = disks_too_small(computer)
-    lines.append("Make room, or set EKSNET_ENGINE_DIR to a directory on a larger disk;")
+    lines.append("Free some space, or set EKSNET_ENGINE_DIR to a directory on a larger disk;")
     lines.append("then run the same command again.")
     if not computer.packed:
         lines.append("An engine that was packed elsewhere needs less: make lab ENGINE=FILE")

@@ -370,11 +370,45 @@ def lab(
 
 
 @engine_app.command("build")
-def engine_build() -> None:
-    """Build the missing programs of the engine."""
+def engine_build(
+    keep_caches: Annotated[
+        bool | None,
+        typer.Option(
+            "--keep-caches/--drop-caches",
+            help="Leave Go's caches, now and later, to build again soon; or not any more.",
+        ),
+    ] = None,
+) -> None:
+    """Build the missing programs of the engine; Go's caches go when it is done."""
     from eksnet.sandbox import build
 
-    build.build(say=console.print)
+    build.build(console.print, keep_caches=keep_caches)
+
+
+@engine_app.command("pack")
+def engine_pack(
+    file: Annotated[Path, typer.Argument(help="A folder, or a file of the engine's name.")],
+) -> None:
+    """Write the engine into one file, with which other computers start without building."""
+    from eksnet.sandbox import build
+
+    packed = build.pack(file)
+    console.print(f"{packed.path}: {packed.size / 10**6:.0f} MB. Elsewhere:")
+    console.print(f"make lab ENGINE={packed.path.name} SHA256={packed.sha256}")
+
+
+@engine_app.command("unpack")
+def engine_unpack(
+    source: Annotated[str, typer.Argument(help="A packed engine, its folder, or a URL.")],
+    sha256: Annotated[
+        str | None, typer.Option(help="Its checksum; a file of your own needs none.")
+    ] = None,
+) -> None:
+    """Take the engine's programs from a packed file, instead of building them."""
+    from eksnet.sandbox import build
+
+    was_missing = build.unpack(source, sha256, console.print)
+    console.print("The engine is unpacked." if was_missing else "The engine is there already.")
 
 
 @engine_app.command("status")
@@ -390,8 +424,11 @@ def engine_status(as_json: Json = False) -> None:
         for program in found:
             table.add_row(program.name, program.state)
         console.print(table)
-        for directory in dict.fromkeys(program.path.parent for program in found):
-            console.print(f"in {directory}")
+        console.print(f"in {found[0].path.parent}")
+        caches = build.engine().go_caches
+        if caches.exist:
+            console.print(f"Go's caches, {'kept' if caches.are_kept else 'for the next build'}:")
+            console.print(f"{caches.size / 10**9:.1f} GB in {caches.directory}")
     raise typer.Exit(0 if all(program.state == "built" for program in found) else 1)
 
 

@@ -191,6 +191,36 @@ def dns_name(value: str, what: str = "the name") -> str:
     return value
 
 
+def lookup_name(value: str, what: str = "the name") -> str:
+    """Return a name that a program can be given to look up, whatever its resolver makes of it.
+
+    Raises:
+        EksnetError: It is empty, has characters that no name has, or begins with a hyphen.
+    """
+    text(value, what, "a name such as my-service.app-ns")
+    wrong = next((fault for fault in (*_odd(value), *_like_an_option(value))), None)
+    if wrong:
+        raise EksnetError(f"{what} {shown(value)} cannot be asked: {wrong[0]}", *wrong[1:])
+    return value
+
+
+def name_fault(value: str) -> str:
+    """Return what is wrong with a name of the DNS, in words; empty where it can be asked."""
+    return next((fault[0] for fault in _faults(value.removesuffix("."))), "")
+
+
+def _odd(bare: str) -> Iterator[tuple[str, str, str]]:
+    odd = next((one for one in bare if not one.isprintable() or one in " \\"), "")
+    if odd:
+        yield f"it has {odd!r} in it", "letters, digits, hyphens and dots", "remove it"
+
+
+def _like_an_option(bare: str) -> Iterator[tuple[str, str, str]]:
+    if bare.startswith("-"):
+        # A program in the pod would take it for an option.
+        yield "it starts with a hyphen", "a letter or a digit at the start", "remove it"
+
+
 def _faults(bare: str) -> Iterator[tuple[str, str, str]]:
     """Yield what is wrong with a name without its final dot, what is expected, what to do."""
     if not bare.isascii():
@@ -199,9 +229,7 @@ def _faults(bare: str) -> Iterator[tuple[str, str, str]]:
             "letters, digits, hyphens and dots",
             _in_ascii(bare) or "use the letters a to z",
         )
-    odd = next((one for one in bare if not one.isprintable() or one in " \\"), "")
-    if odd:
-        yield f"it has {odd!r} in it", "letters, digits, hyphens and dots", "remove it"
+    yield from _odd(bare)
     labels = bare.split(".")
     if "" in labels:
         yield (
@@ -222,9 +250,7 @@ def _faults(bare: str) -> Iterator[tuple[str, str, str]]:
             f"at most {_LONGEST_NAME} characters, without the final dot",
             "shorten it",
         )
-    if bare.startswith("-"):
-        # A program in the pod would take it for an option.
-        yield "it starts with a hyphen", "a letter or a digit at the start", "remove it"
+    yield from _like_an_option(bare)
 
 
 def _in_ascii(name: str) -> str:

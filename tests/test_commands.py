@@ -23,7 +23,7 @@ CLONE = Path(eksnet.__file__).parent.parent
 PACKAGE = CLONE / "eksnet"
 LAUNCHER = CLONE / "bin" / "eksnet"
 # Those that print before anything is installed, and those that know the forms.
-SOURCES = sorted(set(PACKAGE.rglob("*.py")) - {PACKAGE / "setup.py", PACKAGE / "commands.py"})
+SOURCES = sorted(set(PACKAGE.rglob("*.py")) - {PACKAGE / "bootstrap.py", PACKAGE / "commands.py"})
 BARE = {"print", "sys.stdout.write", "sys.stderr.write", "console.file.write"}
 
 

@@ -121,6 +121,9 @@ class Checkpoint:
     def hint(self, number: int = 1) -> Text:
         """Return a hint: 1 says where to look, 2 what to compare, 3 the command.
 
+        Args:
+            number: Which hint: 1 says where to look, 2 what to compare, 3 the command.
+
         Raises:
             EksnetError: There is no such hint.
         """
@@ -132,7 +135,11 @@ class Checkpoint:
         return Text("\n".join(filter(None, said)), code, more)
 
     def solution(self, *, reveal: bool = False) -> Text:
-        """Return the solution to those who say so with `reveal=True`."""
+        """Return the solution to those who say so with `reveal=True`.
+
+        Args:
+            reveal: Whether to show it.
+        """
         if not reveal:
             return Text(
                 f"{self.definition.id} has {len(self.definition.hints)} hints: hint(), hint(2), …\n"

@@ -26,9 +26,9 @@ def compare(prediction: Any, observed: Any) -> Listing[bool | None]:
         predicted  observed  same
         2          10        no
         >>> compare({"musl": "found", "go": ...}, {"musl": "not found", "go": "found"})
-                 predicted          observed   same
-        musl     found              not found  no
-        go       no prediction yet  found
+              predicted          observed   same
+        musl  found              not found  no
+        go    no prediction yet  found
     """
     if isinstance(observed, Mapping):
         said = prediction if isinstance(prediction, Mapping) else {}

@@ -16,6 +16,7 @@ from eksnet.cluster.objects import Applied, Result
 from eksnet.errors import EksnetError, NotFoundError
 
 FIELD_MANAGER = "eksnet"
+_APPLY, _MERGE = "application/apply-patch+yaml", "application/merge-patch+json"
 _SERVICE_ACCOUNT = Kind("", "v1", "ServiceAccount", "serviceaccounts", True)
 _SERVICE_ACCOUNT_SECONDS = 15.0
 # What the API server takes in one request.
@@ -86,9 +87,7 @@ def _apply_one(client: Client, target: Place, one: Manifest, *, force: bool) -> 
     if force:
         query["force"] = "true"
     try:
-        answer = client.send(
-            "PATCH", target.path, body, query, content_type="application/apply-patch+yaml"
-        )
+        answer = client.send("PATCH", target.path, body, query, content_type=_APPLY)
     except ApiError as error:
         raise _unknown_field(error, client, target) or _conflict(error) or error from None
     if answer.status == 201 or not before:
@@ -97,6 +96,22 @@ def _apply_one(client: Client, target: Place, one: Manifest, *, force: bool) -> 
         return target.became("created")
     same = answer.body["metadata"].get("resourceVersion") == before
     return target.became("unchanged" if same else "configured")
+
+
+def hand_over(client: Client, target: Place, body: Json, manager: str) -> None:
+    """Write down a field manager as the only owner of an object; see `Cluster.hand_over`."""
+    query = {"fieldManager": manager, "force": "true", "dryRun": "All"}
+    # The API server says which fields such an apply would own.
+    tried = client.send("PATCH", target.path, body, query, content_type=_APPLY).body
+    entries = tried["metadata"]["managedFields"]
+    kept = [one for one in entries if _is_of(one, manager) or one.get("subresource")]
+    if kept != entries:
+        fields = {"metadata": {"managedFields": kept}}
+        client.send("PATCH", target.path, fields, content_type=_MERGE)
+
+
+def _is_of(entry: Json, manager: str) -> bool:
+    return entry.get("manager") == manager and entry.get("operation") == "Apply"
 
 
 def _version(client: Client, path: str) -> str:

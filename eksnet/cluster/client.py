@@ -67,7 +67,13 @@ class ApiError(EksnetError):
         self.causes = causes
 
     def saying(self, seen: str, expected: str = "", next_step: str = "") -> ApiError:
-        """Return the same error in other words; what is empty stays as it is."""
+        """Return the same error in other words; what is empty stays as it is.
+
+        Args:
+            seen: What was observed.
+            expected: What should have been there.
+            next_step: What to do about it.
+        """
         return ApiError(
             seen,
             expected or self.expected,
@@ -133,6 +139,14 @@ class Client:
         self._pool = ApiClient(configuration).rest_client.pool_manager
         self._guard = guard
         self.target = target
+
+    def ask_guard(self) -> None:
+        """Ask the guard whether something may be changed.
+
+        Raises:
+            EksnetError: The guard refused.
+        """
+        self._guard()
 
     @property
     def kubectl(self) -> str:

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from eksnet import inputs
+from eksnet.aws import Account
 from eksnet.cluster import (
     applying,
     conditions,
@@ -27,6 +28,7 @@ from eksnet.cluster.backups import Backup, Backups, Restored
 from eksnet.cluster.client import Client
 from eksnet.cluster.conditions import Condition, Test
 from eksnet.cluster.edits import Checks, Edit
+from eksnet.cluster.fields import Owned, owners
 from eksnet.cluster.guard import Identity
 from eksnet.cluster.kinds import ENDPOINT_SLICE, EVENT, Kinds
 from eksnet.cluster.objects import Applied, Event, Resource
@@ -55,9 +57,11 @@ class Cluster:
         version: The API server's version, such as v1.35.4.
         checks: What a text has to pass before it is written into a ConfigMap. `eksnet.connect`
             sets it: what a Corefile may say is known to the rooms above this one.
+        account: The AWS account that the cluster is in; None where none is known.
     """
 
     checks: Checks = MappingProxyType({})
+    account: Account | None = None
 
     def __init__(
         self,
@@ -77,11 +81,50 @@ class Cluster:
         self._client = client
         self._kinds = kinds
         self._nodes = nodes
+        self._aws_clients: dict[str, Any] = {}
         self._backups = Backups(client, identity, target.name, _backup_directory())
 
     def __repr__(self) -> str:
         nodes = "" if self._nodes is None else f", {self._nodes} nodes"
         return f"<Cluster {self.target.name}: Kubernetes {self.version}{nodes}>"
+
+    # AWS.
+
+    @property
+    def eks_name(self) -> str:
+        """The cluster's name in EKS.
+
+        Raises:
+            EksnetError: No AWS account is known for the cluster.
+        """
+        return self._known_account().cluster
+
+    def aws(self, service: str) -> Any:
+        """Return a boto3 client for the cluster's own AWS account.
+
+        It is never the account of the learner's own AWS set-up, and what changes anything passes
+        the cluster's guard.
+
+        Args:
+            service: The service as boto3 calls it, such as `eks`.
+
+        Raises:
+            EksnetError: No AWS account is known for the cluster.
+        """
+        account = self._known_account()
+        if service not in self._aws_clients:
+            name = inputs.text(service, "the service", "such as eks")
+            self._aws_clients[name] = account.client(name, self._client.ask_guard)
+        return self._aws_clients[service]
+
+    def _known_account(self) -> Account:
+        if self.account is None:
+            raise EksnetError(
+                f"for {self.target} no AWS account is known: a kubeconfig names none",
+                "the sandbox, which has an AWS account of its own",
+                'eksnet.connect("sandbox")',
+            )
+        return self.account
 
     # Reading.
 
@@ -187,6 +230,22 @@ class Cluster:
             # What has no namespace has its events in the namespace default, or anywhere.
             where = place.namespace
         return objects.events(self._client.get(EVENT.path(where), query).get("items") or ())
+
+    def owners(
+        self, kind: str, name: str = "", namespace: str | None = None, *, below: str = ""
+    ) -> Listing[Owned]:
+        """Return who owns the fields of an object, as the API server's own record says it.
+
+        Args:
+            kind: The kind, or kind/name.
+            name: The name.
+            namespace: The namespace; the context's own when None.
+            below: A path such as `.data`: only this field and what is in it.
+
+        Raises:
+            ApiError: There is no such object, or it may not be read.
+        """
+        return owners(self.get(kind, name, namespace), below)
 
     # Waiting.
 
@@ -373,6 +432,23 @@ class Cluster:
         answer = self._client.send("PUT", place.path, body, query)
         return Resource({"kind": place.kind.name, **answer.body})
 
+    def hand_over(self, manifest: Mapping[str, Any], manager: str) -> None:
+        """Make a field manager the only owner of an object's fields, as if it had made it.
+
+        Owners of fields of the status stay. Only what is as in the manifest is worth handing over.
+
+        Args:
+            manifest: The object as the manager applies it.
+            manager: The field manager.
+
+        Raises:
+            ApiError: There is no such object, or the API server refused.
+        """
+        (one,) = manifests.read(json.dumps(dict(manifest)))
+        where = one.namespace or self.namespace
+        place = applying.place(self._kinds.called(one.kind), one.name, where)
+        applying.hand_over(self._client, place, one.body, manager)
+
     def _refuse_unfit(
         self,
         kind: str,
@@ -507,6 +583,10 @@ class Cluster:
 
         The first backup is kept until a restore has used it: after an edit, a second call changes
         nothing and says that the ConfigMap has been edited since.
+
+        Args:
+            configmap: The ConfigMap's name.
+            namespace: Its namespace; the context's own when None.
         """
         return self._backups.backup(_configmap(configmap), self._in(namespace))
 
@@ -553,6 +633,9 @@ class Cluster:
         """Return the objects of a namespace that nothing else made, as the API server gives them.
 
         Left out are those that an owner makes, and what each namespace has from its beginning.
+
+        Args:
+            namespace: The namespace.
         """
         return tuple(map(Resource, contents.objects_in(self._client, self._kinds, namespace)))
 

@@ -32,11 +32,19 @@ class Condition:
     test: Test
 
     def holds(self, objects: Sequence[Json]) -> bool:
-        """Tell whether it holds for any of the objects."""
+        """Tell whether it holds for any of the objects.
+
+        Args:
+            objects: The objects that are waited for, as they are now.
+        """
         return any(map(self.test, objects))
 
     def terminal_reason(self, objects: Sequence[Json]) -> str:
-        """Return why waiting on makes no sense; empty when it does."""
+        """Return why waiting on makes no sense; empty when it does.
+
+        Args:
+            objects: The objects that are waited for, as they are now.
+        """
         return ""
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from eksnet import inputs
+from eksnet.aws import Account
 from eksnet.cluster import guard, kubeconfig, targets
 from eksnet.cluster.client import ApiError, Client
 from eksnet.cluster.cluster import Cluster
@@ -42,6 +43,7 @@ def connect(target: str | None = None, *, changes: str | None = None) -> Cluster
 
         running = lifecycle.ensure_up()
         _latest = open_context(wanted, running.context, running.kubeconfig, guard.allow_changes)
+        _latest.account = _account(running.name)
     elif wanted.kind == "context":
         _latest = open_context(wanted, wanted.name, None, changes=changes)
     else:
@@ -70,7 +72,9 @@ def connect_read_only(target: str | None = None) -> Cluster:
         if state.phase == "down":
             raise EksnetError("the sandbox is down", "a sandbox that is up", "`eksnet up`")
         running = lifecycle.Sandbox(state.name, state.kubeconfig)
-        return open_context(wanted, running.context, running.kubeconfig, guard.refuse_changes)
+        found = open_context(wanted, running.context, running.kubeconfig, guard.refuse_changes)
+        found.account = _account(running.name)
+        return found
     if wanted.kind != "context":
         raise _not_yet(wanted)
     found = open_context(wanted, wanted.name, None, guard.refuse_changes)
@@ -81,6 +85,14 @@ def connect_read_only(target: str | None = None) -> Cluster:
             f'look at `kubectl config view`; if it is correct, run eksnet.connect("{wanted}")',
         )
     return found
+
+
+def _account(name: str) -> Account:
+    """Return a sandbox's own AWS account."""
+    from eksnet.sandbox.aws.access import access
+
+    found = access(name)
+    return Account.read(found.keys, found.endpoint, found.region, found.cluster)
 
 
 def _not_yet(wanted: Target) -> EksnetError:

@@ -41,7 +41,11 @@ class Identity:
         return (self.uid.replace("-", "") or self.ca)[:12]
 
     def is_same_cluster(self, other: Identity) -> bool:
-        """Tell whether both are one cluster: the UID decides where it is known."""
+        """Tell whether both are one cluster: the UID decides where it is known.
+
+        Args:
+            other: What makes the other cluster that one.
+        """
         if self.uid and other.uid:
             return self.uid == other.uid
         return (self.server, self.ca) == (other.server, other.ca)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from eksnet.coredns import addon
 from eksnet.coredns.diagnosis import Check, Diagnosis, diagnose
 from eksnet.coredns.editing import (
     add_plugin,
@@ -21,6 +22,7 @@ from eksnet.coredns.observe import (
     confirm,
     running_configurations,
     wait_for_answer,
+    wait_for_refusal,
     wait_for_reload,
     wait_for_restart,
     witness_walk,
@@ -37,6 +39,7 @@ __all__ = [
     "LoggedQuery",
     "Lookup",
     "add_plugin",
+    "addon",
     "ask",
     "comment_out",
     "confirm",
@@ -57,6 +60,7 @@ __all__ = [
     "start_server",
     "try_corefile",
     "wait_for_answer",
+    "wait_for_refusal",
     "wait_for_reload",
     "wait_for_restart",
     "witness_walk",

@@ -57,6 +57,9 @@ def revert_faults(cluster: Cluster) -> tuple[str, ...]:
     Returns once CoreDNS runs the Corefile that was put back: what comes next is not to find two
     configurations.
 
+    Args:
+        cluster: The cluster; only the sandbox.
+
     Raises:
         EksnetError: It is not the sandbox, or CoreDNS does not take the Corefile over.
     """

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from eksnet import inputs
 from eksnet.cluster.countdown import until
-from eksnet.coredns.configuration import logged_configurations, running
+from eksnet.coredns.configuration import logged_configurations, refusal, running
 from eksnet.coredns.installed import (
     BASH_IMAGE,
     CONFIGMAP,
@@ -20,6 +20,7 @@ from eksnet.coredns.installed import (
     all_pods,
     log_if_any,
     log_of,
+    logs_of_all,
     pods_not_terminating,
 )
 from eksnet.coredns.querylog import LoggedQuery, observed_walk, parse_query_log
@@ -203,6 +204,9 @@ def running_configurations(cluster: Cluster) -> dict[str, str]:
     The plugin `reload` logs it at the start and after each change. A pod that is only just starting
     is waited for.
 
+    Args:
+        cluster: The cluster.
+
     Raises:
         EksnetError: A pod's container has not started in time.
     """
@@ -263,6 +267,25 @@ def wait_for_reload(cluster: Cluster, before: dict[str, str], timeout: float = 1
         print(f"{len(last)} CoreDNS pods run the Corefile of the ConfigMap: unchanged")
     else:
         print(f"{len(last)} CoreDNS pods reloaded and run the same configuration")
+
+
+def wait_for_refusal(cluster: Cluster, timeout: float = 150) -> None:
+    """Wait until every CoreDNS pod has seen a Corefile that it does not take.
+
+    Args:
+        cluster: The cluster.
+        timeout: How long at most, in seconds; see `wait_for_reload`.
+
+    Raises:
+        EksnetError: Not all of them have refused one in time.
+    """
+
+    def all_refused() -> bool:
+        logs = logs_of_all(cluster)
+        return bool(logs) and all(map(refusal, logs))
+
+    _wait("CoreDNS to refuse the Corefile", all_refused, timeout)
+    print(f"{len(logs_of_all(cluster))} CoreDNS pods refused it and run the Corefile from before")
 
 
 def _all_run(
@@ -341,7 +364,7 @@ def witness_walk(
             resolver, or the name is none that can be asked.
     """
     program = program_of(profile)
-    check_name(name, profile)
+    check_name(name)
 
     def logged_to_a_mark() -> list[LoggedQuery]:
         mark = f"mark-{secrets.token_hex(4)}"
@@ -382,7 +405,7 @@ def wait_for_answer(
         EksnetError: It was not found within 30 seconds, or cannot be asked.
     """
     program = program_of(profile)
-    check_name(name, profile)
+    check_name(name)
 
     def is_found() -> bool:
         return bool(program.found(cluster.exec(pod, program.command(name), namespace)))

@@ -40,7 +40,11 @@ class LoggedQuery:
 
 
 def parse_query_log(log: str) -> tuple[LoggedQuery, ...]:
-    """Return the queries of a CoreDNS log, in its order; other lines are passed over."""
+    """Return the queries of a CoreDNS log, in its order; other lines are passed over.
+
+    Args:
+        log: A CoreDNS pod's log.
+    """
     return tuple(
         LoggedQuery(
             found["client"].strip("[]"),

@@ -96,7 +96,7 @@ def look_up(
             DNS does not answer.
     """
     program_of(profile)
-    check_name(name, profile)
+    check_name(name)
     cluster.get("namespace", inputs.namespace(namespace))
     with _place(cluster) as (place, witness):
         conf = _conf_in(cluster, place, namespace)

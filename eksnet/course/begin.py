@@ -25,7 +25,9 @@ from eksnet.cluster.contents import MANAGED_BY, is_ours
 from eksnet.cluster.faults import Injected
 from eksnet.cluster.pods import not_terminating
 from eksnet.cluster.rollout import ANNOTATION
+from eksnet.coredns import addon
 from eksnet.course.lessons import (
+    ADDON_LESSON,
     COREFILE,
     LESSONS,
     PARTS,
@@ -177,6 +179,9 @@ def begin(cluster: Cluster, notebook: str, restore: bool | None = None) -> Begin
     if restore is not False:
         if left:
             left, kept = _put_back(cluster, left)
+        if is_sandbox and wanted.owners:
+            for manifest in _installed().values():
+                cluster.hand_over(manifest, "eks")
         may_restart = is_sandbox or bool(restore and left)
         wait_until_ready(cluster, restarts=may_restart, changed=bool(left))
         _refuse_rest(cluster, wanted, record, left)
@@ -225,6 +230,7 @@ def _refuse_rest(cluster: Cluster, wanted: Lesson, record: _Record, before: Sequ
 def _look(cluster: Cluster, wanted: Lesson, record: _Record) -> Iterator[Left]:
     injected = faults.injected(cluster)
     yield from map(partial(_fault, cluster), injected)
+    yield from _addon(cluster)
     yield from _parts(cluster, record, injected)
     yield from _backup(cluster)
     yield from _namespaces(cluster, wanted, record)
@@ -246,6 +252,21 @@ def _fault(cluster: Cluster, fault: Injected) -> Left:
         _restore=revert,
         _kept=() if found is None else (found,),
     )
+
+
+def _addon(cluster: Cluster) -> Iterator[Left]:
+    """Find the add-on that a lesson makes on the sandbox; elsewhere it is its owners' business."""
+    if cluster.target.kind != "sandbox":
+        return
+    found = addon.describe(cluster)[0]
+    if found.status == "self-managed":
+        return
+
+    def remove(cluster: Cluster) -> str:
+        addon.remove(cluster)
+        return "ended"
+
+    yield Left("the EKS add-on coredns", ADDON_LESSON, f"it is {found.status}", _restore=remove)
 
 
 def _parts(cluster: Cluster, record: _Record, injected: Sequence[Injected]) -> Iterator[Left]:

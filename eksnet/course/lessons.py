@@ -27,6 +27,7 @@ class Lesson:
         objects: What it makes outside of namespaces, as kind/name.
         faults: The chapter whose faults it injects, as in their names; empty for none.
         changes: Which of `PARTS` it changes otherwise, by title.
+        owners: Whether it looks at who owns the fields of kube-system's objects.
     """
 
     notebook: str
@@ -34,6 +35,7 @@ class Lesson:
     objects: tuple[str, ...] = ()
     faults: str = ""
     changes: tuple[str, ...] = ()
+    owners: bool = False
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,9 @@ class Part:
 
 
 _KUBE_PROXY = "kube-proxy's configuration"
+_DEPLOYMENT, _BUDGET = "the Deployment coredns", "the PodDisruptionBudget coredns"
+# The lesson that makes CoreDNS an add-on of EKS.
+ADDON_LESSON = "02a_coredns_addon"
 
 LESSONS = (
     Lesson("01a_dns_records", namespaces=("my-namespace",)),
@@ -66,6 +71,7 @@ LESSONS = (
         objects=("clusterrolebinding/eksnet-autopath",),
     ),
     Lesson("01c_dns_troubleshooting", namespaces=("ops-ns", "app-ns"), faults="dns"),
+    Lesson(ADDON_LESSON, changes=(COREFILE, _DEPLOYMENT, _BUDGET), owners=True),
     Lesson("03a_rules_and_packets", namespaces=("shop",)),
     Lesson("03b_modes_and_growth", namespaces=("shop", "many"), changes=(_KUBE_PROXY,)),
     Lesson("03c_service_faults", namespaces=("shop",), faults="proxy"),
@@ -75,8 +81,8 @@ LESSONS = (
 PARTS = (
     Part(COREFILE, "configmap", "coredns", ("data",), ("data.Corefile",)),
     Part("the ServiceAccount coredns", "serviceaccount", "coredns", ()),
-    Part("the PodDisruptionBudget coredns", "poddisruptionbudget", "coredns", ("spec",)),
-    Part("the Deployment coredns", "deployment", "coredns", ("spec",), ("spec.replicas",)),
+    Part(_BUDGET, "poddisruptionbudget", "coredns", ("spec",)),
+    Part(_DEPLOYMENT, "deployment", "coredns", ("spec",), ("spec.replicas",)),
     Part(
         "the Service kube-dns",
         "service",

@@ -9,6 +9,8 @@ turn; glibc's rule for a pair of failures depends on which comes first.
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -56,19 +58,23 @@ class Asked:
     """What a resolver did with one name.
 
     Attributes:
-        questions: What it asked; without the types that it gave up on.
+        name: The name.
+        questions: What it asked; without the types that it gave up on, and nothing for a name that
+            no query can hold.
         verdict: What it does next.
     """
 
+    name: str
     questions: tuple[Question, ...]
     verdict: Verdict
 
 
 @dataclass(frozen=True)
 class _Manner:
-    """How glibc asks: both types at once, or one after the other once a server has lost one."""
+    """How glibc asks: both types at once, one after the other once a server has lost one, or A."""
 
     attempts: int
+    a_alone: bool = False
     serial: bool = False
     fresh_socket: bool = False
 
@@ -88,6 +94,8 @@ class Profile:
         seen_with: The version that the conformance suite was last run with by hand.
         candidates: Every name that it would ask if none were answered, in order.
         ask: What it does with these names, one after the other.
+        spelled: From a name as a program gives it to the name that is looked up, a character for
+            each octet; empty where it makes no query of such a name.
         by_rdtype: Whether it asks all names for A and then all for AAAA.
     """
 
@@ -95,6 +103,7 @@ class Profile:
     seen_with: str
     candidates: Callable[[str, ResolvConf], tuple[str, ...]]
     ask: Callable[[str, tuple[str, ...], ResolvConf, Answers], Iterator[Asked]]
+    spelled: Callable[[str], str]
     by_rdtype: bool = False
 
 
@@ -105,6 +114,73 @@ def profile_called(name: str) -> Profile:
         EksnetError: The profile is not known.
     """
     return PROFILES[inputs.one_of(name, PROFILES, "resolver profile")]
+
+
+# How a name is spelled in a query.
+
+_LONGEST_LABEL, _LONGEST_NAME = 63, 253
+_HOST = re.compile(r"[A-Za-z0-9_.-]+")
+_GO_LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?")
+ROOT = "."
+
+
+def fits_in_a_query(name: str) -> bool:
+    """Tell whether a query can hold a name, given as a character for each octet."""
+    labels = name.split(".")
+    fit = all(1 <= len(label) <= _LONGEST_LABEL for label in labels)
+    return name == ROOT or (fit and len(name) <= _LONGEST_NAME)
+
+
+def presented(name: str) -> str:
+    r"""Return a name as servers log it: an octet beyond ASCII by its number, such as `\195`."""
+    return "".join(one if one.isascii() else f"\\{ord(one):03d}" for one in name)
+
+
+def _glibc_spelled(name: str) -> str:
+    """Letters beyond ASCII in their form for the DNS; nothing else than a host's name may have.
+
+    That is getent's way, and that of all who ask getaddrinfo for it (AI_IDN).
+
+    Source: glibc 2.36 inet/idna.c, resolv/res-name-checking.c.
+    """
+    labels = [_in_ascii(label) for label in name.split(".")]
+    ascii_name = ".".join(map(str, labels))
+    return ascii_name if None not in labels and _HOST.fullmatch(ascii_name) else ""
+
+
+def _in_ascii(label: str) -> str | None:
+    """Return a label as IDNA 2008 writes it; None where it has characters that no name may have."""
+    if label.isascii():
+        return label
+    plain = unicodedata.normalize("NFKC", label.lower())
+    if not all(unicodedata.category(one)[0] in "LMN" or one == "-" for one in plain):
+        return None
+    return f"xn--{plain.encode('punycode').decode()}"
+
+
+def _raw(name: str) -> str:
+    """As it is, octet by octet."""
+    return name.encode().decode("latin-1")
+
+
+def _musl_spelled(name: str) -> str:
+    """As it is, octet by octet; the root is no name to it.
+
+    Source: musl 1.2.5 src/network/lookup_name.c, name_from_dns_search.
+    """
+    return "" if name == ROOT else _raw(name)
+
+
+def _go_spelled(name: str) -> str:
+    """As it is, if it is a domain name: in ASCII, hyphens within labels alone, not all digits.
+
+    Source: Go 1.26 src/net/dnsclient.go, isDomainName.
+    """
+    bare = name.removesuffix(".")
+    labels = bare.split(".")
+    is_name = all(_GO_LABEL.fullmatch(label) for label in labels)
+    numeric = not bare.replace(".", "").strip("0123456789")
+    return name if name == ROOT or (is_name and not numeric) else ""
 
 
 # Which names.
@@ -180,8 +256,12 @@ def _judge_glibc(a: Reply, aaaa: Reply, manner: _Manner) -> _Judged:
     nothing. But a lost AAAA is asked for twice more, one type after the other and then from a
     fresh socket; and a lost A ends the list, although AAAA was answered.
 
-    Source: glibc 2.36 resolv/res_query.c, res_send.c (send_dg).
+    With `no-aaaa`, since 2.36, it asks for A alone; the other resolvers do not know that option.
+
+    Source: glibc 2.36 resolv/res_query.c, res_send.c (send_dg), nss_dns/dns-host.c.
     """
+    if manner.a_alone:
+        return _judge_glibc_alone(a, manner)
     if manner.serial:
         return _judge_glibc_serially(a, aaaa, manner)
     if a in (*_BROKEN, Reply.TIMEOUT) and aaaa in (*_BROKEN, Reply.TIMEOUT):
@@ -198,12 +278,19 @@ def _judge_glibc(a: Reply, aaaa: Reply, manner: _Manner) -> _Judged:
 def _judge_glibc_serially(a: Reply, aaaa: Reply, manner: _Manner) -> _Judged:
     """AAAA is asked for once A has had a proper reply (`single-request`)."""
     if a in _BROKEN or a is Reply.TIMEOUT:
-        verdict = Verdict.GO_ON if a is Reply.SERVFAIL else Verdict.AS_IS
-        return verdict, manner.attempts, 0, manner
+        return _judge_glibc_alone(a, manner)
     if aaaa is Reply.TIMEOUT:
         sent = 1 if manner.fresh_socket else 2
         return _either(a, aaaa), sent, sent, replace(manner, fresh_socket=True)
     return _either(a, aaaa), 1, 1, manner
+
+
+def _judge_glibc_alone(a: Reply, manner: _Manner) -> _Judged:
+    """Judge the reply to A where AAAA is not asked for."""
+    if a in _BROKEN or a is Reply.TIMEOUT:
+        verdict = Verdict.GO_ON if a is Reply.SERVFAIL else Verdict.AS_IS
+        return verdict, manner.attempts, 0, manner
+    return _either(a, Reply.NODATA), 1, 0, manner
 
 
 def _judge_go(a: Reply, aaaa: Reply, manner: _Manner) -> _Judged:
@@ -249,8 +336,25 @@ def _either(a: Reply, aaaa: Reply) -> Verdict:
     return Verdict.FOUND if Reply.ANSWER in (a, aaaa) else Verdict.GO_ON
 
 
+def _glibc_unfit(full: str) -> Verdict:
+    """The list ends where no query can hold a name (NO_RECOVERY)."""
+    return Verdict.AS_IS
+
+
+def _musl_unfit(full: str) -> Verdict:
+    """A domain that leaves no room in the buffer is passed over; else the lookup ends.
+
+    Since 1.2.4 it goes on after the latter, too.
+    """
+    return Verdict.GO_ON if len(full) > _MUSL_LINE else Verdict.END
+
+
+def _go_unfit(full: str) -> Verdict:
+    return Verdict.GO_ON
+
+
 def _in_turn(
-    judge: _Judge, attempts_at_most: int | None = None
+    judge: _Judge, unfit: Callable[[str], Verdict], attempts_at_most: int | None = None
 ) -> Callable[[str, tuple[str, ...], ResolvConf, Answers], Iterator[Asked]]:
     """Ask one name after the other, both types of each, until a verdict ends it."""
 
@@ -263,12 +367,17 @@ def _in_turn(
         first_as_is = _is_dotted(name, conf) and len(names) > 1
         while left:
             full = left.popleft()
-            a, aaaa = (replies(full, rdtype) for rdtype in RDTYPES)
-            verdict, *sent, manner = judge(a, aaaa, manner)
-            if first_as_is and not asked and verdict is not Verdict.FOUND:
-                verdict = Verdict.GO_ON
+            shown = presented(full)
+            if fits_in_a_query(full):
+                a, aaaa = (replies(shown, rdtype) for rdtype in RDTYPES)
+                verdict, *sent, manner = judge(a, aaaa, manner)
+                if first_as_is and not asked and verdict is not Verdict.FOUND:
+                    verdict = Verdict.GO_ON
+                yield Asked(shown, _questions(shown, (a, aaaa), sent), verdict)
+            else:
+                verdict = unfit(full)
+                yield Asked(shown, (), verdict)
             asked.add(full)
-            yield Asked(_questions(full, (a, aaaa), sent), verdict)
             if verdict in (Verdict.FOUND, Verdict.END):
                 return
             if verdict is Verdict.AS_IS:
@@ -279,8 +388,9 @@ def _in_turn(
 
 def _manner(conf: ResolvConf, attempts_at_most: int | None) -> _Manner:
     attempts = min(conf.attempts, attempts_at_most or conf.attempts)
-    fresh = "single-request-reopen" in conf.options
-    return _Manner(attempts, fresh or "single-request" in conf.options, fresh)
+    fresh = conf.has_option("single-request-reopen")
+    serial = fresh or conf.has_option("single-request")
+    return _Manner(attempts, conf.has_option("no-aaaa"), serial, fresh)
 
 
 def _questions(name: str, replies: tuple[Reply, Reply], sent: list[int]) -> tuple[Question, ...]:
@@ -302,10 +412,25 @@ def _ask_busybox(
 
     Source: busybox networking/nslookup.c, send_queries, as above; tried with 1.35.
     """
-    every = [(full, rdtype, replies(full, rdtype)) for rdtype in RDTYPES for full in names]
+    every = [(full, rdtype) for rdtype in RDTYPES for full in names]
+    fits = [fits_in_a_query(full) for full, _ in every]
+    shown = [(presented(full), rdtype) for full, rdtype in every]
+    if False in fits:
+        unfit = fits.index(False)
+        # It sends what stands before that name, and gives up without reading what comes back.
+        asked = [Question(full, rdtype, Reply.TIMEOUT) for full, rdtype in shown[:unfit]]
+        yield from _by_name(asked, len(names))
+        yield Asked(shown[unfit][0], (), Verdict.END)
+        return
+    asked = _resent([Question(*one, replies(*one)) for one in shown])
+    yield from _by_name(asked, len(names))
+
+
+def _resent(asked: list[Question]) -> list[Question]:
+    """Return questions with how often busybox sends each."""
     # By their places: a domain that the list has twice makes two questions with one name.
-    failing = [place for place, (*_, reply) in enumerate(every) if reply is Reply.SERVFAIL]
-    share, rest = divmod(2 * len(every), max(1, len(failing)))
+    failing = [place for place, one in enumerate(asked) if one.reply is Reply.SERVFAIL]
+    share, rest = divmod(2 * len(asked), max(1, len(failing)))
 
     def sent(place: int, reply: Reply) -> int:
         if reply is Reply.TIMEOUT:
@@ -314,13 +439,22 @@ def _ask_busybox(
             return 1
         return 1 + share + (failing.index(place) < rest)
 
-    asked = [
-        Question(full, rdtype, reply, sent(place, reply))
-        for place, (full, rdtype, reply) in enumerate(every)
-    ]
-    for questions in zip(asked[: len(names)], asked[len(names) :], strict=True):
+    return [replace(one, sent=sent(place, one.reply)) for place, one in enumerate(asked)]
+
+
+def _by_name(asked: list[Question], count: int) -> Iterator[Asked]:
+    """Yield the questions of each of so many names: those of one type stand before the next."""
+    for place in range(min(count, len(asked))):
+        questions = tuple(asked[place::count])
         found = any(question.reply is Reply.ANSWER for question in questions)
-        yield Asked(questions, Verdict.FOUND if found else Verdict.GO_ON)
+        yield Asked(questions[0].name, questions, Verdict.FOUND if found else Verdict.GO_ON)
+
+
+def ask_for_a_pointer(name: str, replies: Answers) -> Asked:
+    """Return what busybox asks of an address: for its name, without the search list."""
+    (question,) = _resent([Question(name, "PTR", replies(name, "PTR"))])
+    found = question.reply is Reply.ANSWER
+    return Asked(name, (question,), Verdict.FOUND if found else Verdict.GO_ON)
 
 
 PROFILES: dict[str, Profile] = {
@@ -330,20 +464,23 @@ PROFILES: dict[str, Profile] = {
             "glibc",
             "2.36 (Debian 12)",
             _glibc_candidates,
-            _in_turn(_judge_glibc, _GLIBC_ATTEMPTS),
+            _in_turn(_judge_glibc, _glibc_unfit, _GLIBC_ATTEMPTS),
+            _glibc_spelled,
         ),
         Profile(
             "musl",
             "1.2.3 (Debian 12) and 1.2.5",
             _musl_candidates,
-            _in_turn(_judge_musl, _MUSL_ATTEMPTS),
+            _in_turn(_judge_musl, _musl_unfit, _MUSL_ATTEMPTS),
+            _musl_spelled,
         ),
-        Profile("go", "1.26", _go_candidates, _in_turn(_judge_go)),
+        Profile("go", "1.26", _go_candidates, _in_turn(_judge_go, _go_unfit), _go_spelled),
         Profile(
             "busybox",
             "1.35 (Debian 12), nslookup",
             _busybox_candidates,
             _ask_busybox,
+            _raw,
             by_rdtype=True,
         ),
     )

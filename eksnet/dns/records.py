@@ -158,6 +158,9 @@ def _pod(pod: _Object, domain: str) -> Iterator[Record]:
 def dashed(address: str) -> str:
     """Return an address as a name's first label.
 
+    Args:
+        address: The IP address.
+
     Raises:
         EksnetError: It is no address.
 

@@ -29,7 +29,11 @@ class Reply(StrEnum):
 
     @classmethod
     def of_rcode(cls, rcode: str) -> Reply:
-        """Return the reply for an answer's code other than NOERROR; SERVFAIL for the rarer ones."""
+        """Return the reply for an answer's code other than NOERROR; SERVFAIL for the rarer ones.
+
+        Args:
+            rcode: The response code, such as NXDOMAIN.
+        """
         return cls(rcode) if rcode in (cls.NXDOMAIN, cls.REFUSED) else cls.SERVFAIL
 
 

@@ -62,6 +62,9 @@ class ResolvConf:
         Source: tried with glibc 2.36, line by line (tests/dns/test_resolv_conf_read.py);
         resolv.conf(5); glibc 2.42 resolv/res_init.c.
 
+        Args:
+            text: The content of a resolv.conf.
+
         Example:
             >>> ResolvConf.parse("search a.example b.example\noptions ndots:2").search
             ('a.example', 'b.example')
@@ -90,6 +93,9 @@ class ResolvConf:
         Otherwise than glibc it allows blanks before a keyword, takes no notice of `domain`, leaves
         out a root (`.`) and the final dots of a search list, which an empty `search` clears, and
         keeps each option once. It keeps all nameservers: how many a pod gets is seen later.
+
+        Args:
+            text: The content of the node's resolv.conf.
 
         Raises:
             EksnetError: A nameserver has no address: the kubelet then starts no pod.
@@ -123,8 +129,20 @@ class ResolvConf:
         """
         return max(1, _number(self.options, "attempts", DEFAULT_ATTEMPTS))
 
+    def has_option(self, name: str) -> bool:
+        """Tell whether an option is set that has no number, as glibc reads it: by its beginning.
+
+        Args:
+            name: The option, such as no-aaaa.
+        """
+        return any(option.startswith(name) for option in self.options)
+
     def with_option(self, name: str, value: str = "") -> ResolvConf:
         """Return the same with one option more, or with another value for it.
+
+        Args:
+            name: The option's name, such as ndots.
+            value: Its value; None for an option that has none.
 
         Example:
             >>> pod_resolv_conf("ops-ns").with_option("ndots", "1").options

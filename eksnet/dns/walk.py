@@ -4,19 +4,32 @@ from __future__ import annotations
 
 import ipaddress
 import itertools
+import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from eksnet import inputs
-from eksnet.dns.profiles import PROFILES, Asked, Profile, Question, Verdict, profile_called
+from eksnet.dns.profiles import (
+    PROFILES,
+    ROOT,
+    Asked,
+    Profile,
+    Question,
+    Verdict,
+    ask_for_a_pointer,
+    presented,
+    profile_called,
+)
 from eksnet.dns.replies import RDTYPES, Answers, Reply, autopath, given_answers
 from eksnet.dns.resolvconf import ResolvConf
-from eksnet.errors import EksnetError
 from eksnet.listing import Listing
 
 _CACHE = "NodeLocal DNSCache"
 _Row = tuple[str, str]
+_SHOWN = 60
+_PART = r"(?:0[xX][0-9a-fA-F]*|[0-9]+)"
+_OLD_IPV4 = re.compile(rf"{_PART}(?:\.{_PART}){{0,3}}")
 _REVERSE = ("in-addr.arpa", "ip6.arpa")
 
 
@@ -82,6 +95,10 @@ def first_difference(predicted: Walk, observed: Walk) -> int:
     Letter case does not count in a name: CoreDNS logs all names in lower case. Nor does the order
     of rows where the resolver sends all of them at once.
 
+    Args:
+        predicted: The walk that was predicted.
+        observed: The walk that was observed.
+
     Example:
         >>> predicted = search_walk("A", ResolvConf(search=("example",)))
         >>> first_difference(predicted, walk_of_questions(predicted.questions[:2]))
@@ -112,6 +129,9 @@ def walk_of_questions(questions: Iterable[Question]) -> Walk:
 
     All questions for one name are one row, A first: which arrives first is not certain. A question
     that is sent again counts as another query.
+
+    Args:
+        questions: The questions, in order.
 
     Example:
         >>> seen = Question("a.example", "A", Reply.SERVFAIL)
@@ -178,8 +198,8 @@ def search_walk(
             the two. Every name that neither mentions is NXDOMAIN.
 
     Raises:
-        EksnetError: The profile is not known, or the name cannot be asked: it is empty or an
-            address, or too long with one of the domains.
+        EksnetError: The profile is not known, or no program looks such a name up: it is empty, has
+            blanks in it, or begins with a hyphen.
 
     Example:
         >>> conf = pod_resolv_conf("ops-ns")
@@ -197,26 +217,40 @@ def search_walk(
         musl stops after SERVFAIL for my-service.ops-ns.svc.cluster.local
     """
     rules = profile_called(profile)
-    check_name(name, profile)
+    check_name(name)
     replies = answers if callable(answers) else given_answers(exists, answers)
-    bare = name.rstrip(".")
-    names = _names(name, conf, rules)
-    asked = tuple(rules.ask(bare, names, conf, replies))
-    for one in asked:
-        # What resolvers do at a name that is too long is not modelled.
-        inputs.dns_name(one.questions[0].name)
+    asked = tuple(_asked(name, conf, rules, replies))
     marked = [
-        (one.questions[0].name, _mark(one.questions, one.verdict is Verdict.FOUND)) for one in asked
+        (one.name, _mark(one.questions, one.verdict is Verdict.FOUND))
+        for one in asked
+        if one.questions
     ]
     questions = tuple(question for one in asked for question in one.questions)
     if rules.by_rdtype:
-        questions = tuple(sorted(questions, key=lambda question: RDTYPES.index(question.rdtype)))
-    why = _why(profile, name, names, asked)
+        # Stable: names stay in their order within a type.
+        questions = tuple(sorted(questions, key=lambda question: question.rdtype))
+    why = _why(name, conf, rules, asked)
     return _listed(marked, questions, why, in_turn=not rules.by_rdtype)
+
+
+def _asked(name: str, conf: ResolvConf, rules: Profile, replies: Answers) -> Iterable[Asked]:
+    """Return what a resolver does with each name, in order; nothing where it makes no query."""
+    if pointer := _pointer(name, rules.name):
+        return (ask_for_a_pointer(pointer, replies),)
+    spelled = rules.spelled(name)
+    if not spelled or spelled.endswith("..") or is_address(name, rules.name):
+        return ()
+    bare = spelled if spelled == ROOT else spelled.removesuffix(".")
+    return rules.ask(bare, _names(spelled, conf, rules), conf, replies)
 
 
 def candidates(name: str, conf: ResolvConf, profile: str = "glibc") -> tuple[str, ...]:
     """Return every name that a resolver would ask if none were answered, in order.
+
+    Args:
+        name: The name, as the program gives it.
+        conf: The client's resolv.conf.
+        profile: The resolver: glibc, musl, go or busybox.
 
     Raises:
         EksnetError: As for `search_walk`.
@@ -225,60 +259,104 @@ def candidates(name: str, conf: ResolvConf, profile: str = "glibc") -> tuple[str
         >>> candidates("a.b.c.d.e.f", pod_resolv_conf("ops-ns"), "musl")
         ('a.b.c.d.e.f',)
     """
-    rules = profile_called(profile)
-    check_name(name, profile)
-    return tuple(map(inputs.dns_name, _names(name, conf, rules)))
+    return search_walk(name, conf, profile=profile).names
 
 
-def _names(name: str, conf: ResolvConf, rules: Profile) -> tuple[str, ...]:
-    return (name.rstrip("."),) if name.endswith(".") else rules.candidates(name, conf)
+def _names(spelled: str, conf: ResolvConf, rules: Profile) -> tuple[str, ...]:
+    if spelled == ROOT or not spelled.endswith("."):
+        return (ROOT,) if spelled == ROOT else rules.candidates(spelled, conf)
+    return (spelled.removesuffix("."),)
 
 
-def check_name(name: str, profile: str = "glibc") -> None:
-    """Refuse what is no name to look up.
+def check_name(name: str) -> None:
+    """Refuse what no program looks up: nothing, blanks and the like, what looks like an option.
+
+    What a resolver makes no query of is no error: `search_walk` says so.
 
     Raises:
-        EksnetError: It is an address, the root alone, or nothing that can be asked.
+        EksnetError: It is such a text.
     """
-    if name == ".":
-        raise EksnetError(
-            "'.' is the root zone; no Service or Pod has this name", "a name below the root"
-        )
+    inputs.lookup_name(name)
+
+
+def is_address(name: str, profile: str) -> bool:
+    """Tell whether a resolver takes a name for an address, of which it asks nothing (busybox PTR).
+
+    glibc and musl take the older forms of IPv4 too, such as 10.1 and 0x7f.1.
+    """
     try:
         ipaddress.ip_address(name)
     except ValueError:
-        inputs.dns_name(name)
-        return
-    asked = "for its name (PTR), without the search list" if profile == "busybox" else "nothing"
-    raise EksnetError(f"{name} is an address: {profile} asks {asked}", "a name to look up")
+        return profile in ("glibc", "musl") and _OLD_IPV4.fullmatch(name) is not None
+    return True
 
 
-def _why(profile: str, name: str, names: tuple[str, ...], asked: tuple[Asked, ...]) -> str:
+def _pointer(name: str, profile: str) -> str:
+    """Return the name that busybox asks for where it is given an address; empty for all else."""
+    if profile != "busybox" or "%" in name or not is_address(name, profile):
+        return ""
+    return ipaddress.ip_address(name).reverse_pointer
+
+
+def _why(name: str, conf: ResolvConf, rules: Profile, asked: tuple[Asked, ...]) -> str:
     """Tell in one sentence why a walk ends."""
-    last = asked[-1]
-    full = last.questions[0].name
+    profile = rules.name
+    if not any(one.questions for one in asked):
+        return _why_nothing(name, profile)
+    if asked[0].questions and asked[0].questions[0].rdtype == "PTR":
+        return f"{name} is an address: {profile} queries its name (PTR), without the search list"
     if profile == "busybox":
+        unfit = next((one for one in asked if not one.questions), None)
+        if unfit:
+            return f"no query can hold {_short(unfit.name)}: {profile} stops and reads no answer"
         return "busybox nslookup queries all names, whatever the answers are"
+    return _why_after(asked, _all_names(name, conf, rules), profile) or _why_at_the_end(
+        name, conf, rules
+    )
+
+
+def _why_after(asked: tuple[Asked, ...], names: tuple[str, ...], profile: str) -> str:
+    """Tell why a walk ends before its last name; nothing when it does not."""
+    last = asked[-1]
     if last.verdict is Verdict.FOUND:
-        return f"the answer for {full} has an address"
+        return f"the answer for {last.name} has an address"
     if last.verdict is Verdict.END:
-        return f"{profile} stops after {_ending(last)} for {full}"
-    if len(asked) < len(names):
-        skipped = next(one for one in asked if one.verdict is Verdict.AS_IS)
-        return (
-            f"after {_ending(skipped)} for {skipped.questions[0].name} {profile} skips the rest of"
-            f" the list"
-        )
+        return f"{profile} stops after {_ending(last)} for {_short(last.name)}"
+    skipped = next((one for one in asked if one.verdict is Verdict.AS_IS), None)
+    if skipped is None or len(asked) >= len(names):
+        return ""
+    said = f"after {_ending(skipped)} for {_short(skipped.name)}"
+    return f"{said} {profile} skips the rest of the list"
+
+
+def _why_at_the_end(name: str, conf: ResolvConf, rules: Profile) -> str:
+    """Tell why a walk has no more names than it has."""
     if name.endswith("."):
         return "final dot: the name is complete, no domain is appended"
-    if names == (name,):
-        return f"{profile} queries this name without the search list"
+    if len(_all_names(name, conf, rules)) == 1:
+        return f"{rules.name} queries this name without the search list"
     return "no name is left to query"
+
+
+def _all_names(name: str, conf: ResolvConf, rules: Profile) -> tuple[str, ...]:
+    return tuple(map(presented, _names(rules.spelled(name), conf, rules)))
+
+
+def _why_nothing(name: str, profile: str) -> str:
+    """Tell why a resolver makes no query of a name."""
+    if is_address(name, profile):
+        return f"{name} is an address: {profile} queries nothing"
+    fault = inputs.name_fault(name) or "it is no name of a host"
+    return f"{profile} queries nothing: {fault}"
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _SHOWN else f"{name[:_SHOWN]}… ({len(name)} characters)"
 
 
 def _ending(asked: Asked) -> str:
     replies = (q.reply.value for q in asked.questions if q.reply is not Reply.ANSWER)
-    return " and ".join(dict.fromkeys(replies))
+    return " and ".join(dict.fromkeys(replies)) or "no query"
 
 
 def compare(
@@ -289,6 +367,12 @@ def compare(
     answers: Answers | Mapping[str | tuple[str, str], Reply | str] | None = None,
 ) -> Listing[Walk]:
     """Predict the walk of every resolver for one name, a row for each.
+
+    Args:
+        name: The name, as the program gives it.
+        conf: The client's resolv.conf.
+        exists: The full names that have an address.
+        answers: What other names are answered; see `search_walk`.
 
     Example:
         >>> compare("a.example", ResolvConf(search=("b",)), answers={"a.example": "NODATA"})

@@ -47,6 +47,9 @@ def parse_dump(text: str) -> Ruleset:
 def parse_iptables_save(text: str) -> Ruleset:
     """Return the rules in what `iptables-save` printed, with or without counters.
 
+    Args:
+        text: What `iptables-save` printed.
+
     Raises:
         EksnetError: A line is none that iptables-save prints, or leads to a chain that the dump
             does not have; the message names it.
@@ -164,6 +167,9 @@ def parse_nft_json(text: str) -> Ruleset:
 
     Tables of the family inet are called `inet NAME`: one of the family ip may have the same name.
     What kube-proxy never writes is kept as its JSON, so that a walk can say that it cannot tell.
+
+    Args:
+        text: What `nft --json list ruleset` printed.
 
     Raises:
         EksnetError: It is no JSON, or not nft's; the message names the line or the object. Or the
@@ -365,6 +371,11 @@ def _snat(inner: Mapping[str, Any]) -> str:
     return f"s{_dnat(inner)[1:]}{_flags(inner)}"
 
 
+def _masquerade(inner: Mapping[str, Any] | None) -> str:
+    ports = f" to :{_element(inner['port'])}" if inner and "port" in inner else ""
+    return f"masquerade{ports}{_flags(inner)}"
+
+
 def _flags(inner: Mapping[str, Any] | None) -> str:
     return "".join(f" {flag}" for flag in _several((inner or {}).get("flags")))
 
@@ -384,7 +395,8 @@ _EXPRESSIONS: dict[str, Callable[[Any], str]] = {
     "reject": _reject,
     "dnat": _dnat,
     "snat": _snat,
-    "masquerade": lambda inner: f"masquerade{_flags(inner)}",
+    "masquerade": _masquerade,
+    "notrack": lambda inner: "notrack",
     "log": _log,
     "mangle": lambda inner: f"{_operand(inner['key'])} set {_operand(inner['value'])}",
     "set": lambda inner: f"{inner['op']} {inner['set']} {{ {_operand(inner['elem'])} }}",

@@ -66,6 +66,9 @@ def revert_faults(cluster: Cluster) -> tuple[str, ...]:
 
     A kube-proxy that the fault D has stopped is started anew, and waited for.
 
+    Args:
+        cluster: The cluster; only the sandbox.
+
     Raises:
         EksnetError: It is not the sandbox.
     """

@@ -71,12 +71,19 @@ class LookupTimes(Listing[LookupTime]):
     """The measurements; `widgets.curve` draws them."""
 
     def microseconds(self, mode: str) -> tuple[float, ...]:
-        """Return a mode's times, from the smallest number of Services to the largest."""
+        """Return a mode's times, from the smallest number of Services to the largest.
+
+        Args:
+            mode: The mode: iptables or nftables.
+        """
         found = sorted((one.services, one.microseconds) for one in self if one.mode == mode)
         return tuple(microseconds for _, microseconds in found)
 
     def times(self, mode: str) -> float:
         """Return how many times as long the largest number of Services takes as the smallest.
+
+        Args:
+            mode: The mode: iptables or nftables.
 
         Raises:
             EksnetError: The mode was not measured.

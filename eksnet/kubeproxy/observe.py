@@ -48,6 +48,8 @@ _ANSWERS = {
     "conntrack": re.compile(r"\w+ +\d+ "),
 }
 # What container runtimes say of a program that the image does not have.
+# What nft says where kube-proxy's table is not there.
+_NO_TABLE = "No such file or directory"
 _NO_PROGRAM = re.compile(r"executable file .*not found")
 
 
@@ -65,6 +67,9 @@ def read_node(cluster: Cluster, name: str = "") -> Node:
 
 def read_configuration(cluster: Cluster) -> Settings:
     """Return the settings in the ConfigMap that the cluster's kube-proxy starts with.
+
+    Args:
+        cluster: The cluster.
 
     Raises:
         EksnetError: There is none where EKS, kubeadm or kind keep it.
@@ -311,8 +316,12 @@ def _error(cluster: Cluster, pod: Resource) -> str:
 def _dump(cluster: Cluster, node: Node, through: str) -> str:
     """Return the table of mode nftables if there is one, else what iptables has."""
     way = _way(cluster, node, through)
-    with contextlib.suppress(EksnetError):
+    try:
         return way(cluster, node, _NFT)
+    except EksnetError as error:
+        # An image without the program is of a kube-proxy that has no mode nftables.
+        if not (_NO_TABLE in error.seen or _NO_PROGRAM.search(error.seen)):
+            raise
     return way(cluster, node, _IPTABLES)
 
 

@@ -149,6 +149,9 @@ _SIDE = re.compile(
 def parse_conntrack(text: str) -> Listing[Connection]:
     """Return the IPv4 entries in what `conntrack -L` printed, in its order.
 
+    Args:
+        text: What `conntrack -L` printed.
+
     Raises:
         EksnetError: A line is no entry; the message names it.
     """

@@ -35,6 +35,7 @@ SET_CONNECTION_MARK = "set connection's mark"
 SAVE_MARK = "save mark"
 RESTORE_MARK = "restore mark"
 REMEMBER = "remember"
+NOTRACK = "exempt from connection tracking"
 # Verdicts.
 JUMP = "jump"
 GOTO = "goto"
@@ -86,6 +87,13 @@ def parse_rule(rule: str, mode: str) -> Statements:
 UNSUPPORTED = "[unsupported revision]"
 """What iptables-save prints in place of what a match or a target of another version says."""
 OTHER_VERSION = "run the iptables-save of the version that wrote it, such as kube-proxy's image has"
+
+
+def advised(said: str) -> str:
+    """Return what was said of a part that is not followed, and what to do where that helps."""
+    return f"{said}: {OTHER_VERSION}" if UNSUPPORTED in said else said
+
+
 _WORDS = re.compile(r'"((?:[^"\\]|\\.)*)"|(\S+)')
 
 # Options with one value that are conditions.
@@ -136,12 +144,11 @@ _TARGETS = {
     "DROP": DROP,
     "REJECT": REJECT,
     "RETURN": RETURN,
-    "MASQUERADE": MASQUERADE,
 }
 # Targets that change neither what a walk shows of a packet nor its way.
 _PASSING = {"AUDIT", "CHECKSUM", "CLASSIFY", "DSCP", "LOG", "NFLOG", "SET", "TCPMSS", "TRACE"}
 # Targets that iptables-save may print without an option, where a chain's name could stand.
-BARE_TARGETS = {"NFQUEUE", "NOTRACK", "QUEUE", "REDIRECT", "SYNPROXY", "TRACE"}
+BARE_TARGETS = {"NFQUEUE", "QUEUE", "REDIRECT", "SYNPROXY", "TRACE"}
 
 
 def parse_iptables_rule(rule: str) -> Statements:
@@ -298,7 +305,19 @@ def _connection_mark(words: list[str], rule: str) -> Statement:
     return Statement(what, tuple(_shaped(MARK, mask, rule) for mask in masks))
 
 
+def _masquerade(words: list[str], rule: str) -> Statement:
+    ports = _after("--to-ports", words, rule) if "--to-ports" in words else ""
+    return Statement(MASQUERADE, (ports, *(word for word in words[1:] if "random" in word)))
+
+
+def _tracking(words: list[str], rule: str) -> Statement:
+    return Statement(NOTRACK) if words[1:] == ["--notrack"] else _unfollowed(words)
+
+
 _READERS: dict[str, Callable[[list[str], str], Statement]] = {
+    "CT": _tracking,
+    "NOTRACK": lambda words, rule: Statement(NOTRACK),
+    "MASQUERADE": _masquerade,
     "MARK": _set_mark,
     "CONNMARK": _connection_mark,
     "DNAT": _translation(DNAT, "--to-destination"),
@@ -389,7 +408,11 @@ _NFT: list[tuple[re.Pattern[str], Callable[[re.Match[str]], Statement | None]]] 
             lambda found: Statement(SNAT, (found["to"], *found["flags"].split())),
         ),
         (r'log(?: prefix "[^"]*")?(?!\S)', lambda found: None),
-        (r"masquerade(?: [a-z-]+)*", lambda found: Statement(MASQUERADE)),
+        (
+            rf"masquerade(?: to :(?P<ports>{_PORTS}))?(?P<flags>(?: [a-z-]+)*)$",
+            lambda found: Statement(MASQUERADE, (found["ports"] or "", *found["flags"].split())),
+        ),
+        (r"notrack(?!\S)", lambda found: Statement(NOTRACK)),
         (r"reject(?: with .*)?", lambda found: Statement(REJECT)),
         (r"(?:return|accept|drop)\b", lambda found: Statement(found[0])),
     )

@@ -92,6 +92,9 @@ def rules_per_table(rules: Ruleset) -> dict[str, int]:
 
     Without the jumps from built-in chains: so kube-proxy itself counts in its metric
     `kubeproxy_sync_proxy_rules_iptables_total`.
+
+    Args:
+        rules: The rules.
     """
     counts: dict[str, int] = {}
     for chain in rules.owned().chains.values():

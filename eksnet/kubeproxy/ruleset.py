@@ -151,7 +151,11 @@ class Ruleset:
         return lines(self._lines())
 
     def chain(self, name: str) -> Lines:
-        """Return the rules of a chain, of every table that has it."""
+        """Return the rules of a chain, of every table that has it.
+
+        Args:
+            name: The chain's name.
+        """
         return lines(line for line in self._lines() if line.chain == name)
 
     def owned(self) -> Ruleset:
@@ -173,6 +177,9 @@ class Ruleset:
         """Return the rules of one Service: what leads to its chains, and what they hold.
 
         They stand in the order in which a packet meets them.
+
+        Args:
+            service: The Service, as the API server returns it.
         """
         ports = list(services.service_ports(service))
         roots = frozenset().union(*(services.chain_names(port, self.mode) for port in ports))
@@ -258,6 +265,10 @@ def differences(predicted: Ruleset, observed: Ruleset) -> Differences:
     The order of rules counts wherever kube-proxy gives one; counters never do, and what a set of
     session affinity holds does not either: that is not written by kube-proxy. Whether there are
     counters of nfacct is the kernel's affair, so where only one side has them they do not count.
+
+    Args:
+        predicted: The rules that were predicted.
+        observed: The rules that a node has.
     """
     sides = (predicted.owned(), observed.owned())
     if len({_counts(side) for side in sides}) > 1:

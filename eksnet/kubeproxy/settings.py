@@ -73,6 +73,9 @@ class Node:
     def from_object(cls, node: Mapping[str, Any]) -> Node:
         """Return the node of an object of kind Node.
 
+        Args:
+            node: The node, as the API server returns it.
+
         Raises:
             EksnetError: It is not as the API server returns it.
         """
@@ -89,7 +92,11 @@ class Node:
         return self.addresses[0] if self.addresses else "127.0.0.1"
 
     def owns(self, address: str) -> bool:
-        """Tell whether an address is one of the node's own; 127.0.0.0/8 always is."""
+        """Tell whether an address is one of the node's own; 127.0.0.0/8 always is.
+
+        Args:
+            address: An IP address.
+        """
         return address in self.addresses or address.startswith("127.")
 
 
@@ -147,7 +154,11 @@ class Settings:
         return 1 << self.masquerade_bit
 
     def serving(self, node: Node) -> tuple[str, ...] | None:
-        """Return the node's addresses that serve NodePorts; None stands for all of them."""
+        """Return the node's addresses that serve NodePorts; None stands for all of them.
+
+        Args:
+            node: The node that kube-proxy runs on.
+        """
         said = self.node_port_addresses or ((PRIMARY,) if self.mode == "nftables" else ())
         if said == (PRIMARY,):
             # A node without an IPv4 address has no primary one, and then every address serves.

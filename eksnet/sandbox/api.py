@@ -15,6 +15,8 @@ from typing import Any
 
 from eksnet import versions
 
+# The field manager that EKS applies as, and what makes a request a server-side apply.
+EKS, APPLY = "eks", "application/apply-patch+yaml"
 # The Deployments and DaemonSets of the manifests.
 WORKLOADS = ("coredns", "kube-proxy")
 _PLURALS = {
@@ -46,21 +48,35 @@ class Api:
     the answer that there are none.
     """
 
-    def __init__(self, pki: Path, address: str) -> None:
-        """Prepare to talk to `https://ADDRESS:443`; nothing is sent yet."""
+    def __init__(self, pki: Path, address: str, user: str = "supervisor") -> None:
+        """Prepare to talk to `https://ADDRESS:443`; nothing is sent yet.
+
+        Args:
+            pki: The directory of the certificates.
+            address: The API server's address, or address and port.
+            user: Whose certificate to show, by the name of its file.
+        """
         self._address = address
         self._context = ssl.create_default_context(cafile=str(pki / "ca.crt"))
-        self._context.load_cert_chain(pki / "supervisor.crt", pki / "supervisor.key")
+        self._context.load_cert_chain(pki / f"{user}.crt", pki / f"{user}.key")
         self._connection: http.client.HTTPSConnection | None = None
 
-    def request(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
+    def request(
+        self, method: str, path: str, body: object = None, content_type: str = "application/json"
+    ) -> tuple[int, Any]:
         """Send one request.
+
+        Args:
+            method: The HTTP method.
+            path: The path, with the query.
+            body: What to send as JSON.
+            content_type: What the body counts as: JSON is YAML, too.
 
         Returns:
             The HTTP status and the decoded JSON body (text, when it is not JSON). Status 0 means
             that nothing answered.
         """
-        headers = {"Accept": "application/json"}
+        headers = {"Accept": "application/json", "Content-Type": content_type}
         try:
             connection = self._connection or self._connect()
             connection.request(method, path, json.dumps(body) if body else None, headers)
@@ -115,8 +131,12 @@ class Api:
             raise UnansweredError(f"API server: {status or 'no answer'}, {answer}")
         return status == 200
 
-    def create_missing(self, manifests: Iterable[dict[str, Any]]) -> list[str]:
+    def create_missing(self, manifests: Iterable[dict[str, Any]], manager: str = EKS) -> list[str]:
         """Create the objects that do not exist; what exists stays as it is.
+
+        Args:
+            manifests: The objects.
+            manager: The field manager that owns what it made, until somebody changes it.
 
         Returns:
             What could not be created yet, one line each; empty when all is there.
@@ -126,8 +146,9 @@ class Api:
             # Ask first: a Service that exists refuses its twin for its address, not for its name.
             if self.request("GET", object_path(manifest))[0] == 200:
                 continue
-            status, answer = self.request("POST", collection_path(manifest), manifest)
-            if status != 201:
+            path = f"{object_path(manifest)}?fieldManager={manager}"
+            status, answer = self.request("PATCH", path, manifest, content_type=APPLY)
+            if status not in (200, 201):
                 reason = answer.get("message") if isinstance(answer, dict) else answer
                 problems.append(f"{manifest['kind']} {manifest['metadata']['name']}: {reason}")
         return problems
@@ -190,7 +211,7 @@ class Api:
         return items
 
 
-def documents(manifests: Path) -> Iterator[dict[str, Any]]:
+def documents(manifests: Path, pattern: str = "*.yaml") -> Iterator[dict[str, Any]]:
     """Yield the objects of a directory of YAML files, in the order of the files' names.
 
     `${kubernetes}` and `${coredns}` in them are the versions of the engine.
@@ -198,7 +219,7 @@ def documents(manifests: Path) -> Iterator[dict[str, Any]]:
     # Later than the start's first moments, which belong to the API server.
     import yaml
 
-    for file in sorted(manifests.glob("*.yaml")):
+    for file in sorted(manifests.glob(pattern)):
         yield from yaml.load_all(versions.complete(file.read_text()), yaml.CSafeLoader)
 
 

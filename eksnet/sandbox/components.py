@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from eksnet.sandbox import node as node_root
+from eksnet.sandbox.aws import interpreter
+from eksnet.sandbox.aws import settings as aws_settings
+from eksnet.sandbox.aws.settings import Settings
 from eksnet.sandbox.roots import Root
 from eksnet.sandbox.vpc import Node, Vpc
 
@@ -34,6 +38,7 @@ _PKI = node_root.PKI
 _KUBECONFIG = "/etc/kubernetes/kubeconfig"
 _AUTHENTICATION = "/etc/kubernetes/authentication.yaml"
 _COREFILE, _ZONE = "/etc/coredns/vpc-resolver.Corefile", "/etc/coredns/vpc-resolver.zone"
+_AWS_SETTINGS = "/etc/eksnet/aws.json"
 # Upstream has the time zones of CronJobs in its programs, ours looks for them here.
 _TIME_ZONES = "/usr/share/zoneinfo"
 # The certificate of the control plane's one host. Without it a component makes two keys more at
@@ -225,6 +230,28 @@ def vpc_resolver_zone(vpc: Vpc) -> str:
         f"{domain}. 60 IN SOA ns.{domain}. host.{domain}. 1 60 60 60 60\n"
         f"{domain}. 60 IN NS ns.{domain}.\n{instances}"
     )
+
+
+def aws_side(pki: Path, data: Path, settings: Settings) -> Component:
+    """The AWS side: a Python process that answers for every AWS service.
+
+    Args:
+        pki: The directory of the certificates and of the learner's AWS keys.
+        data: The directory in which it keeps what it has to remember.
+        settings: What it is told.
+    """
+    command = (sys.executable, "-m", "eksnet.sandbox.aws.server", _AWS_SETTINGS)
+    root = Root(
+        shown=interpreter.shown(),
+        copied=_keys(pki, "ca.crt", "eks.crt", "eks.key", "aws.json"),
+        texts={_AWS_SETTINGS: settings.to_json()},
+        owned={aws_settings.DATA: data},
+    )
+    environment = {
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    return Component("aws", command, root=root, environment=environment)
 
 
 def runtime(node: Node) -> Component:

@@ -51,6 +51,7 @@ def launch(
     busybox, musl = userland.busybox(paths), userland.musl(paths)
     with contextlib.ExitStack() as held:
         listener = held.enter_context(listen(paths, port))
+        aws = held.enter_context(listen(paths, None, "aws"))
         alive = held.enter_context(paths.alive_lock.open("a"))
         # Nobody but this command may start it now; whoever only looks is through in a moment.
         fcntl.flock(alive, fcntl.LOCK_EX)
@@ -71,7 +72,8 @@ def launch(
             one_id=not owns_ids(),
             node_ids=node_ids(),
             sync_frequency=frequency,
-            listeners={"api": listener.fileno()},
+            endpoint=server,
+            listeners={"api": listener.fileno(), "aws": aws.fileno()},
             alive=alive.fileno(),
             used=used,
         )
@@ -94,7 +96,7 @@ def listen(paths: Paths, port: int | None, name: str = "api") -> socket.socket:
     Args:
         paths: The sandbox's paths; the last port of that name is remembered there.
         port: The wanted port; None keeps the last one, 0 takes any.
-        name: What listens there: `api` is the API server.
+        name: What listens there: `api` is the API server, `aws` the AWS services.
 
     Raises:
         EksnetError: The port is taken.

@@ -14,13 +14,14 @@ from eksnet.sandbox.vpc import Node, Vpc
 def router_commands(vpc: Vpc) -> list[str]:
     """Return the `ip` commands that give the router its own addresses.
 
-    The resolver and the API server live on the loopback device: packets from the nodes reach
-    them through the router, whichever link they arrive on.
+    The resolver, the API server and the AWS side live on the loopback device: packets from the
+    nodes reach them through the router, whichever link they arrive on.
     """
     return [
         "link set lo up",
         f"addr add {vpc.resolver}/32 dev lo",
         f"addr add {vpc.api_server}/32 dev lo",
+        f"addr add {vpc.aws}/32 dev lo",
         # As in a VPC, a packet to an address that nobody has is lost: a pod that is gone, or a
         # Service's address with a port that no rule knows.
         f"route add blackhole {vpc.network}",

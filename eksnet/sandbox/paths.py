@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from dataclasses import dataclass
@@ -47,6 +48,16 @@ class Paths:
     def trash(self) -> Path:
         """What is being deleted: one part of the state at a time."""
         return self.state / "trash"
+
+    @property
+    def aws_keys(self) -> Path:
+        """The learner's keys for the AWS services of the sandbox, readable by nobody else."""
+        return self.identity / "aws.json"
+
+    @property
+    def aws(self) -> Path:
+        """What the AWS services remember; fresh after a reset."""
+        return self.cluster / "aws"
 
     @property
     def run(self) -> Path:
@@ -130,3 +141,13 @@ def write_private(path: Path, text: str | bytes) -> None:
     with os.fdopen(descriptor, "wb") as file:
         file.write(text.encode() if isinstance(text, str) else text)
     draft.replace(path)
+
+
+def size(directory: Path) -> int:
+    """Return how much room the files below a directory take, in bytes; holes take none."""
+    found = 0
+    for place, names, files in os.walk(directory):
+        for name in (*names, *files):
+            with contextlib.suppress(OSError):
+                found += os.lstat(os.path.join(place, name)).st_blocks * 512
+    return found

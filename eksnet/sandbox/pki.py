@@ -57,6 +57,8 @@ def subjects(vpc: Vpc) -> tuple[Subject, ...]:
         Subject("controller-manager", "system:kube-controller-manager", ("system:masters",)),
         Subject("scheduler", "system:kube-scheduler"),
         Subject("supervisor", "eksnet:supervisor", ("system:masters",)),
+        # What EKS's add-ons are applied as; on EKS its rights are narrower.
+        Subject("eks", "eks:addon-manager", ("system:masters",)),
         Subject("admin", "kubernetes-admin", ("system:masters",)),
         *(
             Subject(

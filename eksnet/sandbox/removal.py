@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from eksnet.bootstrap import engine_directory
 from eksnet.errors import EksnetError
 from eksnet.sandbox import holder, locks, state
 from eksnet.sandbox import paths as sandbox_paths
 from eksnet.sandbox.lifecycle import Progress
-from eksnet.sandbox.paths import Paths
+from eksnet.sandbox.paths import Paths, size
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def remove_engine() -> Removed:
     """
     from eksnet.sandbox.build import cache
 
-    base = cache.base_directory()
+    base = engine_directory()
     if not base.exists():
         return Removed(base, 0)
     before = size(base)
@@ -99,16 +99,6 @@ def remove_engine() -> Removed:
         cache.remove_all(base)
     kept = tuple(base.iterdir()) if base.exists() else ()
     return Removed(base, before - size(base), kept=kept)
-
-
-def size(directory: Path) -> int:
-    """Return how much room the files below a directory take, in bytes; holes take none."""
-    found = 0
-    for place, names, files in os.walk(directory):
-        for name in (*names, *files):
-            with contextlib.suppress(OSError):
-                found += os.lstat(os.path.join(place, name)).st_blocks * 512
-    return found
 
 
 @contextlib.contextmanager

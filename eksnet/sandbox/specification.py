@@ -44,6 +44,7 @@ class SandboxSpecification(Specification):
         one_id: Whether the sandbox has one user id alone.
         node_ids: The map of a node's ids to the sandbox's, as in /proc/PID/uid_map.
         sync_frequency: How long a kubelet may leave a changed ConfigMap unread, such as `5s`.
+        endpoint: The API server's URL on the learner's computer.
         listeners: The sockets that were opened before the namespace, by what listens there.
         alive: The file whose lock says that the sandbox lives, as a descriptor.
         used: The lock on the engine's programs, as a descriptor.
@@ -58,6 +59,7 @@ class SandboxSpecification(Specification):
     one_id: bool
     node_ids: str
     sync_frequency: str
+    endpoint: str
     listeners: dict[str, int] = field(hash=False)
     alive: int
     used: int

@@ -9,6 +9,7 @@ from pathlib import Path
 from eksnet import versions
 from eksnet.errors import EksnetError
 from eksnet.sandbox import pki
+from eksnet.sandbox.aws import keys
 from eksnet.sandbox.paths import Paths, write_private
 from eksnet.sandbox.vpc import Vpc
 
@@ -129,6 +130,7 @@ def write_identity(paths: Paths, vpc: Vpc) -> None:
     """Write certificates and the components' own kubeconfigs."""
     directory = paths.identity
     pki.ensure(directory, vpc)
+    keys.ensure(paths.aws_keys)
     inside = f"https://{vpc.api_server}"
     for user in ("controller-manager", "scheduler", *(node.short for node in vpc.nodes)):
         write_private(directory / f"{user}.kubeconfig", pki.kubeconfig(directory, user, inside))

@@ -14,6 +14,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -25,6 +26,8 @@ from typing import Any
 
 from eksnet.sandbox import components, dnsprobe, mounts, namespaces, network, relay, seed
 from eksnet.sandbox.api import Api, UnansweredError, documents
+from eksnet.sandbox.aws import settings
+from eksnet.sandbox.aws.settings import Settings
 from eksnet.sandbox.paths import Paths, write_private
 from eksnet.sandbox.processes import Processes, kills_for_memory
 from eksnet.sandbox.specification import NodeSpecification, SandboxSpecification
@@ -102,6 +105,7 @@ class Supervisor:
         restored = seed.restore(self.paths, self.seed_key())
         self.start_control_plane()
         await relay.serve(self.given.listeners["api"], str(self.vpc.api_server), 443)
+        await relay.serve(self.given.listeners["aws"], str(self.vpc.aws), settings.PORT)
         await asyncio.gather(*(self.start_node(node) for node in self.vpc.nodes))
         self.step("nodes' namespaces")
         await self.until_none("API server answers", self.api.not_answering)
@@ -134,6 +138,7 @@ class Supervisor:
             ("kube-system Ready", lambda: self.api.pods_not_ready(self.since)),
             ("DNS answers on every node", self.nodes_without_dns),
             ("API server ready", self.api.not_ready),
+            ("AWS services answer", self.aws_not_answering),
         ):
             # A lab may keep it so for long: what ends meanwhile is looked at from the beginning.
             if not await self.until_none(what, missing, unless=self.check_requested):
@@ -155,6 +160,19 @@ class Supervisor:
         pki = self.paths.identity
         self.processes.start(components.controller_manager(self.programs, pki))
         self.processes.start(components.scheduler(self.programs, pki))
+        self.processes.start(components.aws_side(pki, self.paths.aws, self.aws_settings()))
+
+    def aws_settings(self) -> Settings:
+        """Return what the AWS side is told of this cluster."""
+        return settings.of_sandbox(self.vpc, self.given.endpoint, self.paths.identity / "ca.crt")
+
+    def aws_not_answering(self) -> list[str]:
+        """Return why the AWS side does not answer yet; nothing when it does."""
+        try:
+            socket.create_connection((str(self.vpc.aws), settings.PORT), 1).close()
+        except OSError as error:
+            return [f"AWS services: {error}"]
+        return []
 
     def seed_key(self) -> str:
         """Return what this cluster's seed depends on."""
@@ -168,7 +186,7 @@ class Supervisor:
         """
         region, since = self.vpc.region, self.since
         nodes = [components.node_object(node, region, since) for node in self.vpc.nodes]
-        await self.until_none("nodes registered", lambda: self.api.create_missing(nodes))
+        await self.until_none("nodes registered", lambda: self.api.create_missing(nodes, "kubelet"))
         # Not only registered: the controller takes a new node's taint away a moment later.
         await self.until_none("nodes take pods", lambda: self.api.nodes_not_ready(len(nodes), ""))
         await self.until_none("kube-system's objects", self.create_objects)

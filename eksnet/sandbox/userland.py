@@ -38,7 +38,7 @@ def musl(paths: Paths) -> Path:
     """Return a directory with `getent`, the lookup with musl's resolver that Alpine's image has.
 
     Without a musl-gcc that works it is empty: the sandbox does without, and a pod of Alpine says
-    what it lacks.
+    what is missing.
     """
     directory = paths.state / "musl"
     directory.mkdir(parents=True, exist_ok=True)

@@ -68,6 +68,11 @@ class Vpc:
         return self.network[10]
 
     @property
+    def aws(self) -> IPv4Address:
+        """The address at which nodes and pods reach the AWS services."""
+        return self.network[11]
+
+    @property
     def cluster_dns(self) -> IPv4Address:
         """The ClusterIP of kube-dns: the service network's base + 10."""
         return self.services[10]

@@ -48,6 +48,9 @@ def show(model: Model) -> View:
     """Return the view of a model: the last expression of a cell shows it.
 
     The model and its text need no ipywidgets; it is loaded here.
+
+    Args:
+        model: The model.
     """
     from eksnet.widgets.view import View
 

@@ -102,6 +102,9 @@ class Model(HasTraits):
         Nobody would see an exception otherwise: nothing waits for the end of a button's work.
         Where a button is pressed again before that, the newest action has the word.
 
+        Args:
+            name: The action's name.
+
         Raises:
             EksnetError: There is no such button.
         """

@@ -36,7 +36,7 @@ def control_plane(programs: Path, pki: Path, data: Path) -> Iterator[None]:
     api = Api(pki, str(vpc.api_server))
     started = [
         subprocess.Popen(
-            component.command,
+            outside(component),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             env={**os.environ, **component.environment},
@@ -56,6 +56,16 @@ def control_plane(programs: Path, pki: Path, data: Path) -> Iterator[None]:
         for process in started:
             process.kill()
             process.wait()
+
+
+def outside(component: components.Component) -> list[str]:
+    """Return a component's command with the computer's paths instead of those in its root."""
+    root = component.root
+    places = {**root.shown, **root.copied, **root.owned}
+    words = list(component.command)
+    for inside in sorted(places, key=len, reverse=True):
+        words = [word.replace(inside, str(places[inside])) for word in words]
+    return words
 
 
 if __name__ == "__main__":

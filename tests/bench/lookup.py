@@ -17,7 +17,7 @@ from eksnet.sandbox import lifecycle
 
 LIMIT = 3.0
 NAME = "kubernetes"
-ADDRESS, FOUND = "10.100.0.1", "an address came back"
+ADDRESS, FOUND = "10.100.0.1", "has an address"
 RESOLVE = [sys.executable, "-m", "eksnet.cli", "resolve", NAME, "--from", "default", "--live"]
 POD = ["--image=debian:12", "--restart=Never", "--rm", "-i", "--", "getent", "ahosts", NAME]
 

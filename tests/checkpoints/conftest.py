@@ -14,7 +14,7 @@ from fake_api import FakeApi
 from lab_api import Check, no_writes, write_kubeconfig
 
 from eksnet.checkpoints import Checkpoint, definitions, evidence
-from eksnet.cluster import connect_read_only, connecting
+from eksnet.cluster import Cluster, connect_read_only, connecting
 
 
 @pytest.fixture(autouse=True)
@@ -35,10 +35,13 @@ def own_state(
 
 
 @pytest.fixture
-def api(tmp_path: Path) -> Iterator[FakeApi]:
+def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeApi]:
     """An API server that refuses every request that could change anything."""
     server = FakeApi()
     server.refuse = no_writes
+    # The AWS account of the cluster: what a test puts there as `api.eks`.
+    monkeypatch.setattr(Cluster, "aws", lambda *_: server.eks)
+    monkeypatch.setattr(Cluster, "eks_name", "lab")
     write_kubeconfig(tmp_path / "kubeconfig", server.url)
     yield server
     server.close()

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import test_checkpoints_coredns_addon as addon
 import test_checkpoints_dns_records as shelf
 import test_checkpoints_dns_troubleshooting as trouble
 import test_checkpoints_kube_proxy as shop
@@ -112,6 +113,10 @@ def hosts(*handed_in: Any, **fields: Any) -> Make:
 
 def proxy(*handed_in: Any, **fields: Any) -> Make:
     return made(shop.put_shop, *handed_in, **{"injected": "ABCD", **fields})
+
+
+def managed(*handed_in: Any, **fields: Any) -> Make:
+    return made(addon.put_addon, *handed_in, **fields)
 
 
 def faulty(fault: str, **fields: Any) -> Make:
@@ -304,6 +309,44 @@ CASES = {
             (
                 hosts("NOERROR", lab.answered("NOERROR"), corefile=lab.SOLVED),
                 "its hosts passed that name on",
+            ),
+        ),
+    ),
+    "addon-01": Case(
+        managed({"NONE": "kept"}, None),
+        managed(addon.FATES, addon.FATES, tried=addon.MODES),
+        (
+            (
+                managed({**addon.FATES, "NONE": "kept"}, addon.FATES, tried=addon.MODES),
+                "NONE: refused",
+            ),
+            (
+                managed({**addon.FATES, "PRESERVE": "reset"}, addon.FATES, tried=addon.MODES),
+                "PRESERVE: kept",
+            ),
+        ),
+    ),
+    "addon-02": Case(
+        managed(status="self-managed"),
+        managed(value=addon.LASTING),
+        (
+            (managed(status="UPDATE_FAILED"), "the add-on is UPDATE_FAILED"),
+            (managed(value=lab.UNTOUCHED), "has no line `cache 60`"),
+            (
+                managed(value=addon.LASTING, corefile=lab.UNTOUCHED),
+                "the ConfigMap has another text",
+            ),
+            (managed(value=addon.LASTING, owner="kubectl-edit"), "kubectl-edit owns"),
+        ),
+    ),
+    "addon-03": Case(
+        managed("cahce"),
+        managed("cahce", corefile=addon.MISSPELT, logs=addon.REFUSAL),
+        (
+            (managed("cache", corefile=addon.MISSPELT, logs=addon.REFUSAL), "cahce"),
+            (
+                managed("cahce", corefile=addon.MISSPELT, logs=addon.REFUSAL, ready=False),
+                "2 of 2 CoreDNS pods do not run",
             ),
         ),
     ),

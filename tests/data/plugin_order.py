@@ -12,19 +12,19 @@ import subprocess
 from pathlib import Path
 
 from eksnet import data
-from eksnet.sandbox.build import MODULES, base_directory, toolchain
+from eksnet.sandbox.build import MODULE, engine_directory, toolchain
 
 TABLE = data.directory() / "coredns_plugin_order.csv"
 
 
 def compiled() -> list[str]:
     """Return the plugins in the order that is compiled into CoreDNS."""
-    (engine,) = MODULES
-    go = toolchain.find(base_directory(), engine.go_directive)
+    go = toolchain.find(engine_directory(), MODULE.go_directive)
     assert go is not None, "no Go: `eksnet engine build` installs one"
     said = subprocess.run(
         [go.path, "mod", "download", "-json", "github.com/coredns/coredns"],
-        cwd=engine.source, env=toolchain.environment(), capture_output=True, text=True, check=True,
+        cwd=MODULE.source, env=toolchain.environment(engine_directory()), text=True,
+        capture_output=True, check=True,
     )  # fmt: skip
     source = Path(json.loads(said.stdout)["Dir"], "core/dnsserver/zdirectives.go").read_text()
     return re.findall(r'^\t"(\w+)",$', source, re.MULTILINE)

@@ -53,11 +53,11 @@ class Seen:
 def build(where: Path) -> dict[str, list[str]]:
     """Return for each profile the command that looks a name up; the programs are built there."""
     musl, go = userland.musl(Paths(where)) / "getent", where / "lookup-go"
-    found = toolchain.find(engine.base_directory(), engine.MODULES[0].go_directive)
+    found = toolchain.find(engine.engine_directory(), engine.MODULE.go_directive)
     assert found, "no Go; `make test` builds the engine first, and that installs one"
     subprocess.run(
         [found.path, "build", "-trimpath", "-buildvcs=false", "-o", go, SOURCES / "lookup.go"],
-        env=toolchain.environment(),
+        env=toolchain.environment(engine.engine_directory()),
         check=True,
     )
     return {

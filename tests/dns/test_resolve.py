@@ -60,16 +60,33 @@ def test_a_prediction_for_a_name_that_nobody_has_says_so():
     ("arguments", "says"),
     [
         (["a", "--profile", "windows"], "no resolver profile 'windows'"),
-        (["10.0.0.1"], "10.0.0.1 is an address"),
         (["a", "--live", "--profile", "windows"], "no resolver profile 'windows'"),
         (["a", "--live", "--exists", "a"], "--live with --exists"),
-        (["a..b", "--live"], "'a..b' cannot be asked: it has an empty label"),
-        (["a" * 70, "--live"], "has 70 characters"),
+        (["a b", "--live"], "'a b' cannot be asked: it has ' ' in it"),
+        (["--", "-a"], "it starts with a hyphen"),
         (["\x1b[31mred"], r"'\x1b[31mred' cannot be asked"),
     ],
 )
 def test_what_cannot_be_done_is_said(arguments, says):
-    done = resolve(*arguments, "--from", "ops-ns")
+    done = resolve("--from", "ops-ns", *arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert says in done.stderr
     assert "expected: " in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "profile", "count", "why"),
+    [
+        ("10.0.0.1", "glibc", 0, "10.0.0.1 is an address: glibc queries nothing"),
+        ("10.0.0.1", "busybox", 1, "busybox queries its name (PTR), without the search list"),
+        (".", "musl", 0, "musl queries nothing: it has no label"),
+        (".", "go", 2, "final dot"),
+        ("redis..svc.cluster.local", "glibc", 0, "glibc queries nothing: it has an empty label"),
+        ("a" * 70, "busybox", 0, "busybox queries nothing: its label 'aaa"),
+    ],
+)
+def test_each_resolver_has_its_own_way_with_what_is_no_usual_name(name, profile, count, why):
+    done = resolve(name, "--from", "ops-ns", "--profile", profile)
+    assert done.returncode == 0
+    assert f"predicted: {count} queries" in done.stdout
+    assert why in " ".join(done.stdout.split())

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from eksnet.sandbox.build import base_directory, toolchain
+from eksnet.bootstrap import engine_directory
+from eksnet.sandbox.build import toolchain
 from eksnet.sandbox.build.builder import Engine
 from eksnet.sandbox.build.modules import Module, Program
 
@@ -32,8 +33,8 @@ def write(path: Path, text: str, mode: int = 0o644) -> Path:
 @pytest.fixture(scope="session", autouse=True)
 def go_on_the_path() -> Iterator[None]:
     """Where no Go is on the path, put the one there that built the engine."""
-    go = toolchain.find(base_directory(), "1.24.11")
-    assert go is not None, "no Go: `eksnet engine build` installs one"
+    go = toolchain.find(engine_directory(), "1.24.11")
+    assert go is not None, "no Go: `eksnet engine build --keep-caches` leaves one"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PATH", f"{go.path.parent}:{os.environ['PATH']}")
         yield
@@ -42,9 +43,14 @@ def go_on_the_path() -> Iterator[None]:
 @pytest.fixture
 def module(tmp_path: Path) -> Module:
     """Two programs that share one package; no other test has compiled any of the three."""
-    source = tmp_path / "tiny"
+    return tiny_module(tmp_path)
+
+
+def tiny_module(directory: Path) -> Module:
+    """Write the sources of a module that says where they are."""
+    source = directory / "tiny"
     write(source / "go.mod", "module example.org/tiny\n\ngo 1.24.11\n")
-    write(source / "lib" / "lib.go", f'package lib\n\nconst Word = "{tmp_path}"\n')
+    write(source / "lib" / "lib.go", f'package lib\n\nconst Word = "{directory}"\n')
     for name in ("hello", "bye"):
         write(
             source / "cmd" / name / "main.go",
@@ -54,9 +60,46 @@ def module(tmp_path: Path) -> Module:
     return Module("tiny", source, PROGRAMS)
 
 
+@pytest.fixture(scope="session")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Go's cache of packages with its own library in it, which every program needs."""
+    base = tmp_path_factory.mktemp("compiled")
+    write(base / "go.mod", "module example.org/nothing\n\ngo 1.24.11\n")
+    write(base / "main.go", 'package main\n\nfunc main() { print("") }\n')
+    flags = Program("nothing", ".").flags
+    command = ["go", "build", *flags, "-o", base / "nothing", "."]
+    subprocess.run(command, cwd=base, env=toolchain.environment(base), check=True)
+    return base / "go-caches" / "packages"
+
+
+def borrow(compiled: Path, engine: Engine) -> Engine:
+    """Spare an engine the compiling of Go's own library."""
+    engine.go_caches.directory.mkdir(parents=True)
+    (engine.go_caches.directory / "packages").symlink_to(compiled)
+    return engine
+
+
 @pytest.fixture
-def engine(module: Module, tmp_path: Path) -> Engine:
-    return Engine((module,), tmp_path / "cache")
+def engine(module: Module, tmp_path: Path, compiled: Path) -> Engine:
+    """An engine whose caches are kept."""
+    made = borrow(compiled, Engine(module, tmp_path / "cache"))
+    made.go_caches.keep(True)
+    return made
+
+
+@pytest.fixture(scope="session")
+def built_engine(tmp_path_factory: pytest.TempPathFactory, compiled: Path) -> Engine:
+    """An engine that is built, and not to be changed."""
+    directory = tmp_path_factory.mktemp("built")
+    made = borrow(compiled, Engine(tiny_module(directory), directory / "cache"))
+    made.build(lambda _: None)
+    return made
+
+
+@pytest.fixture
+def new_engine(module: Module, tmp_path: Path, compiled: Path) -> Engine:
+    """An engine on a learner's computer: what only building needs goes when it is built."""
+    return borrow(compiled, Engine(module, tmp_path / "cache"))
 
 
 @pytest.fixture
@@ -140,9 +183,9 @@ def builder(engine: Engine) -> Iterator[Callable[..., subprocess.Popen[str]]]:
         "from eksnet.sandbox.build.builder import Engine\n"
         "from eksnet.sandbox.build.modules import Module, Program\n"
         f"programs = {PROGRAMS!r}\n"
-        f"module = Module('tiny', pathlib.Path({str(engine.modules[0].source)!r}), programs)\n"
-        f"engine = Engine((module,), pathlib.Path({str(engine.base)!r}))\n"
-        "engine.build(say=lambda line: print(line, flush=True))\n"
+        f"module = Module('tiny', pathlib.Path({str(engine.module.source)!r}), programs)\n"
+        f"engine = Engine(module, pathlib.Path({str(engine.base)!r}))\n"
+        "engine.build(lambda line: print(line, flush=True))\n"
     )
     started: list[subprocess.Popen[str]] = []
 

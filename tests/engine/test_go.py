@@ -8,25 +8,25 @@ from pathlib import Path
 import pytest
 
 from eksnet.sandbox import preflight
-from eksnet.sandbox.build import base_directory, toolchain
-from eksnet.sandbox.build.modules import MODULES
+from eksnet.sandbox.build import engine_directory, toolchain
+from eksnet.sandbox.build.modules import MODULE as ENGINE
 from eksnet.sandbox.build.toolchain import Go
 
-(ENGINE,) = MODULES
 # The flags of the build, so that Go finds in its cache what the build has compiled.
 SAME = ("-trimpath", "-buildvcs=false")
 
 
 @pytest.fixture(scope="module")
 def go() -> Go:
-    found = toolchain.find(base_directory(), ENGINE.go_directive)
-    assert found is not None, "no Go: `eksnet engine build` installs one"
+    found = toolchain.find(engine_directory(), ENGINE.go_directive)
+    assert found is not None, "no Go: `eksnet engine build --keep-caches` leaves one"
     return found
 
 
 def say(program: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [program, *arguments], cwd=ENGINE.source, env=toolchain.environment(), text=True,
+        [program, *arguments], cwd=ENGINE.source, text=True,
+        env=toolchain.environment(engine_directory()),
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
     )  # fmt: skip
 

@@ -21,7 +21,7 @@ NOISE = ["internal/abi", "go: downloading k8s.io/api v0.34.3", "k8s.io/api/core/
         ("k8s.io/api@v0.34.3: Get \"https://proxy\": unexpected EOF",
          "a connection to the Go module proxy"),
         ("/tmp/go-build1/b001/_pkg_.a: write: no space left on device",
-         "about 5 GB free for Go's build cache and the programs"),
+         "enough free space for Go's caches and the programs"),
         ("k8s.io/api/core/v1: compile: signal: killed", "about 3 GB of free memory"),
         ("verifying k8s.io/api@v0.34.3: checksum mismatch", "sources with the checksums in go.sum"),
         ("cmd/kube/main.go:10:2: syntax error: unexpected EOF, expecting }",
@@ -43,3 +43,9 @@ def test_the_first_useful_line_is_shown():
 
 def test_go_that_says_nothing():
     assert failure(NOISE, -9).seen == "go ended with exit code -9"
+
+
+def test_a_full_disk_that_go_does_not_name_is_named():
+    line = "/usr/local/go/src/runtime/arena.go:88:2: cannot find package"
+    assert failure([line], 1).seen == line
+    assert failure([line], 1, is_full=True).seen == "no space left on device for Go's caches"

@@ -10,12 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from eksnet.sandbox.build import base_directory, toolchain
-from eksnet.sandbox.build.modules import MODULES
+from eksnet.sandbox.build import engine_directory, toolchain
+from eksnet.sandbox.build.modules import MODULE as ENGINE
 
 pytestmark = pytest.mark.soak
 
-ENGINE = MODULES[0]
 PODS = 200
 STRANGER = 20001
 
@@ -23,14 +22,15 @@ STRANGER = 20001
 @pytest.fixture(scope="module")
 def runtime_tests():
     """The runtime's tests as one program with the race detector, where every user may run it."""
-    go = toolchain.find(base_directory(), ENGINE.go_directive)
-    assert go is not None, "no Go: `eksnet engine build` installs one"
+    go = toolchain.find(engine_directory(), ENGINE.go_directive)
+    assert go is not None, "no Go: `eksnet engine build --keep-caches` leaves one"
     folder = Path(tempfile.mkdtemp(prefix="eksnet-race-"))
     folder.chmod(0o755)
     program = folder / "runtime.test"
     subprocess.run(
         [go.path, "test", "-race", "-c", "-trimpath", "-o", program, "./cmd/runtime"],
-        cwd=ENGINE.source, env=toolchain.environment() | {"CGO_ENABLED": "1"}, check=True,
+        cwd=ENGINE.source, check=True,
+        env=toolchain.environment(engine_directory()) | {"CGO_ENABLED": "1"},
     )  # fmt: skip
     yield program
     shutil.rmtree(folder)

@@ -27,20 +27,20 @@ def test_a_killed_build_leaves_nothing_that_is_believed(
     gate.wait_until_begun()
     killed.send_signal(signal.SIGKILL)
     killed.wait(DEADLINE)
-    half = list(engine.base.glob("tiny-*/.hello.*"))
-    assert [path.read_text() for path in half] == ["half-a-program"]
+    half = engine.base / "drafts" / "hello"
+    assert half.read_text() == "half-a-program"
     assert [found.state for found in engine.status()] == ["missing", "missing"]
 
     # The compiler that outlives its builder still holds the lock; no second one starts beside it.
     with cache.lock(engine.base) as lock:
         assert lock is None
 
-    half[0].with_name(".bye.1").write_text("left by a builder and a compiler that both were killed")
+    half.with_name("bye").write_text("left by a builder and a compiler that both were killed")
     gate.open()
-    engine.build(say=lambda line: None)
+    engine.build(progress=lambda line: None)
     assert run(engine.program("hello")) == f"hello {tmp_path}"
     assert [found.state for found in engine.status(verify=True)] == ["built", "built"]
-    assert list(engine.base.glob("tiny-*/.*")) == []
+    assert not (engine.base / "drafts").exists()
 
 
 def test_an_interrupted_build_ends_its_compiler_and_sweeps_up(
@@ -52,7 +52,7 @@ def test_an_interrupted_build_ends_its_compiler_and_sweeps_up(
     interrupted.wait(DEADLINE)
     with cache.lock(engine.base) as lock:
         assert lock is not None
-    assert list(engine.base.glob("tiny-*/.*")) == []
+    assert not (engine.base / "drafts").exists()
     assert not (engine.base / "progress.json").exists()
     assert not (engine.base / "drafts").exists()
 
@@ -72,10 +72,10 @@ def test_an_interrupt_while_the_compiler_is_being_started_ends_it_too(
     monkeypatch.setenv("PATH", f"{gate.directory}:{os.environ['PATH']}")
     monkeypatch.setattr(subprocess, "Popen", begin_and_be_interrupted)
     with pytest.raises(KeyboardInterrupt):
-        engine.build(say=lambda line: None)
+        engine.build(progress=lambda line: None)
     with cache.lock(engine.base) as lock:
         assert lock is not None
-    assert list(engine.base.glob("tiny-*/.*")) == []
+    assert not (engine.base / "drafts").exists()
 
 
 def test_two_builds_at_once_build_once_and_show_the_same_progress(
@@ -108,7 +108,7 @@ def test_a_build_that_waits_takes_over_from_one_that_is_killed(
     gate.open()
     assert second.wait(DEADLINE) == 0, second.communicate()[1]
     assert [found.state for found in engine.status(verify=True)] == ["built", "built"]
-    assert list(engine.base.glob("tiny-*/.*")) == []
+    assert not (engine.base / "drafts").exists()
 
 
 def test_a_bar_is_shown_on_a_terminal(engine: Engine, builder: Builder, tmp_path: Path):
@@ -131,13 +131,13 @@ def test_a_bar_is_shown_on_a_terminal(engine: Engine, builder: Builder, tmp_path
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"program": "hello"}'])
 def test_a_progress_file_of_another_kind_is_no_progress(tmp_path: Path, text: str):
     (tmp_path / "progress.json").write_text(text)
-    assert progress.read(tmp_path / "progress.json") is None
+    assert progress.read_progress(tmp_path / "progress.json") is None
 
 
 def test_progress_is_read_as_it_was_written(tmp_path: Path):
     report = progress.Progress("kube", 812, 1530)
-    progress.write(tmp_path / "progress.json", report)
-    assert progress.read(tmp_path / "progress.json") == report
+    progress.write_progress(tmp_path / "progress.json", report)
+    assert progress.read_progress(tmp_path / "progress.json") == report
     assert str(report) == "building kube: 812 of 1530 packages (53 %)"
 
 

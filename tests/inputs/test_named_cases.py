@@ -76,7 +76,7 @@ def test_a_long_name_that_is_found_before_a_domain_makes_it_too_long_is_predicte
         ([COLOUR], r"No such command '\x1b[31mred'"),
         ([f"--{COLOUR}"], r"No such option: --\x1b[31mred"),
         (["status", COLOUR], r"unexpected extra argument(s) (\x1b[31mred)"),
-        (["logs", COLOUR], r"no component '\x1b[31mred' has a log"),
+        (["logs", COLOUR], r"there is no log of a component '\x1b[31mred'"),
         (["resolve", "a"], "Missing option '--from'"),
         (["up", "--port", "70000"], "Invalid value for '--port'"),
     ],

@@ -45,7 +45,7 @@ def test_an_image_without_conntrack_is_named_with_what_works_instead(way):
     with pytest.raises(EksnetError) as caught:
         kubeproxy.read_connections(Elsewhere(NOT_FOUND), HERE, through=way)
     assert caught.value.seen == f"kube-proxy's image has no program conntrack: {IMAGE}"
-    assert "an image that has one" in caught.value.expected
+    assert "an image with conntrack" in caught.value.expected
     assert "skip the cells that read connections" in caught.value.next_step
     assert "as root on node-a: conntrack -L" in caught.value.next_step
 

@@ -208,7 +208,8 @@ def test_calicos_policy_is_not_called_accepting():
         ("-m hashlimit --hashlimit-name x -j FULL", True),
         ("-j NFQUEUE --queue-num 0", True),
         ("-j REDIRECT", True),
-        ("-j CT --notrack", True),
+        # Too late in nat: the kernel has looked the packet up.
+        ("-j CT --notrack", False),
     ],
 )
 def test_what_is_uncertain(rule, uncertain):
@@ -334,10 +335,10 @@ def test_rules_of_iptables_beside_kube_proxys_own_table_are_others():
     [
         ('{"nftables": []}', "the dump has no chain for IPv4"),
         ('{"nftables": [{"metainfo": {"version": "1.0.6"}}]}', "the dump has no chain for IPv4"),
-        (nat() + nat(), "line 5: the table nat for a second time"),
+        (nat() + nat(), "line 5: the table nat"),
         (
             nat(more="-A PREROUTING -j DROP\n:PREROUTING ACCEPT [0:0]\n"),
-            "line 5: the chain PREROUTING again, after its rules",
+            "line 5: the chain PREROUTING",
         ),
         (nat("-j KUBE-SERVICES"), "line 4: no chain KUBE-SERVICES in the table nat"),
         (nat("-g ELSEWHERE"), "line 4: no chain ELSEWHERE in the table nat"),
@@ -368,3 +369,32 @@ def test_a_chain_of_nft_that_is_not_there_is_named(expression):
     ]
     with pytest.raises(EksnetError, match="object 2 of `nftables` leads to nowhere"):
         parse_dump(json.dumps({"nftables": objects}))
+
+
+RAW = "*raw\n:PREROUTING ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n{rules}COMMIT\n"
+DNS_RULES = "-A PREROUTING -d 10.100.0.10/32 -p udp -m udp --dport 53 -j CT --notrack\n"
+
+
+def test_an_untracked_packet_passes_nat_by_and_leaves_no_entry():
+    rules = RAW.format(rules=DNS_RULES) + nat("-p udp -j DNAT --to-destination 10.0.145.2:53")
+    walk = walked(rules, POD, "10.100.0.10", 53, "udp")
+    assert (walk.is_tracked, walk.connection, walk.uncertain) == (False, None, ())
+    assert walk.final.destination == "10.100.0.10"
+    other = walked(rules, POD, "10.100.0.11", 53, "udp")
+    assert (other.is_tracked, other.final.destination) == (True, "10.0.145.2")
+
+
+@pytest.mark.parametrize(
+    ("target", "port"),
+    [
+        ("MASQUERADE", 40000),
+        ("MASQUERADE --random", 0),
+        ("MASQUERADE --random-fully", 0),
+        ("MASQUERADE --to-ports 5000", 5000),
+        ("MASQUERADE --to-ports 5000-6000", 0),
+    ],
+)
+def test_masquerading_keeps_the_source_port_unless_told_otherwise(target, port):
+    rule = f"-A POSTROUTING -p tcp -j {target}\n"
+    walk = walked(nat().replace("COMMIT", f"{rule}COMMIT"), POD, "198.51.100.1")
+    assert (walk.final.source, walk.final.source_port) == (NODE, port)

@@ -46,6 +46,10 @@ class TestTroubleshooting(Compared):
     names = ("01c_dns_troubleshooting",)
 
 
+class TestAddon(Compared):
+    names = ("02a_coredns_addon",)
+
+
 class TestRules(Compared):
     names = ("03c_service_faults", "03b_modes_and_growth", "03a_rules_and_packets")
 

@@ -25,6 +25,7 @@ COMPONENTS = (
     "kube-controller-manager",
     "kube-scheduler",
     "vpc-resolver",
+    "aws",
     "coredns",
     "kubelet",
     "runtime",
@@ -76,6 +77,8 @@ def _component(words: list[str]) -> str:
     name = Path(program).name
     if name == "coredns" and rest[1].endswith("/vpc-resolver.Corefile"):
         return "vpc-resolver"
+    if "eksnet.sandbox.aws.server" in words:
+        return "aws"
     # The runtime's program is its containers' shims, too.
     return rest[0] if name in ("kube", "exe") else name
 

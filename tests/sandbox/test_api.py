@@ -19,9 +19,9 @@ class Canned(api.Api):
         self.asked = []
         self.created = 201
 
-    def request(self, method, path, body=None):
+    def request(self, method, path, body=None, content_type=""):
         self.asked.append((method, path))
-        if method == "POST":
+        if method == "PATCH":
             return self.created, {"message": "no such namespace"}
         return (200, {"items": self.items[path]}) if path in self.items else (404, {})
 
@@ -121,7 +121,8 @@ def test_the_clusters_own_workloads_are_those_of_the_manifests():
 def test_every_object_of_kube_system_is_asked_for_and_then_made(cluster):
     objects = list(api.documents(seed.MANIFESTS))
     assert cluster.create_missing(objects) == []
-    made = [path for method, path in cluster.asked if method == "POST"]
+    made = [path for method, path in cluster.asked if method == "PATCH"]
+    assert all(path.endswith("?fieldManager=eks") for path in made)
     assert len(made) == len(objects) > 10
 
 

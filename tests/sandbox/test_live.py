@@ -84,7 +84,7 @@ def test_the_pods_resolv_conf(cluster):
 def test_the_vpc_resolver_knows_instances_only(cluster, nodes):
     name = nodes[1]["metadata"]["name"]
     answers = coredns.ask(cluster, f"{name}.", "example.com.")
-    assert [(a.rcode, a.addresses) for a in answers] == [
+    assert [(a.rcode, a.rdata) for a in answers] == [
         ("NOERROR", ("10.0.144.10",)),
         ("NXDOMAIN", ()),
     ]

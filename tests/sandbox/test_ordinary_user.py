@@ -14,7 +14,6 @@ import walls
 import yaml
 
 from eksnet.sandbox import build, paths
-from eksnet.sandbox.build import toolchain
 
 pytestmark = [
     pytest.mark.sandbox,
@@ -59,7 +58,7 @@ class User:
         self.home = home
         self.environment = {
             "HOME": str(home),
-            "PATH": f"{home}/tools:{os.environ['PATH']}",
+            "PATH": os.environ["PATH"],
             "EKSNET_ENGINE_DIR": str(home / "engine"),
         }
 
@@ -108,14 +107,6 @@ def user():
     )  # fmt: skip
     programs = build.program("kube").parent
     shutil.copytree(programs, home / "engine" / programs.name)
-    # Which Go built the programs is part of their directory's name. The user may not run root's
-    # own, and need not: there is nothing left to build.
-    go = toolchain.find(build.base_directory(), build.MODULES[0].go_directive)
-    assert go is not None
-    says = home / "tools" / "go"
-    says.parent.mkdir()
-    says.write_text(f"#!/bin/sh\necho go version {go.version}\n")
-    says.chmod(0o755)
     subprocess.run(["chown", "-R", f"{UID}:{UID}", home], check=True)
     home.chmod(0o755)
     person = User(home)

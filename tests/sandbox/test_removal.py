@@ -152,7 +152,7 @@ def test_what_is_not_the_engines_is_left_and_named(engine):
 def test_programs_that_a_sandbox_uses_are_kept(engine):
     before = files(engine)
     used = cache.use(engine / "engine-ba9876543210")
-    with pytest.raises(EksnetError, match="a sandbox that runs uses the programs") as told:
+    with pytest.raises(EksnetError, match="a running sandbox uses the programs") as told:
         removal.remove_engine()
     assert "eksnet down" in told.value.next_step
     assert [name for name in files(engine) if name != "build.lock"] == before
@@ -181,7 +181,7 @@ def test_a_sandbox_that_is_up_is_ended_and_can_begin_again(tmp_path):
     before = authority.read_bytes()
     refused = eksnet("remove", "--engine")
     assert (refused.returncode, refused.stdout) == (2, "")
-    assert "a sandbox that runs uses the programs" in refused.stderr
+    assert "a running sandbox uses the programs" in refused.stderr
     removed = eksnet("remove")
     assert (removed.returncode, removed.stderr) == (0, "")
     assert "The running sandbox was stopped." in removed.stdout

@@ -27,6 +27,7 @@ def watching(tmp_path, monkeypatch):
         SandboxSpecification(
             state=tmp_path,
             region="ap-northeast-2",
+            endpoint="https://127.0.0.1:6443",
             programs=tmp_path,
             busybox=tmp_path,
             musl=tmp_path,
@@ -255,7 +256,7 @@ def test_what_needs_what_is_started_after_it(watching, monkeypatch, restored, or
         return do
 
     monkeypatch.setattr(watching, "report", lambda: None)
-    monkeypatch.setattr(watching, "given", replace(watching.given, listeners={"api": 0}))
+    monkeypatch.setattr(watching, "given", replace(watching.given, listeners={"api": 0, "aws": 1}))
     monkeypatch.setattr(supervisor.seed, "restore", lambda *_: restored)
     monkeypatch.setattr(watching, "start_control_plane", lambda: None)
     monkeypatch.setattr(supervisor.relay, "serve", lambda *_: asyncio.sleep(0))

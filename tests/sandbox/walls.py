@@ -14,6 +14,7 @@ from pathlib import Path
 import hostside
 
 from eksnet.sandbox import holder
+from eksnet.sandbox.aws import interpreter
 from eksnet.sandbox.paths import Paths
 from eksnet.sandbox.specification import SandboxSpecification
 
@@ -34,7 +35,7 @@ class Component:
     """What a component of the control plane may see.
 
     Attributes:
-        program: Its program, by its name in the engine.
+        program: Its program, by its name in the engine; empty when it is none of the engine's.
         files: The files in its root.
         shown: Directories of the computer, the same inside, read-only.
         owned: Directories of the sandbox's state, by their path inside.
@@ -73,6 +74,15 @@ CONTROL_PLANE = {
     ("/bin/coredns", "-conf"): Component(
         "coredns",
         frozenset({"/etc/coredns/vpc-resolver.Corefile", "/etc/coredns/vpc-resolver.zone"}),
+    ),
+    (sys.executable, "-m", "eksnet.sandbox.aws.server"): Component(
+        "",
+        frozenset({
+            "/etc/eksnet/aws.json",
+            *(f"{PKI}/{name}" for name in ("ca.crt", "eks.crt", "eks.key", "aws.json")),
+        }),
+        tuple(interpreter.shown()),
+        (("/var/lib/aws", "cluster/aws"),),
     ),
 }  # fmt: skip
 # What runs in a node's own root, by its program; all else has the root of a container.
@@ -181,7 +191,7 @@ class Walls:
         shown = [path for path in component.shown if Path(path).exists()]
         expected = {
             "/dev/null": (place("/dev/null"), False),
-            f"/bin/{program}": (place(self.programs / program), False),
+            **({f"/bin/{program}": (place(self.programs / program), False)} if program else {}),
             **{path: (place(path), False) for path in shown},
             **{path: (place(state / own), True) for path, own in component.owned},
         }

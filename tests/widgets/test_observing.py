@@ -144,10 +144,10 @@ def test_what_was_observed_last_is_what_is_told_of():
         model.name = name
         model.remember(model.predicted)
     model.name = "c"
-    assert model.elsewhere.endswith("was made with name a.")
+    assert model.elsewhere.endswith("observation used name a.")
     assert "name c" in model.spoken
     model.namespace = "x"
-    assert model.elsewhere.endswith("was made with name a, namespace default.")
+    assert model.elsewhere.endswith("observation used name a, namespace default.")
 
 
 def test_a_model_that_stands_still_stays_as_it_was(case):

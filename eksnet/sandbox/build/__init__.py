@@ -1,27 +1,42 @@
-"""The engine's builder: upstream's programs and ours, built once from pinned Go modules."""
+"""The engine's builder: upstream's programs and ours, built once from a pinned Go module."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
 
+from eksnet.bootstrap import engine_directory
+from eksnet.sandbox.build import packing
 from eksnet.sandbox.build.builder import Engine, ProgramStatus
-from eksnet.sandbox.build.cache import base_directory, use
-from eksnet.sandbox.build.modules import MODULES
-from eksnet.sandbox.build.progress import Progress, Say
+from eksnet.sandbox.build.cache import use
+from eksnet.sandbox.build.modules import MODULE
+from eksnet.sandbox.build.packing import Packed
+from eksnet.sandbox.build.progress import Progress, ProgressCallback
 
-__all__ = ["Engine", "ProgramStatus", "Progress", "build", "engine", "program", "status",
-           "use", "wait_for"]  # fmt: skip
+__all__ = [
+    "Engine",
+    "Packed",
+    "ProgramStatus",
+    "Progress",
+    "build",
+    "engine",
+    "pack",
+    "program",
+    "status",
+    "unpack",
+    "use",
+    "wait_for",
+]  # fmt: skip
 
 
 def engine() -> Engine:
     """Return the sandbox's engine, in the cache that the environment names."""
-    return Engine(MODULES, base_directory())
+    return Engine(MODULE, engine_directory())
 
 
-def build(programs: Iterable[str] | None = None, say: Say = print) -> None:
+def build(progress: ProgressCallback = print, *, keep_caches: bool | None = None) -> None:
     """Build the engine's programs; see `Engine.build`."""
-    engine().build(programs, say)
+    engine().build(progress, keep_caches=keep_caches)
 
 
 def status(*, verify: bool = False) -> list[ProgramStatus]:
@@ -34,6 +49,16 @@ def program(name: str) -> Path:
     return engine().program(name)
 
 
-def wait_for(programs: Iterable[str], say: Say = print) -> None:
+def wait_for(programs: Iterable[str], progress: ProgressCallback = print) -> None:
     """Return when the programs can be used; see `Engine.wait_for`."""
-    engine().wait_for(programs, say)
+    engine().wait_for(programs, progress)
+
+
+def pack(target: Path) -> Packed:
+    """Write the engine into one file; see `eksnet.sandbox.build.packing.pack`."""
+    return packing.pack(engine(), target)
+
+
+def unpack(source: str, sha256: str | None = None, progress: ProgressCallback = print) -> bool:
+    """Take the engine from a packed file; see `eksnet.sandbox.build.packing.unpack`."""
+    return packing.unpack(engine(), source, sha256, progress)

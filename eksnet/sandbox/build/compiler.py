@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from eksnet import interrupts
 from eksnet.errors import EksnetError
-from eksnet.sandbox.build import toolchain
+from eksnet.sandbox.build import cache, toolchain
 from eksnet.sandbox.build.modules import Module, Program
 from eksnet.sandbox.build.toolchain import Go
 
@@ -26,6 +27,8 @@ _DOWNLOAD = "go: downloading "
 # A learner reads and runs notebooks while the engine builds.
 _NICE = 10
 _GRACE = 5.0
+# Less than Go writes at once, in bytes.
+_FULL = 16 * 2**20
 
 
 @dataclass(frozen=True)
@@ -35,14 +38,15 @@ class Compiler:
     Attributes:
         go: The toolchain.
         module: The module.
-        work: A directory for its drafts: Go leaves them behind when it is killed.
+        base: The engine's cache, with Go's own in it. Go's drafts go to the builder's, for it
+            leaves them behind when it is killed.
         lock: The descriptor of the build lock. Go inherits it: when the builder is killed, the
             next build waits until the orphan has ended too.
     """
 
     go: Go
     module: Module
-    work: Path
+    base: Path
     lock: int
 
     def stale(self, programs: list[Program], on_download: Callable[[], None]) -> set[str]:
@@ -84,7 +88,10 @@ class Compiler:
                     process = subprocess.Popen(
                         [self.go.path, *arguments],
                         cwd=self.module.source,
-                        env={**toolchain.environment(), "GOTMPDIR": str(self.work)},
+                        env={
+                            **toolchain.environment(self.base),
+                            "GOTMPDIR": str(cache.drafts(self.base)),
+                        },
                         stdin=subprocess.DEVNULL,
                         stdout=printed,
                         stderr=subprocess.PIPE,
@@ -103,7 +110,8 @@ class Compiler:
                 raise
             process.wait()
             if process.returncode != 0:
-                raise failure(lines, process.returncode)
+                is_full = shutil.disk_usage(self.base).free < _FULL
+                raise failure(lines, process.returncode, is_full=is_full)
             printed.seek(0)
             return printed.read()
 
@@ -133,22 +141,24 @@ _NO_NETWORK = re.compile(
 _WRONG_SUM = re.compile(r"checksum mismatch|SECURITY ERROR", re.I)
 
 
-def failure(lines: list[str], code: int) -> EksnetError:
+def failure(lines: list[str], code: int, *, is_full: bool = False) -> EksnetError:
     """Turn what Go printed into one message with the remedy.
 
     Args:
         lines: Its standard error.
         code: Its exit code.
+        is_full: Whether the disk with its caches is full. Go does not always say so itself.
     """
 
     def first(pattern: re.Pattern[str]) -> str | None:
         return next((line.strip() for line in lines if pattern.search(line)), None)
 
-    if line := first(_NO_ROOM):
+    line = first(_NO_ROOM)
+    if line or is_full:
         return EksnetError(
-            line,
-            "about 5 GB free for Go's build cache and the programs",
-            f"free some space, or set XDG_CACHE_HOME and TMPDIR to a larger disk; then {AGAIN}",
+            line or "no space left on device for Go's caches",
+            "enough free space for Go's caches and the programs",
+            f"free some space, or set EKSNET_ENGINE_DIR to a larger disk; then {AGAIN}",
         )
     if line := first(_WRONG_SUM):
         return EksnetError(

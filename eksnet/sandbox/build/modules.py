@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eksnet import versions
+from eksnet.bootstrap import ENGINE_BUILT
 
 _FLAGS = ("-trimpath", "-buildvcs=false")
 _STRIPPED = ("-s", "-w")
@@ -59,11 +60,13 @@ class Module:
         name: The first part of its cache directories' names.
         source: The directory with go.mod.
         programs: What is needed first comes first.
+        peak: How many MB a build from nothing takes, Go's caches included.
     """
 
     name: str
     source: Path
     programs: tuple[Program, ...]
+    peak: int = 0
 
     @property
     def go_directive(self) -> str:
@@ -73,13 +76,14 @@ class Module:
                 return line.removeprefix("go ").strip()
         raise ValueError(f"{self.source}/go.mod has no go directive")
 
-    def key(self, go_version: str) -> str:
-        """Return what distinguishes two builds: 12 hexadecimal digits.
+    def key(self) -> str:
+        """Return what distinguishes two engines: 12 hexadecimal digits.
 
-        They stand for the pins, our sources without their tests, the flags and the Go version.
-        Everything beside the sources counts too, since Go may embed it.
+        They stand for the pins, our sources without their tests and the flags. Everything beside
+        the sources counts too, since Go may embed it. Which Go builds it does not count, as long
+        as it is one that go.mod accepts: whoever unpacks an engine may have another, or none.
         """
-        digest = hashlib.sha256(repr((go_version, self.programs)).encode())
+        digest = hashlib.sha256(repr(self.programs).encode())
         for program in self.programs:
             digest.update(repr(program.flags).encode())
         for path in self._sources():
@@ -97,23 +101,22 @@ class Module:
 
 
 # The controller stands last: the sandbox starts without it, and only later chapters need it.
-MODULES = (
-    Module(
-        "engine",
-        versions.ENGINE,
-        (
-            Program("etcd", "go.etcd.io/etcd/server/v3"),
-            Program("kube", "./cmd/kube", _KUBERNETES_STAMPS),
-            Program("coredns", "github.com/coredns/coredns"),
-            Program("runtime", "./cmd/runtime"),
-            Program("kubectl", "k8s.io/kubernetes/cmd/kubectl", _KUBERNETES_STAMPS),
-            Program("agnhost", "k8s.io/kubernetes/test/images/agnhost"),
-            Program("helm", "helm.sh/helm/v3/cmd/helm", _HELM_STAMPS),
-            Program(
-                "aws-load-balancer-controller",
-                "sigs.k8s.io/aws-load-balancer-controller",
-                _CONTROLLER_STAMPS,
-            ),
+MODULE = Module(
+    "engine",
+    versions.ENGINE,
+    (
+        Program("etcd", "go.etcd.io/etcd/server/v3"),
+        Program("kube", "./cmd/kube", _KUBERNETES_STAMPS),
+        Program("coredns", "github.com/coredns/coredns"),
+        Program("runtime", "./cmd/runtime"),
+        Program("kubectl", "k8s.io/kubernetes/cmd/kubectl", _KUBERNETES_STAMPS),
+        Program("agnhost", "k8s.io/kubernetes/test/images/agnhost"),
+        Program("helm", "helm.sh/helm/v3/cmd/helm", _HELM_STAMPS),
+        Program(
+            "aws-load-balancer-controller",
+            "sigs.k8s.io/aws-load-balancer-controller",
+            _CONTROLLER_STAMPS,
         ),
     ),
+    ENGINE_BUILT.peak,
 )

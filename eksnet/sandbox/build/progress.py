@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
 
-Say = Callable[[str], None]
+ProgressCallback = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Count:
             self._left.remove(package)
             self._report(1)
 
-    def landed(self) -> None:
+    def published(self) -> None:
         """Count the program itself."""
         self._report(1)
 
@@ -88,12 +88,12 @@ class Count:
 
 
 @contextlib.contextmanager
-def shown(say: Say) -> Iterator[Watch]:
+def shown(callback: ProgressCallback) -> Iterator[Watch]:
     """Give a function that shows reports: a bar on a terminal, now and then a line elsewhere."""
     console = Console(stderr=True)
     # rich shows nothing at all on a terminal that cannot move its cursor.
     if not sys.stderr.isatty() or console.is_dumb_terminal:
-        yield _lines(say)
+        yield _lines(callback)
         return
     columns = (
         TextColumn("{task.description}"),
@@ -118,7 +118,7 @@ def _bar(bar: RichProgress) -> Watch:
     return watch
 
 
-def _lines(say: Say) -> Watch:
+def _lines(callback: ProgressCallback) -> Watch:
     last: tuple[str, int] | None = None
 
     def watch(progress: Progress) -> None:
@@ -127,19 +127,19 @@ def _lines(say: Say) -> Watch:
         step = 10 * progress.done // progress.total if progress.total else progress.done // 100
         if (progress.program, step) != last:
             last = (progress.program, step)
-            say(str(progress))
+            callback(str(progress))
 
     return watch
 
 
-def write(path: Path, progress: Progress) -> None:
+def write_progress(path: Path, progress: Progress) -> None:
     """Leave the report for the processes that wait for this build."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     draft.write_text(json.dumps(asdict(progress)))
     draft.replace(path)
 
 
-def read(path: Path) -> Progress | None:
+def read_progress(path: Path) -> Progress | None:
     """Return what the running build last reported; None when there is no report to be read."""
     try:
         return Progress(**json.loads(path.read_text()))

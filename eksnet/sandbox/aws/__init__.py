@@ -1,0 +1,1 @@
+"""The AWS side of the sandbox: one front that verifies each request and answers as AWS does."""

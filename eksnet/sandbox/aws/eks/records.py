@@ -1,0 +1,209 @@
+"""What EKS remembers of a cluster: its add-ons and their updates, kept in one file."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from eksnet.sandbox.paths import write_private
+
+NO_MODE = ""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What an add-on is to be.
+
+    Attributes:
+        version: The add-on's version.
+        configuration: Its configuration values as they were given; empty for none.
+    """
+
+    version: str
+    configuration: str = ""
+
+
+@dataclass(frozen=True)
+class Issue:
+    """What keeps an add-on or an update from being well.
+
+    Attributes:
+        code: A code of EKS's model, such as `ConfigurationConflict`.
+        message: What EKS says of it.
+        resources: What it is about.
+    """
+
+    code: str
+    message: str
+    resources: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Addon:
+    """An add-on of the cluster.
+
+    Attributes:
+        name: Its name.
+        wanted: What it is to be.
+        status: A status of EKS's model, such as `ACTIVE`.
+        created: When it was created.
+        modified: When it was changed last.
+        mode: How the work that waits resolves conflicts.
+        update: The id of the update that waits; empty when none does.
+        preserve: Whether a deletion that waits leaves the objects.
+        applied: What was applied last with success.
+        issues: What is wrong.
+        tags: The learner's tags.
+    """
+
+    name: str
+    wanted: Wanted
+    status: str
+    created: datetime
+    modified: datetime
+    mode: str = NO_MODE
+    update: str = ""
+    preserve: bool = False
+    applied: Wanted | None = None
+    issues: tuple[Issue, ...] = ()
+    tags: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def waits(self) -> bool:
+        """Whether something is to be done for it."""
+        return self.status in ("CREATING", "UPDATING", "DELETING")
+
+
+@dataclass(frozen=True)
+class Update:
+    """An update of an add-on.
+
+    Attributes:
+        id: Its id, a UUID.
+        addon: The add-on's name.
+        status: `InProgress`, `Failed` or `Successful`.
+        created: When it was asked for.
+        params: What was asked for, by the names of EKS's model.
+        errors: Why it failed.
+    """
+
+    id: str
+    addon: str
+    status: str
+    created: datetime
+    params: tuple[tuple[str, str], ...] = ()
+    errors: tuple[Issue, ...] = ()
+
+
+@dataclass(frozen=True)
+class Records:
+    """All of it, as of one moment."""
+
+    addons: dict[str, Addon] = field(default_factory=dict)
+    updates: dict[str, Update] = field(default_factory=dict)
+
+    def with_addon(self, addon: Addon) -> Records:
+        """Return these records with an add-on, new or in place of what it was."""
+        return dataclasses.replace(self, addons={**self.addons, addon.name: addon})
+
+    def without_addon(self, name: str) -> Records:
+        """Return these records without an add-on; its updates go with it."""
+        return Records(
+            {key: one for key, one in self.addons.items() if key != name},
+            {key: one for key, one in self.updates.items() if one.addon != name},
+        )
+
+    def with_update(self, update: Update) -> Records:
+        """Return these records with an update, new or in place of what it was."""
+        return dataclasses.replace(self, updates={**self.updates, update.id: update})
+
+
+class Store:
+    """The records, written to disk before whoever changed them hears of it."""
+
+    def __init__(self, file: Path) -> None:
+        """Read what an earlier process left; nothing when there is no file."""
+        self._file = file
+        self._lock = threading.Lock()
+        self._records = from_json(json.loads(file.read_text())) if file.exists() else Records()
+
+    @property
+    def records(self) -> Records:
+        """The records as they are now."""
+        return self._records
+
+    @contextmanager
+    def changing(self) -> Iterator[list[Records]]:
+        """Hold the records for a change: the list's one item becomes what is kept.
+
+        An exception leaves them as they were, on disk too.
+        """
+        with self._lock:
+            draft = [self._records]
+            yield draft
+            (changed,) = draft
+            if changed != self._records:
+                write_private(self._file, json.dumps(to_json(changed), indent=1))
+                _sync(self._file)
+                self._records = changed
+
+
+def _sync(file: Path) -> None:
+    """Have the disk hold a file and its name: an answer that was given outlives a power cut."""
+    for path in (file, file.parent):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def to_json(records: Records) -> dict[str, Any]:
+    """Return records as what JSON can hold."""
+    text = json.dumps(dataclasses.asdict(records), default=datetime.isoformat)
+    written: dict[str, Any] = json.loads(text)
+    return written
+
+
+def from_json(read: dict[str, Any]) -> Records:
+    """Return the records that `to_json` wrote."""
+    return Records(
+        {name: _addon(one) for name, one in read["addons"].items()},
+        {key: _update(one) for key, one in read["updates"].items()},
+    )
+
+
+def _addon(read: dict[str, Any]) -> Addon:
+    applied = read["applied"]
+    return Addon(
+        **{
+            **read,
+            "wanted": Wanted(**read["wanted"]),
+            "applied": Wanted(**applied) if applied else None,
+            "created": _moment(read["created"]),
+            "modified": _moment(read["modified"]),
+            "issues": _issues(read["issues"]),
+        }
+    )
+
+
+def _update(read: dict[str, Any]) -> Update:
+    params = tuple((name, value) for name, value in read["params"])
+    created, errors = _moment(read["created"]), _issues(read["errors"])
+    return Update(**{**read, "created": created, "params": params, "errors": errors})
+
+
+def _issues(read: list[dict[str, Any]]) -> tuple[Issue, ...]:
+    return tuple(Issue(i["code"], i["message"], tuple(i["resources"])) for i in read)
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone(UTC)

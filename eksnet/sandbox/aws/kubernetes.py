@@ -1,0 +1,78 @@
+"""The API server as EKS sees it: server-side apply, deletion, and how far a roll-out is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from eksnet.sandbox.api import APPLY, EKS, Api, object_path
+from eksnet.sandbox.aws.eks.ownership import ApplyError, Object
+
+_WORKLOADS = ("Deployment", "DaemonSet")
+
+
+class Cluster:
+    """Requests of EKS to the API server, each over a connection of its own.
+
+    The connection of `Api` belongs to one thread, and each request of the front has another one.
+    """
+
+    def __init__(self, pki: Path, address: str) -> None:
+        """Prepare to talk to `https://ADDRESS:443` with the certificate `eks`."""
+        self._pki = pki
+        self._address = address
+
+    def _api(self) -> Api:
+        return Api(self._pki, self._address, user="eks")
+
+    def apply(self, one: Object, force: bool, dry_run: bool) -> tuple[int, Any]:
+        """Send one server-side apply as the manager `eks`.
+
+        Args:
+            one: The object.
+            force: Whether to take over the fields that others own.
+            dry_run: Whether to only try.
+
+        Returns:
+            The HTTP status and the decoded answer.
+        """
+        options = f"fieldManager={EKS}&force={str(force).lower()}"
+        options += "&dryRun=All" if dry_run else ""
+        path = f"{object_path(one)}?{options}"
+        return self._api().request("PATCH", path, one, content_type=APPLY)
+
+    def delete(self, one: Object) -> None:
+        """Delete an object; one that is not there is no mistake.
+
+        Raises:
+            ApplyError: The API server refused.
+        """
+        status, answer = self._api().request("DELETE", object_path(one))
+        if status not in (200, 202, 404):
+            raise ApplyError(status, str(answer))
+
+    def replicas_missing(self, objects: Sequence[Object]) -> str:
+        """Return what the workloads among objects still wait for; empty when all are rolled out."""
+        for one in objects:
+            if one["kind"] in _WORKLOADS:
+                status, answer = self._api().request("GET", object_path(one))
+                if status != 200:
+                    return f"{one['kind']} {one['metadata']['name']} cannot be read"
+                if waits := _not_rolled_out(answer):
+                    return f"{one['kind']} {one['metadata']['name']}: {waits}"
+        return ""
+
+
+def _not_rolled_out(workload: Object) -> str:
+    """Return what a workload waits for, by the rules of `kubectl rollout status`."""
+    status, metadata = workload.get("status", {}), workload["metadata"]
+    if status.get("observedGeneration", 0) < metadata["generation"]:
+        return "its change was not seen yet"
+    wanted = workload["spec"].get("replicas", status.get("desiredNumberScheduled", 0))
+    updated = status.get("updatedReplicas", status.get("updatedNumberScheduled", 0))
+    total = status.get("replicas", updated)
+    available = status.get("availableReplicas", status.get("numberAvailable", 0))
+    if updated < wanted or total > updated or available < wanted:
+        return f"{available} of {wanted} pods available, {updated} of them new"
+    return ""

@@ -1,0 +1,270 @@
+"""What IAM policies say of a request; pure.
+
+The rules are those of the IAM user guide: "Policy evaluation logic" (an explicit deny wins, what
+nothing allows is denied) and "IAM JSON policy element reference" (elements, operators, conditions
+with several keys or values). What is not known here is refused by its name and never allowed.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from functools import lru_cache
+from typing import Any
+
+_VERSIONS = ("2012-10-17", "2008-10-17")
+_ELEMENTS = {"Sid", "Effect", "Action", "NotAction", "Resource", "NotResource", "Condition"}
+_VARIABLE = re.compile(r"\$\{([^}]*)\}")
+# Characters that a policy writes as variables, because they mean something else by themselves.
+_LITERAL = {"*": "[*]", "?": "[?]", "$": r"\$"}
+
+Values = tuple[str, ...]
+
+
+class PolicyError(Exception):
+    """A policy that cannot be read, or that uses what the sandbox does not know."""
+
+
+class Decision(Enum):
+    """What policies say of a request."""
+
+    ALLOWED = "allowed"
+    DENIED = "explicitly denied"
+    NOT_ALLOWED = "not allowed"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a request asks for.
+
+    Attributes:
+        action: Such as `elasticloadbalancing:CreateRule`.
+        resource: The ARN of what it is about; `*` when the action has no resource.
+        keys: The condition context: each key in lower case with its values.
+    """
+
+    action: str
+    resource: str
+    keys: Mapping[str, Values] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One key that a statement tests.
+
+    Attributes:
+        operator: The operator as written, such as `ForAllValues:StringEquals`.
+        key: The condition key in lower case.
+        values: What it is compared with.
+    """
+
+    operator: str
+    key: str
+    values: Values
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One statement of a policy.
+
+    Attributes:
+        denies: Whether its effect is Deny.
+        actions: Patterns of actions.
+        resources: Patterns of ARNs.
+        not_actions: Whether `actions` are those that it is not about.
+        not_resources: Whether `resources` are those that it is not about.
+        conditions: All of them have to hold.
+    """
+
+    denies: bool
+    actions: Values
+    resources: Values
+    not_actions: bool = False
+    not_resources: bool = False
+    conditions: tuple[Condition, ...] = ()
+
+
+def parse(document: str) -> tuple[Statement, ...]:
+    """Return the statements of an identity-based policy.
+
+    Args:
+        document: The policy as JSON.
+
+    Raises:
+        PolicyError: It is no policy, or uses an element that is not known here.
+    """
+    try:
+        read = json.loads(document)
+    except ValueError:
+        raise PolicyError("the policy is not JSON") from None
+    if not isinstance(read, dict) or read.get("Version", _VERSIONS[0]) not in _VERSIONS:
+        raise PolicyError(f"Version must be one of {', '.join(_VERSIONS)}")
+    statements = read.get("Statement")
+    listed = statements if isinstance(statements, list) else [statements]
+    return tuple(map(_statement, listed))
+
+
+def decide(statements: Iterable[Statement], asked: Asked) -> Decision:
+    """Return what statements say of a request: a deny wins, and what nothing allows is denied.
+
+    Args:
+        statements: The statements of all policies of the caller.
+        asked: The request.
+
+    Raises:
+        PolicyError: A statement that is about this request has a condition that is not known here.
+    """
+    applying = [one for one in statements if _applies(one, asked)]
+    if any(one.denies for one in applying):
+        return Decision.DENIED
+    return Decision.ALLOWED if applying else Decision.NOT_ALLOWED
+
+
+# Reading.
+
+
+def _statement(read: Any) -> Statement:
+    if not isinstance(read, dict):
+        raise PolicyError("Statement must be an object or a list of objects")
+    unknown = sorted(set(read) - _ELEMENTS)
+    if unknown:
+        raise PolicyError(f"the sandbox does not know the element {unknown[0]}")
+    if read.get("Effect") not in ("Allow", "Deny"):
+        raise PolicyError("Effect must be Allow or Deny")
+    actions, not_actions = _either(read, "Action", "NotAction")
+    resources, not_resources = _either(read, "Resource", "NotResource")
+    conditions = _conditions(read.get("Condition", {}))
+    return Statement(
+        read["Effect"] == "Deny", actions, resources, not_actions, not_resources, conditions
+    )
+
+
+def _either(read: Mapping[str, Any], name: str, negated: str) -> tuple[Values, bool]:
+    if (name in read) == (negated in read):
+        raise PolicyError(f"a statement has either {name} or {negated}")
+    chosen = name if name in read else negated
+    return _texts(read[chosen], chosen), chosen == negated
+
+
+def _texts(read: Any, what: str) -> Values:
+    listed = read if isinstance(read, list) else [read]
+    # JSON's own true and numbers are allowed where a condition compares with them.
+    texts = [_text(one) for one in listed]
+    if not texts or None in texts:
+        raise PolicyError(f"{what} must be a text or a list of texts")
+    return tuple(text for text in texts if text is not None)
+
+
+def _text(read: Any) -> str | None:
+    if isinstance(read, bool):
+        return str(read).lower()
+    return str(read) if isinstance(read, str | int | float) else None
+
+
+def _conditions(read: Any) -> tuple[Condition, ...]:
+    if not isinstance(read, dict) or not all(isinstance(keys, dict) for keys in read.values()):
+        raise PolicyError("Condition must be an object of operators, each with its keys")
+    return tuple(
+        Condition(operator, key.lower(), _texts(values, f"the condition {key}"))
+        for operator, keys in read.items()
+        for key, values in keys.items()
+    )
+
+
+# Deciding.
+
+
+def _applies(one: Statement, asked: Asked) -> bool:
+    action = asked.action.lower()
+    if any(_matches(p.lower(), action, asked) for p in one.actions) == one.not_actions:
+        return False
+    if any(_matches(p, asked.resource, asked) for p in one.resources) == one.not_resources:
+        return False
+    return all(_holds(condition, asked) for condition in one.conditions)
+
+
+def _holds(condition: Condition, asked: Asked) -> bool:
+    quantifier, _, rest = condition.operator.rpartition(":")
+    name, optional = (rest[:-8], True) if rest.endswith("IfExists") else (rest, False)
+    found = asked.keys.get(condition.key)
+    if name == "Null" and not quantifier:
+        return (found is None) == (condition.values[0].lower() == "true")
+    if name not in _OPERATORS or quantifier not in ("", "ForAllValues", "ForAnyValue"):
+        raise PolicyError(f"the sandbox does not know the condition operator {condition.operator}")
+    test, negated = _OPERATORS[name]
+
+    def passes(value: str) -> bool:
+        return any(test(wanted, value, asked) for wanted in condition.values) != negated
+
+    if quantifier == "ForAllValues":
+        return all(map(passes, found or ()))
+    if quantifier == "ForAnyValue":
+        return any(map(passes, found or ()))
+    if found is None:
+        return optional or negated
+    return any(map(passes, found))
+
+
+Comparison = Callable[[str, str, Asked], bool]
+
+
+def _equal(wanted: str, value: str, asked: Asked) -> bool:
+    pattern = _pattern(wanted, _known(asked), wild=False)
+    return pattern is not None and pattern.fullmatch(value) is not None
+
+
+def _equal_in_any_case(wanted: str, value: str, asked: Asked) -> bool:
+    return _equal(wanted.lower(), value.lower(), asked)
+
+
+def _matches(wanted: str, value: str, asked: Asked) -> bool:
+    pattern = _pattern(wanted, _known(asked), wild=True)
+    return pattern is not None and pattern.fullmatch(value) is not None
+
+
+_OPERATORS: Mapping[str, tuple[Comparison, bool]] = {
+    "StringEquals": (_equal, False),
+    "StringNotEquals": (_equal, True),
+    "StringEqualsIgnoreCase": (_equal_in_any_case, False),
+    "StringNotEqualsIgnoreCase": (_equal_in_any_case, True),
+    "StringLike": (_matches, False),
+    "StringNotLike": (_matches, True),
+    "ArnEquals": (_matches, False),
+    "ArnLike": (_matches, False),
+    "ArnNotEquals": (_matches, True),
+    "ArnNotLike": (_matches, True),
+    "Bool": (_equal_in_any_case, False),
+}
+
+
+def _known(asked: Asked) -> tuple[tuple[str, str], ...]:
+    """Return the keys that have one value: those alone can stand for a variable."""
+    return tuple((key, values[0]) for key, values in asked.keys.items() if len(values) == 1)
+
+
+@lru_cache(maxsize=4096)
+def _pattern(
+    text: str, known: tuple[tuple[str, str], ...], *, wild: bool
+) -> re.Pattern[str] | None:
+    """Return what a pattern matches; None when a variable in it has no value: then nothing."""
+    parts, end = [], 0
+    values = dict(known)
+    for variable in _VARIABLE.finditer(text):
+        parts.append(_wildcards(text[end : variable.start()], wild))
+        name, end = variable[1], variable.end()
+        if name in _LITERAL:
+            parts.append(_LITERAL[name])
+        elif name.lower() in values:
+            parts.append(re.escape(values[name.lower()]))
+        else:
+            return None
+    parts.append(_wildcards(text[end:], wild))
+    return re.compile("".join(parts), re.DOTALL)
+
+
+def _wildcards(text: str, wild: bool) -> str:
+    escaped = re.escape(text)
+    return escaped.replace(r"\*", ".*").replace(r"\?", ".") if wild else escaped

@@ -1,0 +1,121 @@
+"""How each AWS service says no: its error code for a kind of refusal, in its protocol's form.
+
+Codes: the table of `Errors by service` below is [K]nown from use of the services, not read in a
+document; docs/fidelity.md says so.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from xml.sax.saxutils import escape
+
+from eksnet.sandbox.aws.signatures import Fault
+
+# The services whose names in a signature's scope differ from botocore's.
+_PROTOCOLS: Mapping[str, str] = {
+    "eks": "rest-json",
+    "acm": "json",
+    "tagging": "json",
+    "ec2": "ec2",
+    "sts": "query",
+    "iam": "query",
+    "elasticloadbalancing": "query",
+    "route53": "rest-xml",
+}
+_JSON = ("rest-json", "json")
+
+_DENIED = {"ec2": "UnauthorizedOperation", "query": "AccessDenied", "rest-xml": "AccessDenied"}
+_UNKNOWN_KEY = {
+    "ec2": "AuthFailure", "query": "InvalidClientTokenId", "rest-xml": "InvalidClientTokenId",
+}  # fmt: skip
+_BAD_SIGNATURE = {
+    "ec2": "AuthFailure", "query": "SignatureDoesNotMatch", "rest-xml": "SignatureDoesNotMatch",
+}  # fmt: skip
+_UNSIGNED = {
+    "ec2": "AuthFailure", "query": "MissingAuthenticationToken",
+    "rest-xml": "MissingAuthenticationToken",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """An HTTP answer that refuses a request.
+
+    Attributes:
+        status: The HTTP status.
+        headers: The headers that belong to the error.
+        body: The body, in the service's protocol.
+    """
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+
+def protocol(service: str) -> str:
+    """Return a service's protocol; a service that the sandbox does not know speaks JSON."""
+    return _PROTOCOLS.get(service, "rest-json")
+
+
+def knows(service: str) -> bool:
+    """Tell whether the sandbox has a service, by its name in a signature's scope."""
+    return service in _PROTOCOLS
+
+
+def unsigned(service: str, fault: Fault, message: str, request_id: str) -> Refusal:
+    """Return the refusal of a request whose signature does not hold."""
+    spoken = protocol(service)
+    if fault in (Fault.UNKNOWN_KEY, Fault.UNKNOWN_TOKEN):
+        code = _UNKNOWN_KEY.get(spoken, "UnrecognizedClientException")
+    elif fault is Fault.UNSIGNED:
+        code = _UNSIGNED.get(spoken, "MissingAuthenticationTokenException")
+    else:
+        code = _BAD_SIGNATURE.get(spoken, "InvalidSignatureException")
+    return refuse(service, 403, code, message, request_id)
+
+
+def denied(service: str, caller: str, action: str, resource: str, request_id: str) -> Refusal:
+    """Return the refusal of a request that no policy of its caller allows."""
+    code = _DENIED.get(protocol(service), "AccessDeniedException")
+    message = (
+        f"User: {caller} is not authorized to perform: {action} on resource: {resource} "
+        f"because no identity-based policy allows the {action} action"
+    )
+    return refuse(service, 403, code, message, request_id)
+
+
+def refuse(service: str, status: int, code: str, message: str, request_id: str) -> Refusal:
+    """Return an error in the form of a service's protocol.
+
+    Args:
+        service: The service's name in a signature's scope.
+        status: The HTTP status.
+        code: The error's code.
+        message: What is wrong.
+        request_id: The id of this answer.
+    """
+    spoken = protocol(service)
+    if spoken in _JSON:
+        body = json.dumps({"__type": code, "message": message}).encode()
+        headers = (
+            ("Content-Type", "application/json"),
+            ("x-amzn-ErrorType", code),
+            ("x-amzn-RequestId", request_id),
+        )
+        return Refusal(status, headers, body)
+    code, message = escape(code), escape(message)
+    if spoken == "ec2":
+        text = (
+            f"<Response><Errors><Error><Code>{code}</Code><Message>{message}</Message></Error>"
+            f"</Errors><RequestID>{request_id}</RequestID></Response>"
+        )
+    else:
+        text = (
+            f"<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code>"
+            f"<Message>{message}</Message></Error><RequestId>{request_id}</RequestId>"
+            "</ErrorResponse>"
+        )
+    of_xml = (("Content-Type", "text/xml"), ("x-amzn-RequestId", request_id))
+    return Refusal(status, of_xml, text.encode())

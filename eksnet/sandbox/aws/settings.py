@@ -1,0 +1,123 @@
+"""What the process of the AWS side is told; light, because the supervisor loads it too."""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from eksnet import versions
+from eksnet.sandbox.vpc import Vpc
+
+# An account that AWS's documentation uses for examples: it is nobody's.
+ACCOUNT = "111122223333"
+# The sandbox's one cluster in EKS.
+CLUSTER = "workbook"
+PORT = 80
+# Paths inside the root of the process.
+PKI, DATA = "/etc/kubernetes/pki", "/var/lib/aws"
+
+
+@dataclass(frozen=True)
+class ClusterFacts:
+    """What `describe_cluster` says of the cluster.
+
+    Attributes:
+        name: Its name.
+        account: The AWS account's id.
+        region: Its region.
+        version: Its Kubernetes version, such as `1.35`.
+        endpoint: The API server's URL on the learner's computer.
+        ca: The certificate authority, base64 of PEM.
+        services: The CIDR block of Services.
+        vpc_id: The VPC's id.
+        subnet_ids: The subnets' ids.
+        security_group_id: The cluster security group's id.
+        created: When it was created, as ISO 8601.
+    """
+
+    name: str
+    account: str
+    region: str
+    version: str
+    endpoint: str
+    ca: str
+    services: str
+    vpc_id: str
+    subnet_ids: tuple[str, ...]
+    security_group_id: str
+    created: str
+
+    def arn(self, kind: str, *names: str) -> str:
+        """Return the ARN of the cluster or of something that belongs to it."""
+        path = "/".join((kind, self.name, *names))
+        return f"arn:aws:eks:{self.region}:{self.account}:{path}"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the process is told; its paths are those inside its root.
+
+    Attributes:
+        address: The address at which it listens.
+        port: The port at which it listens.
+        api_server: The API server's address.
+        pki: The directory of the certificates.
+        keys: The file of the learner's keys.
+        records: The file of EKS's records.
+        cluster: What EKS says of the cluster.
+    """
+
+    address: str
+    port: int
+    api_server: str
+    pki: str
+    keys: str
+    records: str
+    cluster: ClusterFacts
+
+    def to_json(self) -> str:
+        """Return the settings as the process reads them."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Settings:
+        """Return the settings that `to_json` wrote."""
+        read: dict[str, Any] = json.loads(text)
+        facts = {**read["cluster"], "subnet_ids": tuple(read["cluster"]["subnet_ids"])}
+        return cls(**{**read, "cluster": ClusterFacts(**facts)})
+
+
+def of_sandbox(vpc: Vpc, endpoint: str, authority: Path) -> Settings:
+    """Return the settings of a sandbox's AWS side.
+
+    Args:
+        vpc: The address plan.
+        endpoint: The API server's URL on the learner's computer.
+        authority: The file of the certificate authority; since it was made there is the cluster.
+    """
+    cluster = ClusterFacts(
+        name=CLUSTER,
+        account=ACCOUNT,
+        region=vpc.region,
+        version=f"{versions.MAJOR}.{versions.MINOR}",
+        endpoint=endpoint,
+        ca=base64.b64encode(authority.read_bytes()).decode(),
+        services=str(vpc.services),
+        vpc_id=f"vpc-{1:017x}",
+        subnet_ids=tuple(f"subnet-{number:017x}" for number in range(1, len(vpc.nodes) + 1)),
+        security_group_id=f"sg-{1:017x}",
+        created=datetime.fromtimestamp(authority.stat().st_mtime, UTC).isoformat(),
+    )
+    return Settings(
+        address=str(vpc.aws),
+        port=PORT,
+        api_server=str(vpc.api_server),
+        pki=PKI,
+        keys=f"{PKI}/aws.json",
+        records=f"{DATA}/eks.json",
+        cluster=cluster,
+    )

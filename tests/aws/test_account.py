@@ -1,0 +1,108 @@
+"""AWS clients of a cluster: to its own account alone, and past its guard."""
+
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import botocore.exceptions
+import pytest
+
+from eksnet.aws import Account
+
+ELSEWHERE = "AKIAREALLOOKINGKEY00"
+
+
+class Listener(HTTPServer):
+    """Answers every call with an empty object and remembers who asked."""
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.seen = []
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.server.seen.append((self.command, self.path, self.headers["Authorization"]))
+        self.send_response(200)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"{}")
+
+    do_POST = do_DELETE = do_GET  # noqa: N815 (the names that http.server calls)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def listener():
+    server = Listener()
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def account(listener):
+    endpoint = f"http://127.0.0.1:{listener.server_port}"
+    return Account(endpoint, "ap-northeast-2", "AKIASANDBOX000000000", "secret", "workbook")
+
+
+@pytest.fixture
+def learners_own(tmp_path, monkeypatch):
+    """A learner with AWS set up in every way that boto3 knows."""
+    for name in ("credentials", "config"):
+        (tmp_path / name).write_text(
+            f"[default]\naws_access_key_id = {ELSEWHERE}\naws_secret_access_key = x\n"
+            "region = us-east-1\nendpoint_url = http://192.0.2.1\n"
+        )
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": ELSEWHERE,
+        "AWS_SECRET_ACCESS_KEY": "x",
+        "AWS_SESSION_TOKEN": "token",
+        "AWS_PROFILE": "company",
+        "AWS_DEFAULT_PROFILE": "company",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL": "http://192.0.2.1",
+        "AWS_ENDPOINT_URL_EKS": "http://192.0.2.1",
+        "AWS_CONFIG_FILE": str(tmp_path / "config"),
+        "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "credentials"),
+        "HTTP_PROXY": "http://192.0.2.1:3128",
+        "http_proxy": "http://192.0.2.1:3128",
+    }.items():
+        monkeypatch.setenv(name, value)
+
+
+def free():
+    pass
+
+
+def refuse():
+    raise PermissionError("not named")
+
+
+def test_the_learners_own_account_is_never_used(account, listener, learners_own):
+    account.client("eks", free).list_clusters()
+    ((_, _, authorization),) = listener.seen
+    assert "Credential=AKIASANDBOX000000000/" in authorization
+    assert "/ap-northeast-2/eks/" in authorization
+
+
+def test_reading_passes_and_changing_asks_the_guard(account, listener):
+    client = account.client("eks", refuse)
+    client.list_clusters()
+    with pytest.raises(PermissionError, match="not named"):
+        client.create_addon(clusterName="workbook", addonName="coredns")
+    assert [method for method, _, _ in listener.seen] == ["GET"]
+
+
+def test_the_secret_is_not_shown(account):
+    assert "secret" not in repr(account)
+
+
+def test_an_endpoint_that_nobody_serves_is_told(account, listener):
+    listener.server_close()
+    with pytest.raises(botocore.exceptions.EndpointConnectionError):
+        Account("http://127.0.0.1:1", "r", "k", "s", "c").client("eks", free).list_clusters()

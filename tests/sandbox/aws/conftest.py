@@ -1,0 +1,129 @@
+"""EKS behind its front on 127.0.0.1, with an API server that the tests make up."""
+
+import copy
+import json
+import threading
+
+import boto3
+import pytest
+from botocore.config import Config
+from werkzeug.serving import make_server
+
+from eksnet.sandbox.aws import keys, server
+from eksnet.sandbox.aws.settings import ACCOUNT, ClusterFacts, Settings
+
+ACCESS = {"name": "workbook", "region": "ap-northeast-2"}
+
+
+class PretendCluster:
+    """Remembers what was applied; conflicts and a roll-out that hangs are a test's to set."""
+
+    def __init__(self):
+        self.objects = {}
+        self.conflicts = []
+        self.waits = ""
+        self.status = 200
+
+    def apply(self, one, force, dry_run):
+        if self.status != 200:
+            return self.status, {"message": "refused"}
+        mine = [c for c in self.conflicts if c["kind"] == one["kind"]]
+        if mine and not force and any(present(one, c["field"]) for c in mine):
+            causes = [
+                {
+                    "reason": "FieldManagerConflict",
+                    "field": c["field"],
+                    "message": 'conflict with "kubectl-edit" using v1',
+                }
+                for c in mine
+            ]
+            return 409, {"message": "conflict", "details": {"causes": causes}}
+        if not dry_run:
+            self.objects[one["kind"], one["metadata"]["name"]] = copy.deepcopy(one)
+        return 200, one
+
+    def delete(self, one):
+        self.objects.pop((one["kind"], one["metadata"]["name"]), None)
+
+    def replicas_missing(self, objects):
+        return self.waits
+
+
+def present(one, field):
+    for step in field.strip(".").split("."):
+        if not isinstance(one, dict) or step not in one:
+            return False
+        one = one[step]
+    return True
+
+
+class Side:
+    """The AWS side, which a test can end and start again."""
+
+    def __init__(self, directory, monkeypatch):
+        self.cluster = PretendCluster()
+        monkeypatch.setattr(server, "Cluster", lambda *_: self.cluster)
+        self.keys = keys.ensure(directory / "aws.json")
+        self.settings = Settings(
+            address="127.0.0.1",
+            port=0,
+            api_server="192.0.2.1",
+            pki=str(directory),
+            keys=str(directory / "aws.json"),
+            records=str(directory / "eks.json"),
+            cluster=ClusterFacts(
+                name="workbook",
+                account=ACCOUNT,
+                region="ap-northeast-2",
+                version="1.35",
+                endpoint="https://127.0.0.1:6443",
+                ca="Q0E=",
+                services="10.100.0.0/16",
+                vpc_id="vpc-00000000000000001",
+                subnet_ids=("subnet-00000000000000001",),
+                security_group_id="sg-00000000000000001",
+                created="2026-01-01T00:00:00+00:00",
+            ),
+        )
+        self.http = None
+
+    def start(self):
+        self.settings = Settings.from_json(self.settings.to_json())
+        application, self.worker = server.front(self.settings)
+        self.http = make_server("127.0.0.1", 0, application, threaded=True)
+        threading.Thread(target=self.http.serve_forever, daemon=True).start()
+        return self
+
+    def stop(self):
+        self.http.shutdown()
+        self.http.server_close()
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.http.server_port}"
+
+    def client(self, service="eks", key=None, secret=None):
+        return boto3.session.Session().client(
+            service,
+            endpoint_url=self.url,
+            region_name="ap-northeast-2",
+            aws_access_key_id=key or self.keys.access_key,
+            aws_secret_access_key=secret or self.keys.secret,
+            config=Config(retries={"max_attempts": 0}),
+        )
+
+
+@pytest.fixture
+def side(tmp_path, monkeypatch):
+    started = Side(tmp_path, monkeypatch).start()
+    yield started
+    started.stop()
+
+
+@pytest.fixture
+def eks(side):
+    return side.client()
+
+
+def configuration(**values):
+    return json.dumps(values)
