@@ -10,6 +10,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from eksnet.entry import NUMBERS
+
 COMMAND = (sys.executable, "-c", "from eksnet.entry import main; main()")
 # What it says and returns when it was interrupted.
 IN_ONE_LINE = (130, "eksnet: interrupted\n")
@@ -21,8 +23,7 @@ def interrupted(
     """Send a command a signal some seconds after it has begun; return its code and complaints."""
     command = subprocess.Popen(
         [*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        # Even where the tests themselves were told to pass it over, as nohup does.
-        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL), **options,
+        preexec_fn=_hear_all, **options,
     )  # fmt: skip
     # Python's own start, which can be interrupted by nothing but an error, is not the command's.
     while command.poll() is None and not hears(command.pid, signal.SIGHUP):
@@ -32,6 +33,12 @@ def interrupted(
     command.send_signal(number)
     _, complaints = command.communicate(timeout=60)
     return command.returncode, complaints
+
+
+def _hear_all() -> None:
+    """Hear also what the tests themselves were told to pass over, as nohup tells of SIGHUP."""
+    for number in NUMBERS:
+        signal.signal(number, signal.SIG_DFL)
 
 
 def hears(pid: int, number: int) -> bool:
