@@ -13,6 +13,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+import yaml
+
 Json = dict[str, Any]
 
 SERVED = {
@@ -341,3 +343,17 @@ def as_table(items: list[Json]) -> Json:
         for one in reversed(items)
     ]
     return {"kind": "Table", "columnDefinitions": columns, "rows": rows}
+
+
+def kubeconfig(url: str, context: str = "lab", user: str = "learner", token: str = "t1") -> str:
+    """Return a kubeconfig's text with one context."""
+    return yaml.safe_dump(
+        {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": context,
+            "contexts": [{"name": context, "context": {"cluster": "c", "user": user}}],
+            "clusters": [{"name": "c", "cluster": {"server": url}}],
+            "users": [{"name": user, "user": {"token": token}}],
+        }
+    )

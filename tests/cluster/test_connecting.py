@@ -4,8 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from conftest import kubeconfig
-from fake_api import FakeApi, failure
+from fake_api import FakeApi, failure, kubeconfig
 
 import eksnet
 from eksnet.cluster import ApiError, Target, targets
