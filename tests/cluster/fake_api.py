@@ -282,6 +282,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.answer(201, self.fake.put(request.path, body))
             return
         merged = merge(current, body)
+        if request.query.get("dryRun") == "All":
+            self.answer(200, merged)
+            return
         self.answer(200, current if merged == current else self.fake.put(request.path, merged))
 
     def handle_delete(self, request: Request) -> None:
