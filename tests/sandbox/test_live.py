@@ -228,10 +228,12 @@ def test_only_the_owner_can_read_the_credentials(live_sandbox):
     assert stat.S_IMODE(own.state.stat().st_mode) == 0o700
 
 
-def test_nothing_listens_but_the_api_on_the_loopback(live_sandbox):
-    port = int(lifecycle.status().api.rpartition(":")[2])
-    held_by = holder.recorded(paths.paths())
-    assert listening([held_by, *members(faults.inside())]) == [f"0100007F:{port:04X}"]
+def test_nothing_listens_but_the_api_and_the_aws_services_on_the_loopback(live_sandbox):
+    own = paths.paths()
+    ports = [launching.known_port(own, name) for name in ("api", "aws")]
+    assert lifecycle.status().api == f"https://127.0.0.1:{ports[0]}"
+    held_by = [holder.recorded(own), *members(faults.inside())]
+    assert listening(held_by) == sorted(f"0100007F:{port:04X}" for port in ports)
 
 
 def test_few_inotify_instances_are_taken(cluster):
