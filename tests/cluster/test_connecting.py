@@ -10,6 +10,7 @@ from fake_api import FakeApi, failure
 import eksnet
 from eksnet.cluster import ApiError, Target, targets
 from eksnet.errors import EksnetError
+from eksnet.sandbox.aws import access
 
 
 @pytest.mark.parametrize(
@@ -56,12 +57,19 @@ def test_the_sandbox_is_started_and_free_to_change(
     class Running:
         kubeconfig: Path
         context: str = "sandbox"
+        name: str = "own"
 
     own = tmp_path / "sandbox-kubeconfig"
     own.write_text(kubeconfig(api.url, context="sandbox"))
     monkeypatch.setattr(lifecycle, "ensure_up", lambda: Running(own))
+    keys = tmp_path / "aws-keys"
+    keys.write_text('{"access_key": "AKIASANDBOX000000000", "secret": "secret"}')
+    monkeypatch.setattr(
+        access, "access", lambda name: access.Access(keys, api.url, "ap-northeast-2", f"of-{name}")
+    )
     cluster = eksnet.connect()
     assert repr(cluster) == "<Cluster sandbox: Kubernetes v1.35.4, 2 nodes>"
+    assert cluster.eks_name == "of-own"
     cluster.apply("{apiVersion: v1, kind: ConfigMap, metadata: {name: new}}")
     assert [str(write) for write in api.writes] == [
         "PATCH /api/v1/namespaces/default/configmaps/new"

@@ -11,13 +11,22 @@ from conftest import kubeconfig
 from fake_api import FakeApi
 
 import eksnet
+from eksnet.aws import Account
 from eksnet.cluster import Cluster
 from eksnet.errors import EksnetError
 
 MANIFEST = "{apiVersion: v1, kind: ConfigMap, metadata: {name: new}, data: {a: b}}"
 
+
+def make_aws_client(cluster: Cluster) -> object:
+    cluster.account = Account("http://127.0.0.1:1", "ap-northeast-2", "AKIA", "secret", "lab")
+    return cluster.aws("eks")
+
+
 # Each method of Cluster stands in one of these; the test below fails for one that does not.
 READING: dict[str, Callable[[Cluster], object]] = {
+    # What the client sends passes the guard too: tests/aws/test_account.py.
+    "aws": make_aws_client,
     "backup": lambda cluster: cluster.backup("web"),
     "events": lambda cluster: cluster.events(),
     "find": lambda cluster: cluster.find("configmap/none"),
@@ -25,6 +34,7 @@ READING: dict[str, Callable[[Cluster], object]] = {
     "list": lambda cluster: cluster.list("pods"),
     "logs": lambda cluster: cluster.logs("web"),
     "objects_in": lambda cluster: cluster.objects_in("default"),
+    "owners": lambda cluster: cluster.owners("configmap/web"),
     "rollout_status": lambda cluster: cluster.rollout_status("deployment/web"),
     "saved": lambda cluster: cluster.saved("web"),
     "archive_backup": lambda cluster: cluster.archive_backup("web"),
@@ -36,6 +46,9 @@ WRITING: dict[str, Callable[[Cluster], object]] = {
     "delete_manifest": lambda cluster: cluster.delete_manifest(MANIFEST),
     "edit_configmap": lambda cluster: cluster.edit_configmap("web", "Corefile", "new"),
     "exec": lambda cluster: cluster.exec("web", "true"),
+    "hand_over": lambda cluster: cluster.hand_over(
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "web"}}, "manager"
+    ),
     "patch": lambda cluster: cluster.patch("configmap", "web", {"data": {"x": "y"}}),
     "replace": lambda cluster: cluster.replace(
         {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "web"}, "data": {"x": "y"}}
@@ -58,7 +71,8 @@ def filled(api: FakeApi, config: Path) -> FakeApi:
     api.put(f"{deployments}/web", {"spec": {"replicas": 1}, "status": done})
     # What restore would put back is not what is there.
     eksnet.connect("context:lab").backup("web")
-    api.put(f"{base}/configmaps/web", {"data": {"Corefile": "edited"}})
+    edited = {"managedFields": [{"manager": "other", "operation": "Update"}]}
+    api.put(f"{base}/configmaps/web", {"data": {"Corefile": "edited"}, "metadata": edited})
     return api
 
 
