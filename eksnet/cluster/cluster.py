@@ -445,7 +445,7 @@ class Cluster:
         Raises:
             ApiError: There is no such object, or the API server refused.
         """
-        (one,) = manifests.read(json.dumps(dict(manifest)))
+        (one,) = manifests.read(json.dumps(applying.fields_of(manifest, "the manifest")))
         where = one.namespace or self.namespace
         place = applying.place(self._kinds.called(one.kind), one.name, where)
         applying.hand_over(self._client, place, one.body, manager)
