@@ -22,7 +22,7 @@ def start_lock(paths: Paths, progress: Callable[[str], None]) -> Iterator[None]:
                 progress("another command is starting or stopping this sandbox; waiting for it")
                 fcntl.flock(file, fcntl.LOCK_EX)
             # A command that removed the sandbox has taken the file away that this one waited for.
-            if _is_at(file, paths.start_lock):
+            if is_at(file.fileno(), paths.start_lock):
                 yield
                 return
 
@@ -36,9 +36,15 @@ def is_alive(paths: Paths) -> bool:
         return not _try_lock(file, fcntl.LOCK_SH)
 
 
-def _is_at(file: IO[str], path: Path) -> bool:
+def is_at(descriptor: int, path: Path) -> bool:
+    """Tell whether an open file is still the one at its path: it may have been deleted.
+
+    Args:
+        descriptor: The open file.
+        path: Where it was opened.
+    """
     try:
-        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+        return os.path.samestat(os.fstat(descriptor), path.stat())
     except FileNotFoundError:
         return False
 

@@ -24,7 +24,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from eksnet.sandbox import components, dnsprobe, mounts, namespaces, network, relay, seed
+from eksnet.sandbox import components, dnsprobe, locks, mounts, namespaces, network, relay, seed
 from eksnet.sandbox.api import Api, UnansweredError, documents
 from eksnet.sandbox.aws import settings
 from eksnet.sandbox.aws.settings import Settings
@@ -39,6 +39,7 @@ _TELL_AGAIN = 1.0
 _POLL = 0.05
 _LONGEST_POLL = 0.5
 _MAKE_AGAIN = 2.0
+_WATCH = 1.0
 # How long the controllers may wait for the nodes: one that never reports must not be without them.
 _FIRST_REPORT = 5.0
 # How long a node's question to kube-dns waits for its answer, at first and at most.
@@ -80,6 +81,7 @@ class Supervisor:
             loop.add_signal_handler(number, self.stopping.set)
         # From the first moment on: what keeps a cluster from becoming whole fills a log, too.
         self.background(self.rotate_logs())
+        self.background(self.watch_state())
         self.background(self.start())
         await self.stopping.wait()
         await self.stop()
@@ -352,6 +354,7 @@ class Supervisor:
 
     def report(self) -> None:
         """Replace the status file."""
+        self.end_if_deleted()
         status = {
             "phase": self.phase,
             "waiting_for": self.waiting,
@@ -392,6 +395,22 @@ class Supervisor:
                     with contextlib.suppress(OSError):
                         shutil.copyfile(log, log.with_suffix(".log.1"))
                     os.truncate(log, 0)
+
+    async def watch_state(self) -> None:
+        """See in time that the state was deleted: by hand, with no word to this process."""
+        while True:
+            self.end_if_deleted()
+            await asyncio.sleep(_WATCH)
+
+    def end_if_deleted(self) -> None:
+        """End the sandbox, with all its processes, when its state was deleted.
+
+        No command finds it again, and the paths are those of the next sandbox of that name: an etcd
+        that is started again here would take that one's data, which then waits for it for ever.
+        """
+        if not locks.is_at(self.given.alive, self.paths.alive_lock):
+            log_line(f"{self.paths.state} was deleted")
+            os._exit(1)
 
     async def stop(self) -> None:
         """End the store in good order; everything else ends with this process."""

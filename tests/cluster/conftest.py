@@ -4,25 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import yaml
-from fake_api import FakeApi
+from fake_api import FakeApi, kubeconfig
 
 import eksnet
 from eksnet.cluster import Cluster, guard
-
-
-def kubeconfig(url: str, context: str = "lab", user: str = "learner", token: str = "t1") -> str:
-    """Return a kubeconfig's text with one context."""
-    return yaml.safe_dump(
-        {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "current-context": context,
-            "contexts": [{"name": context, "context": {"cluster": "c", "user": user}}],
-            "clusters": [{"name": "c", "cluster": {"server": url}}],
-            "users": [{"name": user, "user": {"token": token}}],
-        }
-    )
 
 
 @pytest.fixture(autouse=True)

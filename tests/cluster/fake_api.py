@@ -13,6 +13,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+import yaml
+
 Json = dict[str, Any]
 
 SERVED = {
@@ -280,6 +282,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.answer(201, self.fake.put(request.path, body))
             return
         merged = merge(current, body)
+        if request.query.get("dryRun") == "All":
+            self.answer(200, merged)
+            return
         self.answer(200, current if merged == current else self.fake.put(request.path, merged))
 
     def handle_delete(self, request: Request) -> None:
@@ -341,3 +346,17 @@ def as_table(items: list[Json]) -> Json:
         for one in reversed(items)
     ]
     return {"kind": "Table", "columnDefinitions": columns, "rows": rows}
+
+
+def kubeconfig(url: str, context: str = "lab", user: str = "learner", token: str = "t1") -> str:
+    """Return a kubeconfig's text with one context."""
+    return yaml.safe_dump(
+        {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": context,
+            "contexts": [{"name": context, "context": {"cluster": "c", "user": user}}],
+            "clusters": [{"name": "c", "cluster": {"server": url}}],
+            "users": [{"name": user, "user": {"token": token}}],
+        }
+    )

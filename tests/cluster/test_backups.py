@@ -4,8 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import kubeconfig
-from fake_api import FakeApi
+from fake_api import FakeApi, kubeconfig
 
 import eksnet
 from eksnet.cluster import Cluster

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from conftest import kubeconfig
-from fake_api import FakeApi, failure
+from fake_api import FakeApi, failure, kubeconfig
 
 import eksnet
 from eksnet.cluster import ApiError, Target, targets
@@ -51,16 +51,26 @@ def test_the_sandbox_is_started_and_free_to_change(
     api: FakeApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from eksnet.sandbox import lifecycle
+    from eksnet.sandbox.aws import access
 
     @dataclass(frozen=True)
     class Running:
         kubeconfig: Path
         context: str = "sandbox"
+        name: str = "own"
+
+    def own_account(name: str) -> access.Access:
+        assert name == "own"
+        return access.Access(keys, "http://127.0.0.1:1", "ap-northeast-2", "workbook")
 
     own = tmp_path / "sandbox-kubeconfig"
     own.write_text(kubeconfig(api.url, context="sandbox"))
+    keys = tmp_path / "keys.json"
+    keys.write_text(json.dumps({"access_key": "AKIA", "secret": "secret"}))
     monkeypatch.setattr(lifecycle, "ensure_up", lambda: Running(own))
+    monkeypatch.setattr(access, "access", own_account)
     cluster = eksnet.connect()
+    assert cluster.eks_name == "workbook"
     assert repr(cluster) == "<Cluster sandbox: Kubernetes v1.35.4, 2 nodes>"
     cluster.apply("{apiVersion: v1, kind: ConfigMap, metadata: {name: new}}")
     assert [str(write) for write in api.writes] == [

@@ -7,17 +7,25 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import kubeconfig
-from fake_api import FakeApi
+from fake_api import FakeApi, kubeconfig
 
 import eksnet
+from eksnet.aws import Account
 from eksnet.cluster import Cluster
 from eksnet.errors import EksnetError
 
 MANIFEST = "{apiVersion: v1, kind: ConfigMap, metadata: {name: new}, data: {a: b}}"
 
+
+def ask_aws(cluster: Cluster) -> object:
+    cluster.account = Account("http://127.0.0.1:1", "ap-northeast-2", "AKIA", "secret", "workbook")
+    return cluster.aws("eks")
+
+
 # Each method of Cluster stands in one of these; the test below fails for one that does not.
 READING: dict[str, Callable[[Cluster], object]] = {
+    # What its client changes passes the guard too: tests/aws.
+    "aws": ask_aws,
     "backup": lambda cluster: cluster.backup("web"),
     "events": lambda cluster: cluster.events(),
     "find": lambda cluster: cluster.find("configmap/none"),
@@ -25,6 +33,7 @@ READING: dict[str, Callable[[Cluster], object]] = {
     "list": lambda cluster: cluster.list("pods"),
     "logs": lambda cluster: cluster.logs("web"),
     "objects_in": lambda cluster: cluster.objects_in("default"),
+    "owners": lambda cluster: cluster.owners("pod/web"),
     "rollout_status": lambda cluster: cluster.rollout_status("deployment/web"),
     "saved": lambda cluster: cluster.saved("web"),
     "archive_backup": lambda cluster: cluster.archive_backup("web"),
@@ -36,6 +45,9 @@ WRITING: dict[str, Callable[[Cluster], object]] = {
     "delete_manifest": lambda cluster: cluster.delete_manifest(MANIFEST),
     "edit_configmap": lambda cluster: cluster.edit_configmap("web", "Corefile", "new"),
     "exec": lambda cluster: cluster.exec("web", "true"),
+    "hand_over": lambda cluster: cluster.hand_over(
+        {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web"}}, "eks"
+    ),
     "patch": lambda cluster: cluster.patch("configmap", "web", {"data": {"x": "y"}}),
     "replace": lambda cluster: cluster.replace(
         {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "web"}, "data": {"x": "y"}}
@@ -50,7 +62,8 @@ WRITING: dict[str, Callable[[Cluster], object]] = {
 def filled(api: FakeApi, config: Path) -> FakeApi:
     base = "/api/v1/namespaces/default"
     ready = {"conditions": [{"type": "Ready", "status": "True"}]}
-    api.put(f"{base}/pods/web", {"status": ready})
+    owned = {"managedFields": [{"manager": "helm", "operation": "Update"}]}
+    api.put(f"{base}/pods/web", {"metadata": owned, "status": ready})
     api.put(f"{base}/configmaps/web", {"data": {"Corefile": "old"}})
     api.logs[f"{base}/pods/web"] = "hello"
     done = {"updatedReplicas": 1, "replicas": 1, "availableReplicas": 1}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import select
 import shlex
@@ -117,6 +116,7 @@ class Gate:
 
     directory: Path
     begun: int
+    gate: int
     log: Path
 
     def wait_until_begun(self) -> None:
@@ -127,11 +127,7 @@ class Gate:
     def open(self) -> None:
         """Let the waiting build, and every later one, go on."""
         write(self.directory / "open", "")
-        # Without a build that waits, nobody reads.
-        with contextlib.suppress(OSError):
-            descriptor = os.open(self.directory / "gate", os.O_WRONLY | os.O_NONBLOCK)
-            os.write(descriptor, b"go on\n")
-            os.close(descriptor)
+        os.write(self.gate, b"go on\n")
 
     def builds(self) -> list[str]:
         return self.log.read_text().split()
@@ -167,10 +163,13 @@ exec {real} "$@"
         0o755,
     )
     begun = os.open(directory / "begun", os.O_RDONLY | os.O_NONBLOCK)
-    made = Gate(directory, begun, directory / "log")
+    # Open for both, so that what is written waits for a build that has not begun to read yet.
+    opened = os.open(directory / "gate", os.O_RDWR)
+    made = Gate(directory, begun, opened, directory / "log")
     yield made
     made.open()
     os.close(begun)
+    os.close(opened)
 
 
 @pytest.fixture

@@ -47,7 +47,9 @@ def test_the_largest_number_that_is_allowed_goes_well(cluster, mode):
 
 def test_what_does_not_come_is_said_and_leaves_nothing(cluster, monkeypatch):
     monkeypatch.setattr(many_services._Many, "_expected", lambda self: -1)
-    with pytest.raises(EksnetError, match=r"after 0 s 2 Services add .* rules and elements"):
+    with pytest.raises(
+        EksnetError, match=r"after 0 s, 2 Services have added .* rules and elements"
+    ):
         kubeproxy.count_added_rules(cluster, [2], timeout=0)
     assert is_deleted(cluster)
 

@@ -2,6 +2,8 @@
 
 import fcntl
 import os
+import select
+import shutil
 import subprocess
 import threading
 
@@ -10,7 +12,7 @@ import pytest
 from interrupting import COMMAND
 
 from eksnet.errors import EksnetError
-from eksnet.sandbox import locks, paths, pki, removal, state
+from eksnet.sandbox import holder, lifecycle, locks, paths, pki, removal, state
 from eksnet.sandbox.build import cache
 from eksnet.sandbox.vpc import plan
 
@@ -192,3 +194,17 @@ def test_a_sandbox_that_is_up_is_ended_and_can_begin_again(tmp_path):
     assert eksnet("up").returncode == 0
     assert authority.read_bytes() == before
     assert eksnet("remove").returncode == 0
+
+
+@pytest.mark.sandbox
+def test_a_sandbox_whose_state_is_deleted_by_hand_ends(tmp_path, monkeypatch):
+    # Else its next etcd would take the data of the next sandbox in that place.
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    lifecycle.up("gone")
+    own = paths.paths("gone")
+    held = os.pidfd_open(holder.recorded(own))
+    shutil.rmtree(own.state)
+    assert select.select([held], [], [], 60)[0]
+    os.close(held)
+    assert not own.state.exists()
+    assert hostside.naming(tmp_path) == []

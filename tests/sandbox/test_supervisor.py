@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,6 +24,8 @@ def watching(tmp_path, monkeypatch):
     own = paths.Paths(tmp_path)
     pki.ensure(own.identity, plan())
     own.logs.mkdir()
+    own.run.mkdir()
+    alive = os.open(own.alive_lock, os.O_CREAT)
     looks = supervisor.Supervisor(
         SandboxSpecification(
             state=tmp_path,
@@ -36,14 +39,37 @@ def watching(tmp_path, monkeypatch):
             node_ids="0 0 1",
             sync_frequency="5s",
             listeners={},
-            alive=3,
-            used=4,
+            alive=alive,
+            used=alive,
         )
     )
     monkeypatch.setattr(looks, "start", asyncio.Event().wait)
     monkeypatch.setattr(supervisor, "_ROTATION", 0.01)
     monkeypatch.setattr(supervisor, "_LOG_LIMIT", 1000)
-    return looks
+    yield looks
+    os.close(alive)
+
+
+class EndedError(Exception):
+    """The supervisor ended."""
+
+
+@pytest.mark.parametrize("told", ["report", "request_check"])
+def test_nothing_is_written_to_the_state_that_came_after_a_deleted_one(
+    watching, monkeypatch, capfd, told
+):
+    def end(_):
+        raise EndedError
+
+    monkeypatch.setattr(os, "_exit", end)
+    watching.report()
+    shutil.rmtree(watching.paths.state)
+    watching.paths.run.mkdir(parents=True)
+    watching.paths.alive_lock.touch()
+    with pytest.raises(EndedError):
+        getattr(watching, told)()
+    assert not watching.paths.status.exists()
+    assert capfd.readouterr().err == f"{watching.paths.state} was deleted\n"
 
 
 def test_logs_are_rotated_before_the_cluster_is_whole(watching):
