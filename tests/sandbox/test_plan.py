@@ -177,7 +177,8 @@ def test_a_taken_port_is_named_with_the_way_out(tmp_path):
     own = paths.Paths(tmp_path)
     with launching.listen(own, 0) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(EksnetError, match=f"127.0.0.1:{port} is used by another program") as caught:
+        used = f"127.0.0.1:{port} is used by another program"
+        with pytest.raises(EksnetError, match=used) as caught:
             launching.listen(own, port)
     assert "--port 0" in caught.value.next_step
 
