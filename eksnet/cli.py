@@ -310,10 +310,12 @@ def _predicted_and_observed(
             f"eksnet resolve {shlex.quote(name)} --from {shlex.quote(namespace)} --live",
         )
     import eksnet
-    from eksnet import coredns, dns
+    from eksnet import coredns, inputs
+    from eksnet.dns.walk import check_asked
 
     # Before a sandbox is started for it.
-    dns.search_walk(name, dns.pod_resolv_conf(namespace), profile=profile)
+    check_asked(name, profile)
+    inputs.namespace(namespace)
     lookup = coredns.look_up(eksnet.connect(), name, namespace, profile=profile, ndots=ndots)
     return {"predicted": lookup.predicted, "observed": lookup.observed}
 

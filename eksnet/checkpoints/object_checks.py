@@ -36,7 +36,7 @@ def judge(
         ApiError: It could not be looked for.
     """
     thing = cluster.find(what, namespace=namespace or None)
-    return failed(f"{what} was deleted", what, remedy) if thing is None else look(thing)
+    return failed(f"{what} is missing", what, remedy) if thing is None else look(thing)
 
 
 def after(fault: str, inject: str, expected: str, look: Check) -> Check:

@@ -57,11 +57,12 @@ class Cluster:
         version: The API server's version, such as v1.35.4.
         checks: What a text has to pass before it is written into a ConfigMap. `eksnet.connect`
             sets it: what a Corefile may say is known to the rooms above this one.
-        account: The AWS account that the cluster is in; None where none is known.
+        account: Reads the AWS account that the cluster is in, where one is asked for: the cluster
+            may be there before its AWS side is. None where none is known.
     """
 
     checks: Checks = MappingProxyType({})
-    account: Account | None = None
+    account: Callable[[], Account] | None = None
 
     def __init__(
         self,
@@ -124,7 +125,7 @@ class Cluster:
                 "the sandbox, which has an AWS account of its own",
                 'eksnet.connect("sandbox")',
             )
-        return self.account
+        return self.account()
 
     # Reading.
 
@@ -444,7 +445,7 @@ class Cluster:
         Raises:
             ApiError: There is no such object, or the API server refused.
         """
-        (one,) = manifests.read(json.dumps(dict(manifest)))
+        (one,) = manifests.read(json.dumps(applying.fields_of(manifest, "the manifest")))
         where = one.namespace or self.namespace
         place = applying.place(self._kinds.called(one.kind), one.name, where)
         applying.hand_over(self._client, place, one.body, manager)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from dataclasses import replace
 from pathlib import Path
 
@@ -43,7 +44,7 @@ def connect(target: str | None = None, *, changes: str | None = None) -> Cluster
 
         running = lifecycle.ensure_up()
         _latest = open_context(wanted, running.context, running.kubeconfig, guard.allow_changes)
-        _latest.account = _account(running.name)
+        _latest.account = functools.partial(_account, running.name)
     elif wanted.kind == "context":
         _latest = open_context(wanted, wanted.name, None, changes=changes)
     else:
@@ -73,7 +74,7 @@ def connect_read_only(target: str | None = None) -> Cluster:
             raise EksnetError("the sandbox is down", "a sandbox that is up", "`eksnet up`")
         running = lifecycle.Sandbox(state.name, state.kubeconfig)
         found = open_context(wanted, running.context, running.kubeconfig, guard.refuse_changes)
-        found.account = _account(running.name)
+        found.account = functools.partial(_account, running.name)
         return found
     if wanted.kind != "context":
         raise _not_yet(wanted)

@@ -12,6 +12,16 @@ from eksnet import inputs
 from eksnet.errors import EksnetError
 
 
+class _Loader(yaml.SafeLoader):
+    """Reads JSON too: it writes a character beyond U+FFFF as two escapes, a surrogate pair."""
+
+    def construct_scalar(self, node: Any) -> Any:
+        value = super().construct_scalar(node)
+        if not isinstance(value, str):
+            return value
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
+
+
 @dataclass(frozen=True)
 class Manifest:
     """One object of a manifest.
@@ -62,10 +72,10 @@ def read(manifest: str | Path) -> list[Manifest]:
         where, text = str(manifest), _read_file(Path(manifest))
     else:
         where, text = "the manifest", manifest
-    loader = yaml.SafeLoader("")
+    loader = _Loader("")
     found: list[Manifest] = []
     try:
-        for node in yaml.compose_all(text, Loader=yaml.SafeLoader):
+        for node in yaml.compose_all(text, Loader=_Loader):
             body = loader.construct_document(node)
             found.extend(_objects(body, node.start_mark.line + 1, where))
     except yaml.MarkedYAMLError as error:

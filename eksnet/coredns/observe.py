@@ -27,7 +27,7 @@ from eksnet.coredns.querylog import LoggedQuery, observed_walk, parse_query_log
 from eksnet.coredns.resolvers import program_of
 from eksnet.dns.records import Record
 from eksnet.dns.replies import RDTYPES
-from eksnet.dns.walk import Walk, check_name
+from eksnet.dns.walk import Walk, check_asked, check_name
 from eksnet.errors import EksnetError
 from eksnet.listing import Listing
 
@@ -405,7 +405,7 @@ def wait_for_answer(
         EksnetError: It was not found within 30 seconds, or cannot be asked.
     """
     program = program_of(profile)
-    check_name(name)
+    check_asked(name, profile)
 
     def is_found() -> bool:
         return bool(program.found(cluster.exec(pod, program.command(name), namespace)))

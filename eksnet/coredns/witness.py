@@ -32,7 +32,7 @@ from eksnet.dns import (
     walk_of_questions,
 )
 from eksnet.dns.replies import RDTYPES
-from eksnet.dns.walk import check_name
+from eksnet.dns.walk import check_asked
 
 if TYPE_CHECKING:
     from eksnet.cluster import Cluster
@@ -96,7 +96,7 @@ def look_up(
             DNS does not answer.
     """
     program_of(profile)
-    check_name(name)
+    check_asked(name, profile)
     cluster.get("namespace", inputs.namespace(namespace))
     with _place(cluster) as (place, witness):
         conf = _conf_in(cluster, place, namespace)

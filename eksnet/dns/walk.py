@@ -23,6 +23,7 @@ from eksnet.dns.profiles import (
 )
 from eksnet.dns.replies import RDTYPES, Answers, Reply, autopath, given_answers
 from eksnet.dns.resolvconf import ResolvConf
+from eksnet.errors import EksnetError
 from eksnet.listing import Listing
 
 _CACHE = "NodeLocal DNSCache"
@@ -277,6 +278,28 @@ def check_name(name: str) -> None:
         EksnetError: It is such a text.
     """
     inputs.lookup_name(name)
+
+
+def check_asked(name: str, profile: str) -> None:
+    """Refuse a name of which a resolver makes no query: with it, there is nothing to observe.
+
+    Args:
+        name: The name as the program gives it.
+        profile: The resolver: glibc, musl, go or busybox.
+
+    Raises:
+        EksnetError: It makes none, or the profile is not known.
+    """
+    walk = search_walk(name, ResolvConf(), profile=profile)
+    if walk.questions:
+        return
+    if not is_address(name, profile):
+        inputs.dns_name(name)
+    raise EksnetError(
+        f"the name {inputs.shown(name)} cannot be asked: {walk.why}",
+        f"a name that {profile} queries",
+        "a name such as my-service.app-ns",
+    )
 
 
 def is_address(name: str, profile: str) -> bool:

@@ -315,27 +315,25 @@ def _several(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
+_OPERANDS: dict[str, Callable[[Any], str]] = {
+    "payload": lambda inner: f"{inner['protocol']} {inner['field']}",
+    "meta": lambda inner: f"{'' if inner['key'].endswith('name') else 'meta '}{inner['key']}",
+    "ct": lambda inner: f"ct {inner['key']}",
+    "fib": lambda inner: f"fib {' . '.join(_several(inner['flags']))} {inner['result']}",
+    "concat": lambda inner: " . ".join(map(_operand, inner)),
+    "numgen": lambda inner: f"numgen {inner['mode']} mod {inner['mod']}",
+}
+
+
 def _operand(value: Any) -> str:
-    """Return what a match or a key looks at, as nft prints it."""
+    """Return what a match or a key looks at, as nft prints it; an unknown one as its JSON."""
     if not isinstance(value, dict):
         return str(value)
     (kind, inner), *_ = value.items()
-    if kind == "payload":
-        return f"{inner['protocol']} {inner['field']}"
-    if kind == "meta":
-        return f"{'' if inner['key'].endswith('name') else 'meta '}{inner['key']}"
-    if kind == "ct":
-        return f"ct {inner['key']}"
-    if kind == "fib":
-        return f"fib {' . '.join(_several(inner['flags']))} {inner['result']}"
-    if kind == "concat":
-        return " . ".join(map(_operand, inner))
-    if kind == "numgen":
-        return f"numgen {inner['mode']} mod {inner['mod']}"
     if kind in ("&", "|", "^"):
         left, right = inner
         return f"{_operand(left)} {kind} 0x{right:08x}"
-    return json.dumps(value)
+    return _OPERANDS[kind](inner) if kind in _OPERANDS else json.dumps(value)
 
 
 def _match(inner: Mapping[str, Any]) -> str:

@@ -131,11 +131,14 @@ class _Writer:
             for ip in port.load_balancer_ips:
                 self._maps["firewall-ips"][_key(port, ip)] = f"goto {chains.firewall}"
         if port.node_port:
-            key = f"{port.protocol} . {port.node_port}"
-            if one.has_endpoints:
-                self._maps["service-nodeports"][key] = f"goto {chains.external}"
-            if not one.external:
-                self._maps["no-endpoint-nodeports"][key] = refusal
+            self._node_port(one, f"goto {chains.external}", refusal)
+
+    def _node_port(self, one: Served, target: str, refusal: str) -> None:
+        key = f"{one.port.protocol} . {one.port.node_port}"
+        if one.has_endpoints:
+            self._maps["service-nodeports"][key] = target
+        if not one.external:
+            self._maps["no-endpoint-nodeports"][key] = refusal
 
     # The chains of a Service's port.
 

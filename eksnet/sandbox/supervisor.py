@@ -406,7 +406,7 @@ class Supervisor:
         """End the sandbox, with all its processes, when its state was deleted.
 
         No command finds it again, and the paths are those of the next sandbox of that name: an etcd
-        that is started again here would take that one's data, which then waits for it for ever.
+        that is started again here would take that one's data, which then waits for it without end.
         """
         if not locks.is_at(self.given.alive, self.paths.alive_lock):
             log_line(f"{self.paths.state} was deleted")

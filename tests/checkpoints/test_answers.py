@@ -162,7 +162,7 @@ def test_what_does_not_say_what_is_of_which_key_is_asked_again(answer: Any) -> N
 def test_what_is_not_understood_is_said(answer: Any, what: str) -> None:
     with pytest.raises(NotUnderstoodError, match=what) as raised:
         understand(answer)
-    assert "a number or a text" in raised.value.expected
+    assert "a number or text" in raised.value.expected
 
 
 @pytest.mark.parametrize(

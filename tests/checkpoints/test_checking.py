@@ -160,7 +160,7 @@ def test_a_check_looks_where_the_notebook_connected(
         (seen,) = only(eksnet.checkpoint("dns-01").check(), State.CANNOT_CHECK)
     finally:
         other.close()
-    assert seen == "context:lab has come to mean another cluster since eksnet.connect()"
+    assert seen == "context:lab points to another cluster since eksnet.connect()"
 
 
 @pytest.fixture

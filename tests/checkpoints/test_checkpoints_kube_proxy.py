@@ -67,9 +67,9 @@ def put_shop(
     labels = {"app": "web"} if selector is None else selector
     api.put(f"{SHOP}/web", {"spec": {"selector": labels}})
     api.put(f"{SHOP}/front", {"spec": {"externalTrafficPolicy": policy}})
-    ends = [{"conditions": {"ready": number < ready}} for number in range(3)]
+    ends = [endpoint(number, number < ready) for number in range(3)]
     api.put(f"{SLICES}/web-1", {"metadata": named("web"), "endpoints": ends, "ports": ports})
-    there = [{"conditions": {"ready": True}, "nodeName": node} for node in nodes]
+    there = [{**endpoint(number), "nodeName": node} for number, node in enumerate(nodes)]
     api.put(f"{SLICES}/front-1", {"metadata": named("front"), "endpoints": there, "ports": PORT})
     written = {"metadata": {"managedFields": [{"time": CHANGED}]}}
     api.put(f"{SYSTEM}/kube-proxy-config", {**written, "data": {"config": f"{KIND}\n{mode}\n"}})
@@ -87,6 +87,11 @@ def put_shop(
 def shop(api: FakeApi) -> Shop:
     """Puts the shop into a state."""
     return functools.partial(put_shop, api)
+
+
+def endpoint(number: int, ready: bool = True) -> dict[str, Any]:
+    """Return an endpoint; the API server refuses one without an address."""
+    return {"addresses": [f"10.0.128.{20 + number}"], "conditions": {"ready": ready}}
 
 
 def named(service: str) -> dict[str, Any]:
@@ -196,10 +201,10 @@ def test_a_local_policy_with_an_endpoint_on_each_node_is_a_cure_too(
         ("proxy-05", {"policy": "Local", "nodes": ()}, [F], "front has no endpoint"),
         ("proxy-05", {"policy": "Cluster", "nodes": ()}, [F], "front has no endpoint"),
         ("proxy-06", {"mode": "mode: iptable"}, [F, N], "the mode is iptable"),
-        ("proxy-06", {"mode": "mode: [iptables"}, [F, N], "the configuration is no YAML"),
+        ("proxy-06", {"mode": "mode: [iptables"}, [F, N], "the configuration is not YAML"),
         ("proxy-07", {"mode": NFTABLES, "started": (BEFORE, AFTER)}, [P, F], "1 of 2 pods started"),
         ("proxy-07", {"mode": NFTABLES, "available": 1}, [P, F], "1 of 2 updated pods"),
-        ("proxy-07", {"mode": "mode: [nftables"}, [F, N], "the configuration is no YAML"),
+        ("proxy-07", {"mode": "mode: [nftables"}, [F, N], "the configuration is not YAML"),
         ("proxy-06", {"newest": 1}, [P, F], "1 of 2 pods run the newest template"),
         ("proxy-06", {"available": 1}, [P, F], "1 of 2 updated pods are available"),
         ("proxy-06", {"generation": 2}, [P, F], "has not processed the newest template yet"),
@@ -244,7 +249,7 @@ def test_the_solution_solves_it(
     web = api.objects[f"{SHOP}/web"]["spec"]
     found = web["selector"] == {"app": "web"}
     ported = PORT if web.get("ports", [{"targetPort": "http"}])[0]["targetPort"] == "http" else []
-    ends = [{"conditions": {"ready": found}}] * 3
+    ends = [endpoint(number, found) for number in range(3)]
     api.put(f"{SLICES}/web-1", {"metadata": named("web"), "endpoints": ends, "ports": ported})
     assert checkpoint(name).require().state is P
 

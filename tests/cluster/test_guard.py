@@ -18,7 +18,8 @@ MANIFEST = "{apiVersion: v1, kind: ConfigMap, metadata: {name: new}, data: {a: b
 
 
 def ask_aws(cluster: Cluster) -> object:
-    cluster.account = Account("http://127.0.0.1:1", "ap-northeast-2", "AKIA", "secret", "workbook")
+    account = Account("http://127.0.0.1:1", "ap-northeast-2", "AKIA", "secret", "workbook")
+    cluster.account = lambda: account
     return cluster.aws("eks")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typer.testing import CliRunner
 
 import eksnet
 from eksnet import cli, coredns, data, dns, inputs, kubeproxy, widgets
-from eksnet.cluster import Cluster, kubeconfig
+from eksnet.cluster import Cluster, kubeconfig, manifests
 from eksnet.coredns.observe import make_queries, query_command
 from eksnet.errors import EksnetError
 from eksnet.kubeproxy import Node, Packet, Settings
@@ -26,21 +27,19 @@ COLOUR = "\x1b[31mred"
 # What a command says.
 
 RESOLVE = [
-    (["a..b", "--from", "default"], "'a..b' cannot be asked: it has an empty label"),
     (["a..b", "--from", "default", "--live"], "'a..b' cannot be asked: it has an empty label"),
-    ([".a", "--from", "default"], "cannot be asked: it has an empty label"),
+    ([".a", "--from", "default", "--live"], "cannot be asked: it has an empty label"),
+    (["a..b", "--from", "a", "--live", "--profile", "busybox"], "it has an empty label"),
     ([LONG, "--from", "default", "--live"], "has 70 characters"),
-    ([LONG, "--from", "default"], "has 70 characters"),
-    (["a." * 130 + "a", "--from", "default"], "it has 261 characters"),
-    (["a." * 115 + "a", "--from", "default"], "it has 257 characters"),
+    (["a." * 130 + "a", "--from", "default", "--live"], "it has 261 characters"),
+    ([".", "--from", "default", "--live", "--profile", "musl"], "it has no label"),
+    (["é", "--from", "default", "--live", "--profile", "go"], "letters outside ASCII"),
+    (["10.0.0.1", "--from", "a", "--live"], "10.0.0.1 is an address: glibc queries nothing"),
+    (["a@b", "--from", "a", "--live"], "glibc queries nothing: it is no name of a host"),
     (["", "--from", "default"], "the name is empty"),
-    ([".", "--from", "default"], "'.' is the root"),
-    (["é", "--from", "default"], "letters outside ASCII"),
     (["a b", "--from", "default"], "it has ' ' in it"),
     ([COLOUR, "--from", "default"], r"it has '\x1b' in it"),
     (["--from", "default", "--", "-x"], "it starts with a hyphen"),
-    (["10.0.0.1", "--from", "default"], "10.0.0.1 is an address: glibc asks nothing"),
-    (["10.0.0.1", "--from", "a", "--profile", "busybox"], "busybox asks for its name (PTR)"),
     (["a", "--from", ""], "the namespace is empty"),
     (["a", "--from", "", "--live"], "the namespace is empty"),
     (["a", "--from", "No Such"], "the namespace is 'No Such'"),
@@ -61,11 +60,36 @@ def test_resolve_says_what_cannot_be_asked(border: Any, arguments: list[str], sa
     assert done.stderr == printable(done.stderr)
 
 
-def test_a_long_name_that_is_found_before_a_domain_makes_it_too_long_is_predicted() -> None:
+PREDICTED = [
+    (["a..b"], 0, "glibc queries nothing: it has an empty label"),
+    ([".a"], 0, "glibc queries nothing: it has an empty label"),
+    ([LONG], 0, "has 70 characters"),
+    (["a." * 130 + "a"], 0, "it has 261 characters"),
+    (["a." * 115 + "a"], 2, "after no query for"),
+    (["."], 2, "final dot: the name is complete"),
+    ([".", "--profile", "musl"], 0, "musl queries nothing: it has no label"),
+    (["é"], 10, "xn--9ca.default.svc.cluster.local"),
+    (["é", "--profile", "musl"], 10, r"\195\169.default.svc.cluster.local"),
+    (["é", "--profile", "go"], 0, "letters outside ASCII"),
+    (["10.0.0.1"], 0, "10.0.0.1 is an address: glibc queries nothing"),
+    (["10.0.0.1", "--profile", "busybox"], 1, "busybox queries its name (PTR)"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "count", "says"), PREDICTED)
+def test_a_prediction_is_of_what_each_resolver_sends(
+    border: Any, arguments: list[str], count: int, says: str
+) -> None:
+    done = CliRunner().invoke(cli.app, ["resolve", *arguments, "--from", "default"])
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert f"predicted: {count} queries" in done.stdout
+    assert says in done.stdout
+
+
+def test_a_long_name_that_no_domain_can_follow_is_asked_as_it_is() -> None:
     name, conf = "a." * 115 + "a", dns.pod_resolv_conf("default")
     assert dns.search_walk(name, conf, {name}).names == (name,)
-    with pytest.raises(EksnetError, match="it has 257 characters"):
-        dns.candidates(name, conf)
+    assert dns.candidates(name, conf) == (name,)
 
 
 @pytest.mark.parametrize(
@@ -91,24 +115,27 @@ def test_a_command_line_that_is_none(border: Any, arguments: list[str], says: st
 
 
 def test_brackets_and_colons_in_a_name_are_no_markup(border: Any) -> None:
-    done = CliRunner().invoke(cli.app, ["resolve", "[red]:smile:", "--from", "default"])
+    arguments = ["resolve", "[red]:smile:", "--from", "default", "--profile", "musl"]
+    full = "[red]:smile:.default.svc.cluster.local"
+    done = CliRunner().invoke(cli.app, [*arguments, "--exists", full])
     assert done.exit_code == 0
-    assert "[red]:smile:.default.svc.cluster.local" in done.stdout
+    assert f" {full} " in done.stdout
+    assert f"the answer for {full} has an address" in done.stdout
 
 
 # What a function says.
 
 FUNCTIONS: list[tuple[Callable[[Any], Any], str]] = [
-    (lambda c: coredns.ask(c, "a", kind="NOSUCH"), "unknown record type 'NOSUCH'"),
-    (lambda c: coredns.ask(c, "a", kind="TYPE99999999"), "unknown record type"),
-    (lambda c: coredns.ask(c, "a", kind=""), "unknown record type ''"),
+    (lambda c: coredns.ask(c, "a", rdtype="NOSUCH"), "unknown record type 'NOSUCH'"),
+    (lambda c: coredns.ask(c, "a", rdtype="TYPE99999999"), "unknown record type"),
+    (lambda c: coredns.ask(c, "a", rdtype=""), "unknown record type ''"),
     (lambda c: coredns.ask(c), "no name was given"),
     (lambda c: coredns.ask(c, "a..b"), "an empty label"),
     (lambda c: coredns.ask(c, LONG), "has 70 characters"),
     (lambda c: coredns.ask(c, "a", server="10.0.0.1"), "the server is '10.0.0.1'"),
     (lambda c: coredns.ask(c, "a", server="10.0.0.1/70000"), "the server's port is 70000"),
     (lambda c: coredns.ask(c, "a", server="x; rm/53"), "the server's address is 'x; rm'"),
-    (lambda c: coredns.try_corefile(c, ".:53 {\n}\n", "a", kind="NOSUCH"), "unknown record type"),
+    (lambda c: coredns.try_corefile(c, ".:53 {\n}\n", "a", rdtype="NOSUCH"), "unknown record type"),
     (lambda c: coredns.look_up(c, "a..b", "default"), "an empty label"),
     (lambda c: coredns.look_up(c, "a", ""), "the namespace is empty"),
     (lambda c: coredns.wait_for_answer(c, "client", LONG, "default"), "has 70 characters"),
@@ -135,6 +162,8 @@ FUNCTIONS: list[tuple[Callable[[Any], Any], str]] = [
     (lambda c: c.get("pod", "client", ""), "the namespace is empty"),
     (lambda c: c.list("pods", "No Such"), "the namespace is 'No Such'"),
     (lambda c: c.list("pods", selector="\ud800"), "the selector is"),
+    (lambda c: c.hand_over("", "manager"), "the manifest is of type str"),
+    (lambda c: coredns.start_server(c, "a", "# \ud800", "default"), "cannot be sent"),
     (lambda c: c.logs("client", tail=-1), "tail is -1"),
     (lambda c: c.run("", "true"), "the image is empty"),
     (lambda c: c.run("busybox", ["a", "\ud800"]), "a word of the command is"),
@@ -221,6 +250,14 @@ def test_a_kubeconfig_that_is_none(tmp_path: Path, text: str, says: str) -> None
 
 # What the API server takes, and was not read.
 
+
+def test_a_character_that_json_writes_as_a_surrogate_pair_is_read_as_one() -> None:
+    data = {"Corefile": "# 🙂\n", "\ud800": "half a pair"}
+    written = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": data}
+    (one,) = manifests.read(json.dumps(written))
+    assert one.body["data"] == data
+
+
 SERVICE = {"kind": "Service", "metadata": {"name": "web"},
            "spec": {"clusterIP": "None", "ports": [{"name": "http", "port": 80}]}}  # fmt: skip
 
@@ -238,7 +275,10 @@ def test_records_of_objects_as_the_api_server_takes_them() -> None:
     assert [one.value for one in named if one.name == "web.default.svc.cluster.local"] == [
         "10.0.0.9"
     ]
-    assert not [one for one in named if "example" in one.value]
+    # A slice of names is a CNAME each, and no address of the Service's own name.
+    assert [(one.name, one.rdtype) for one in named if "example" in one.value] == [
+        ("a-example.web.default.svc.cluster.local", "CNAME")
+    ]
     without = {**SERVICE, "spec": {"ports": [{"name": "http", "port": 80}]}}
     with pytest.raises(EksnetError, match="the Service web has no clusterIP yet"):
         dns.records(without)

@@ -243,7 +243,7 @@ def test_a_number_makes_all_its_parts_fresh(mine):
     assert mine.fresh("01") == [
         "01a_records.ipynb is fresh", "01b_names-2.ipynb is new; your copy is next to it",
     ]  # fmt: skip
-    with pytest.raises(EksnetError, match="07 is no notebook of the course"):
+    with pytest.raises(EksnetError, match="07 is not a notebook of the course"):
         mine.fresh("07")
 
 

@@ -104,7 +104,7 @@ def test_the_courses_own_help_names_its_options(home):
     [
         (["--course", CLONE / "notebooks"], "belongs to the course itself"),
         (["--course", "/dev/null/x"], "cannot be made"),
-        (["--fresh", "77"], "77 is no notebook of the course"),
+        (["--fresh", "77"], "77 is not a notebook of the course"),
     ],
 )
 def test_what_cannot_be_copied_opens_nothing(home, arguments, seen):
@@ -187,7 +187,7 @@ def test_it_opens_on_the_start_page_of_the_learners_copies(opened, home):
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines() == [
         "05_lab_hosts-2.ipynb is new; your copy is next to it",
-        f"They are in {course}, which JupyterLab has open.",
+        f"The notebooks are in {course}, which JupyterLab has open.",
     ]
     assert (course / "05_lab_hosts-2.ipynb").read_bytes() == before
 

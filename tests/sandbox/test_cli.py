@@ -63,8 +63,8 @@ def test_down_twice_is_fine(eksnet):
     ("arguments", "says"),
     [
         (["kubectl", "get", "pods"], "the sandbox cli is down"),
-        (["logs", "etcd"], "no component 'etcd' has a log"),
-        (["run", "77_nothing"], "77_nothing is no notebook of the course"),
+        (["logs", "etcd"], "there is no log of a component 'etcd'"),
+        (["run", "77_nothing"], "77_nothing is not a notebook of the course"),
         (["up", "--sandbox", "../x"], "'../x' is not a valid sandbox name"),
     ],
 )

@@ -177,7 +177,8 @@ def test_a_taken_port_is_named_with_the_way_out(tmp_path):
     own = paths.Paths(tmp_path)
     with launching.listen(own, 0) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(EksnetError, match=f"127.0.0.1:{port} is taken") as caught:
+        used = f"127.0.0.1:{port} is used by another program"
+        with pytest.raises(EksnetError, match=used) as caught:
             launching.listen(own, port)
     assert "--port 0" in caught.value.next_step
 
@@ -225,10 +226,10 @@ def test_too_few_inotify_instances(monkeypatch):
             return given[-1]
 
     monkeypatch.setattr(preflight, "_libc", Kernel())
-    with pytest.raises(EksnetError, match="5 inotify instances are left") as caught:
+    with pytest.raises(EksnetError, match="5 inotify instances are free for this user") as caught:
         preflight.check_inotify(16)
     assert "Too many open files" in caught.value.seen
-    assert caught.value.expected.startswith("16, ")
+    assert caught.value.expected.startswith("16: ")
     assert caught.value.next_step == "sudo sysctl fs.inotify.max_user_instances=512"
     # What was taken to see is given back.
     assert not [one for one in given if Path(f"/proc/self/fd/{one}").exists()]

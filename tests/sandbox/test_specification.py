@@ -18,6 +18,7 @@ SANDBOX = SandboxSpecification(
     one_id=False,
     node_ids="0 65536 65536",
     sync_frequency="5s",
+    endpoint="https://127.0.0.1:6443",
     listeners={"api": 3, "aws": 4},
     alive=5,
     used=6,

@@ -31,7 +31,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Caller:
-    """Whom an access key belongs to.
+    """The user or role that an access key belongs to.
 
     Attributes:
         account: The account's id.
@@ -59,7 +59,7 @@ class Front:
         Args:
             eks: Answers EKS's calls.
             secrets: Finds an access key's secret.
-            callers: Whom each access key belongs to.
+            callers: The user or role that each access key belongs to.
             now: Tells the time.
         """
         self._eks = eks

@@ -32,7 +32,7 @@ class Service:
             facts: The cluster.
             store: Its records.
             wake: Called when work waits.
-            replicas_missing: Says what an add-on's workload lacks; empty for nothing.
+            replicas_missing: Says what is missing of an add-on's workload; empty for nothing.
         """
         self._facts = facts
         self._store = store
