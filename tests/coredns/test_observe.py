@@ -50,7 +50,7 @@ def test_a_query_travels_whole_whatever_its_bytes(echo):
 
 
 def wire(name, rcode, *records):
-    """Return an answer as the carrier prints it: a line of base64."""
+    """Return an answer as the command prints it: a line of base64."""
     answer = dns.message.make_response(dns.message.make_query(name, "A"))
     answer.set_rcode(rcode)
     answer.answer = [dns.rrset.from_text(name, *record) for record in records]
