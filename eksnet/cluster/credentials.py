@@ -46,7 +46,7 @@ def configure(kubeconfig: str, context: str) -> Any:
     except (ConfigException, OSError, *inputs.ODD) as error:
         # The official client takes an entry for what it should be, and stumbles where it is not.
         raise EksnetError(
-            f"the credentials of context {context!r} cannot be had: {error}",
+            f"the credentials of context {context!r} cannot be read: {error}",
             "a context whose certificates and programs exist",
             f"`kubectl --context {context} get namespace kube-system`",
         ) from None
