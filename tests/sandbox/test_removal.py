@@ -190,7 +190,7 @@ def test_a_sandbox_that_is_up_is_ended_and_can_begin_again(tmp_path):
     assert f"MiB in {tmp_path / 'eksnet' / 'gone'}" in removed.stdout
     assert hostside.naming(tmp_path) == []
     assert files(tmp_path / "eksnet" / "gone") == ["identity/ca.crt", "identity/ca.key"]
-    assert eksnet("remove").stdout == "The sandbox was not there.\n"
+    assert eksnet("remove").stdout == "The sandbox was not installed.\n"
     assert eksnet("up").returncode == 0
     assert authority.read_bytes() == before
     assert eksnet("remove").returncode == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 import sysconfig
@@ -29,11 +30,23 @@ def shown() -> dict[str, Path]:
 
 
 def _installation() -> list[Path]:
-    """Return the Python installation: whole, or its two parts when it is the system's own."""
+    """Return the Python installation: whole, or its parts when it is the system's own."""
     base = Path(sys.base_prefix)
     if str(base) != _SYSTEM:
         return [base]
-    return [Path(sysconfig.get_path("stdlib")), Path(sys.executable).resolve()]
+    return [Path(sysconfig.get_path("stdlib")), *_links(Path(sys.executable))]
+
+
+def _links(program: Path) -> list[Path]:
+    """Return a program and all that leads to it: each link may stand in another directory.
+
+    Args:
+        program: The program, or the first of the links.
+    """
+    found = [program]
+    while found[-1].is_symlink():
+        found.append(Path(os.path.normpath(found[-1].parent / found[-1].readlink())))
+    return found
 
 
 def _libraries(maps: str) -> list[Path]:
