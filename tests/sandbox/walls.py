@@ -14,7 +14,6 @@ from pathlib import Path
 import hostside
 
 from eksnet.sandbox import holder
-from eksnet.sandbox.aws import interpreter
 from eksnet.sandbox.paths import Paths
 from eksnet.sandbox.specification import SandboxSpecification
 
@@ -47,6 +46,8 @@ class Component:
     owned: tuple[tuple[str, str], ...] = ()
 
 
+# Which interpreter comes before these words is the sandbox's own.
+AWS = ("-m", "eksnet.sandbox.aws.server")
 CONTROL_PLANE = {
     ("/bin/etcd",): Component("etcd", owned=(("/var/lib/etcd", "cluster/etcd"),)),
     ("/bin/kube", "kube-apiserver"): Component(
@@ -75,14 +76,13 @@ CONTROL_PLANE = {
         "coredns",
         frozenset({"/etc/coredns/vpc-resolver.Corefile", "/etc/coredns/vpc-resolver.zone"}),
     ),
-    (sys.executable, "-m", "eksnet.sandbox.aws.server"): Component(
+    AWS: Component(
         "",
         frozenset({
             "/etc/eksnet/aws.json",
             *(f"{PKI}/{name}" for name in ("ca.crt", "eks.crt", "eks.key", "aws.json")),
         }),
-        tuple(interpreter.shown()),
-        (("/var/lib/aws", "cluster/aws"),),
+        owned=(("/var/lib/aws", "cluster/aws"),),
     ),
 }  # fmt: skip
 # What runs in a node's own root, by its program; all else has the root of a container.
@@ -188,7 +188,8 @@ class Walls:
 
     def _component(self, pid: int, component: Component) -> Iterator[str]:
         program, state = component.program, self.paths.state
-        shown = [path for path in component.shown if Path(path).exists()]
+        places = component.shown if program else _python_of(pid)
+        shown = [path for path in places if Path(path).exists()]
         expected = {
             "/dev/null": (place("/dev/null"), False),
             **({f"/bin/{program}": (place(self.programs / program), False)} if program else {}),
@@ -200,7 +201,8 @@ class Walls:
             yield f"its root is {root}"
         seen = {mount.point: (mount.place, mount.writable) for mount in rest}
         if seen != expected:
-            yield f"mounts {seen}, expected {expected}"
+            unlike = sorted(set(seen.items()) ^ set(expected.items()))
+            yield f"mounts that are or should be there: {unlike}"
         files = frozenset(_own_files(Path(f"/proc/{pid}/root")))
         if files != component.files:
             yield f"files {sorted(files ^ component.files)}"
@@ -275,9 +277,24 @@ def _rights(pid: int) -> Iterator[str]:
         yield "it is not process 1 of a PID namespace of its own"
 
 
+def _python_of(pid: int) -> tuple[str, ...]:
+    """Return what the Python of a process needs to see, as that Python tells it."""
+    python = hostside.arguments(pid)[0]
+    script = "from eksnet.sandbox.aws import interpreter; print(*interpreter.shown(), sep='\\n')"
+    environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    path = next(one for one in environment if one.startswith(b"PYTHONPATH=")).decode()
+    done = subprocess.run(
+        [python, "-c", script], env={path.partition("=")[0]: path.partition("=")[2]},
+        capture_output=True, text=True, check=True, cwd="/",
+    )  # fmt: skip
+    return tuple(done.stdout.splitlines())
+
+
 def _listed(pid: int) -> tuple[str, ...]:
     """Return the words by which a process is in the list; none, when it is not."""
     words = tuple(hostside.arguments(pid))
+    if words[1:3] == AWS:
+        return AWS
     return next((known for known in CONTROL_PLANE if words[: len(known)] == known), ())
 
 
