@@ -161,7 +161,8 @@ def test_ctrl_c_at_any_moment_is_one_line_and_130(name, tmp_path):
     for code, complaints in ends:
         # Or it had done its work by then.
         assert "Traceback" not in complaints
-        assert (code, complaints) == IN_ONE_LINE or code in (0, 1, 2)
+        # While Python itself begins or ends, the signal ends it: a shell makes 130 of that, too.
+        assert (code, complaints) in (IN_ONE_LINE, (-signal.SIGINT, "")) or code in (0, 1, 2)
 
 
 @pytest.mark.parametrize("number", [SIGTERM, SIGHUP])
