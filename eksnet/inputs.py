@@ -128,16 +128,23 @@ def seconds(value: float, what: str = "timeout") -> float:
 # Addresses.
 
 
+def is_address(text: str) -> bool:
+    """Tell whether a text is an IPv4 or IPv6 address."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
 def address(value: str, what: str = "the address") -> str:
     """Return an IPv4 or IPv6 address.
 
     Raises:
         EksnetError: It is none.
     """
-    with contextlib.suppress(ValueError):
-        if isinstance(value, str):
-            ipaddress.ip_address(value)
-            return value
+    if isinstance(value, str) and is_address(value):
+        return value
     raise EksnetError(f"{what} is {shown(value)}", "an address such as 10.100.0.10")
 
 

@@ -5,12 +5,11 @@ Source: plugin/hosts/setup.go (hostsParse) and hostsfile.go of CoreDNS 1.14.3.
 
 from __future__ import annotations
 
-import contextlib
 import difflib
-import ipaddress
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from eksnet import inputs
 from eksnet.coredns.corefile import Corefile, Plugin, ServerBlock, address, read_plugins
 from eksnet.coredns.plugins import known_plugins
 from eksnet.coredns.zones import covers, renames
@@ -100,7 +99,7 @@ class Hosts:
                 body += [comment] if comment else []
             elif words[0] == "fallthrough":
                 body += [comment] if comment else []
-            elif not _is_address(words[0]) or not kept:
+            elif not inputs.is_address(words[0]) or not kept:
                 body.append(f"# {line}")
             else:
                 body.append(line if len(kept) == len(words) - 1 else " ".join([words[0], *kept]))
@@ -169,12 +168,6 @@ def _looks_like_hosts(name: str) -> bool:
 
 def _names(line: tuple[str, ...]) -> list[str]:
     return [bare(word) for word in line[1:]]
-
-
-def _is_address(word: str) -> bool:
-    with contextlib.suppress(ValueError):
-        return bool(ipaddress.ip_address(word))
-    return False
 
 
 def _written(text: str, plugin: Plugin) -> Iterator[tuple[list[str], str, str]]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import ipaddress
 import json
 import secrets
 from collections.abc import Collection, Iterator
@@ -260,13 +259,5 @@ def _replies(cluster: Cluster, place: str, names: Collection[str], nameserver: s
 def reply_of(answer: Answer) -> Reply:
     """Return what an answer is to a resolver: an address, or which kind of none."""
     if answer.rcode == "NOERROR":
-        return Reply.ANSWER if any(map(_is_address, answer.rdata)) else Reply.NODATA
+        return Reply.ANSWER if any(map(inputs.is_address, answer.rdata)) else Reply.NODATA
     return Reply.of_rcode(answer.rcode)
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True

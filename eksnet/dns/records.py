@@ -144,7 +144,7 @@ def _headless(service: _Object, slices: Sequence[_Object], domain: str) -> Itera
 def _external_name(service: _Object, domain: str) -> Iterator[Record]:
     target = service["spec"]["externalName"].rstrip(".")
     # The API server takes an address for a name; CoreDNS has no record for it.
-    if not _is_address(target):
+    if not inputs.is_address(target):
         yield _specified(_name(service, domain), "CNAME", target, "2.5.1")
 
 
@@ -184,7 +184,7 @@ def _ready(slices: Sequence[_Object]) -> Iterator[tuple[str, str, Sequence[_Obje
 
 
 def _label(address: str) -> str:
-    return dashed(address) if _is_address(address) else address.replace(".", "-")
+    return dashed(address) if inputs.is_address(address) else address.replace(".", "-")
 
 
 def _belongs(each: _Object, service: _Object) -> bool:
@@ -196,14 +196,6 @@ def _belongs(each: _Object, service: _Object) -> bool:
         service["metadata"]["name"],
         _namespace(service),
     )
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _namespace(one: _Object) -> str:

@@ -307,11 +307,8 @@ def is_address(name: str, profile: str) -> bool:
 
     glibc and musl take the older forms of IPv4 too, such as 10.1 and 0x7f.1.
     """
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return profile in ("glibc", "musl") and _OLD_IPV4.fullmatch(name) is not None
-    return True
+    old = profile in ("glibc", "musl") and _OLD_IPV4.fullmatch(name) is not None
+    return old or inputs.is_address(name)
 
 
 def _pointer(name: str, profile: str) -> str:
