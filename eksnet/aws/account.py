@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 # What changes nothing, by the first word of the operation's name.
@@ -30,22 +28,6 @@ class Account:
     access_key: str
     secret: str
     cluster: str
-
-    @classmethod
-    def read(cls, keys: Path, endpoint: str, region: str, cluster: str) -> Account:
-        """Return the account of a file of keys.
-
-        Args:
-            keys: A JSON file with `access_key` and `secret`.
-            endpoint: The URL that stands for every AWS service.
-            region: The region.
-            cluster: The name of the EKS cluster.
-
-        Raises:
-            OSError: The file cannot be read.
-        """
-        read = json.loads(keys.read_text())
-        return cls(endpoint, region, read["access_key"], read["secret"], cluster)
 
     def __repr__(self) -> str:
         """Say where it is; never the secret."""

@@ -16,7 +16,7 @@ from eksnet.cluster.objects import Applied, Result
 from eksnet.errors import EksnetError, NotFoundError
 
 FIELD_MANAGER = "eksnet"
-_APPLY, _MERGE = "application/apply-patch+yaml", "application/merge-patch+json"
+_APPLY, MERGE = "application/apply-patch+yaml", "application/merge-patch+json"
 _SERVICE_ACCOUNT = Kind("", "v1", "ServiceAccount", "serviceaccounts", True)
 _SERVICE_ACCOUNT_SECONDS = 15.0
 # What the API server takes in one request.
@@ -107,7 +107,7 @@ def hand_over(client: Client, target: Place, body: Json, manager: str) -> None:
     kept = [one for one in entries if _is_of(one, manager) or one.get("subresource")]
     if kept != entries:
         fields = {"metadata": {"managedFields": kept}}
-        client.send("PATCH", target.path, fields, content_type=_MERGE)
+        client.send("PATCH", target.path, fields, content_type=MERGE)
 
 
 def _is_of(entry: Json, manager: str) -> bool:

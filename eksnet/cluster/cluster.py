@@ -678,7 +678,7 @@ class Cluster:
     def _merge(self, place: Place, patch: Mapping[str, Any]) -> dict[str, Any]:
         query = {"fieldManager": "eksnet-edit"}
         answer = self._client.send(
-            "PATCH", place.path, dict(patch), query, content_type="application/merge-patch+json"
+            "PATCH", place.path, dict(patch), query, content_type=applying.MERGE
         )
         return {"kind": place.kind.name, **answer.body}
 

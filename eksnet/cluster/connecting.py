@@ -90,10 +90,12 @@ def connect_read_only(target: str | None = None) -> Cluster:
 
 def _account(name: str) -> Account:
     """Return a sandbox's own AWS account."""
+    from eksnet.sandbox.aws import keys
     from eksnet.sandbox.aws.access import access
 
     found = access(name)
-    return Account.read(found.keys, found.endpoint, found.region, found.cluster)
+    own = keys.read(found.keys)
+    return Account(found.endpoint, found.region, own.access_key, own.secret, found.cluster)
 
 
 def _not_yet(wanted: Target) -> EksnetError:

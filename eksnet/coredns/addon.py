@@ -176,17 +176,17 @@ def _described(cluster: Cluster) -> Addon:
 
 def _settled(cluster: Cluster, timeout: float = 300) -> Addon:
     """Wait until EKS does nothing more for the add-on."""
-    seen = [_described(cluster)]
+    seen: list[Addon] = []
 
     def settled() -> bool:
-        seen[0] = _described(cluster)
-        return seen[0].status not in _BUSY
+        seen.append(_described(cluster))
+        return seen[-1].status not in _BUSY
 
     if not countdown.until("the add-on coredns", settled, timeout):
         raise EksnetError(
-            f"the add-on coredns is {seen[0].status} after {timeout:g} s", "an end of it", _LOOK
+            f"the add-on coredns is {seen[-1].status} after {timeout:g} s", "an end of it", _LOOK
         )
-    return seen[0]
+    return seen[-1]
 
 
 def _shown(found: Addon) -> Listing[Addon]:

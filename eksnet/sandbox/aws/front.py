@@ -12,21 +12,12 @@ from typing import Any
 from eksnet.sandbox.aws import refusals
 from eksnet.sandbox.aws.eks import model as eks_model
 from eksnet.sandbox.aws.eks.service import Service
-from eksnet.sandbox.aws.refusals import Refusal
+from eksnet.sandbox.aws.refusals import Answer
 from eksnet.sandbox.aws.signatures import Request, Secrets, SignatureError, Signer, verify
 
 # The largest request that a service here has use for; a Corefile of 2 MB is larger.
 _LONGEST_BODY = 2**20
 _STS = "https://sts.amazonaws.com/doc/2011-06-15/"
-
-
-@dataclass(frozen=True)
-class Answer:
-    """An HTTP answer."""
-
-    status: int
-    headers: tuple[tuple[str, str], ...]
-    body: bytes
 
 
 @dataclass(frozen=True)
@@ -80,14 +71,12 @@ class Front:
         request_id = str(uuid.uuid4())
         request = _request(environ)
         if request is None:
-            return _as_answer(
-                refusals.refuse("", 413, "RequestEntityTooLarge", "Too large", request_id)
-            )
+            return refusals.refuse("", 413, "RequestEntityTooLarge", "Too large", request_id)
         try:
             signer = verify(request, self._secrets, self._now())
         except SignatureError as error:
             service = _claimed_service(request)
-            return _as_answer(refusals.unsigned(service, error.fault, str(error), request_id))
+            return refusals.unsigned(service, error.fault, str(error), request_id)
         return self._answered(request, signer, request_id)
 
     def _answered(self, request: Request, signer: Signer, request_id: str) -> Answer:
@@ -96,9 +85,7 @@ class Front:
         if signer.service == "sts":
             return self._answer_sts(request, signer, request_id)
         message = f"{signer.service} is not part of this sandbox"
-        return _as_answer(
-            refusals.refuse(signer.service, 400, "InvalidAction", message, request_id)
-        )
+        return refusals.refuse(signer.service, 400, "InvalidAction", message, request_id)
 
     def _answer_eks(self, request: Request, request_id: str) -> Answer:
         headers = (("Content-Type", "application/json"), ("x-amzn-RequestId", request_id))
@@ -113,7 +100,7 @@ class Front:
     def _answer_sts(self, request: Request, signer: Signer, request_id: str) -> Answer:
         if b"Action=GetCallerIdentity" not in request.body + b"&" + request.query.encode():
             message = "Of STS this sandbox has GetCallerIdentity alone"
-            return _as_answer(refusals.refuse("sts", 400, "InvalidAction", message, request_id))
+            return refusals.refuse("sts", 400, "InvalidAction", message, request_id)
         caller = self._callers[signer.access_key]
         text = (
             f'<GetCallerIdentityResponse xmlns="{_STS}"><GetCallerIdentityResult>'
@@ -123,10 +110,6 @@ class Front:
             "</GetCallerIdentityResponse>"
         )
         return Answer(200, (("Content-Type", "text/xml"),), text.encode())
-
-
-def _as_answer(refusal: Refusal) -> Answer:
-    return Answer(refusal.status, refusal.headers, refusal.body)
 
 
 def _request(environ: Mapping[str, Any]) -> Request | None:
@@ -148,7 +131,7 @@ def _request(environ: Mapping[str, Any]) -> Request | None:
 def _claimed_service(request: Request) -> str:
     """Return the service that a request names in its scope, for the form of the refusal alone."""
     scope = request.headers.get("authorization", "") + "&" + request.query
-    for name in ("ec2", "sts", "iam", "elasticloadbalancing", "route53", "acm", "tagging"):
+    for name in refusals.PROTOCOLS:
         if f"/{name}/aws4_request" in scope or f"%2F{name}%2Faws4_request" in scope:
             return name
     return "eks"

@@ -1,6 +1,6 @@
 """How each AWS service says no: its error code for a kind of refusal, in its protocol's form.
 
-Codes: the table of `Errors by service` below is [K]nown from use of the services, not read in a
+Codes: the table of `Errors by service` below is known from use of the services, not read in a
 document; docs/fidelity.md says so.
 """
 
@@ -14,7 +14,7 @@ from xml.sax.saxutils import escape
 from eksnet.sandbox.aws.signatures import Fault
 
 # The services whose names in a signature's scope differ from botocore's.
-_PROTOCOLS: Mapping[str, str] = {
+PROTOCOLS: Mapping[str, str] = {
     "eks": "rest-json",
     "acm": "json",
     "tagging": "json",
@@ -26,7 +26,6 @@ _PROTOCOLS: Mapping[str, str] = {
 }
 _JSON = ("rest-json", "json")
 
-_DENIED = {"ec2": "UnauthorizedOperation", "query": "AccessDenied", "rest-xml": "AccessDenied"}
 _UNKNOWN_KEY = {
     "ec2": "AuthFailure", "query": "InvalidClientTokenId", "rest-xml": "InvalidClientTokenId",
 }  # fmt: skip
@@ -40,12 +39,12 @@ _UNSIGNED = {
 
 
 @dataclass(frozen=True)
-class Refusal:
-    """An HTTP answer that refuses a request.
+class Answer:
+    """An HTTP answer.
 
     Attributes:
         status: The HTTP status.
-        headers: The headers that belong to the error.
+        headers: The headers.
         body: The body, in the service's protocol.
     """
 
@@ -56,15 +55,10 @@ class Refusal:
 
 def protocol(service: str) -> str:
     """Return a service's protocol; a service that the sandbox does not know speaks JSON."""
-    return _PROTOCOLS.get(service, "rest-json")
+    return PROTOCOLS.get(service, "rest-json")
 
 
-def knows(service: str) -> bool:
-    """Tell whether the sandbox has a service, by its name in a signature's scope."""
-    return service in _PROTOCOLS
-
-
-def unsigned(service: str, fault: Fault, message: str, request_id: str) -> Refusal:
+def unsigned(service: str, fault: Fault, message: str, request_id: str) -> Answer:
     """Return the refusal of a request whose signature does not hold."""
     spoken = protocol(service)
     if fault in (Fault.UNKNOWN_KEY, Fault.UNKNOWN_TOKEN):
@@ -76,17 +70,7 @@ def unsigned(service: str, fault: Fault, message: str, request_id: str) -> Refus
     return refuse(service, 403, code, message, request_id)
 
 
-def denied(service: str, caller: str, action: str, resource: str, request_id: str) -> Refusal:
-    """Return the refusal of a request that no policy of its caller allows."""
-    code = _DENIED.get(protocol(service), "AccessDeniedException")
-    message = (
-        f"User: {caller} is not authorized to perform: {action} on resource: {resource} "
-        f"because no identity-based policy allows the {action} action"
-    )
-    return refuse(service, 403, code, message, request_id)
-
-
-def refuse(service: str, status: int, code: str, message: str, request_id: str) -> Refusal:
+def refuse(service: str, status: int, code: str, message: str, request_id: str) -> Answer:
     """Return an error in the form of a service's protocol.
 
     Args:
@@ -104,7 +88,7 @@ def refuse(service: str, status: int, code: str, message: str, request_id: str) 
             ("x-amzn-ErrorType", code),
             ("x-amzn-RequestId", request_id),
         )
-        return Refusal(status, headers, body)
+        return Answer(status, headers, body)
     code, message = escape(code), escape(message)
     if spoken == "ec2":
         text = (
@@ -118,4 +102,4 @@ def refuse(service: str, status: int, code: str, message: str, request_id: str) 
             "</ErrorResponse>"
         )
     of_xml = (("Content-Type", "text/xml"), ("x-amzn-RequestId", request_id))
-    return Refusal(status, of_xml, text.encode())
+    return Answer(status, of_xml, text.encode())

@@ -99,10 +99,15 @@ def describe(found: Iterable[Conflict]) -> str:
 def without(objects: Iterable[Object], found: Iterable[Conflict]) -> list[Object]:
     """Return objects without the fields that others own: their owners keep them."""
     kept = copy.deepcopy(list(objects))
-    by_name = {(kind_of(one), one["metadata"]["name"]): one for one in kept}
+    by_name = {key_of(one): one for one in kept}
     for conflict in found:
         _remove(by_name[conflict.kind, conflict.name], _steps(conflict.field))
     return kept
+
+
+def key_of(one: Object) -> tuple[str, str]:
+    """Return what tells an object of an add-on from the others: kind with group, and name."""
+    return kind_of(one), one["metadata"]["name"]
 
 
 def kind_of(one: Object) -> str:
@@ -119,8 +124,7 @@ def _conflicts_of(one: Object, status: int, answer: Any) -> list[Conflict]:
     clashes = [cause for cause in causes if cause.get("reason") == "FieldManagerConflict"]
     if status != 409 or not clashes:
         raise ApplyError(status, message)
-    name = one["metadata"]["name"]
-    return [Conflict(kind_of(one), name, c["field"], c["message"]) for c in clashes]
+    return [Conflict(*key_of(one), c["field"], c["message"]) for c in clashes]
 
 
 def _steps(path: str) -> list[str | dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -108,8 +109,6 @@ class Service:
 
     def describe_addon_configuration(self, parameters: Mapping[str, Any]) -> Answer:
         """Answer DescribeAddonConfiguration."""
-        import json
-
         chosen = catalogue.addon(parameters["addonName"])
         version = parameters["addonVersion"]
         if version not in [one.name for one in chosen.versions]:

@@ -177,8 +177,8 @@ def _settled(addon: Addon, objects: list[Object], found: list[Conflict]) -> list
 
 
 def _only_in(before: list[Object], objects: list[Object]) -> list[Object]:
-    kept = {(ownership.kind_of(one), one["metadata"]["name"]) for one in objects}
-    return [o for o in before if (ownership.kind_of(o), o["metadata"]["name"]) not in kept]
+    kept = set(map(ownership.key_of, objects))
+    return [one for one in before if ownership.key_of(one) not in kept]
 
 
 def _issue_of(error: ApplyError) -> Issue:
