@@ -404,21 +404,21 @@ def corefile_lint(
 
     Exit code 1: something was found; 2: the file could not be read.
     """
-    from eksnet.coredns import lint
+    from eksnet.coredns import linting
     from eksnet.coredns.files import read_text
 
-    findings = lint.lint(
+    findings = linting.lint(
         read_text(file), release, files=mounted or (), environment=_variables(env),
-        own=own or lint.CLUSTER_DNS,
+        own=own or linting.CLUSTER_DNS,
     )  # fmt: skip
     if as_json:
-        found = {"refused": lint.is_refused(findings), "findings": [asdict(f) for f in findings]}
+        found = {"refused": linting.is_refused(findings), "findings": [asdict(f) for f in findings]}
         print(json.dumps({"file": file, **found}, indent=1))
     else:
         for one in findings:
             console.print(printable(f"{file}:{one.line}: {one.severity}: {one.seen} [{one.rule}]"))
             console.print(printable(f"    {one.fix}"))
-        console.print(lint.summary(findings))
+        console.print(linting.summary(findings))
     raise typer.Exit(1 if findings else 0)
 
 

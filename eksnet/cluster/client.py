@@ -15,7 +15,6 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from eksnet import inputs
-from eksnet.inputs import DAY
 from eksnet.cluster.guard import Guard
 from eksnet.cluster.targets import Target
 from eksnet.errors import (
@@ -25,6 +24,7 @@ from eksnet.errors import (
     RefusedError,
     UnreachableError,
 )
+from eksnet.inputs import DAY
 
 Json = dict[str, Any]
 Query = Mapping[str, str | list[str]]

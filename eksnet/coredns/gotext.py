@@ -22,6 +22,8 @@ _FLOAT = re.compile(
 _PART = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)")
 _UNITS = {"ns": 1, "us": 10**3, "µs": 10**3, "μs": 10**3, "ms": 10**6, "s": 10**9}
 _UNITS |= {"m": 60 * 10**9, "h": 3600 * 10**9}
+_OCTET = re.compile(rb"\\(?:[0-9]{3}|.)", re.DOTALL)
+_LABEL, _NAME = 64, 256
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 SECOND = 10**9
 """A second, in nanoseconds."""
@@ -98,13 +100,17 @@ def is_domain(name: str) -> bool:
     if name in ("", "."):
         return name == "."
     octets = name.encode("utf-8", "surrogatepass")
-    octets = octets if octets.endswith(b".") else octets + b"."
+    ended = octets.endswith(b".")
     if b"\\" in octets:
-        octets = re.sub(rb"\\(?:[0-9]{3}|.)", b"x", octets, flags=re.DOTALL)
-        octets = octets if octets.endswith(b".") else octets + b"."
+        bare = octets[:-1]
+        ended = ended and (len(bare) - len(bare.rstrip(b"\\"))) % 2 == 0
+        octets = _OCTET.sub(b"x", octets if ended else octets + b".")
+        if not octets.endswith(b"."):
+            return False
+    elif not ended:
+        octets += b"."
     labels = octets[:-1].split(b".")
-    longest = max(map(len, labels))
-    return all(labels) and longest < 64 and len(octets) <= 256
+    return all(labels) and max(map(len, labels)) < _LABEL and len(octets) <= _NAME
 
 
 def is_type(word: str) -> bool:
@@ -123,22 +129,20 @@ def is_rcode(word: str) -> bool:
 
 
 _TYPES = frozenset(
-    (
-        "A AAAA AFSDB AMTRELAY ANY APL ATMA AVC AXFR CAA CDNSKEY CDS CERT CNAME CSYNC DHCID DLV "
-        "DNAME DNSKEY DS EID EUI48 EUI64 GID GPOS HINFO HIP HTTPS IPSECKEY ISDN IXFR KEY KX L32 "
-        "L64 LOC LP MAILA MAILB MB MD MF MG MINFO MR MX NAPTR NID NIMLOC NINFO NS NSAP-PTR NSEC "
-        "NSEC3 NSEC3PARAM NULL NXNAME NXT None OPENPGPKEY OPT PTR PX RESINFO RKEY RP RRSIG RT "
-        "Reserved SIG SMIMEA SOA SPF SRV SSHFP SVCB TA TALINK TKEY TLSA TSIG TXT UID UINFO UNSPEC "
-        "URI X25 ZONEMD"
-    ).split()
-)
+    ("A", "AAAA", "AFSDB", "AMTRELAY", "ANY", "APL", "ATMA", "AVC", "AXFR", "CAA", "CDNSKEY",
+     "CDS", "CERT", "CNAME", "CSYNC", "DHCID", "DLV", "DNAME", "DNSKEY", "DS", "EID", "EUI48",
+     "EUI64", "GID", "GPOS", "HINFO", "HIP", "HTTPS", "IPSECKEY", "ISDN", "IXFR", "KEY", "KX",
+     "L32", "L64", "LOC", "LP", "MAILA", "MAILB", "MB", "MD", "MF", "MG", "MINFO", "MR", "MX",
+     "NAPTR", "NID", "NIMLOC", "NINFO", "NS", "NSAP-PTR", "NSEC", "NSEC3", "NSEC3PARAM", "NULL",
+     "NXNAME", "NXT", "None", "OPENPGPKEY", "OPT", "PTR", "PX", "RESINFO", "RKEY", "RP", "RRSIG",
+     "RT", "Reserved", "SIG", "SMIMEA", "SOA", "SPF", "SRV", "SSHFP", "SVCB", "TA", "TALINK",
+     "TKEY", "TLSA", "TSIG", "TXT", "UID", "UINFO", "UNSPEC", "URI", "X25", "ZONEMD")
+)  # fmt: skip
 _RCODES = frozenset(
-    (
-        "NOERROR FORMERR SERVFAIL NXDOMAIN NOTIMP NOTIMPL REFUSED YXDOMAIN YXRRSET NXRRSET "
-        "NOTAUTH NOTZONE DSOTYPENI BADSIG BADKEY BADTIME BADMODE BADNAME BADALG BADTRUNC "
-        "BADCOOKIE"
-    ).split()
-)
+    ("NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "NOTIMPL", "REFUSED", "YXDOMAIN",
+     "YXRRSET", "NXRRSET", "NOTAUTH", "NOTZONE", "DSOTYPENI", "BADSIG", "BADKEY", "BADTIME",
+     "BADMODE", "BADNAME", "BADALG", "BADTRUNC", "BADCOOKIE")
+)  # fmt: skip
 
 # Expressions: regexp/syntax is stricter than Python in some places and wider in others.
 
@@ -329,7 +333,7 @@ class _Expression:
             raise _InvalidError
 
     def _character(self) -> str:
-        """Read a character of a set; return it, or nothing for a class such as `\\d`."""
+        """Read a character of a set; return it, or nothing for a class of characters."""
         start = self._place
         char = self._text[start : start + 1]
         if not char:
@@ -363,7 +367,9 @@ _STEPS = {
 _KEY = r"(?:[A-Za-z0-9](?:[-A-Za-z0-9.]*[A-Za-z0-9])?/)?[A-Za-z0-9](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?"
 _LABEL_VALUE = r"(?:[A-Za-z0-9](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?)?"
 _SET = rf"\s*\(\s*{_LABEL_VALUE}(?:\s*,\s*{_LABEL_VALUE})*\s*\)"
-_REQUIREMENT = rf"\s*(?:!\s*{_KEY}|{_KEY}(?:\s*(?:=|==|!=)\s*{_LABEL_VALUE}|\s+(?:in|notin){_SET})?)\s*"
+_REQUIREMENT = (
+    rf"\s*(?:!\s*{_KEY}|{_KEY}(?:\s*(?:=|==|!=)\s*{_LABEL_VALUE}|\s+(?:in|notin){_SET})?)\s*"
+)
 _SELECTOR = re.compile(rf"{_REQUIREMENT}(?:,{_REQUIREMENT})*")
 
 

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from eksnet.coredns import gotext
 from eksnet.coredns.corefile import Corefile, Plugin, ServerBlock, address
-from eksnet.coredns.setups import split_transport, zones_of
-from eksnet.coredns.zones import covers
+from eksnet.coredns.zones import covers, split_transport, zones_of
 
 COUNTERS = ("127.0.0.1", 9153)
 _LISTENS = "127.0.0.1"

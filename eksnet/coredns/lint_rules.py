@@ -12,16 +12,19 @@ from collections.abc import Callable, Iterator
 from itertools import product
 
 from eksnet.coredns import gotext
-from eksnet.coredns.corefile import Corefile, CorefileError, Import, Plugin, ServerBlock, Token
-from eksnet.coredns.lint import ERROR, WARNING, Context, Finding, Found, Rule
+from eksnet.coredns.corefile import CorefileError, Import, Plugin, ServerBlock, Token
+from eksnet.coredns.linting import ERROR, WARNING, Context, Finding, Found, Rule
 from eksnet.coredns.plugins import second_use
 from eksnet.coredns.releases import Release, option_since, plugin_since, plugins_of
 from eksnet.coredns.rewriting import NameRule, cname_rule, name_rule
-from eksnet.coredns.setups import SETUPS, split_transport, zones_of
+from eksnet.coredns.setups import SETUPS
 from eksnet.coredns.uses import Fault, is_open
+from eksnet.coredns.zones import split_transport, zones_as_written, zones_of
 
 _GLUED = re.compile(r'^[^\n#"]*?[^\s#"{$%]\{[ \t\r]*(?:#.*)?$', re.MULTILINE)
 _SAMPLE = "x"
+# What every computer has; the addresses of its other interfaces cannot be seen.
+_INTERFACES = {"lo": ("127.0.0.1", "::1")}
 _PORTS = {"dns": "53", "tls": "853", "quic": "853", "grpc": "443", "https": "443", "https3": "443"}
 
 
@@ -29,7 +32,7 @@ _PORTS = {"dns": "53", "tls": "853", "quic": "853", "grpc": "443", "https": "443
 
 
 def explain_unreadable(corefile: str, error: CorefileError) -> Finding:
-    """Return the finding for what CoreDNS's parser refuses: a brace without a space, or the rest."""
+    """Return the finding for what CoreDNS's parser refuses: a glued brace, or the rest."""
     if glued := _GLUED.search(corefile):
         line = corefile.count("\n", 0, glued.end()) + 1
         return Finding("brace-space", ERROR, line, *_glued(glued.group().split("#")[0].split()[-1]))
@@ -44,9 +47,17 @@ def _glued(word: str) -> tuple[str, str]:
     )
 
 
-def _glued_braces(context: Context) -> Iterator[Found]:
+def _glued_plugins(context: Context) -> Iterator[Found]:
+    for block in (*context.tree.blocks, *context.tree.nameless):
+        for plugin in block.plugins:
+            if _is_glued(plugin.tokens[0]):
+                yield (plugin.line, *_glued(plugin.tokens[0].text))
+
+
+def _glued_keys(context: Context) -> Iterator[Found]:
+    """What is a key that ends with a brace to CoreDNS; another brace may close its block."""
     for block in context.tree.blocks:
-        for token in (*block.key_tokens, *(plugin.tokens[0] for plugin in block.plugins)):
+        for token in block.key_tokens:
             if _is_glued(token):
                 yield (token.line, *_glued(token.text))
 
@@ -58,7 +69,7 @@ def _is_glued(token: Token) -> bool:
 def _bad_keys(context: Context) -> Iterator[Found]:
     for block in context.tree.blocks:
         for key, token in zip(block.keys, block.key_tokens, strict=False):
-            if not is_open(key) and not zones_of(key) and not _is_glued(token):
+            if not is_open(key) and not zones_of(key):
                 yield token.line, f"{key!r} is no zone", "a zone and a port, such as example.org:53"
 
 
@@ -75,14 +86,16 @@ def _written(release: Release) -> str:
 
 def _unknown_plugins(context: Context) -> Iterator[Found]:
     known = plugins_of(context.release)
-    for block in context.tree.blocks:
+    for block in (*context.tree.blocks, *context.tree.nameless):
         for plugin in block.plugins:
             name = plugin.name
             if name in known or is_open(name) or _is_glued(plugin.tokens[0]):
                 continue
             since = plugin_since(name)
-            yield plugin.line, _unknown_plugin(name, context), (
-                f"CoreDNS {_written(since)} or later" if since else _meant(name, known)
+            yield (
+                plugin.line,
+                _unknown_plugin(name, context),
+                (f"CoreDNS {_written(since)} or later" if since else _meant(name, known)),
             )
 
 
@@ -177,7 +190,7 @@ def _addresses(block: ServerBlock) -> Iterator[tuple[str, str, str]]:
         transport, rest = split_transport(key)
         port = rest.rpartition(":")[2] if ":" in rest else ""
         number = gotext.integer(port)
-        for zone in zones_of(key):
+        for zone in zones_as_written(key):
             yield transport, zone, str(number) if number is not None else _PORTS.get(transport, "")
 
 
@@ -187,7 +200,8 @@ def _hosts(block: ServerBlock) -> list[str]:
     for plugin in block.uses("bind"):
         lines = plugin.lines
         kept_out = {word for line in lines[1:] if line[0] == "except" for word in line[1:]}
-        found += [one for one in lines[0][1:] if one not in kept_out]
+        named = [one for word in lines[0][1:] for one in _INTERFACES.get(word, (word,))]
+        found += [one for one in named if one not in kept_out]
     return found or [""]
 
 
@@ -266,9 +280,7 @@ def _hosts_without_fallthrough(context: Context) -> Iterator[Found]:
 
 
 def _serves_root(block: ServerBlock) -> bool:
-    return any(
-        zone == "." and transport == "dns" for transport, zone, _ in _addresses(block)
-    )
+    return any(zone == "." and transport == "dns" for transport, zone, _ in _addresses(block))
 
 
 def _no_ready(context: Context) -> Iterator[Found]:
@@ -307,7 +319,9 @@ def _wrong_answers(context: Context) -> Iterator[Found]:
 
 def _answer_fix(rule: NameRule) -> str:
     if rule.match == "exact":
-        return f"answer name {re.escape(rule.renamed)} {rule.asked}, or no answer rule: exact has one"
+        return (
+            f"answer name {re.escape(rule.renamed)} {rule.asked}, or no answer rule: exact has one"
+        )
     return "write answer auto at the end of the rule, which gives the question's name back"
 
 
@@ -415,7 +429,8 @@ def _autopath_without_pods(context: Context) -> Iterator[Found]:
 
 RULES: tuple[Rule, ...] = (
     Rule("syntax", ERROR, "the parser refuses it", _bad_keys),
-    Rule("brace-space", ERROR, "no space before a brace", _glued_braces),
+    Rule("brace-space", ERROR, "no space before a plugin's brace", _glued_plugins),
+    Rule("brace-space", WARNING, "no space before a server block's brace", _glued_keys),
     Rule("unknown-plugin", ERROR, "a plugin that the release does not have", _unknown_plugins),
     Rule("unknown-option", ERROR, "an option that the release does not have", _unknown_options),
     Rule("plugin-words", ERROR, "words that a plugin does not take", _refused_words),

@@ -11,6 +11,7 @@ import re
 from eksnet import versions
 from eksnet.coredns.plugins import rows
 from eksnet.errors import EksnetError
+from eksnet.listing import Listing
 
 Release = tuple[int, int, int]
 
@@ -73,6 +74,12 @@ def option_is_known(plugin: str, option: str, release: Release) -> bool:
     return since is not None and since <= release
 
 
+@functools.cache
+def epochs() -> tuple[str, ...]:
+    """Return the releases that asked plugins in another order than the one before."""
+    return tuple(dict.fromkeys(row["release"] for row in rows("coredns_plugin_moves")))
+
+
 def order_of(release: Release) -> tuple[str, ...]:
     """Return the plugins in the order in which a release asks them, as far as the tables know.
 
@@ -81,3 +88,28 @@ def order_of(release: Release) -> tuple[str, ...]:
     moves = [row for row in rows("coredns_plugin_moves") if release_of(row["release"]) <= release]
     last = moves[-1]["release"]
     return tuple(row["plugin"] for row in moves if row["release"] == last)
+
+
+COMMON = (
+    "errors", "log", "acl", "loadbalance", "cache", "rewrite", "autopath", "template", "hosts",
+    "kubernetes", "file", "loop", "forward",
+)  # fmt: skip
+"""Plugins that a question meets in many Corefiles."""
+
+
+def plugin_order(*releases: str) -> Listing[str]:
+    """Return which of the common plugins a question meets first, second and so on, by release.
+
+    The order is fixed when CoreDNS is built; the order in the Corefile does not count.
+
+    Args:
+        releases: The releases; without one, that of the engine.
+
+    Raises:
+        EksnetError: One is not known.
+    """
+    asked = releases or (versions.COREDNS.removeprefix("v"),)
+    orders = [[name for name in order_of(release_of(one)) if name in COMMON] for one in asked]
+    rows_ = tuple(zip(*orders, strict=True))
+    places = tuple((str(place), *row) for place, row in enumerate(rows_, start=1))
+    return Listing(("order", *asked), places, tuple(orders[-1]))

@@ -1,4 +1,4 @@
-"""The rules of the plugin `rewrite`: what its set-up takes, and what becomes of a question's answer.
+"""The rules of the plugin `rewrite`: what its set-up takes, and what becomes of an answer.
 
 Source: plugin/rewrite/rewrite.go (newRule), name.go, cname_target.go, ttl.go, rcode.go, edns0.go,
 class.go and type.go of CoreDNS 1.14.3.
@@ -77,7 +77,7 @@ def rule(words: Sequence[str]) -> Wrong:
         return f"the mode {words[0]} has no rule after it", "such as name"
     check = _RULES.get(kind)
     if check is None:
-        return (None if is_open(kind) else (f"rewrite has no rule {kind!r}", ", ".join(_RULES)))
+        return None if is_open(kind) else (f"rewrite has no rule {kind!r}", ", ".join(_RULES))
     if any(map(is_open, rest)):
         return None
     return check(rest)

@@ -17,225 +17,39 @@ from dataclasses import dataclass
 from eksnet.coredns import gotext
 from eksnet.coredns.releases import PINNED, Release, option_is_known
 from eksnet.coredns.rewriting import rule as rewrite_rule
-from eksnet.coredns.uses import Check, Fault, RefusedError, Uses, Value, Word, is_open
+from eksnet.coredns.takes import (
+    any_rcode,
+    anything,
+    class_of,
+    duration,
+    expression,
+    files,
+    how_many,
+    how_many_fit,
+    ignored,
+    integer,
+    listen_address,
+    network,
+    nothing,
+    once,
+    one_of,
+    peer,
+    rcode,
+    rdtype,
+    refuse_value,
+    remember,
+    require_file,
+    template,
+    then,
+    unsigned,
+    word,
+    words,
+)
+from eksnet.coredns.uses import Check, Fault, RefusedError, Uses, Word, is_open
+from eksnet.coredns.zones import split_transport, zones_of
 
 _SECOND, _MINUTE, _DAY = gotext.SECOND, 60 * gotext.SECOND, 86400 * gotext.SECOND
 _MOST_UPSTREAMS = 15
-
-
-# Values: what is expected instead of a word; empty when it is right.
-
-
-def anything(_: str) -> str:
-    """Take any word."""
-    return ""
-
-
-def one_of(*choices: str, lower: bool = False) -> Value:
-    """Take one of a few words."""
-    expected = ", ".join(choices)
-    return lambda word: "" if (word.lower() if lower else word) in choices else expected
-
-
-def integer(least: int | None = None, most: int | None = None) -> Value:
-    """Take a whole number within bounds."""
-
-    def check(word: str) -> str:
-        number = gotext.integer(word)
-        small = number is not None and least is not None and number < least
-        large = number is not None and most is not None and number > most
-        return _number(least, most) if number is None or small or large else ""
-
-    return check
-
-
-def _number(least: int | None, most: int | None) -> str:
-    if least is None:
-        return "a whole number"
-    return f"a whole number from {least} on" if most is None else f"a number from {least} to {most}"
-
-
-def unsigned(word: str) -> str:
-    """Take a number of 32 bits without a sign."""
-    return "" if gotext.unsigned(word) is not None else "a number from 0 on"
-
-
-def duration(least: int | None = None, most: int | None = None, *, bare: bool = False) -> Value:
-    """Take a duration as Go writes it; `bare` takes a number of seconds too."""
-
-    def check(word: str) -> str:
-        text = f"{word}s" if bare and gotext.integer(word) is not None else word
-        found = gotext.duration(text)
-        if found is None:
-            return "a duration such as 5s"
-        if least is not None and found < least:
-            return f"a duration of at least {least / _SECOND:g}s"
-        if most is not None and found > most:
-            return f"a duration of at most {most / _SECOND:g}s"
-        return ""
-
-    return check
-
-
-def network(word: str) -> str:
-    """Take a network as ADDRESS/LENGTH."""
-    return "" if gotext.network(word) else "a network such as 10.0.0.0/16"
-
-
-def listen_address(word: str) -> str:
-    """Take HOST:PORT, either part empty."""
-    return "" if gotext.host_port(word) else "an address such as :8181"
-
-
-def expression(word: str) -> str:
-    """Take a regular expression of Go."""
-    return "" if gotext.groups(word) is not None else "a regular expression of Go (RE2)"
-
-
-def template(word: str) -> str:
-    """Take a template of Go."""
-    return "" if gotext.is_template(word) else "a template of Go"
-
-
-def rdtype(word: str) -> str:
-    """Take a record type."""
-    return "" if gotext.is_type(word) else "a record type such as A"
-
-
-def class_of(word: str) -> str:
-    """Take a class of the DNS."""
-    return "" if gotext.is_class(word) else "a class such as IN"
-
-
-def rcode(word: str) -> str:
-    """Take the name of an answer's code."""
-    return "" if gotext.is_rcode(word) else "a code such as NXDOMAIN"
-
-
-def any_rcode(word: str) -> str:
-    """Take the name of an answer's code, however it is written."""
-    return rcode(word.upper())
-
-
-def peer(word: str) -> str:
-    """Take an address, with a port or without."""
-    host = gotext.host_port(word)
-    fits = gotext.address(host[0] if host else word)
-    return "" if fits else "an IP address"
-
-
-# Words: how an option takes them.
-
-
-def refuse_value(uses: Uses, word: str, expected: str) -> None:
-    """Refuse a word that is not as expected, unless its value is not known."""
-    if expected and not is_open(word):
-        uses.refuse(f"{word!r} is not what {uses.plugin} takes", expected, about=word)
-
-
-def nothing(_: Uses) -> None:
-    """Take no word: what follows on the line is the next option."""
-
-
-def ignored(uses: Uses) -> None:
-    """Take the rest of the line, whatever it is."""
-    uses.rest()
-
-
-def words(least: int, most: int | None, *values: Value) -> Check:
-    """Take the rest of the line: a number of words, each as the values say; the last repeats."""
-
-    def check(uses: Uses) -> None:
-        option = uses.word
-        found = uses.rest()
-        if len(found) < least or (most is not None and len(found) > most):
-            uses.refuse(_how_many(option, len(found)), _words(least, most), about=option)
-        for place, word in enumerate(found):
-            if values:
-                refuse_value(uses, word, values[min(place, len(values) - 1)](word))
-
-    return check
-
-
-def word(value: Value = anything) -> Check:
-    """Take the next word of the line; more of them are the next options."""
-
-    def check(uses: Uses) -> None:
-        option = uses.word
-        if not uses.next_on_line():
-            uses.refuse(_how_many(option, 0), "a word after it", about=option)
-        refuse_value(uses, uses.word, value(uses.word))
-
-    return check
-
-
-def _how_many(option: str, count: int) -> str:
-    plural = "" if count == 1 else "s"
-    return f"{option} has {count or 'no'} word{plural} after it"
-
-
-def _words(least: int, most: int | None) -> str:
-    if most == 0:
-        return "nothing after it"
-    if least == most:
-        return "one word" if least == 1 else f"{least} words"
-    return f"{least} words or more" if most is None else f"{least} to {most} words"
-
-
-def then(*checks: Check) -> Check:
-    """Take what several checks take, one after the other."""
-
-    def check(uses: Uses) -> None:
-        for one in checks:
-            one(uses)
-
-    return check
-
-
-def remember(name: str, check: Check) -> Check:
-    """Keep the last word that a check took, for the end."""
-
-    def remembering(uses: Uses) -> None:
-        check(uses)
-        uses.notes[name] = uses.word
-
-    return remembering
-
-
-def once(name: str, check: Check) -> Check:
-    """Refuse an option that was there before."""
-
-    def counting(uses: Uses) -> None:
-        option = uses.word
-        if name in uses.notes:
-            uses.refuse(f"{option} stands there twice", "one of it", about=option)
-        check(uses)
-        uses.notes[name] = True
-
-    return counting
-
-
-def files(least: int, most: int | None, *, suffix: str = "") -> Check:
-    """Take names of files that CoreDNS reads when it starts."""
-    count = words(least, most)
-
-    def check(uses: Uses) -> None:
-        start = uses._cursor
-        count(uses)
-        for name, _, _ in uses.words[start + 1 : uses._cursor + 1]:
-            require_file(uses, _with_suffix(name, suffix))
-
-    return check
-
-
-def _with_suffix(name: str, suffix: str) -> str:
-    return name if not suffix or name.endswith(suffix) else f"{name}{suffix}"
-
-
-def require_file(uses: Uses, name: str) -> None:
-    """Refuse a file that is not there."""
-    if not is_open(name) and not uses.has_file(name):
-        uses.refuse(f"{uses.plugin} reads the file {name}", kind="file", about=name)
 
 
 # The plugins.
@@ -313,7 +127,12 @@ def _run(setup: Setup, uses: Uses) -> None:
     setup.end(uses)
 
 
+_NO_BLOCK = "no block"
+
+
 def _read_block(setup: Setup, uses: Uses) -> None:
+    if uses.notes.pop(_NO_BLOCK, False):
+        return
     while setup.options is not None and uses.next_in_block():
         name = uses.word.lower() if setup.lower else uses.word
         check = setup.options.get(name, nothing) if setup.lenient else _option(setup, name, uses)
@@ -426,7 +245,13 @@ def _prefix(value: str) -> str:
 
 
 def _dns64_line(uses: Uses) -> None:
-    words(0, 1, _prefix)(uses)
+    found = uses.rest()
+    if len(found) > 1:
+        uses.refuse(how_many("dns64", len(found)), how_many_fit(0, 1))
+    if found:
+        # With a prefix on its line it reads no block, and takes the words of one for more uses.
+        refuse_value(uses, found[0], _prefix(found[0]))
+        uses.notes[_NO_BLOCK] = True
 
 
 def _key_pair(uses: Uses) -> None:
@@ -443,7 +268,7 @@ def _consolidate(uses: Uses) -> None:
     option = uses.word
     found = uses.rest()
     if not 2 <= len(found) <= 4:
-        uses.refuse(_how_many(option, len(found)), "2 to 4 words", about=option)
+        uses.refuse(how_many(option, len(found)), "2 to 4 words", about=option)
     refuse_value(uses, found[0], duration()(found[0]))
     refuse_value(uses, found[1], expression(found[1]))
     levels = [one for one in found[2:] if one != "show_first"]
@@ -604,7 +429,9 @@ def _kubernetes_end(uses: Uses) -> None:
     assert isinstance(own, list)
     for zone in zones:
         if zone not in own:
-            uses.refuse(f"kubernetes has no zone {zone}, which multicluster names", "one of its zones")
+            uses.refuse(
+                f"kubernetes has no zone {zone}, which multicluster names", "one of its zones"
+            )
 
 
 def _qps(value: str) -> str:
@@ -622,7 +449,7 @@ def _loadbalance_line(uses: Uses) -> None:
     refuse_value(uses, found[0], one_of("round_robin", "weighted")(found[0]))
     least = 2 if found[0] == "weighted" else 1
     if len(found) != least and not is_open(found[0]):
-        uses.refuse(_how_many(found[0], len(found) - 1), _words(least - 1, least - 1))
+        uses.refuse(how_many(found[0], len(found) - 1), how_many_fit(least - 1, least - 1))
     uses.notes["weighted"] = found[0] == "weighted"
     if uses.notes["weighted"]:
         _read_block(Setup(options={"reload": words(1, 1, duration())}), uses)
@@ -647,7 +474,7 @@ def _on_line(uses: Uses) -> None:
 def _reload_line(uses: Uses) -> None:
     found = uses.rest()
     if len(found) > 2:
-        uses.refuse(_how_many("reload", len(found)), "0 to 2 words")
+        uses.refuse(how_many("reload", len(found)), "0 to 2 words")
     if found:
         refuse_value(uses, found[0], duration(2 * _SECOND)(found[0]))
     if len(found) > 1 and gotext.duration(found[1]) != 0:
@@ -657,7 +484,9 @@ def _reload_line(uses: Uses) -> None:
 def _no_more(uses: Uses) -> None:
     """Refuse any word on the line, a brace too."""
     if uses.next_on_line():
-        uses.refuse(f"{uses.plugin} has {uses.word!r} after it", "nothing after it", about=uses.word)
+        uses.refuse(
+            f"{uses.plugin} has {uses.word!r} after it", "nothing after it", about=uses.word
+        )
 
 
 # rewrite, secondary, template, timeouts, tls, transfer, view.
@@ -716,7 +545,7 @@ def _transfer_each(uses: Uses) -> None:
 def _secret(uses: Uses) -> None:
     found = uses.rest()
     if len(found) != 2:
-        uses.refuse(_how_many("secret", len(found)), "2 words")
+        uses.refuse(how_many("secret", len(found)), "2 words")
     names = uses.notes.setdefault("secrets", set())
     assert isinstance(names, set)
     name = found[0].lower().rstrip(".")
@@ -728,7 +557,7 @@ def _secret(uses: Uses) -> None:
 def _trace_line(uses: Uses) -> None:
     found = uses.rest()
     if len(found) > 2:
-        uses.refuse(_how_many("trace", len(found)), "0 to 2 words")
+        uses.refuse(how_many("trace", len(found)), "0 to 2 words")
     if len(found) == 2:
         refuse_value(uses, found[0], one_of("zipkin", "datadog", lower=True)(found[0]))
 
@@ -745,53 +574,6 @@ def _rate(value: str) -> str:
 
 def _unsigned_64(value: str) -> str:
     return "" if gotext.unsigned(value, 64) is not None else "a number from 0 on"
-
-
-# Names of zones, as all plugins read them.
-
-
-@functools.lru_cache(4096)
-def split_transport(word: str) -> tuple[str, str]:
-    """Return the transport that a word names, `dns` for none, and the rest of it.
-
-    Source: plugin/pkg/parse/transport.go.
-    """
-    name, separator, rest = word.partition("://")
-    known = ("tls", "dns", "quic", "grpc", "https3", "https", "unix")
-    return (name, rest) if separator and name in known else ("dns", word)
-
-
-@functools.lru_cache(4096)
-def zones_of(word: str) -> tuple[str, ...]:
-    """Return the zones that a word names, in full; empty where it names none.
-
-    Source: plugin/normalize.go (NormalizeExact, SplitHostPort), plugin/pkg/cidr.
-    """
-    zone = split_transport(word)[1]
-    if zone.endswith(":"):
-        return ()
-    host, colon, port = zone.rpartition(":")
-    if colon and gotext.integer(port) is not None:
-        zone = host
-    if len(zone.encode("utf-8", "surrogatepass")) > 255 or not gotext.is_domain(zone):
-        return ()
-    if "/" in zone and (found := gotext.network(zone)):
-        return _reverse_zones(zone, found)
-    return (zone.lower() if zone.endswith(".") else f"{zone.lower()}.",)
-
-
-def _reverse_zones(zone: str, found: gotext.Network) -> tuple[str, ...]:
-    if zone.startswith(":") or (zone.startswith("0") and ":" in zone):
-        return ()
-    step = 8 if found.version == 4 else 4
-    length = -(-found.prefixlen // step) * step
-    return tuple(_reverse_zone(one, length // step) for one in found.subnets(new_prefix=length))
-
-
-def _reverse_zone(network: gotext.Network, labels: int) -> str:
-    suffix = ".in-addr.arpa." if network.version == 4 else ".ip6.arpa."
-    every = network.network_address.reverse_pointer.split(".")[:-2]
-    return ".".join(every[len(every) - labels :]) + suffix
 
 
 def files_of(known: Collection[str]) -> Callable[[str], bool]:
@@ -985,7 +767,11 @@ SETUPS: dict[str, Setup] = {
     ),
     "file": Setup(
         then(word(), ignored),
-        {"fallthrough": ignored, "reload": words(1, None, duration(), anything), "upstream": ignored},
+        {
+            "fallthrough": ignored,
+            "reload": words(1, None, duration(), anything),
+            "upstream": ignored,
+        },
     ),
     "auto": Setup(
         ignored,

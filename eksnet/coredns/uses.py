@@ -9,11 +9,14 @@ Source: caddyfile/dispenser.go of github.com/coredns/caddy at 15135a999495.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NoReturn
 
 from eksnet.coredns.releases import PINNED, Release
+
+_VARIABLE = re.compile(r"\{\$[^}]+\}|\{%.+?%\}")
 
 Word = tuple[str, int, int]
 """A word, the line on which it begins, and the one on which it ends."""
@@ -75,6 +78,11 @@ class Uses:
     def word(self) -> str:
         """Source: Val."""
         return self.words[self._cursor][0] if 0 <= self._cursor < len(self.words) else ""
+
+    @property
+    def place(self) -> int:
+        """The place of the word among the words; -1 before the first."""
+        return self._cursor
 
     def next(self) -> bool:
         """Source: Next."""
@@ -138,5 +146,4 @@ Value = Callable[[str], str]
 
 def is_open(word: str) -> bool:
     """Tell whether a word has a variable in it whose value is not known."""
-    return "{$" in word or "{%" in word
-
+    return "{" in word and _VARIABLE.search(word) is not None

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from eksnet import inputs
-from eksnet.coredns.configuration import refusal
+from eksnet.coredns.configuration import logged_configurations, refusal
 from eksnet.coredns.corefile import Corefile, CorefileError, read_corefile
 from eksnet.coredns.instrument import Instrumented, instrument, server_for
 from eksnet.coredns.observe import make_queries
@@ -39,6 +39,7 @@ class Tried:
         rdata: The records of the answer, without their names, sorted.
         plugin: The plugin that wrote the answer, by CoreDNS's own counters; empty where none did.
         upstream: The server to which it was forwarded, which was not asked; empty for none.
+        owner: The name of the answer's first record; empty for none.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Tried:
     rdata: tuple[str, ...]
     plugin: str
     upstream: str
+    owner: str = ""
 
     @property
     def failed(self) -> bool:
@@ -58,6 +60,8 @@ class Tried:
         """What came back, in words."""
         if self.upstream:
             return f"forwarded to {self.upstream}"
+        if self.owner and self.owner != self.name.lower().rstrip("."):
+            return f"{self.rcode} for {self.owner}"
         return self.rcode or "no answer"
 
 
@@ -70,12 +74,14 @@ class DryRun:
         line: The line of the Corefile that it named; 0 for none.
         answers: What became of the queries.
         remarks: What could not be tried.
+        configuration: The SHA-512 of the configuration that it logged; empty without `reload`.
     """
 
     refused: str
     line: int
     answers: Listing[Tried]
     remarks: tuple[str, ...] = ()
+    configuration: str = ""
 
     @property
     def sound(self) -> bool:
@@ -188,7 +194,9 @@ def _told(
         for one in answers
     )
     columns = ("name", "type", "outcome", "answer", "plugin")
-    return DryRun(refused, line, Listing(columns, rows, tuple(answers)), remarks)
+    hashes = logged_configurations(outcome.log)
+    listing = Listing(columns, rows, tuple(answers))
+    return DryRun(refused, line, listing, remarks, hashes[-1] if hashes else "")
 
 
 def _why(outcome: Outcome) -> tuple[str, int]:
@@ -214,7 +222,7 @@ def _tried(name: str, rdtype: str, reply: Reply | None) -> Tried:
     except dns.exception.DNSException as error:
         raise EksnetError(f"the answer for {name} cannot be read: {error}") from None
     rdata = sorted(str(one) for rrset in message.answer for one in rrset)
+    owners = [rrset.name.to_text(omit_final_dot=True).lower() for rrset in message.answer]
     rcode = dns.rcode.to_text(message.rcode())
-    return Tried(name, rdtype, rcode, tuple(rdata), reply.plugin, reply.upstream)
-
-
+    owner = owners[0] if owners else ""
+    return Tried(name, rdtype, rcode, tuple(rdata), reply.plugin, reply.upstream, owner)

@@ -227,7 +227,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: _Server
 
-    def do_GET(self) -> None:  # noqa: N802
+    def do_GET(self) -> None:
         """Hand on what the API says."""
         wanted = {"Accept": self.headers.get("Accept", "application/json")}
         status, headers, chunks = self.server.read(self.path, wanted)

@@ -1,8 +1,8 @@
 """What is wrong with a Corefile, and what is likely to be: findings by rules, from the text alone.
 
-An `error` is what CoreDNS refuses: it would not start with this text. A `warning` is what it takes,
-and what a cluster's DNS should not have. `docs/corefile-rules.md` has a section for each rule, whose
-examples are the tests of the rule.
+An `error` is what CoreDNS refuses: it would not start with this text. A `warning` is what it
+takes, and what a cluster's DNS should not have. `docs/corefile-rules.md` has a section for each
+rule, whose examples are the tests of the rule.
 """
 
 from __future__ import annotations
