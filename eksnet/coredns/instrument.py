@@ -1,4 +1,4 @@
-"""A Corefile made ready for a dry run: its counters on, and what its run needs around it."""
+"""A Corefile made ready for a dry run: its questions traced, and what its run needs around it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from eksnet.coredns import gotext
-from eksnet.coredns.corefile import Corefile, Plugin, ServerBlock, address
+from eksnet.coredns.corefile import Corefile, ServerBlock, address
 from eksnet.coredns.zones import covers, split_transport, zones_of
 
-COUNTERS = ("127.0.0.1", 9153)
 _LISTENS = "127.0.0.1"
 
 
@@ -18,48 +17,42 @@ class Instrumented:
     """A Corefile for a dry run.
 
     Attributes:
-        text: Its text, with the plugin `prometheus` in each server block; a line is where it was.
-        counters: The address and port of its counters; None where they cannot be had.
+        text: Its text, with the plugin `trace` in each server block; a line is where it was.
+        is_traced: Whether all server blocks tell which plugins a question meets: not where one has
+            a `trace` of its own.
         addresses: Addresses that it needs to listen on, and to forward to.
         upstreams: The servers that it forwards to.
     """
 
     text: str
-    counters: tuple[str, int] | None
+    is_traced: bool
     addresses: tuple[str, ...]
     upstreams: tuple[tuple[str, int], ...]
 
 
-def instrument(tree: Corefile) -> Instrumented:
-    """Return a Corefile with its counters on: they tell which plugin wrote an answer.
+def instrument(tree: Corefile, collector: str) -> Instrumented:
+    """Return a Corefile with a trace of its questions: it tells which plugin answered.
+
+    CoreDNS's counters do not: `coredns_dns_responses_total` has a label `plugin`, in which CoreDNS
+    1.14.3 puts the plugin after `prometheus`, whoever wrote the answer (plugin.go, pluginWriter).
 
     Args:
         tree: The Corefile.
+        collector: Where the trace is sent to, as ADDRESS:PORT.
     """
-    own = next((one for block in tree.blocks for one in block.uses("prometheus")), None)
-    counters = _listens_at(own) if own else COUNTERS
     text = tree.text
     for block in reversed(tree.blocks):
-        if not block.uses("prometheus") and counters:
-            text = _with_counters(text, block, f"prometheus {counters[0]}:{counters[1]}")
+        if not block.uses("trace"):
+            text = _with_line(text, block, f"trace {collector}")
     upstreams = tuple(dict.fromkeys(_upstreams(tree)))
     addresses = [host for host, _ in upstreams]
     addresses += [host for block in tree.blocks for host in bound(block)]
     kept = dict.fromkeys(one for one in addresses if _can_be_added(one))
-    return Instrumented(text, counters, tuple(kept), upstreams)
+    is_traced = not any(block.uses("trace") for block in tree.blocks)
+    return Instrumented(text, is_traced, tuple(kept), upstreams)
 
 
-def _listens_at(plugin: Plugin) -> tuple[str, int] | None:
-    words = plugin.lines[0][1:]
-    found = gotext.host_port(words[0]) if words else ("localhost", "9153")
-    port = gotext.unsigned(found[1]) if found else None
-    if not found or port is None or any(line[0] == "tls" for line in plugin.lines[1:]):
-        return None
-    host = found[0] if gotext.address(found[0]) and found[0] != "0.0.0.0" else _LISTENS
-    return host, port
-
-
-def _with_counters(text: str, block: ServerBlock, line: str) -> str:
+def _with_line(text: str, block: ServerBlock, line: str) -> str:
     """Return a text with a plugin on the line of a server block's brace."""
     if block.opening is None or block.opening.via:
         return f"{text.rstrip()}\n{line}\n"

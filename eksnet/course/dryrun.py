@@ -16,6 +16,7 @@ from eksnet.coredns.configuration import logged_configurations, refusal
 from eksnet.coredns.corefile import Corefile, CorefileError, read_corefile
 from eksnet.coredns.instrument import Instrumented, instrument, server_for
 from eksnet.coredns.observe import make_queries
+from eksnet.coredns.releases import PINNED, order_of
 from eksnet.errors import EksnetError
 from eksnet.listing import Listing
 from eksnet.sandbox import build, dryrun, lifecycle
@@ -37,7 +38,8 @@ class Tried:
         rdtype: The record type.
         rcode: The answer's code; empty for no answer.
         rdata: The records of the answer, without their names, sorted.
-        plugin: The plugin that wrote the answer, by CoreDNS's own counters; empty where none did.
+        path: The plugins that the question met, by CoreDNS's own trace, in order; empty where it
+            cannot be told.
         upstream: The server to which it was forwarded, which was not asked; empty for none.
         owner: The name of the answer's first record; empty for none.
     """
@@ -46,9 +48,14 @@ class Tried:
     rdtype: str
     rcode: str
     rdata: tuple[str, ...]
-    plugin: str
+    path: tuple[str, ...]
     upstream: str
     owner: str = ""
+
+    @property
+    def plugin(self) -> str:
+        """The plugin that answered, or failed: the last one that was asked; empty if unknown."""
+        return self.path[-1] if self.path else ""
 
     @property
     def failed(self) -> bool:
@@ -58,7 +65,7 @@ class Tried:
     @property
     def outcome(self) -> str:
         """What came back, in words."""
-        if self.upstream:
+        if self.upstream and self.plugin in ("forward", ""):
             return f"forwarded to {self.upstream}"
         if self.owner and self.owner != self.name.lower().rstrip("."):
             return f"{self.rcode} for {self.owner}"
@@ -74,7 +81,8 @@ class DryRun:
         line: The line of the Corefile that it named; 0 for none.
         answers: What became of the queries.
         remarks: What could not be tried.
-        configuration: The SHA-512 of the configuration that it logged; empty without `reload`.
+        configuration: The SHA-512 of the configuration that it logged, where no name was asked;
+            empty without `reload`. To ask, a line is added.
     """
 
     refused: str
@@ -90,7 +98,7 @@ class DryRun:
 
     def to_json(self) -> dict[str, object]:
         """Return it as JSON has it."""
-        answers = [asdict(one) for one in self.answers]
+        answers = [{**asdict(one), "plugin": one.plugin} for one in self.answers]
         found = {"sound": self.sound, "refused": self.refused, "line": self.line}
         return {**found, "answers": answers, "remarks": list(self.remarks)}
 
@@ -124,11 +132,12 @@ def dry_run(
         tree = read_corefile(corefile, variables)
     except CorefileError:
         tree = Corefile(corefile, (), {}, (), ())
-    ready = instrument(tree)
+    ready = instrument(tree, f"127.0.0.1:{dryrun.TRACE_PORT}")
     questions, where = _questions(tree, asked, queries)
+    text = ready.text if questions else corefile
     job = Job(
-        str(build.program("coredns")), ready.text, questions, ready.addresses, ready.upstreams,
-        ready.counters, variables,
+        str(build.program("coredns")), text, questions, ready.addresses, ready.upstreams,
+        order_of(PINNED), variables,
     )  # fmt: skip
     outcome = dryrun.run(job, cluster.read_as_it_is if cluster else None)
     return _told(outcome, asked, where, _remarks(tree, cluster, ready))
@@ -177,8 +186,8 @@ def _remarks(tree: Corefile, cluster: Cluster | None, ready: Instrumented) -> tu
     found = []
     if cluster is None and any(block.uses("kubernetes") for block in tree.blocks):
         found.append(f"{NO_CLUSTER} (`eksnet up` starts one)")
-    if ready.counters is None:
-        found.append("which plugin answered is not known: the counters cannot be read")
+    if not ready.is_traced:
+        found.append("which plugin answered is not known: the Corefile has a trace of its own")
     return tuple(found)
 
 
@@ -194,7 +203,7 @@ def _told(
         for one in answers
     )
     columns = ("name", "type", "outcome", "answer", "plugin")
-    hashes = logged_configurations(outcome.log)
+    hashes = logged_configurations(outcome.log) if not asked else ()
     listing = Listing(columns, rows, tuple(answers))
     return DryRun(refused, line, listing, remarks, hashes[-1] if hashes else "")
 
@@ -212,7 +221,8 @@ def _why(outcome: Outcome) -> tuple[str, int]:
 
 def _tried(name: str, rdtype: str, reply: Reply | None) -> Tried:
     if reply is None or not reply.wire:
-        return Tried(name, rdtype, "", (), "", reply.upstream if reply else "")
+        path, upstream = (reply.path, reply.upstream) if reply else ((), "")
+        return Tried(name, rdtype, "", (), path, upstream)
     import dns.exception
     import dns.message
     import dns.rcode
@@ -225,4 +235,4 @@ def _tried(name: str, rdtype: str, reply: Reply | None) -> Tried:
     owners = [rrset.name.to_text(omit_final_dot=True).lower() for rrset in message.answer]
     rcode = dns.rcode.to_text(message.rcode())
     owner = owners[0] if owners else ""
-    return Tried(name, rdtype, rcode, tuple(rdata), reply.plugin, reply.upstream, owner)
+    return Tried(name, rdtype, rcode, tuple(rdata), reply.path, reply.upstream, owner)

@@ -26,7 +26,7 @@ from eksnet.errors import EksnetError
 from eksnet.sandbox import preflight
 from eksnet.sandbox.pki import serving_certificate
 
-API_PORT = 6443
+API_PORT, TRACE_PORT = 6443, 9411
 _DEADLINE = 90.0
 _NAMESPACES = ("unshare", "--user", "--map-root-user", "--net", "--mount", "--pid", "--ipc")
 _KEPT = ("--fork", "--kill-child", "--mount-proc")
@@ -59,7 +59,7 @@ class Job:
         questions: The queries, asked one after the other.
         addresses: Addresses that the loopback device gets.
         upstreams: Where queries are forwarded to: somebody listens there who refuses them.
-        metrics: The address and port of CoreDNS's metrics; None where it has none.
+        order: The plugins in the order in which a question meets them.
         environment: Variables of its process.
     """
 
@@ -68,7 +68,7 @@ class Job:
     questions: tuple[Question, ...] = ()
     addresses: tuple[str, ...] = ()
     upstreams: tuple[tuple[str, int], ...] = ()
-    metrics: tuple[str, int] | None = None
+    order: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -78,12 +78,13 @@ class Reply:
 
     Attributes:
         wire: The reply as it came, in base64; empty for none.
-        plugin: The plugin that wrote it, by CoreDNS's own counters; empty where none did.
+        path: The plugins that the question met, by CoreDNS's own trace, in order; the last one
+            answered, or failed. Empty where it cannot be told.
         upstream: The upstream that it was forwarded to; empty for none.
     """
 
     wire: str
-    plugin: str
+    path: tuple[str, ...]
     upstream: str
 
 
@@ -161,7 +162,9 @@ def _outcome(connection: socket.socket, process: subprocess.Popen[bytes]) -> Out
         process.kill()
         text = process.communicate()[1].decode(errors="replace").strip()
         raise _cut_off(f"the dry run ended early: {text.rpartition(chr(10))[2]}")
-    replies = tuple(Reply(**one) for one in said.pop("replies"))
+    replies = tuple(
+        Reply(one["wire"], tuple(one["path"]), one["upstream"]) for one in said.pop("replies")
+    )
     return Outcome(**said, replies=replies)
 
 

@@ -7,32 +7,31 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import http.client
 import json
 import os
-import re
 import select
 import socket
 import subprocess
 import sys
 import threading
 import time
-from collections import Counter
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 from eksnet.sandbox import mounts
-from eksnet.sandbox.dryrun import API_PORT
+from eksnet.sandbox.dryrun import API_PORT, TRACE_PORT
 from eksnet.sandbox.namespaces import end_with_parent
 from eksnet.sandbox.roots import Root, started_in
 
 _START = 30.0
 _PATIENCE = 6.0
+# CoreDNS hands in its spans once a second.
+_TOLD, _REST = 4.0, 0.2
 _REFUSED = 5
+_HINFO, _ROOT_NS = b"\0\x0d", b"\0\0\2"
 _ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
-_COUNTED = re.compile(
-    r'^coredns_dns_responses_total\{[^}]*\bplugin="([^"]*)"[^}]*\} (\S+)$', re.MULTILINE
-)
 _SERVES = b"\nCoreDNS-"
 
 
@@ -47,19 +46,16 @@ def main() -> None:
     listener = socket.create_server(("127.0.0.1", API_PORT))
     socket.send_fds(connection, [b"\0"], [listener.fileno()])
     listener.close()
-    upstreams = Upstreams(job["upstreams"])
+    upstreams, traces = Upstreams(job["upstreams"]), Traces(job["order"])
     coredns = CoreDNS(job, Path(sys.argv[2]))
     started = coredns.wait_until_it_serves()
-    replies = [_ask(one, coredns, upstreams, job) for one in job["questions"]] if started else []
-    _answer(
-        connection,
-        {
-            "started": started,
-            "running": coredns.is_running(),
-            "log": coredns.log(),
-            "replies": replies,
-        },
-    )
+    asked = [_ask(one, upstreams) for one in job["questions"]] if started else []
+    log = coredns.log()
+    # Who has ended tells no more.
+    paths = [traces.path(one.began, one.ended) if coredns.runs else [] for one in asked]
+    replies = [{**one.told(), "path": path} for one, path in zip(asked, paths, strict=True)]
+    said = {"started": started, "running": coredns.runs, "log": log, "replies": replies}
+    _answer(connection, said)
     os._exit(0)
 
 
@@ -112,12 +108,14 @@ class CoreDNS:
         )  # fmt: skip
         os.close(writer)
         self._said = b""
+        self.runs = True
 
     def wait_until_it_serves(self) -> bool:
         """Tell whether it says its release, as it does once it serves, before it ends."""
         deadline = time.monotonic() + _START
         while _SERVES not in self._said and (left := deadline - time.monotonic()) > 0:
             if not self._read(left):
+                self.runs = False
                 break
         return _SERVES in self._said
 
@@ -128,14 +126,10 @@ class CoreDNS:
         self._said += found
         return bool(found)
 
-    def is_running(self) -> bool:
-        """Tell whether it has not ended."""
-        return self._process.poll() is None
-
     def log(self) -> str:
-        """Return what it has written."""
-        while self._read(0.05):
-            pass
+        """Return what it has written; an end of it is known after that."""
+        while self.runs and select.select([self._reader], [], [], _REST)[0]:
+            self.runs = self._read(0)
         return self._said.decode(errors="replace")
 
 
@@ -161,28 +155,46 @@ class Upstreams:
             query, client = end.recvfrom(65535)
             # The question again, as an answer with the code REFUSED.
             flags = bytes([query[2] | 0x80, query[3] & 0xF0 | _REFUSED])
-            if not _is_health_check(query):
+            if not _is_own(query):
                 self.asked.append(host)
             end.sendto(query[:2] + flags + query[4:], client)
 
 
-def _is_health_check(query: bytes) -> bool:
-    """Tell whether a query is for the name servers of the root, as `forward` asks by itself."""
-    return query[12:17] == b"\0\0\2\0\1"
+def _is_own(query: bytes) -> bool:
+    """Tell whether CoreDNS asks by itself: for its health (NS of the root), or a loop (HINFO)."""
+    place = 12
+    while place < len(query) and query[place]:
+        place += 1 + query[place]
+    return query[place + 1 : place + 3] == _HINFO or query[12:15] == _ROOT_NS
 
 
-def _ask(
-    question: dict[str, Any], coredns: CoreDNS, upstreams: Upstreams, job: dict[str, Any]
-) -> dict[str, str]:
-    before = _counts(job["metrics"])
+@dataclass(frozen=True)
+class Asked:
+    """A query that was sent.
+
+    Attributes:
+        reply: What came back; empty for nothing.
+        upstream: The upstream that was asked; empty for none.
+        began: When it was sent, in microseconds since 1970.
+        ended: When its reply was there.
+    """
+
+    reply: bytes
+    upstream: str
+    began: int
+    ended: int
+
+    def told(self) -> dict[str, str]:
+        """Return it as JSON has it."""
+        return {"wire": base64.b64encode(self.reply).decode(), "upstream": self.upstream}
+
+
+def _ask(question: dict[str, Any], upstreams: Upstreams) -> Asked:
     upstreams.asked.clear()
+    began = time.time_ns() // 1000
     reply = _exchange(base64.b64decode(question["wire"]), *question["server"])
-    after = _counts(job["metrics"])
-    return {
-        "wire": base64.b64encode(reply).decode(),
-        "plugin": next(iter(after - before), ""),
-        "upstream": upstreams.asked[-1] if upstreams.asked else "",
-    }
+    upstream = upstreams.asked[-1] if upstreams.asked else ""
+    return Asked(reply, upstream, began, time.time_ns() // 1000)
 
 
 def _exchange(query: bytes, host: str, port: int) -> bytes:
@@ -197,18 +209,52 @@ def _exchange(query: bytes, host: str, port: int) -> bytes:
     return b""
 
 
-def _counts(metrics: list[Any] | None) -> Counter[str]:
-    """Return how many answers each plugin has written; nothing where it cannot be told."""
-    found: Counter[str] = Counter()
-    if metrics is None:
+class Traces:
+    """What CoreDNS's plugin `trace` tells: a span for each plugin that a question came to.
+
+    A plugin that does not answer calls the next one, whose span is below its own. Where it looks
+    another name up meanwhile, that begins again with the first plugin.
+    """
+
+    def __init__(self, order: list[str]) -> None:
+        self._places = {name: place for place, name in enumerate(order)}
+        self.spans: list[dict[str, Any]] = []
+        traces = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                traces.spans += json.loads(body)
+                self.send_response(202)
+                self.end_headers()
+
+            def log_message(self, format: str, *arguments: Any) -> None:
+                pass
+
+        server = ThreadingHTTPServer(("127.0.0.1", TRACE_PORT), Handler)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+
+    def path(self, began: int, ended: int) -> list[str]:
+        """Return the plugins that a question came to, which was asked in a span of time."""
+        deadline = time.monotonic() + _TOLD
+        while (root := self._root(began, ended)) is None and time.monotonic() < deadline:
+            time.sleep(0.02)
+        found: list[str] = []
+        while root := self._below(root) if root else None:
+            found.append(root["name"])
         return found
-    connection = http.client.HTTPConnection(metrics[0], metrics[1], timeout=5)
-    with contextlib.closing(connection), contextlib.suppress(OSError, http.client.HTTPException):
-        connection.request("GET", "/metrics")
-        text = connection.getresponse().read().decode()
-        for plugin, count in _COUNTED.findall(text):
-            found[plugin] += int(float(count))
-    return found
+
+    def _root(self, began: int, ended: int) -> dict[str, Any] | None:
+        for one in self.spans:
+            is_own = "parentId" not in one and one["tags"].get("coredns.io/type") != "HINFO"
+            if is_own and began <= one["timestamp"] <= ended:
+                return one
+        return None
+
+    def _below(self, span: dict[str, Any]) -> dict[str, Any] | None:
+        here = self._places.get(span["name"], -1)
+        children = [one for one in self.spans if one.get("parentId") == span["id"]]
+        return next((one for one in children if self._places.get(one["name"], -1) >= here), None)
 
 
 if __name__ == "__main__":

@@ -74,7 +74,7 @@ names = ["api.shop.example", "db.shop.example", "old.example",
          "kubernetes.default.svc.cluster.local", "www.example.com"]
 observed = {one.name: one.plugin for one in eksnet.dry_run(corefile, *names, cluster=cluster)}"""
 _NAMED = r"""
-corefile = '''
+corefile = r'''
 .:53 {
     rewrite name regex (.*)\.old\.example {1}.new.example
     template IN A new.example {
@@ -243,7 +243,7 @@ coredns.wait_for_configuration(cluster, "{TRIAL}", "{PLACE}")
         hints=(
             "Look at the rule: does it say anything about the answer?",
             "Compare it with a rule `name exact`, which gives the name of the question back.",
-            "`coredns.lint(corefile)` names the rule and says what is missing. Put the name into "
+            "`eksnet corefile lint FILE` names the rule and says what is missing. Put the name into "
             "`prediction`, and check again.",
         ),
         solution=f"""\
