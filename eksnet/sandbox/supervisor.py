@@ -455,10 +455,21 @@ def end_with_parent() -> None:
     ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
 
 
+def heed_signals() -> None:
+    """Let the sandbox's programs hear the signals that its starter ignores.
+
+    A signal that is ignored stays so over fork and exec: after `nohup eksnet up` no shell in a
+    container would end when its terminal closes.
+    """
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_DFL)
+
+
 def main() -> None:
     """Run the supervisor on the specification file that is named first."""
     specification = SandboxSpecification.from_json(Path(sys.argv[1]).read_text())
     end_with_parent()
+    heed_signals()
     mounts.make_private()
     # Nodes and pods expect the usual one, and other users than this one to read there.
     os.umask(0o022)

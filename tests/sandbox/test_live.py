@@ -236,6 +236,12 @@ def test_nothing_listens_but_the_api_and_the_aws_services_on_the_loopback(live_s
     assert listening(held_by) == sorted(f"0100007F:{port:04X}" for port in ports)
 
 
+def test_a_container_hears_the_end_of_its_terminal(cluster):
+    # The suite starts its sandbox as nohup does, with SIGHUP ignored.
+    run = cluster.run(BUSYBOX, "grep SigIgn /proc/self/status")
+    assert not int(run.output.split()[1], 16) >> (signal.SIGHUP - 1) & 1
+
+
 def test_few_inotify_instances_are_taken(cluster):
     faults.assert_goes_on(cluster)
     # What `up` asks the kernel for beforehand is enough, and a user has 128 for all they run.
