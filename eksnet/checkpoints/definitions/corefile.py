@@ -243,8 +243,8 @@ coredns.wait_for_configuration(cluster, "{TRIAL}", "{PLACE}")
         hints=(
             "Look at the rule: does it say anything about the answer?",
             "Compare it with a rule `name exact`, which gives the name of the question back.",
-            "`eksnet corefile lint FILE` names the rule and says what is missing. Put the name into "
-            "`prediction`, and check again.",
+            "`eksnet corefile lint FILE` names the rule and says what is missing. Put the name "
+            "into `prediction`, and check again.",
         ),
         solution=f"""\
 prediction = "api.new.example"
