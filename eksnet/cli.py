@@ -459,7 +459,7 @@ def corefile_test(
     """Start the real CoreDNS with a Corefile for a moment, apart from any cluster, and ask it.
 
     The plugin kubernetes reads the API of the cluster that is up, and only reads it. Nothing else
-    is asked: of a query that is forwarded you see to whom.
+    is asked: a query that is forwarded shows the server that would be asked.
 
     Exit code 1: CoreDNS does not run with it, or a query fails; 2: it could not be tried.
     """
