@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from eksnet.coredns.corefile import Corefile, CorefileError, ServerBlock, Token, read_corefile
-from eksnet.coredns.releases import PINNED, Release, release_of
+from eksnet.coredns.releases import PINNED, Release, plugins_of, release_of
 from eksnet.coredns.setups import refusal
 from eksnet.coredns.uses import Fault, Word
 from eksnet.listing import Listing
@@ -163,6 +163,8 @@ def _faults(
     """Yield what the set-ups of plugins refuse: the plugin, the word and why."""
     for block in tree.blocks:
         for name, tokens in _words_by_plugin(block).items():
+            if name not in plugins_of(release):
+                continue
             base = tokens[0].line
             words: tuple[Word, ...] = tuple(
                 [(one.text, one.line - base, one.last_line - base) for one in tokens]

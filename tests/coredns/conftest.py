@@ -16,6 +16,7 @@ import pytest
 
 from eksnet.coredns.configuration import logged_configurations
 from eksnet.sandbox import build
+from eksnet.sandbox.pki import serving_certificate
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def _run(program: Path, directory: Path, environment: dict[str, str] | None) -> 
 def judge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[judging.Judge]:
     """Return what says whether CoreDNS's parser and set-up refuse a Corefile, and why."""
     where = tmp_path_factory.mktemp("judge")
-    (where / "ca.crt").write_text(judging.serving_certificate("127.0.0.1")[0])
+    (where / "ca.crt").write_text(serving_certificate("127.0.0.1")[0])
     found = judging.Judge(judging.build(where), where / "ca.crt")
     yield found
     found.end()
