@@ -29,7 +29,10 @@ def test_vpc_cni_says_what_it_stands_for_and_changes_its_version(cluster):
     assert until("vpc-cni", lambda: settled(eks, "vpc-cni"), 120)
     assert image(cluster, "aws-node") == "v1.21.1-eksbuild.8"
     eks.delete_addon(**own)
-    gone = lambda: not cluster.find("daemonset/aws-node", namespace=SYSTEM)  # noqa: E731
+
+    def gone():
+        return cluster.find("daemonset/aws-node", namespace=SYSTEM) is None
+
     assert until("no DaemonSet", gone, 60)
 
 
