@@ -6,8 +6,8 @@ Run as a program inside the router's namespace; `sent` starts it there.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
-import os
 import selectors
 import socket
 import subprocess
@@ -15,7 +15,8 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from eksnet.kubeproxy import Connection, Packet, Tuple, parse_conntrack
+from eksnet.kubeproxy import Connection, Packet, parse_conntrack
+from eksnet.kubeproxy.packet import Tuple
 
 PRIVATE = ["unshare", "--user", "--map-root-user", "--net"]
 CLIENT, CLIENTS_ROUTER = "10.0.129.77", "10.0.129.1"
@@ -109,13 +110,19 @@ def _run(*command: str, inside: int = 0, text: str = "") -> str:
 def _inside(process: int, address: str, port: int) -> socket.socket:
     """Return a socket of another network namespace."""
     with open("/proc/self/ns/net") as own, open(f"/proc/{process}/ns/net") as other:
-        os.setns(other.fileno(), os.CLONE_NEWNET)
+        _enter(other.fileno())
         try:
             found = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
             found.bind((address, port))
         finally:
-            os.setns(own.fileno(), os.CLONE_NEWNET)
+            _enter(own.fileno())
     return found
+
+
+def _enter(namespace: int) -> None:
+    # Python has it from 3.12 on.
+    if ctypes.CDLL(None, use_errno=True).setns(namespace, 0):
+        raise OSError(ctypes.get_errno(), "setns")
 
 
 def _first(sockets: list[socket.socket]) -> tuple[tuple[str, int], tuple[str, int]]:
