@@ -14,7 +14,7 @@ from eksnet.sandbox import components, holder, launching, locks, preflight, seed
 from eksnet.sandbox import paths as sandbox_paths
 from eksnet.sandbox.api import Api, documents
 from eksnet.sandbox.launching import REGION
-from eksnet.sandbox.paths import Paths
+from eksnet.sandbox.paths import Paths, known_port
 from eksnet.sandbox.specification import ComponentReport, Report
 from eksnet.sandbox.vpc import plan
 
@@ -170,7 +170,7 @@ def status(name: str | None = None, *, ask: bool = False) -> Status:
         state.no_room(paths) or missing,
         said.steps,
         said.components,
-        f"https://127.0.0.1:{launching.known_port(paths, 'api')}",
+        f"https://127.0.0.1:{known_port(paths, 'api')}",
         paths.kubeconfig,
     )
 
@@ -203,7 +203,7 @@ def degraded(paths: Paths) -> str:
 
 def _ask(paths: Paths, question: Callable[[Api], list[str]]) -> str:
     try:
-        answers = question(Api(paths.identity, f"127.0.0.1:{launching.known_port(paths, 'api')}"))
+        answers = question(Api(paths.identity, f"127.0.0.1:{known_port(paths, 'api')}"))
     except UnreachableError as error:
         return error.seen
     return answers[0] if answers else ""
