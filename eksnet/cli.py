@@ -115,7 +115,9 @@ def up(
     port: Annotated[
         int | None,
         typer.Option(
-            min=0, max=65535, help="The API server's port on 127.0.0.1; 0: any free port."
+            min=0,
+            max=65535,
+            help="The API server's port on 127.0.0.1; 0: any free port, for AWS services too.",
         ),
     ] = None,
     sync_frequency: Annotated[
@@ -210,8 +212,8 @@ def status(name: Name = None, as_json: Json = False) -> None:
 def _components(found: lifecycle.Status) -> Table:
     table = Table("component", "state", "restarts", "last exit")
     for name, said in found.components.items():
-        last = "" if said["last_exit"] is None else str(said["last_exit"])
-        table.add_row(*map(cell, (name, said["state"], str(said["restarts"]), last)))
+        last = "" if said.last_exit is None else str(said.last_exit)
+        table.add_row(*map(cell, (name, said.state, str(said.restarts), last)))
     return table
 
 

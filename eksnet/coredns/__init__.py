@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from eksnet.coredns import addon
 from eksnet.coredns.configuration import configuration_hash
-from eksnet.coredns.diagnosis import Check, Diagnosis, diagnose
+from eksnet.coredns.diagnosis import diagnose
 from eksnet.coredns.editing import (
     add_plugin,
     comment_out,
@@ -16,10 +16,10 @@ from eksnet.coredns.editing import (
     set_plugin,
 )
 from eksnet.coredns.faults import inject_fault, revert_faults
+from eksnet.coredns.findings import Check, Diagnosis
 from eksnet.coredns.installed import IMAGE
 from eksnet.coredns.linting import Finding, lint
 from eksnet.coredns.observe import (
-    Answer,
     ask,
     confirm,
     running_configurations,
@@ -32,8 +32,9 @@ from eksnet.coredns.observe import (
 )
 from eksnet.coredns.querylog import LoggedQuery, observed_walk, parse_query_log
 from eksnet.coredns.releases import plugin_order
+from eksnet.coredns.transport import Answer
 from eksnet.coredns.trial import try_corefile
-from eksnet.coredns.witness import Lookup, look_up, start_client, start_server
+from eksnet.coredns.witness import look_up, start_client, start_server
 
 __all__ = [
     "IMAGE",
@@ -42,7 +43,6 @@ __all__ = [
     "Diagnosis",
     "Finding",
     "LoggedQuery",
-    "Lookup",
     "add_plugin",
     "addon",
     "ask",

@@ -15,8 +15,8 @@ from eksnet import inputs
 from eksnet.coredns.configuration import logged_configurations, refusal
 from eksnet.coredns.corefile import Corefile, CorefileError, read_corefile
 from eksnet.coredns.instrument import Instrumented, instrument, server_for
-from eksnet.coredns.observe import make_queries
 from eksnet.coredns.releases import PINNED, order_of
+from eksnet.coredns.transport import make_queries
 from eksnet.errors import EksnetError
 from eksnet.listing import Listing
 from eksnet.sandbox import build, dryrun, lifecycle
