@@ -16,7 +16,7 @@ from eksnet.coredns.configuration import logged_configurations, refusal
 from eksnet.coredns.corefile import Corefile, CorefileError, read_corefile
 from eksnet.coredns.instrument import Instrumented, instrument, server_for
 from eksnet.coredns.releases import PINNED, order_of
-from eksnet.coredns.transport import make_queries
+from eksnet.coredns.transport import queries_for
 from eksnet.errors import EksnetError
 from eksnet.listing import Listing
 from eksnet.sandbox import build, dryrun, lifecycle
@@ -126,7 +126,7 @@ def dry_run(
             lets no namespaces be made.
     """
     asked = [_split(one) for one in names]
-    queries = [make_queries([name], rdtype)[0] for name, rdtype in asked]
+    queries = [queries_for([name], rdtype)[0].wire for name, rdtype in asked]
     variables = dict(environment or {})
     try:
         tree = read_corefile(corefile, variables)
