@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from eksnet.coredns import addon
+from eksnet.coredns import addon, autoscaling, memory, replicas
 from eksnet.coredns.diagnosis import Check, Diagnosis, diagnose
 from eksnet.coredns.editing import (
     add_plugin,
@@ -16,6 +16,7 @@ from eksnet.coredns.editing import (
 )
 from eksnet.coredns.faults import inject_fault, revert_faults
 from eksnet.coredns.installed import IMAGE
+from eksnet.coredns.memory_growth import measure_memory
 from eksnet.coredns.observe import (
     Answer,
     ask,
@@ -41,6 +42,7 @@ __all__ = [
     "add_plugin",
     "addon",
     "ask",
+    "autoscaling",
     "comment_out",
     "confirm",
     "diagnose",
@@ -48,11 +50,14 @@ __all__ = [
     "imports",
     "inject_fault",
     "look_up",
+    "measure_memory",
+    "memory",
     "observed_walk",
     "parse_query_log",
     "plugins",
     "remove_plugin",
     "remove_server_block",
+    "replicas",
     "revert_faults",
     "running_configurations",
     "set_plugin",

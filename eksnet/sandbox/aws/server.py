@@ -14,9 +14,10 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 from eksnet.sandbox.api import documents
 from eksnet.sandbox.aws import keys
 from eksnet.sandbox.aws.eks import catalogue, rendering
+from eksnet.sandbox.aws.eks.autoscaler import Autoscaler
 from eksnet.sandbox.aws.eks.ownership import Object
 from eksnet.sandbox.aws.eks.records import Addon, Store, Wanted
-from eksnet.sandbox.aws.eks.service import Service
+from eksnet.sandbox.aws.eks.service import PLATFORM, Service
 from eksnet.sandbox.aws.eks.work import Worker
 from eksnet.sandbox.aws.front import Caller, Front
 from eksnet.sandbox.aws.kubernetes import Cluster
@@ -37,8 +38,8 @@ class _Quiet(WSGIRequestHandler):
         """Write nothing: a lesson polls."""
 
 
-def front(settings: Settings) -> tuple[Front, Worker]:
-    """Return the application and the worker behind it, ready to run."""
+def front(settings: Settings) -> tuple[Front, Worker, Autoscaler]:
+    """Return the application, and the two workers behind it, ready to run."""
     facts = settings.cluster
     cluster = Cluster(Path(settings.pki), settings.api_server)
     store = Store(Path(settings.records))
@@ -56,8 +57,15 @@ def front(settings: Settings) -> tuple[Front, Worker]:
     arn = f"arn:aws:iam::{facts.account}:user/{keys.USER}"
     # An IAM user's unique id is AIDA and as many letters as its keys have.
     caller = Caller(facts.account, "AIDA" + learner.access_key[4:], arn)
-    service = Service(facts, store, worker.wake, missing)
-    return Front(service, secrets.get, {learner.access_key: caller}), worker
+    kept = Path(settings.records).with_name("autoscaler.json")
+    autoscaler = Autoscaler(store, cluster, PLATFORM, kept)
+
+    def wake() -> None:
+        worker.wake()
+        autoscaler.wake()
+
+    service = Service(facts, store, wake, missing)
+    return Front(service, secrets.get, {learner.access_key: caller}), worker, autoscaler
 
 
 def rendered(region: str, name: str, wanted: Wanted) -> list[Object]:
@@ -78,8 +86,9 @@ def rendered(region: str, name: str, wanted: Wanted) -> list[Object]:
 def main() -> None:
     """Serve until the supervisor ends the process."""
     settings = Settings.from_json(Path(sys.argv[1]).read_text())
-    application, worker = front(settings)
-    threading.Thread(target=worker.run, daemon=True).start()
+    application, *workers = front(settings)
+    for one in workers:
+        threading.Thread(target=one.run, daemon=True).start()
     server = make_server(
         settings.address, settings.port, application, threaded=True, request_handler=_Quiet
     )

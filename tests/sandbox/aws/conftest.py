@@ -33,7 +33,7 @@ class PretendCluster:
                 {
                     "reason": "FieldManagerConflict",
                     "field": c["field"],
-                    "message": 'conflict with "kubectl-edit" using v1',
+                    "message": f'conflict with "{c.get("manager", "kubectl-edit")}" using v1',
                 }
                 for c in mine
             ]
@@ -89,7 +89,7 @@ class Side:
 
     def start(self):
         self.settings = Settings.from_json(self.settings.to_json())
-        application, self.worker = server.front(self.settings)
+        application, self.worker, self.autoscaler = server.front(self.settings)
         self.http = make_server("127.0.0.1", 0, application, threaded=True)
         threading.Thread(target=self.http.serve_forever, daemon=True).start()
         return self

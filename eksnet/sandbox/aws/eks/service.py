@@ -16,6 +16,9 @@ from eksnet.sandbox.aws.settings import ClusterFacts
 
 Answer = dict[str, Any]
 
+PLATFORM = "eks.1"
+"""Which platform version a cluster of today has was found nowhere: a guess."""
+
 
 class Service:
     """Answers EKS's calls from the records; what takes time it leaves to the worker."""
@@ -92,8 +95,7 @@ class Service:
                 "ipFamily": "ipv4",
             },
             "accessConfig": {"authenticationMode": "API"},
-            # Which platform version a cluster of today has was found nowhere: a guess.
-            "platformVersion": "eks.1",
+            "platformVersion": PLATFORM,
             "tags": {},
         }
         return {"cluster": cluster}
