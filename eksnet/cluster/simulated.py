@@ -78,7 +78,7 @@ def fleet(cluster: Cluster) -> list[Resource]:
     Args:
         cluster: The cluster.
     """
-    return list(cluster.list("nodes", selector=FLEET))
+    return list(cluster.list("nodes", selector=f"{FLEET}=node"))
 
 
 def cores_of(node: Resource) -> int:

@@ -288,9 +288,7 @@ def shrink(
 
 def _ladder(steps: list[int], how: str) -> Listing[int]:
     minutes = [0, *(PEAK_MINUTES + STEP_MINUTES * number for number in range(len(steps) - 1))]
-    rows = tuple(
-        (str(minute), str(many), how) for minute, many in zip(minutes, steps, strict=True)
-    )
+    rows = tuple((str(minute), str(many), how) for minute, many in zip(minutes, steps, strict=True))
     return Listing(("minute by the rule", "replicas", "how"), rows, tuple(steps))
 
 

@@ -4,10 +4,11 @@ The CoreDNS is one of the course's own, in a namespace of its own, fresh for eac
 process keeps what it once had. Its records are headless Services without a selector, each with an
 EndpointSlice of 100 addresses. Nobody else reads these: kube-proxy passes headless Services by.
 
-What is read is the process's own metric `process_resident_memory_bytes`: the program, what is in
-use, and what Go has not given back to the kernel yet. Before each reading the process is made to
-collect its garbage (the plugin `pprof`), and read until two readings are near each other: what is
-left is what the records need, and less than the most that CoreDNS takes while it reads them.
+What is read are the process's own metrics. `process_resident_memory_bytes` is what the kernel
+counts: the program's file, as far as it was read, and Go's memory. Go's is its heap, and what it
+has not given back to the kernel yet. Before each reading the process is made to collect its
+garbage (the plugin `pprof`), and read until two readings are near each other: what is left is what
+the records need, and less than the most that CoreDNS takes while it reads them.
 """
 
 from __future__ import annotations
@@ -41,17 +42,16 @@ ADDRESSES = 100
 MOST_ADDRESSES = 100_000
 # What the published measurements add: the buffers of 30,000 queries a second, and a full cache.
 BUFFERS_MB, CACHE_MB = 5, 30
-HERE = "measured here"
+RESIDENT, OF_GO = "resident here", "Go's here"
 _SERVER, _READER = "coredns", "reader"
 _SENDERS = 4
 _FIRST = ipaddress.IPv4Address("10.64.0.1")
 _LABELS = {"app.kubernetes.io/managed-by": "eksnet"}
 # kube-proxy does not even read what has this label, as EndpointSlices of headless Services have it.
 _HEADLESS = {"service.kubernetes.io/headless": ""}
-_METRICS = {
-    "rss": "process_resident_memory_bytes",
-    "heap": "go_memstats_heap_inuse_bytes",
-}
+_RESIDENT = "process_resident_memory_bytes"
+_HEAP = "go_memstats_heap_inuse_bytes"
+_FROM_KERNEL, _GIVEN_BACK = "go_memstats_sys_bytes", "go_memstats_heap_released_bytes"
 # Bash reads HTTP by itself: first the profile, which collects garbage, then the metrics.
 _READ = """
 get() { exec 3<>"/dev/tcp/$1/$2"; printf 'GET %s HTTP/1.0\\r\\n\\r\\n' "$3" >&3; cat <&3; }
@@ -68,13 +68,15 @@ class Taken:
     Attributes:
         addresses: The addresses behind all Services together; each stands for a pod.
         services: The Services.
-        rss_mb: The process's resident memory, in MB of 10^6 bytes.
-        heap_mb: What Go's heap has in use of it.
+        resident_mb: The process's resident memory, in MB of 10^6 bytes.
+        go_mb: Go's memory in it; nearly all of the rest is the program's file.
+        heap_mb: What Go's heap has in use of that.
     """
 
     addresses: int
     services: int
-    rss_mb: float
+    resident_mb: float
+    go_mb: float
     heap_mb: float
 
     @property
@@ -82,10 +84,24 @@ class Taken:
         """Addresses and Services together: what the formula counts as pods and Services."""
         return self.addresses + self.services
 
+
+@dataclass(frozen=True, repr=False)
+class Growth(Listing[Taken]):
+    """The measurements, by number of addresses."""
+
     @property
-    def comparable(self) -> Measured:
-        """The same as the published points have it: with buffers and a full cache added."""
-        return Measured(HERE, self.objects, self.rss_mb + BUFFERS_MB + CACHE_MB)
+    def points(self) -> tuple[Measured, ...]:
+        """Resident memory as the published points have it: with buffers and a full cache."""
+        return tuple(_with_cache(RESIDENT, one, one.resident_mb) for one in self)
+
+    @property
+    def points_of_go(self) -> tuple[Measured, ...]:
+        """Go's memory alone, with buffers and a full cache."""
+        return tuple(_with_cache(OF_GO, one, one.go_mb) for one in self)
+
+
+def _with_cache(name: str, one: Taken, mb: float) -> Measured:
+    return Measured(name, one.objects, mb + BUFFERS_MB + CACHE_MB)
 
 
 def measure_memory(
@@ -96,7 +112,7 @@ def measure_memory(
     namespace: str = "eksnet-memory",
     account: str = "coredns",
     timeout: float = 60,
-) -> Listing[Taken]:
+) -> Growth:
     """Start a CoreDNS, give the cluster more and more records, and read its memory each time.
 
     The Services come into the namespace `eksnet-records`, which is deleted at the end.
@@ -131,7 +147,7 @@ def measure_memory(
 def _delete_own(cluster: Cluster) -> None:
     """Delete what a measurement that was interrupted has left: it would be there before."""
     found = cluster.find("namespace", RECORDS)
-    if found is not None and not is_ours(found):
+    if found is not None and not is_ours(dict(found)):
         raise EksnetError(
             f"there is a namespace {RECORDS} that is not of the course; nothing was changed",
             "a name that nobody else uses",
@@ -149,14 +165,13 @@ def _checked(size: int) -> int:
     return size
 
 
-def _shown(found: tuple[Taken, ...]) -> Listing[Taken]:
+def _shown(found: tuple[Taken, ...]) -> Growth:
     rows = tuple(
-        (f"{one.addresses:,}", f"{one.services:,}", f"{one.heap_mb:.1f}", f"{one.rss_mb:.1f}",
-         f"{one.comparable.mb:.1f}")
+        (f"{one.addresses:,}", f"{one.services:,}", f"{one.heap_mb:.1f}", f"{one.go_mb:.1f}",
+         f"{one.resident_mb:.1f}")
         for one in found
     )  # fmt: skip
-    added = f"with {BUFFERS_MB} + {CACHE_MB}"
-    return Listing(("addresses", "Services", "heap MB", "resident MB", added), rows, found)
+    return Growth(("addresses", "Services", "heap MB", "Go's MB", "resident MB"), rows, found)
 
 
 class _Server:
@@ -207,21 +222,22 @@ class _Server:
         last = self._read(addresses)
         for _ in range(_READINGS):
             before, last = last, self._read(addresses)
-            if abs(last.rss_mb - before.rss_mb) < _NEAR_MB:
+            if abs(last.resident_mb - before.resident_mb) < _NEAR_MB:
                 break
         return last
 
     def _read(self, addresses: int) -> Taken:
         read = self._exec(["bash", "-c", _READ, "read", self._address])
-        values = {name: _metric(read, metric) / 1e6 for name, metric in _METRICS.items()}
-        return Taken(addresses, self._services, values["rss"], values["heap"])
+        go = _megabytes(read, _FROM_KERNEL) - _megabytes(read, _GIVEN_BACK)
+        resident, heap = _megabytes(read, _RESIDENT), _megabytes(read, _HEAP)
+        return Taken(addresses, self._services, resident, go, heap)
 
     def _exec(self, command: list[str]) -> str:
         return self._cluster.exec(_READER, command, self._namespace).stdout
 
 
-def _metric(text: str, name: str) -> float:
-    """Return a metric's value in the text that Prometheus would read.
+def _megabytes(text: str, name: str) -> float:
+    """Return a metric's value, in MB, in the text that Prometheus would read.
 
     Raises:
         EksnetError: It is not there.
@@ -233,7 +249,7 @@ def _metric(text: str, name: str) -> float:
             "its metrics on port 9153, with those of the process",
             "the Corefile needs the lines `prometheus :9153` and `pprof :6053`",
         )
-    return float(found[1])
+    return float(found[1]) / 1e6
 
 
 def _namespace() -> dict[str, Any]:
@@ -278,7 +294,7 @@ def service(number: int) -> str:
         "ports": ports,
         "endpoints": [_endpoint(name, number, pod) for pod in range(ADDRESSES)],
     }
-    return "\n---\n".join(map(json.dumps, (headless, endpoints)))
+    return json.dumps({"apiVersion": "v1", "kind": "List", "items": [headless, endpoints]})
 
 
 def _endpoint(service_name: str, number: int, pod: int) -> dict[str, Any]:

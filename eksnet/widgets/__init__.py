@@ -155,9 +155,7 @@ def coredns_memory(
         measured: What was measured on a cluster, as `coredns.measure_memory` gives it to compare.
     """
     return show(
-        CorednsMemory(
-            pods=pods, services=services, autopath=autopath, measured=tuple(measured)
-        )
+        CorednsMemory(pods=pods, services=services, autopath=autopath, measured=tuple(measured))
     )
 
 

@@ -26,11 +26,11 @@ from eksnet.widgets.curve import curve
 from eksnet.widgets.model import Model
 from eksnet.widgets.panel import Panel, Table
 
-EKS, PROPORTIONAL = "EKS", "proportional"
+EKS, PROPORTIONAL = "EKS", "CPA"
 MOST_NODES, MOST_CORES = 5_000, 448
 NONE = 0
 """The maximum that stands for no maximum."""
-_STEPS_SHOWN = 12
+_STEPS_SHOWN, _STEPS_DRAWN = 12, 20
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class CorednsReplicas(Model):
         sentence = (
             f"{self.nodes:,} nodes / {NODES_PER_REPLICA} ask for {found.by_nodes} replicas, "
             f"{self.nodes * self.cores:,} cores / {CORES_PER_REPLICA} for {found.by_cores}. "
-            f"EKS runs {found.replicas}, cluster-proportional-autoscaler {other.replicas}."
+            f"EKS runs {found.replicas}, cluster-proportional-autoscaler (CPA) {other.replicas}."
         )
         drawn = curve(
             list(self._steps()), x="nodes", y="replicas", by="autoscaler",
@@ -95,17 +95,33 @@ class CorednsReplicas(Model):
         return eks, proportional_replicas(nodes, cores).replicas
 
     def _steps(self) -> Iterator[Wanted]:
-        """Yield the corners of both stairs, from one node to twice as many as there are."""
-        last = min(2 * self.nodes, MOST_NODES)
+        """Yield the corners of both stairs, up to half as many nodes more than there are.
+
+        Of many steps only some sizes are drawn, with a line from one to the next: nobody would see
+        the steps.
+        """
+        last = min(self.nodes + max(1, self.nodes // 2), MOST_NODES)
+        edges = self._edges(last)
         for name, which in ((EKS, 0), (PROPORTIONAL, 1)):
-            before = self._of(1)[which]
-            yield Wanted(name, 1, before)
-            for nodes in self._edges(last):
-                now = self._of(nodes)[which]
-                if now != before:
-                    yield Wanted(name, nodes - 1, before)
-                    yield Wanted(name, nodes, now)
-                before = now
+            if len(edges) > _STEPS_DRAWN:
+                sizes = {1, self.nodes, *range(last, 1, -max(1, last // _STEPS_DRAWN))}
+                yield from (Wanted(name, at, self._of(at)[which]) for at in sorted(sizes))
+            else:
+                yield from self._stairs(name, which, edges, last)
+
+    def _stairs(self, name: str, which: int, edges: list[int], last: int) -> Iterator[Wanted]:
+        before = self._of(1)[which]
+        drawn = 1
+        yield Wanted(name, 1, before)
+        for nodes in edges:
+            now = self._of(nodes)[which]
+            if now == before:
+                continue
+            if nodes - 1 > drawn:
+                yield Wanted(name, nodes - 1, before)
+            yield Wanted(name, nodes, now)
+            drawn, before = nodes, now
+        if last > drawn:
             yield Wanted(name, last, before)
 
     def _edges(self, last: int) -> list[int]:
@@ -129,7 +145,7 @@ class CorednsReplicas(Model):
             (f"{nodes:,}", f"{nodes * self.cores:,}", str(eks), str(other))
             for nodes, (eks, other) in part
         )
-        columns = ("nodes", "cores", EKS, "proportional autoscaler")
+        columns = ("nodes", "cores", EKS, PROPORTIONAL)
         return Table("From this size on", Listing(columns, rows, tuple(part)), here - first)
 
     def _way_down(self, replicas: int) -> Table:
@@ -139,4 +155,3 @@ class CorednsReplicas(Model):
         rows = tuple((str(m), str(one)) for m, one in zip(minutes, steps, strict=True))
         listing = Listing(("minute", EKS), rows, tuple(steps))
         return Table("Once all nodes but two are gone", listing)
-

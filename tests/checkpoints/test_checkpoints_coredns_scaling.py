@@ -28,7 +28,7 @@ BOUNDS = {"enabled": True, "minReplicas": 2, "maxReplicas": 12}
 
 def taken(*mb: float) -> Listing[Taken]:
     """What was measured at 0, 10,000, 20,000, … addresses."""
-    found = tuple(Taken(10_000 * n, 100 * n, one, one / 2) for n, one in enumerate(mb))
+    found = tuple(Taken(10_000 * n, 100 * n, one, one / 2, one / 3) for n, one in enumerate(mb))
     return Listing(("addresses",), tuple((str(one.addresses),) for one in found), found)
 
 
@@ -37,7 +37,9 @@ SLOW, LIKE, FAST = taken(40, 45, 50), taken(40, 50, 60), taken(40, 60, 80)
 
 def lookups(*names: str) -> dict[str, Lookup]:
     conf = pod_resolv_conf("default")
-    walks = {name: search_walk(name, conf, {"kubernetes.default.svc.cluster.local"}) for name in names}
+    walks = {
+        name: search_walk(name, conf, {"kubernetes.default.svc.cluster.local"}) for name in names
+    }
     return {name: Lookup(conf, walk, walk) for name, walk in walks.items()}
 
 

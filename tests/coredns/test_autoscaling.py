@@ -121,7 +121,9 @@ def test_what_cannot_grow(call):
 def scaled(cluster):
     """The add-on with its autoscaler, and everything as it was at the end."""
     coredns.addon.install(cluster)
-    coredns.addon.update(cluster, {"autoScaling": {"enabled": True, "maxReplicas": 12}}, "OVERWRITE")
+    coredns.addon.update(
+        cluster, {"autoScaling": {"enabled": True, "maxReplicas": 12}}, "OVERWRITE"
+    )
     yield cluster
     simulated.end_fleet(cluster)
     simulated.end_clock(cluster)

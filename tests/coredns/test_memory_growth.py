@@ -1,8 +1,8 @@
 """The memory of a real CoreDNS with growing numbers of records, and what it is read from."""
 
+import json
 
 import pytest
-import yaml
 
 from eksnet import coredns
 from eksnet.coredns import memory_growth
@@ -44,7 +44,7 @@ subjects: [{{kind: ServiceAccount, name: coredns, namespace: {PLACE}}}]
 def test_a_service_has_a_hundred_addresses_of_its_own_and_none_is_kube_proxys():
     seen = set()
     for number in (0, 1, 999):
-        headless, endpoints = yaml.safe_load_all(service(number))
+        headless, endpoints = json.loads(service(number))["items"]
         assert headless["spec"]["clusterIP"] == "None" and "selector" not in headless["spec"]
         labels = endpoints["metadata"]["labels"]
         assert labels["kubernetes.io/service-name"] == headless["metadata"]["name"]
@@ -56,26 +56,29 @@ def test_a_service_has_a_hundred_addresses_of_its_own_and_none_is_kube_proxys():
 
 
 def test_addresses_and_services_count_as_the_formulas_objects():
-    taken = Taken(40_000, 400, 61.5, 30.0)
+    taken = Taken(40_000, 400, 91.5, 38.5, 30.0)
+    growth = memory_growth._shown((taken,))
     assert taken.objects == 40_400
     # As the published points have it: with full buffers and a full cache.
-    assert (taken.comparable.mb, taken.comparable.objects) == (96.5, 40_400)
+    assert [(one.mb, one.objects) for one in growth.points] == [(126.5, 40_400)]
+    assert [one.mb for one in growth.points_of_go] == [73.5]
+    assert growth.rows == (("40,000", "400", "30.0", "38.5", "91.5"),)
 
 
 @pytest.mark.parametrize(
     ("text", "value"),
     [
-        ("# HELP x\nprocess_resident_memory_bytes 6.1e+07\n", 6.1e7),
-        ("a_process_resident_memory_bytes 1\nprocess_resident_memory_bytes 2\n", 2.0),
+        ("# HELP x\nprocess_resident_memory_bytes 6.1e+07\n", 61.0),
+        ("a_process_resident_memory_bytes 1\nprocess_resident_memory_bytes 2e6\n", 2.0),
     ],
 )
 def test_a_metric_is_read(text, value):
-    assert memory_growth._metric(text, "process_resident_memory_bytes") == value
+    assert memory_growth._megabytes(text, "process_resident_memory_bytes") == value
 
 
 def test_a_metric_that_is_missing_is_told():
     with pytest.raises(EksnetError, match="no process_resident") as refused:
-        memory_growth._metric("go_goroutines 7\n", "process_resident_memory_bytes")
+        memory_growth._megabytes("go_goroutines 7\n", "process_resident_memory_bytes")
     assert "prometheus :9153" in refused.value.next_step
 
 
@@ -110,6 +113,7 @@ def test_a_real_coredns_grows_with_its_records_and_needs_no_pods(cluster):
     assert (first.objects, last.objects) == (0, 10_100)
     # At 10,000 addresses of 60 bytes and more: the heap is what Go itself says is in use.
     assert last.heap_mb - first.heap_mb > 1
-    assert 10 < first.rss_mb < last.rss_mb < 200
+    assert first.heap_mb < first.go_mb < first.resident_mb
+    assert first.resident_mb < last.resident_mb < 250
     left = cluster.find("namespace", RECORDS)
     assert left is None or "deletionTimestamp" in left["metadata"]

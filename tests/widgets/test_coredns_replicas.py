@@ -19,12 +19,12 @@ def tables(model):
 def test_the_sentence_tells_both_terms_and_both_autoscalers():
     assert CorednsReplicas().shown().sentence == (
         "40 nodes / 16 ask for 3 replicas, 2,560 cores / 256 for 10. "
-        "EKS runs 10, cluster-proportional-autoscaler 10."
+        "EKS runs 10, cluster-proportional-autoscaler (CPA) 10."
     )
     bounded = CorednsReplicas(maximum=6)
-    assert "EKS runs 6, cluster-proportional-autoscaler 10" in bounded.shown().sentence
+    assert "EKS runs 6, cluster-proportional-autoscaler (CPA) 10" in bounded.shown().sentence
     one = CorednsReplicas(nodes=1, cores=2)
-    assert "EKS runs 2, cluster-proportional-autoscaler 1" in one.shown().sentence
+    assert "EKS runs 2, cluster-proportional-autoscaler (CPA) 1" in one.shown().sentence
 
 
 @given(
@@ -37,11 +37,15 @@ def test_the_stairs_are_the_models_at_each_number_of_nodes(nodes, cores, least, 
     model = CorednsReplicas(nodes=nodes, cores=cores, minimum=least, maximum=most)
     for name, which in ((EKS, 0), (PROPORTIONAL, 1)):
         corners = [one for one in model._steps() if one.autoscaler == name]
-        for (first, after) in pairwise(corners):
-            assert first.nodes <= after.nodes
-            for at in range(first.nodes, after.nodes):
-                assert model._of(at)[which] == first.replicas
-        assert corners[-1].replicas == model._of(corners[-1].nodes)[which]
+        assert len(corners) <= 42
+        assert [one.replicas for one in corners] == [model._of(one.nodes)[which] for one in corners]
+        assert corners[0].nodes == 1 and corners[-1].nodes > nodes
+        for first, after in pairwise(corners):
+            assert first.nodes < after.nodes
+            # Between two corners of stairs nothing changes; many stairs are drawn as a line.
+            if len(model._edges(corners[-1].nodes)) <= 20:
+                same = range(first.nodes, after.nodes)
+                assert {model._of(at)[which] for at in same} == {first.replicas}
 
 
 @pytest.mark.parametrize(("nodes", "cores"), [(1, 2), (40, 64), (700, 2), (5_000, 448)])

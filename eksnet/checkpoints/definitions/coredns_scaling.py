@@ -29,7 +29,7 @@ _NAMES = ("kubernetes", "www.example.com")
 _APPLY = f"run the cells that apply the namespace {_PLACE} and what is in it"
 _MEASURE = f"""\
 corefile = cluster.get("configmap/coredns", namespace="{_PLACE}")["data"]["Corefile"]
-taken = coredns.measure_memory(cluster, corefile, [0, 10_000, 20_000, 40_000])"""
+taken = coredns.measure_memory(cluster, corefile, [0, 10_000, 20_000, 30_000])"""
 _LOOK_UP = f"""\
 lookups = {{name: coredns.look_up(cluster, name, "default") for name in {_NAMES}}}"""
 LESS, SAME, MORE = "less", "about the same", "more"
@@ -93,7 +93,7 @@ def slope(cluster: Cluster, taken: Any) -> Any:
 def per_thousand(taken: Listing[Taken]) -> float:
     """Return the megabytes for each 1,000 objects, from the smallest size to the largest."""
     first, *_, last = sorted(taken, key=lambda one: one.objects)
-    return 1000 * (last.rss_mb - first.rss_mb) / (last.objects - first.objects)
+    return 1000 * (last.resident_mb - first.resident_mb) / (last.objects - first.objects)
 
 
 def queries(cluster: Cluster, lookups: Any) -> Any:
@@ -142,7 +142,7 @@ CHECKPOINTS = (
                 "scaling-02.slope",
                 "How CoreDNS grows, beside the formula",
                 2,
-                "with 40,000 addresses more, does CoreDNS's memory grow less than the formula "
+                "with 30,000 addresses more, does CoreDNS's memory grow less than the formula "
                 "says, about the same, or more?",
                 f'prediction = ""  # "{LESS}", "{SAME}" or "{MORE}"',
                 slope,
@@ -155,7 +155,7 @@ CHECKPOINTS = (
             "Look at the column *resident MB* of the measurement.",
             "Compare the difference between its last row and its first one with the formula's: "
             "1 MB for each 1,000 objects.",
-            "Divide: (last resident MB - first resident MB) / 40.4. Put `less` for below 0.8, "
+            "Divide: (last resident MB - first resident MB) / 30.3. Put `less` for below 0.8, "
             "`more` for above 1.25 into `prediction`, and check again.",
         ),
         solution=f"""\

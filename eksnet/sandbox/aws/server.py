@@ -86,9 +86,9 @@ def rendered(region: str, name: str, wanted: Wanted) -> list[Object]:
 def main() -> None:
     """Serve until the supervisor ends the process."""
     settings = Settings.from_json(Path(sys.argv[1]).read_text())
-    application, *workers = front(settings)
-    for one in workers:
-        threading.Thread(target=one.run, daemon=True).start()
+    application, worker, autoscaler = front(settings)
+    for run in (worker.run, autoscaler.run):
+        threading.Thread(target=run, daemon=True).start()
     server = make_server(
         settings.address, settings.port, application, threaded=True, request_handler=_Quiet
     )

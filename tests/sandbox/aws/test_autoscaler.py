@@ -122,7 +122,9 @@ def test_the_bounds_are_those_of_the_values(values, bounds):
     assert bounds_of("coredns", Wanted(NEWEST, values), "eks.1") == bounds
 
 
-@pytest.mark.parametrize(("version", "platform"), [("v1.9.3-eksbuild.2", "eks.99"), (NEWEST, "eks.0")])
+@pytest.mark.parametrize(
+    ("version", "platform"), [("v1.9.3-eksbuild.2", "eks.99"), (NEWEST, "eks.0")]
+)
 def test_only_where_platform_and_version_have_it(version, platform):
     assert bounds_of("coredns", Wanted(version, json.dumps(ON)), platform) is None
 
