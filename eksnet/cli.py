@@ -239,6 +239,30 @@ def shell(
     raise typer.Exit(open_shell(pod, namespace, name))
 
 
+@app.command()
+def env(
+    undo: Annotated[
+        bool, typer.Option("--undo", help="Print the lines that bring back what was there before.")
+    ] = False,
+    name: Name = None,
+) -> None:
+    """Print shell lines: kubectl, the AWS CLI and boto3 use the sandbox in this shell.
+
+    eval "$(eksnet env)" is all that a shell needs.
+    """
+    from eksnet.sandbox import environment
+
+    if undo:
+        print(environment.undo_lines(os.environ))
+        return
+    print(environment.lines(environment.variables(os.environ, name), os.environ))
+    # On the other stream: the shell reads the lines, the learner this.
+    said = 'This shell uses the sandbox; eval "$(eksnet env --undo)" brings back what it had.'
+    for line in (said, environment.aws_cli_remedy(os.environ)):
+        if line:
+            print(runnable(line), file=sys.stderr)
+
+
 def _kubectl(arguments: list[str], name: str | None) -> None:
     from eksnet.sandbox import lifecycle
 

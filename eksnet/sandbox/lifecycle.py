@@ -16,7 +16,7 @@ from eksnet.sandbox import components, holder, launching, locks, preflight, seed
 from eksnet.sandbox import paths as sandbox_paths
 from eksnet.sandbox.api import Api, UnansweredError, documents
 from eksnet.sandbox.launching import REGION
-from eksnet.sandbox.paths import Paths
+from eksnet.sandbox.paths import Paths, known_port
 from eksnet.sandbox.vpc import plan
 
 NEEDED = ("kube", "etcd", "coredns", "runtime", "kubectl", "agnhost")
@@ -172,7 +172,7 @@ def status(name: str | None = None, *, ask: bool = False) -> Status:
         state.no_room(paths) or said.get("waiting_for", ""),
         tuple((what, seconds) for what, seconds in said.get("steps", [])),
         said.get("components", {}),
-        f"https://127.0.0.1:{launching.known_port(paths, 'api')}",
+        f"https://127.0.0.1:{known_port(paths, 'api')}",
         paths.kubeconfig,
     )
 
@@ -206,7 +206,7 @@ def degraded(paths: Paths) -> str:
 
 def _ask(paths: Paths, question: Callable[[Api], list[str]]) -> str:
     try:
-        answers = question(Api(paths.identity, f"127.0.0.1:{launching.known_port(paths, 'api')}"))
+        answers = question(Api(paths.identity, f"127.0.0.1:{known_port(paths, 'api')}"))
     except UnansweredError as error:
         return str(error)
     return answers[0] if answers else ""

@@ -45,6 +45,7 @@ class SandboxSpecification(Specification):
         node_ids: The map of a node's ids to the sandbox's, as in /proc/PID/uid_map.
         sync_frequency: How long a kubelet may leave a changed ConfigMap unread, such as `5s`.
         endpoint: The API server's URL on the learner's computer.
+        aws_endpoint: The URL of the AWS services there.
         listeners: The sockets that were opened before the namespace, by what listens there.
         alive: The file whose lock says that the sandbox lives, as a descriptor.
         used: The lock on the engine's programs, as a descriptor.
@@ -60,6 +61,7 @@ class SandboxSpecification(Specification):
     node_ids: str
     sync_frequency: str
     endpoint: str
+    aws_endpoint: str
     listeners: dict[str, int] = field(hash=False)
     alive: int
     used: int

@@ -132,6 +132,8 @@ class Supervisor:
         self.phase = "starting"
         count = len(self.vpc.nodes)
         await self.until_none("nodes Ready", lambda: self.api.nodes_not_ready(count, self.since))
+        # Without them nobody can sign in.
+        await self.until_none("AWS services answer", self.aws_not_answering)
         # From here on the cluster can be used; whether kube-system is whole is the learner's too.
         self.phase = "settling"
         for what, missing in (
@@ -140,7 +142,6 @@ class Supervisor:
             ("kube-system Ready", lambda: self.api.pods_not_ready(self.since)),
             ("DNS answers on every node", self.nodes_without_dns),
             ("API server ready", self.api.not_ready),
-            ("AWS services answer", self.aws_not_answering),
         ):
             # A lab may keep it so for long: what ends meanwhile is looked at from the beginning.
             if not await self.until_none(what, missing, unless=self.check_requested):
@@ -166,7 +167,12 @@ class Supervisor:
 
     def aws_settings(self) -> Settings:
         """Return what the AWS side is told of this cluster."""
-        return settings.of_sandbox(self.vpc, self.given.endpoint, self.paths.identity / "ca.crt")
+        return settings.of_sandbox(
+            self.vpc,
+            self.given.endpoint,
+            self.given.aws_endpoint,
+            self.paths.identity / "ca.crt",
+        )
 
     def aws_not_answering(self) -> list[str]:
         """Return why the AWS side does not answer yet; nothing when it does."""
@@ -449,10 +455,21 @@ def end_with_parent() -> None:
     ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
 
 
+def heed_signals() -> None:
+    """Let the sandbox's programs hear the signals that its starter ignores.
+
+    A signal that is ignored stays so over fork and exec: after `nohup eksnet up` no shell in a
+    container would end when its terminal closes.
+    """
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_DFL)
+
+
 def main() -> None:
     """Run the supervisor on the specification file that is named first."""
     specification = SandboxSpecification.from_json(Path(sys.argv[1]).read_text())
     end_with_parent()
+    heed_signals()
     mounts.make_private()
     # Nodes and pods expect the usual one, and other users than this one to read there.
     os.umask(0o022)

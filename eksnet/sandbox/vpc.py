@@ -9,6 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
+# What the nodes are, and the managed node group that they are of.
+INSTANCE_TYPE, NODE_GROUP = "m5.large", "workbook"
+
 
 @dataclass(frozen=True)
 class Node:

@@ -9,7 +9,7 @@ import faults
 import hostside
 import pexpect
 import pytest
-from interrupting import COMMAND, hears
+from interrupting import COMMAND, hear_all, hears
 
 from eksnet.cluster.pods import not_terminating
 from eksnet.kubeproxy.observe import kube_proxies
@@ -35,7 +35,7 @@ def shell(*arguments):
     program, *words = COMMAND
     return pexpect.spawn(
         program, [*words, "shell", *arguments], timeout=PATIENCE, encoding="utf-8",
-        env={**os.environ, "COLUMNS": "200"},
+        env={**os.environ, "COLUMNS": "200"}, preexec_fn=hear_all,
     )  # fmt: skip
 
 

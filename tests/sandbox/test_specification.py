@@ -19,6 +19,7 @@ SANDBOX = SandboxSpecification(
     node_ids="0 65536 65536",
     sync_frequency="5s",
     endpoint="https://127.0.0.1:6443",
+    aws_endpoint="http://127.0.0.1:8080",
     listeners={"api": 3, "aws": 4},
     alive=5,
     used=6,

@@ -3,6 +3,8 @@
 import copy
 import json
 import threading
+from dataclasses import replace
+from pathlib import Path
 
 import boto3
 import pytest
@@ -71,6 +73,7 @@ class Side:
             pki=str(directory),
             keys=str(directory / "aws.json"),
             records=str(directory / "eks.json"),
+            origins=("http://127.0.0.1:1",),
             cluster=ClusterFacts(
                 name="workbook",
                 account=ACCOUNT,
@@ -89,14 +92,23 @@ class Side:
 
     def start(self):
         self.settings = Settings.from_json(self.settings.to_json())
-        application, self.worker, self.autoscaler = server.front(self.settings)
-        self.http = make_server("127.0.0.1", 0, application, threaded=True)
+        # The port first: tokens are signed for it.
+        self.http = make_server(
+            "127.0.0.1", 0, lambda *asked: self.side.front(*asked), threaded=True
+        )
+        self.settings = replace(self.settings, origins=(self.url,))
+        self.side = server.assembled(self.settings)
+        self.worker, self.autoscaler = self.side.worker, self.side.autoscaler
         threading.Thread(target=self.http.serve_forever, daemon=True).start()
         return self
 
     def stop(self):
         self.http.shutdown()
         self.http.server_close()
+
+    @property
+    def records(self):
+        return Path(self.settings.records)
 
     @property
     def url(self):

@@ -15,9 +15,6 @@ from functools import cache
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
-import botocore.session
-from botocore.validate import ParamValidator
-
 
 @dataclass(frozen=True)
 class Call:
@@ -49,6 +46,9 @@ class EksError(Exception):
 
 @cache
 def _model() -> Any:
+    # Late: whoever only signs in to the cluster must not wait for it.
+    import botocore.session
+
     return botocore.session.get_session().get_service_model("eks")
 
 
@@ -155,6 +155,8 @@ def _check(operation: Any, parameters: dict[str, Any]) -> None:
     shape = operation.input_shape
     if shape is None:
         return
+    from botocore.validate import ParamValidator
+
     unknown = sorted(set(parameters) - set(shape.members))
     report = ParamValidator().validate(parameters, shape)
     problems = [report.generate_report()] if report.has_errors() else []
