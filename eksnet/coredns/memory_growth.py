@@ -28,7 +28,7 @@ from eksnet.cluster.contents import is_ours
 from eksnet.cluster.countdown import until
 from eksnet.coredns.installed import BASH_IMAGE
 from eksnet.coredns.memory import Measured
-from eksnet.coredns.observe import make_queries, parse_answers, query_command
+from eksnet.coredns.transport import command, queries_for, read_answers
 from eksnet.coredns.witness import start_server
 from eksnet.errors import EksnetError
 from eksnet.listing import Listing
@@ -204,11 +204,11 @@ class _Server:
     def _await_known(self, number: int) -> None:
         """Wait until CoreDNS answers for a Service; it hears of them in their order."""
         name = f"{_name(number)}.{RECORDS}.svc.cluster.local"
-        command = query_command(make_queries([name], "A"), f"{self._address}/53")
+        queries = queries_for([name], "A", f"{self._address}/53")
 
         def is_known() -> bool:
-            output = self._exec(command)
-            return parse_answers([name], output)[0].rcode == "NOERROR"
+            output = self._exec(command(queries))
+            return read_answers(queries, output)[0].found
 
         if not until(f"CoreDNS to know {name}", is_known, self._timeout):
             raise EksnetError(
@@ -232,8 +232,8 @@ class _Server:
         resident, heap = _megabytes(read, _RESIDENT), _megabytes(read, _HEAP)
         return Taken(addresses, self._services, resident, go, heap)
 
-    def _exec(self, command: list[str]) -> str:
-        return self._cluster.exec(_READER, command, self._namespace).stdout
+    def _exec(self, words: list[str]) -> str:
+        return self._cluster.exec(_READER, words, self._namespace).stdout
 
 
 def _megabytes(text: str, name: str) -> float:

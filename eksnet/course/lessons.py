@@ -78,6 +78,7 @@ LESSONS = (
         namespaces=("eksnet-memory", "eksnet-records"),
         objects=("clusterrole/eksnet-memory", "clusterrolebinding/eksnet-memory"),
     ),
+    Lesson("02c_corefile", namespaces=("corefile-lab",)),
     Lesson("02d_coredns_autoscaling", changes=(_DEPLOYMENT,), addon=True, simulates=True),
     Lesson("03a_rules_and_packets", namespaces=("shop",)),
     Lesson("03b_modes_and_growth", namespaces=("shop", "many"), changes=(_KUBE_PROXY,)),
