@@ -24,6 +24,7 @@ from eksnet.errors import (
     RefusedError,
     UnreachableError,
 )
+from eksnet.inputs import DAY
 
 Json = dict[str, Any]
 Query = Mapping[str, str | list[str]]
@@ -209,6 +210,24 @@ class Client:
         finally:
             # What was not read would be taken for the next answer on this connection.
             response.close()
+
+    def read_as_it_is(
+        self, path: str, headers: Mapping[str, str]
+    ) -> tuple[int, Mapping[str, str], Iterator[bytes]]:
+        """Read a path as another client asked for it, whatever comes of it.
+
+        Args:
+            path: The path with its query.
+            headers: The headers of the request.
+
+        Returns:
+            The status, the headers, and the body as it comes: that of a watch takes its time.
+
+        Raises:
+            ApiError: There was no answer.
+        """
+        response = self._request("GET", path, headers=headers, read=DAY, stream=True)
+        return response.status, response.headers, response.stream(amt=None)
 
     def send(
         self,

@@ -72,6 +72,7 @@ LESSONS = (
     ),
     Lesson("01c_dns_troubleshooting", namespaces=("ops-ns", "app-ns"), faults="dns"),
     Lesson(ADDON_LESSON, changes=(COREFILE, _DEPLOYMENT, _BUDGET), owners=True),
+    Lesson("02c_corefile", namespaces=("corefile-lab",)),
     Lesson("03a_rules_and_packets", namespaces=("shop",)),
     Lesson("03b_modes_and_growth", namespaces=("shop", "many"), changes=(_KUBE_PROXY,)),
     Lesson("03c_service_faults", namespaces=("shop",), faults="proxy"),

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from eksnet.dns import Walk
 from eksnet.kubeproxy import Node, Ruleset, Settings, predict
 from eksnet.kubeproxy.settings import MODES
+from eksnet.widgets.corefile import START, CorefileEditor
 from eksnet.widgets.curve import curve
 from eksnet.widgets.ladder import ladder
 from eksnet.widgets.model import Model, Stepper
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from eksnet.widgets.view import View
 
 __all__ = [
+    "CorefileEditor",
     "Model",
     "PacketStepper",
     "Panel",
@@ -35,6 +37,7 @@ __all__ = [
     "Stepper",
     "Table",
     "Text",
+    "corefile",
     "curve",
     "ladder",
     "packet_path",
@@ -102,6 +105,28 @@ def search_order(
     else:
         model.witness = observed
         model.observes = tuple(observes)
+    return show(model)
+
+
+def corefile(
+    text: str = START,
+    *,
+    names: Collection[str] = (),
+    release: str = "",
+    answers: Callable[[CorefileEditor], Any] | None = None,
+) -> View:
+    """Return the widget *Corefile*: a text that is checked while it is written.
+
+    Args:
+        text: The Corefile to begin with.
+        names: What a dry run asks: NAME or NAME/TYPE.
+        release: The release of CoreDNS for which it is checked; empty for the engine's.
+        answers: Tries the model that it is given, behind a button *Dry run*:
+            `lambda m: eksnet.dry_run(m.corefile, *m.names.split())`. What it raises as EksnetError
+            the reader sees in words.
+    """
+    model = CorefileEditor(corefile=text, names=" ".join(names), witness=answers)
+    model.release = release or model.release
     return show(model)
 
 

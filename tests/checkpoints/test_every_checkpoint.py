@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import test_checkpoints_coredns_addon as addon
+import test_checkpoints_corefile as corefile
 import test_checkpoints_dns_records as shelf
 import test_checkpoints_dns_troubleshooting as trouble
 import test_checkpoints_kube_proxy as shop
@@ -348,6 +349,37 @@ CASES = {
                 managed("cahce", corefile=addon.MISSPELT, logs=addon.REFUSAL, ready=False),
                 "2 of 2 CoreDNS pods do not run",
             ),
+        ),
+    ),
+    "corefile-01": Case(
+        nothing(corefile.PLUGINS, None),
+        nothing(corefile.PLUGINS, corefile.PLUGINS),
+        (
+            (nothing(corefile.GUESSED, corefile.PLUGINS), "api.shop.example: template"),
+            (
+                nothing({**corefile.PLUGINS, "old.example": "hosts"}, corefile.PLUGINS),
+                "old.example: template",
+            ),
+        ),
+    ),
+    "corefile-02": Case(
+        nothing(),
+        made(corefile.put_trial),
+        (
+            (made(corefile.put_trial, text=corefile.FORGOTTEN), "hosts has no fallthrough"),
+            (
+                made(corefile.put_trial, text=corefile.SOUND.replace("    loop\n", "")),
+                "a loop is not noticed",
+            ),
+            (made(corefile.put_trial, runs=corefile.FORGOTTEN), "its log has another hash"),
+        ),
+    ),
+    "corefile-03": Case(
+        nothing("api.new.example", None),
+        nothing("api.new.example", corefile.OWNER),
+        (
+            (nothing("api.old.example", corefile.OWNER), "api.new.example"),
+            (nothing("new.example", corefile.OWNER), "api.new.example"),
         ),
     ),
     "hosts-05": Case(
