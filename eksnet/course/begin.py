@@ -444,7 +444,7 @@ def _namespaces(cluster: Cluster, wanted: Lesson, record: _Record) -> Iterator[L
         yield Left(
             f"the namespace {name}",
             record.which(makers),
-            f"{len(made)} objects{others}",
+            f"{len(made)} {'object' if len(made) == 1 else 'objects'}{others}",
             _restore=_deleting(f"namespace/{name}", "", foreign),
             _kept=tuple(made),
         )
