@@ -54,8 +54,9 @@ def start_fleet(cluster: Cluster, nodes: int, cores: int) -> int:
     inputs.count(nodes, "the number of nodes", own, MOST_NODES)
     inputs.count(cores, "the number of cores", 1, MOST_CORES)
     names = [f"simulated-{number:03d}" for number in range(1, nodes - own + 1)]
-    _delete(cluster, [n for n in there if n not in names or cores_of(there[n]) != cores])
-    _in_parallel(lambda name: _create(cluster, name, cores), names)
+    stays = {name for name in names if name in there and cores_of(there[name]) == cores}
+    _delete(cluster, there.keys() - stays)
+    _in_parallel(lambda name: _create(cluster, name, cores), [n for n in names if n not in stays])
     _keep(cluster, names)
     return len(names)
 
@@ -91,8 +92,10 @@ def cores_of(node: Resource) -> int:
 
 def _create(cluster: Cluster, name: str, cores: int) -> None:
     now = datetime.now(UTC)
-    objects = (_node(name, cores, now), _lease(name, now))
-    cluster.apply("\n---\n".join(map(json.dumps, objects)))
+    objects = [_node(name, cores, now), _lease(name, now)]
+    everything = {"apiVersion": "v1", "kind": "List", "items": objects}
+    # A lease may be left of a fleet whose kernel has ended, and was renewed since it was made.
+    cluster.apply(json.dumps(everything), force=True)
 
 
 def _node(name: str, cores: int, now: datetime) -> _Json:
