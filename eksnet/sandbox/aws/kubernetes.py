@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -69,8 +70,9 @@ class Cluster:
     def size(self) -> Size:
         """Return the number of nodes and of their cores; each node counts, whatever its state."""
         nodes = self._read("/api/v1/nodes")["items"]
-        cores = sum(cores_of(node["status"].get("capacity", {}).get("cpu", "0")) for node in nodes)
-        return Size(len(nodes), int(cores))
+        capacities = [(node.get("status") or {}).get("capacity") or {} for node in nodes]
+        cores = sum(simulation.cores_of(str(one.get("cpu", "0"))) for one in capacities)
+        return Size(len(nodes), math.ceil(cores))
 
     def replicas(self) -> int:
         """Return the replicas that the Deployment coredns is to have."""
@@ -113,11 +115,6 @@ class Cluster:
                 if waits := _not_rolled_out(answer):
                     return f"{one['kind']} {one['metadata']['name']}: {waits}"
         return ""
-
-
-def cores_of(quantity: str) -> float:
-    """Return the cores of a Kubernetes quantity, such as `64` or `1930m`."""
-    return float(quantity[:-1]) / 1000 if quantity.endswith("m") else float(quantity)
 
 
 def _not_rolled_out(workload: Object) -> str:
