@@ -12,6 +12,8 @@ from werkzeug.serving import make_server
 from eksnet.sandbox.aws import keys, server
 from eksnet.sandbox.aws.settings import ACCOUNT, ClusterFacts, Settings
 
+# One for all clients: each would read the services' models again.
+SESSION = boto3.session.Session()
 ACCESS = {"name": "workbook", "region": "ap-northeast-2"}
 
 
@@ -22,6 +24,7 @@ class PretendCluster:
         self.objects = {}
         self.conflicts = []
         self.waits = ""
+        self.pods = {}
         self.status = 200
 
     def apply(self, one, force, dry_run):
@@ -48,6 +51,9 @@ class PretendCluster:
     def replicas_missing(self, objects):
         return self.waits
 
+    def pod_addresses(self):
+        return self.pods
+
 
 def present(one, field):
     for step in field.strip(".").split("."):
@@ -71,6 +77,7 @@ class Side:
             pki=str(directory),
             keys=str(directory / "aws.json"),
             records=str(directory / "eks.json"),
+            journal=str(directory / "account.jsonl"),
             cluster=ClusterFacts(
                 name="workbook",
                 account=ACCOUNT,
@@ -80,17 +87,19 @@ class Side:
                 ca="Q0E=",
                 services="10.100.0.0/16",
                 vpc_id="vpc-00000000000000001",
-                subnet_ids=("subnet-00000000000000001",),
-                security_group_id="sg-00000000000000001",
+                subnet_ids=tuple(f"subnet-{number:017x}" for number in range(1, 5)),
+                security_group_id="sg-00000000000000002",
                 created="2026-01-01T00:00:00+00:00",
             ),
         )
         self.http = None
+        # Where another process serves instead.
+        self.address = ""
 
     def start(self):
         self.settings = Settings.from_json(self.settings.to_json())
-        application, self.worker = server.front(self.settings)
-        self.http = make_server("127.0.0.1", 0, application, threaded=True)
+        self.side = server.Side(self.settings, begin=lambda worker: None)
+        self.http = make_server("127.0.0.1", 0, self.side.front, threaded=True)
         threading.Thread(target=self.http.serve_forever, daemon=True).start()
         return self
 
@@ -99,16 +108,21 @@ class Side:
         self.http.server_close()
 
     @property
-    def url(self):
-        return f"http://127.0.0.1:{self.http.server_port}"
+    def worker(self):
+        return self.side.eks[1]
 
-    def client(self, service="eks", key=None, secret=None):
-        return boto3.session.Session().client(
+    @property
+    def url(self):
+        return self.address or f"http://127.0.0.1:{self.http.server_port}"
+
+    def client(self, service="eks", key=None, secret=None, token=None):
+        return SESSION.client(
             service,
             endpoint_url=self.url,
             region_name="ap-northeast-2",
             aws_access_key_id=key or self.keys.access_key,
             aws_secret_access_key=secret or self.keys.secret,
+            aws_session_token=token,
             config=Config(retries={"max_attempts": 0}),
         )
 

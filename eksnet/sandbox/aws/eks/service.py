@@ -12,6 +12,7 @@ from typing import Any
 from eksnet.sandbox.aws.eks import catalogue
 from eksnet.sandbox.aws.eks.model import Call, EksError
 from eksnet.sandbox.aws.eks.records import NO_MODE, Addon, Issue, Store, Update, Wanted
+from eksnet.sandbox.aws.principals import Principal
 from eksnet.sandbox.aws.settings import ClusterFacts
 
 Answer = dict[str, Any]
@@ -40,8 +41,12 @@ class Service:
         self._wake = wake
         self._replicas_missing = replicas_missing
 
-    def answer(self, call: Call) -> Answer:
+    def answer(self, call: Call, principal: Principal) -> Answer:
         """Return the members of an operation's output.
+
+        Args:
+            call: The operation with its parameters.
+            principal: Who asks; IAM has allowed it.
 
         Raises:
             EksError: EKS would refuse the call, or the sandbox does not know the operation.
