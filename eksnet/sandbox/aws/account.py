@@ -142,7 +142,9 @@ class Account:
             moment, seed = self._now(), secrets.randbits(_SEED_BITS)
             try:
                 answer, made = emulator.repeatable(sent, moment, seed)
-                self._journal.append(Entry(sent, moment, seed, made, emulator.digest(answer)))
+                # A private key in an answer is written another way each time.
+                digest = "" if made else emulator.digest(answer)
+                self._journal.append(Entry(sent, moment, seed, made, digest))
             except BaseException:
                 # What was done of it is not in the journal: back to what is.
                 self._loaded = None
@@ -174,7 +176,7 @@ class Account:
             start_state.create(emulator, self._settings, self._learner)
             for entry in self._journal.entries():
                 answer, _ = emulator.repeatable(entry.sent, entry.moment, entry.seed, entry.keys)
-                if emulator.digest(answer) != entry.digest:
+                if entry.digest and emulator.digest(answer) != entry.digest:
                     what = f"{entry.sent.service}, {entry.moment}"
                     print(f"another answer than before: {what}", file=sys.stderr, flush=True)
             self._loaded = emulator, Directory(emulator)

@@ -19,4 +19,4 @@ def install() -> None:
             return [one["PrivateIpAddress"] for one in self.private_ip_addresses]
         return before(self, name, method)
 
-    NetworkInterface.get_filter_value = filter_value  # type: ignore[method-assign]
+    setattr(NetworkInterface, "get_filter_value", filter_value)  # noqa: B010 (mypy: it is typed)

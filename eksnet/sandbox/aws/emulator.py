@@ -74,9 +74,10 @@ class Emulator:
     def __init__(self, region: str) -> None:
         """Begin with an account in which nothing is."""
         # Not `reset`, which makes anew what nobody is going to ask.
-        for backends in BackendDict._instances:
+        made: list[Any] = BackendDict._instances  # type: ignore[misc]
+        for backends in made:
             backends.clear()
-        BackendDict._instances.clear()
+        made.clear()
         self._region = region
         # Each is made now: made by a request, its content would depend on who asked first.
         for service in PACKAGES:
@@ -148,8 +149,7 @@ class Emulator:
 
 
 def _keep_managed_policies() -> None:
-    from moto.iam import models
-
+    models: Any = import_module("moto.iam.models")
     kept = {
         name: policy
         for name, policy in json.loads(models.aws_managed_policies_data).items()

@@ -49,7 +49,7 @@ class Entry:
         moment: When it was done, in UTC without a time zone.
         seed: The seed of what was random.
         keys: The private keys that were made, PEM.
-        digest: The digest of the answer.
+        digest: The digest of the answer; empty where it need not be the same.
     """
 
     sent: Sent

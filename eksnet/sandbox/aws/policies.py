@@ -296,13 +296,10 @@ def _applies(one: Statement, asked: Asked) -> bool:
 def _holds(condition: Condition, asked: Asked) -> bool:
     quantifier, _, rest = condition.operator.rpartition(":")
     name, optional = (rest[:-8], True) if rest.endswith("IfExists") else (rest, False)
-    if condition.key not in _KEYS and not condition.key.startswith(_TAG_KEYS):
-        raise PolicyError(f"the sandbox does not know the condition key {condition.key}")
+    _check_known(condition, name, quantifier)
     found = asked.keys.get(condition.key)
-    if name == "Null" and not quantifier:
+    if name == "Null":
         return (found is None) == (condition.values[0].lower() == "true")
-    if name not in _OPERATORS or quantifier not in ("", "ForAllValues", "ForAnyValue"):
-        raise PolicyError(f"the sandbox does not know the condition operator {condition.operator}")
     test, negated = _OPERATORS[name]
 
     def passes(value: str) -> bool:
@@ -315,6 +312,14 @@ def _holds(condition: Condition, asked: Asked) -> bool:
     if found is None:
         return optional or negated
     return any(map(passes, found))
+
+
+def _check_known(condition: Condition, name: str, quantifier: str) -> None:
+    quantifiers = ("",) if name == "Null" else ("", "ForAllValues", "ForAnyValue")
+    if name not in (*_OPERATORS, "Null") or quantifier not in quantifiers:
+        raise PolicyError(f"the sandbox does not know the condition operator {condition.operator}")
+    if condition.key not in _KEYS and not condition.key.startswith(_TAG_KEYS):
+        raise PolicyError(f"the sandbox does not know the condition key {condition.key}")
 
 
 Comparison = Callable[[str, str, Asked], bool]
