@@ -40,7 +40,7 @@ test: setup-tests engine-kept lint
 	$(PYTEST)
 
 soak: setup-tests engine-kept
-	uv run pytest -m soak
+	$(PYTEST) -m soak
 	for round in $$(seq $(ROUNDS)); do \
 	    echo "round $$round of $(ROUNDS)"; $(PYTEST) --quiet || exit 1; \
 	done

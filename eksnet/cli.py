@@ -110,7 +110,9 @@ def up(
     port: Annotated[
         int | None,
         typer.Option(
-            min=0, max=65535, help="The API server's port on 127.0.0.1; 0: any free port."
+            min=0,
+            max=65535,
+            help="The API server's port on 127.0.0.1; 0: any free port, for AWS services too.",
         ),
     ] = None,
     sync_frequency: Annotated[
@@ -205,8 +207,8 @@ def status(name: Name = None, as_json: Json = False) -> None:
 def _components(found: lifecycle.Status) -> Table:
     table = Table("component", "state", "restarts", "last exit")
     for name, said in found.components.items():
-        last = "" if said["last_exit"] is None else str(said["last_exit"])
-        table.add_row(*map(cell, (name, said["state"], str(said["restarts"]), last)))
+        last = "" if said.last_exit is None else str(said.last_exit)
+        table.add_row(*map(cell, (name, said.state, str(said.restarts), last)))
     return table
 
 
@@ -237,6 +239,30 @@ def shell(
     from eksnet.sandbox.shell import open_shell
 
     raise typer.Exit(open_shell(pod, namespace, name))
+
+
+@app.command()
+def env(
+    undo: Annotated[
+        bool, typer.Option("--undo", help="Print the lines that bring back what was there before.")
+    ] = False,
+    name: Name = None,
+) -> None:
+    """Print shell lines: kubectl, the AWS CLI and boto3 use the sandbox in this shell.
+
+    eval "$(eksnet env)" is all that a shell needs.
+    """
+    from eksnet.sandbox import environment
+
+    if undo:
+        print(environment.undo_lines(os.environ))
+        return
+    print(environment.lines(environment.variables(os.environ, name), os.environ))
+    # On the other stream: the shell reads the lines, the learner this.
+    said = 'This shell uses the sandbox; eval "$(eksnet env --undo)" brings back what it had.'
+    for line in (said, environment.aws_cli_remedy(os.environ)):
+        if line:
+            print(runnable(line), file=sys.stderr)
 
 
 def _kubectl(arguments: list[str], name: str | None) -> None:

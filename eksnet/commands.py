@@ -21,8 +21,8 @@ _SCRIPTS = Path(sysconfig.get_path("scripts"))
 # What a launcher and `uv run` leave to the programs that they start.
 _TYPED, _UV_RUN = "EKSNET_COMMAND", "UV_RUN_RECURSION_DEPTH"
 NAMES = (
-    "up", "down", "reset", "status", "logs", "kubectl", "shell", "resolve", "run", "lab", "engine",
-    "remove",
+    "up", "down", "reset", "status", "logs", "kubectl", "shell", "env", "resolve", "run", "lab",
+    "engine", "remove",
 )  # fmt: skip
 _NAMED = re.compile(rf"(?<![\w./-])(?<!uv run )(?<!-m )eksnet (?=(?:{'|'.join(NAMES)})\b|--)")
 

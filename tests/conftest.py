@@ -1,5 +1,6 @@
 """A sandbox of the suite's own: one for all tests, and a fresh cluster for those that need it."""
 
+import contextlib
 import os
 import signal
 
@@ -25,7 +26,7 @@ def pytest_collection_modifyitems(items):
     """Put first what takes longest, which would keep one worker beyond the others."""
     marked = {
         mark: {item.path for item in items if item.get_closest_marker(mark)}
-        for mark in ("notebook", "sandbox")
+        for mark in ("notebook", "sandbox", "browser")
     }
     items.sort(key=lambda item: [item.path not in paths for paths in marked.values()])
 
@@ -36,6 +37,16 @@ def interruptible():
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
+
+
+@contextlib.contextmanager
+def ignored(number):
+    """Ignore a signal for a while."""
+    before = signal.signal(number, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
 
 
 @pytest.fixture(scope="session")
@@ -50,7 +61,10 @@ def live_sandbox(tmp_path_factory):
         for name, value in variables.items():
             patch.setenv(name, value)
         before = hostside.mounts_and_links()
-        yield lifecycle.up()
+        # As under nohup: no process of a sandbox may take it over.
+        with ignored(signal.SIGHUP):
+            up = lifecycle.up()
+        yield up
         lifecycle.down()
         # Whatever the tests did to it, and however often it was started.
         assert hostside.naming(paths.paths().state) == []

@@ -23,7 +23,7 @@ def interrupted(
     """Send a command a signal some seconds after it has begun; return its code and complaints."""
     command = subprocess.Popen(
         [*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        preexec_fn=_hear_all, **options,
+        preexec_fn=hear_all, **options,
     )  # fmt: skip
     # Python's own start, which can be interrupted by nothing but an error, is not the command's.
     while command.poll() is None and not hears(command.pid, signal.SIGHUP):
@@ -35,7 +35,7 @@ def interrupted(
     return command.returncode, complaints
 
 
-def _hear_all() -> None:
+def hear_all() -> None:
     """Hear also what the tests themselves were told to pass over, as nohup tells of SIGHUP."""
     for number in NUMBERS:
         signal.signal(number, signal.SIG_DFL)

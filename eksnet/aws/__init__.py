@@ -1,5 +1,5 @@
 """AWS clients for the account of a cluster, and for no other."""
 
-from eksnet.aws.account import Account
+from eksnet.aws.account import Account, ApiServer
 
-__all__ = ["Account"]
+__all__ = ["Account", "ApiServer"]

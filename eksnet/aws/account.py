@@ -12,6 +12,19 @@ _READS = ("Describe", "List", "Get", "Search", "Lookup")
 
 
 @dataclass(frozen=True)
+class ApiServer:
+    """Where the API server of an EKS cluster is, as `describe_cluster` says.
+
+    Attributes:
+        endpoint: Its URL.
+        authority: Its certificate authority: base64 of PEM.
+    """
+
+    endpoint: str
+    authority: str
+
+
+@dataclass(frozen=True)
 class Account:
     """Where an account is reached and with which keys.
 

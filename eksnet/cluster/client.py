@@ -343,6 +343,7 @@ class Client:
         match status:
             case 401:
                 return "credentials that the API server accepts", (
+                    "`eksnet logs aws` shows why a token was refused; "
                     "`eksnet up`, then eksnet.connect() again"
                     if self.target.kind == "sandbox"
                     else "renew your credentials (`aws sso login`, …), then eksnet.connect() again"

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import functools
+from base64 import b64decode
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
+from typing import Any
 
 from eksnet import inputs
-from eksnet.aws import Account
+from eksnet.aws import Account, ApiServer
+from eksnet.aws.tokens import Tokens
 from eksnet.cluster import guard, kubeconfig, targets
 from eksnet.cluster.client import ApiError, Client
 from eksnet.cluster.cluster import Cluster
-from eksnet.cluster.credentials import configure
+from eksnet.cluster.credentials import configure, with_tokens
 from eksnet.cluster.guard import Guard, Identity
 from eksnet.cluster.kinds import Kinds
 from eksnet.cluster.targets import Target
@@ -43,10 +46,9 @@ def connect(target: str | None = None, *, changes: str | None = None) -> Cluster
         from eksnet.sandbox import lifecycle
 
         running = lifecycle.ensure_up()
-        _latest = open_context(wanted, running.context, running.kubeconfig, guard.allow_changes)
-        _latest.account = functools.partial(_account, running.name)
+        _latest = _open_sandbox(wanted, running.name, guard.allow_changes)
     elif wanted.kind == "context":
-        _latest = open_context(wanted, wanted.name, None, changes=changes)
+        _latest = open_context(wanted, wanted.name, changes=changes)
     else:
         raise _not_yet(wanted)
     return _latest
@@ -72,13 +74,10 @@ def connect_read_only(target: str | None = None) -> Cluster:
         # In every other phase the API server may answer, and it is told when it does not.
         if state.phase == "down":
             raise EksnetError("the sandbox is down", "a sandbox that is up", "`eksnet up`")
-        running = lifecycle.Sandbox(state.name, state.kubeconfig)
-        found = open_context(wanted, running.context, running.kubeconfig, guard.refuse_changes)
-        found.account = functools.partial(_account, running.name)
-        return found
+        return _open_sandbox(wanted, state.name, guard.refuse_changes)
     if wanted.kind != "context":
         raise _not_yet(wanted)
-    found = open_context(wanted, wanted.name, None, guard.refuse_changes)
+    found = open_context(wanted, wanted.name, guard.refuse_changes)
     if known and not found.identity.is_same_cluster(known.identity):
         raise EksnetError(
             f"{wanted} points to another cluster since eksnet.connect()",
@@ -86,6 +85,18 @@ def connect_read_only(target: str | None = None) -> Cluster:
             f'look at `kubectl config view`; if it is correct, run eksnet.connect("{wanted}")',
         )
     return found
+
+
+def _open_sandbox(target: Target, name: str, check: Guard) -> Cluster:
+    """Open a sandbox's cluster with tokens of its own AWS account."""
+    from eksnet.sandbox.aws.access import access
+
+    found = access(name)
+    api = ApiServer(found.api_server, found.authority_data)
+    opened = open_eks(target, _account(name), api, check)
+    # Asked anew each time: after a start the AWS services may be at another port.
+    opened.account = functools.partial(_account, name)
+    return opened
 
 
 def _account(name: str) -> Account:
@@ -110,37 +121,72 @@ def _not_yet(wanted: Target) -> EksnetError:
 def open_context(
     target: Target,
     context: str,
-    file: Path | None,
     check: Guard | None = None,
     *,
     changes: str | None = None,
 ) -> Cluster:
-    """Open the cluster of a kubeconfig's context.
+    """Open the cluster of a context: of the files that KUBECONFIG names, else of ~/.kube/config.
 
     Args:
         target: What the reader calls it.
         context: The context's name.
-        file: The kubeconfig; None takes what KUBECONFIG names, else ~/.kube/config.
         check: The guard; None takes that of named clusters.
         changes: The name of the cluster that may be changed, for that guard.
 
     Raises:
         EksnetError: No such context, or the API server does not answer.
     """
-    files = kubeconfig.search_path(file)
+    files = kubeconfig.search_path()
     seen = kubeconfig.read(context, files)
     configuration = configure(files, context)
-    reader = Client(configuration, _refuse, target)
+
+    def look() -> Identity:
+        return _identity(_reader(configuration, target), kubeconfig.read(context, files))
+
+    return _opened(
+        target,
+        configuration,
+        seen,
+        lambda identity: check or guard.NamedCluster(target, identity, look, changes),
+    )
+
+
+def open_eks(target: Target, account: Account, api: ApiServer, check: Guard) -> Cluster:
+    """Open an EKS cluster: with tokens that this process makes, as `aws eks get-token` does.
+
+    Args:
+        target: What the reader calls it.
+        account: The AWS account whose keys sign the tokens.
+        api: Where its API server is.
+        check: The guard.
+
+    Raises:
+        EksnetError: The API server does not answer, or does not know the account's user.
+    """
+    configuration = with_tokens(api.endpoint, b64decode(api.authority), Tokens(account))
+    seen = kubeconfig.Context(
+        str(target), api.endpoint, kubeconfig.digest(api.authority), account.access_key, "default"
+    )
+    return _opened(target, configuration, seen, lambda _: check)
+
+
+def _opened(
+    target: Target,
+    configuration: Any,
+    seen: kubeconfig.Context,
+    check: Callable[[Identity], Guard],
+) -> Cluster:
+    """Return the cluster behind a configuration, once its API server has answered."""
+    reader = _reader(configuration, target)
     with inputs.well_formed(f"the answer of {seen.server}", target, _CLUSTER, _LOOK):
         version = str(reader.get("/version")["gitVersion"])
         identity = _identity(reader, seen)
-
-    def look() -> Identity:
-        return _identity(reader, kubeconfig.read(context, files))
-
-    guarded = check or guard.NamedCluster(target, identity, look, changes)
-    client = Client(configuration, guarded, target)
+    client = Client(configuration, check(identity), target)
     return Cluster(client, Kinds(client), target, identity, seen.namespace, version, _nodes(reader))
+
+
+def _reader(configuration: Any, target: Target) -> Client:
+    return Client(configuration, _refuse, target)
 
 
 def _identity(client: Client, context: kubeconfig.Context) -> Identity:

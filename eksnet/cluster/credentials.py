@@ -11,6 +11,7 @@ import functools
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -50,6 +51,33 @@ def configure(kubeconfig: str, context: str) -> Any:
             "a context whose certificates and programs exist",
             f"`kubectl --context {context} get namespace kube-system`",
         ) from None
+    return _without_proxy(configuration)
+
+
+def with_tokens(server: str, authority: bytes, tokens: Callable[[], str]) -> Any:
+    """Return a configuration of the official client that signs in with bearer tokens.
+
+    Args:
+        server: The API server's URL.
+        authority: Its certificate authority, as PEM.
+        tokens: Returns a token that lasts; asked before each request.
+    """
+    from kubernetes.client import Configuration
+
+    configuration: Any = Configuration()
+    configuration.host = server
+    configuration.ssl_ca_cert = _copy(authority)
+
+    def renew(own: Any) -> None:
+        own.api_key["BearerToken"] = f"Bearer {tokens()}"
+
+    renew(configuration)
+    configuration.refresh_api_key_hook = renew
+    return _without_proxy(configuration)
+
+
+def _without_proxy(configuration: Any) -> Any:
+    """Return a configuration by which no proxy stands between this computer and itself."""
     if urlsplit(configuration.host).hostname in ("127.0.0.1", "localhost", "::1"):
         configuration.proxy = None
     return configuration

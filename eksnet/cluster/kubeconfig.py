@@ -39,10 +39,8 @@ class Context:
     namespace: str
 
 
-def search_path(kubeconfig: Path | None) -> str:
+def search_path() -> str:
     """Return the files as the client wants them: one path, or several with the path separator."""
-    if kubeconfig is not None:
-        return str(kubeconfig)
     return os.environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")
 
 
@@ -74,8 +72,8 @@ def read(name: str, files: str) -> Context:
         return Context(
             name=name,
             server=_server(cluster, name),
-            ca=_digest(_certificate_authority(cluster, folder)),
-            user=f"{user_name} {_digest(_lasting(user))}",
+            ca=digest(_certificate_authority(cluster, folder)),
+            user=f"{user_name} {digest(_lasting(user))}",
             namespace=inputs.namespace(
                 context.get("namespace") or "default", f"the namespace of context {name!r}"
             ),
@@ -157,5 +155,6 @@ def _lasting(user: dict[str, Any]) -> str:
     return json.dumps(kept, sort_keys=True, default=str)
 
 
-def _digest(text: str) -> str:
+def digest(text: str) -> str:
+    """Return SHA-256 of a text, in hex."""
     return hashlib.sha256(text.encode()).hexdigest()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from eksnet.coredns import addon
-from eksnet.coredns.diagnosis import Check, Diagnosis, diagnose
+from eksnet.coredns.diagnosis import diagnose
 from eksnet.coredns.editing import (
     add_plugin,
     comment_out,
@@ -15,9 +15,9 @@ from eksnet.coredns.editing import (
     set_plugin,
 )
 from eksnet.coredns.faults import inject_fault, revert_faults
+from eksnet.coredns.findings import Check, Diagnosis
 from eksnet.coredns.installed import IMAGE
 from eksnet.coredns.observe import (
-    Answer,
     ask,
     confirm,
     running_configurations,
@@ -28,8 +28,9 @@ from eksnet.coredns.observe import (
     witness_walk,
 )
 from eksnet.coredns.querylog import LoggedQuery, observed_walk, parse_query_log
+from eksnet.coredns.transport import Answer
 from eksnet.coredns.trial import try_corefile
-from eksnet.coredns.witness import Lookup, look_up, start_client, start_server
+from eksnet.coredns.witness import look_up, start_client, start_server
 
 __all__ = [
     "IMAGE",
@@ -37,7 +38,6 @@ __all__ = [
     "Check",
     "Diagnosis",
     "LoggedQuery",
-    "Lookup",
     "add_plugin",
     "addon",
     "ask",

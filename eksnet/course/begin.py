@@ -115,9 +115,15 @@ class Beginning(Shown):
     kept: Path | None = None
 
     def _listing(self) -> Listing[Left]:
-        columns = ("left", "by", "seen", "now")
-        rows = tuple((one.what, one.by or "unknown", one.seen, _now(one)) for one in self.left)
-        return Listing(columns, rows, self.left)
+        return Listing.of(
+            self.left,
+            {
+                "left": lambda one: one.what,
+                "by": lambda one: one.by or "unknown",
+                "seen": lambda one: one.seen,
+                "now": _now,
+            },
+        )
 
     @property
     def headline(self) -> str:

@@ -15,6 +15,7 @@ from eksnet.course.copies import Copies, open_copies
 from eksnet.printable import printable
 
 _SETTINGS = Path(__file__).parent.parent / "lab_settings"
+_TERMINAL = Path(__file__).with_name("terminal.sh")
 # Options with which JupyterLab says something, or writes its settings, and ends.
 _SAYS = {
     "-h", "--help", "--help-all", "-V", "--version",
@@ -93,7 +94,9 @@ def lab_command(directory: Path, *arguments: str) -> list[str]:
     root = ["--allow-root"] if os.geteuid() == 0 else []
     settings = f"--LabApp.app_settings_dir={_SETTINGS}"
     # A login shell, which is what a server without a terminal takes, would make a path of its own.
-    shell = f"--ServerApp.terminado_settings=shell_command=['{os.environ.get('SHELL') or 'sh'}']"
+    # Its terminals have the sandbox's variables; its kernels, which are its children too, do not.
+    own = ["sh", str(_TERMINAL), sys.executable, os.environ.get("SHELL") or "sh"]
+    shell = f"--ServerApp.terminado_settings=shell_command={own}"
     return _jupyterlab(*root, settings, shell, *arguments, str(directory))
 
 

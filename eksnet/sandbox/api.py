@@ -14,9 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from eksnet import versions
+from eksnet.errors import UnreachableError
 
 # The field manager that EKS applies as, and what makes a request a server-side apply.
 EKS, APPLY = "eks", "application/apply-patch+yaml"
+# The label of pods that `eksnet shell` makes.
+SHELL = "app.kubernetes.io/managed-by=eksnet-shell"
 # The Deployments and DaemonSets of the manifests.
 WORKLOADS = ("coredns", "kube-proxy")
 _PLURALS = {
@@ -37,14 +40,10 @@ _NOT_YET = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
 Labels = dict[str, str]
 
 
-class UnansweredError(Exception):
-    """The API server did not answer a question, so that nothing is known yet."""
-
-
 class Api:
     """Requests to the API server with the supervisor's certificate.
 
-    What reads several objects raises `UnansweredError` when one request fails: no answer is not
+    What reads several objects raises `UnreachableError` when one request fails: no answer is not
     the answer that there are none.
     """
 
@@ -128,7 +127,7 @@ class Api:
     def _exists(self, path: str) -> bool:
         status, answer = self.request("GET", path)
         if status not in (200, 404):
-            raise UnansweredError(f"API server: {status or 'no answer'}, {answer}")
+            raise UnreachableError(f"API server: {status or 'no answer'}, {answer}")
         return status == 200
 
     def create_missing(self, manifests: Iterable[dict[str, Any]], manager: str = EKS) -> list[str]:
@@ -151,6 +150,29 @@ class Api:
             if status not in (200, 201):
                 reason = answer.get("message") if isinstance(answer, dict) else answer
                 problems.append(f"{manifest['kind']} {manifest['metadata']['name']}: {reason}")
+        return problems
+
+    def delete_shells(self, since: str) -> list[str]:
+        """Delete the pods of shells that are over: with a sandbox, what was executed in it ends.
+
+        Their commands could not do that, for the API server ended with the sandbox too.
+
+        Args:
+            since: When this start began, as RFC 3339 in UTC; what is younger has its shell.
+
+        Returns:
+            Which could not be deleted, one line each.
+        """
+        problems = []
+        for pod in self._items(f"/api/v1/pods?labelSelector={SHELL}"):
+            metadata = pod["metadata"]
+            if metadata["creationTimestamp"] >= since:
+                continue
+            place = f"/api/v1/namespaces/{metadata['namespace']}/pods/{metadata['name']}"
+            # At once: no kubelet could tell when its containers have ended, and they have.
+            status, answer = self.request("DELETE", f"{place}?gracePeriodSeconds=0")
+            if status not in (200, 404):
+                problems.append(f"pod {metadata['name']}: {status or 'no answer'}, {answer}")
         return problems
 
     def pods_unbound(self, wanted: int) -> list[str]:
@@ -206,7 +228,7 @@ class Api:
     def _items(self, path: str) -> list[dict[str, Any]]:
         status, answer = self.request("GET", path)
         if status != 200:
-            raise UnansweredError(f"API server: {status or 'no answer'}, {answer}")
+            raise UnreachableError(f"API server: {status or 'no answer'}, {answer}")
         items: list[dict[str, Any]] = answer["items"]
         return items
 

@@ -13,7 +13,7 @@ from eksnet.sandbox.aws import interpreter
 from eksnet.sandbox.aws import settings as aws_settings
 from eksnet.sandbox.aws.settings import Settings
 from eksnet.sandbox.roots import Root
-from eksnet.sandbox.vpc import Node, Vpc
+from eksnet.sandbox.vpc import INSTANCE_TYPE, NODE_GROUP, Node, Vpc
 
 ETCD = "http://127.0.0.1:2379"
 RUNTIME_SOCKET = "/run/eksnet/runtime.sock"
@@ -37,6 +37,10 @@ _DATA = "/var/lib/etcd"
 _PKI = node_root.PKI
 _KUBECONFIG = "/etc/kubernetes/kubeconfig"
 _AUTHENTICATION = "/etc/kubernetes/authentication.yaml"
+_TOKEN_WEBHOOK = "/etc/kubernetes/token-webhook.kubeconfig"
+_ACCESS_WEBHOOK = "/etc/kubernetes/access-webhook.kubeconfig"
+# How long the API server believes either webhook: changed access entries count after so long.
+_BELIEVED = "5s"
 _COREFILE, _ZONE = "/etc/coredns/vpc-resolver.Corefile", "/etc/coredns/vpc-resolver.zone"
 _AWS_SETTINGS = "/etc/eksnet/aws.json"
 AWS_ENVIRONMENT = {
@@ -127,7 +131,15 @@ def api_server(programs: Path, pki: Path, vpc: Vpc) -> Component:
         "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
         f"--service-cluster-ip-range={vpc.services}",
         f"--authentication-config={_AUTHENTICATION}",
-        "--authorization-mode=Node,RBAC",
+        f"--authentication-token-webhook-config-file={_TOKEN_WEBHOOK}",
+        "--authentication-token-webhook-version=v1",
+        f"--authentication-token-webhook-cache-ttl={_BELIEVED}",
+        # Access policies come last, as on EKS: what RBAC allows is not asked there.
+        "--authorization-mode=Node,RBAC,Webhook",
+        f"--authorization-webhook-config-file={_ACCESS_WEBHOOK}",
+        "--authorization-webhook-version=v1",
+        f"--authorization-webhook-cache-authorized-ttl={_BELIEVED}",
+        f"--authorization-webhook-cache-unauthorized-ttl={_BELIEVED}",
         "--enable-admission-plugins=NodeRestriction",
         "--allow-privileged=true",
         "--profiling=false",
@@ -140,9 +152,31 @@ def api_server(programs: Path, pki: Path, vpc: Vpc) -> Component:
     root = Root(
         shown=_program(programs, "kube") | {_TIME_ZONES: Path(_TIME_ZONES)},
         copied=keys | {_AUTHENTICATION: Path(__file__).with_name("authentication.yaml")},
-        texts=_resolver(vpc),
+        texts=_resolver(vpc)
+        | {
+            _TOKEN_WEBHOOK: _webhook(aws_settings.AUTHENTICATE),
+            _ACCESS_WEBHOOK: _webhook(aws_settings.AUTHORIZE),
+        },
     )
     return Component("kube-apiserver", command, root=root, environment=_UNHURRIED)
+
+
+def _webhook(path: str) -> str:
+    """Return the kubeconfig of one of the authenticator's webhooks; JSON is YAML too."""
+    authority, own = f"{_PKI}/ca.crt", f"{_PKI}/apiserver-kubelet"
+    host = f"{aws_settings.AUTHENTICATOR_ADDRESS}:{aws_settings.AUTHENTICATOR_PORT}"
+    cluster = {"certificate-authority": authority, "server": f"https://{host}{path}"}
+    user = {"client-certificate": f"{own}.crt", "client-key": f"{own}.key"}
+    context = {"cluster": "authenticator", "user": "api-server"}
+    configuration = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "authenticator", "cluster": cluster}],
+        "users": [{"name": "api-server", "user": user}],
+        "contexts": [{"name": "authenticator", "context": context}],
+        "current-context": "authenticator",
+    }
+    return json.dumps(configuration)
 
 
 def _program(programs: Path, name: str) -> dict[str, Path]:
@@ -249,7 +283,15 @@ def aws_side(pki: Path, data: Path, settings: Settings) -> Component:
     command = (sys.executable, "-m", "eksnet.sandbox.aws.server", _AWS_SETTINGS)
     root = Root(
         shown=interpreter.shown(),
-        copied=_keys(pki, "ca.crt", "eks.crt", "eks.key", "aws.json"),
+        copied=_keys(
+            pki,
+            "ca.crt",
+            "eks.crt",
+            "eks.key",
+            "authenticator.crt",
+            "authenticator.key",
+            "aws.json",
+        ),
         texts={_AWS_SETTINGS: settings.to_json()},
         owned={aws_settings.DATA: data},
     )
@@ -280,8 +322,8 @@ def node_labels(node: Node, region: str) -> dict[str, str]:
     return {
         "topology.kubernetes.io/region": region,
         "topology.kubernetes.io/zone": node.zone,
-        "node.kubernetes.io/instance-type": "m5.large",
-        "eks.amazonaws.com/nodegroup": "workbook",
+        "node.kubernetes.io/instance-type": INSTANCE_TYPE,
+        "eks.amazonaws.com/nodegroup": NODE_GROUP,
         "eks.amazonaws.com/capacityType": "ON_DEMAND",
     }
 

@@ -15,8 +15,9 @@ from typing import Any
 
 from eksnet import versions
 from eksnet.errors import EksnetError
-from eksnet.sandbox import components, holder, pki, preflight, state, userland
-from eksnet.sandbox.paths import Paths, write_private
+from eksnet.sandbox import components, holder, preflight, state, userland
+from eksnet.sandbox.aws.access import access_of
+from eksnet.sandbox.paths import Paths, known_port, write_private
 from eksnet.sandbox.specification import SandboxSpecification
 from eksnet.sandbox.vpc import plan
 
@@ -30,6 +31,7 @@ _TRIES = 20
 # and /etc/subuid give out, so that they are nobody's.
 _NODE_IDS = 1_900_000_000
 _POLL = 0.005
+_LISTENERS = {"api": "the API server", "aws": "the AWS services"}
 
 
 def launch(
@@ -51,14 +53,15 @@ def launch(
     busybox, musl = userland.busybox(paths), userland.musl(paths)
     with contextlib.ExitStack() as held:
         listener = held.enter_context(listen(paths, port))
-        aws = held.enter_context(listen(paths, None, "aws"))
+        # Without a wish for the first port there is none for the other.
+        aws = held.enter_context(listen(paths, 0 if port == 0 else None, "aws"))
         alive = held.enter_context(paths.alive_lock.open("a"))
         # Nobody but this command may start it now; whoever only looks is through in a moment.
         fcntl.flock(alive, fcntl.LOCK_EX)
         used = build.use(programs)
         held.callback(os.close, used)
-        server = f"https://127.0.0.1:{known_port(paths, 'api')}"
-        write_private(paths.kubeconfig, pki.kubeconfig(paths.identity, "admin", server))
+        access = access_of(paths)
+        write_private(paths.kubeconfig, access.kubeconfig())
         frequency = sync_frequency or _known_sync_frequency(paths)
         write_private(paths.run / _SYNC_FREQUENCY_FILE, frequency)
         paths.status.unlink(missing_ok=True)
@@ -72,7 +75,8 @@ def launch(
             one_id=not owns_ids(),
             node_ids=node_ids(),
             sync_frequency=frequency,
-            endpoint=server,
+            endpoint=access.api_server,
+            aws_endpoint=access.endpoint,
             listeners={"api": listener.fileno(), "aws": aws.fileno()},
             alive=alive.fileno(),
             used=used,
@@ -113,32 +117,17 @@ def listen(paths: Paths, port: int | None, name: str = "api") -> socket.socket:
             reason = error.strerror
         else:
             listener.listen(128)
-            write_private(_port_file(paths, name), str(listener.getsockname()[1]))
+            write_private(paths.port(name), str(listener.getsockname()[1]))
             return listener
     listener.close()
+    expected = f"a free port for {_LISTENERS[name]}"
     if not wanted:
-        raise EksnetError(
-            f"no port of 127.0.0.1 is free ({reason})",
-            "a free port for the API server",
-            "ss --tcp --all",
-        )
+        raise EksnetError(f"no port of 127.0.0.1 is free ({reason})", expected, "ss --tcp --all")
     raise EksnetError(
         f"127.0.0.1:{wanted} is used by another program ({reason})",
-        "a free port for the API server",
-        "`eksnet up --port 0` takes any free port",
+        expected,
+        "`eksnet up --port 0` takes any free ports",
     )
-
-
-def known_port(paths: Paths, name: str) -> int:
-    """Return the port that a listener had last; 0 before it had any."""
-    try:
-        return int(_port_file(paths, name).read_text())
-    except FileNotFoundError:
-        return 0
-
-
-def _port_file(paths: Paths, name: str) -> Path:
-    return paths.run / f"{name}-port"
 
 
 def any_ports(first_handed_out: int) -> list[int]:

@@ -71,8 +71,13 @@ class Paths:
 
     @property
     def kubeconfig(self) -> Path:
-        """The learner's credentials, readable by nobody else."""
+        """How the learner's clients reach and open the cluster; written anew at each start."""
         return self.state / "kubeconfig"
+
+    @property
+    def own_kubeconfig(self) -> Path:
+        """The kubeconfig for what `aws eks update-kubeconfig` and the learner add."""
+        return self.state / "own.kubeconfig"
 
     @property
     def specification(self) -> Path:
@@ -107,6 +112,10 @@ class Paths:
         """Return the empty directory over which the root of a node or a component is built."""
         return self.run / "roots" / name
 
+    def port(self, name: str) -> Path:
+        """Return the file that says at which port something listened last."""
+        return self.run / f"{name}-port"
+
     def log(self, component: str) -> Path:
         """Return the log file of a component."""
         return self.logs / f"{component}.log"
@@ -131,6 +140,19 @@ def paths(name: str | None = None) -> Paths:
         )
     base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     return Paths(Path(base) / "eksnet" / name)
+
+
+def known_port(paths: Paths, name: str) -> int:
+    """Return the port of 127.0.0.1 at which something listened last; 0 before it ever did.
+
+    Args:
+        paths: The sandbox's paths.
+        name: What listens: `api` is the API server, `aws` the AWS services.
+    """
+    try:
+        return int(paths.port(name).read_text())
+    except FileNotFoundError:
+        return 0
 
 
 def write_private(path: Path, text: str | bytes) -> None:

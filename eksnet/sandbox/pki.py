@@ -59,7 +59,8 @@ def subjects(vpc: Vpc) -> tuple[Subject, ...]:
         Subject("supervisor", "eksnet:supervisor", ("system:masters",)),
         # What EKS's add-ons are applied as; on EKS its rights are narrower.
         Subject("eks", "eks:addon-manager", ("system:masters",)),
-        Subject("admin", "kubernetes-admin", ("system:masters",)),
+        # What answers the API server who signed a token: it listens on the loopback alone.
+        Subject("authenticator", "eksnet:authenticator", addresses=(local,)),
         *(
             Subject(
                 node.short,

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
-import json
 import os
 import shutil
 import signal
@@ -24,13 +23,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from eksnet.errors import UnreachableError
 from eksnet.sandbox import components, dnsprobe, locks, mounts, namespaces, network, relay, seed
-from eksnet.sandbox.api import Api, UnansweredError, documents
+from eksnet.sandbox.api import Api, documents
 from eksnet.sandbox.aws import settings
 from eksnet.sandbox.aws.settings import Settings
 from eksnet.sandbox.paths import Paths, write_private
 from eksnet.sandbox.processes import Processes, kills_for_memory
-from eksnet.sandbox.specification import NodeSpecification, SandboxSpecification
+from eksnet.sandbox.specification import NodeSpecification, Report, SandboxSpecification
 from eksnet.sandbox.vpc import Node, Vpc, plan
 
 _LOG_LIMIT = 10 * 2**20
@@ -111,6 +111,7 @@ class Supervisor:
         await asyncio.gather(*(self.start_node(node) for node in self.vpc.nodes))
         self.step("nodes' namespaces")
         await self.until_none("API server answers", self.api.not_answering)
+        await self.delete_shells()
         if not restored:
             self.start_controllers()
             await self.snapshot_seed()
@@ -126,12 +127,21 @@ class Supervisor:
             await self.check_requested.wait()
             await self.check()
 
+    async def delete_shells(self) -> None:
+        """Delete what shells left that were open when the sandbox ended; no start fails for it."""
+        for problem in await asyncio.to_thread(
+            answered, lambda: self.api.delete_shells(self.since)
+        ):
+            log_line(f"left by a shell: {problem}")
+
     async def check(self) -> None:
         """Wait until the cluster is whole: what a start and a change of a component need."""
         self.check_requested.clear()
         self.phase = "starting"
         count = len(self.vpc.nodes)
         await self.until_none("nodes Ready", lambda: self.api.nodes_not_ready(count, self.since))
+        # Without them nobody can sign in.
+        await self.until_none("AWS services answer", self.aws_not_answering)
         # From here on the cluster can be used; whether kube-system is whole is the learner's too.
         self.phase = "settling"
         for what, missing in (
@@ -140,7 +150,6 @@ class Supervisor:
             ("kube-system Ready", lambda: self.api.pods_not_ready(self.since)),
             ("DNS answers on every node", self.nodes_without_dns),
             ("API server ready", self.api.not_ready),
-            ("AWS services answer", self.aws_not_answering),
         ):
             # A lab may keep it so for long: what ends meanwhile is looked at from the beginning.
             if not await self.until_none(what, missing, unless=self.check_requested):
@@ -166,7 +175,12 @@ class Supervisor:
 
     def aws_settings(self) -> Settings:
         """Return what the AWS side is told of this cluster."""
-        return settings.of_sandbox(self.vpc, self.given.endpoint, self.paths.identity / "ca.crt")
+        return settings.of_sandbox(
+            self.vpc,
+            self.given.endpoint,
+            self.given.aws_endpoint,
+            self.paths.identity / "ca.crt",
+        )
 
     def aws_not_answering(self) -> list[str]:
         """Return why the AWS side does not answer yet; nothing when it does."""
@@ -355,17 +369,12 @@ class Supervisor:
     def report(self) -> None:
         """Replace the status file."""
         self.end_if_deleted()
-        status = {
-            "phase": self.phase,
-            "waiting_for": self.waiting,
-            "steps": self.steps,
-            "components": self.processes.as_status(),
-        }
+        report = Report(self.phase, self.waiting, tuple(self.steps), self.processes.reports())
         if self.again:
             self.again.cancel()
             self.again = None
         try:
-            write_private(self.paths.status, json.dumps(status, indent=1))
+            write_private(self.paths.status, report.to_json())
         except OSError as error:
             # A full disk must not end the cluster; the next try may find room. Until then no
             # command may believe the word before this one.
@@ -435,8 +444,8 @@ def answered(missing: Callable[[], list[str]]) -> list[str]:
     """Ask for what is missing; without an answer, that is the answer."""
     try:
         return missing()
-    except UnansweredError as error:
-        return [str(error)]
+    except UnreachableError as error:
+        return [error.seen]
 
 
 def end_with_parent() -> None:
@@ -449,10 +458,21 @@ def end_with_parent() -> None:
     ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
 
 
+def heed_signals() -> None:
+    """Let the sandbox's programs hear the signals that its starter ignores.
+
+    A signal that is ignored stays so over fork and exec: after `nohup eksnet up` no shell in a
+    container would end when its terminal closes.
+    """
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_DFL)
+
+
 def main() -> None:
     """Run the supervisor on the specification file that is named first."""
     specification = SandboxSpecification.from_json(Path(sys.argv[1]).read_text())
     end_with_parent()
+    heed_signals()
     mounts.make_private()
     # Nodes and pods expect the usual one, and other users than this one to read there.
     os.umask(0o022)

@@ -12,6 +12,8 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 # How long the prefix of a subnet is.
 _SUBNET = 20
+# What the nodes are, and the managed node group that they are of.
+INSTANCE_TYPE, NODE_GROUP = "m5.large", "workbook"
 
 
 @dataclass(frozen=True)

@@ -193,11 +193,13 @@ class Model(HasTraits):
     def settings(self) -> Listing[str]:
         """The controls' labels and values, in words."""
         traits = self.traits()
-        rows = tuple(
-            (traits[name].metadata["label"], word(traits[name], getattr(self, name)))
-            for name in self.controls
+        return Listing.of(
+            self.controls,
+            {
+                "setting": lambda name: traits[name].metadata["label"],
+                "value": lambda name: word(traits[name], getattr(self, name)),
+            },
         )
-        return Listing(("setting", "value"), rows, self.controls)
 
     @property
     def spoken(self) -> str:

@@ -27,6 +27,9 @@ from eksnet.sandbox.aws.keys import Keys
 from eksnet.sandbox.components import AWS_ENVIRONMENT
 from eksnet.sandbox.vpc import plan
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+import awsside
+
 CALLS = 200
 LIMITS = {"describe_cluster / plain moto": 3.0, "a write / plain moto": 2.0}
 DEADLINE = 60.0
@@ -51,7 +54,7 @@ def main() -> int:
 def front_command(home: Path, port: int) -> list[str]:
     authority = home / "ca.crt"
     authority.write_text("an authority that nobody asks")
-    told = settings.of_sandbox(plan(), "https://127.0.0.1:6443", authority)
+    told = settings.of_sandbox(plan(), "https://127.0.0.1:6443", "http://127.0.0.1", authority)
     inside = json.loads(told.to_json()) | {
         "address": "127.0.0.1",
         "port": port,
@@ -62,7 +65,7 @@ def front_command(home: Path, port: int) -> list[str]:
     }
     file = home / "settings.json"
     file.write_text(json.dumps(inside))
-    return [sys.executable, "-m", "eksnet.sandbox.aws.server", str(file)]
+    return [sys.executable, str(awsside.PROGRAM), str(file)]
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ from typing import Any
 
 import pexpect
 import pytest
-from fake_api import FakeApi, failure
+from fake_api import FakeApi, failure, sandbox_access
 from lab_api import Check, forbid, write_kubeconfig
 
 import eksnet
@@ -24,6 +24,7 @@ from eksnet.cluster import connect_read_only
 from eksnet.cluster.client import Client
 from eksnet.errors import EksnetError
 from eksnet.sandbox import lifecycle
+from eksnet.sandbox.aws import access
 from eksnet.sandbox.lifecycle import Status
 
 EVERY = [definition.id for definition in definitions.every()]
@@ -141,9 +142,8 @@ def test_a_sandbox_that_is_down_is_not_started_by_a_check(
 def test_a_sandbox_that_is_not_whole_is_looked_at_all_the_same(
     phase: str, api: FakeApi, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    config = tmp_path / "kubeconfig"
-    config.write_text(config.read_text().replace("name: lab", "name: sandbox"))
-    monkeypatch.setattr(lifecycle, "status", lambda: Status("s", phase, kubeconfig=config))
+    monkeypatch.setattr(lifecycle, "status", lambda: Status("s", phase))
+    monkeypatch.setattr(access, "access", lambda _: sandbox_access(api.url, tmp_path))
     monkeypatch.setenv("EKSNET_TARGET", "sandbox")
     assert eksnet.checkpoint("dns-01").check().state is State.NOT_STARTED
 

@@ -10,10 +10,13 @@ import time
 import uuid
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import yaml
+
+from eksnet.sandbox.aws.access import Access
 
 Json = dict[str, Any]
 
@@ -360,3 +363,11 @@ def kubeconfig(url: str, context: str = "lab", user: str = "learner", token: str
             "users": [{"name": user, "user": {"token": token}}],
         }
     )
+
+
+def sandbox_access(url: str, directory: Path) -> Access:
+    """Return how to reach an API server that stands for a sandbox's, with keys of its own."""
+    keys, authority = directory / "aws.json", directory / "ca.crt"
+    keys.write_text(json.dumps({"access_key": "AKIA", "secret": "secret"}))
+    authority.write_text("authority")
+    return Access(keys, "http://127.0.0.1:1", "ap-northeast-2", "workbook", url, authority)

@@ -1,14 +1,13 @@
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from fake_api import FakeApi, failure, kubeconfig
+from fake_api import FakeApi, failure, kubeconfig, sandbox_access
 
 import eksnet
 from eksnet.cluster import ApiError, Target, targets
+from eksnet.cluster import kubeconfig as kubeconfig_reader
 from eksnet.errors import EksnetError
 
 
@@ -53,26 +52,21 @@ def test_the_sandbox_is_started_and_free_to_change(
     from eksnet.sandbox import lifecycle
     from eksnet.sandbox.aws import access
 
-    @dataclass(frozen=True)
-    class Running:
-        kubeconfig: Path
-        context: str = "sandbox"
-        name: str = "own"
+    own = sandbox_access(api.url, tmp_path)
 
-    def own_account(name: str) -> access.Access:
+    def own_access(name: str) -> access.Access:
         assert name == "own"
-        return access.Access(keys, "http://127.0.0.1:1", "ap-northeast-2", "workbook")
+        return own
 
-    own = tmp_path / "sandbox-kubeconfig"
-    own.write_text(kubeconfig(api.url, context="sandbox"))
-    keys = tmp_path / "keys.json"
-    keys.write_text(json.dumps({"access_key": "AKIA", "secret": "secret"}))
-    monkeypatch.setattr(lifecycle, "ensure_up", lambda: Running(own))
-    monkeypatch.setattr(access, "access", own_account)
+    monkeypatch.setattr(lifecycle, "ensure_up", lambda: lifecycle.Sandbox("own", tmp_path / "none"))
+    monkeypatch.setattr(access, "access", own_access)
     cluster = eksnet.connect()
     assert cluster.eks_name == "workbook"
     assert repr(cluster) == "<Cluster sandbox: Kubernetes v1.35.4, 2 nodes>"
+    assert cluster.identity.ca == kubeconfig_reader.digest(own.authority_data)
     cluster.apply("{apiVersion: v1, kind: ConfigMap, metadata: {name: new}}")
+    # Signed in with a token that this process made.
+    assert api.writes[0].headers["authorization"].startswith("Bearer k8s-aws-v1.")
     assert [str(write) for write in api.writes] == [
         "PATCH /api/v1/namespaces/default/configmaps/new"
     ]

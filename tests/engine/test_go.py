@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from interrupting import hear_all
 
 from eksnet.sandbox import preflight
 from eksnet.sandbox.build import engine_directory, toolchain
@@ -28,6 +29,7 @@ def say(program: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         [program, *arguments], cwd=ENGINE.source, text=True,
         env=toolchain.environment(engine_directory()),
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
+        preexec_fn=hear_all,
     )  # fmt: skip
 
 

@@ -230,10 +230,16 @@ def test_only_the_owner_can_read_the_credentials(live_sandbox):
 
 def test_nothing_listens_but_the_api_and_the_aws_services_on_the_loopback(live_sandbox):
     own = paths.paths()
-    ports = [launching.known_port(own, name) for name in ("api", "aws")]
+    ports = [paths.known_port(own, name) for name in ("api", "aws")]
     assert lifecycle.status().api == f"https://127.0.0.1:{ports[0]}"
     held_by = [holder.recorded(own), *members(faults.inside())]
     assert listening(held_by) == sorted(f"0100007F:{port:04X}" for port in ports)
+
+
+def test_a_container_hears_the_end_of_its_terminal(cluster):
+    # The suite starts its sandbox as nohup does, with SIGHUP ignored.
+    run = cluster.run(BUSYBOX, "grep SigIgn /proc/self/status")
+    assert not int(run.output.split()[1], 16) >> (signal.SIGHUP - 1) & 1
 
 
 def test_few_inotify_instances_are_taken(cluster):

@@ -28,7 +28,7 @@ def own(tmp_path, monkeypatch):
     for directory in ("cluster/etcd/member", "seed/one", "busybox", "musl", "logs", "run"):
         (found.state / directory).mkdir(parents=True)
         (found.state / directory / "file").write_bytes(b"x" * 10_000)
-    for name in ("version", "kubeconfig", ".kubeconfig.4711"):
+    for name in ("version", "kubeconfig", "own.kubeconfig", ".kubeconfig.4711"):
         (found.state / name).write_text("x")
     for record in ("eksnet-evidence", "eksnet-backups"):
         (tmp_path / record).mkdir()

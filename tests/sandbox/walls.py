@@ -54,6 +54,7 @@ CONTROL_PLANE = {
         "kube",
         frozenset({
             *SERVED_WITH, *RESOLVER, "/etc/kubernetes/authentication.yaml",
+            "/etc/kubernetes/token-webhook.kubeconfig", "/etc/kubernetes/access-webhook.kubeconfig",
             *(f"{PKI}/{name}" for name in (
                 "ca.crt", "apiserver-kubelet.crt", "apiserver-kubelet.key", "front-proxy-ca.crt",
                 "front-proxy.crt", "front-proxy.key", "service-account.pub", "service-account.key",
@@ -80,7 +81,10 @@ CONTROL_PLANE = {
         "",
         frozenset({
             "/etc/eksnet/aws.json",
-            *(f"{PKI}/{name}" for name in ("ca.crt", "eks.crt", "eks.key", "aws.json")),
+            *(f"{PKI}/{name}" for name in (
+                "ca.crt", "eks.crt", "eks.key", "authenticator.crt", "authenticator.key",
+                "aws.json",
+            )),
         }),
         owned=(("/var/lib/aws", "cluster/aws"),),
     ),

@@ -37,7 +37,7 @@ from eksnet.coredns.hosts import (
     meant_for_hosts,
 )
 from eksnet.coredns.installed import CONFIGMAP, SYSTEM, log_of, logs_of_all, pods_not_terminating
-from eksnet.coredns.observe import Answer
+from eksnet.coredns.transport import Answer
 from eksnet.errors import EksnetError
 
 if TYPE_CHECKING:

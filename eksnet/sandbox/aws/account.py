@@ -100,6 +100,14 @@ class Account:
 
     # What is there.
 
+    def principal_id(self, arn: str) -> str | None:
+        """Return the unique id of a user or role by its ARN; None when there is none."""
+        learner = f"arn:aws:iam::{self._settings.cluster.account}:user/{keys.USER}"
+        if arn == learner and self._is_known_learner(self._learner.access_key):
+            return keys.user_id(self._learner)
+        with self._lock:
+            return self._directory.principal_id(arn)
+
     def trust(self, role: str) -> str | None:
         """Return the trust policy of a role by its ARN; None when there is no such role."""
         with self._lock:

@@ -87,6 +87,11 @@ class Directory:
         arn = getattr(owner, "permissions_boundary_arn", None)
         return [arn] if arn else []
 
+    def principal_id(self, arn: str) -> str | None:
+        """Return the unique id of a user or role by its ARN; None when there is none."""
+        owners = (*self._iam.users.values(), *self._iam.roles.values())
+        return next((one.id for one in owners if one.arn == arn), None)
+
     def role(self, arn: str) -> Any:
         """Return moto's role of an ARN; None when there is none."""
         return next((role for role in self._iam.roles.values() if role.arn == arn), None)

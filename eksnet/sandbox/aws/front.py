@@ -144,7 +144,7 @@ class Front:
             operation = Operation("eks", call.operation, operations.flattened(call.parameters))
             if denied := self._denied(operation, signer, principal):
                 return refusals.denied("eks", denied, request_id)
-            result = self._eks().answer(call, principal)
+            result = self._eks().answer(call)
         except model.EksError as error:
             status, body = model.refusal(error)
             return Answer(status, (*headers, ("x-amzn-ErrorType", error.code)), body)

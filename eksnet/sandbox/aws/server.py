@@ -6,6 +6,7 @@ starts while the cluster does, so it loads the services at the first request tha
 
 from __future__ import annotations
 
+import ssl
 import sys
 import threading
 from collections.abc import Callable
@@ -15,20 +16,27 @@ from typing import TYPE_CHECKING
 
 from werkzeug.serving import WSGIRequestHandler, make_server
 
+from eksnet.sandbox.aws import keys
 from eksnet.sandbox.aws.account import Account
-from eksnet.sandbox.aws.eks.records import Addon, Store, Wanted
+from eksnet.sandbox.aws.eks.access import AccessEntries, first_entries
+from eksnet.sandbox.aws.eks.authenticator import Authenticator
+from eksnet.sandbox.aws.eks.records import Addon, Records, Store, Wanted
 from eksnet.sandbox.aws.front import Front
 from eksnet.sandbox.aws.kubernetes import Cluster
-from eksnet.sandbox.aws.settings import Settings
+from eksnet.sandbox.aws.settings import AUTHENTICATOR_ADDRESS, AUTHENTICATOR_PORT, Settings
 
 if TYPE_CHECKING:
     from eksnet.sandbox.aws.eks.ownership import Object
     from eksnet.sandbox.aws.eks.service import Service
     from eksnet.sandbox.aws.eks.work import Worker
 
-_MANIFESTS = Path(__file__).parents[1] / "manifests"
-# The manifest of kube-system that an add-on stands for.
-_FILES = {"coredns": "10-coredns.yaml", "kube-proxy": "20-kube-proxy.yaml"}
+_SYSTEM = Path(__file__).parents[1] / "manifests"
+# What an add-on installs: for two of them, what kube-system has from the start.
+_FILES = {
+    "coredns": (_SYSTEM, "10-coredns.yaml"),
+    "kube-proxy": (_SYSTEM, "20-kube-proxy.yaml"),
+    "vpc-cni": (Path(__file__).with_name("eks"), "aws-node.yaml"),
+}
 
 
 class _Quiet(WSGIRequestHandler):
@@ -45,47 +53,69 @@ def _in_background(worker: Worker) -> None:
 
 
 class Side:
-    """All parts of the process, each made when it is needed first.
+    """All parts of the process; those that are heavy are made when they are needed first.
 
     Attributes:
         account: Users, roles, keys and the services that are not EKS.
-        front: The application.
+        front: Answers the calls of AWS.
+        authenticator: Answers the API server.
     """
 
     def __init__(
         self, settings: Settings, begin: Callable[[Worker], None] = _in_background
     ) -> None:
-        """Prepare to serve; nothing heavy is loaded.
+        """Prepare to serve.
 
         Args:
             settings: What the process is told.
             begin: Has the worker run once it is made.
         """
-        self._settings = settings
-        self._begin = begin
+        facts = settings.cluster
+        self._settings, self._begin = settings, begin
         self._cluster = Cluster(Path(settings.pki), settings.api_server)
-        self._store = Store(Path(settings.records))
-        self._lock = threading.Lock()
         self.account = Account(settings, self._cluster.pod_addresses)
-        self.front = Front(lambda: self.eks[0], self.account, settings.cluster.region)
+        arn = f"arn:aws:iam::{facts.account}:user/{keys.USER}"
+        user_id = keys.user_id(keys.read(Path(settings.keys)))
+        self._store = Store(
+            Path(settings.records), Records(entries=first_entries(facts, arn, user_id))
+        )
+        self._lock = threading.Lock()
+        self.front = Front(lambda: self.eks, self.account, facts.region)
+        self.authenticator = Authenticator(
+            self.account.secret,
+            self.account.principal,
+            facts.name,
+            settings.origins,
+            lambda: self._store.records.entries.values(),
+        )
 
     def go_on(self) -> None:
         """Go on with what an earlier process left half-done, if there is something."""
         if any(addon.waits for addon in self._store.records.addons.values()):
-            self.eks[1].wake()
+            self.worker.wake()
 
     @property
-    def eks(self) -> tuple[Service, Worker]:
-        """What answers EKS's calls, and the worker behind it."""
+    def eks(self) -> Service:
+        """What answers EKS's calls."""
         with self._lock:
-            return self._eks
+            return self._eks[0]
+
+    @property
+    def worker(self) -> Worker:
+        """What does what EKS does after its answers."""
+        with self._lock:
+            return self._eks[1]
 
     @cached_property
     def _eks(self) -> tuple[Service, Worker]:
+        from eksnet.sandbox.aws.eks.addons import Addons
+        from eksnet.sandbox.aws.eks.clusters import Clusters
+        from eksnet.sandbox.aws.eks.nodegroups import NodeGroups
+        from eksnet.sandbox.aws.eks.pod_identities import PodIdentities
         from eksnet.sandbox.aws.eks.service import Service
         from eksnet.sandbox.aws.eks.work import Worker
 
-        facts = self._settings.cluster
+        facts, store = self._settings.cluster, self._store
 
         def render(name: str, wanted: Wanted) -> list[Object]:
             return rendered(facts.region, name, wanted)
@@ -93,9 +123,17 @@ class Side:
         def missing(addon: Addon) -> str:
             return self._cluster.replicas_missing(render(addon.name, addon.wanted))
 
-        worker = Worker(self._store, self._cluster, render)
+        worker = Worker(store, self._cluster, render)
+        service = Service(
+            facts.name,
+            Clusters(facts).operations,
+            Addons(facts, store, worker.wake, missing).operations,
+            AccessEntries(facts, store, self.account.principal_id).operations,
+            NodeGroups(facts).operations,
+            PodIdentities(facts, store).operations,
+        )
         self._begin(worker)
-        return Service(facts, self._store, worker.wake, missing), worker
+        return service, worker
 
 
 def rendered(region: str, name: str, wanted: Wanted) -> list[Object]:
@@ -110,21 +148,39 @@ def rendered(region: str, name: str, wanted: Wanted) -> list[Object]:
     from eksnet.sandbox.aws.eks import catalogue, rendering
 
     values = catalogue.values(catalogue.addon(name), wanted.configuration)
-    objects = list(documents(_MANIFESTS, _FILES[name]))
+    objects = documents(*_FILES[name])
     if name == "coredns":
         return rendering.coredns(objects, region, wanted.version, values)
-    return objects
+    return rendering.of_version(name, objects, region, wanted.version)
 
 
 def main() -> None:
     """Serve until the supervisor ends the process."""
     settings = Settings.from_json(Path(sys.argv[1]).read_text())
     side = Side(settings)
+    # Before the front listens: who sees that one answer, can sign in.
+    webhooks = make_server(
+        AUTHENTICATOR_ADDRESS, AUTHENTICATOR_PORT, side.authenticator, threaded=True,
+        request_handler=_Quiet, ssl_context=tls(Path(settings.pki)),
+    )  # fmt: skip
+    threading.Thread(target=webhooks.serve_forever, daemon=True).start()
     server = make_server(
         settings.address, settings.port, side.front, threaded=True, request_handler=_Quiet
     )
     side.go_on()
     server.serve_forever()
+
+
+def tls(pki: Path) -> ssl.SSLContext:
+    """Return how the authenticator speaks: to those alone who show a certificate of the cluster.
+
+    Args:
+        pki: The directory of the certificates.
+    """
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(pki / "ca.crt"))
+    context.load_cert_chain(pki / "authenticator.crt", pki / "authenticator.key")
+    context.verify_mode = ssl.CERT_REQUIRED
+    return context
 
 
 if __name__ == "__main__":

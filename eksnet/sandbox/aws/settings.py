@@ -17,6 +17,11 @@ ACCOUNT = "111122223333"
 # The sandbox's one cluster in EKS.
 CLUSTER = "workbook"
 PORT = 80
+_ZONES = 2
+# Where the API server alone asks who signed a token, and what access policies allow: of the control
+# plane's own loopback, which no pod reaches. The port is aws-iam-authenticator's.
+AUTHENTICATOR_ADDRESS, AUTHENTICATOR_PORT = "127.0.0.1", 21362
+AUTHENTICATE, AUTHORIZE = "/authenticate", "/authorize"
 # Paths inside the root of the process.
 PKI, DATA = "/etc/kubernetes/pki", "/var/lib/aws"
 
@@ -51,6 +56,21 @@ class ClusterFacts:
     security_group_id: str
     created: str
 
+    @property
+    def node_subnet_ids(self) -> tuple[str, ...]:
+        """The subnets of the nodes: the private ones, one for each zone, which come last."""
+        return self.subnet_ids[-_ZONES:]
+
+    @property
+    def node_role(self) -> str:
+        """The ARN of the role of the cluster's nodes."""
+        return f"arn:aws:iam::{self.account}:role/{self.name}-node"
+
+    @property
+    def cluster_role(self) -> str:
+        """The ARN of the role that EKS itself has."""
+        return f"arn:aws:iam::{self.account}:role/{self.name}-cluster"
+
     def arn(self, kind: str, *names: str) -> str:
         """Return the ARN of the cluster or of something that belongs to it."""
         path = "/".join((kind, self.name, *names))
@@ -69,6 +89,7 @@ class Settings:
         keys: The file of the learner's keys.
         records: The file of EKS's records.
         journal: The file in which every change of the account is.
+        origins: The URLs for which a token may be signed.
         cluster: What EKS says of the cluster.
     """
 
@@ -79,6 +100,7 @@ class Settings:
     keys: str
     records: str
     journal: str
+    origins: tuple[str, ...]
     cluster: ClusterFacts
 
     def to_json(self) -> str:
@@ -90,15 +112,17 @@ class Settings:
         """Return the settings that `to_json` wrote."""
         read: dict[str, Any] = json.loads(text)
         facts = {**read["cluster"], "subnet_ids": tuple(read["cluster"]["subnet_ids"])}
-        return cls(**{**read, "cluster": ClusterFacts(**facts)})
+        origins = tuple(read["origins"])
+        return cls(**{**read, "origins": origins, "cluster": ClusterFacts(**facts)})
 
 
-def of_sandbox(vpc: Vpc, endpoint: str, authority: Path) -> Settings:
+def of_sandbox(vpc: Vpc, endpoint: str, outside: str, authority: Path) -> Settings:
     """Return the settings of a sandbox's AWS side.
 
     Args:
         vpc: The address plan.
         endpoint: The API server's URL on the learner's computer.
+        outside: The URL of the AWS services there.
         authority: The file of the certificate authority; since it was made there is the cluster.
     """
     cluster = ClusterFacts(
@@ -123,6 +147,12 @@ def of_sandbox(vpc: Vpc, endpoint: str, authority: Path) -> Settings:
         keys=f"{PKI}/aws.json",
         records=f"{DATA}/eks.json",
         journal=f"{DATA}/account.jsonl",
+        origins=(
+            outside,
+            f"http://{vpc.aws}",
+            f"https://sts.{vpc.region}.amazonaws.com",
+            "https://sts.amazonaws.com",
+        ),
         cluster=cluster,
     )
 

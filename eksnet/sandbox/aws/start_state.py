@@ -21,9 +21,8 @@ from eksnet.sandbox.aws import keys, repeatable
 from eksnet.sandbox.aws.emulator import Emulator
 from eksnet.sandbox.aws.keys import Keys
 from eksnet.sandbox.aws.settings import ClusterFacts, Settings
-from eksnet.sandbox.vpc import Node, Vpc, plan
+from eksnet.sandbox.vpc import INSTANCE_TYPE, NODE_GROUP, Node, Vpc, plan
 
-INSTANCE_TYPE = "m5.large"
 # The addresses of documentation (RFC 5737): the NAT gateway's, which leads nowhere here.
 _PUBLIC_ADDRESS = "203.0.113.10"
 _NAT_HOST = 12
@@ -222,7 +221,7 @@ def _run_node(ec2: Any, facts: ClusterFacts, node: Node, subnet: Any, group: Any
     tags = {
         "Name": f"{facts.name}-node",
         "eks:cluster-name": facts.name,
-        "eks:nodegroup-name": facts.name,
+        "eks:nodegroup-name": NODE_GROUP,
         **_owned(facts),
     }
     (instance,) = ec2.run_instances(

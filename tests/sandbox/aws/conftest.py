@@ -3,6 +3,8 @@
 import copy
 import json
 import threading
+from dataclasses import replace
+from pathlib import Path
 
 import boto3
 import pytest
@@ -78,6 +80,7 @@ class Side:
             keys=str(directory / "aws.json"),
             records=str(directory / "eks.json"),
             journal=str(directory / "account.jsonl"),
+            origins=("http://127.0.0.1:1",),
             cluster=ClusterFacts(
                 name="workbook",
                 account=ACCOUNT,
@@ -98,8 +101,12 @@ class Side:
 
     def start(self):
         self.settings = Settings.from_json(self.settings.to_json())
+        # The port first: tokens are signed for it.
+        self.http = make_server(
+            "127.0.0.1", 0, lambda *asked: self.side.front(*asked), threaded=True
+        )
+        self.settings = replace(self.settings, origins=(self.url,))
         self.side = server.Side(self.settings, begin=lambda worker: None)
-        self.http = make_server("127.0.0.1", 0, self.side.front, threaded=True)
         threading.Thread(target=self.http.serve_forever, daemon=True).start()
         return self
 
@@ -109,7 +116,11 @@ class Side:
 
     @property
     def worker(self):
-        return self.side.eks[1]
+        return self.side.worker
+
+    @property
+    def records(self):
+        return Path(self.settings.records)
 
     @property
     def url(self):

@@ -256,8 +256,6 @@ def test_unknown_names(eks):
     code, message = refused(eks.create_addon, **COREDNS, addonVersion="v9")
     assert code == "InvalidParameterException" and f"[{NEWEST}]" in message
     assert refused(eks.describe_addon, **wrong)[0] == "ResourceNotFoundException"
-    code, message = refused(eks.list_nodegroups, clusterName="workbook")
-    assert "ListNodegroups is not part of this sandbox" in message
 
 
 def test_an_update_goes_on_after_the_process_was_ended(side, eks):

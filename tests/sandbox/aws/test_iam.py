@@ -81,8 +81,8 @@ def assume(side):
         ),
         (
             "sts", "assume_role",
-            {"RoleArn": f"{ACCOUNT}:role/workbook-node", "RoleSessionName": "other"}, "AccessDenied",
-            "sts:AssumeRole",
+            {"RoleArn": f"{ACCOUNT}:role/workbook-node", "RoleSessionName": "other"},
+            "AccessDenied", "sts:AssumeRole",
         ),
     ],
 )  # fmt: skip
@@ -367,7 +367,7 @@ def test_a_role_is_passed_only_with_permission(user):
     [
         (
             allow("*", Condition={"DateLessThan": {"aws:CurrentTime": "2030-01-01T00:00:00Z"}}),
-            "the condition key aws:currenttime",
+            "the condition operator DateLessThan",
         ),
         (
             allow("*", Condition={"NumericLessThan": {"aws:RequestTag/size": "3"}}),
@@ -389,7 +389,7 @@ def test_a_deny_whose_condition_is_not_known_denies(user):
     unknown = {"DateLessThan": {"aws:CurrentTime": "2030-01-01T00:00:00Z"}}
     deny = allow("ec2:*", Condition=unknown) | {"Effect": "Deny"}
     message = refused(user(EVERYTHING, deny)("ec2").describe_vpcs)[1]
-    assert "does not know the condition key aws:currenttime" in message
+    assert "does not know the condition operator DateLessThan" in message
 
 
 def test_an_unknown_condition_does_not_take_away_what_another_statement_allows(user):

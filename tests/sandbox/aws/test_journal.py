@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 
+import awsside
 import botocore.exceptions
 import pytest
 
@@ -139,7 +140,7 @@ class Process:
         settings = json.loads(self.side.settings.to_json()) | {"port": port}
         file = self.directory / "settings.json"
         file.write_text(json.dumps(settings))
-        command = [sys.executable, "-m", "eksnet.sandbox.aws.server", str(file)]
+        command = [sys.executable, str(awsside.PROGRAM), str(file)]
         self.process = subprocess.Popen(command, env={**os.environ, **AWS_ENVIRONMENT})
         deadline = time.monotonic() + PATIENCE
         while True:

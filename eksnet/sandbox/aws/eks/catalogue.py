@@ -7,14 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
-
-import yaml
-from jsonschema import Draft6Validator
-from jsonschema.exceptions import ValidationError
+from typing import TYPE_CHECKING, Any
 
 from eksnet import versions as engine
 from eksnet.sandbox.aws.eks.model import EksError
+
+if TYPE_CHECKING:
+    from jsonschema.exceptions import ValidationError
 
 _TABLE = Path(__file__).with_name("addons.json")
 
@@ -111,6 +110,10 @@ def values(chosen: Addon, text: str | None) -> dict[str, Any]:
     Raises:
         EksError: The text is neither, or the schema does not allow what it says.
     """
+    # Late: whoever only signs in to the cluster must not wait for them.
+    import yaml
+    from jsonschema import Draft6Validator
+
     try:
         read = yaml.safe_load(text) if text else {}
     except yaml.YAMLError:

@@ -15,9 +15,6 @@ from functools import cache
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
-import botocore.session
-from botocore.validate import ParamValidator
-
 
 @dataclass(frozen=True)
 class Call:
@@ -49,6 +46,11 @@ class EksError(Exception):
 
 @cache
 def _model() -> Any:
+    # Loaded by the first call, not by those who want to know `EksError`.
+    import botocore.session
+
+    # Late: whoever only signs in to the cluster must not wait for it.
+
     return botocore.session.get_session().get_service_model("eks")
 
 
@@ -152,9 +154,12 @@ def _typed(type_name: str, values: list[str]) -> Any:
 
 
 def _check(operation: Any, parameters: dict[str, Any]) -> None:
+    from botocore.validate import ParamValidator
+
     shape = operation.input_shape
     if shape is None:
         return
+
     unknown = sorted(set(parameters) - set(shape.members))
     report = ParamValidator().validate(parameters, shape)
     problems = [report.generate_report()] if report.has_errors() else []

@@ -1,4 +1,4 @@
-"""What EKS remembers of a cluster: its add-ons and their updates, kept in one file."""
+"""What EKS remembers of a cluster, kept in one file: add-ons, updates, and who may use it."""
 
 from __future__ import annotations
 
@@ -104,11 +104,82 @@ class Update:
 
 
 @dataclass(frozen=True)
+class AccessPolicy:
+    """An access policy that is associated with an access entry.
+
+    Attributes:
+        arn: The policy's ARN.
+        namespaces: The namespaces of its scope; none for the cluster.
+        associated: When it was associated.
+        modified: When its scope was changed last.
+    """
+
+    arn: str
+    namespaces: tuple[str, ...]
+    associated: datetime
+    modified: datetime
+
+
+@dataclass(frozen=True)
+class AccessEntry:
+    """An access entry: who an IAM user or role is in the cluster.
+
+    Attributes:
+        principal: The ARN of the user or role.
+        principal_id: Its unique id: another user of the same name is somebody else.
+        type: A type of access entries, such as `STANDARD`.
+        username: The Kubernetes username, in which `{{SessionName}}` may stand.
+        groups: The Kubernetes groups.
+        created: When it was created.
+        modified: When it was changed last.
+        policies: The associated access policies.
+        tags: The learner's tags.
+    """
+
+    principal: str
+    principal_id: str
+    type: str
+    username: str
+    groups: tuple[str, ...]
+    created: datetime
+    modified: datetime
+    policies: tuple[AccessPolicy, ...] = ()
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class PodIdentity:
+    """A Pod Identity association: which IAM role a service account is to have.
+
+    Attributes:
+        id: Its id, `a-` and letters and digits.
+        namespace: The service account's namespace.
+        account: The service account's name.
+        role: The role's ARN.
+        no_tags: Whether its sessions are to have no tags.
+        created: When it was created.
+        modified: When it was changed last.
+        tags: The learner's tags.
+    """
+
+    id: str
+    namespace: str
+    account: str
+    role: str
+    no_tags: bool
+    created: datetime
+    modified: datetime
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Records:
-    """All of it, as of one moment."""
+    """All of it, as of one moment; access entries by the ARN of their principal."""
 
     addons: dict[str, Addon] = field(default_factory=dict)
     updates: dict[str, Update] = field(default_factory=dict)
+    entries: dict[str, AccessEntry] = field(default_factory=dict)
+    identities: dict[str, PodIdentity] = field(default_factory=dict)
 
     def with_addon(self, addon: Addon) -> Records:
         """Return these records with an add-on, new or in place of what it was."""
@@ -116,24 +187,53 @@ class Records:
 
     def without_addon(self, name: str) -> Records:
         """Return these records without an add-on; its updates go with it."""
-        return Records(
-            {key: one for key, one in self.addons.items() if key != name},
-            {key: one for key, one in self.updates.items() if one.addon != name},
+        return dataclasses.replace(
+            self,
+            addons={key: one for key, one in self.addons.items() if key != name},
+            updates={key: one for key, one in self.updates.items() if one.addon != name},
         )
 
     def with_update(self, update: Update) -> Records:
         """Return these records with an update, new or in place of what it was."""
         return dataclasses.replace(self, updates={**self.updates, update.id: update})
 
+    def with_entry(self, entry: AccessEntry) -> Records:
+        """Return these records with an access entry, new or in place of what it was."""
+        return dataclasses.replace(self, entries={**self.entries, entry.principal: entry})
+
+    def with_identity(self, one: PodIdentity) -> Records:
+        """Return these records with a Pod Identity association, new or in place of what it was."""
+        return dataclasses.replace(self, identities={**self.identities, one.id: one})
+
+    def without_identity(self, own_id: str) -> Records:
+        """Return these records without a Pod Identity association."""
+        kept = {key: one for key, one in self.identities.items() if key != own_id}
+        return dataclasses.replace(self, identities=kept)
+
+    def without_entry(self, principal: str) -> Records:
+        """Return these records without an access entry."""
+        kept = {key: one for key, one in self.entries.items() if key != principal}
+        return dataclasses.replace(self, entries=kept)
+
+
+_NOTHING = Records()
+
 
 class Store:
     """The records, written to disk before whoever changed them hears of it."""
 
-    def __init__(self, file: Path) -> None:
-        """Read what an earlier process left; nothing when there is no file."""
+    def __init__(self, file: Path, first: Records = _NOTHING) -> None:
+        """Read what an earlier process left.
+
+        Args:
+            file: Where the records are kept.
+            first: The records of a fresh cluster; of what a file of an earlier version does not
+                have, these too.
+        """
         self._file = file
         self._lock = threading.Lock()
-        self._records = from_json(json.loads(file.read_text())) if file.exists() else Records()
+        left = json.loads(file.read_text()) if file.exists() else {}
+        self._records = from_json({**to_json(first), **left})
 
     @property
     def records(self) -> Records:
@@ -178,6 +278,8 @@ def from_json(read: dict[str, Any]) -> Records:
     return Records(
         {name: _addon(one) for name, one in read["addons"].items()},
         {key: _update(one) for key, one in read["updates"].items()},
+        {key: _entry(one) for key, one in read["entries"].items()},
+        {key: _identity(one) for key, one in read["identities"].items()},
     )
 
 
@@ -199,6 +301,28 @@ def _update(read: dict[str, Any]) -> Update:
     params = tuple((name, value) for name, value in read["params"])
     created, errors = _moment(read["created"]), _issues(read["errors"])
     return Update(**{**read, "created": created, "params": params, "errors": errors})
+
+
+def _entry(read: dict[str, Any]) -> AccessEntry:
+    return AccessEntry(
+        **{
+            **read,
+            "created": _moment(read["created"]),
+            "modified": _moment(read["modified"]),
+            "groups": tuple(read["groups"]),
+            "policies": tuple(map(_policy, read["policies"])),
+        }
+    )
+
+
+def _policy(read: dict[str, Any]) -> AccessPolicy:
+    associated, modified = _moment(read["associated"]), _moment(read["modified"])
+    return AccessPolicy(read["arn"], tuple(read["namespaces"]), associated, modified)
+
+
+def _identity(read: dict[str, Any]) -> PodIdentity:
+    created, modified = _moment(read["created"]), _moment(read["modified"])
+    return PodIdentity(**{**read, "created": created, "modified": modified})
 
 
 def _issues(read: list[dict[str, Any]]) -> tuple[Issue, ...]:

@@ -11,7 +11,27 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 Object = dict[str, Any]
-_TAG = "602401143452.dkr.ecr.{region}.amazonaws.com/eks/coredns:{version}"
+_REGISTRY = "602401143452.dkr.ecr.{region}.amazonaws.com"
+# The image of an add-on's first container, in EKS's registry.
+_IMAGES = {
+    "coredns": "eks/coredns", "kube-proxy": "eks/kube-proxy", "vpc-cni": "amazon-k8s-cni",
+}  # fmt: skip
+
+
+def of_version(name: str, manifests: Iterable[Object], region: str, version: str) -> list[Object]:
+    """Return the objects of an add-on in a version.
+
+    Args:
+        name: The add-on.
+        manifests: What EKS installs of it.
+        region: The region whose registry the image comes from.
+        version: The add-on's version.
+    """
+    objects = copy.deepcopy(list(manifests))
+    workload = next(one for one in objects if one["kind"] in ("Deployment", "DaemonSet"))
+    container = workload["spec"]["template"]["spec"]["containers"][0]
+    container["image"] = f"{_REGISTRY.format(region=region)}/{_IMAGES[name]}:{version}"
+    return objects
 
 
 def coredns(
@@ -25,10 +45,7 @@ def coredns(
         version: The add-on's version.
         values: Configuration values that fit the schema.
     """
-    objects = {one["kind"]: one for one in copy.deepcopy(list(manifests))}
-    deployment = objects["Deployment"]
-    container = deployment["spec"]["template"]["spec"]["containers"][0]
-    container["image"] = _TAG.format(region=region, version=version)
+    objects = {one["kind"]: one for one in of_version("coredns", manifests, region, version)}
     for name, value in values.items():
         if name in _CHANGES:
             _CHANGES[name](objects, value)
