@@ -151,6 +151,37 @@ def wait_for_reload(cluster: Cluster, before: dict[str, str], timeout: float = 1
         print(f"{len(last)} CoreDNS pods reloaded and run the same configuration")
 
 
+def wait_for_configuration(
+    cluster: Cluster, pod: str, namespace: str, timeout: float = 150
+) -> None:
+    """Wait until a CoreDNS of the course's own runs the Corefile of its ConfigMap, by its log.
+
+    Args:
+        cluster: The cluster.
+        pod: The pod, whose ConfigMap has the same name; see `start_server`.
+        namespace: Its namespace.
+        timeout: How long at most, in seconds; see `wait_for_reload`.
+
+    Raises:
+        EksnetError: It does not run it in time, or has refused it.
+    """
+    data = cluster.get("configmap", pod, namespace).get("data") or {}
+    corefile = str(data.get("Corefile"))
+
+    def runs_it() -> bool:
+        found = running(corefile, [log_of(cluster, pod, namespace)])
+        if found.refused and not found.current:
+            raise EksnetError(
+                f"CoreDNS refused the Corefile: {found.refused}",
+                "a Corefile that CoreDNS accepts",
+                "fix the ConfigMap; the pod runs the previous Corefile until it restarts",
+            )
+        return found.current == found.total
+
+    _wait(f"{pod} to run the Corefile of its ConfigMap", runs_it, timeout)
+    print(f"{pod} runs the Corefile of its ConfigMap")
+
+
 def wait_for_refusal(cluster: Cluster, timeout: float = 150) -> None:
     """Wait until every CoreDNS pod has seen a Corefile that it does not take.
 

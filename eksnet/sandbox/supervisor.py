@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import os
 import shutil
 import signal
@@ -186,8 +185,8 @@ class Supervisor:
         """Return why the AWS side does not answer yet; nothing when it does."""
         try:
             socket.create_connection((str(self.vpc.aws), settings.PORT), 1).close()
-        except OSError as error:
-            return [f"AWS services: {error}"]
+        except OSError:
+            return ["AWS services"]
         return []
 
     def seed_key(self) -> str:
@@ -448,16 +447,6 @@ def answered(missing: Callable[[], list[str]]) -> list[str]:
         return [error.seen]
 
 
-def end_with_parent() -> None:
-    """Have the kernel kill this process, and the sandbox with it, when the holder ends.
-
-    `unshare --kill-child` asks for the same, but the kernel forgets it when the exec into this
-    program gains capabilities.
-    """
-    set_parent_death_signal = 1
-    ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
-
-
 def heed_signals() -> None:
     """Let the sandbox's programs hear the signals that its starter ignores.
 
@@ -471,7 +460,7 @@ def heed_signals() -> None:
 def main() -> None:
     """Run the supervisor on the specification file that is named first."""
     specification = SandboxSpecification.from_json(Path(sys.argv[1]).read_text())
-    end_with_parent()
+    namespaces.end_with_parent()
     heed_signals()
     mounts.make_private()
     # Nodes and pods expect the usual one, and other users than this one to read there.

@@ -26,6 +26,7 @@ from eksnet.sandbox.aws.kubernetes import Cluster
 from eksnet.sandbox.aws.settings import AUTHENTICATOR_ADDRESS, AUTHENTICATOR_PORT, Settings
 
 if TYPE_CHECKING:
+    from eksnet.sandbox.aws.eks.autoscaler import Autoscaler
     from eksnet.sandbox.aws.eks.ownership import Object
     from eksnet.sandbox.aws.eks.service import Service
     from eksnet.sandbox.aws.eks.work import Worker
@@ -48,8 +49,8 @@ class _Quiet(WSGIRequestHandler):
         """Write nothing: a lesson polls."""
 
 
-def _in_background(worker: Worker) -> None:
-    threading.Thread(target=worker.run, daemon=True).start()
+def _in_background(run: Callable[[], None]) -> None:
+    threading.Thread(target=run, daemon=True).start()
 
 
 class Side:
@@ -62,13 +63,13 @@ class Side:
     """
 
     def __init__(
-        self, settings: Settings, begin: Callable[[Worker], None] = _in_background
+        self, settings: Settings, begin: Callable[[Callable[[], None]], None] = _in_background
     ) -> None:
         """Prepare to serve.
 
         Args:
             settings: What the process is told.
-            begin: Has the worker run once it is made.
+            begin: Has something run that never returns, once it is made.
         """
         facts = settings.cluster
         self._settings, self._begin = settings, begin
@@ -79,6 +80,7 @@ class Side:
         self._store = Store(
             Path(settings.records), Records(entries=first_entries(facts, arn, user_id))
         )
+        self._autoscaled = Path(settings.records).with_name("autoscaler.json")
         self._lock = threading.Lock()
         self.front = Front(lambda: self.eks, self.account, facts.region)
         self.authenticator = Authenticator(
@@ -90,8 +92,8 @@ class Side:
         )
 
     def go_on(self) -> None:
-        """Go on with what an earlier process left half-done, if there is something."""
-        if any(addon.waits for addon in self._store.records.addons.values()):
+        """Go on with what an earlier process began, if there is something."""
+        if self._store.records.addons or self._autoscaled.exists():
             self.worker.wake()
 
     @property
@@ -106,10 +108,17 @@ class Side:
         with self._lock:
             return self._eks[1]
 
+    @property
+    def autoscaler(self) -> Autoscaler:
+        """What sets the replicas of CoreDNS while the add-on asks for it."""
+        with self._lock:
+            return self._eks[2]
+
     @cached_property
-    def _eks(self) -> tuple[Service, Worker]:
+    def _eks(self) -> tuple[Service, Worker, Autoscaler]:
         from eksnet.sandbox.aws.eks.addons import Addons
-        from eksnet.sandbox.aws.eks.clusters import Clusters
+        from eksnet.sandbox.aws.eks.autoscaler import Autoscaler
+        from eksnet.sandbox.aws.eks.clusters import PLATFORM, Clusters
         from eksnet.sandbox.aws.eks.nodegroups import NodeGroups
         from eksnet.sandbox.aws.eks.pod_identities import PodIdentities
         from eksnet.sandbox.aws.eks.service import Service
@@ -124,16 +133,23 @@ class Side:
             return self._cluster.replicas_missing(render(addon.name, addon.wanted))
 
         worker = Worker(store, self._cluster, render)
+        autoscaler = Autoscaler(store, self._cluster, PLATFORM, self._autoscaled)
+
+        def wake() -> None:
+            worker.wake()
+            autoscaler.wake()
+
         service = Service(
             facts.name,
             Clusters(facts).operations,
-            Addons(facts, store, worker.wake, missing).operations,
+            Addons(facts, store, wake, missing).operations,
             AccessEntries(facts, store, self.account.principal_id).operations,
             NodeGroups(facts).operations,
             PodIdentities(facts, store).operations,
         )
-        self._begin(worker)
-        return service, worker
+        for run in (worker.run, autoscaler.run):
+            self._begin(run)
+        return service, worker, autoscaler
 
 
 def rendered(region: str, name: str, wanted: Wanted) -> list[Object]:

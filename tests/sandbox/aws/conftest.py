@@ -38,7 +38,7 @@ class PretendCluster:
                 {
                     "reason": "FieldManagerConflict",
                     "field": c["field"],
-                    "message": 'conflict with "kubectl-edit" using v1',
+                    "message": f'conflict with "{c.get("manager", "kubectl-edit")}" using v1',
                 }
                 for c in mine
             ]
@@ -106,7 +106,7 @@ class Side:
             "127.0.0.1", 0, lambda *asked: self.side.front(*asked), threaded=True
         )
         self.settings = replace(self.settings, origins=(self.url,))
-        self.side = server.Side(self.settings, begin=lambda worker: None)
+        self.side = server.Side(self.settings, begin=lambda run: None)
         threading.Thread(target=self.http.serve_forever, daemon=True).start()
         return self
 
@@ -117,6 +117,10 @@ class Side:
     @property
     def worker(self):
         return self.side.worker
+
+    @property
+    def autoscaler(self):
+        return self.side.autoscaler
 
     @property
     def records(self):
