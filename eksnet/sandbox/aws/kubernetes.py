@@ -65,6 +65,23 @@ class Cluster:
         if status not in (200, 202, 404):
             raise ApplyError(status, str(answer))
 
+    def pod_addresses(self) -> dict[str, tuple[str, ...]] | None:
+        """Return the addresses of pods by their node's name; None when nobody answers.
+
+        Pods in the network of their node have no address of their own.
+        """
+        # From the API server's memory: what it has told its watchers is there, too.
+        status, answer = self._api().request("GET", "/api/v1/pods?resourceVersion=0")
+        if status != 200:
+            return None
+        found: dict[str, list[str]] = {}
+        for pod in answer["items"]:
+            spec, address = pod["spec"], pod["status"].get("podIP")
+            ended = pod["status"].get("phase") in ("Succeeded", "Failed")
+            if address and not ended and not spec.get("hostNetwork"):
+                found.setdefault(spec["nodeName"], []).append(address)
+        return {node: tuple(sorted(addresses)) for node, addresses in found.items()}
+
     # What the autoscaler asks and sets.
 
     def size(self) -> Size:
