@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,12 @@ class Cluster:
                 found.setdefault(spec["nodeName"], []).append(address)
         return {node: tuple(sorted(addresses)) for node, addresses in found.items()}
 
-    # What the autoscaler asks and sets.
+    # What the autoscaler asks and sets, in its thread.
+
+    @cached_property
+    def _watched(self) -> Api:
+        """A connection that stays: the autoscaler alone asks, and asks often."""
+        return self._api()
 
     def size(self) -> Size:
         """Return the number of nodes and of their cores; each node counts, whatever its state."""
@@ -108,16 +114,22 @@ class Cluster:
             raise ApplyError(status, str(answer))
 
     def clock_factor(self) -> float:
-        """Return how many times as fast as a real clock the autoscaler's runs; mostly 1."""
-        status, answer = self._api().request("GET", object_path(_CLOCK))
-        if status != 200:
+        """Return how many times as fast as a real clock the autoscaler's runs; mostly 1.
+
+        Raises:
+            ApplyError: Nothing is known of it.
+        """
+        status, answer = self._watched.request("GET", object_path(_CLOCK))
+        if status == 404:
             return 1.0
+        if status != 200:
+            raise ApplyError(status, str(answer))
         written = str((answer.get("data") or {}).get(simulation.FACTOR, ""))
         is_one = written.isdecimal() and 1 <= int(written) <= simulation.FASTEST
         return float(written) if is_one else 1.0
 
     def _read(self, path: str) -> Any:
-        status, answer = self._api().request("GET", path)
+        status, answer = self._watched.request("GET", path)
         if status != 200:
             raise ApplyError(status, str(answer))
         return answer
