@@ -50,6 +50,10 @@ class TestAddon(Compared):
     names = ("02a_coredns_addon",)
 
 
+class TestScaling(Compared):
+    names = ("02d_coredns_autoscaling", "02b_coredns_scaling")
+
+
 class TestCorefile(Compared):
     names = ("02c_corefile",)
 
@@ -85,8 +89,12 @@ def test_notebooks_in_a_random_order(fresh_sandbox):
     [
         ("01a_dns_records", "records-01"),
         *(("01b_name_resolution", f"dns-0{number}") for number in (2, 3, 4)),
+        ("02b_coredns_scaling", "scaling-02"),
+        ("02b_coredns_scaling", "scaling-03"),
         ("02c_corefile", "corefile-01"),
         ("02c_corefile", "corefile-03"),
+        ("02d_coredns_autoscaling", "scaling-05"),
+        ("02d_coredns_autoscaling", "scaling-06"),
         ("03a_rules_and_packets", "proxy-02"),
         ("03b_modes_and_growth", "proxy-08"),
         *(("05_lab_hosts", f"hosts-0{number}") for number in (2, 4, 5)),
