@@ -348,7 +348,7 @@ class Client:
 
     def _failure(self, status: int, said: Json) -> ApiError:
         message = str(said.get("message") or f"HTTP status {status}")
-        expected, next_step = self._remedy(status)
+        expected, next_step = self._remedy(status, said.get("details") or {})
         return ApiError(
             f"the API server of {self.target} says: {message}",
             expected,
@@ -358,7 +358,7 @@ class Client:
             causes=tuple((said.get("details") or {}).get("causes") or ()),
         )
 
-    def _remedy(self, status: int) -> tuple[str, str]:
+    def _remedy(self, status: int, details: Json) -> tuple[str, str]:
         match status:
             case 401:
                 return "credentials that the API server accepts", (
@@ -373,7 +373,8 @@ class Client:
                     f"`{self.kubectl} auth can-i --list` lists your rights",
                 )
             case 404:
-                return "an existing name", f"`{self.kubectl} get` with the kind lists the names"
+                kind = ".".join(filter(None, (details.get("kind"), details.get("group")))) or "KIND"
+                return "an existing name", f"`{self.kubectl} get {kind} -A` lists the names"
             case 409:
                 return (
                     "an object that no other client created or changed at the same time",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from eksnet.coredns import addon
+from eksnet.coredns import addon, autoscaling, memory, replicas
 from eksnet.coredns.configuration import configuration_hash
 from eksnet.coredns.diagnosis import diagnose
 from eksnet.coredns.editing import (
@@ -19,6 +19,7 @@ from eksnet.coredns.faults import inject_fault, revert_faults
 from eksnet.coredns.findings import Check, Diagnosis
 from eksnet.coredns.installed import IMAGE
 from eksnet.coredns.linting import Finding, lint
+from eksnet.coredns.memory_growth import measure_memory
 from eksnet.coredns.observe import (
     ask,
     confirm,
@@ -46,6 +47,7 @@ __all__ = [
     "add_plugin",
     "addon",
     "ask",
+    "autoscaling",
     "comment_out",
     "configuration_hash",
     "confirm",
@@ -55,12 +57,15 @@ __all__ = [
     "inject_fault",
     "lint",
     "look_up",
+    "measure_memory",
+    "memory",
     "observed_walk",
     "parse_query_log",
     "plugin_order",
     "plugins",
     "remove_plugin",
     "remove_server_block",
+    "replicas",
     "revert_faults",
     "running_configurations",
     "set_plugin",

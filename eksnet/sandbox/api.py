@@ -15,6 +15,7 @@ from typing import Any
 
 from eksnet import versions
 from eksnet.errors import UnreachableError
+from eksnet.sandbox.simulation import FLEET
 
 # The field manager that EKS applies as, and what makes a request a server-side apply.
 EKS, APPLY = "eks", "application/apply-patch+yaml"
@@ -34,6 +35,8 @@ _PLURALS = {
     "DaemonSet": "daemonsets",
 }
 
+# All nodes but those that a lesson makes up: these run no pod.
+NODES = f"/api/v1/nodes?labelSelector=!{FLEET}"
 # What the node controller says of a node that was not Ready; other taints are the learner's.
 _NOT_YET = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
 
@@ -188,7 +191,7 @@ class Api:
             wanted: How many nodes there are.
             since: As in `pods_not_ready`: only what a kubelet has said since then counts.
         """
-        ready = sum(_takes_pods(node, since) for node in self._items("/api/v1/nodes"))
+        ready = sum(_takes_pods(node, since) for node in self._items(NODES))
         return [f"{ready} of {wanted} nodes Ready"] if ready < wanted else []
 
     def nodes_not_reporting(self, wanted: int, since: str) -> list[str]:
@@ -199,7 +202,7 @@ class Api:
             since: As in `pods_not_ready`. A node has reported when its kubelet has said anything
                 since then, also that it is not Ready.
         """
-        reported = sum(_has_reported(node, since) for node in self._items("/api/v1/nodes"))
+        reported = sum(_has_reported(node, since) for node in self._items(NODES))
         return [f"{reported} of {wanted} nodes report"] if reported < wanted else []
 
     def pods_not_ready(self, since: str) -> list[str]:
@@ -218,7 +221,7 @@ class Api:
 
     def _workloads(self) -> Iterator[tuple[str, Labels, int]]:
         """Yield the cluster's own workloads; what a learner puts beside them holds up no start."""
-        nodes = len(self._items("/api/v1/nodes"))
+        nodes = len(self._items(NODES))
         for kind in ("daemonsets", "deployments"):
             for item in self._items(f"/apis/apps/v1/namespaces/kube-system/{kind}"):
                 name, spec = item["metadata"]["name"], item["spec"]

@@ -185,8 +185,8 @@ class Supervisor:
         """Return why the AWS side does not answer yet; nothing when it does."""
         try:
             socket.create_connection((str(self.vpc.aws), settings.PORT), 1).close()
-        except OSError as error:
-            return [f"AWS services: {error}"]
+        except OSError:
+            return ["AWS services"]
         return []
 
     def seed_key(self) -> str:

@@ -8,12 +8,15 @@ stands in docs/architecture.md, under Widgets.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from eksnet.coredns.memory import Measured
 from eksnet.dns import Walk
 from eksnet.kubeproxy import Node, Ruleset, Settings, predict
 from eksnet.kubeproxy.settings import MODES
+from eksnet.widgets.coredns_memory import CorednsMemory
+from eksnet.widgets.coredns_replicas import CorednsReplicas
 from eksnet.widgets.corefile import START, CorefileEditor
 from eksnet.widgets.curve import curve
 from eksnet.widgets.ladder import ladder
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
     from eksnet.widgets.view import View
 
 __all__ = [
+    "CorednsMemory",
+    "CorednsReplicas",
     "CorefileEditor",
     "Model",
     "PacketStepper",
@@ -37,6 +42,8 @@ __all__ = [
     "Stepper",
     "Table",
     "Text",
+    "coredns_memory",
+    "coredns_replicas",
     "corefile",
     "curve",
     "ladder",
@@ -155,3 +162,38 @@ def packet_stepper(
     known = rules or [predict(services, slices, node, Settings(mode)) for mode in MODES]
     senders = A_POD if clients is None else clients
     return show(PacketStepper(scene(services, slices, node, known, senders)))
+
+
+def coredns_memory(
+    pods: int = 15_000,
+    services: int = 820,
+    *,
+    autopath: bool = False,
+    measured: Iterable[Measured] = (),
+) -> View:
+    """Return the widget *CoreDNS memory*: formula, published points, and what was measured.
+
+    Args:
+        pods: The pods to begin with.
+        services: The Services to begin with.
+        autopath: Whether the plugin autopath is on.
+        measured: What was measured on a cluster, as `coredns.measure_memory` gives it to compare.
+    """
+    return show(
+        CorednsMemory(pods=pods, services=services, autopath=autopath, measured=tuple(measured))
+    )
+
+
+def coredns_replicas(
+    nodes: int = 40, cores: int = 64, *, minimum: int = 2, maximum: int | None = None
+) -> View:
+    """Return the widget *CoreDNS replicas*: the replicas that two autoscalers want.
+
+    Args:
+        nodes: The nodes to begin with.
+        cores: The processor cores of each.
+        minimum: `minReplicas`.
+        maximum: `maxReplicas`; None for none.
+    """
+    bounds = {"minimum": minimum, "maximum": maximum or 0}
+    return show(CorednsReplicas(nodes=nodes, cores=cores, **bounds))

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import test_checkpoints_coredns_addon as addon
+import test_checkpoints_coredns_scaling as scaling
 import test_checkpoints_corefile as corefile
 import test_checkpoints_dns_records as shelf
 import test_checkpoints_dns_troubleshooting as trouble
@@ -120,6 +121,14 @@ def managed(*handed_in: Any, **fields: Any) -> Make:
     return made(addon.put_addon, *handed_in, **fields)
 
 
+def growing(*handed_in: Any, **fields: Any) -> Make:
+    return made(scaling.put_memory, *handed_in, **fields)
+
+
+def scaled(*handed_in: Any, **fields: Any) -> Make:
+    return made(scaling.put_scaled, *handed_in, **{"scaling": scaling.BOUNDS, **fields})
+
+
 def faulty(fault: str, **fields: Any) -> Make:
     return made(trouble.put_dns, injected=fault, **fields)
 
@@ -206,6 +215,62 @@ CASES = {
         (
             (faulty("D", ports=trouble.PORTS[1:]), "no port 53 for UDP"),
             (faulty("D", ports=trouble.PORTS[:1]), "no port 53 for TCP"),
+        ),
+    ),
+    "scaling-01": Case(
+        nothing(),
+        growing(),
+        (
+            (growing(resources=(*scaling.RESOURCES, "pods")), "it may read Pods"),
+            (growing(resources=("services",)), "it may not read endpointslices, namespaces"),
+            (growing(corefile=scaling.COREFILE.replace("insecure", "verified")), "no line"),
+            (growing(ready=False), "is not Ready"),
+        ),
+    ),
+    "scaling-02": Case(
+        nothing("less", None),
+        growing("less", scaling.SLOW),
+        (
+            (growing("more", scaling.SLOW), "less"),
+            (growing("less", scaling.FAST), "more"),
+            (growing("less", scaling.SLOW, pod=False), "is gone"),
+        ),
+    ),
+    "scaling-03": Case(
+        nothing(scaling.QUERIES, None),
+        nothing(scaling.QUERIES, scaling.LOOKUPS),
+        (
+            (nothing({**scaling.QUERIES, "kubernetes": 1}, scaling.LOOKUPS), "kubernetes: 2"),
+            (
+                nothing({**scaling.QUERIES, "www.example.com": 2}, scaling.LOOKUPS),
+                "www.example.com: 10",
+            ),
+        ),
+    ),
+    "scaling-04": Case(
+        scaled(status="self-managed", scaling=None),
+        scaled(),
+        (
+            (scaled(status="UPDATE_FAILED"), "the add-on is UPDATE_FAILED"),
+            (scaled(scaling={**scaling.BOUNDS, "enabled": False}), "enabled is false"),
+            (scaled(scaling={"enabled": True}), "there are no bounds"),
+            (scaled(scaling={"enabled": True, "minReplicas": 2}), "minReplicas: 2"),
+        ),
+    ),
+    "scaling-05": Case(
+        scaled(10, None),
+        scaled(10, scaling.grown(), replicas=10, fleet=38),
+        (
+            (scaled(3, scaling.grown(), replicas=10, fleet=38), "10"),
+            (scaled(10, scaling.grown(), replicas=6, fleet=38), "has 6 replicas now"),
+        ),
+    ),
+    "scaling-06": Case(
+        scaled([10, 5, 2], None),
+        scaled([10, 7, 2], scaling.shrunk(10, 7, 2)),
+        (
+            (scaled([10, 6, 2], scaling.shrunk(10, 7, 2)), "row 2: 7"),
+            (scaled([10, 7, 2], scaling.shrunk(10, 7, 2), replicas=10), "has 10 replicas now"),
         ),
     ),
     "proxy-01": Case(

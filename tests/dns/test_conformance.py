@@ -21,6 +21,8 @@ from dataclasses import replace
 import pytest
 from real_resolvers import Case, Networks, Seen, musl_version
 
+from eksnet.cluster import Exec
+from eksnet.coredns.resolvers import program_of
 from eksnet.dns import PROFILES, Reply, ResolvConf, Walk, candidates, profiles, search_walk
 from eksnet.dns.profiles import Verdict
 
@@ -252,6 +254,14 @@ def test_an_answer_for_an_address_is_its_name(networks):
     reverse = "1.0.0.10.in-addr.arpa"
     (seen,) = networks.look_up([Case("busybox", "10.0.0.1", conf, {f"{reverse} PTR": "NODATA"})])
     assert seen.queries == (("PTR", reverse, "udp"),)
+
+
+@pytest.mark.parametrize(("reply", "found"), [("answer", {"PTR"}), ("NODATA", set())])
+def test_what_busybox_prints_of_an_addresss_name_is_read(networks, reply, found):
+    conf, reverse = ResolvConf((SERVER,), (), 5, PATIENT), "1.0.0.10.in-addr.arpa"
+    (seen,) = networks.look_up([Case("busybox", "10.0.0.1", conf, {f"{reverse} PTR": reply})])
+    done = Exec((), seen.output, "", seen.code)
+    assert program_of("busybox").found(done) == {(reverse, rdtype) for rdtype in found}
 
 
 @pytest.mark.soak

@@ -67,7 +67,7 @@ def pod(started=BEGAN, ready="True", labels=LABELS, **metadata):
     ],
 )
 def test_a_node_counts_when_pods_can_go_there(cluster, second, says):
-    cluster.items["/api/v1/nodes"] = [node(), second]
+    cluster.items[api.NODES] = [node(), second]
     assert cluster.nodes_not_ready(2, BEGAN) == says
 
 
@@ -83,7 +83,7 @@ def test_a_node_counts_when_pods_can_go_there(cluster, second, says):
     ],
 )
 def test_a_node_reports_when_its_kubelet_has_said_anything(cluster, second, says):
-    cluster.items["/api/v1/nodes"] = [node(), second]
+    cluster.items[api.NODES] = [node(), second]
     assert cluster.nodes_not_reporting(2, BEGAN) == says
 
 
@@ -102,7 +102,7 @@ def test_a_pod_counts_when_this_start_brought_it_up(cluster, second, says):
     apps = "/apis/apps/v1/namespaces/kube-system"
     spec = {"selector": {"matchLabels": LABELS}, "replicas": 2}
     cluster.items = {
-        "/api/v1/nodes": [node(), node()],
+        api.NODES: [node(), node()],
         f"{apps}/daemonsets": [],
         f"{apps}/deployments": [
             {"metadata": {"name": "coredns"}, "spec": spec},

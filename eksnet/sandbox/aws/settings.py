@@ -18,12 +18,18 @@ ACCOUNT = "111122223333"
 CLUSTER = "workbook"
 PORT = 80
 _ZONES = 2
+_ISSUER_ID = f"{1:032X}"
 # Where the API server alone asks who signed a token, and what access policies allow: of the control
 # plane's own loopback, which no pod reaches. The port is aws-iam-authenticator's.
 AUTHENTICATOR_ADDRESS, AUTHENTICATOR_PORT = "127.0.0.1", 21362
 AUTHENTICATE, AUTHORIZE = "/authenticate", "/authorize"
 # Paths inside the root of the process.
 PKI, DATA = "/etc/kubernetes/pki", "/var/lib/aws"
+
+
+def issuer(region: str) -> str:
+    """Return who issues the tokens of service accounts, in the form of EKS's OIDC issuers."""
+    return f"https://oidc.eks.{region}.amazonaws.com/id/{_ISSUER_ID}"
 
 
 @dataclass(frozen=True)
@@ -88,6 +94,7 @@ class Settings:
         pki: The directory of the certificates.
         keys: The file of the learner's keys.
         records: The file of EKS's records.
+        journal: The file in which every change of the account is.
         origins: The URLs for which a token may be signed.
         cluster: What EKS says of the cluster.
     """
@@ -98,6 +105,7 @@ class Settings:
     pki: str
     keys: str
     records: str
+    journal: str
     origins: tuple[str, ...]
     cluster: ClusterFacts
 
@@ -131,9 +139,10 @@ def of_sandbox(vpc: Vpc, endpoint: str, outside: str, authority: Path) -> Settin
         endpoint=endpoint,
         ca=base64.b64encode(authority.read_bytes()).decode(),
         services=str(vpc.services),
-        vpc_id=f"vpc-{1:017x}",
-        subnet_ids=tuple(f"subnet-{number:017x}" for number in range(1, len(vpc.nodes) + 1)),
-        security_group_id=f"sg-{1:017x}",
+        vpc_id=_id("vpc", 1),
+        subnet_ids=tuple(_id("subnet", number) for number in range(1, len(vpc.subnets) + 1)),
+        # The first group is the VPC's own default one.
+        security_group_id=_id("sg", 2),
         created=datetime.fromtimestamp(authority.stat().st_mtime, UTC).isoformat(),
     )
     return Settings(
@@ -143,6 +152,7 @@ def of_sandbox(vpc: Vpc, endpoint: str, outside: str, authority: Path) -> Settin
         pki=PKI,
         keys=f"{PKI}/aws.json",
         records=f"{DATA}/eks.json",
+        journal=f"{DATA}/account.jsonl",
         origins=(
             outside,
             f"http://{vpc.aws}",
@@ -151,3 +161,8 @@ def of_sandbox(vpc: Vpc, endpoint: str, outside: str, authority: Path) -> Settin
         ),
         cluster=cluster,
     )
+
+
+def _id(prefix: str, number: int) -> str:
+    """Return an id as `start_state` gives it: each kind counts from 1."""
+    return f"{prefix}-{number:017x}"

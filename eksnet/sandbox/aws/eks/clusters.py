@@ -9,13 +9,13 @@ from pathlib import Path
 
 from eksnet import versions
 from eksnet.sandbox.aws.eks.service import Answer, Operations, Parameters, page
-from eksnet.sandbox.aws.settings import ClusterFacts
+from eksnet.sandbox.aws.settings import ClusterFacts, issuer
 
 _CALENDAR = Path(__file__).with_name("cluster_versions.json")
 # Months from a version's release to the end of its standard support, and of its extended support.
 _STANDARD, _EXTENDED = 14, 12
 # Which platform version a cluster of today has was found nowhere: a guess.
-_PLATFORM = "eks.1"
+PLATFORM = "eks.1"
 
 
 class Clusters:
@@ -71,11 +71,12 @@ class Clusters:
                 "serviceIpv4Cidr": facts.services,
                 "ipFamily": "ipv4",
             },
+            "identity": {"oidc": {"issuer": issuer(facts.region)}},
             "accessConfig": {
                 "authenticationMode": "API",
                 "bootstrapClusterCreatorAdminPermissions": True,
             },
-            "platformVersion": _PLATFORM,
+            "platformVersion": PLATFORM,
             "tags": {},
         }
         return {"cluster": cluster}
@@ -104,7 +105,7 @@ class Clusters:
             yield {
                 "clusterVersion": name,
                 "clusterType": "eks",
-                "defaultPlatformVersion": _PLATFORM,
+                "defaultPlatformVersion": PLATFORM,
                 "defaultVersion": own,
                 "releaseDate": _later(ends, -_STANDARD),
                 "endOfStandardSupportDate": ends,
