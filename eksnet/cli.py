@@ -358,7 +358,7 @@ def _questions(walk: Walk) -> list[dict[str, str]]:
 
 
 def _walk_table(title: str, walk: Walk) -> Table:
-    table = Table(*walk.columns, title=f"{title}: {walk.query_count} queries", title_justify="left")
+    table = Table(*walk.columns, title=f"{title}: {walk.cost}", title_justify="left")
     for row in walk.rows:
         table.add_row(*map(cell, row))
     return table

@@ -88,6 +88,11 @@ class Walk(Listing[Attempt]):
             return len(RDTYPES) * len(self)
         return sum(question.sent for question in self.questions)
 
+    @property
+    def cost(self) -> str:
+        """How many queries leave the pod, in words."""
+        return "1 query" if self.query_count == 1 else f"{self.query_count} queries"
+
 
 def first_difference(predicted: Walk, observed: Walk) -> int:
     """Return from which row on an observed walk is not as predicted, from 1; 0 when it is.

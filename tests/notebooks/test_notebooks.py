@@ -1,5 +1,6 @@
 """The notebooks' form, and what holds in whichever order they are run."""
 
+import itertools
 import os
 import random
 import re
@@ -153,6 +154,16 @@ def test_every_prediction_stands_in_a_cell_of_its_own():
         for cell in cells:
             if re.search(r"^prediction = ", cell.source, re.MULTILINE):
                 assert cell.metadata.get("tags") == [catalogue.PREDICT], f"{name}: {cell.id}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_explanation_can_be_folded_without_the_next_question(name):
+    cells = nbformat.read(catalogue.find(name), as_version=4).cells
+    for before, cell in itertools.pairwise(cells):
+        if cell.id.endswith(catalogue.WHY):
+            assert cell.cell_type == "markdown", f"{name}: {cell.id}"
+            assert before.cell_type == "code", f"{name}: nothing is run above {cell.id}"
+            assert not re.search(r"^#|\*\*Predict", cell.source, re.MULTILINE), f"{name}: {cell.id}"
 
 
 @pytest.mark.parametrize("name", NAMES)
