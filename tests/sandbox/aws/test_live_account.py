@@ -84,7 +84,7 @@ def test_the_nodes_addresses_are_those_of_their_pods(cluster):
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "address"}, "spec": spec}
     before = told()[node.instance_id]
     cluster.apply(json.dumps(pod))
-    cluster.wait("pod", "address", "condition=Ready")
+    cluster.wait("pod", "address", "Ready")
     address = cluster.get("pod/address")["status"]["podIP"]
     assert secondary(cluster, node) == {*before, address}
     cluster.delete("pod", "address")
@@ -96,7 +96,7 @@ def test_another_user_of_the_computer_gets_nothing(live_sandbox):
         pytest.skip("only root can become another user")
     found = access()
     script = (
-        "import os, socket, sys\n"
+        "import encodings.idna, os, socket, sys\n"
         f"os.setgid({NOBODY}); os.setuid({NOBODY})\n"
         "for file in sys.argv[2:]:\n"
         "    try:\n"
