@@ -50,8 +50,12 @@ class TestAddon(Compared):
     names = ("02a_coredns_addon",)
 
 
+class TestGrowth(Compared):
+    names = ("03b_modes_and_growth",)
+
+
 class TestRules(Compared):
-    names = ("03c_service_faults", "03b_modes_and_growth", "03a_rules_and_packets")
+    names = ("03c_service_faults", "03a_rules_and_packets")
 
 
 class TestLabTwice(Compared):
