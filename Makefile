@@ -49,6 +49,7 @@ bench: setup-tests engine
 	uv run python tests/bench/start.py
 	uv run python tests/bench/lookup.py
 	uv run python tests/bench/kubeproxy.py
+	uv run python tests/bench/aws.py
 
 lint:
 	uv run ruff check

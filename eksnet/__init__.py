@@ -12,13 +12,17 @@ from eksnet import data
 from eksnet.errors import EksnetError, traceback
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from eksnet.checkpoints import Checkpoint, Progress
     from eksnet.cluster import Cluster
     from eksnet.course.begin import Beginning
+    from eksnet.course.dryrun import DryRun
     from eksnet.listing import Listing
 
 __all__ = [
-    "EksnetError", "begin", "checkpoint", "compare", "connect", "data", "progress", "traceback",
+    "EksnetError", "begin", "checkpoint", "compare", "connect", "data", "dry_run", "progress",
+    "traceback",
 ]  # fmt: skip
 
 
@@ -73,6 +77,25 @@ def compare(prediction: Any, observed: Any) -> Listing[bool | None]:
     from eksnet import checkpoints
 
     return checkpoints.compare(prediction, observed)
+
+
+def dry_run(
+    corefile: str,
+    *names: str,
+    cluster: Cluster | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> DryRun:
+    """Start CoreDNS with a Corefile for a moment and ask it; see `eksnet.course.dryrun`.
+
+    Args:
+        corefile: The Corefile's text.
+        names: What to ask: NAME, or NAME/TYPE.
+        cluster: The cluster whose API the plugin `kubernetes` reads; None for none.
+        environment: The variables of CoreDNS's process; None for none.
+    """
+    from eksnet.course.dryrun import dry_run
+
+    return dry_run(corefile, *names, cluster=cluster, environment=environment)
 
 
 def progress(notebook: str = "", target: str | None = None) -> Progress:

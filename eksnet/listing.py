@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Generic, Self, TypeVar, overload
 
 from eksnet.display import Mark, Shown, padded, table
 from eksnet.printable import cell
@@ -28,6 +28,24 @@ class Listing(Shown, Sequence[Item], Generic[Item]):
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     items: tuple[Item, ...] = field(hash=False)
+
+    @classmethod
+    def of(cls, items: Iterable[Item], columns: Mapping[str, Callable[[Item], object]]) -> Self:
+        """Return items, each with a row that the columns' functions make of it.
+
+        Args:
+            items: The items.
+            columns: From a column's name to what stands in it for an item. None is an empty cell.
+
+        Example:
+            >>> Listing.of([3, None], {"number": str, "as it is": lambda one: one})
+            number  as it is
+            3       3
+            None
+        """
+        kept = tuple(items)
+        rows = tuple(tuple(_cell(value(one)) for value in columns.values()) for one in kept)
+        return cls(tuple(columns), rows, kept)
 
     @overload
     def __getitem__(self, index: int) -> Item: ...
@@ -66,6 +84,13 @@ class Listing(Shown, Sequence[Item], Generic[Item]):
         from eksnet.frames import Frame
 
         return Frame(list(self.rows), columns=list(self.columns))
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    # A verdict is a text with a colour.
+    return value if isinstance(value, str) else str(value)
 
 
 def _shown(line: Sequence[str]) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ import eksnet
 from eksnet import cli, commands
 from eksnet.checkpoints.criteria import not_started
 from eksnet.checkpoints.results import Outcome, Result, Text
-from eksnet.coredns.diagnosis import Check, Diagnosis
+from eksnet.coredns.findings import Check, Diagnosis
 from eksnet.errors import EksnetError
 
 CLONE = Path(eksnet.__file__).parent.parent
@@ -148,7 +148,7 @@ def test_a_checks_next_step_and_a_hint_name_it_as_it_works(started):
     seen = not_started("nothing", "something", "`eksnet reset`")
     result = Result("a-01", "A", (Outcome("a-01.x", "X", 1, seen),))
     hint = Text("`eksnet kubectl get pods`")
-    check = Check("the pods", "FAILS", "none", "two", "eksnet kubectl get pods")
+    check = Check("FAILS", "none", "two", "eksnet kubectl get pods", check="the pods")
     for shown in (result, hint, Diagnosis((check,))):
         assert "bin/eksnet " in repr(shown)
         assert "bin/eksnet " in shown._repr_html_()

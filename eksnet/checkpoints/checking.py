@@ -131,8 +131,8 @@ class Checkpoint:
         inputs.count(number, "the number of a hint", 1, len(hints), "hint(1) is the first")
         hint, _, code = hints[number - 1].strip().partition("\n\n")
         said = (needed_line(hints[number - 1]), f"Hint {number} of {len(hints)}: {hint}")
-        more = f"More: hint({number + 1})" if number < len(hints) else ""
-        return Text("\n".join(filter(None, said)), code, more)
+        after = f'More: eksnet.checkpoint("{self.definition.id}").hint({number + 1})'
+        return Text("\n".join(filter(None, said)), code, after if number < len(hints) else "")
 
     def solution(self, *, reveal: bool = False) -> Text:
         """Return the solution to those who say so with `reveal=True`.

@@ -236,7 +236,7 @@ def needed(text: str) -> str:
     rooms = ", ".join(room for room in _ROOMS if re.search(rf"\b{room}\.[\w.]+\(", text))
     lines = [f"from eksnet import {rooms}"] if rooms else []
     lines += (
-        ["cluster = eksnet.connect()"] if re.search(r"\bcluster\.\w+\(|\(cluster\b", text) else []
+        ["cluster = eksnet.connect()"] if re.search(r"\bcluster\.\w+\(|[(=]cluster\b", text) else []
     )
     return "; ".join(lines)
 

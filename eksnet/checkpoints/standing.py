@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _RANKS = (State.NOT_STARTED, State.CANNOT_CHECK, State.FAIL, State.PASS)
-_COLUMNS = ("notebook", "checkpoint", "title", "state", "points")
 
 
 @dataclass(frozen=True)
@@ -68,17 +67,16 @@ class Progress(Shown):
         return f"{self.points} of {points(self.possible)}, the best attempts on this cluster"
 
     def _listing(self) -> Listing[Standing]:
-        rows = tuple(
-            (
-                one.definition.notebook,
-                one.definition.id,
-                one.definition.title,
-                marked(one.state, one.points),
-                one.share,
-            )
-            for one in self.standings
+        return Listing.of(
+            self.standings,
+            {
+                "notebook": lambda one: one.definition.notebook,
+                "checkpoint": lambda one: one.definition.id,
+                "title": lambda one: one.definition.title,
+                "state": lambda one: marked(one.state, one.points),
+                "points": lambda one: one.share,
+            },
         )
-        return Listing(_COLUMNS, rows, self.standings)
 
     def _text(self, *, colours: bool) -> str:
         listing = self._listing()._text(colours=colours)

@@ -19,6 +19,9 @@ FIELD_MANAGER = "eksnet"
 _APPLY, MERGE = "application/apply-patch+yaml", "application/merge-patch+json"
 _SERVICE_ACCOUNT = Kind("", "v1", "ServiceAccount", "serviceaccounts", True)
 _SERVICE_ACCOUNT_SECONDS = 15.0
+# The API server calls it an error of its own, without a reason or a cause; it is the manifest's.
+# Source: sigs.k8s.io/structured-merge-diff v6 typed/validate.go.
+_INTERNAL, _NOT_DECLARED = 500, "field not declared in schema"
 # What the API server takes in one request.
 _LARGEST = 3 * 1024 * 1024
 
@@ -129,8 +132,7 @@ def _await_service_account(client: Client, namespace: str) -> None:
 
 
 def _unknown_field(error: ApiError, client: Client, target: Place) -> EksnetError | None:
-    # The API server calls it an error of its own (500); it is the manifest's.
-    if "field not declared in schema" not in error.seen:
+    if error.status != _INTERNAL or _NOT_DECLARED not in error.seen:
         return None
     return error.saying(
         error.seen,

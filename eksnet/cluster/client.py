@@ -24,6 +24,7 @@ from eksnet.errors import (
     RefusedError,
     UnreachableError,
 )
+from eksnet.inputs import DAY
 
 Json = dict[str, Any]
 Query = Mapping[str, str | list[str]]
@@ -210,6 +211,24 @@ class Client:
             # What was not read would be taken for the next answer on this connection.
             response.close()
 
+    def read_as_it_is(
+        self, path: str, headers: Mapping[str, str]
+    ) -> tuple[int, Mapping[str, str], Iterator[bytes]]:
+        """Read a path as another client asked for it, whatever comes of it.
+
+        Args:
+            path: The path with its query.
+            headers: The headers of the request.
+
+        Returns:
+            The status, the headers, and the body as it comes: that of a watch takes its time.
+
+        Raises:
+            ApiError: There was no answer.
+        """
+        response = self._request("GET", path, headers=headers, read=DAY, stream=True)
+        return response.status, response.headers, response.stream(amt=None)
+
     def send(
         self,
         method: str,
@@ -329,7 +348,7 @@ class Client:
 
     def _failure(self, status: int, said: Json) -> ApiError:
         message = str(said.get("message") or f"HTTP status {status}")
-        expected, next_step = self._remedy(status)
+        expected, next_step = self._remedy(status, said.get("details") or {})
         return ApiError(
             f"the API server of {self.target} says: {message}",
             expected,
@@ -339,7 +358,7 @@ class Client:
             causes=tuple((said.get("details") or {}).get("causes") or ()),
         )
 
-    def _remedy(self, status: int) -> tuple[str, str]:
+    def _remedy(self, status: int, details: Json) -> tuple[str, str]:
         match status:
             case 401:
                 return "credentials that the API server accepts", (
@@ -354,7 +373,8 @@ class Client:
                     f"`{self.kubectl} auth can-i --list` lists your rights",
                 )
             case 404:
-                return "an existing name", f"`{self.kubectl} get` with the kind lists the names"
+                kind = ".".join(filter(None, (details.get("kind"), details.get("group")))) or "KIND"
+                return "an existing name", f"`{self.kubectl} get {kind} -A` lists the names"
             case 409:
                 return (
                     "an object that no other client created or changed at the same time",

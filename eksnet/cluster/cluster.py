@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -128,6 +128,11 @@ class Cluster:
         return self.account()
 
     # Reading.
+
+    @property
+    def read_as_it_is(self) -> Callable[..., tuple[int, Mapping[str, str], Iterator[bytes]]]:
+        """What reads a path of the API for another program; see `Client.read_as_it_is`."""
+        return self._client.read_as_it_is
 
     def get(self, kind: str, name: str = "", namespace: str | None = None) -> Resource:
         """Return an object as it is now.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -76,6 +76,58 @@ class Injected:
     def name(self) -> str:
         """Its name in the chapter."""
         return self.key.partition("-")[2]
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """The faults of one chapter.
+
+    Attributes:
+        name: The chapter, as in the faults' permanent names: `dns`.
+        harm: What speaks against its faults on any cluster but the sandbox.
+        faults: By name, what a user notices, and what injects the fault and waits until it shows;
+            that is called with the cluster and the fault's permanent name.
+    """
+
+    name: str
+    harm: str
+    faults: Mapping[str, tuple[str, Callable[[Cluster, str], None]]] = field(hash=False)
+
+    def key(self, name: str) -> str:
+        """Return a fault's permanent name.
+
+        Args:
+            name: Its name in the chapter, such as A.
+        """
+        return f"{self.name}-{name}"
+
+    def inject(self, cluster: Cluster, name: str) -> Fault:
+        """Inject a fault, wait until it shows, and return what a user notices of it.
+
+        Args:
+            cluster: The cluster.
+            name: The fault's name in the chapter.
+
+        Raises:
+            EksnetError: It is not the sandbox, there is no such fault, or it does not show.
+        """
+        require_sandbox(cluster, self.harm)
+        if name not in self.faults:
+            raise EksnetError(f"there is no fault {name!r}", f"one of {', '.join(self.faults)}")
+        symptom, inject_it = self.faults[name]
+        inject_it(cluster, self.key(name))
+        return Fault(name, symptom)
+
+    def revert(self, cluster: Cluster) -> tuple[str, ...]:
+        """Revert the chapter's faults; return their names.
+
+        Args:
+            cluster: The cluster.
+
+        Raises:
+            EksnetError: It is not the sandbox.
+        """
+        return revert_all(cluster, self.name)
 
 
 def require_sandbox(cluster: Cluster, why: str) -> None:

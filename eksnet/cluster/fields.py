@@ -35,10 +35,15 @@ def owners(thing: Mapping[str, Any], below: str = "") -> Listing[Owned]:
         thing: The object, as `Cluster.get` returns it.
         below: A path such as `.data`: only this field and what is in it.
     """
-    found = tuple(sorted(_owned(thing), key=lambda one: (one.path, one.manager, one.operation)))
-    chosen = tuple(one for one in found if _is_below(one.path, below))
-    rows = tuple((one.path, one.manager, one.operation) for one in chosen)
-    return Listing(("field", "manager", "operation"), rows, chosen)
+    found = sorted(_owned(thing), key=lambda one: (one.path, one.manager, one.operation))
+    return Listing.of(
+        (one for one in found if _is_below(one.path, below)),
+        {
+            "field": lambda one: one.path,
+            "manager": lambda one: one.manager,
+            "operation": lambda one: one.operation,
+        },
+    )
 
 
 def _owned(thing: Mapping[str, Any]) -> Iterator[Owned]:

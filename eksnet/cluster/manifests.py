@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import yaml
 
@@ -72,8 +74,10 @@ def read(manifest: str | Path) -> list[Manifest]:
         where, text = str(manifest), _read_file(Path(manifest))
     else:
         where, text = "the manifest", manifest
+    found = list(_read_json(text, where))
+    if found:
+        return found
     loader = _Loader("")
-    found: list[Manifest] = []
     try:
         for node in yaml.compose_all(text, Loader=_Loader):
             body = loader.construct_document(node)
@@ -86,6 +90,24 @@ def read(manifest: str | Path) -> list[Manifest]:
     if not found:
         raise EksnetError(f"{where} has no object", "at least one Kubernetes object in YAML")
     return found
+
+
+def _read_json(text: str, where: str) -> Iterator[Manifest]:
+    """Yield the objects of a text in JSON; nothing when it is something else.
+
+    JSON is YAML, too; what programs write is read by this a hundred times as fast.
+    """
+    if not text.lstrip().startswith("{"):
+        return
+    try:
+        body = json.loads(text, parse_constant=_no_number)
+    except (ValueError, RecursionError):
+        return
+    yield from _objects(body, 1, where)
+
+
+def _no_number(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no number of JSON")
 
 
 def _is_file_name(text: str) -> bool:

@@ -94,16 +94,28 @@ class Event:
 
 def applied(results: Iterable[Applied]) -> Listing[Applied]:
     """Show what became of a manifest's objects, in its order."""
-    items = tuple(results)
-    rows = tuple((one.kind, one.name, one.namespace, one.result) for one in items)
-    return Listing(("kind", "name", "namespace", "result"), rows, items)
+    return Listing.of(
+        results,
+        {
+            "kind": lambda one: one.kind,
+            "name": lambda one: one.name,
+            "namespace": lambda one: one.namespace,
+            "result": lambda one: one.result,
+        },
+    )
 
 
 def events(raw: Iterable[Json]) -> Listing[Event]:
     """Show events in the order in which they happened last, without their times."""
-    items = tuple(map(_event, sorted(raw, key=_last_seen)))
-    rows = tuple((one.type, one.reason, one.object, one.message) for one in items)
-    return Listing(("type", "reason", "object", "message"), rows, items)
+    return Listing.of(
+        map(_event, sorted(raw, key=_last_seen)),
+        {
+            "type": lambda one: one.type,
+            "reason": lambda one: one.reason,
+            "object": lambda one: one.object,
+            "message": lambda one: one.message,
+        },
+    )
 
 
 def _event(raw: Json) -> Event:

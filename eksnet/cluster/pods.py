@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import secrets
 import shlex
 import time
@@ -16,7 +17,7 @@ from eksnet.cluster import waiting
 from eksnet.cluster.client import ApiError, Client
 from eksnet.cluster.conditions import Condition
 from eksnet.cluster.kinds import POD
-from eksnet.errors import DeadlineError, EksnetError
+from eksnet.errors import DeadlineError, EksnetError, NotFoundError
 from eksnet.printable import printable
 
 if TYPE_CHECKING:
@@ -37,6 +38,10 @@ _TERMINAL = {
     "InvalidImageName",
 }
 _NEVER_STARTED = {"ContainerCannotRun", "StartError"}
+# What a runtime says of a program that the image does not have. It is told by no code: neither the
+# kubelet's StartError nor the status of an exec says more than that nothing was started.
+# Source: Go's os/exec, ErrNotFound, which runc and containerd hand on; crun writes the name inside.
+_NO_PROGRAM = re.compile(r"executable file .*not found")
 _STDOUT, _STDERR, _ERROR = 1, 2, 3
 _LINES_SHOWN = 10
 
@@ -55,6 +60,10 @@ class NeededError(DeadlineError):
             f"a container {container} that keeps running next to the command",
             "fix the error in its log",
         )
+
+
+class NoProgramError(NotFoundError):
+    """The image has no program of that name."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -151,8 +160,9 @@ def run(
         ended = _await_end(client, what, timeout)
         state = _main_state(ended)
         if state.get("reason") in _NEVER_STARTED:
-            raise EksnetError(
-                f"{shlex.join(argv)} could not be started: {state.get('message', '').strip()}",
+            why = str(state.get("message", "")).strip()
+            raise _not_started(why)(
+                f"{shlex.join(argv)} could not be started: {why}",
                 f"a program in the image {image}",
                 "check the spelling; for shell syntax, start the command with `sh -c`",
             )
@@ -351,11 +361,17 @@ def _exit_code(status: bytes, argv: Sequence[str], pod: str) -> int:
     for cause in (said.get("details") or {}).get("causes") or ():
         if cause.get("reason") == "ExitCode":
             return int(cause["message"])
-    raise EksnetError(
-        f"{shlex.join(argv)} in pod {pod}: {said.get('message')}",
+    why = str(said.get("message"))
+    raise _not_started(why)(
+        f"{shlex.join(argv)} in pod {pod}: {why}",
         "a program in the pod's image",
         "check the spelling, and that the pod runs",
     )
+
+
+def _not_started(why: str) -> type[EksnetError]:
+    """Return the kind of error that a program is which could not be started."""
+    return NoProgramError if _NO_PROGRAM.search(why) else EksnetError
 
 
 def _decode(data: bytes) -> str:

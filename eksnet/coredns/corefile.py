@@ -221,6 +221,7 @@ class Corefile:
         snippets: Its snippets, by name.
         imports: The files that it imports, which are no part of the text.
         variables: The variables whose values are not known.
+        nameless: Server blocks whose keys are empty, for which nobody listens.
     """
 
     text: str
@@ -228,6 +229,7 @@ class Corefile:
     snippets: Mapping[str, Snippet]
     imports: tuple[Import, ...]
     variables: tuple[str, ...]
+    nameless: tuple[ServerBlock, ...] = ()
 
     def server_block(self, zone: str) -> ServerBlock:
         """Return the server block for a zone: the one with that key, else one with an equal key.
@@ -275,9 +277,11 @@ def read_corefile(text: str, environment: Mapping[str, str] | None = None) -> Co
         EksnetError: It is no text.
     """
     reader = _Reader(_tokens_of(text, "the Corefile"), environment, {}, "the Corefile")
-    blocks = tuple(reader.blocks())
+    found = tuple(reader.blocks())
+    blocks = tuple([block for block in found if block.keys])
+    nameless = tuple([block for block in found if not block.keys])
     files, variables = tuple(reader.files), tuple(reader.variables)
-    return Corefile(text, blocks, reader.snippets, files, variables)
+    return Corefile(text, blocks, reader.snippets, files, variables, nameless)
 
 
 def read_plugins(block: str, corefile: Corefile) -> tuple[Plugin, ...]:
@@ -367,9 +371,7 @@ class _Reader:
     def blocks(self) -> Iterator[ServerBlock]:
         """Source: parse.go, parseAll."""
         while self._next():
-            block = self._block()
-            if block.keys:
-                yield block
+            yield self._block()
 
     def loose_plugins(self) -> tuple[Plugin, ...]:
         """Return the uses of plugins outside of a server block."""

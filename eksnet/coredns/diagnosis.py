@@ -15,165 +15,33 @@ The last check, a name outside the cluster, has to come after all that leads to 
 
 from __future__ import annotations
 
-import base64
 import ipaddress
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from eksnet.cluster.conditions import READY
 from eksnet.cluster.pods import not_terminating
-from eksnet.commands import runnable
 from eksnet.coredns.configuration import errors, running
 from eksnet.coredns.corefile import CorefileError
-from eksnet.coredns.installed import (
-    BASH_IMAGE,
-    CONFIGMAP,
-    DEPLOYMENT,
-    SERVICE,
-    SYSTEM,
-    all_pods,
-    log_of,
-)
-from eksnet.display import Mark, Shown, Tone, prose
-from eksnet.dns.resolvconf import ResolvConf
+from eksnet.coredns.findings import OK, Check, Diagnosis, Finding, cannot_tell, fails, ok
+from eksnet.coredns.installed import CONFIGMAP, DEPLOYMENT, SERVICE, SYSTEM, all_pods, log_of
+from eksnet.coredns.probe import INSIDE, NO_ANSWER, OUTSIDE, Probe, ask_from_a_pod
+from eksnet.coredns.transport import TCP, UDP
 from eksnet.endpoints import ready_endpoints
 from eksnet.errors import EksnetError, NotFoundError
-from eksnet.listing import Listing
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from eksnet.cluster import Cluster, Resource
 
 _ACCOUNT = "coredns"
-OK, FAILS, CANNOT_TELL = "OK", "FAILS", "CANNOT TELL"
-_TONES = {OK: Tone.GOOD, FAILS: Tone.BAD, CANNOT_TELL: Tone.UNKNOWN}
-INSIDE, OUTSIDE = "kubernetes.default.svc.cluster.local", "example.com"
 # What CoreDNS reads, by API group: without one of them it knows no names of that sort.
 _READS = {"": {"services", "namespaces"}, "discovery.k8s.io": {"endpointslices"}}
-# In it, a busy computer starts the programs that ask, too.
-_PATIENCE = 6
-# Refused or silent: a node sends only so many refusals a second, so the difference tells nothing.
-NO_ANSWER = "no answer"
-# Bash opens the sockets itself; a TCP message carries its length before it (RFC 1035, 4.2.2). All
-# queries leave at once, for those that nobody answers would add up.
-_PROBE = f"""
-cat /etc/resolv.conf
-echo ---
-read -r _ nameserver < <(grep ^nameserver /etc/resolv.conf)
-ask() {{
-  IFS='|' read -r how server query <<<"$1"
-  timeout {_PATIENCE} bash -c 'exec 3<>"/dev/$0/$1/53" && base64 -d <<<"$2" >&3 &&
-    dd bs=4096 count=1 <&3 | base64 -w0' "$how" "${{server:-$nameserver}}" "$query" 2>/dev/null
-  echo
-}}
-for query in "$@"; do exec {{asked}}< <(ask "$query"); all+=("$asked"); done
-for asked in "${{all[@]}}"; do cat <&"$asked"; done
-"""
 # NodeLocal DNSCache is given a link-local address, 169.254.20.10 by default. Those of AWS's own
 # services are not a cluster's: 169.254.169.253 is the VPC's resolver.
 _LINK_LOCAL = ipaddress.ip_network("169.254.0.0/16")
 _OF_AWS = ipaddress.ip_network("169.254.169.0/24")
 _PROXY = "kube-proxy"
-
-
-@dataclass(frozen=True)
-class Check:
-    """One step of the diagnosis.
-
-    Attributes:
-        check: What was asked.
-        verdict: OK, FAILS or CANNOT TELL.
-        seen: What was seen.
-        expected: What should have been there; empty when it is.
-        next_step: What to do about it; empty when nothing is to be done.
-        final: Whether waiting is known not to help.
-    """
-
-    check: str
-    verdict: str
-    seen: str
-    expected: str = ""
-    next_step: str = ""
-    final: bool = False
-
-
-@dataclass(frozen=True, repr=False)
-class Diagnosis(Shown):
-    """What the checks found, in the order in which they are made.
-
-    Attributes:
-        checks: The checks.
-    """
-
-    checks: tuple[Check, ...]
-
-    @property
-    def first(self) -> Check | None:
-        """The first check that fails, where to begin; None when none does."""
-        return next((one for one in self.checks if one.verdict == FAILS), None)
-
-    @property
-    def begin_at(self) -> int | None:
-        """The number of the first check that fails, counted from 1; None when none does."""
-        return self.checks.index(self.first) + 1 if self.first else None
-
-    @property
-    def headline(self) -> str:
-        """The whole in one sentence."""
-        if self.first:
-            return f"Start with {self.begin_at}, {self.first.check}: {self.first.seen}"
-        unknown = sum(one.verdict == CANNOT_TELL for one in self.checks)
-        return "No check fails" + (f"; {unknown} of the checks could not run" if unknown else "")
-
-    @property
-    def advice(self) -> str:
-        """What to do about the first check that fails; empty when none does."""
-        if not self.first:
-            return ""
-        return runnable(f"expected: {self.first.expected}\nnext: {self.first.next_step}")
-
-    def _listing(self) -> Listing[Check]:
-        rows = tuple(
-            (str(number), one.check, Mark(one.verdict, _TONES[one.verdict]), one.seen)
-            for number, one in enumerate(self.checks, start=1)
-        )
-        return Listing(("", "check", "verdict", "seen"), rows, self.checks)
-
-    def _text(self, *, colours: bool) -> str:
-        listing = self._listing()._text(colours=colours)
-        return "\n".join(filter(None, (listing, self.headline, self.advice)))
-
-    def _repr_html_(self) -> str:
-        said = "".join(
-            f"<p>{prose(line)}</p>" for line in (self.headline, *self.advice.splitlines())
-        )
-        return self._listing()._repr_html_() + said
-
-    def to_frame(self) -> pd.DataFrame:
-        """Return a row of text per check, with what was expected and the next step."""
-        from eksnet.frames import Frame
-
-        columns = {"check": "check", "verdict": "verdict", "seen": "seen",
-                   "expected": "expected", "next": "next_step"}  # fmt: skip
-        return Frame(
-            [{name: getattr(one, field) for name, field in columns.items()} for one in self.checks]
-        )
-
-
-@dataclass(frozen=True)
-class Probe:
-    """What a pod of its own was told and answered.
-
-    Attributes:
-        conf: The pod's resolv.conf.
-        answers: What came for each query, by what was asked: its answer's code, or why none came.
-            `udp`, `tcp` and `outside` ask the nameserver; `udp ADDRESS` and `tcp ADDRESS` a pod.
-    """
-
-    conf: ResolvConf
-    answers: Mapping[str, str]
+RUNS_ITS_COREFILE = "CoreDNS runs its Corefile"
 
 
 def diagnose(cluster: Cluster, namespace: str | None = None) -> Diagnosis:
@@ -195,17 +63,17 @@ def _checks(cluster: Cluster, namespace: str | None) -> Iterator[Check]:
     pods = _value_or_error(lambda: all_pods(cluster))
     addresses = () if isinstance(pods, EksnetError) else _addresses(pods)
     probe = _value_or_error(lambda: ask_from_a_pod(cluster, namespace, addresses))
-    facts: tuple[tuple[str, Callable[[], Check]], ...] = (
+    checks: tuple[tuple[str, Callable[[], Finding]], ...] = (
         ("resolv.conf of a pod", lambda: resolv_conf(_known(probe), _known(service))),
         ("CoreDNS runs", lambda: runs(_deployment(cluster), _known(pods))),
-        ("CoreDNS runs its Corefile", lambda: configuration(cluster, _known(pods))),
+        (RUNS_ITS_COREFILE, lambda: configuration(cluster, _known(pods))),
         ("Service kube-dns", lambda: ports(_known(service))),
         ("endpoints of kube-dns", lambda: endpoints(cluster, _known(service), _known(pods))),
         ("the permissions of CoreDNS", lambda: permissions(cluster)),
         ("CoreDNS asked directly", lambda: directly(_known(probe), _addresses(_known(pods)))),
         (_PROXY, lambda: kube_proxy(_proxy(cluster), _known(probe), whole())),
-        ("UDP 53 answers", lambda: answers(_known(probe), "udp")),
-        ("TCP 53 answers", lambda: answers(_known(probe), "tcp")),
+        ("UDP 53 answers", lambda: answers(_known(probe), UDP)),
+        ("TCP 53 answers", lambda: answers(_known(probe), TCP)),
         ("names outside the cluster", lambda: outside(_known(probe))),
     )
 
@@ -215,13 +83,18 @@ def _checks(cluster: Cluster, namespace: str | None) -> Iterator[Check]:
         behind = endpoints(cluster, _known(service), _known(pods))
         return asks and ports(_known(service)).verdict == behind.verdict == OK
 
-    for what, check in facts:
-        found = _value_or_error(check)
-        if isinstance(found, EksnetError):
-            verdict = FAILS if isinstance(found, NotFoundError) else CANNOT_TELL
-            yield Check(what, verdict, found.seen, found.expected, found.next_step)
-        else:
-            yield found
+    for title, check in checks:
+        yield _made(check).titled(title)
+
+
+def _made(check: Callable[[], Finding]) -> Finding:
+    """Make a check; what it misses fails it, what may not be read leaves it open."""
+    try:
+        return check()
+    except NotFoundError as error:
+        return fails(error.seen, error.expected, error.next_step)
+    except EksnetError as error:
+        return cannot_tell(error.seen, error.expected, error.next_step)
 
 
 def _value_or_error(look: Callable[[], Any]) -> Any:
@@ -246,7 +119,7 @@ def _proxy(cluster: Cluster) -> Resource | None:
     return cluster.find("daemonset", _PROXY, SYSTEM)
 
 
-# The checks: facts in, one row out.
+# The checks: facts in, a finding out.
 
 _BETWEEN = (
     "a security group, a network ACL or a NetworkPolicy between the pod's node and CoreDNS; "
@@ -255,137 +128,120 @@ _BETWEEN = (
 _CACHE_LOGS = "the node's cache: eksnet kubectl -n kube-system logs -l k8s-app=node-local-dns"
 
 
-def resolv_conf(probe: Probe, service: Mapping[str, Any]) -> Check:
+def resolv_conf(probe: Probe, service: Mapping[str, Any]) -> Finding:
     """Whether a pod is told to ask the Service, with the search list of the cluster."""
-    what, address = "resolv.conf of a pod", service["spec"].get("clusterIP")
+    address = service["spec"].get("clusterIP")
     servers = probe.conf.nameservers
     if not servers or not all(one == address or _is_cache(one) for one in servers):
-        return Check(
-            what,
-            FAILS,
+        return fails(
             f"its nameserver is {', '.join(servers) or 'not set'}",
             f"{address}, the address of the Service {SERVICE}, or a cache on the node",
             "compare clusterDNS in the kubelet's configuration with the Service, and the pod's "
             "dnsPolicy; then create the pod again",
         )
     if "svc.cluster.local" not in probe.conf.search:
-        return Check(
-            what,
-            FAILS,
+        return fails(
             f"its search list is {', '.join(probe.conf.search) or 'empty'}",
             "the pod's namespace, svc.cluster.local and cluster.local",
             "compare clusterDomain in the kubelet's configuration with cluster.local",
         )
     cache = ", a cache on the node (NodeLocal DNSCache)" if _is_cache(servers[0]) else ""
-    return Check(what, OK, f"nameserver {servers[0]}{cache}, ndots {probe.conf.ndots}")
+    return ok(f"nameserver {servers[0]}{cache}, ndots {probe.conf.ndots}")
 
 
-def runs(deployment: Mapping[str, Any], pods: Sequence[Mapping[str, Any]]) -> Check:
+def runs(deployment: Mapping[str, Any], pods: Sequence[Mapping[str, Any]]) -> Finding:
     """Whether CoreDNS has pods, and all of them are Ready."""
-    what, wanted = "CoreDNS runs", deployment["spec"].get("replicas", 1)
+    wanted = deployment["spec"].get("replicas", 1)
     ready = sum(map(is_ready, pods))
     if wanted == 0:
-        return Check(
-            what,
-            FAILS,
+        return fails(
             "the Deployment coredns asks for 0 pods",
             "at least two",
             "eksnet kubectl -n kube-system scale deployment/coredns --replicas=2",
         )
     if ready < wanted:
-        return Check(
-            what,
-            FAILS,
+        return fails(
             f"{ready} of {wanted} pods are Ready",
             "all of them",
             "eksnet kubectl -n kube-system describe pods -l k8s-app=kube-dns",
         )
-    return Check(what, OK, f"{ready} of {wanted} pods are Ready")
+    return ok(f"{ready} of {wanted} pods are Ready")
 
 
-def configuration(cluster: Cluster, pods: Sequence[Resource]) -> Check:
+def configuration(cluster: Cluster, pods: Sequence[Resource]) -> Finding:
     """Whether the pods run the Corefile of the ConfigMap, and none has refused it.
 
     What the logs complain of is noted and does not fail: it may be over. A pod that is taken away
     does not count; one that has not logged yet runs nothing yet.
     """
-    what = "CoreDNS runs its Corefile"
     logs = [log_of(cluster, pod.name) for pod in not_terminating(pods)]
     if not logs:
-        return Check(what, CANNOT_TELL, "there is no CoreDNS pod to query")
+        return cannot_tell("there is no CoreDNS pod to query")
     corefile = str((cluster.get("configmap", CONFIGMAP, SYSTEM).get("data") or {}).get("Corefile"))
     try:
         found = running(corefile, logs)
     except CorefileError as error:
         fix = "fix the ConfigMap coredns; the pods run the previous Corefile until they restart"
-        return Check(what, FAILS, error.seen, error.expected, fix)
+        return fails(error.seen, error.expected, fix)
     except EksnetError as error:
-        return Check(what, CANNOT_TELL, error.seen, error.expected, error.next_step)
+        return cannot_tell(error.seen, error.expected, error.next_step)
     if found.refused and found.current < found.total:
-        return Check(
-            what,
-            FAILS,
+        return fails(
             f"CoreDNS refuses it, {found.refused}; the pods run the previous one",
             "a Corefile that a pod can start with: with this one no pod starts after a restart",
             "fix that line of the ConfigMap coredns",
-            found.final,
+            final=found.final,
         )
     if found.current < found.total:
-        return Check(
-            what,
-            FAILS,
+        return fails(
             f"{found.current} of {found.total} pods run it",
             "all of them, within two minutes of a change",
             "eksnet kubectl -n kube-system logs -l k8s-app=kube-dns",
         )
     logged = ", ".join(sorted({one for log in logs for one in errors(log)}))
     note = f"; their logs show {logged}" if logged else ""
-    return Check(what, OK, f"{found.current} of {found.total} pods run it{note}")
+    return ok(f"{found.current} of {found.total} pods run it{note}")
 
 
-def ports(service: Mapping[str, Any]) -> Check:
+def ports(service: Mapping[str, Any]) -> Finding:
     """Whether the Service has an address, and port 53 for UDP and for TCP."""
-    what, spec = "Service kube-dns", service["spec"]
+    spec = service["spec"]
     open_for = {port.get("protocol", "TCP") for port in spec["ports"] if port["port"] == 53}
     missing = sorted({"UDP", "TCP"} - open_for)
     if missing:
-        return Check(
-            what,
-            FAILS,
+        return fails(
             f"it has no port 53 for {' and '.join(missing)}",
             "port 53 for UDP and for TCP",
             'cluster.patch("service", "kube-dns", {"spec": {"ports": […]}}, "kube-system") with '
             "all its ports: a merge patch replaces lists",
         )
-    return Check(what, OK, f"{spec.get('clusterIP')}, port 53 for UDP and TCP")
+    return ok(f"{spec.get('clusterIP')}, port 53 for UDP and TCP")
 
 
 def endpoints(
     cluster: Cluster, service: Mapping[str, Any], pods: Sequence[Mapping[str, Any]]
-) -> Check:
+) -> Finding:
     """Whether the Ready pods stand behind the Service."""
-    what, label = "endpoints of kube-dns", f"kubernetes.io/service-name={SERVICE}"
+    label = f"kubernetes.io/service-name={SERVICE}"
     ready = ready_endpoints(cluster.list("endpointslices", SYSTEM, selector=label))
     serving = sum(map(is_ready, pods))
     if len(ready) < serving:
         selector = service["spec"].get("selector") or {}
         said = ", ".join(f"{name}={value}" for name, value in selector.items()) or "nothing"
-        return Check(
-            what,
-            FAILS,
+        return fails(
             f"{len(ready) or 'none'}, and {serving} pods of CoreDNS are Ready; "
             f"the Service selects {said}",
             f"{serving} endpoints: the selector k8s-app=kube-dns, the label of the pods",
             'cluster.patch("service", "kube-dns", {"spec": {"selector": …}}, "kube-system")',
         )
     if not ready:
-        return Check(what, FAILS, "none", "one for each pod of CoreDNS", "fix its pods first")
-    return Check(what, OK, f"{len(ready)} are ready")
+        return fails("none", "one for each pod of CoreDNS", "fix its pods first")
+    return ok(f"{len(ready)} are ready")
 
 
-def permissions(cluster: Cluster) -> Check:
+def permissions(cluster: Cluster) -> Finding:
     """Whether CoreDNS's role lets it read what names are made of."""
-    what, role = "the permissions of CoreDNS", "system:coredns"
+    role = "system:coredns"
     rules = cluster.get("clusterrole", role).get("rules") or ()
     missing = sorted(
         name
@@ -398,37 +254,34 @@ def permissions(cluster: Cluster) -> Check:
         seen = f"no ClusterRoleBinding gives the role {role} to the ServiceAccount {_ACCOUNT}"
         if missing:
             seen = f"the role {role} has no permission to list and watch {', '.join(missing)}"
-        return Check(
-            what,
-            FAILS,
+        return fails(
             seen,
             "list and watch of services, namespaces and endpointslices",
             "eksnet kubectl edit clusterrole system:coredns",
         )
-    return Check(what, OK, "services, namespaces and endpointslices")
+    return ok("services, namespaces and endpointslices")
 
 
-def directly(probe: Probe, addresses: Sequence[str]) -> Check:
+def directly(probe: Probe, addresses: Sequence[str]) -> Finding:
     """Whether each pod of CoreDNS answers at its own address, which leaves kube-proxy out."""
-    what = "CoreDNS asked directly"
     if not addresses:
-        return Check(what, CANNOT_TELL, "there is no CoreDNS pod to query")
-    came = {how: [probe.answers[f"{how} {one}"] for one in addresses] for how in ("udp", "tcp")}
+        return cannot_tell("there is no CoreDNS pod to query")
+    came = {how: [probe.answers[f"{how} {one}"] for one in addresses] for how in (UDP, TCP)}
     seen = ", ".join(
         f"{codes.count('NOERROR')} of {len(codes)} pods answer over {how.upper()}"
         for how, codes in came.items()
     )
     wrong = {code for codes in came.values() for code in codes} - {"NOERROR"}
     if not wrong:
-        return Check(what, OK, f"{len(addresses)} of {len(addresses)} pods answer")
+        return ok(f"{len(addresses)} of {len(addresses)} pods answer")
     if NO_ANSWER not in wrong:
         said = ", ".join(sorted(wrong))
         logs = "eksnet kubectl -n kube-system logs -l k8s-app=kube-dns"
-        return Check(what, FAILS, f"{seen}; {said}", "NOERROR", logs)
-    return Check(what, FAILS, seen, "all pods, over both protocols", _BETWEEN)
+        return fails(f"{seen}; {said}", "NOERROR", logs)
+    return fails(seen, "all pods, over both protocols", _BETWEEN)
 
 
-def kube_proxy(daemonset: Mapping[str, Any] | None, probe: Probe, whole: bool) -> Check:
+def kube_proxy(daemonset: Mapping[str, Any] | None, probe: Probe, whole: bool) -> Finding:
     """Whether kube-proxy runs, and leads from the Service's address to the pods.
 
     Args:
@@ -438,7 +291,7 @@ def kube_proxy(daemonset: Mapping[str, Any] | None, probe: Probe, whole: bool) -
             lead it further.
     """
     direct = {code for asked, code in probe.answers.items() if " " in asked}
-    through = {probe.answers["udp"], probe.answers["tcp"]}
+    through = {probe.answers[UDP], probe.answers[TCP]}
     astray = whole and direct == {"NOERROR"} and through != {"NOERROR"}
     status = (daemonset or {}).get("status") or {}
     ready, wanted = (status.get(name, 0) for name in ("numberReady", "desiredNumberScheduled"))
@@ -449,41 +302,35 @@ def kube_proxy(daemonset: Mapping[str, Any] | None, probe: Probe, whole: bool) -
         note = (
             "; CoreDNS answers at its pods' addresses, but not at the Service's" if astray else ""
         )
-        return Check(
-            _PROXY,
-            FAILS,
+        return fails(
             f"{seen}{note}",
             "a Ready pod on each node, and rules there that lead from the Service to CoreDNS",
             "eksnet kubectl -n kube-system describe daemonset kube-proxy, the logs of its pods, "
             "and on the node of the test pod: iptables-save | grep kube-dns",
         )
     other = "" if daemonset else "; another component implements Services here"
-    return Check(_PROXY, OK, f"{seen}{other}")
+    return ok(f"{seen}{other}")
 
 
-def answers(probe: Probe, protocol: str) -> Check:
+def answers(probe: Probe, protocol: str) -> Finding:
     """Whether a name of the cluster is answered over UDP, or over TCP."""
-    what, came = f"{protocol.upper()} 53 answers", probe.answers[protocol]
+    came = probe.answers[protocol]
     if came == "NOERROR":
-        return Check(what, OK, f"{INSIDE}: {came}")
+        return ok(f"{INSIDE}: {came}")
     cached = any(map(_is_cache, probe.conf.nameservers[:1]))
-    return Check(
-        what,
-        FAILS,
+    return fails(
         f"{INSIDE}: {came}",
         "NOERROR",
         "if all previous checks pass: " + (_CACHE_LOGS if cached else _BETWEEN),
     )
 
 
-def outside(probe: Probe) -> Check:
+def outside(probe: Probe) -> Finding:
     """Whether the resolver behind CoreDNS answers, with whatever code but a failure."""
-    what, came = "names outside the cluster", probe.answers["outside"]
+    came = probe.answers["outside"]
     if came in ("NOERROR", "NXDOMAIN"):
-        return Check(what, OK, f"{OUTSIDE}: {came}")
-    return Check(
-        what,
-        FAILS,
+        return ok(f"{OUTSIDE}: {came}")
+    return fails(
         f"{OUTSIDE}: {came}",
         "NOERROR or NXDOMAIN: an answer of the VPC's resolver",
         "look at `forward` in the Corefile, and at the VPC's settings enableDnsSupport and "
@@ -515,70 +362,3 @@ def _allows(rule: Mapping[str, Any], group: str, resource: str) -> bool:
         return "*" in named or named.issuperset(wanted)
 
     return has("apiGroups", group) and has("resources", resource) and has("verbs", "list", "watch")
-
-
-# The pod that asks.
-
-
-def ask_from_a_pod(
-    cluster: Cluster, namespace: str | None = None, addresses: Sequence[str] = ()
-) -> Probe:
-    """Run a pod that prints its resolv.conf and asks its nameserver over UDP and TCP.
-
-    Args:
-        cluster: The cluster.
-        namespace: Where the pod runs; the context's own namespace when None.
-        addresses: Other servers to ask as well, over both.
-    """
-    import dns.message
-
-    inside, away = (dns.message.make_query(name, "A").to_wire() for name in (INSIDE, OUTSIDE))
-    framed = len(inside).to_bytes(2, "big") + inside
-    asked = {"udp": ("udp", "", inside), "tcp": ("tcp", "", framed), "outside": ("udp", "", away)}
-    for one in addresses:
-        asked |= {f"udp {one}": ("udp", one, inside), f"tcp {one}": ("tcp", one, framed)}
-    queries = [
-        f"{how}|{server}|{base64.b64encode(wire).decode()}" for how, server, wire in asked.values()
-    ]
-    run = cluster.run(BASH_IMAGE, ["bash", "-c", _PROBE, "probe", *queries], namespace)
-    return parse_probe(run.output, tuple(asked))
-
-
-def parse_probe(output: str, asked: Sequence[str]) -> Probe:
-    """Return what a probe's pod printed: its resolv.conf, and the code of each answer.
-
-    Args:
-        output: resolv.conf, a line of dashes, and a line for each query: the answer in base64, or
-            nothing.
-        asked: What the queries are called; one called tcp has its length before it.
-
-    Raises:
-        EksnetError: It is something else.
-    """
-    text, dashes, lines = output.partition("\n---\n")
-    found = lines.splitlines()
-    if not dashes or len(found) < len(asked):
-        raise EksnetError(
-            f"the test pod printed {output.strip()[:200]!r}",
-            "its resolv.conf and the DNS answers",
-            f"eksnet kubectl run look --rm -it --image={BASH_IMAGE} -- cat /etc/resolv.conf",
-        )
-    codes = {
-        name: _code(line, name.startswith("tcp")) for name, line in zip(asked, found, strict=False)
-    }
-    return Probe(ResolvConf.parse(text), codes)
-
-
-def _code(line: str, framed: bool) -> str:
-    """Return the code of an answer, or why there is none."""
-    import dns.exception
-    import dns.message
-    import dns.rcode
-
-    if not line:
-        return NO_ANSWER
-    try:
-        wire = base64.b64decode(line, validate=True)
-        return dns.rcode.to_text(dns.message.from_wire(wire[2:] if framed else wire).rcode())
-    except (ValueError, dns.exception.DNSException):
-        return "not a DNS message"

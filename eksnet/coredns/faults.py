@@ -7,24 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 from eksnet.cluster import faults
 from eksnet.cluster.countdown import until
-from eksnet.cluster.faults import Fault, Place
+from eksnet.cluster.faults import Chapter, Fault, Place
 from eksnet.coredns.configuration import refusal, running
-from eksnet.coredns.diagnosis import ask_from_a_pod
 from eksnet.coredns.installed import CONFIGMAP, DEPLOYMENT, SERVICE, SYSTEM, logs_of_all
+from eksnet.coredns.probe import ask_from_a_pod
 from eksnet.errors import EksnetError
 
 if TYPE_CHECKING:
     from eksnet.cluster import Cluster
 
-CHAPTER = "dns"
 MISSPELT = "logg"
 
 Change = Mapping[str, Any]
-
-
-def key(name: str) -> str:
-    """Return a fault's permanent name."""
-    return f"{CHAPTER}-{name}"
 
 
 def inject_fault(cluster: Cluster, name: str) -> Fault:
@@ -37,18 +31,7 @@ def inject_fault(cluster: Cluster, name: str) -> Fault:
     Raises:
         EksnetError: It is not the sandbox, or there is no such fault.
     """
-    faults.require_sandbox(cluster, "a fault of the cluster's DNS would affect all its pods")
-    if name not in _FAULTS:
-        raise EksnetError(f"there is no fault {name!r}", f"one of {', '.join(_FAULTS)}")
-    symptom, place, change, shows = _FAULTS[name]
-    faults.inject(cluster, key(name), place, change(cluster))
-    if not until("the fault to take effect", lambda: shows(cluster), _LONGEST):
-        raise EksnetError(
-            f"fault {name} was injected, and after {_LONGEST} s it does not show",
-            symptom,
-            "eksnet kubectl -n kube-system get deployment,pods,service,endpointslices",
-        )
-    return Fault(name, symptom)
+    return CHAPTER.inject(cluster, name)
 
 
 def revert_faults(cluster: Cluster) -> tuple[str, ...]:
@@ -63,7 +46,7 @@ def revert_faults(cluster: Cluster) -> tuple[str, ...]:
     Raises:
         EksnetError: It is not the sandbox, or CoreDNS does not take the Corefile over.
     """
-    found = faults.revert_all(cluster, CHAPTER)
+    found = CHAPTER.revert(cluster)
     if "C" in found and not until("CoreDNS to reload", lambda: _runs_its(cluster), _LONGEST):
         raise EksnetError(
             f"the Corefile was restored, but after {_LONGEST} s not every CoreDNS pod runs it",
@@ -112,31 +95,47 @@ def _is_refused(cluster: Cluster) -> bool:
 
 # The kubelet brings a ConfigMap within a minute or so, `reload` looks every 22.5 to 37.5 s.
 _LONGEST = 150
-_Fault = tuple[str, Place, Callable[["Cluster"], Change], Callable[["Cluster"], bool]]
+
+
+def _showing(
+    place: Place,
+    change: Callable[[Cluster], Change],
+    shows: Callable[[Cluster], bool],
+) -> Callable[[Cluster, str], None]:
+    """Return what injects a fault and waits until it shows."""
+
+    def inject(cluster: Cluster, key: str) -> None:
+        faults.inject(cluster, key, place, change(cluster))
+        if not until("the fault to take effect", lambda: shows(cluster), _LONGEST):
+            raise EksnetError(
+                f"the fault {key} was injected, and after {_LONGEST} s it does not show",
+                "what its symptom says",
+                "eksnet kubectl -n kube-system get deployment,pods,service,endpointslices",
+            )
+
+    return inject
+
+
 _DNS = Place("service", SERVICE, SYSTEM)
-_FAULTS: dict[str, _Fault] = {
-    "A": (
-        "no pod can resolve any name",
-        Place("deployment", DEPLOYMENT, SYSTEM),
-        _no_replicas,
-        _udp_fails,
-    ),
-    "B": (
-        "no pod can resolve any name, although CoreDNS runs",
-        _DNS,
-        _wrong_selector,
-        _udp_fails,
-    ),
-    "C": (
-        "names are answered, but the query log stays empty although somebody switched it on",
-        Place("configmap", CONFIGMAP, SYSTEM),
-        _misspelt_plugin,
-        _is_refused,
-    ),
-    "D": (
-        "programs can no longer resolve names, but dig +tcp gets an answer",
-        _DNS,
-        _no_udp,
-        _udp_fails,
-    ),
-}
+CHAPTER = Chapter(
+    "dns",
+    "a fault of the cluster's DNS would affect all its pods",
+    {
+        "A": (
+            "no pod can resolve any name",
+            _showing(Place("deployment", DEPLOYMENT, SYSTEM), _no_replicas, _udp_fails),
+        ),
+        "B": (
+            "no pod can resolve any name, although CoreDNS runs",
+            _showing(_DNS, _wrong_selector, _udp_fails),
+        ),
+        "C": (
+            "names are answered, but the query log stays empty although somebody switched it on",
+            _showing(Place("configmap", CONFIGMAP, SYSTEM), _misspelt_plugin, _is_refused),
+        ),
+        "D": (
+            "programs can no longer resolve names, but dig +tcp gets an answer",
+            _showing(_DNS, _no_udp, _udp_fails),
+        ),
+    },
+)

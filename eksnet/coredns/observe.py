@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import itertools
 import re
 import secrets
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from eksnet import inputs
 from eksnet.cluster.countdown import until
 from eksnet.coredns.configuration import logged_configurations, refusal, running
 from eksnet.coredns.installed import (
@@ -25,51 +21,22 @@ from eksnet.coredns.installed import (
 )
 from eksnet.coredns.querylog import LoggedQuery, observed_walk, parse_query_log
 from eksnet.coredns.resolvers import program_of
+from eksnet.coredns.transport import Answer, Query, command, queries_for, read_answers
 from eksnet.dns.records import Record
-from eksnet.dns.replies import RDTYPES
-from eksnet.dns.walk import Walk, check_asked, check_name
+from eksnet.dns.resolvconf import ResolvConf
+from eksnet.dns.walk import Walk, check_asked, check_name, search_walk
 from eksnet.errors import EksnetError
 from eksnet.listing import Listing
 
 if TYPE_CHECKING:
     from eksnet.cluster import Cluster
 
-# Bash opens UDP sockets itself, so any image with bash can carry a query that was made here. The
-# queries travel in base64: bash's own printf would cut a datagram at each byte that is a newline,
-# such as the length of a label of ten letters.
-_SEND = """
-read -r _ server < <(grep ^nameserver /etc/resolv.conf)
-to=${1:-$server/53}
-for query in "${@:2}"; do
-  exec 3<>"/dev/udp/$to"
-  base64 --decode <<<"$query" >&3
-  timeout 5 dd bs=4096 count=1 <&3 2>/dev/null | base64 --wrap=0
-  echo
-done
-"""
 _POLL = 0.5
 _START_SECONDS = 60
 # On EKS, CoreDNS keeps a record of the cluster for 5 s, and its denial, too; each look takes a pod.
 _HEARD = 15
 # The names that mark a walk's beginning and its end.
 _MARK = re.compile(r"mark-[0-9a-f]{8}")
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What came back for one query.
-
-    Attributes:
-        name: The name that was asked.
-        rcode: The answer's code: NOERROR, NXDOMAIN, SERVFAIL, …
-        ttl: For how many seconds the answer may be kept; None without a record.
-        rdata: The data of the records of the type that was asked for, sorted.
-    """
-
-    name: str
-    rcode: str
-    ttl: int | None
-    rdata: tuple[str, ...]
 
 
 def ask(cluster: Cluster, *names: str, rdtype: str = "A", server: str = "") -> Listing[Answer]:
@@ -86,116 +53,31 @@ def ask(cluster: Cluster, *names: str, rdtype: str = "A", server: str = "") -> L
         server: Another server to ask, as ADDRESS/PORT.
 
     Raises:
-        EksnetError: A name or the type cannot be asked, or a query got no answer within five
+        EksnetError: A name or the type cannot be asked, or a query got no answer within six
             seconds.
     """
-    run = cluster.run(BASH_IMAGE, query_command(make_queries(names, rdtype), server))
-    return parse_answers(names, run.output)
+    queries = queries_for(names, rdtype, server)
+    run = cluster.run(BASH_IMAGE, command(queries))
+    return read_answers(queries, run.output)
 
 
 def ask_each(
-    asked: Sequence[tuple[str, str]], run: Callable[[list[str]], str], server: str = ""
+    asked: Iterable[tuple[str, str]], run: Callable[[list[str]], str], server: str = ""
 ) -> dict[tuple[str, str], Answer]:
-    """Ask for names and types in one run of the command, each name as it is.
+    """Ask for names and types at once, in one run of the command, each name as it is.
 
     Args:
-        asked: Names, without a final dot, and record types.
+        asked: Names, as `Query` has them, and record types.
         run: Runs the command in a pod and returns what it printed.
         server: Another server than that of the pod's resolv.conf, as ADDRESS/PORT.
 
     Raises:
         EksnetError: As `ask` does.
     """
-    queries = [query for name, rdtype in asked for query in make_queries([f"{name}."], rdtype)]
-    output = run(query_command(queries, server)) if queries else ""
-    answers = parse_answers([f"{name}." for name, _ in asked], output)
-    return dict(zip(asked, answers, strict=True))
-
-
-def make_queries(names: Sequence[str], rdtype: str) -> list[bytes]:
-    """Return a query for each name, as it goes over the wire.
-
-    Args:
-        names: The names, with a final dot or without; `.` is the root.
-        rdtype: The record type.
-
-    Raises:
-        EksnetError: There is no name, or one or the type cannot be asked.
-    """
-    import dns.message
-    import dns.name
-
-    if not names:
-        raise EksnetError("no name was given", "at least one name", 'such as "kubernetes.default"')
-    inputs.rdtype(rdtype)
-    checked = [name if name == "." else inputs.dns_name(name) for name in names]
-    # Label by label: to dnspython some characters of a text are more than they are.
-    labels = ([*filter(None, name.encode().split(b".")), b""] for name in checked)
-    return [dns.message.make_query(dns.name.Name(one), rdtype).to_wire() for one in labels]
-
-
-def parse_answers(names: Sequence[str], output: str) -> Listing[Answer]:
-    """Return the answers in what the command printed.
-
-    Args:
-        names: The names that were asked, in order.
-        output: A line in base64 for each; an empty line where none came.
-
-    Raises:
-        EksnetError: A query got no answer, or one that is no DNS message.
-    """
-    answers = tuple(
-        _read_answer(name, line)
-        for name, line in itertools.zip_longest(names, output.splitlines(), fillvalue="")
-    )
-    rows = tuple(
-        (a.name, a.rcode, "" if a.ttl is None else str(a.ttl), ", ".join(a.rdata)) for a in answers
-    )
-    return Listing(("name", "rcode", "ttl", "rdata"), rows, answers)
-
-
-def query_command(queries: Sequence[bytes], server: str = "") -> list[str]:
-    """Return the command that sends queries and prints the answers in base64, a line for each.
-
-    Args:
-        queries: The queries as they go over the wire.
-        server: The server as ADDRESS/PORT; the nameserver of resolv.conf when empty.
-
-    Raises:
-        EksnetError: The server is none.
-    """
-    coded = (base64.b64encode(query).decode() for query in queries)
-    return ["bash", "-c", _SEND, "send", server and _checked(server), *coded]
-
-
-def _checked(server: str) -> str:
-    address, _, port = server.partition("/")
-    if not re.fullmatch("[0-9]{1,5}", port):
-        said = f"the server is {inputs.shown(server)}"
-        raise EksnetError(said, "ADDRESS/PORT", "such as 10.100.0.10/53")
-    inputs.address(address, "the server's address")
-    inputs.port(int(port), "the server's port")
-    return server
-
-
-def _read_answer(name: str, line: str) -> Answer:
-    import dns.exception
-    import dns.message
-    import dns.rcode
-
-    if not line:
-        raise EksnetError(
-            f"no answer for {name} within five seconds",
-            "an answer of the cluster's DNS",
-            "eksnet kubectl -n kube-system get pods -l k8s-app=kube-dns",
-        )
-    try:
-        message = dns.message.from_wire(base64.b64decode(line, validate=True))
-    except (ValueError, dns.exception.DNSException):
-        raise EksnetError(f"the answer for {name} is {line!r}", "a DNS message in base64") from None
-    records = [record for rrset in message.answer for record in rrset]
-    ttl = min((rrset.ttl for rrset in message.answer), default=None)
-    return Answer(name, dns.rcode.to_text(message.rcode()), ttl, tuple(sorted(map(str, records))))
+    queries = [Query(name, rdtype, server=server) for name, rdtype in dict.fromkeys(asked)]
+    output = run(command(queries, together=True)) if queries else ""
+    answers = read_answers(queries, output)
+    return {(query.name, query.rdtype): one for query, one in zip(queries, answers, strict=True)}
 
 
 def running_configurations(cluster: Cluster) -> dict[str, str]:
@@ -267,6 +149,37 @@ def wait_for_reload(cluster: Cluster, before: dict[str, str], timeout: float = 1
         print(f"{len(last)} CoreDNS pods run the Corefile of the ConfigMap: unchanged")
     else:
         print(f"{len(last)} CoreDNS pods reloaded and run the same configuration")
+
+
+def wait_for_configuration(
+    cluster: Cluster, pod: str, namespace: str, timeout: float = 150
+) -> None:
+    """Wait until a CoreDNS of the course's own runs the Corefile of its ConfigMap, by its log.
+
+    Args:
+        cluster: The cluster.
+        pod: The pod, whose ConfigMap has the same name; see `start_server`.
+        namespace: Its namespace.
+        timeout: How long at most, in seconds; see `wait_for_reload`.
+
+    Raises:
+        EksnetError: It does not run it in time, or has refused it.
+    """
+    data = cluster.get("configmap", pod, namespace).get("data") or {}
+    corefile = str(data.get("Corefile"))
+
+    def runs_it() -> bool:
+        found = running(corefile, [log_of(cluster, pod, namespace)])
+        if found.refused and not found.current:
+            raise EksnetError(
+                f"CoreDNS refused the Corefile: {found.refused}",
+                "a Corefile that CoreDNS accepts",
+                "fix the ConfigMap; the pod runs the previous Corefile until it restarts",
+            )
+        return found.current == found.total
+
+    _wait(f"{pod} to run the Corefile of its ConfigMap", runs_it, timeout)
+    print(f"{pod} runs the Corefile of its ConfigMap")
 
 
 def wait_for_refusal(cluster: Cluster, timeout: float = 150) -> None:
@@ -345,8 +258,8 @@ def witness_walk(
     """Look a name up in a pod whose nameserver is the witness, and return what was asked.
 
     Before and after it, a name that nothing else uses is looked up as a mark: once the witness has
-    logged both its queries, A and AAAA, all before them counts as logged. A line is written after
-    its answer has been sent, and so perhaps after the lookup's end.
+    logged all its queries, all before them counts as logged. A line is written after its answer has
+    been sent, and so perhaps after the lookup's end.
 
     Args:
         cluster: The cluster.
@@ -365,17 +278,21 @@ def witness_walk(
     """
     program = program_of(profile)
     check_name(name)
+    conf = _options_of(cluster, pod, namespace)
 
     def logged_to_a_mark() -> list[LoggedQuery]:
         mark = f"mark-{secrets.token_hex(4)}"
+        marking = {
+            (one.name, one.rdtype) for one in search_walk(f"{mark}.", conf, (), profile).questions
+        }
         cluster.exec(pod, program.command(f"{mark}."), namespace)
         logged: list[LoggedQuery] = []
 
-        def has_both() -> bool:
+        def has_all() -> bool:
             logged[:] = parse_query_log(cluster.logs(witness, witness_namespace))
-            return {one.rdtype for one in logged if one.name == mark} >= set(RDTYPES)
+            return {(one.name, one.rdtype) for one in logged} >= marking
 
-        _wait("the witness's log", has_both, 30)
+        _wait("the witness's log", has_all, 30)
         return logged
 
     before = logged_to_a_mark()
@@ -384,6 +301,13 @@ def witness_walk(
     # An earlier mark, too: a resolver that is answered late sends it again.
     asked = (one for one in logged if not _MARK.fullmatch(one.name))
     return observed_walk(asked, program.found(done))
+
+
+def _options_of(cluster: Cluster, pod: str, namespace: str) -> ResolvConf:
+    """Return the options that a pod's resolver was given: `no-aaaa` is one of them."""
+    found = cluster.get("pod", pod, namespace)["spec"].get("dnsConfig") or {}
+    options = found.get("options") or ()
+    return ResolvConf(options=tuple(str(one.get("name")) for one in options))
 
 
 def wait_for_answer(
@@ -437,15 +361,19 @@ def confirm(cluster: Cluster, records: Sequence[Record]) -> Listing[Record]:
         return answered == expected
 
     until("CoreDNS to answer with the records", is_told, _HEARD)
-    rows = tuple(
-        (
-            one.rdtype,
-            one.name,
-            "O" if answered[one.name, one.rdtype] == expected[one.name, one.rdtype] else "X",
-        )
-        for one in records
+
+    def confirmed(one: Record) -> str:
+        asked = one.name, one.rdtype
+        return "O" if answered[asked] == expected[asked] else "X"
+
+    return Listing.of(
+        records,
+        {
+            "rdtype": lambda one: one.rdtype,
+            "name": lambda one: one.name,
+            "confirmed": confirmed,
+        },
     )
-    return Listing(("rdtype", "name", "confirmed"), rows, tuple(records))
 
 
 def _ask_all(

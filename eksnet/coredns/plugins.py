@@ -11,12 +11,12 @@ from eksnet import data
 @functools.cache
 def known_plugins() -> frozenset[str]:
     """Return the plugins of the release, from the table of their order."""
-    return frozenset(row["plugin"] for row in _rows("coredns_plugin_order"))
+    return frozenset(row["plugin"] for row in rows("coredns_plugin_order"))
 
 
 def is_refused_twice(plugin: str) -> bool:
     """Tell whether CoreDNS refuses a second use of a plugin in a server block."""
-    return _second_use().get(plugin) == "refused"
+    return second_use(plugin) == "refused"
 
 
 def adds_up(plugin: str) -> bool:
@@ -24,14 +24,23 @@ def adds_up(plugin: str) -> bool:
 
     Of the others CoreDNS refuses it, ignores it, or takes it in the place of the first.
     """
-    return _second_use().get(plugin) == "adds"
+    return second_use(plugin) == "adds"
+
+
+def second_use(plugin: str) -> str:
+    """Return what becomes of a second use in a server block; empty for a plugin that is unknown.
+
+    It is `refused` or `ignored`, it `replaces` the first, or `adds` to it.
+    """
+    return _second_uses().get(plugin, "")
 
 
 @functools.cache
-def _second_use() -> dict[str, str]:
-    return {row["plugin"]: row["second_use"] for row in _rows("coredns_plugin_uses")}
+def _second_uses() -> dict[str, str]:
+    return {row["plugin"]: row["second_use"] for row in rows("coredns_plugin_uses")}
 
 
-def _rows(table: str) -> list[dict[str, str]]:
+def rows(table: str) -> list[dict[str, str]]:
+    """Return the rows of a table of `data/`."""
     with (data.directory() / f"{table}.csv").open(encoding="utf-8") as file:
         return list(csv.DictReader(file))

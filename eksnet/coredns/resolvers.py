@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 # busybox names the server first; what it found comes behind each name.
 _NSLOOKUP_FOUND = re.compile(r"^name:\s*(\S+)\naddress: (\S+)$", re.MULTILINE)
 _NSLOOKUP_ALIAS = re.compile(r"^(\S+)\s+canonical name = (\S+)$", re.MULTILINE)
+_NSLOOKUP_POINTER = re.compile(r"^(\S+)\s+name = \S+$", re.MULTILINE)
 
 Found = frozenset[str] | frozenset[tuple[str, str]]
 
@@ -28,8 +29,8 @@ class Program:
         image: An image that has it.
         idle_command: What keeps a container of the image running.
         command: From a name to the command that looks it up, once.
-        found: From what the command gave to the types found: A, AAAA, both or none; with the name
-            that has them where the program says it.
+        found: From what the command gave to the types found: A, AAAA, both or none, PTR for an
+            address; with the name that has them where the program says it.
     """
 
     image: str
@@ -59,6 +60,7 @@ def _nslookup_found(done: Exec) -> frozenset[tuple[str, str]]:
     """Return (name, type) of what was found, also for aliases: busybox asks many names at once."""
     said = done.stdout.lower()
     found = {(name, _type_of(address)) for name, address in _NSLOOKUP_FOUND.findall(said)}
+    found |= {(name, "PTR") for name in _NSLOOKUP_POINTER.findall(said)}
     aliases = _NSLOOKUP_ALIAS.findall(said)
     for _ in aliases:
         found |= {(alias, rdtype) for alias, to in aliases for name, rdtype in found if name == to}
@@ -74,6 +76,11 @@ def _getent(name: str) -> tuple[str, ...]:
     return "getent", "ahosts", name
 
 
+def _getent_utf8(name: str) -> tuple[str, ...]:
+    # Without a locale that has them, glibc makes no query of a name with letters beyond ASCII.
+    return "env", "LC_ALL=C.UTF-8", *_getent(name)
+
+
 def _nslookup(name: str) -> tuple[str, ...]:
     return "nslookup", name
 
@@ -86,7 +93,7 @@ def _connect(name: str) -> tuple[str, ...]:
 
 _SLEEP = ("sleep", "infinity")
 _PROGRAMS = {
-    "glibc": Program(BASH_IMAGE, _SLEEP, _getent, _getent_found),
+    "glibc": Program(BASH_IMAGE, _SLEEP, _getent_utf8, _getent_found),
     "musl": Program("alpine:3.22", _SLEEP, _getent, _getent_found),
     "go": Program(
         "registry.k8s.io/e2e-test-images/agnhost:2.53", ("/agnhost", "pause"), _connect,

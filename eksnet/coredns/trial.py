@@ -12,7 +12,7 @@ from eksnet.cluster.pods import NeededError
 from eksnet.coredns.configuration import refusal
 from eksnet.coredns.editing import plugins
 from eksnet.coredns.installed import BASH_IMAGE, IMAGE
-from eksnet.coredns.observe import Answer, make_queries, parse_answers, query_command
+from eksnet.coredns.transport import Answer, command, queries_for, read_answers
 from eksnet.errors import EksnetError
 from eksnet.listing import Listing
 
@@ -40,14 +40,16 @@ def try_corefile(
 
     Raises:
         EksnetError: The Corefile is not whole, CoreDNS did not start with it, or a query got no
-            answer within five seconds.
+            answer within six seconds.
     """
     plugins(corefile)
     name = f"corefile-{secrets.token_hex(3)}"
-    command = query_command(make_queries(names, rdtype), _SERVER)
+    queries = queries_for(names, rdtype, _SERVER)
     try:
         cluster.apply(_configmap(name, corefile))
-        run = cluster.run(BASH_IMAGE, command, name=name, spec=_beside(name), timeout=_TIMEOUT)
+        run = cluster.run(
+            BASH_IMAGE, command(queries), name=name, spec=_beside(name), timeout=_TIMEOUT
+        )
     except NeededError as error:
         said = refusal(error.log) or error.log.rpartition("\n")[2] or "its log is empty"
         raise EksnetError(
@@ -57,7 +59,7 @@ def try_corefile(
         ) from None
     finally:
         cluster.delete("configmap", name)
-    return parse_answers(names, run.output)
+    return read_answers(queries, run.output)
 
 
 def _configmap(name: str, corefile: str) -> str:

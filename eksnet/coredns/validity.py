@@ -177,4 +177,3 @@ _RULES: tuple[Rule, ...] = (
     _defined_twice,
     _lacks,
 )
-REFUSED_BY_COREDNS = _RULES[1:-1]

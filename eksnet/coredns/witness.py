@@ -11,26 +11,23 @@ import contextlib
 import io
 import json
 import secrets
-from collections.abc import Collection, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from eksnet import inputs
 from eksnet.coredns.installed import IMAGE
-from eksnet.coredns.observe import Answer, ask_each, witness_walk
+from eksnet.coredns.observe import ask_each, witness_walk
 from eksnet.coredns.resolvers import program_of
 from eksnet.dns import (
-    Answers,
+    Question,
     Reply,
     ResolvConf,
     Walk,
-    candidates,
     first_difference,
-    given_answers,
     search_walk,
     walk_of_questions,
 )
-from eksnet.dns.replies import RDTYPES
 from eksnet.dns.walk import check_asked
 
 if TYPE_CHECKING:
@@ -39,6 +36,9 @@ if TYPE_CHECKING:
 # What an option of resolv.conf may be; a resolver takes more than 15 for 15.
 _MOST_DOTS = 255
 _NEIGHBOUR, _WITNESS, _CLIENT = "neighbour", "witness", "client"
+_PORT = 53
+
+_Replies = Mapping[tuple[str, str], Reply]
 
 _WITNESS_COREFILE = """
 .:53 {
@@ -101,23 +101,30 @@ def look_up(
         conf = _conf_in(cluster, place, namespace)
         if ndots is not None:
             conf = conf.with_option("ndots", str(inputs.count(ndots, "ndots", 0, _MOST_DOTS)))
-        names = candidates(name, conf, profile)
+        # No reply can add a question to those that NXDOMAIN alone leads to.
+        every = search_walk(name, conf, profile=profile).questions
         start_client(cluster, _CLIENT, place, witness, conf, profile)
         observed = witness_walk(
             cluster, _CLIENT, name, place, profile=profile,
             witness=_WITNESS, witness_namespace=place,
         )  # fmt: skip
-        replies = _replies(cluster, place, names, conf.nameservers[0])
-    predicted = search_walk(name, conf, profile=profile, answers=replies)
+        replies = _replies(cluster, place, every, conf.nameservers[0])
+
+    def known(name: str, rdtype: str) -> Reply:
+        return replies.get((name.lower(), rdtype), Reply.NXDOMAIN)
+
+    predicted = search_walk(name, conf, profile=profile, answers=known)
     return Lookup(conf, predicted, _with_types(observed, replies))
 
 
-def _with_types(observed: Walk, replies: Answers) -> Walk:
+def _with_types(observed: Walk, replies: _Replies) -> Walk:
     """Return a walk with the type of what was found, which not every program tells."""
-    return walk_of_questions(
-        replace(one, reply=replies(one.name, one.rdtype)) if one.reply is Reply.ANSWER else one
-        for one in observed.questions
-    )
+
+    def reply(one: Question) -> Reply:
+        known = replies.get((one.name.lower(), one.rdtype))
+        return known if known and one.reply is Reply.ANSWER else one.reply
+
+    return walk_of_questions(replace(one, reply=reply(one)) for one in observed.questions)
 
 
 @contextlib.contextmanager
@@ -242,22 +249,14 @@ def _conf_in(cluster: Cluster, place: str, namespace: str) -> ResolvConf:
     return ResolvConf.parse(read.stdout.replace(f" {place}.svc.", f" {namespace}.svc."))
 
 
-def _replies(cluster: Cluster, place: str, names: Collection[str], nameserver: str) -> Answers:
-    """Ask the cluster's DNS for each name by itself, A and AAAA, and return what came back."""
-    asked = [(name, rdtype) for rdtype in RDTYPES for name in names]
+def _replies(
+    cluster: Cluster, place: str, questions: Iterable[Question], nameserver: str
+) -> _Replies:
+    """Ask the cluster's DNS each question by itself, and return what came back."""
 
     def run(command: list[str]) -> str:
-        return cluster.exec(_NEIGHBOUR, command, place, timeout=5 * len(asked) + 30).stdout
+        return cluster.exec(_NEIGHBOUR, command, place).stdout
 
-    answers = ask_each(asked, run, f"{nameserver}/53")
-    told: dict[str | tuple[str, str], Reply | str] = {
-        one: reply_of(answer) for one, answer in answers.items()
-    }
-    return given_answers(given=told)
-
-
-def reply_of(answer: Answer) -> Reply:
-    """Return what an answer is to a resolver: an address, or which kind of none."""
-    if answer.rcode == "NOERROR":
-        return Reply.ANSWER if any(map(inputs.is_address, answer.rdata)) else Reply.NODATA
-    return Reply.of_rcode(answer.rcode)
+    asked = [(one.name.lower(), one.rdtype) for one in questions]
+    answers = ask_each(asked, run, f"{nameserver}/{_PORT}")
+    return {one: answer.reply for one, answer in answers.items()}

@@ -1,13 +1,16 @@
 """Which questions come to a plugin: the zones that cover a name, and the rules that rename it.
 
-Source: plugin/normalize.go (Zones.Matches) and plugin/rewrite/name.go of CoreDNS 1.14.3.
+Source: plugin/normalize.go and plugin/rewrite/name.go of CoreDNS 1.14.3.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import re
 from collections.abc import Callable, Sequence
+
+from eksnet.coredns import gotext
 
 _MODES = ("continue", "stop")
 
@@ -56,3 +59,55 @@ _MATCHES: dict[str, Callable[[str, str], bool]] = {
     "substring": lambda name, pattern: pattern.lower() in name,
     "regex": _by_expression,
 }
+
+
+# Names of zones, as all plugins read them.
+
+
+@functools.lru_cache(4096)
+def split_transport(word: str) -> tuple[str, str]:
+    """Return the transport that a word names, `dns` for none, and the rest of it.
+
+    Source: plugin/pkg/parse/transport.go.
+    """
+    name, separator, rest = word.partition("://")
+    known = ("tls", "dns", "quic", "grpc", "https3", "https", "unix")
+    return (name, rest) if separator and name in known else ("dns", word)
+
+
+def zones_of(word: str) -> tuple[str, ...]:
+    """Return the zones that a word names, in full and in small letters; empty for none."""
+    return tuple([zone.lower() for zone in zones_as_written(word)])
+
+
+@functools.lru_cache(4096)
+def zones_as_written(word: str) -> tuple[str, ...]:
+    """Return the zones that a word names, in full; empty where it names none.
+
+    Source: plugin/normalize.go (NormalizeExact, SplitHostPort), plugin/pkg/cidr.
+    """
+    zone = split_transport(word)[1]
+    if zone.endswith(":"):
+        return ()
+    host, colon, port = zone.rpartition(":")
+    if colon and gotext.integer(port) is not None:
+        zone = host
+    if len(zone.encode("utf-8", "surrogatepass")) > 255 or not gotext.is_domain(zone):
+        return ()
+    if "/" in zone and (found := gotext.network(zone)):
+        return _reverse_zones(zone, found)
+    return (zone if zone.endswith(".") else f"{zone}.",)
+
+
+def _reverse_zones(zone: str, found: gotext.Network) -> tuple[str, ...]:
+    if zone.startswith(":") or (zone.startswith("0") and ":" in zone):
+        return ()
+    step = 8 if found.version == 4 else 4
+    length = -(-found.prefixlen // step) * step
+    return tuple(_reverse_zone(one, length // step) for one in found.subnets(new_prefix=length))
+
+
+def _reverse_zone(network: gotext.Network, labels: int) -> str:
+    suffix = ".in-addr.arpa." if network.version == 4 else ".ip6.arpa."
+    every = network.network_address.reverse_pointer.split(".")[:-2]
+    return f"{'.'.join(every[len(every) - labels :])}{suffix}".removeprefix(".")

@@ -20,14 +20,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from eksnet.cluster import faults
+from eksnet.cluster import faults, simulated
 from eksnet.cluster.contents import MANAGED_BY, is_ours
 from eksnet.cluster.faults import Injected
 from eksnet.cluster.pods import not_terminating
 from eksnet.cluster.rollout import ANNOTATION
 from eksnet.coredns import addon
 from eksnet.course.lessons import (
-    ADDON_LESSON,
     COREFILE,
     LESSONS,
     PARTS,
@@ -37,6 +36,8 @@ from eksnet.course.lessons import (
     differences,
     lesson,
     lessons_that_change,
+    lessons_that_simulate,
+    lessons_with_addon,
     lessons_with_faults_of,
     picked,
     with_fields,
@@ -115,9 +116,15 @@ class Beginning(Shown):
     kept: Path | None = None
 
     def _listing(self) -> Listing[Left]:
-        columns = ("left", "by", "seen", "now")
-        rows = tuple((one.what, one.by or "unknown", one.seen, _now(one)) for one in self.left)
-        return Listing(columns, rows, self.left)
+        return Listing.of(
+            self.left,
+            {
+                "left": lambda one: one.what,
+                "by": lambda one: one.by or "unknown",
+                "seen": lambda one: one.seen,
+                "now": _now,
+            },
+        )
 
     @property
     def headline(self) -> str:
@@ -179,7 +186,7 @@ def begin(cluster: Cluster, notebook: str, restore: bool | None = None) -> Begin
     if restore is not False:
         if left:
             left, kept = _put_back(cluster, left)
-        if is_sandbox and wanted.owners:
+        if is_sandbox and wanted.addon:
             for manifest in _installed().values():
                 cluster.hand_over(manifest, "eks")
         may_restart = is_sandbox or bool(restore and left)
@@ -230,7 +237,8 @@ def _refuse_rest(cluster: Cluster, wanted: Lesson, record: _Record, before: Sequ
 def _look(cluster: Cluster, wanted: Lesson, record: _Record) -> Iterator[Left]:
     injected = faults.injected(cluster)
     yield from map(partial(_fault, cluster), injected)
-    yield from _addon(cluster)
+    yield from _addon(cluster, record)
+    yield from _simulated(cluster, record)
     yield from _parts(cluster, record, injected)
     yield from _backup(cluster)
     yield from _namespaces(cluster, wanted, record)
@@ -254,7 +262,7 @@ def _fault(cluster: Cluster, fault: Injected) -> Left:
     )
 
 
-def _addon(cluster: Cluster) -> Iterator[Left]:
+def _addon(cluster: Cluster, record: _Record) -> Iterator[Left]:
     """Find the add-on that a lesson makes on the sandbox; elsewhere it is its owners' business."""
     if cluster.target.kind != "sandbox":
         return
@@ -266,7 +274,29 @@ def _addon(cluster: Cluster) -> Iterator[Left]:
         addon.remove(cluster)
         return "ended"
 
-    yield Left("the EKS add-on coredns", ADDON_LESSON, f"it is {found.status}", _restore=remove)
+    by = record.which(lessons_with_addon())
+    yield Left("the EKS add-on coredns", by, f"it is {found.status}", _restore=remove)
+
+
+def _simulated(cluster: Cluster, record: _Record) -> Iterator[Left]:
+    """Find the nodes and the clock that a lesson makes up; only the sandbox has them."""
+    if cluster.target.kind != "sandbox":
+        return
+
+    def end_fleet(cluster: Cluster) -> str:
+        simulated.end_fleet(cluster)
+        return "deleted"
+
+    def end_clock(cluster: Cluster) -> str:
+        simulated.end_clock(cluster)
+        return "ended"
+
+    by = record.which(lessons_that_simulate())
+    if nodes := simulated.fleet(cluster):
+        yield Left("simulated nodes", by, f"{len(nodes)} nodes", _restore=end_fleet)
+    if (factor := simulated.clock_factor(cluster)) != 1:
+        seen = f"it runs {factor} times as fast"
+        yield Left("the autoscaler's clock", by, seen, _restore=end_clock)
 
 
 def _parts(cluster: Cluster, record: _Record, injected: Sequence[Injected]) -> Iterator[Left]:
@@ -414,7 +444,7 @@ def _namespaces(cluster: Cluster, wanted: Lesson, record: _Record) -> Iterator[L
         yield Left(
             f"the namespace {name}",
             record.which(makers),
-            f"{len(made)} objects{others}",
+            f"{len(made)} {'object' if len(made) == 1 else 'objects'}{others}",
             _restore=_deleting(f"namespace/{name}", "", foreign),
             _kept=tuple(made),
         )

@@ -15,6 +15,8 @@ _NAME = re.compile(r"\d\d[a-z]?_\w+\.ipynb")
 FOLDED = {"jupyter": {"source_hidden": True}}
 # The tag of a cell in which the learner predicts; `copies` empties it.
 PREDICT = "predict"
+# How the id of a cell ends that explains a result; `copies` folds it.
+WHY = "-why"
 
 
 @dataclass(frozen=True)

@@ -18,18 +18,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from eksnet.course.catalogue import PREDICT, course, directory, named
+from eksnet.course.catalogue import PREDICT, WHY, course, directory, named
 from eksnet.errors import EksnetError
 
 DEFAULT = Path("~/eksnet-course")
 _EMPTY = "..."
+_SUMMARY = "Why? Open this after you have run the cell above."
 
 
 def learners(notebook: Any) -> Any:
     """Return a notebook as a learner begins it.
 
     Outputs and execution counts are gone, folded solutions stay folded, and in cells with the tag
-    `predict` each assigned value is `...`: see `emptied`.
+    `predict` each assigned value is `...`: see `emptied`. Cells that explain a result are folded:
+    on the screen they are just below the question, and would answer it.
     """
     notebook = copy.deepcopy(notebook)
     for cell in notebook.cells:
@@ -37,7 +39,18 @@ def learners(notebook: Any) -> Any:
             cell.outputs, cell.execution_count = [], None
             if PREDICT in cell.metadata.get("tags", ()):
                 cell.source = emptied(cell.source)
+        elif cell.id.endswith(WHY):
+            cell.source = folded(cell.source)
     return notebook
+
+
+def folded(prose: str) -> str:
+    """Return an explanation that is not seen until the learner opens it.
+
+    Args:
+        prose: The explanation, as Markdown.
+    """
+    return f"<details><summary>{_SUMMARY}</summary>\n\n{prose}\n\n</details>"
 
 
 def emptied(source: str) -> str:

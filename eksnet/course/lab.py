@@ -52,7 +52,7 @@ def open_lab(folder: Path, fresh: Sequence[str] = (), arguments: Sequence[str] =
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         start_new_session=True,
     )  # fmt: skip
-    print(f"The sandbox starts in the background (process  {background.pid}):", flush=True)
+    print(f"The sandbox starts in the background (process {background.pid}):", flush=True)
     print(
         runnable(
             "`eksnet status` shows its state; a notebook that needs the sandbox waits for it."

@@ -27,7 +27,9 @@ class Lesson:
         objects: What it makes outside of namespaces, as kind/name.
         faults: The chapter whose faults it injects, as in their names; empty for none.
         changes: Which of `PARTS` it changes otherwise, by title.
-        owners: Whether it looks at who owns the fields of kube-system's objects.
+        addon: Whether it makes CoreDNS an add-on of EKS; then the fields of kube-system's objects
+            have to belong to EKS, as they do where nobody has changed anything.
+        simulates: Whether it makes up nodes and a clock, which only the sandbox has.
     """
 
     notebook: str
@@ -35,7 +37,8 @@ class Lesson:
     objects: tuple[str, ...] = ()
     faults: str = ""
     changes: tuple[str, ...] = ()
-    owners: bool = False
+    addon: bool = False
+    simulates: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,8 +63,6 @@ class Part:
 
 _KUBE_PROXY = "kube-proxy's configuration"
 _DEPLOYMENT, _BUDGET = "the Deployment coredns", "the PodDisruptionBudget coredns"
-# The lesson that makes CoreDNS an add-on of EKS.
-ADDON_LESSON = "02a_coredns_addon"
 
 LESSONS = (
     Lesson("01a_dns_records", namespaces=("my-namespace",)),
@@ -71,7 +72,14 @@ LESSONS = (
         objects=("clusterrolebinding/eksnet-autopath",),
     ),
     Lesson("01c_dns_troubleshooting", namespaces=("ops-ns", "app-ns"), faults="dns"),
-    Lesson(ADDON_LESSON, changes=(COREFILE, _DEPLOYMENT, _BUDGET), owners=True),
+    Lesson("02a_coredns_addon", changes=(COREFILE, _DEPLOYMENT, _BUDGET), addon=True),
+    Lesson(
+        "02b_coredns_scaling",
+        namespaces=("eksnet-memory", "eksnet-records"),
+        objects=("clusterrole/eksnet-memory", "clusterrolebinding/eksnet-memory"),
+    ),
+    Lesson("02c_corefile", namespaces=("corefile-lab",)),
+    Lesson("02d_coredns_autoscaling", changes=(_DEPLOYMENT,), addon=True, simulates=True),
     Lesson("03a_rules_and_packets", namespaces=("shop",)),
     Lesson("03b_modes_and_growth", namespaces=("shop", "many"), changes=(_KUBE_PROXY,)),
     Lesson("03c_service_faults", namespaces=("shop",), faults="proxy"),
@@ -127,6 +135,16 @@ def lesson(notebook: str) -> Lesson:
 def lessons_that_change(title: str) -> tuple[str, ...]:
     """Return the notebooks that change a part of kube-system."""
     return tuple(one.notebook for one in LESSONS if title in one.changes)
+
+
+def lessons_with_addon() -> tuple[str, ...]:
+    """Return the notebooks that make CoreDNS an add-on of EKS."""
+    return tuple(one.notebook for one in LESSONS if one.addon)
+
+
+def lessons_that_simulate() -> tuple[str, ...]:
+    """Return the notebooks that make up nodes and a clock."""
+    return tuple(one.notebook for one in LESSONS if one.simulates)
 
 
 def lessons_with_faults_of(chapter: str) -> tuple[str, ...]:

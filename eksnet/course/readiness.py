@@ -16,7 +16,6 @@ from eksnet.cluster.client import ApiError
 from eksnet.cluster.countdown import until
 from eksnet.cluster.kinds import UnknownKindError
 from eksnet.coredns.configuration import logged_configurations, refusal, running
-from eksnet.coredns.diagnosis import ask_from_a_pod
 from eksnet.coredns.installed import (
     CONFIGMAP,
     DEPLOYMENT,
@@ -27,6 +26,7 @@ from eksnet.coredns.installed import (
     logs_of_all,
     pods_not_terminating,
 )
+from eksnet.coredns.probe import ask_from_a_pod
 from eksnet.endpoints import usable_endpoints
 from eksnet.errors import EksnetError, NotFoundError, RefusedError
 

@@ -6,9 +6,9 @@ DNS on a live cluster is the room coredns.
 
 from __future__ import annotations
 
-from eksnet.dns.profiles import PROFILES, Profile, Question
+from eksnet.dns.profiles import PROFILES, Question
 from eksnet.dns.records import Record, dashed, records
-from eksnet.dns.replies import Answers, Reply, autopath, given_answers, marks
+from eksnet.dns.replies import Reply, autopath, given_answers, marks
 from eksnet.dns.resolvconf import POLICIES, ResolvConf, pod_resolv_conf
 from eksnet.dns.walk import (
     Attempt,
@@ -24,9 +24,7 @@ from eksnet.dns.walk import (
 __all__ = [
     "POLICIES",
     "PROFILES",
-    "Answers",
     "Attempt",
-    "Profile",
     "Question",
     "Record",
     "Reply",

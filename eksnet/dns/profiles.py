@@ -1,7 +1,8 @@
 """The rules of four resolvers: which names are asked, how often, and what makes them stop.
 
 Each rule was seen with the real resolver: `tests/dns/test_conformance.py` runs them against a
-scripted server and compares every question. What upstream's source says is named beside it.
+scripted server and compares every question. It was last run with glibc 2.36, musl 1.2.3 and 1.2.5,
+Go 1.26 and the nslookup of busybox 1.35. What upstream's source says is named beside each rule.
 
 A reply to A is taken to arrive before the reply to AAAA, as it does from one server that answers in
 turn; glibc's rule for a pair of failures depends on which comes first.
@@ -9,8 +10,6 @@ turn; glibc's rule for a pair of failures depends on which comes first.
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -19,6 +18,14 @@ from enum import Enum, auto
 from eksnet import inputs
 from eksnet.dns.replies import RDTYPES, Answers, Reply, completed
 from eksnet.dns.resolvconf import ResolvConf
+from eksnet.dns.spelling import (
+    fits_in_a_query,
+    glibc_spelled,
+    go_spelled,
+    musl_spelled,
+    octets,
+    presented,
+)
 
 _BROKEN = (Reply.SERVFAIL, Reply.REFUSED)
 
@@ -41,8 +48,8 @@ class Question:
     """One question: a name and a type.
 
     Attributes:
-        name: The name, without the final dot.
-        rdtype: The record type, A or AAAA.
+        name: The name, without the final dot, as `presented` writes it; `.` is the root.
+        rdtype: The record type: A or AAAA, PTR where busybox looks for the name of an address.
         reply: What comes back.
         sent: How many queries carry it; more than one where the resolver tries again.
     """
@@ -91,7 +98,6 @@ class Profile:
 
     Attributes:
         name: What it is called here.
-        seen_with: The version that the conformance suite was last run with by hand.
         candidates: Every name that it would ask if none were answered, in order.
         ask: What it does with these names, one after the other.
         spelled: From a name as a program gives it to the name that is looked up, a character for
@@ -100,7 +106,6 @@ class Profile:
     """
 
     name: str
-    seen_with: str
     candidates: Callable[[str, ResolvConf], tuple[str, ...]]
     ask: Callable[[str, tuple[str, ...], ResolvConf, Answers], Iterator[Asked]]
     spelled: Callable[[str], str]
@@ -114,73 +119,6 @@ def profile_called(name: str) -> Profile:
         EksnetError: The profile is not known.
     """
     return PROFILES[inputs.one_of(name, PROFILES, "resolver profile")]
-
-
-# How a name is spelled in a query.
-
-_LONGEST_LABEL, _LONGEST_NAME = 63, 253
-_HOST = re.compile(r"[A-Za-z0-9_.-]+")
-_GO_LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?")
-ROOT = "."
-
-
-def fits_in_a_query(name: str) -> bool:
-    """Tell whether a query can hold a name, given as a character for each octet."""
-    labels = name.split(".")
-    fit = all(1 <= len(label) <= _LONGEST_LABEL for label in labels)
-    return name == ROOT or (fit and len(name) <= _LONGEST_NAME)
-
-
-def presented(name: str) -> str:
-    r"""Return a name as servers log it: an octet beyond ASCII by its number, such as `\195`."""
-    return "".join(one if one.isascii() else f"\\{ord(one):03d}" for one in name)
-
-
-def _glibc_spelled(name: str) -> str:
-    """Letters beyond ASCII in their form for the DNS; nothing else than a host's name may have.
-
-    That is getent's way, and that of all who ask getaddrinfo for it (AI_IDN).
-
-    Source: glibc 2.36 inet/idna.c, resolv/res-name-checking.c.
-    """
-    labels = [_in_ascii(label) for label in name.split(".")]
-    ascii_name = ".".join(map(str, labels))
-    return ascii_name if None not in labels and _HOST.fullmatch(ascii_name) else ""
-
-
-def _in_ascii(label: str) -> str | None:
-    """Return a label as IDNA 2008 writes it; None where it has characters that no name may have."""
-    if label.isascii():
-        return label
-    plain = unicodedata.normalize("NFKC", label.lower())
-    if not all(unicodedata.category(one)[0] in "LMN" or one == "-" for one in plain):
-        return None
-    return f"xn--{plain.encode('punycode').decode()}"
-
-
-def _raw(name: str) -> str:
-    """As it is, octet by octet."""
-    return name.encode().decode("latin-1")
-
-
-def _musl_spelled(name: str) -> str:
-    """As it is, octet by octet; the root is no name to it.
-
-    Source: musl 1.2.5 src/network/lookup_name.c, name_from_dns_search.
-    """
-    return "" if name == ROOT else _raw(name)
-
-
-def _go_spelled(name: str) -> str:
-    """As it is, if it is a domain name: in ASCII, hyphens within labels alone, not all digits.
-
-    Source: Go 1.26 src/net/dnsclient.go, isDomainName.
-    """
-    bare = name.removesuffix(".")
-    labels = bare.split(".")
-    is_name = all(_GO_LABEL.fullmatch(label) for label in labels)
-    numeric = not bare.replace(".", "").strip("0123456789")
-    return name if name == ROOT or (is_name and not numeric) else ""
 
 
 # Which names.
@@ -341,15 +279,14 @@ def _glibc_unfit(full: str) -> Verdict:
     return Verdict.AS_IS
 
 
-def _musl_unfit(full: str) -> Verdict:
-    """A domain that leaves no room in the buffer is passed over; else the lookup ends.
+def _passed_over(full: str) -> Verdict:
+    """A name that no query can hold is passed over.
 
-    Since 1.2.4 it goes on after the latter, too.
+    So does musl since 1.2.4; before, such a name ended the lookup, unless it was longer than its
+    buffer.
+
+    Source: musl 1.2.5 src/network/lookup_name.c, name_from_dns: `return 0` after res_mkquery.
     """
-    return Verdict.GO_ON if len(full) > _MUSL_LINE else Verdict.END
-
-
-def _go_unfit(full: str) -> Verdict:
     return Verdict.GO_ON
 
 
@@ -462,25 +399,22 @@ PROFILES: dict[str, Profile] = {
     for profile in (
         Profile(
             "glibc",
-            "2.36 (Debian 12)",
             _glibc_candidates,
             _in_turn(_judge_glibc, _glibc_unfit, _GLIBC_ATTEMPTS),
-            _glibc_spelled,
+            glibc_spelled,
         ),
         Profile(
             "musl",
-            "1.2.3 (Debian 12) and 1.2.5",
             _musl_candidates,
-            _in_turn(_judge_musl, _musl_unfit, _MUSL_ATTEMPTS),
-            _musl_spelled,
+            _in_turn(_judge_musl, _passed_over, _MUSL_ATTEMPTS),
+            musl_spelled,
         ),
-        Profile("go", "1.26", _go_candidates, _in_turn(_judge_go, _go_unfit), _go_spelled),
+        Profile("go", _go_candidates, _in_turn(_judge_go, _passed_over), go_spelled),
         Profile(
             "busybox",
-            "1.35 (Debian 12), nslookup",
             _busybox_candidates,
             _ask_busybox,
-            _raw,
+            octets,
             by_rdtype=True,
         ),
     )

@@ -79,9 +79,15 @@ def records(*objects: _Object, domain: str = "cluster.local") -> Listing[Record]
         with inputs.well_formed("the object", one):
             found += _records_of(one, objects, domain)
     # A host with an address of each family is in two slices: CoreDNS tells each record once.
-    found = list(dict.fromkeys(found))
-    rows = tuple((one.name, one.rdtype, one.value, one.source) for one in found)
-    return Listing(("name", "rdtype", "value", "source"), rows, tuple(found))
+    return Listing.of(
+        dict.fromkeys(found),
+        {
+            "name": lambda one: one.name,
+            "rdtype": lambda one: one.rdtype,
+            "value": lambda one: one.value,
+            "source": lambda one: one.source,
+        },
+    )
 
 
 def _records_of(one: _Object, objects: Sequence[_Object], domain: str) -> Iterator[Record]:

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from eksnet import inputs
 from eksnet.dns.resolvconf import ResolvConf
+from eksnet.dns.spelling import check_presented
 from eksnet.listing import Listing
 
 RDTYPES = ("A", "AAAA")
@@ -57,19 +58,18 @@ def marks() -> Listing[Reply]:
         >>> marks().rows[1]
         ('X', 'the name does not exist (NXDOMAIN)')
     """
-    rows = tuple((reply.mark, meaning) for reply, meaning in _MEANINGS.items())
-    return Listing(("mark", "meaning"), rows, tuple(_MEANINGS))
+    return Listing.of(_MEANINGS, {"mark": lambda reply: reply.mark, "meaning": _MEANINGS.get})
 
 
 def given_answers(
     exists: Collection[str] = (),
     given: Mapping[str | tuple[str, str], Reply | str] | None = None,
 ) -> Answers:
-    """Return the replies of a server that knows some names; every other is NXDOMAIN.
+    r"""Return the replies of a server that knows some names; every other is NXDOMAIN.
 
     Args:
         exists: Full names that have an IPv4 address, and no other: AAAA is NODATA, as for every
-            name of an IPv4 cluster.
+            name of an IPv4 cluster. An octet beyond ASCII is written as `\195`.
         given: Replies for a full name, or for a (name, type); these come first.
 
     Raises:
@@ -80,7 +80,7 @@ def given_answers(
         >>> str(reply("a.example", "AAAA")), str(reply("b.example", "A"))
         ('NODATA', 'SERVFAIL')
     """
-    known = {_canonical(inputs.dns_name(name, "the name that exists")) for name in exists}
+    known = {_canonical(check_presented(name, "the name that exists")) for name in exists}
     told = {_canonical_key(key): _reply_called(reply) for key, reply in (given or {}).items()}
 
     def reply(name: str, rdtype: str) -> Reply:
@@ -138,4 +138,4 @@ def _canonical(name: str) -> str:
 
 def _canonical_key(key: str | tuple[str, str]) -> tuple[str, str]:
     name, rdtype = (key, "") if isinstance(key, str) else key
-    return _canonical(inputs.dns_name(name)), rdtype
+    return _canonical(check_presented(name)), rdtype

@@ -12,17 +12,16 @@ from dataclasses import dataclass, replace
 from eksnet import inputs
 from eksnet.dns.profiles import (
     PROFILES,
-    ROOT,
     Asked,
     Profile,
     Question,
     Verdict,
     ask_for_a_pointer,
-    presented,
     profile_called,
 )
 from eksnet.dns.replies import RDTYPES, Answers, Reply, autopath, given_answers
 from eksnet.dns.resolvconf import ResolvConf
+from eksnet.dns.spelling import ROOT, presented
 from eksnet.errors import EksnetError
 from eksnet.listing import Listing
 
@@ -36,7 +35,7 @@ _REVERSE = ("in-addr.arpa", "ip6.arpa")
 
 @dataclass(frozen=True)
 class Attempt:
-    """One row of a walk: a name, asked for A and for AAAA.
+    """One row of a walk: a name, asked for A and for AAAA, or for PTR.
 
     Attributes:
         order: Its place in the walk, from 1.
@@ -57,7 +56,7 @@ class Attempt:
 
 @dataclass(frozen=True, repr=False)
 class Walk(Listing[Attempt]):
-    """The attempts to find one name, in order: a row for each name, for A and AAAA.
+    """The attempts to find one name, in order: a row for each name, for all types asked of it.
 
     Attributes:
         questions: Every question once, in the order in which they are first sent; empty when no
@@ -79,15 +78,20 @@ class Walk(Listing[Attempt]):
 
     @property
     def found(self) -> bool:
-        """Whether the lookup ends with an address."""
+        """Whether the lookup ends with an address; of an address, with its name."""
         return any(attempt.answered for attempt in self.items)
 
     @property
     def query_count(self) -> int:
-        """How many queries leave the pod: A and AAAA for each row, and each resend."""
+        """How many queries leave the pod, each resend too; A and AAAA where only rows are known."""
         if not self.questions:
             return len(RDTYPES) * len(self)
         return sum(question.sent for question in self.questions)
+
+    @property
+    def cost(self) -> str:
+        """How many queries leave the pod, in words."""
+        return "1 query" if self.query_count == 1 else f"{self.query_count} queries"
 
 
 def first_difference(predicted: Walk, observed: Walk) -> int:
@@ -173,9 +177,15 @@ def _listed(
     *,
     in_turn: bool = True,
 ) -> Walk:
-    attempts = tuple(Attempt(n, name, mark) for n, (name, mark) in enumerate(marked, start=1))
-    cells = tuple((str(one.order), one.name, one.mark) for one in attempts)
-    return Walk(("order", "query name", "match"), cells, attempts, questions, why, in_turn)
+    rows = Walk.of(
+        (Attempt(n, name, mark) for n, (name, mark) in enumerate(marked, start=1)),
+        {
+            "order": lambda one: one.order,
+            "query name": lambda one: one.name,
+            "match": lambda one: one.mark,
+        },
+    )
+    return replace(rows, questions=questions, why=why, in_turn=in_turn)
 
 
 def search_walk(

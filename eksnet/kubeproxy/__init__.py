@@ -5,10 +5,10 @@ Pure models, but for `observe`, which reads a live node, and `faults`, which bre
 
 from __future__ import annotations
 
-from eksnet.kubeproxy.dumps import parse_dump, parse_iptables_save, parse_nft_json
+from eksnet.kubeproxy.dumps import parse_dump
 from eksnet.kubeproxy.faults import inject_fault, revert_faults
 from eksnet.kubeproxy.lookup_time import LookupTime, LookupTimes, measure_lookup_time
-from eksnet.kubeproxy.many_services import AddedRules, count_added_rules
+from eksnet.kubeproxy.many_services import count_added_rules
 from eksnet.kubeproxy.observe import (
     last_words,
     predict_node,
@@ -22,41 +22,30 @@ from eksnet.kubeproxy.observe import (
 )
 from eksnet.kubeproxy.packet import Connection, Packet, parse_conntrack
 from eksnet.kubeproxy.predict import predict
-from eksnet.kubeproxy.rule_counts import RuleCounts, example, predict_rule_counts, rules_per_table
+from eksnet.kubeproxy.rule_counts import example, predict_rule_counts, rules_per_table
 from eksnet.kubeproxy.ruleset import (
     Chain,
-    Differences,
-    Line,
     Lines,
-    NamedSet,
     Ruleset,
     differences,
 )
 from eksnet.kubeproxy.settings import Node, Settings, parse_settings
-from eksnet.kubeproxy.shares import Share, fair_share
-from eksnet.kubeproxy.skew import Skew, Skews, version_skew
+from eksnet.kubeproxy.shares import fair_share
+from eksnet.kubeproxy.skew import version_skew
 from eksnet.kubeproxy.walk import PacketWalk, PacketWalks, Step, packet_walk, packet_walks
 
 __all__ = [
-    "AddedRules",
     "Chain",
     "Connection",
-    "Differences",
-    "Line",
     "Lines",
     "LookupTime",
     "LookupTimes",
-    "NamedSet",
     "Node",
     "Packet",
     "PacketWalk",
     "PacketWalks",
-    "RuleCounts",
     "Ruleset",
     "Settings",
-    "Share",
-    "Skew",
-    "Skews",
     "Step",
     "count_added_rules",
     "differences",
@@ -69,8 +58,6 @@ __all__ = [
     "packet_walks",
     "parse_conntrack",
     "parse_dump",
-    "parse_iptables_save",
-    "parse_nft_json",
     "parse_settings",
     "predict",
     "predict_node",

@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from eksnet.cluster import faults
 from eksnet.cluster.countdown import until
-from eksnet.cluster.faults import Fault, Place
+from eksnet.cluster.faults import Chapter, Fault, Place
 from eksnet.endpoints import usable_endpoints
 from eksnet.errors import EksnetError
 from eksnet.kubeproxy.observe import (
@@ -26,7 +26,6 @@ from eksnet.kubeproxy.settings import Node, Settings
 if TYPE_CHECKING:
     from eksnet.cluster import Cluster
 
-CHAPTER = "proxy"
 NAMESPACE, SERVICE = "shop", "web"
 FRONT, LATE = "front", "late"
 FRONT_PORT = 30081
@@ -36,11 +35,6 @@ _WEB = Place("service", SERVICE, NAMESPACE)
 _PORT = {"name": "http", "port": 80, "targetPort": "http"}
 
 Change = Mapping[str, Any]
-
-
-def key(name: str) -> str:
-    """Return a fault's permanent name."""
-    return f"{CHAPTER}-{name}"
 
 
 def inject_fault(cluster: Cluster, name: str) -> Fault:
@@ -53,12 +47,7 @@ def inject_fault(cluster: Cluster, name: str) -> Fault:
     Raises:
         EksnetError: It is not the sandbox, or there is no such fault.
     """
-    faults.require_sandbox(cluster, "a fault would harm the users of the cluster")
-    if name not in _FAULTS:
-        raise EksnetError(f"there is no fault {name!r}", f"one of {', '.join(_FAULTS)}")
-    symptom, inject = _FAULTS[name]
-    inject(cluster, key(name))
-    return Fault(name, symptom)
+    return CHAPTER.inject(cluster, name)
 
 
 def revert_faults(cluster: Cluster) -> tuple[str, ...]:
@@ -72,7 +61,7 @@ def revert_faults(cluster: Cluster) -> tuple[str, ...]:
     Raises:
         EksnetError: It is not the sandbox.
     """
-    found = faults.revert_all(cluster, CHAPTER)
+    found = CHAPTER.revert(cluster)
     # Left alone, the one that ends in an error would wait longer and longer before its next try.
     if "D" in found and any(map(has_ended, kube_proxies(cluster))):
         cluster.rollout_restart(DAEMONSET, SYSTEM)
@@ -174,12 +163,22 @@ def _service(name: str, spec: Mapping[str, Any]) -> str:
     return json.dumps({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec})
 
 
-_FAULTS: dict[str, tuple[str, Callable[[Cluster, str], None]]] = {
-    "A": ("the Service web refuses every connection", _wrong_selector),
-    "B": (
-        "the Service web refuses every connection, although its selector is correct",
-        _wrong_port_name,
-    ),
-    "C": (f"port {FRONT_PORT} answers on one node and times out on the other", _one_local_endpoint),
-    "D": ("kube-proxy was restarted on one node; that node gets no change since then", _wrong_mode),
-}
+CHAPTER = Chapter(
+    "proxy",
+    "a fault would harm the users of the cluster",
+    {
+        "A": ("the Service web refuses every connection", _wrong_selector),
+        "B": (
+            "the Service web refuses every connection, although its selector is correct",
+            _wrong_port_name,
+        ),
+        "C": (
+            f"port {FRONT_PORT} answers on one node and times out on the other",
+            _one_local_endpoint,
+        ),
+        "D": (
+            "kube-proxy was restarted on one node; that node gets no change since then",
+            _wrong_mode,
+        ),
+    },
+)

@@ -37,6 +37,8 @@ _PODS = "10.64.0.0/10"
 # How many lines to begin with: a transaction has to fit into a socket's buffer, which only the
 # computer's root may enlarge.
 _AT_ONCE = 800
+# What iptables-restore and nft say of a transaction that the socket does not take: EMSGSIZE in
+# libc's words. They exit with 1 whatever is wrong. Source: nftables src/mnl.c.
 _TOO_LONG = "Message too long"
 _ROUNDS, _CONNECTIONS = 40, 100
 # How many load their rules at the same time, each on a processor; then they measure in turn.
@@ -134,12 +136,14 @@ def measure_lookup_time(sizes: Iterable[int], modes: Sequence[str] = MODES) -> L
         for _ in range(_ROUNDS):
             for case, one in started.items():
                 quickest[case] = min(quickest[case], one.measure())
-    return _shown(tuple(LookupTime(*case, quickest[case]) for case in cases))
-
-
-def _shown(found: tuple[LookupTime, ...]) -> LookupTimes:
-    rows = tuple((one.mode, str(one.services), f"{one.microseconds:.0f}") for one in found)
-    return LookupTimes(("mode", "services", "microseconds"), rows, found)
+    return LookupTimes.of(
+        (LookupTime(*case, quickest[case]) for case in cases),
+        {
+            "mode": lambda one: one.mode,
+            "services": lambda one: one.services,
+            "microseconds": lambda one: f"{one.microseconds:.0f}",
+        },
+    )
 
 
 class _Case:

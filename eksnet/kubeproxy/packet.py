@@ -170,8 +170,15 @@ def parse_conntrack(text: str) -> Listing[Connection]:
         original, reply = sides
         answered = "[UNREPLIED]" not in line
         found.append(Connection(fits["protocol"], original, reply, fits["state"] or "", answered))
-    rows = tuple((one.protocol, one.state, str(one.original), str(one.reply)) for one in found)
-    return Listing(("protocol", "state", "packet", "answer"), rows, tuple(found))
+    return Listing.of(
+        found,
+        {
+            "protocol": lambda one: one.protocol,
+            "state": lambda one: one.state,
+            "packet": lambda one: one.original,
+            "answer": lambda one: one.reply,
+        },
+    )
 
 
 def _side(found: re.Match[str]) -> Tuple:

@@ -63,12 +63,16 @@ def predict_rule_counts(
         EksnetError: A number is too small or too large; see `example`.
     """
     chosen = settings or Settings()
-    found = tuple(_counted(number, endpoints, chosen) for number in sizes)
-    rows = tuple(
-        (one.mode, str(one.services), str(one.rules), str(one.elements), str(one.met))
-        for one in found
+    return Listing.of(
+        (_counted(number, endpoints, chosen) for number in sizes),
+        {
+            "mode": lambda one: one.mode,
+            "services": lambda one: one.services,
+            "rules": lambda one: one.rules,
+            "elements": lambda one: one.elements,
+            "rules met": lambda one: one.met,
+        },
     )
-    return Listing(("mode", "services", "rules", "elements", "rules met"), rows, found)
 
 
 def _counted(services: int, endpoints: int, settings: Settings) -> RuleCounts:

@@ -96,9 +96,14 @@ class Lines(Listing[Line]):
 
 def lines(found: Iterable[Line]) -> Lines:
     """Show lines as a table."""
-    items = tuple(found)
-    rows = tuple((one.table, one.chain, one.text) for one in items)
-    return Lines(("table", "chain", "rule"), rows, items)
+    return Lines.of(
+        found,
+        {
+            "table": lambda one: one.table,
+            "chain": lambda one: one.chain,
+            "rule": lambda one: one.text,
+        },
+    )
 
 
 @dataclass(frozen=True, repr=False)

@@ -73,8 +73,14 @@ def version_skew(kube_proxy: str, kubelet: str, api_server: str) -> Skews:
             abs(node - proxy) <= most,
         ),
     )
-    rows = tuple((one.rule, one.seen, "O" if one.kept else "X") for one in found)
-    return Skews(("rule", "versions", "kept"), rows, found)
+    return Skews.of(
+        found,
+        {
+            "rule": lambda one: one.rule,
+            "versions": lambda one: one.seen,
+            "kept": lambda one: "O" if one.kept else "X",
+        },
+    )
 
 
 def minor(version: str) -> int:

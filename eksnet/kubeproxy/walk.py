@@ -120,6 +120,8 @@ class PacketWalk(Listing[Step]):
             return f"{self.packet} goes to {self.backend}{source}"
         if self.is_masqueraded:
             return f"{self.packet} goes to its own destination{source}"
+        if not self.is_tracked:
+            return f"{self.packet} goes on unchanged and untracked: no rule of nat applies to it"
         return f"{self.packet} goes on unchanged: no rule translates it"
 
     @property
@@ -169,17 +171,15 @@ def packet_walks(
         one = ahead.pop()
         one.go(ahead)
         found.append((one.turns, _walk(one, packet)))
-    walks = tuple(walk for _, walk in sorted(found, key=lambda one: one[0]))
-    rows = tuple(
-        (
-            walk.backend or "-",
-            f"{walk.verdict}, uncertain" if walk.uncertain else walk.verdict,
-            f"{walk.share:.4f}",
-            "yes" if walk.is_masqueraded else "no",
-        )
-        for walk in walks
+    return PacketWalks.of(
+        (walk for _, walk in sorted(found, key=lambda one: one[0])),
+        {
+            "backend": lambda walk: walk.backend or "-",
+            "verdict": lambda walk: walk.verdict + (", uncertain" if walk.uncertain else ""),
+            "share": lambda walk: f"{walk.share:.4f}",
+            "masqueraded": lambda walk: "yes" if walk.is_masqueraded else "no",
+        },
     )
-    return PacketWalks(("backend", "verdict", "share", "masqueraded"), rows, walks)
 
 
 def packet_walk(

@@ -14,9 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from eksnet import versions
+from eksnet.errors import UnreachableError
+from eksnet.sandbox.simulation import FLEET
 
 # The field manager that EKS applies as, and what makes a request a server-side apply.
 EKS, APPLY = "eks", "application/apply-patch+yaml"
+# The label of pods that `eksnet shell` makes.
+SHELL = "app.kubernetes.io/managed-by=eksnet-shell"
 # The Deployments and DaemonSets of the manifests.
 WORKLOADS = ("coredns", "kube-proxy")
 _PLURALS = {
@@ -31,20 +35,18 @@ _PLURALS = {
     "DaemonSet": "daemonsets",
 }
 
+# All nodes but those that a lesson makes up: these run no pod.
+NODES = f"/api/v1/nodes?labelSelector=!{FLEET}"
 # What the node controller says of a node that was not Ready; other taints are the learner's.
 _NOT_YET = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
 
 Labels = dict[str, str]
 
 
-class UnansweredError(Exception):
-    """The API server did not answer a question, so that nothing is known yet."""
-
-
 class Api:
     """Requests to the API server with the supervisor's certificate.
 
-    What reads several objects raises `UnansweredError` when one request fails: no answer is not
+    What reads several objects raises `UnreachableError` when one request fails: no answer is not
     the answer that there are none.
     """
 
@@ -128,7 +130,7 @@ class Api:
     def _exists(self, path: str) -> bool:
         status, answer = self.request("GET", path)
         if status not in (200, 404):
-            raise UnansweredError(f"API server: {status or 'no answer'}, {answer}")
+            raise UnreachableError(f"API server: {status or 'no answer'}, {answer}")
         return status == 200
 
     def create_missing(self, manifests: Iterable[dict[str, Any]], manager: str = EKS) -> list[str]:
@@ -153,6 +155,29 @@ class Api:
                 problems.append(f"{manifest['kind']} {manifest['metadata']['name']}: {reason}")
         return problems
 
+    def delete_shells(self, since: str) -> list[str]:
+        """Delete the pods of shells that are over: with a sandbox, what was executed in it ends.
+
+        Their commands could not do that, for the API server ended with the sandbox too.
+
+        Args:
+            since: When this start began, as RFC 3339 in UTC; what is younger has its shell.
+
+        Returns:
+            Which could not be deleted, one line each.
+        """
+        problems = []
+        for pod in self._items(f"/api/v1/pods?labelSelector={SHELL}"):
+            metadata = pod["metadata"]
+            if metadata["creationTimestamp"] >= since:
+                continue
+            place = f"/api/v1/namespaces/{metadata['namespace']}/pods/{metadata['name']}"
+            # At once: no kubelet could tell when its containers have ended, and they have.
+            status, answer = self.request("DELETE", f"{place}?gracePeriodSeconds=0")
+            if status not in (200, 404):
+                problems.append(f"pod {metadata['name']}: {status or 'no answer'}, {answer}")
+        return problems
+
     def pods_unbound(self, wanted: int) -> list[str]:
         """Return one line while fewer of kube-system's pods than wanted have their node."""
         pods = self._items("/api/v1/namespaces/kube-system/pods")
@@ -166,7 +191,7 @@ class Api:
             wanted: How many nodes there are.
             since: As in `pods_not_ready`: only what a kubelet has said since then counts.
         """
-        ready = sum(_takes_pods(node, since) for node in self._items("/api/v1/nodes"))
+        ready = sum(_takes_pods(node, since) for node in self._items(NODES))
         return [f"{ready} of {wanted} nodes Ready"] if ready < wanted else []
 
     def nodes_not_reporting(self, wanted: int, since: str) -> list[str]:
@@ -177,7 +202,7 @@ class Api:
             since: As in `pods_not_ready`. A node has reported when its kubelet has said anything
                 since then, also that it is not Ready.
         """
-        reported = sum(_has_reported(node, since) for node in self._items("/api/v1/nodes"))
+        reported = sum(_has_reported(node, since) for node in self._items(NODES))
         return [f"{reported} of {wanted} nodes report"] if reported < wanted else []
 
     def pods_not_ready(self, since: str) -> list[str]:
@@ -196,7 +221,7 @@ class Api:
 
     def _workloads(self) -> Iterator[tuple[str, Labels, int]]:
         """Yield the cluster's own workloads; what a learner puts beside them holds up no start."""
-        nodes = len(self._items("/api/v1/nodes"))
+        nodes = len(self._items(NODES))
         for kind in ("daemonsets", "deployments"):
             for item in self._items(f"/apis/apps/v1/namespaces/kube-system/{kind}"):
                 name, spec = item["metadata"]["name"], item["spec"]
@@ -206,7 +231,7 @@ class Api:
     def _items(self, path: str) -> list[dict[str, Any]]:
         status, answer = self.request("GET", path)
         if status != 200:
-            raise UnansweredError(f"API server: {status or 'no answer'}, {answer}")
+            raise UnreachableError(f"API server: {status or 'no answer'}, {answer}")
         items: list[dict[str, Any]] = answer["items"]
         return items
 

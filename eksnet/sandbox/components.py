@@ -43,6 +43,12 @@ _ACCESS_WEBHOOK = "/etc/kubernetes/access-webhook.kubeconfig"
 _BELIEVED = "5s"
 _COREFILE, _ZONE = "/etc/coredns/vpc-resolver.Corefile", "/etc/coredns/vpc-resolver.zone"
 _AWS_SETTINGS = "/etc/eksnet/aws.json"
+AWS_ENVIRONMENT = {
+    "PYTHONPATH": str(Path(__file__).parents[2]),
+    "PYTHONDONTWRITEBYTECODE": "1",
+    # What a journal's request does again must not depend on the order of sets.
+    "PYTHONHASHSEED": "0",
+}
 # Upstream has the time zones of CronJobs in its programs, ours looks for them here.
 _TIME_ZONES = "/usr/share/zoneinfo"
 # The certificate of the control plane's one host. Without it a component makes two keys more at
@@ -289,11 +295,7 @@ def aws_side(pki: Path, data: Path, settings: Settings) -> Component:
         texts={_AWS_SETTINGS: settings.to_json()},
         owned={aws_settings.DATA: data},
     )
-    environment = {
-        "PYTHONPATH": str(Path(__file__).parents[2]),
-        "PYTHONDONTWRITEBYTECODE": "1",
-    }
-    return Component("aws", command, root=root, environment=environment)
+    return Component("aws", command, root=root, environment=AWS_ENVIRONMENT)
 
 
 def runtime(node: Node) -> Component:

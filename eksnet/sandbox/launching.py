@@ -31,6 +31,7 @@ _TRIES = 20
 # and /etc/subuid give out, so that they are nobody's.
 _NODE_IDS = 1_900_000_000
 _POLL = 0.005
+_LISTENERS = {"api": "the API server", "aws": "the AWS services"}
 
 
 def launch(
@@ -52,7 +53,8 @@ def launch(
     busybox, musl = userland.busybox(paths), userland.musl(paths)
     with contextlib.ExitStack() as held:
         listener = held.enter_context(listen(paths, port))
-        aws = held.enter_context(listen(paths, None, "aws"))
+        # Without a wish for the first port there is none for the other.
+        aws = held.enter_context(listen(paths, 0 if port == 0 else None, "aws"))
         alive = held.enter_context(paths.alive_lock.open("a"))
         # Nobody but this command may start it now; whoever only looks is through in a moment.
         fcntl.flock(alive, fcntl.LOCK_EX)
@@ -118,16 +120,13 @@ def listen(paths: Paths, port: int | None, name: str = "api") -> socket.socket:
             write_private(paths.port(name), str(listener.getsockname()[1]))
             return listener
     listener.close()
+    expected = f"a free port for {_LISTENERS[name]}"
     if not wanted:
-        raise EksnetError(
-            f"no port of 127.0.0.1 is free ({reason})",
-            "a free port for the API server",
-            "ss --tcp --all",
-        )
+        raise EksnetError(f"no port of 127.0.0.1 is free ({reason})", expected, "ss --tcp --all")
     raise EksnetError(
         f"127.0.0.1:{wanted} is used by another program ({reason})",
-        "a free port for the API server",
-        "`eksnet up --port 0` takes any free port",
+        expected,
+        "`eksnet up --port 0` takes any free ports",
     )
 
 

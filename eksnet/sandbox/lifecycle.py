@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from eksnet import interrupts
-from eksnet.errors import EksnetError
+from eksnet.errors import EksnetError, NotFoundError, UnreachableError
 from eksnet.sandbox import components, holder, launching, locks, preflight, seed, state
 from eksnet.sandbox import paths as sandbox_paths
-from eksnet.sandbox.api import Api, UnansweredError, documents
+from eksnet.sandbox.api import Api, documents
 from eksnet.sandbox.launching import REGION
 from eksnet.sandbox.paths import Paths, known_port
+from eksnet.sandbox.specification import ComponentReport, Report
 from eksnet.sandbox.vpc import plan
 
 NEEDED = ("kube", "etcd", "coredns", "runtime", "kubectl", "agnhost")
@@ -46,7 +45,7 @@ class Status:
     phase: str
     waiting_for: str = ""
     steps: tuple[tuple[str, float], ...] = ()
-    components: dict[str, Any] = field(default_factory=dict)
+    components: dict[str, ComponentReport] = field(default_factory=dict)
     api: str = ""
     kubeconfig: Path = Path()
 
@@ -162,28 +161,26 @@ def status(name: str | None = None, *, ask: bool = False) -> Status:
     paths = sandbox_paths.paths(name)
     if not locks.is_alive(paths):
         return Status(paths.state.name, "down")
-    said = read_status(paths)
-    if ask and said.get("phase") == "ready":
-        said["waiting_for"] = degraded(paths)
+    said = read_report(paths)
+    missing = degraded(paths) if ask and said.phase == "ready" else said.waiting_for
     return Status(
         paths.state.name,
-        said.get("phase", "starting"),
+        said.phase,
         # A supervisor without room cannot write that it has none.
-        state.no_room(paths) or said.get("waiting_for", ""),
-        tuple((what, seconds) for what, seconds in said.get("steps", [])),
-        said.get("components", {}),
+        state.no_room(paths) or missing,
+        said.steps,
+        said.components,
         f"https://127.0.0.1:{known_port(paths, 'api')}",
         paths.kubeconfig,
     )
 
 
-def read_status(paths: Paths) -> dict[str, Any]:
-    """Return what the supervisor last said; nothing, before it said anything."""
+def read_report(paths: Paths) -> Report:
+    """Return what the supervisor last said; before its first word, that this is waited for."""
     try:
-        said: dict[str, Any] = json.loads(paths.status.read_text())
+        return Report.from_json(paths.status.read_text())
     except FileNotFoundError:
-        return {}
-    return said
+        return Report()
 
 
 # How a cluster is.
@@ -207,8 +204,8 @@ def degraded(paths: Paths) -> str:
 def _ask(paths: Paths, question: Callable[[Api], list[str]]) -> str:
     try:
         answers = question(Api(paths.identity, f"127.0.0.1:{known_port(paths, 'api')}"))
-    except UnansweredError as error:
-        return str(error)
+    except UnreachableError as error:
+        return error.seen
     return answers[0] if answers else ""
 
 
@@ -237,30 +234,29 @@ def wait_until_ready(paths: Paths, progress: Progress) -> str:
     settled_by = None
     told = 0
     while True:
-        said = read_status(paths)
-        phase, waits = said.get("phase", ""), said.get("waiting_for", "its first sign")
-        for what, seconds in said.get("steps", [])[told:]:
+        said = read_report(paths)
+        for what, seconds in said.steps[told:]:
             progress(f"{seconds:6.1f} s  {what}")
             told += 1
-        if phase == "ready":
+        if said.phase == "ready":
             return ""
-        if phase == "settling":
+        if said.phase == "settling":
             settled_by = settled_by or time.monotonic() + _SETTLE_DEADLINE
             if time.monotonic() > settled_by:
-                return str(waits)
-        if why := _failure(paths, phase, waits, deadline):
+                return said.waiting_for
+        if why := _failure(paths, said, deadline):
             raise _start_error(paths, why)
         time.sleep(_POLL)
 
 
-def _failure(paths: Paths, phase: str, waits: str, deadline: float) -> str:
+def _failure(paths: Paths, said: Report, deadline: float) -> str:
     """Return why a start is waited for no longer; empty while it is."""
-    if phase == "failed":
-        return f"the sandbox could not be started: {waits}"
+    if said.phase == "failed":
+        return f"the sandbox could not be started: {said.waiting_for}"
     if not locks.is_alive(paths):
         return "the sandbox exited during its start"
     if time.monotonic() > deadline:
-        return f"still waiting for {waits} after {_START_DEADLINE:.0f} s"
+        return f"still waiting for {said.waiting_for} after {_START_DEADLINE:.0f} s"
     return ""
 
 
@@ -303,9 +299,9 @@ def read_log(component: str, name: str | None = None) -> str:
     if not component:
         return "".join(f"{name}\n" for name in names)
     if component not in names:
-        raise EksnetError(
+        raise NotFoundError(
             f"there is no log of a component {component!r}",
-            f"one of {', '.join(names) or 'none yet'}",
-            "`eksnet logs` lists them; `eksnet up` starts them",
+            f"one of {', '.join(names)}" if names else "a sandbox that was started once",
+            "`eksnet logs` lists them" if names else "eksnet up",
         )
     return paths.log(component).read_text(errors="replace")

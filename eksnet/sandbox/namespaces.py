@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +23,7 @@ _CLONE_NEWUSER = 0x10000000
 _CLONE_NEWPID = 0x20000000
 _CLONE_NEWNET = 0x40000000
 # prctl(2)
+_PR_SET_PDEATHSIG = 1
 _PR_CAPBSET_READ = 23
 _PR_CAPBSET_DROP = 24
 _PR_SET_NO_NEW_PRIVS = 38
@@ -30,6 +32,15 @@ _PR_SET_NO_NEW_PRIVS = 38
 def new_mounts() -> None:
     """Give this process a mount namespace of its own."""
     _check(_libc.unshare(_CLONE_NEWNS), "make a mount namespace")
+
+
+def end_with_parent() -> None:
+    """Have the kernel kill this process when its parent ends, and what is in its PID namespace.
+
+    `unshare --kill-child` asks for the same, but the kernel forgets it when the exec into a
+    program gains capabilities.
+    """
+    _check(_prctl(_PR_SET_PDEATHSIG, signal.SIGKILL), "end with the parent")
 
 
 def leave() -> None:

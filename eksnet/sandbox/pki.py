@@ -117,6 +117,24 @@ current-context: sandbox
 """
 
 
+def serving_certificate(address: str) -> tuple[str, str]:
+    """Return a certificate for an address, which is its own authority, and its key, as PEM.
+
+    Args:
+        address: The IPv4 address that it serves.
+    """
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = _name(address, ())
+    names = x509.SubjectAlternativeName([x509.IPAddress(IPv4Address(address))])
+    certificate = (
+        _builder(name, name, key, key)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(names, critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    return certificate.public_bytes(serialization.Encoding.PEM).decode(), _pem(key).decode()
+
+
 Authority = tuple[x509.Certificate, ec.EllipticCurvePrivateKey]
 
 

@@ -25,12 +25,7 @@ def check_computer() -> None:
     Raises:
         EksnetError: Not Linux, a program missing, no user namespaces, or too few inotify instances.
     """
-    if sys.platform != "linux":
-        raise EksnetError(
-            f"the sandbox needs Linux namespaces, and this is {sys.platform}",
-            "Linux, or a Linux virtual machine or container",
-            "see “Where the sandbox cannot run” in README.md",
-        )
+    _check_linux()
     missing = [tool for tool in _TOOLS if shutil.which(tool, path=search_path()) is None]
     if missing:
         raise EksnetError(
@@ -38,6 +33,26 @@ def check_computer() -> None:
             "the programs that set up the nodes' network",
             "sudo apt-get install iproute2 iptables nftables conntrack util-linux",
         )
+    check_namespaces()
+    check_inotify(components.INOTIFY_INSTANCES)
+
+
+def _check_linux() -> None:
+    if sys.platform != "linux":
+        raise EksnetError(
+            f"the sandbox needs Linux namespaces, and this is {sys.platform}",
+            "Linux, or a Linux virtual machine or container",
+            "see “Where the sandbox cannot run” in README.md",
+        )
+
+
+def check_namespaces() -> None:
+    """Refuse a computer that lets its users make no namespaces.
+
+    Raises:
+        EksnetError: It is no Linux, or it refuses.
+    """
+    _check_linux()
     probe = subprocess.run(
         ["unshare", "--user", "--map-root-user", "--net", "--mount", "--pid", "--fork", "true"],
         env=environment(), capture_output=True, text=True, check=False,
@@ -48,7 +63,6 @@ def check_computer() -> None:
             "unprivileged user namespaces",
             "run `make lab` again: the set-up says what to change on this computer",
         )
-    check_inotify(components.INOTIFY_INSTANCES)
 
 
 def check_inotify(needed: int) -> None:

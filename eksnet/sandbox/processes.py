@@ -12,11 +12,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from eksnet.sandbox import namespaces, roots
 from eksnet.sandbox.components import Component
 from eksnet.sandbox.paths import Paths
+from eksnet.sandbox.specification import ComponentReport
 
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # A component that lives longer than this has started well: what ends it then is news. What fails
@@ -52,13 +53,10 @@ class Running:
         lives = self.pid is not None and time.monotonic() - self.started > _STABLE_AFTER
         return self.rapid_exits > 2 and not lives
 
-    def as_status(self) -> dict[str, Any]:
+    def report(self) -> ComponentReport:
         """Return what the status file says of it."""
-        return {
-            "state": "running" if self.pid else "starting again",
-            "restarts": self.restarts,
-            "last_exit": self.last_exit,
-        }
+        state = "running" if self.pid else "starting again"
+        return ComponentReport(state, self.restarts, self.last_exit)
 
 
 class Processes:
@@ -90,9 +88,9 @@ class Processes:
         self._node_died = node_died
         self._ending = False
 
-    def as_status(self) -> dict[str, dict[str, Any]]:
+    def reports(self) -> dict[str, ComponentReport]:
         """Return what the status file says of each component."""
-        return {name: record.as_status() for name, record in sorted(self.running.items())}
+        return {name: record.report() for name, record in sorted(self.running.items())}
 
     def crash_looping(self) -> Running | None:
         """Return a component that is crash-looping, if there is one."""

@@ -12,14 +12,15 @@ from pathlib import Path
 from eksnet import interrupts
 from eksnet.errors import EksnetError
 from eksnet.sandbox import lifecycle
+from eksnet.sandbox.api import SHELL
 
 # Who holds the other end of its standard input may be ended by anything, a closed terminal or
 # SIGKILL; then there is nothing more to read.
 _KEEPER = """
 trap '' PIPE
-kubectl=$1 namespace=$2 pod=$3
-"$kubectl" run "$pod" -n "$namespace" --image=busybox --restart=Never --command -- \
-    sleep infinity >/dev/null &&
+kubectl=$1 namespace=$2 pod=$3 label=$4
+"$kubectl" run "$pod" -n "$namespace" --labels="$label" --image=busybox --restart=Never \
+    --command -- sleep infinity >/dev/null &&
 "$kubectl" wait "pod/$pod" -n "$namespace" --for=condition=Ready --timeout=60s >/dev/null &&
 echo ready
 read -r _
@@ -64,7 +65,7 @@ def _pod(program: Path, namespace: str, environment: dict[str, str]) -> Iterator
     pod = f"shell-{os.getpid()}"
     with interrupts.held():
         keeper = subprocess.Popen(
-            ["sh", "-c", _KEEPER, "sh", program, namespace, pod],
+            ["sh", "-c", _KEEPER, "sh", program, namespace, pod, SHELL],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             # Not of this terminal: what ends this process does not end it.
             start_new_session=True, env=environment,

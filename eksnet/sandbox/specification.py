@@ -73,6 +73,53 @@ class SandboxSpecification(Specification):
 
 
 @dataclass(frozen=True)
+class ComponentReport(Specification):
+    """What the supervisor says of a component.
+
+    Attributes:
+        state: `running` or `starting again`.
+        restarts: How often it was started again.
+        last_exit: Its last exit code, negative for a signal; None before the first.
+    """
+
+    state: str
+    restarts: int = 0
+    last_exit: int | None = None
+
+
+@dataclass(frozen=True)
+class Report(Specification):
+    """What the supervisor says of the sandbox, in the status file.
+
+    Attributes:
+        phase: `starting`, `settling`, `ready`, `stopping` or `failed`; see `lifecycle.Status`.
+        waiting_for: What the start waits for, or why it failed; empty when for nothing.
+        steps: What the start has done, with seconds since its beginning.
+        components: The components, by name.
+    """
+
+    phase: str = "starting"
+    waiting_for: str = "its first sign"
+    steps: tuple[tuple[str, float], ...] = ()
+    components: dict[str, ComponentReport] = field(default_factory=dict, hash=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Return what was written as JSON, also by an eksnet that says more than this one knows.
+
+        Args:
+            text: The status file.
+        """
+        said = json.loads(text)
+        components = {
+            name: ComponentReport(one["state"], one["restarts"], one["last_exit"])
+            for name, one in said["components"].items()
+        }
+        steps = tuple((what, seconds) for what, seconds in said["steps"])
+        return cls(said["phase"], said["waiting_for"], steps, components)
+
+
+@dataclass(frozen=True)
 class NodeSpecification(Specification):
     """What the supervisor tells the process that makes a node.
 

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
-import json
 import os
 import shutil
 import signal
@@ -24,13 +22,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from eksnet.errors import UnreachableError
 from eksnet.sandbox import components, dnsprobe, locks, mounts, namespaces, network, relay, seed
-from eksnet.sandbox.api import Api, UnansweredError, documents
+from eksnet.sandbox.api import Api, documents
 from eksnet.sandbox.aws import settings
 from eksnet.sandbox.aws.settings import Settings
 from eksnet.sandbox.paths import Paths, write_private
 from eksnet.sandbox.processes import Processes, kills_for_memory
-from eksnet.sandbox.specification import NodeSpecification, SandboxSpecification
+from eksnet.sandbox.specification import NodeSpecification, Report, SandboxSpecification
 from eksnet.sandbox.vpc import Node, Vpc, plan
 
 _LOG_LIMIT = 10 * 2**20
@@ -111,6 +110,7 @@ class Supervisor:
         await asyncio.gather(*(self.start_node(node) for node in self.vpc.nodes))
         self.step("nodes' namespaces")
         await self.until_none("API server answers", self.api.not_answering)
+        await self.delete_shells()
         if not restored:
             self.start_controllers()
             await self.snapshot_seed()
@@ -125,6 +125,13 @@ class Supervisor:
         while True:
             await self.check_requested.wait()
             await self.check()
+
+    async def delete_shells(self) -> None:
+        """Delete what shells left that were open when the sandbox ended; no start fails for it."""
+        for problem in await asyncio.to_thread(
+            answered, lambda: self.api.delete_shells(self.since)
+        ):
+            log_line(f"left by a shell: {problem}")
 
     async def check(self) -> None:
         """Wait until the cluster is whole: what a start and a change of a component need."""
@@ -178,8 +185,8 @@ class Supervisor:
         """Return why the AWS side does not answer yet; nothing when it does."""
         try:
             socket.create_connection((str(self.vpc.aws), settings.PORT), 1).close()
-        except OSError as error:
-            return [f"AWS services: {error}"]
+        except OSError:
+            return ["AWS services"]
         return []
 
     def seed_key(self) -> str:
@@ -361,17 +368,12 @@ class Supervisor:
     def report(self) -> None:
         """Replace the status file."""
         self.end_if_deleted()
-        status = {
-            "phase": self.phase,
-            "waiting_for": self.waiting,
-            "steps": self.steps,
-            "components": self.processes.as_status(),
-        }
+        report = Report(self.phase, self.waiting, tuple(self.steps), self.processes.reports())
         if self.again:
             self.again.cancel()
             self.again = None
         try:
-            write_private(self.paths.status, json.dumps(status, indent=1))
+            write_private(self.paths.status, report.to_json())
         except OSError as error:
             # A full disk must not end the cluster; the next try may find room. Until then no
             # command may believe the word before this one.
@@ -441,18 +443,8 @@ def answered(missing: Callable[[], list[str]]) -> list[str]:
     """Ask for what is missing; without an answer, that is the answer."""
     try:
         return missing()
-    except UnansweredError as error:
-        return [str(error)]
-
-
-def end_with_parent() -> None:
-    """Have the kernel kill this process, and the sandbox with it, when the holder ends.
-
-    `unshare --kill-child` asks for the same, but the kernel forgets it when the exec into this
-    program gains capabilities.
-    """
-    set_parent_death_signal = 1
-    ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
+    except UnreachableError as error:
+        return [error.seen]
 
 
 def heed_signals() -> None:
@@ -468,7 +460,7 @@ def heed_signals() -> None:
 def main() -> None:
     """Run the supervisor on the specification file that is named first."""
     specification = SandboxSpecification.from_json(Path(sys.argv[1]).read_text())
-    end_with_parent()
+    namespaces.end_with_parent()
     heed_signals()
     mounts.make_private()
     # Nodes and pods expect the usual one, and other users than this one to read there.

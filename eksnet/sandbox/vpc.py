@@ -1,7 +1,8 @@
 """The sandbox's VPC: every address it uses, handed out in a fixed order.
 
-The plan is that of a small EKS VPC: one private subnet per zone, a node in each, pods on secondary
-addresses of their node's network interface, the VPC resolver at the VPC's base + 2.
+The plan is that of a small EKS VPC: a public and a private subnet per zone, a node in each private
+one, pods on secondary addresses of their node's network interface, the VPC resolver at the VPC's
+base + 2.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
+# How long the prefix of a subnet is.
+_SUBNET = 20
 # What the nodes are, and the managed node group that they are of.
 INSTANCE_TYPE, NODE_GROUP = "m5.large", "workbook"
 
@@ -59,6 +62,14 @@ class Vpc:
     network: IPv4Network
     services: IPv4Network
     nodes: tuple[Node, ...]
+
+    @property
+    def subnets(self) -> tuple[tuple[str, str, IPv4Network], ...]:
+        """Kind, zone and block of each subnet: the public ones first, each kind by zone."""
+        blocks = self.network.subnets(new_prefix=_SUBNET)
+        public = [("public", node.zone, next(blocks)) for node in self.nodes]
+        private = [("private", node.zone, node.address.network) for node in self.nodes]
+        return (*public, *private)
 
     @property
     def resolver(self) -> IPv4Address:

@@ -8,12 +8,16 @@ stands in docs/architecture.md, under Widgets.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from eksnet.coredns.memory import Measured
 from eksnet.dns import Walk
 from eksnet.kubeproxy import Node, Ruleset, Settings, predict
 from eksnet.kubeproxy.settings import MODES
+from eksnet.widgets.coredns_memory import CorednsMemory
+from eksnet.widgets.coredns_replicas import CorednsReplicas
+from eksnet.widgets.corefile import START, CorefileEditor
 from eksnet.widgets.curve import curve
 from eksnet.widgets.ladder import ladder
 from eksnet.widgets.model import Model, Stepper
@@ -27,6 +31,9 @@ if TYPE_CHECKING:
     from eksnet.widgets.view import View
 
 __all__ = [
+    "CorednsMemory",
+    "CorednsReplicas",
+    "CorefileEditor",
     "Model",
     "PacketStepper",
     "Panel",
@@ -35,6 +42,9 @@ __all__ = [
     "Stepper",
     "Table",
     "Text",
+    "coredns_memory",
+    "coredns_replicas",
+    "corefile",
     "curve",
     "ladder",
     "packet_path",
@@ -105,6 +115,28 @@ def search_order(
     return show(model)
 
 
+def corefile(
+    text: str = START,
+    *,
+    names: Collection[str] = (),
+    release: str = "",
+    answers: Callable[[CorefileEditor], Any] | None = None,
+) -> View:
+    """Return the widget *Corefile*: a text that is checked while it is written.
+
+    Args:
+        text: The Corefile to begin with.
+        names: What a dry run asks: NAME or NAME/TYPE.
+        release: The release of CoreDNS for which it is checked; empty for the engine's.
+        answers: Tries the model that it is given, behind a button *Dry run*:
+            `lambda m: eksnet.dry_run(m.corefile, *m.names.split())`. What it raises as EksnetError
+            the reader sees in words.
+    """
+    model = CorefileEditor(corefile=text, names=" ".join(names), witness=answers)
+    model.release = release or model.release
+    return show(model)
+
+
 def packet_stepper(
     services: Sequence[Mapping[str, Any]],
     slices: Sequence[Mapping[str, Any]],
@@ -130,3 +162,38 @@ def packet_stepper(
     known = rules or [predict(services, slices, node, Settings(mode)) for mode in MODES]
     senders = A_POD if clients is None else clients
     return show(PacketStepper(scene(services, slices, node, known, senders)))
+
+
+def coredns_memory(
+    pods: int = 15_000,
+    services: int = 820,
+    *,
+    autopath: bool = False,
+    measured: Iterable[Measured] = (),
+) -> View:
+    """Return the widget *CoreDNS memory*: formula, published points, and what was measured.
+
+    Args:
+        pods: The pods to begin with.
+        services: The Services to begin with.
+        autopath: Whether the plugin autopath is on.
+        measured: What was measured on a cluster, as `coredns.measure_memory` gives it to compare.
+    """
+    return show(
+        CorednsMemory(pods=pods, services=services, autopath=autopath, measured=tuple(measured))
+    )
+
+
+def coredns_replicas(
+    nodes: int = 40, cores: int = 64, *, minimum: int = 2, maximum: int | None = None
+) -> View:
+    """Return the widget *CoreDNS replicas*: the replicas that two autoscalers want.
+
+    Args:
+        nodes: The nodes to begin with.
+        cores: The processor cores of each.
+        minimum: `minReplicas`.
+        maximum: `maxReplicas`; None for none.
+    """
+    bounds = {"minimum": minimum, "maximum": maximum or 0}
+    return show(CorednsReplicas(nodes=nodes, cores=cores, **bounds))

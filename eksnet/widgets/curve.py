@@ -13,6 +13,7 @@ from eksnet.errors import EksnetError
 from eksnet.listing import Listing
 from eksnet.widgets.panel import Table
 from eksnet.widgets.picture import (
+    BAD,
     DASHED,
     DOTTED,
     FAINT,
@@ -30,7 +31,12 @@ _WIDTH, _HEIGHT = 560.0, 320.0
 _LEFT, _TOP, _RIGHT, _BOTTOM = 64.0, 34.0, 430.0, 264.0
 _TICKS = 5
 # A series has a colour, a stroke and a shape of its points: any of them tells it apart.
-_LOOKS = ((HERE, "", "circle"), (ODD, DASHED, "square"), (GOOD, DOTTED, "diamond"))
+_LOOKS = (
+    (HERE, "", "circle"),
+    (ODD, DASHED, "square"),
+    (GOOD, DOTTED, "diamond"),
+    (BAD, "8 3 2 3", "triangle"),
+)
 
 
 def curve(
@@ -48,12 +54,12 @@ def curve(
         found: The measurements: objects with these attributes.
         x: The attribute to the right.
         y: The attribute upwards; both axes begin at 0.
-        by: The attribute whose values have a line each, up to three.
+        by: The attribute whose values have a line each, up to four.
         axes: What the two axes are called; as the attributes when None.
         title: What the chart is called; made of the axes' names when empty.
 
     Raises:
-        EksnetError: There is nothing to draw, there are more than three lines, or something is no
+        EksnetError: There is nothing to draw, there are more than four lines, or something is no
             measurement.
     """
     series: dict[str, list[Point]] = {}
@@ -159,17 +165,18 @@ def _line(points: Sequence[Point], colour: str, dash: str, shape: str) -> str:
     )
 
 
+_CORNERS: Mapping[str, Sequence[Point]] = {
+    "square": ((-4, -4), (4, -4), (4, 4), (-4, 4)),
+    "diamond": ((0, -6), (6, 0), (0, 6), (-6, 0)),
+    "triangle": ((0, -6), (6, 5), (-6, 5)),
+}
+
+
 def _point(at: Point, colour: str, shape: str) -> str:
     x, y = at
     if shape == "circle":
         return f'<circle class="tip {colour}" cx="{x:g}" cy="{y:g}" r="4.5"/>'
-    reach = 4 if shape == "square" else 6
-    corners = (
-        [(-reach, -reach), (reach, -reach), (reach, reach), (-reach, reach)]
-        if shape == "square"
-        else [(0, -reach), (reach, 0), (0, reach), (-reach, 0)]
-    )
-    along = " ".join(f"{x + a:g},{y + b:g}" for a, b in corners)
+    along = " ".join(f"{x + a:g},{y + b:g}" for a, b in _CORNERS[shape])
     return f'<polygon class="tip {colour}" points="{along}"/>'
 
 

@@ -193,27 +193,34 @@ class Model(HasTraits):
     def settings(self) -> Listing[str]:
         """The controls' labels and values, in words."""
         traits = self.traits()
-        rows = tuple(
-            (traits[name].metadata["label"], word(traits[name], getattr(self, name)))
-            for name in self.controls
+        return Listing.of(
+            self.controls,
+            {
+                "setting": lambda name: traits[name].metadata["label"],
+                "value": lambda name: word(traits[name], getattr(self, name)),
+            },
         )
-        return Listing(("setting", "value"), rows, self.controls)
+
+    @property
+    def told(self) -> Listing[str]:
+        """The settings as they are told: a long one may be shortened."""
+        return self.settings
 
     @property
     def spoken(self) -> str:
         """The settings in one sentence."""
-        return ", ".join(" ".join(row) for row in self.settings.rows) + "."
+        return ", ".join(" ".join(row) for row in self.told.rows) + "."
 
     @property
     def text(self) -> str:
         """The widget in text: its settings and all that it shows."""
-        return f"{Table(self.title, self.settings)!r}\n\n{self.shown()!r}"
+        return f"{Table(self.title, self.told)!r}\n\n{self.shown()!r}"
 
     @property
     def html(self) -> str:
         """The same in HTML, for where a widget cannot work."""
         panel = self.shown()
-        settings = Table(self.title, self.settings)._repr_html_()
+        settings = Table(self.title, self.told)._repr_html_()
         return f"{settings}<p>{escape(panel.sentence)}</p>{panel._repr_html_()}"
 
     def __repr__(self) -> str:

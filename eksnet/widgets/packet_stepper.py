@@ -275,6 +275,13 @@ def _ends(packet: Packet) -> tuple[str, str]:
 
 
 def _way(path: Sequence[Step], here: int) -> Table:
-    rows = tuple((step.hook, step.table, step.chain, _applies(step)) for step in path)
-    columns = ("hook", "table", "chain", "applies")
-    return Table("The way", Listing(columns, rows, tuple(path)), here)
+    rows = Listing.of(
+        path,
+        {
+            "hook": lambda step: step.hook,
+            "table": lambda step: step.table,
+            "chain": lambda step: step.chain,
+            "applies": _applies,
+        },
+    )
+    return Table("The way", rows, here)

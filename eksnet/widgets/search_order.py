@@ -144,4 +144,4 @@ def _outcome(walk: Walk) -> str:
 
 def _cost(walk: Walk) -> str:
     names = "1 name" if len(walk) == 1 else f"{len(walk)} names"
-    return f"{names}, {walk.query_count} queries"
+    return f"{names}, {walk.cost}"

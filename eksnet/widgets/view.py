@@ -99,6 +99,8 @@ def _tied(model: Model, trait: Any) -> ipywidgets.Widget:
             widget = ipywidgets.BoundedIntText(min=trait.min, max=trait.max, **typed)
         case traitlets.Unicode() if "suggestions" in trait.metadata:
             widget = ipywidgets.Combobox(options=trait.metadata["suggestions"], **typed)
+        case traitlets.Unicode() if "lines" in trait.metadata:
+            widget = ipywidgets.Textarea(rows=trait.metadata["lines"], **typed)
         case traitlets.Unicode():
             widget = ipywidgets.Text(**typed)
         case _:

@@ -67,6 +67,7 @@ def put_addon(
     *,
     status: str = "ACTIVE",
     value: str = "",
+    values: dict[str, Any] | None = None,
     corefile: str = "",
     owner: str = "eks",
     tried: tuple[str, ...] = (),
@@ -79,13 +80,15 @@ def put_addon(
         api: The API server.
         status: The add-on's status, or `self-managed`.
         value: Its configuration value `corefile`; none when empty.
+        values: Its other configuration values.
         corefile: The text of the ConfigMap; that of the value, or EKS's, when empty.
         owner: Who owns that text.
         tried: The modes of the updates.
         logs: What the pods have logged last.
         ready: Whether their containers are ready.
     """
-    api.eks = FakeEks(api, status, {"corefile": value} if value else {}, tried)  # type: ignore[attr-defined]
+    held = {**({"corefile": value} if value else {}), **(values or {})}
+    api.eks = FakeEks(api, status, held, tried)  # type: ignore[attr-defined]
     text = corefile or value or UNTOUCHED
     fields = [{"manager": owner, "operation": "Apply", "fieldsV1": {"f:data": {"f:Corefile": {}}}}]
     api.put(CONFIGMAP, {"data": {"Corefile": text}, "metadata": {"managedFields": fields}})

@@ -162,7 +162,8 @@ def test_what_require_raises_speaks_of_what_its_headline_says(states: tuple[Stat
 
 def test_hints_come_in_tiers_and_the_solution_on_request() -> None:
     one = checkpoint(criterion("x-01.a", SEEN[P]))
-    assert repr(one.hint()) == "Hint 1 of 3: a\nMore: hint(2)"
+    more = f'More: eksnet.checkpoint("{one.definition.id}").hint(2)'
+    assert repr(one.hint()) == f"Hint 1 of 3: a\n{more}"
     assert repr(one.hint(3)) == "Hint 3 of 3: c"
     for number in (0, 4, True, "2"):
         with pytest.raises(EksnetError, match="the number of a hint is") as caught:

@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 import test_checkpoints_coredns_addon as addon
+import test_checkpoints_coredns_scaling as scaling
+import test_checkpoints_corefile as corefile
 import test_checkpoints_dns_records as shelf
 import test_checkpoints_dns_troubleshooting as trouble
 import test_checkpoints_kube_proxy as shop
@@ -119,6 +121,14 @@ def managed(*handed_in: Any, **fields: Any) -> Make:
     return made(addon.put_addon, *handed_in, **fields)
 
 
+def growing(*handed_in: Any, **fields: Any) -> Make:
+    return made(scaling.put_memory, *handed_in, **fields)
+
+
+def scaled(*handed_in: Any, **fields: Any) -> Make:
+    return made(scaling.put_scaled, *handed_in, **{"scaling": scaling.BOUNDS, **fields})
+
+
 def faulty(fault: str, **fields: Any) -> Make:
     return made(trouble.put_dns, injected=fault, **fields)
 
@@ -205,6 +215,62 @@ CASES = {
         (
             (faulty("D", ports=trouble.PORTS[1:]), "no port 53 for UDP"),
             (faulty("D", ports=trouble.PORTS[:1]), "no port 53 for TCP"),
+        ),
+    ),
+    "scaling-01": Case(
+        nothing(),
+        growing(),
+        (
+            (growing(resources=(*scaling.RESOURCES, "pods")), "it may read Pods"),
+            (growing(resources=("services",)), "it may not read endpointslices, namespaces"),
+            (growing(corefile=scaling.COREFILE.replace("insecure", "verified")), "no line"),
+            (growing(ready=False), "is not Ready"),
+        ),
+    ),
+    "scaling-02": Case(
+        nothing("less", None),
+        growing("less", scaling.SLOW),
+        (
+            (growing("more", scaling.SLOW), "less"),
+            (growing("less", scaling.FAST), "more"),
+            (growing("less", scaling.SLOW, pod=False), "is gone"),
+        ),
+    ),
+    "scaling-03": Case(
+        nothing(scaling.QUERIES, None),
+        nothing(scaling.QUERIES, scaling.LOOKUPS),
+        (
+            (nothing({**scaling.QUERIES, "kubernetes": 1}, scaling.LOOKUPS), "kubernetes: 2"),
+            (
+                nothing({**scaling.QUERIES, "www.example.com": 2}, scaling.LOOKUPS),
+                "www.example.com: 10",
+            ),
+        ),
+    ),
+    "scaling-04": Case(
+        scaled(status="self-managed", scaling=None),
+        scaled(),
+        (
+            (scaled(status="UPDATE_FAILED"), "the add-on is UPDATE_FAILED"),
+            (scaled(scaling={**scaling.BOUNDS, "enabled": False}), "enabled is false"),
+            (scaled(scaling={"enabled": True}), "there are no bounds"),
+            (scaled(scaling={"enabled": True, "minReplicas": 2}), "minReplicas: 2"),
+        ),
+    ),
+    "scaling-05": Case(
+        scaled(10, None),
+        scaled(10, scaling.grown(), replicas=10, fleet=38),
+        (
+            (scaled(3, scaling.grown(), replicas=10, fleet=38), "10"),
+            (scaled(10, scaling.grown(), replicas=6, fleet=38), "has 6 replicas now"),
+        ),
+    ),
+    "scaling-06": Case(
+        scaled([10, 5, 2], None),
+        scaled([10, 7, 2], scaling.shrunk(10, 7, 2)),
+        (
+            (scaled([10, 6, 2], scaling.shrunk(10, 7, 2)), "row 2: 7"),
+            (scaled([10, 7, 2], scaling.shrunk(10, 7, 2), replicas=10), "has 10 replicas now"),
         ),
     ),
     "proxy-01": Case(
@@ -348,6 +414,37 @@ CASES = {
                 managed("cahce", corefile=addon.MISSPELT, logs=addon.REFUSAL, ready=False),
                 "2 of 2 CoreDNS pods do not run",
             ),
+        ),
+    ),
+    "corefile-01": Case(
+        nothing(corefile.PLUGINS, None),
+        nothing(corefile.PLUGINS, corefile.PLUGINS),
+        (
+            (nothing(corefile.GUESSED, corefile.PLUGINS), "api.shop.example: template"),
+            (
+                nothing({**corefile.PLUGINS, "old.example": "hosts"}, corefile.PLUGINS),
+                "old.example: template",
+            ),
+        ),
+    ),
+    "corefile-02": Case(
+        nothing(),
+        made(corefile.put_trial),
+        (
+            (made(corefile.put_trial, text=corefile.FORGOTTEN), "hosts has no fallthrough"),
+            (
+                made(corefile.put_trial, text=corefile.SOUND.replace("    loop\n", "")),
+                "a loop is not noticed",
+            ),
+            (made(corefile.put_trial, runs=corefile.FORGOTTEN), "its log has another hash"),
+        ),
+    ),
+    "corefile-03": Case(
+        nothing("api.new.example", None),
+        nothing("api.new.example", corefile.OWNER),
+        (
+            (nothing("api.old.example", corefile.OWNER), "api.new.example"),
+            (nothing("new.example", corefile.OWNER), "api.new.example"),
         ),
     ),
     "hosts-05": Case(

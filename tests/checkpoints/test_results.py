@@ -13,7 +13,7 @@ from eksnet.checkpoints.criteria import Observation, State, cannot_check, failed
 from eksnet.checkpoints.evidence import Attempt, Binding
 from eksnet.checkpoints.results import Outcome, Result, Text
 from eksnet.checkpoints.standing import Progress, Standing, standings
-from eksnet.coredns.diagnosis import CANNOT_TELL, FAILS, Check, Diagnosis
+from eksnet.coredns.findings import CANNOT_TELL, FAILS, Check, Diagnosis
 from eksnet.display import Tone
 
 TRICKY = failed("<b>bold</b> & more", "a < b", 'cluster.edit("x")')
@@ -70,7 +70,12 @@ def said(html: str) -> list[str]:
         PROGRESS,
         Text("", "hosts {\n  a < b\n}"),
         Text("Run once: x\nHint 1 of 3: look < here", "hosts = 'a'", "More: hint(2)"),
-        Diagnosis((Check("pods", FAILS, "0 <of> 2", "2", "wait"), Check("log", CANNOT_TELL, "?"))),
+        Diagnosis(
+            (
+                Check(FAILS, "0 <of> 2", "2", "wait", check="pods"),
+                Check(CANNOT_TELL, "?", check="log"),
+            )
+        ),
     ],
 )
 def test_html_says_the_same_as_the_text(shown: Any) -> None:

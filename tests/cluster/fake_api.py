@@ -212,7 +212,8 @@ class _Handler(BaseHTTPRequestHandler):
             getattr(self, f"handle_{request.method.lower()}")(request)
         except KeyError:
             kind, name = request.path.split("/")[-2:]
-            self.answer(404, failure(404, "NotFound", f'{kind} "{name}" not found'))
+            said = failure(404, "NotFound", f'{kind} "{name}" not found')
+            self.answer(404, {**said, "details": {"name": name, "kind": kind}})
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do  # noqa: N815
 

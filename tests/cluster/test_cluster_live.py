@@ -8,7 +8,7 @@ import pytest
 
 from eksnet import versions
 from eksnet.cluster import ApiError, Cluster, DeadlineError
-from eksnet.cluster.pods import not_terminating
+from eksnet.cluster.pods import NoProgramError, not_terminating
 from eksnet.errors import EksnetError
 
 pytestmark = pytest.mark.sandbox
@@ -92,9 +92,23 @@ def test_an_image_that_is_not_there_is_told(cluster: Cluster, namespace: str) ->
         cluster.run("no-such-image:1", "true", namespace)
 
 
-def test_a_program_that_is_not_there_is_told(cluster: Cluster, namespace: str) -> None:
-    with pytest.raises(EksnetError, match="no-such-program could not be started"):
+def test_a_program_that_is_not_there_is_told(cluster: Cluster, namespace: str, web: str) -> None:
+    with pytest.raises(NoProgramError, match="no-such-program could not be started"):
         cluster.run("busybox:1.36", "no-such-program", namespace)
+    with pytest.raises(NoProgramError, match="no-such-program in pod"):
+        cluster.exec(web, "no-such-program", namespace)
+
+
+def test_a_program_that_may_not_be_started_is_none_that_is_missing(
+    cluster: Cluster, namespace: str, web: str
+) -> None:
+    for start in (
+        lambda: cluster.run("busybox:1.36", "/etc/hostname", namespace),
+        lambda: cluster.exec(web, "/etc/hostname", namespace),
+    ):
+        with pytest.raises(EksnetError, match="permission denied") as refused:
+            start()
+        assert not isinstance(refused.value, NoProgramError)
 
 
 def test_exec_gives_both_outputs_and_the_exit_code(

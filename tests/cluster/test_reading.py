@@ -30,6 +30,7 @@ def test_what_is_not_there_is_told(fake: Cluster) -> None:
     with pytest.raises(ApiError, match='pods "nope" not found') as caught:
         fake.get("pod/nope")
     assert caught.value.status == 404
+    assert " get pods -A` lists the names" in caught.value.next_step
 
 
 @pytest.mark.parametrize("names", [("pod",), ("",), ("/web",), ("pod/",)])

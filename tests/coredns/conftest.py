@@ -7,14 +7,16 @@ import re
 import select
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import judging
 import pytest
 
 from eksnet.coredns.configuration import logged_configurations
 from eksnet.sandbox import build
+from eksnet.sandbox.pki import serving_certificate
 
 
 @dataclass(frozen=True)
@@ -74,3 +76,13 @@ def _run(program: Path, directory: Path, environment: dict[str, str] | None) -> 
         finally:
             process.kill()
     return log.decode()
+
+
+@pytest.fixture(scope="session")
+def judge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[judging.Judge]:
+    """Return what says whether CoreDNS's parser and set-up refuse a Corefile, and why."""
+    where = tmp_path_factory.mktemp("judge")
+    (where / "ca.crt").write_text(serving_certificate("127.0.0.1")[0])
+    found = judging.Judge(judging.build(where), where / "ca.crt")
+    yield found
+    found.end()

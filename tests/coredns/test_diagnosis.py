@@ -13,8 +13,11 @@ from eksnet import coredns
 from eksnet.cluster import ApiError, Resource
 from eksnet.cluster.countdown import until
 from eksnet.coredns import diagnosis, faults
+from eksnet.coredns import probe as probing
 from eksnet.coredns.configuration import configuration_hash, errors
-from eksnet.coredns.diagnosis import CANNOT_TELL, FAILS, OK, Diagnosis, Probe
+from eksnet.coredns.findings import CANNOT_TELL, FAILS, OK, Check, Diagnosis, Finding
+from eksnet.coredns.probe import Probe
+from eksnet.coredns.transport import TCP, Query
 from eksnet.dns.resolvconf import ResolvConf, pod_resolv_conf
 from eksnet.errors import EksnetError
 
@@ -89,7 +92,7 @@ def proxy(ready: int, wanted: int) -> dict[str, Any]:
     return {"status": {"numberReady": ready, "desiredNumberScheduled": wanted}}
 
 
-NO_REPLY = {"udp": diagnosis.NO_ANSWER, "tcp": diagnosis.NO_ANSWER}
+NO_REPLY = {"udp": probing.NO_ANSWER, "tcp": probing.NO_ANSWER}
 CACHED = pod_resolv_conf("default", nameserver="169.254.20.10")
 
 
@@ -165,7 +168,7 @@ CACHED = pod_resolv_conf("default", nameserver="169.254.20.10")
         (diagnosis.outside(probe(outside="SERVFAIL")), FAILS, "SERVFAIL"),
     ],
 )  # fmt: skip
-def test_a_check(found: diagnosis.Check, verdict: str, seen: str) -> None:
+def test_a_check(found: Finding, verdict: str, seen: str) -> None:
     assert (found.verdict, seen in found.seen) == (verdict, True), found
     assert bool(found.next_step) == (verdict == FAILS)
 
@@ -298,29 +301,36 @@ def wire(code: str, *, framed: bool = False) -> str:
     return base64.b64encode(len(data).to_bytes(2, "big") + data if framed else data).decode()
 
 
+ASKED = {"udp": Query("a.", "A"), "tcp": Query("a.", "A", TCP), "outside": Query("a.", "A")}
+
+
 def test_what_the_pod_printed_is_read() -> None:
     conf = pod_resolv_conf("default")
     lines = (str(conf), "---", wire("NOERROR"), wire("SERVFAIL", framed=True), "")
-    found = diagnosis.parse_probe("\n".join(lines) + "\n", ("udp", "tcp", "outside"))
+    found = probing.parse_probe("\n".join(lines) + "\n", ASKED)
     assert found.conf.nameservers == conf.nameservers
-    assert found.answers == {"udp": "NOERROR", "tcp": "SERVFAIL", "outside": diagnosis.NO_ANSWER}
-    refused = diagnosis.parse_probe(
-        f"{conf}\n---\n\n{wire('NOERROR')}\nnonsense!\n", ("udp", "x", "y")
+    assert found.answers == {"udp": "NOERROR", "tcp": "SERVFAIL", "outside": probing.NO_ANSWER}
+    refused = probing.parse_probe(
+        f"{conf}\n---\n\n{wire('NOERROR', framed=True)}\nnonsense!\n", ASKED
     )
-    assert refused.answers == {"udp": diagnosis.NO_ANSWER, "x": "NOERROR", "y": "not a DNS message"}
+    assert refused.answers == {
+        "udp": probing.NO_ANSWER,
+        "tcp": "NOERROR",
+        "outside": "not a DNS message",
+    }
 
 
 @pytest.mark.parametrize("output", ["", "nameserver 1.2.3.4\n", "a\n---\n\n"])
 def test_what_no_probe_printed_is_told(output: str) -> None:
     with pytest.raises(EksnetError, match="the test pod printed"):
-        diagnosis.parse_probe(output, ("udp", "tcp"))
+        probing.parse_probe(output, ASKED)
 
 
 def test_the_first_that_fails_is_named_in_text_and_html() -> None:
     found = Diagnosis((
-        diagnosis.answers(probe(), "udp"),
-        diagnosis.ports({"spec": {"ports": PORTS[1:]}}),
-        diagnosis.outside(probe(outside="<nothing>")),
+        diagnosis.answers(probe(), "udp").titled("UDP 53 answers"),
+        diagnosis.ports({"spec": {"ports": PORTS[1:]}}).titled("Service kube-dns"),
+        diagnosis.outside(probe(outside="<nothing>")).titled("names outside the cluster"),
     ))  # fmt: skip
     assert found.first == found.checks[1]
     assert found.headline == "Start with 2, Service kube-dns: it has no port 53 for UDP"
@@ -328,7 +338,7 @@ def test_the_first_that_fails_is_named_in_text_and_html() -> None:
     assert found.headline in found._repr_html_()
     assert "&lt;nothing&gt;" in found._repr_html_()
     assert list(found.to_frame()["verdict"]) == [OK, FAILS, FAILS]
-    fine = Diagnosis((diagnosis.answers(probe(), "udp"), diagnosis.Check("x", CANNOT_TELL, "y")))
+    fine = Diagnosis((Check(OK, "NOERROR", check="UDP"), Check(CANNOT_TELL, "y", check="x")))
     assert (fine.first, fine.advice) == (None, "")
     assert fine.headline == "No check fails; 1 of the checks could not run"
 

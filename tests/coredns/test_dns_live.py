@@ -12,6 +12,7 @@ import pytest
 from eksnet import coredns, dns, widgets
 from eksnet.cluster.pods import not_terminating
 from eksnet.course import catalogue
+from eksnet.sandbox import lifecycle
 
 pytestmark = pytest.mark.sandbox
 
@@ -164,6 +165,122 @@ def test_each_resolver_is_observed_as_predicted(cluster, objects, profile):
     lookup = coredns.look_up(cluster, "my-svc.dns-live", "default", profile=profile)
     assert lookup.observed.found == (profile != "busybox")
     assert lookup.predicted.questions == lookup.observed.questions
+
+
+LONG_NAME = ".".join(["y" * 60] * 4)
+
+
+@pytest.mark.parametrize(
+    ("name", "profile", "first", "found"),
+    [
+        # An address: busybox asks for its name. The DNS of the cluster has that of a Service.
+        ("192.0.2.1", "busybox", ("PTR", "1.2.0.192.in-addr.arpa"), False),
+        ("10.100.0.10", "busybox", ("PTR", "10.0.100.10.in-addr.arpa"), True),
+        (".", "glibc", ("A", "."), False),
+        (".", "go", ("A", "."), False),
+        (".", "busybox", ("A", "."), False),
+        # Beyond ASCII: glibc writes it in ASCII, musl and busybox send the octets.
+        ("é.dns-live", "glibc", ("A", "xn--9ca.dns-live.default.svc.cluster.local"), False),
+        ("é", "musl", ("A", r"\195\169.default.svc.cluster.local"), False),
+        ("한국.example", "busybox", ("A", r"\237\149\156\234\181\173.example"), False),
+        ("a@b", "busybox", ("A", r"a\@b.default.svc.cluster.local"), False),
+        # Of the list, no query can hold what is too long.
+        (LONG_NAME, "glibc", ("A", LONG_NAME), False),
+        (LONG_NAME, "musl", ("A", LONG_NAME), False),
+        (
+            "KUBERNETES.Default",
+            "glibc",
+            ("A", "KUBERNETES.Default.default.svc.cluster.local"),
+            True,
+        ),
+        ("KUBERNETES", "busybox", ("A", "KUBERNETES.default.svc.cluster.local"), True),
+    ],
+)
+def test_names_of_every_kind_are_observed_as_predicted(cluster, name, profile, first, found):
+    lookup = coredns.look_up(cluster, name, "default", profile=profile)
+    question = lookup.predicted.questions[0]
+    assert (question.rdtype, question.name) == first
+    assert lookup.agrees, f"{lookup.predicted!r}\n{lookup.observed!r}"
+    assert lookup.observed.found == found
+    asked = [
+        Counter((one.name.lower(), one.rdtype, one.reply) for one in walk.questions)
+        for walk in (lookup.predicted, lookup.observed)
+    ]
+    assert asked[0] == asked[1]
+
+
+def test_a_name_that_busybox_finds_among_others_is_found(cluster):
+    for _ in range(3):
+        done = subprocess.run(
+            [sys.executable, "-m", "eksnet.cli", "resolve", "kubernetes", "--from", "default",
+             "--profile", "busybox", "--live", "--json"],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert (done.returncode, done.stderr) == (0, "")
+        said = json.loads(done.stdout)
+        full = "kubernetes.default.svc.cluster.local"
+        for walk in said.values():
+            answers = {(one["name"], one["rdtype"]): one["answer"] for one in walk}
+            assert (answers[full, "A"], answers[full, "AAAA"]) == ("answer", "NODATA")
+
+
+@pytest.mark.parametrize(
+    ("name", "profile", "code", "says"),
+    [
+        ("192.0.2.1", "glibc", 2, "192.0.2.1 is an address: glibc queries nothing"),
+        ("é", "go", 2, "'é' cannot be asked: it has letters outside ASCII"),
+        (".", "musl", 2, "'.' cannot be asked: it has no label"),
+        ("192.0.2.1", "busybox", 1, "1.2.0.192.in-addr.arpa"),
+    ],
+)
+def test_resolve_tells_what_each_resolver_makes_of_a_name(cluster, name, profile, code, says):
+    done = subprocess.run(
+        [sys.executable, "-m", "eksnet.cli", "resolve", name, "--from", "default",
+         "--profile", profile, "--live"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == code
+    assert says in (done.stderr if code == 2 else done.stdout)
+    assert "Traceback" not in done.stderr
+
+
+def test_a_pod_that_asks_for_a_alone_is_observed(cluster, objects):
+    corefile = ".:53 {\n    log\n    ready\n    forward . /etc/resolv.conf\n}\n"
+    address = coredns.start_server(cluster, "a-alone", corefile, "dns-live")
+    conf = dns.pod_resolv_conf("dns-live").with_option("no-aaaa")
+    coredns.start_client(cluster, "asks-a", "dns-live", address, conf)
+    walk = coredns.witness_walk(
+        cluster, "asks-a", "my-svc", "dns-live", witness="a-alone", witness_namespace="dns-live"
+    )
+    found = {"my-svc.dns-live.svc.cluster.local": "answer"}
+    predicted = dns.search_walk("my-svc", conf, answers=found)
+    assert [(one.name, one.rdtype, one.reply) for one in walk.questions] == [
+        (one.name, one.rdtype, one.reply) for one in predicted.questions
+    ]
+    assert {one.rdtype for one in walk.questions} == {"A"}
+
+
+def test_what_kubectl_puts_before_the_lines_of_a_log_changes_nothing(
+    live_sandbox, cluster, objects
+):
+    corefile = ".:53 {\n    log\n    ready\n    forward . /etc/resolv.conf\n}\n"
+    address = coredns.start_server(cluster, "logs", corefile, "dns-live")
+    conf = dns.pod_resolv_conf("dns-live")
+    coredns.start_client(cluster, "asks", "dns-live", address, conf)
+    for name in ("my-svc", "a.b.c.d.e.example"):
+        coredns.witness_walk(
+            cluster, "asks", name, "dns-live", witness="logs", witness_namespace="dns-live"
+        )
+    program, kubeconfig = lifecycle.kubectl(live_sandbox.name)
+    command = [program, f"--kubeconfig={kubeconfig}", "-n", "dns-live", "logs", "logs"]
+    read = {
+        flags: coredns.parse_query_log(
+            subprocess.run([*command, *flags], capture_output=True, text=True, check=True).stdout
+        )
+        for flags in ((), ("--timestamps",), ("--prefix",), ("--timestamps", "--prefix"))
+    }
+    assert len(read[()]) >= 4
+    assert set(read.values()) == {read[()]}
 
 
 def test_ndots_of_a_pod_changes_its_walk(cluster, objects):

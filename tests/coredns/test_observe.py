@@ -19,78 +19,160 @@ from eksnet.coredns import (
     witness_walk,
 )
 from eksnet.coredns.configuration import configuration_hash
-from eksnet.coredns.observe import ask_each, parse_answers, query_command
-from eksnet.errors import EksnetError
+from eksnet.coredns.observe import ask_each
+from eksnet.coredns.transport import TCP, Query, command, queries_for, read_answers
+from eksnet.dns import Reply
+from eksnet.errors import EksnetError, UnreachableError
 
 
 @pytest.fixture
 def echo():
-    """A server that sends each datagram back, once with `re:` before it."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
-        server.bind(("127.0.0.1", 0))
+    """A server that sends each datagram back, with `re:` before it, and each TCP message as it is.
+
+    What came over UDP is in its list; `silent` is not answered.
+    """
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server,
+        socket.create_server(("127.0.0.1", 0)) as stream,
+    ):
+        server.bind(stream.getsockname())
+        came = []
 
         def answer():
             while (received := server.recvfrom(4096))[0] != b"end":
-                server.sendto(b"re:" + received[0], received[1])
+                came.append(received[0])
+                if b"silent" not in received[0]:
+                    server.sendto(b"re:" + received[0], received[1])
 
-        thread = threading.Thread(target=answer)
-        thread.start()
+        def answer_stream():
+            while True:
+                connection, _ = stream.accept()
+                with connection:
+                    if not (message := connection.recv(4096)):
+                        return
+                    connection.sendall(message)
+
+        threads = [threading.Thread(target=one) for one in (answer, answer_stream)]
+        for thread in threads:
+            thread.start()
         address, port = server.getsockname()
-        yield f"{address}/{port}"
+        yield f"{address}/{port}", came
         server.sendto(b"end", (address, port))
-        thread.join()
+        socket.create_connection((address, port)).close()
+        for thread in threads:
+            thread.join()
 
 
-def test_a_query_travels_whole_whatever_its_bytes(echo):
+def carried(queries, **options):
+    said = subprocess.run(command(queries, **options), capture_output=True, check=True, timeout=30)
+    return [base64.b64decode(line) for line in said.stdout.splitlines()]
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_a_query_travels_whole_whatever_its_bytes(echo, together):
     # 10 is a newline and the length of the label `kubernetes`; 0 ends a text in C.
-    queries = [bytes([0, 10, 37, 92, 10, 255]), b"kubernetes\n", b"\n"]
-    said = subprocess.run(query_command(queries, echo), capture_output=True, check=True, timeout=30)
-    answers = [base64.b64decode(line) for line in said.stdout.splitlines()]
-    assert answers == [b"re:" + query for query in queries]
+    server, came = echo
+    names = ["kubernetes.default", r"\195\169\010\000%", "."]
+    udp = [Query(name, "A", server=server) for name in names]
+    tcp = Query("kubernetes", "PTR", TCP, server)
+    assert b"\xc3\xa9\n\0%" in udp[1].wire
+    assert carried([*udp, tcp], together=together) == [*(b"re:" + q.wire for q in udp), tcp.wire]
+    assert sorted(came) == sorted(query.wire for query in udp)
+    if not together:
+        assert came == [query.wire for query in udp]
 
 
-def wire(name, rcode, *records):
+def test_what_is_asked_together_waits_once_for_those_that_nobody_answers(echo, monkeypatch):
+    server, came = echo
+    queries = [Query(f"{name}.example", "A", server=server) for name in ("silent", "silent", "a")]
+    assert carried(queries, together=True) == [b"", b"", b"re:" + queries[2].wire]
+    assert len(came) == 3
+
+
+def test_what_comes_before_the_answers_is_printed_first(echo):
+    words = command([Query("a", "A", server=echo[0])], before="echo first\n")
+    said = subprocess.run(words, capture_output=True, check=True, text=True, timeout=30)
+    assert said.stdout.splitlines()[0] == "first"
+    assert len(said.stdout.splitlines()) == 2
+
+
+def wire(query, rcode, *records):
     """Return an answer as the command prints it: a line of base64."""
-    answer = dns.message.make_response(dns.message.make_query(name, "A"))
+    asked = dns.message.from_wire(query.wire[2:] if query.protocol == TCP else query.wire)
+    answer = dns.message.make_response(asked)
     answer.set_rcode(rcode)
-    answer.answer = [dns.rrset.from_text(name, *record) for record in records]
-    return base64.b64encode(answer.to_wire()).decode()
+    answer.answer = [dns.rrset.from_text(name, *record) for name, *record in records]
+    data = answer.to_wire()
+    length = len(data).to_bytes(2, "big") if query.protocol == TCP else b""
+    return base64.b64encode(length + data).decode()
 
 
 def test_answers_are_read_whole():
     names = ["myapp.local.", "no.such.name."]
+    queries = queries_for(names, "A")
     lines = [
-        wire(names[0], dns.rcode.NOERROR, (3600, "IN", "A", "10.43.0.2", "10.43.0.1")),
-        wire(names[1], dns.rcode.NXDOMAIN),
+        wire(queries[0], dns.rcode.NOERROR, (names[0], 3600, "IN", "A", "10.43.0.2", "10.43.0.1")),
+        wire(queries[1], dns.rcode.NXDOMAIN),
     ]
-    answers = parse_answers(names, "\n".join(lines) + "\n")
+    answers = read_answers(queries, "\n".join(lines) + "\n")
     assert list(answers) == [
-        Answer("myapp.local.", "NOERROR", 3600, ("10.43.0.1", "10.43.0.2")),
+        Answer("myapp.local.", "NOERROR", 3600, ("10.43.0.1", "10.43.0.2"), found=True),
         Answer("no.such.name.", "NXDOMAIN", None, ()),
     ]
     assert answers.rows[1] == ("no.such.name.", "NXDOMAIN", "", "")
 
 
-def test_the_smallest_ttl_counts():
+@pytest.mark.parametrize("protocol", ["udp", "tcp"])
+def test_the_smallest_ttl_counts(protocol):
+    query = Query("www.myapp.local.", "A", protocol)
     line = wire(
-        "www.myapp.local.", dns.rcode.NOERROR,
-        (300, "IN", "CNAME", "myapp.local."), (20, "IN", "A", "10.43.0.1"),
+        query, dns.rcode.NOERROR,
+        ("www.myapp.local.", 300, "IN", "CNAME", "myapp.local."),
+        ("myapp.local.", 20, "IN", "A", "10.43.0.1"),
     )  # fmt: skip
-    assert parse_answers(["www.myapp.local."], line)[0].ttl == 20
+    answer = query.read(line)
+    assert (answer.ttl, answer.rdata) == (20, ("10.43.0.1", "myapp.local."))
+
+
+ALIAS = ("a.", 300, "IN", "CNAME", "shop.example.com.")
+ADDRESS = ("shop.example.com.", 300, "IN", "AAAA", "2001:db8::1")
+NAME = ("a.", 300, "IN", "PTR", "db-0.my-db.")
 
 
 @pytest.mark.parametrize(
-    ("output", "message"),
+    ("rdtype", "rcode", "records", "reply"),
     [
-        ("", "no answer for a. within five seconds"),
-        ("\n", "no answer for a. within five seconds"),
-        ("bash: dd: command not found\n", "the answer for a. is 'bash: dd: command not found'"),
-        ("AAAA\n", "the answer for a. is 'AAAA'"),
+        ("A", "NOERROR", [("a.", 5, "IN", "A", "10.100.0.9")], Reply.ANSWER),
+        ("AAAA", "NOERROR", [ALIAS, ADDRESS], Reply.ANSWER),
+        ("A", "NOERROR", [ALIAS, ADDRESS], Reply.NODATA),
+        ("PTR", "NOERROR", [NAME], Reply.ANSWER),
+        # An alias that leads nowhere is neither an address nor a name.
+        ("A", "NOERROR", [ALIAS], Reply.NODATA),
+        ("PTR", "NOERROR", [ALIAS], Reply.NODATA),
+        ("A", "NOERROR", [], Reply.NODATA),
+        ("A", "NXDOMAIN", [], Reply.NXDOMAIN),
+        ("A", "REFUSED", [], Reply.REFUSED),
+        ("A", "SERVFAIL", [], Reply.SERVFAIL),
+        ("A", "NOTIMP", [], Reply.SERVFAIL),
     ],
 )
-def test_no_answer_and_no_dns_are_told(output, message):
-    with pytest.raises(EksnetError, match=message):
-        parse_answers(["a."], output)
+def test_what_an_answer_is_to_a_resolver(rdtype, rcode, records, reply):
+    query = Query("a", rdtype)
+    assert query.read(wire(query, dns.rcode.from_text(rcode), *records)).reply is reply
+
+
+@pytest.mark.parametrize(
+    ("output", "error", "message"),
+    [
+        ("", UnreachableError, "no answer for a. within 6 seconds"),
+        ("\n", UnreachableError, "no answer for a. within 6 seconds"),
+        ("bash: no dd\n", EksnetError, "the answer for a. is 'bash: no dd'"),
+        ("AAAA\n", EksnetError, "the answer for a. is 'AAAA'"),
+    ],
+)
+def test_no_answer_and_no_dns_are_told(output, error, message):
+    with pytest.raises(error, match=message):
+        read_answers([Query("a.", "A")], output)
 
 
 class Logs:
@@ -220,13 +302,19 @@ def test_a_restart_has_happened_when_the_old_pods_are_gone(capsys):
 class LateWitness:
     """A witness whose log shows the last query only some readings after the lookup has ended."""
 
-    def __init__(self, readings):
+    def __init__(self, readings, *options):
         self.readings = readings
+        self.options = options
         self.queries = []
         self.left = 0
 
+    def get(self, kind, name, namespace):
+        options = [{"name": name} for name in self.options]
+        return Resource({"spec": {"dnsConfig": {"options": options}} if options else {}})
+
     def exec(self, pod, command, namespace):
-        self.queries += [(kind, command[-1].rstrip(".")) for kind in ("A", "AAAA")]
+        kinds = ("A",) if "no-aaaa" in self.options else ("A", "AAAA")
+        self.queries += [(kind, command[-1].rstrip(".")) for kind in kinds]
         self.left = self.readings
         return Exec(command, "", "", 2)
 
@@ -246,6 +334,11 @@ def test_what_a_witness_logs_late_is_no_part_of_the_next_walk(readings, monkeypa
     walks = [witness_walk(cluster, "client", f"{name}.example", "here") for name in ("one", "two")]
     assert [walk.names for walk in walks] == [("one.example",), ("two.example",)]
     assert [walk.query_count for walk in walks] == [2, 2]
+
+
+def test_a_mark_is_complete_with_what_the_pods_resolver_asks_of_it():
+    walk = witness_walk(LateWitness(0, "no-aaaa"), "client", "one.example", "here")
+    assert (walk.names, walk.query_count) == (("one.example",), 1)
 
 
 class ImpatientClient(LateWitness):
@@ -303,10 +396,11 @@ def test_a_name_that_is_never_found_is_told(monkeypatch):
 def test_names_and_types_are_asked_in_one_run_and_never_along_a_search_list() -> None:
     runs = []
 
-    def carry(command: list[str]) -> str:
-        *_, server, first, second = command
-        queries = [dns.message.from_wire(base64.b64decode(one)) for one in (first, second)]
-        runs.append((server, [str(query.question[0]) for query in queries]))
+    def carry(words: list[str]) -> str:
+        *_, first, second = words
+        read = [one.split("|") for one in (first, second)]
+        queries = [dns.message.from_wire(base64.b64decode(wire)) for *_, wire in read]
+        runs.append([(*one[:2], str(q.question[0])) for one, q in zip(read, queries, strict=True)])
         return "\n".join(
             base64.b64encode(dns.message.make_response(query).to_wire()).decode()
             for query in queries
@@ -314,8 +408,14 @@ def test_names_and_types_are_asked_in_one_run_and_never_along_a_search_list() ->
 
     asked = [("web.shop", "A"), ("_http._tcp.web", "SRV")]
     answers = ask_each(asked, carry, "10.100.0.10/53")
-    assert runs == [("10.100.0.10/53", ["web.shop. IN A", "_http._tcp.web. IN SRV"])]
+    assert runs == [
+        [
+            ("udp", "10.100.0.10/53", "web.shop. IN A"),
+            ("udp", "10.100.0.10/53", "_http._tcp.web. IN SRV"),
+        ]
+    ]
     assert {one: (answer.name, answer.rcode) for one, answer in answers.items()} == {
-        asked[0]: ("web.shop.", "NOERROR"),
-        asked[1]: ("_http._tcp.web.", "NOERROR"),
+        one: (one[0], "NOERROR") for one in asked
     }
+    assert ask_each([], carry) == {}
+    assert len(runs) == 1

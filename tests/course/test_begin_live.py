@@ -8,6 +8,7 @@ import yaml
 
 import eksnet
 from eksnet import coredns, kubeproxy
+from eksnet.cluster import simulated
 from eksnet.errors import EksnetError
 from eksnet.sandbox import lifecycle
 
@@ -306,3 +307,18 @@ def test_the_learners_own_objects_stay(cluster, clean):
         assert cluster.get("configmap", "mine", namespace)["data"] == {"a": "b"}
         cluster.delete("configmap", "mine", namespace)
     cluster.delete("namespace", "own")
+
+
+@pytest.mark.sandbox
+def test_what_is_simulated_is_taken_back(cluster, clean):
+    simulated.start_fleet(cluster, 4, 64)
+    simulated.start_clock(cluster, 60)
+    found = eksnet.begin(cluster, "05_lab_hosts")
+    by = "02d_coredns_autoscaling"
+    assert [(one.what, one.by, one.seen, one.done) for one in found.left] == [
+        ("simulated nodes", by, "2 nodes", "deleted"),
+        ("the autoscaler's clock", by, "it runs 60 times as fast", "ended"),
+    ]
+    assert (simulated.fleet(cluster), simulated.clock_factor(cluster)) == ([], 1)
+    assert content(cluster) == clean
+    assert CLEAN in repr(eksnet.begin(cluster, "05_lab_hosts"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import queue
+import re
 import shutil
 import subprocess
 import sys
@@ -66,6 +67,13 @@ def build(where: Path) -> dict[str, list[str]]:
         "go": [str(go)],
         "busybox": [BUSYBOX, "nslookup"],
     }
+
+
+def musl_version() -> tuple[int, ...]:
+    """Return the version of this computer's musl, which the lookup program is linked with."""
+    loader = next(Path("/lib").glob("ld-musl-*.so.1"))
+    said = subprocess.run([loader], capture_output=True, text=True).stderr
+    return tuple(map(int, re.search(r"Version (\d+)\.(\d+)\.(\d+)", said).groups()))
 
 
 class Networks:

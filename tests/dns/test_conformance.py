@@ -16,11 +16,15 @@ import os
 import random
 import time
 from collections import Counter
+from dataclasses import replace
 
 import pytest
-from real_resolvers import Case, Networks, Seen
+from real_resolvers import Case, Networks, Seen, musl_version
 
-from eksnet.dns import PROFILES, Reply, ResolvConf, Walk, candidates, search_walk
+from eksnet.cluster import Exec
+from eksnet.coredns.resolvers import program_of
+from eksnet.dns import PROFILES, Reply, ResolvConf, Walk, candidates, profiles, search_walk
+from eksnet.dns.profiles import Verdict
 
 NETWORKS = 32
 COUNT, SOAK_COUNT = 500, 4000
@@ -121,8 +125,7 @@ def parting(case: Case, seen: Seen) -> str:
     """Return where the model and the real resolver part; nothing when they do not."""
     walk = predicted(case)
     expected = shape(case, [(q.rdtype, q.name) for q in walk.questions for _ in range(q.sent)])
-    # dnspython's way to write a name puts a backslash before some characters.
-    observed = shape(case, [(kind, name.replace(r"\@", "@")) for kind, name, _ in seen.queries])
+    observed = shape(case, [(kind, name) for kind, name, _ in seen.queries])
     found = any(address in seen.output for address in ADDRESSES)
     if expected == observed and walk.found == found:
         return ""
@@ -162,6 +165,15 @@ def test_each_resolver_meets_every_reply_often_and_lost_ones_along_a_list(profil
     long = [met for walk, met in zip(walks, replies, strict=True) if len(walk) > 1]
     assert len(long) >= LONG
     assert sum(Reply.TIMEOUT in met for met in long) >= LOST_IN_A_LIST
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_no_reply_adds_a_question_to_those_that_nxdomain_leads_to(profile):
+    # `coredns.look_up` asks the cluster's DNS these alone.
+    for case in cases("quick", profile, COUNT):
+        every = search_walk(case.name, case.conf, profile=profile).questions
+        asked = {(one.name, one.rdtype) for one in predicted(case).questions}
+        assert asked <= {(one.name, one.rdtype) for one in every}, case
 
 
 def test_glibc_asks_otherwise_once_it_has_lost_an_aaaa(networks):
@@ -205,6 +217,23 @@ LISTS = (
 )
 
 
+@pytest.fixture
+def musl_of_this_computer(monkeypatch):
+    """The model of musl as it was before 1.2.4, where this computer has such a one.
+
+    A name that no query can hold ended its lookups, unless its buffer had no room for the name.
+    """
+    if musl_version() >= (1, 2, 4):
+        return
+
+    def unfit(full):
+        return Verdict.GO_ON if len(full) > profiles._MUSL_LINE else Verdict.END
+
+    ask = profiles._in_turn(profiles._judge_musl, unfit, profiles._MUSL_ATTEMPTS)
+    monkeypatch.setitem(PROFILES, "musl", replace(PROFILES["musl"], ask=ask))
+
+
+@pytest.mark.usefixtures("musl_of_this_computer")
 @pytest.mark.parametrize("profile", PROFILES)
 def test_what_no_query_can_hold_is_left_out_by_each_resolver_in_its_own_way(networks, profile):
     # Lists with a long domain in them are for long names alone.
@@ -225,6 +254,14 @@ def test_an_answer_for_an_address_is_its_name(networks):
     reverse = "1.0.0.10.in-addr.arpa"
     (seen,) = networks.look_up([Case("busybox", "10.0.0.1", conf, {f"{reverse} PTR": "NODATA"})])
     assert seen.queries == (("PTR", reverse, "udp"),)
+
+
+@pytest.mark.parametrize(("reply", "found"), [("answer", {"PTR"}), ("NODATA", set())])
+def test_what_busybox_prints_of_an_addresss_name_is_read(networks, reply, found):
+    conf, reverse = ResolvConf((SERVER,), (), 5, PATIENT), "1.0.0.10.in-addr.arpa"
+    (seen,) = networks.look_up([Case("busybox", "10.0.0.1", conf, {f"{reverse} PTR": reply})])
+    done = Exec((), seen.output, "", seen.code)
+    assert program_of("busybox").found(done) == {(reverse, rdtype) for rdtype in found}
 
 
 @pytest.mark.soak

@@ -212,6 +212,23 @@ def test_a_name_is_known_however_it_is_written():
     assert [reply("b.EXAMPLE.", kind) for kind in ("A", "AAAA")] == [Reply.NXDOMAIN, Reply.SERVFAIL]
 
 
+@pytest.mark.parametrize(
+    ("name", "full", "profile"),
+    [
+        ("é", r"\195\169.app-ns", "musl"),
+        ("É", r"\195\137.app-ns", "busybox"),
+        ("é", "xn--9ca.app-ns", "glibc"),
+        ("a@b", r"a\@b.app-ns", "busybox"),
+        (".", ".", "go"),
+    ],
+)
+def test_a_name_that_is_no_hosts_may_have_an_answer_too(name, full, profile):
+    conf = ResolvConf(search=("app-ns",))
+    assert search_walk(name, conf, profile=profile, answers={full: "answer"}).found
+    assert search_walk(name, conf, {full}, profile).found
+    assert not search_walk(name, conf, profile=profile).found
+
+
 def test_an_answer_may_be_a_function():
     walk = search_walk("a", OPS, answers=lambda name, kind: Reply.NODATA)
     assert {query.mark for query in walk} == {"NODATA"}

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 import eksnet
 from eksnet import cli, coredns, data, dns, inputs, kubeproxy, widgets
 from eksnet.cluster import Cluster, kubeconfig, manifests
-from eksnet.coredns.observe import make_queries, query_command
+from eksnet.coredns.transport import command, queries_for
 from eksnet.errors import EksnetError
 from eksnet.kubeproxy import Node, Packet, Settings
 from eksnet.listing import Listing
@@ -305,18 +305,16 @@ def test_settings_are_read_out_of_a_whole_configmap(key: str) -> None:
 def test_what_can_be_asked_is_asked_as_it_is(name: str) -> None:
     import dns.message
 
-    (wire,) = make_queries([name], "A")
-    labels = dns.message.from_wire(wire).question[0].name.labels
+    (query,) = queries_for([name], "A")
+    labels = dns.message.from_wire(query.wire).question[0].name.labels
     assert labels == (*(one.encode() for one in name.rstrip(".").split(".")), b"")
 
 
 def test_the_root_can_be_asked_for_and_63_letters_too() -> None:
-    root, long = make_queries([".", "a" * 63], "NS")
-    assert (len(root), len(long)) == (17, 17 + 64)
-    assert query_command([root], "127.0.0.1/53")[-2:] == [
-        "127.0.0.1/53",
-        base64.b64encode(root).decode(),
-    ]
+    root, long = queries_for([".", "a" * 63], "NS", "127.0.0.1/53")
+    assert (len(root.wire), len(long.wire)) == (17, 17 + 64)
+    sent = base64.b64encode(root.wire).decode()
+    assert command([root])[-1] == f"udp|127.0.0.1/53|{sent}"
 
 
 # What is printed.

@@ -80,6 +80,13 @@ def through_nft_json(text: str) -> str | None:
     return done.stdout if done.returncode == 0 else None
 
 
+def refused(command, text: str) -> str:
+    """Return what a program says that refuses its input, for which it exits with 1."""
+    done = subprocess.run([*_PRIVATE, *command], input=text, capture_output=True, text=True)
+    assert done.returncode == 1, (done.returncode, done.stderr[:2000])
+    return done.stderr
+
+
 def _run(command, text: str) -> str:
     done = subprocess.run([*_PRIVATE, *command], input=text, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[:2000]

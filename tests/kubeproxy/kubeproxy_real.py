@@ -99,7 +99,9 @@ def start(cluster: Cluster, name: str, node: Node, **changes) -> Proxy:
     cluster.apply(json.dumps({**kind, "metadata": metadata, "data": {"config": config}}))
     cluster.apply(json.dumps(pod))
     cidrs = cluster.list("servicecidrs")[0]["spec"]["cidrs"]
-    return Proxy(cluster, name, node, parse_settings(config, tuple(cidrs)))
+    # The whole object: the real program decides whether its configuration is found in it.
+    whole = cluster.get(f"configmap/{name}", namespace=SYSTEM)
+    return Proxy(cluster, name, node, parse_settings(whole, tuple(cidrs)))
 
 
 def tell_the_zone(cluster: Cluster, node: Node) -> None:

@@ -37,7 +37,7 @@ class Elsewhere:
         pods._exit_code(status.encode(), command, pod)
 
     def run(self, image, command, namespace, *, spec):
-        raise EksnetError(f"{' '.join(command)} could not be started: {self.why}")
+        raise pods._not_started(self.why)(f"{' '.join(command)} could not be started: {self.why}")
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -1,5 +1,6 @@
 """The first packet's way, measured: the shape of the curves is tested, not the microseconds."""
 
+import kubeproxy_kernel as kernel
 import pytest
 
 from eksnet.errors import EksnetError
@@ -60,6 +61,29 @@ def test_a_transaction_that_is_too_long_is_halved():
         lookup_time._in_parts(raising("no such chain"), ["a", "b"])
     with pytest.raises(EksnetError, match="too long"):
         lookup_time._in_parts(raising("Message too long"), ["a", "b"])
+
+
+# More than the largest buffer that a socket gets without the computer's root.
+MANY = 20000
+
+
+@pytest.mark.parametrize(
+    ("command", "text"),
+    [
+        (
+            ["nft", "-f", "/dev/stdin"],
+            "add table ip t\nadd chain ip t c\n"
+            + "add rule ip t c ip saddr 10.0.0.1 drop\n" * MANY,
+        ),
+        (
+            ["iptables-nft-restore"],
+            "*filter\n:ONE - [0:0]\n" + "-A ONE -s 10.0.0.1 -j DROP\n" * MANY + "COMMIT\n",
+        ),
+    ],
+    ids=["nft", "iptables"],
+)
+def test_the_words_for_a_transaction_that_is_too_long_are_the_programs_own(command, text):
+    assert lookup_time._TOO_LONG in kernel.refused(command, text)
 
 
 def raising(text):

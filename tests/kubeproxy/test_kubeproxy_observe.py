@@ -1,6 +1,7 @@
 """Reading a live node: through kube-proxy's own pod, through a debug pod, and not unasked."""
 
 import dataclasses
+import subprocess
 
 import pytest
 
@@ -10,8 +11,10 @@ from eksnet.cluster import connecting, guard
 from eksnet.cluster.targets import Target
 from eksnet.errors import EksnetError
 from eksnet.kubeproxy import differences
+from eksnet.sandbox import lifecycle
 
 pytestmark = pytest.mark.sandbox
+SYSTEM = "kube-system"
 
 
 @pytest.fixture(scope="module")
@@ -23,6 +26,22 @@ def test_the_rules_of_a_node_are_those_that_are_predicted(cluster, node):
     rules = kubeproxy.wait_for_rules(cluster, node)
     assert not differences(kubeproxy.predict_node(cluster, node), rules)
     assert rules.chain("KUBE-SVC-TCOU7JCQXEZGVUNU")
+
+
+@pytest.mark.parametrize("form", ["yaml", "json"])
+def test_a_whole_configmap_as_kubectl_prints_it_is_read(cluster, live_sandbox, form):
+    program, kubeconfig = lifecycle.kubectl(live_sandbox.name)
+    command = [program, f"--kubeconfig={kubeconfig}", "-n", SYSTEM, "get", "configmap", "-o", form]
+    printed = {
+        name: subprocess.run([*command, name], capture_output=True, text=True, check=True).stdout
+        for name in ("kube-proxy-config", "coredns")
+    }
+    whole = cluster.get("configmap/kube-proxy-config", namespace=SYSTEM)
+    found = kubeproxy.parse_settings(printed["kube-proxy-config"])
+    assert found == kubeproxy.parse_settings(whole)
+    assert found == kubeproxy.parse_settings(whole["data"]["config"])
+    with pytest.raises(EksnetError, match="the ConfigMap has Corefile"):
+        kubeproxy.parse_settings(printed["coredns"])
 
 
 def test_both_ways_to_a_node_show_the_same(cluster, node):

@@ -2,6 +2,7 @@
 
 import json
 
+import kubeproxy_kernel as kernel
 import kubeproxy_objects as make
 import pytest
 import yaml
@@ -15,6 +16,7 @@ from eksnet.kubeproxy import (
     Node,
     Settings,
     differences,
+    observe,
     parse_settings,
     predict,
     read_configuration,
@@ -194,6 +196,12 @@ def test_complaints_in_a_debug_pods_log_are_no_part_of_the_dump(mode, outputs):
 def test_a_debug_pod_that_fails_says_so():
     with pytest.raises(EksnetError, match="iptables-save exited with 1: failed"):
         read_rules(Pods(), HERE, through="debug pod")
+
+
+def test_the_words_for_a_missing_table_are_nfts_own():
+    assert observe._NO_TABLE in kernel.refused(observe._NFT, "")
+    # Another error, of which it exits with 1 too, has others.
+    assert observe._NO_TABLE not in kernel.refused([*observe._NFT[:-1], "kube proxy"], "")
 
 
 def test_another_error_of_nft_is_no_sign_of_mode_iptables():

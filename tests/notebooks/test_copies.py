@@ -107,9 +107,10 @@ def lesson(answer="forward"):
         new_code_cell(f'prediction = "{answer}"  # or "hosts"', id="predict"),
         new_code_cell("x = 1", id="apply", outputs=[new_output("stream", text="said")]),
         new_code_cell("x = 2", id="a-fix", metadata=catalogue.FOLDED),
+        new_markdown_cell("It was `forward`.", id="apply-why"),
     ]
     cells[1].metadata = {"tags": ["predict"]}
-    for cell in cells[1:]:
+    for cell in cells[1:-1]:
         cell.execution_count = 3
     return new_notebook(cells=cells)
 
@@ -121,8 +122,10 @@ def test_a_copy_has_no_outputs_no_counts_and_no_answer_and_stays_folded():
     assert nbformat.writes(notebook) == before
     assert [cell.source for cell in copy.cells] == [
         "# 05 A lesson", 'prediction = ...  # or "hosts"', "x = 1", "x = 2",
+        "<details><summary>Why? Open this after you have run the cell above.</summary>\n\n"
+        "It was `forward`.\n\n</details>",
     ]  # fmt: skip
-    assert [(cell.outputs, cell.execution_count) for cell in copy.cells[1:]] == [([], None)] * 3
+    assert [(cell.outputs, cell.execution_count) for cell in copy.cells[1:-1]] == [([], None)] * 3
     assert [cell.metadata for cell in copy.cells] == [cell.metadata for cell in notebook.cells]
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import eksnet
+from eksnet.cluster.countdown import until
 from eksnet.course import catalogue
 from eksnet.course.lab import only_says
 
@@ -174,12 +175,15 @@ def test_it_opens_on_the_start_page_of_the_learners_copies(opened, home):
     assert shutil.which("eksnet", path=path) == str(Path(sys.executable).with_name("eksnet"))
     assert not [one for one in variables if one.startswith(("EKSNET_COMMAND", "UV_RUN_REC"))]
     ask(port, "POST", "/api/terminals")
-    shells = [
-        Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")
-        for child in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    ]
-    # No login shell: that one makes itself a path from nothing.
-    assert [b"/bin/sh", b""] in shells
+
+    def has_shell():
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        shells = [Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0") for child in children]
+        # No login shell: that one makes itself a path from nothing.
+        return [b"/bin/sh", b""] in shells
+
+    # It asks for the sandbox's variables first, and opens without a sandbox too.
+    assert until("a shell", has_shell, 60)
 
     before = (course / "05_lab_hosts.ipynb").read_bytes()
     (course / "05_lab_hosts.ipynb").write_bytes(before + b"\n")

@@ -1,5 +1,6 @@
 """The notebooks' form, and what holds in whichever order they are run."""
 
+import itertools
 import os
 import random
 import re
@@ -54,6 +55,14 @@ class TestGrowth(Compared):
     names = ("03b_modes_and_growth",)
 
 
+class TestScaling(Compared):
+    names = ("02d_coredns_autoscaling", "02b_coredns_scaling")
+
+
+class TestCorefile(Compared):
+    names = ("02c_corefile",)
+
+
 class TestRules(Compared):
     names = ("03c_service_faults", "03a_rules_and_packets")
 
@@ -85,6 +94,12 @@ def test_notebooks_in_a_random_order(fresh_sandbox):
     [
         ("01a_dns_records", "records-01"),
         *(("01b_name_resolution", f"dns-0{number}") for number in (2, 3, 4)),
+        ("02b_coredns_scaling", "scaling-02"),
+        ("02b_coredns_scaling", "scaling-03"),
+        ("02c_corefile", "corefile-01"),
+        ("02c_corefile", "corefile-03"),
+        ("02d_coredns_autoscaling", "scaling-05"),
+        ("02d_coredns_autoscaling", "scaling-06"),
         ("03a_rules_and_packets", "proxy-02"),
         ("03b_modes_and_growth", "proxy-08"),
         *(("05_lab_hosts", f"hosts-0{number}") for number in (2, 4, 5)),
@@ -143,6 +158,16 @@ def test_every_prediction_stands_in_a_cell_of_its_own():
         for cell in cells:
             if re.search(r"^prediction = ", cell.source, re.MULTILINE):
                 assert cell.metadata.get("tags") == [catalogue.PREDICT], f"{name}: {cell.id}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_explanation_can_be_folded_without_the_next_question(name):
+    cells = nbformat.read(catalogue.find(name), as_version=4).cells
+    for before, cell in itertools.pairwise(cells):
+        if cell.id.endswith(catalogue.WHY):
+            assert cell.cell_type == "markdown", f"{name}: {cell.id}"
+            assert before.cell_type == "code", f"{name}: nothing is run above {cell.id}"
+            assert not re.search(r"^#|\*\*Predict", cell.source, re.MULTILINE), f"{name}: {cell.id}"
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -125,7 +125,7 @@ def resume(stopped: list[int]) -> None:
 
 def restarts(name: str) -> int:
     """Return how often the supervisor started a component again."""
-    return int(lifecycle.status().components[name]["restarts"])
+    return lifecycle.status().components[name].restarts
 
 
 def all_restarts(name: str, cluster: Cluster) -> int:

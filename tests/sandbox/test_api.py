@@ -2,6 +2,7 @@
 
 import pytest
 
+from eksnet.errors import UnreachableError
 from eksnet.sandbox import api, pki, seed
 from eksnet.sandbox.vpc import plan
 
@@ -17,10 +18,12 @@ class Canned(api.Api):
         super().__init__(directory, "192.0.2.1")
         self.items = {}
         self.asked = []
-        self.created = 201
+        self.created, self.deleted = 201, 200
 
     def request(self, method, path, body=None, content_type=""):
         self.asked.append((method, path))
+        if method == "DELETE":
+            return self.deleted, {"message": "a webhook refuses"}
         if method == "PATCH":
             return self.created, {"message": "no such namespace"}
         return (200, {"items": self.items[path]}) if path in self.items else (404, {})
@@ -64,7 +67,7 @@ def pod(started=BEGAN, ready="True", labels=LABELS, **metadata):
     ],
 )
 def test_a_node_counts_when_pods_can_go_there(cluster, second, says):
-    cluster.items["/api/v1/nodes"] = [node(), second]
+    cluster.items[api.NODES] = [node(), second]
     assert cluster.nodes_not_ready(2, BEGAN) == says
 
 
@@ -80,7 +83,7 @@ def test_a_node_counts_when_pods_can_go_there(cluster, second, says):
     ],
 )
 def test_a_node_reports_when_its_kubelet_has_said_anything(cluster, second, says):
-    cluster.items["/api/v1/nodes"] = [node(), second]
+    cluster.items[api.NODES] = [node(), second]
     assert cluster.nodes_not_reporting(2, BEGAN) == says
 
 
@@ -99,7 +102,7 @@ def test_a_pod_counts_when_this_start_brought_it_up(cluster, second, says):
     apps = "/apis/apps/v1/namespaces/kube-system"
     spec = {"selector": {"matchLabels": LABELS}, "replicas": 2}
     cluster.items = {
-        "/api/v1/nodes": [node(), node()],
+        api.NODES: [node(), node()],
         f"{apps}/daemonsets": [],
         f"{apps}/deployments": [
             {"metadata": {"name": "coredns"}, "spec": spec},
@@ -150,9 +153,27 @@ def test_a_pod_is_bound_when_it_has_a_node(cluster, second, says):
     assert cluster.pods_unbound(2) == says
 
 
+def shell_pod(name, made):
+    return {"metadata": {"name": name, "namespace": "shop", "creationTimestamp": made}}
+
+
+SHELLS = "/api/v1/pods?labelSelector=app.kubernetes.io/managed-by=eksnet-shell"
+OLD_AND_NEW = [shell_pod("shell-1", "2026-01-01T09:59:59Z"), shell_pod("shell-2", BEGAN)]
+
+
+@pytest.mark.parametrize(("status", "left"), [(200, 0), (404, 0), (403, 1), (0, 1)])
+def test_pods_of_shells_from_before_the_start_are_deleted(cluster, status, left):
+    cluster.items[SHELLS], cluster.deleted = OLD_AND_NEW, status
+    assert len(cluster.delete_shells(BEGAN)) == left
+    assert [one for one in cluster.asked if one[0] == "DELETE"] == [
+        ("DELETE", "/api/v1/namespaces/shop/pods/shell-1?gracePeriodSeconds=0")
+    ]
+
+
 @pytest.mark.parametrize(
     "look",
     [
+        lambda a: a.delete_shells(""),
         lambda a: a.nodes_not_ready(2, ""),
         lambda a: a.nodes_not_reporting(2, ""),
         lambda a: a.pods_not_ready(""),
@@ -160,7 +181,7 @@ def test_a_pod_is_bound_when_it_has_a_node(cluster, second, says):
     ],
 )
 def test_no_answer_is_not_the_answer_that_there_is_nothing(cluster, look):
-    with pytest.raises(api.UnansweredError, match="404"):
+    with pytest.raises(UnreachableError, match="404"):
         look(cluster)
 
 
@@ -174,5 +195,5 @@ def test_nobody_answers(tmp_path, monkeypatch):
     assert asked.request("GET", "/readyz") == (0, "nobody there")
     assert asked.not_ready() == ["API server: no answer, nobody there"]
     assert asked.not_answering() == asked.not_ready()
-    with pytest.raises(api.UnansweredError, match="nobody there"):
+    with pytest.raises(UnreachableError, match="nobody there"):
         asked.absent(api.documents(seed.MANIFESTS))

@@ -55,15 +55,21 @@ def test_the_next_is_tried_when_one_is_taken(
     assert port_of(launching.listen(own, 0)) not in (0, taken)
 
 
-def test_a_wanted_port_that_is_taken_is_refused(own: Paths, taken: int):
-    with pytest.raises(EksnetError, match=f"127.0.0.1:{taken} is used by another program"):
-        launching.listen(own, taken)
+@pytest.mark.parametrize(("name", "what"), [("api", "API server"), ("aws", "AWS services")])
+def test_a_wanted_port_that_is_taken_is_refused(own: Paths, taken: int, name: str, what: str):
+    with pytest.raises(EksnetError, match=f"127.0.0.1:{taken} is used by") as refused:
+        launching.listen(own, taken, name)
+    assert refused.value.expected == f"a free port for the {what}"
 
 
-def test_no_free_port_at_all_is_told(own: Paths, taken: int, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize(("name", "what"), [("api", "API server"), ("aws", "AWS services")])
+def test_no_free_port_at_all_is_told(
+    own: Paths, taken: int, name: str, what: str, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setattr(launching, "any_ports", lambda first: [taken, taken])
-    with pytest.raises(EksnetError, match=r"no port of 127\.0\.0\.1 is free"):
-        launching.listen(own, 0)
+    with pytest.raises(EksnetError, match=r"no port of 127\.0\.0\.1 is free") as refused:
+        launching.listen(own, 0, name)
+    assert refused.value.expected == f"a free port for the {what}"
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from interrupting import COMMAND, hear_all, hears
 
 from eksnet.cluster.pods import not_terminating
 from eksnet.kubeproxy.observe import kube_proxies
+from eksnet.sandbox import lifecycle
 
 pytestmark = pytest.mark.sandbox
 PATIENCE = 60
@@ -93,6 +94,24 @@ def test_whatever_ends_the_command_leaves_no_pod(pods, ending):
     ENDINGS[ending](terminal)
     faults.until("the pod is gone", lambda: pods() == [])
     faults.until("the command has ended", lambda: hostside.state(terminal.pid) in ("", "Z"))
+
+
+def test_a_shell_that_is_open_during_down_leaves_no_pod_after_the_next_up(pods):
+    terminal = shell()
+    terminal.expect("/ #")
+    (name,) = pods()
+    lifecycle.down()
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+    assert terminal.exitstatus != 0
+    lifecycle.up()
+    # A shell of now stays.
+    another = shell()
+    another.expect("/ #")
+    assert pods() == [f"shell-{another.pid}"] != [name]
+    another.sendline("exit")
+    another.expect(pexpect.EOF)
+    faults.until("the pod is gone", lambda: pods() == [])
 
 
 @pytest.mark.parametrize("moment", [0.0, 0.2, 0.5, 1.0])

@@ -6,7 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from eksnet.sandbox.specification import NodeSpecification, SandboxSpecification
+from eksnet.sandbox.specification import (
+    ComponentReport,
+    NodeSpecification,
+    Report,
+    SandboxSpecification,
+)
 
 SANDBOX = SandboxSpecification(
     state=Path("/s/a b"),
@@ -36,8 +41,15 @@ NODE = NodeSpecification(
     files={"/etc/hostname": "ip-10-0-128-10\n"},
 )
 
+REPORT = Report(
+    "settling",
+    "kube-system Ready",
+    (("API server answers", 1.25), ("nodes Ready", 2.5)),
+    {"etcd": ComponentReport("running"), "aws": ComponentReport("starting again", 3, -9)},
+)
 
-@pytest.mark.parametrize("one", [SANDBOX, NODE], ids=["sandbox", "node"])
+
+@pytest.mark.parametrize("one", [SANDBOX, NODE, REPORT], ids=["sandbox", "node", "report"])
 def test_it_comes_back_as_it_was(one):
     back = type(one).from_json(one.to_json())
     assert back == one
@@ -54,6 +66,12 @@ def test_another_versions_is_refused(one):
     first = next(iter(fields))
     with pytest.raises(TypeError, match=first):
         type(one).from_json(json.dumps({name: fields[name] for name in fields if name != first}))
+
+
+def test_what_a_newer_supervisor_says_beyond_this_is_passed_over():
+    said = json.loads(REPORT.to_json())
+    said["components"]["etcd"]["memory"] = 7
+    assert Report.from_json(json.dumps({**said, "since": "now"})) == REPORT
 
 
 def test_it_cannot_be_changed():

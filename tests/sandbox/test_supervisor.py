@@ -31,6 +31,7 @@ def watching(tmp_path, monkeypatch):
             state=tmp_path,
             region="ap-northeast-2",
             endpoint="https://127.0.0.1:6443",
+            aws_endpoint="http://127.0.0.1:4566",
             programs=tmp_path,
             busybox=tmp_path,
             musl=tmp_path,

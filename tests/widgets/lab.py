@@ -50,7 +50,8 @@ STICKS_OUT = """root => {
     const found = [root, ...root.querySelectorAll('*')]
         .filter(e => !e.closest('.eksnet-unseen') && e.checkVisibility())
         .filter(e => e.getBoundingClientRect().right > edge || e.scrollWidth > e.clientWidth + 1
-            && e.clientWidth && getComputedStyle(e).overflowX !== 'visible' && !e.matches('input'));
+            && e.clientWidth && getComputedStyle(e).overflowX !== 'visible'
+            && !e.matches('input, textarea'));
     return found.map(e => e.tagName + ' ' + e.textContent.slice(0, 40));
 }"""
 OVERLAPS = """root => {
@@ -85,7 +86,8 @@ COLOURS = """widget => {
         }
         return 'white';
     };
-    const bears = element => element.matches('input, select, button') || [...element.childNodes]
+    const controls = 'input, select, button, textarea';
+    const bears = element => element.matches(controls) || [...element.childNodes]
         .some(node => node.nodeType === Node.TEXT_NODE && node.data.trim());
     return [...widget.querySelectorAll('*')]
         .filter(element => element.checkVisibility() && bears(element))
@@ -95,7 +97,7 @@ COLOURS = """widget => {
             const name = element.labels?.[0]?.textContent ?? element.textContent.slice(0, 30);
             return { what: element.tagName + ' ' + name,
                      text: rgba(behind, style.color), ground: rgba(behind),
-                     border: element.matches('input, select, button')
+                     border: element.matches('input, select, button, textarea')
                          ? [rgba(around, style.borderTopColor), rgba(around)] : null };
         });
 }"""

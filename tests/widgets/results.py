@@ -9,7 +9,7 @@ from eksnet.checkpoints.evidence import Attempt, Binding
 from eksnet.checkpoints.results import Outcome, Result
 from eksnet.checkpoints.standing import Progress, standings
 from eksnet.cluster.edits import Edit
-from eksnet.coredns.diagnosis import CANNOT_TELL, FAILS, OK, Check, Diagnosis
+from eksnet.coredns.findings import CANNOT_TELL, FAILS, OK, Check, Diagnosis
 from eksnet.listing import Listing
 
 _STEP = then("put it in, and check again", "cluster.edit_configmap('coredns', 'Corefile', put_in)")
@@ -31,9 +31,9 @@ edit = Edit(
     "    forward . /etc/resolv.conf\n    cache 5\n}\n",
 )  # fmt: skip
 diagnosis = Diagnosis((
-    Check("CoreDNS pods", OK, "2 of 2 are ready"),
-    Check("Service kube-dns", FAILS, "no endpoints", "two", "look at its selector"),
-    Check("UDP", CANNOT_TELL, "no answer came"),
+    Check(OK, "2 of 2 are ready", check="CoreDNS pods"),
+    Check(FAILS, "no endpoints", "two", "look at its selector", check="Service kube-dns"),
+    Check(CANNOT_TELL, "no answer came", check="UDP"),
 ))  # fmt: skip
 progress = Progress(standings(definitions.of_notebook("05"), [
     Attempt("hosts-01", "", Binding(), {"hosts-01.backup": State.FAIL}),

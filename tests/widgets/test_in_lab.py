@@ -11,7 +11,7 @@ from demo import Way
 from lab import COLOURS, OVERLAPS, STICKS_OUT, THEMES, contrast, find_chromium
 
 import eksnet
-from eksnet.widgets import SearchOrder
+from eksnet.widgets import CorednsMemory, CorednsReplicas, SearchOrder
 
 pytestmark = pytest.mark.browser
 
@@ -27,6 +27,8 @@ order
 TWIN = "print(order.text)"
 WAY = "from demo import Way\nwidgets.show(Way())"
 PACKET = "import shop\nshop.view()"
+MEMORY = "import demo\nwidgets.coredns_memory(measured=demo.MEASURED)"
+REPLICAS = "widgets.coredns_replicas()"
 BUTTONS = ["Observe"]
 
 
@@ -38,7 +40,7 @@ def predicted(**settings):
 @pytest.fixture(scope="module")
 def notebook(lab):
     """A notebook with the widgets and a twin."""
-    lab.open("demo", ORDER, TWIN, WAY, PACKET)
+    lab.open("demo", ORDER, TWIN, WAY, PACKET, MEMORY, REPLICAS)
     return lab
 
 
@@ -213,7 +215,7 @@ def test_axe_finds_nothing_and_colours_have_contrast(notebook, order, theme):
     assert found.response["passes"]
     unsure = [rule["id"] for rule in found.response["incomplete"]]
     assert "color-contrast" not in unsure
-    for index in range(3):
+    for index in range(5):
         colours = notebook.widget(index).root.evaluate(COLOURS)
         assert len(colours) > 10
         texts = {c["what"]: contrast(c["text"], c["ground"]) for c in colours}
@@ -223,7 +225,7 @@ def test_axe_finds_nothing_and_colours_have_contrast(notebook, order, theme):
 
 
 @pytest.mark.parametrize("percent", [200, 300])
-@pytest.mark.parametrize("index", [0, 2])
+@pytest.mark.parametrize("index", [0, 2, 3, 4])
 def test_zoomed_nothing_sticks_out_or_stands_on_something_else(notebook, order, index, percent):
     notebook.zoom(percent)
     try:
@@ -306,6 +308,51 @@ def test_another_client_and_mode_begin_the_way_again(notebook):
     packet.control("every rule").press("Space")
     model.passed = True
     packet.wait_for(model)
+
+
+def test_coredns_memory_by_the_keyboard_alone(notebook):
+    notebook.run()
+    widget, model = notebook.widget(3), CorednsMemory(measured=demo.MEASURED)
+    widget.wait_for(model)
+    press = notebook.page.keyboard.press
+    widget.control("pods").focus()
+    reached = [widget.focused()]
+    press("Control+a")
+    notebook.page.keyboard.type("60000")
+    press("Tab")
+    reached.append(widget.focused())
+    press("Tab")
+    reached.append(widget.focused())
+    model.pods = 60_000
+    widget.wait_for(model)
+    press("Space")
+    model.autopath = True
+    widget.wait_for(model)
+    assert reached == list(model.settings.to_frame()["setting"])
+
+
+def test_coredns_replicas_by_the_keyboard_alone(notebook):
+    notebook.run()
+    widget, model = notebook.widget(4), CorednsReplicas()
+    widget.wait_for(model)
+    press = notebook.page.keyboard.press
+    reached = []
+    for name, value in (("nodes", 100), ("cores", 2), ("minimum", 4), ("maximum", 5)):
+        if not reached:
+            widget.control("nodes").focus()
+        reached.append(widget.focused())
+        press("Control+a")
+        notebook.page.keyboard.type(str(value))
+        press("Tab")
+        setattr(model, name, value)
+        widget.wait_for(model)
+    assert reached == list(model.settings.to_frame()["setting"])
+    # What excludes each other is said in words.
+    widget.control("minReplicas").fill("9")
+    widget.control("minReplicas").press("Enter")
+    model.minimum = 9
+    assert "maxReplicas is 5" in model.shown().sentence
+    widget.wait_for(model)
 
 
 def test_after_restart_and_run_all_it_works(notebook, order):

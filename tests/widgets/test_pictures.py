@@ -7,6 +7,7 @@ import subprocess
 import sys
 from xml.etree import ElementTree
 
+import demo
 import pytest
 import shop
 from lab import contrast
@@ -15,7 +16,7 @@ from eksnet import dns, kubeproxy, widgets
 from eksnet.dns.walk import walk
 from eksnet.errors import EksnetError
 from eksnet.kubeproxy import LookupTime, Packet
-from eksnet.widgets import picture
+from eksnet.widgets import CorednsMemory, CorednsReplicas, picture
 
 SVG = "{http://www.w3.org/2000/svg}"
 CONF = dns.pod_resolv_conf("ops-ns")
@@ -34,6 +35,11 @@ def packet(source="10.0.255.250", destination="10.100.7.7", port=80, slices=(sho
     return kubeproxy.packet_walks(rules, Packet(source, destination, port), shop.NODE)[0].matched
 
 
+def chart_of(model):
+    """The chart in the panel of a model."""
+    return next(part for part in model.panel().parts if isinstance(part, picture.Picture))
+
+
 PICTURES = {
     "a ladder": widgets.ladder(FOUND),
     "a ladder of rows": widgets.ladder(walk([("a.b", False), (SERVICE, True)])),
@@ -41,6 +47,11 @@ PICTURES = {
     "a ladder of no queries": widgets.ladder(walk([])),
     "a chart": widgets.curve(LOOKUPS),
     "a chart of nothing but 0": widgets.curve([LookupTime("iptables", 0, 0.0)]),
+    "a chart of memory": chart_of(CorednsMemory(measured=demo.MEASURED)),
+    "a chart of memory with autopath": chart_of(CorednsMemory(autopath=True)),
+    "a chart of much memory": chart_of(CorednsMemory(pods=5_000_000, measured=demo.MEASURED)),
+    "a chart of replicas": chart_of(CorednsReplicas()),
+    "a chart of many replicas": chart_of(CorednsReplicas(nodes=5_000, cores=448)),
     "a path": widgets.packet_path(packet()),
     "a path with a step": widgets.packet_path(packet(), 2),
     "a path to a process": widgets.packet_path(packet(destination="10.0.128.10", port=22), 0),
@@ -176,16 +187,16 @@ def test_a_chart_has_its_points_where_the_figures_are():
 
 
 def test_each_line_of_a_chart_has_a_stroke_and_a_shape_of_its_own():
-    three = [LookupTime(name, n, n + at) for at, name in enumerate("abc") for n in (1, 2)]
-    svg = widgets.curve(three).svg
-    pens = re.findall(
-        r'polyline class="stroke (?:here|odd|good)"[^>]*?(stroke-dash\S+ \d)?"?/>', svg
-    )
-    assert len(pens) == 3 and len(set(pens)) == 3
-    assert svg.count("<circle") == 2
+    four = [LookupTime(name, n, n + at) for at, name in enumerate("abcd") for n in (1, 2)]
+    svg = widgets.curve(four).svg
+    pens = re.findall(r'class="stroke (?:here|odd|good|bad)" points="[^"]*"([^/]*)/>', svg)
+    assert len(pens) == len(set(pens)) == 4
+    shapes = re.findall(r'<polygon class="tip \w+" points="([^"]*)"', svg)
+    assert svg.count("<circle") == 2 and len({len(one.split()) for one in shapes}) == 2
+    assert len(shapes) == 6
 
 
-@pytest.mark.parametrize("names", ["", "abcd"])
+@pytest.mark.parametrize("names", ["", "abcde"])
 def test_a_chart_of_none_or_too_many_lines_is_refused(names):
     with pytest.raises(EksnetError, match=f"{len(names)} lines to draw"):
         widgets.curve([LookupTime(name, 1, 1.0) for name in names])

@@ -16,6 +16,7 @@ from eksnet.checkpoints.criteria import (
 )
 from eksnet.coredns import addon
 from eksnet.coredns.configuration import refusal
+from eksnet.coredns.diagnosis import RUNS_ITS_COREFILE
 from eksnet.coredns.installed import CONFIGMAP, SYSTEM, logs_of_all, pods_not_terminating
 
 if TYPE_CHECKING:
@@ -208,7 +209,7 @@ coredns.addon.update(cluster, {{"corefile": corefile}}, "OVERWRITE")
             ),
         ),
         hints=(
-            "Look at what the diagnosis says of the check *CoreDNS runs its Corefile*.",
+            f"Look at what the diagnosis says of the check *{RUNS_ITS_COREFILE}*.",
             "Compare the line that it names with the Corefile in the ConfigMap.",
             "`eksnet kubectl -n kube-system logs -l k8s-app=kube-dns --tail=5` shows the refusal. "
             "Put the word into `prediction`, and check again.",

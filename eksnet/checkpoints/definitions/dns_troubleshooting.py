@@ -15,7 +15,7 @@ from eksnet.checkpoints.criteria import (
     passed,
 )
 from eksnet.checkpoints.object_checks import Check, after, judge
-from eksnet.coredns import diagnosis, faults
+from eksnet.coredns import diagnosis, faults, findings
 from eksnet.coredns.corefile import CorefileError
 from eksnet.coredns.installed import DEPLOYMENT, SELECTOR, SERVICE, SYSTEM, pods_not_terminating
 
@@ -30,14 +30,14 @@ _TAKEN_OVER = Wait("every CoreDNS pod to run the Corefile of the ConfigMap", dea
 
 
 def _after(fault: str, expected: str, look: Check) -> Check:
-    return after(faults.key(fault), "coredns.inject_fault", expected, look)
+    return after(faults.CHAPTER.key(fault), "coredns.inject_fault", expected, look)
 
 
-def _judged(seen: diagnosis.Check, *, retryable: bool = False) -> Observation:
+def _judged(seen: findings.Finding, *, retryable: bool = False) -> Observation:
     """Return a step of the diagnosis as an observation; what to do is for the learner to find."""
-    if seen.verdict == diagnosis.OK:
+    if seen.verdict == findings.OK:
         return passed(seen.seen)
-    if seen.verdict == diagnosis.CANNOT_TELL:
+    if seen.verdict == findings.CANNOT_TELL:
         return cannot_check(seen.seen, seen.expected, seen.next_step)
     judge_it = not_yet if retryable and not seen.final else failed
     return judge_it(seen.seen, seen.expected, _LOOK)

@@ -33,7 +33,7 @@ _MODES = f"mode: {' or mode: '.join(MODES)}"
 
 
 def _after(fault: str, expected: str, look: Check) -> Check:
-    return after(faults.key(fault), "kubeproxy.inject_fault", expected, look)
+    return after(faults.CHAPTER.key(fault), "kubeproxy.inject_fault", expected, look)
 
 
 def every_node(cluster: Cluster) -> Observation:

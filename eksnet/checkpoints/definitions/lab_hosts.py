@@ -37,7 +37,7 @@ from eksnet.coredns.hosts import (
     meant_for_hosts,
 )
 from eksnet.coredns.installed import CONFIGMAP, SYSTEM, log_of, logs_of_all, pods_not_terminating
-from eksnet.coredns.observe import Answer
+from eksnet.coredns.transport import Answer
 from eksnet.errors import EksnetError
 
 if TYPE_CHECKING:
@@ -612,7 +612,7 @@ CHECKPOINTS = (
     Definition(
         id="hosts-02",
         notebook=NOTEBOOK,
-        title="Which plugin sees the query first?",
+        title="The plugin that gets the query first",
         criteria=(
             Prediction(
                 "hosts-02.plugin",
@@ -630,8 +630,8 @@ CHECKPOINTS = (
             "Look at the answer of `nslookup`: an address, or NXDOMAIN?",
             f"Compare the address with what the two plugins know: `{ADDRESS}` is in the block "
             f"`hosts`, and the resolver behind `forward` does not know the name.",
-            'Write the plugin that can give this answer into `prediction`, "hosts" or '
-            f'"forward", and ask for the name in a pod:\n\n{_CHECK_ANSWER}',
+            'Set `prediction` to the plugin that can give this answer, "hosts" or "forward". '
+            f"Then look up the name in a pod:\n\n{_CHECK_ANSWER}",
         ),
         solution=f'prediction = "hosts"\n{_CHECK_ANSWER}\n',
     ),

@@ -1,38 +1,39 @@
-"""The one way in: verify each request's signature, then let the service answer it."""
+"""The one way in: verify each request's signature, ask IAM, then let the service answer."""
 
 from __future__ import annotations
 
+import traceback
 import uuid
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from eksnet.sandbox.aws import refusals
-from eksnet.sandbox.aws.eks import model as eks_model
-from eksnet.sandbox.aws.eks.service import Service
+from eksnet.sandbox.aws import authorization, decisions, operations, refusals
+from eksnet.sandbox.aws.account import Account
+from eksnet.sandbox.aws.authorization import Context
+from eksnet.sandbox.aws.journal import Sent
+from eksnet.sandbox.aws.operations import Operation, OperationError
+from eksnet.sandbox.aws.policies import PolicyError
+from eksnet.sandbox.aws.principals import Principal
 from eksnet.sandbox.aws.refusals import Answer
-from eksnet.sandbox.aws.signatures import Request, Secrets, SignatureError, Signer, verify
+from eksnet.sandbox.aws.settings import ACCOUNT
+from eksnet.sandbox.aws.signatures import Request, SignatureError, Signer, verify
+
+if TYPE_CHECKING:
+    from eksnet.sandbox.aws.eks.service import Service
 
 # The largest request that a service here has use for; a Corefile of 2 MB is larger.
 _LONGEST_BODY = 2**20
 _STS = "https://sts.amazonaws.com/doc/2011-06-15/"
+# Services with one endpoint for all regions, and the region that signatures for it name.
+_GLOBAL, _GLOBAL_REGION = ("iam", "route53", "sts"), "us-east-1"
+# Of STS, what hands out credentials that nobody here would know is left out.
+_STS_OPERATIONS = ("AssumeRole", "GetAccessKeyInfo")
 
 
-@dataclass(frozen=True)
-class Caller:
-    """The user or role that an access key belongs to.
-
-    Attributes:
-        account: The account's id.
-        user_id: The unique id, such as `AIDA…`.
-        arn: The ARN of the user or of the role's session.
-    """
-
-    account: str
-    user_id: str
-    arn: str
+# Of AssumeRole, what would limit or change the session in ways that nobody here looks at.
+_UNKNOWN_PARAMETERS = r"(PolicyArns|ProvidedContexts|TransitiveTagKeys)\..*|SourceIdentity"
 
 
 class Front:
@@ -40,22 +41,22 @@ class Front:
 
     def __init__(
         self,
-        eks: Service,
-        secrets: Secrets,
-        callers: Mapping[str, Caller],
+        eks: Callable[[], Service],
+        account: Account,
+        region: str,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """Prepare to answer.
 
         Args:
-            eks: Answers EKS's calls.
-            secrets: Finds an access key's secret.
-            callers: The user or role that each access key belongs to.
+            eks: Returns what answers EKS's calls; called at the first of them.
+            account: Users, roles and keys, and the other services.
+            region: The only region.
             now: Tells the time.
         """
         self._eks = eks
-        self._secrets = secrets
-        self._callers = callers
+        self._account = account
+        self._region = region
         self._now = now
 
     def __call__(self, environ: Mapping[str, Any], start: Callable[..., object]) -> Iterable[bytes]:
@@ -72,44 +73,93 @@ class Front:
         request = _request(environ)
         if request is None:
             return refusals.refuse("", 413, "RequestEntityTooLarge", "Too large", request_id)
+        service = _claimed_service(request)
         try:
-            signer = verify(request, self._secrets, self._now())
+            signer = verify(request, self._account.secret, self._now())
+            return self._answered(request, signer, request_id)
         except SignatureError as error:
-            service = _claimed_service(request)
             return refusals.unsigned(service, error.fault, str(error), request_id)
-        return self._answered(request, signer, request_id)
+        except OperationError as error:
+            return refusals.refuse(service, 400, error.code, str(error), request_id)
+        except Exception:
+            # One request must not end the process, and nothing of this one may be half-done.
+            traceback.print_exc()
+            message = "The sandbox failed on this request: `eksnet logs aws` says why"
+            return refusals.refuse(service, 500, "InternalFailure", message, request_id)
 
     def _answered(self, request: Request, signer: Signer, request_id: str) -> Answer:
-        if signer.service == "eks":
-            return self._answer_eks(request, request_id)
-        if signer.service == "sts":
-            return self._answer_sts(request, signer, request_id)
-        message = f"{signer.service} is not part of this sandbox"
-        return refusals.refuse(signer.service, 400, "InvalidAction", message, request_id)
+        service = signer.service
+        if service not in refusals.PROTOCOLS:
+            message = f"{service} is not part of this sandbox"
+            return refusals.unknown_operation(service, message, request_id)
+        regions = (self._region, *([_GLOBAL_REGION] if service in _GLOBAL else []))
+        if signer.region not in regions:
+            message = f"Credential should be scoped to a valid region, not '{signer.region}'."
+            return refusals.bad_signature(service, message, request_id)
+        principal = self._account.principal(signer.access_key)
+        if service == "eks":
+            return self._answer_eks(request, signer, principal, request_id)
+        operation = operations.read(service, request)
+        if service == "sts" and operation.name == "GetCallerIdentity":
+            # Never denied, whatever policies say.
+            return _caller_identity(principal, request_id)
+        if not self._has(operation):
+            message = f"{operation.name} of {service} is not part of this sandbox"
+            return refusals.unknown_operation(service, message, request_id)
+        if denied := self._denied(operation, signer, principal):
+            return refusals.denied(service, denied, request_id)
+        return self._account.answer(_sent(request, signer), operation)
 
-    def _answer_eks(self, request: Request, request_id: str) -> Answer:
+    def _has(self, operation: Operation) -> bool:
+        if operation.service == "sts" and operation.name not in _STS_OPERATIONS:
+            return False
+        if operation.values(_UNKNOWN_PARAMETERS):
+            return False
+        return self._account.knows(operation.service, operation.name)
+
+    def _denied(self, operation: Operation, signer: Signer, principal: Principal) -> str:
+        """Return why IAM denies an operation; empty when it allows it."""
+        context = Context(ACCOUNT, self._region, principal, self._tags, self._account.arn)
+        asked = authorization.asked(operation, context)
+        try:
+            grants = self._account.grants(principal, signer.access_key)
+        except PolicyError as error:
+            return f"A policy of {principal.identity} cannot be read: {error}"
+        if operation.name == "AssumeRole":
+            (one,) = asked
+            return decisions.assuming(one, self._account.trust(one.resource), grants, principal)
+        return decisions.refusal(asked, grants, principal)
+
+    def _tags(self, arn: str) -> Mapping[str, str]:
+        return {} if arn.split(":")[2] == "eks" else self._account.tags(arn)
+
+    def _answer_eks(
+        self, request: Request, signer: Signer, principal: Principal, request_id: str
+    ) -> Answer:
+        from eksnet.sandbox.aws.eks import model
+
         headers = (("Content-Type", "application/json"), ("x-amzn-RequestId", request_id))
         try:
-            call = eks_model.read(request.method, request.path, request.query, request.body)
-            result = self._eks.answer(call)
-        except eks_model.EksError as error:
-            status, body = eks_model.refusal(error)
+            call = model.read(request.method, request.path, request.query, request.body)
+            operation = Operation("eks", call.operation, operations.flattened(call.parameters))
+            if denied := self._denied(operation, signer, principal):
+                return refusals.denied("eks", denied, request_id)
+            result = self._eks().answer(call)
+        except model.EksError as error:
+            status, body = model.refusal(error)
             return Answer(status, (*headers, ("x-amzn-ErrorType", error.code)), body)
-        return Answer(200, headers, eks_model.answer(call.operation, result))
+        return Answer(200, headers, model.answer(call.operation, result))
 
-    def _answer_sts(self, request: Request, signer: Signer, request_id: str) -> Answer:
-        if b"Action=GetCallerIdentity" not in request.body + b"&" + request.query.encode():
-            message = "Of STS this sandbox has GetCallerIdentity alone"
-            return refusals.refuse("sts", 400, "InvalidAction", message, request_id)
-        caller = self._callers[signer.access_key]
-        text = (
-            f'<GetCallerIdentityResponse xmlns="{_STS}"><GetCallerIdentityResult>'
-            f"<Arn>{caller.arn}</Arn><UserId>{caller.user_id}</UserId>"
-            f"<Account>{caller.account}</Account></GetCallerIdentityResult>"
-            f"<ResponseMetadata><RequestId>{request_id}</RequestId></ResponseMetadata>"
-            "</GetCallerIdentityResponse>"
-        )
-        return Answer(200, (("Content-Type", "text/xml"),), text.encode())
+
+def _caller_identity(principal: Principal, request_id: str) -> Answer:
+    text = (
+        f'<GetCallerIdentityResponse xmlns="{_STS}"><GetCallerIdentityResult>'
+        f"<Arn>{principal.arn}</Arn><UserId>{principal.user_id}</UserId>"
+        f"<Account>{principal.account}</Account></GetCallerIdentityResult>"
+        f"<ResponseMetadata><RequestId>{request_id}</RequestId></ResponseMetadata>"
+        "</GetCallerIdentityResponse>"
+    )
+    return Answer(200, (("Content-Type", "text/xml"),), text.encode())
 
 
 def _request(environ: Mapping[str, Any]) -> Request | None:
@@ -126,6 +176,20 @@ def _request(environ: Mapping[str, Any]) -> Request | None:
     }
     body = environ["wsgi.input"].read(int(length))
     return Request(environ["REQUEST_METHOD"], path, query, headers, body)
+
+
+def _sent(request: Request, signer: Signer) -> Sent:
+    """Return what a service gets to see of a request: nothing of its signature but the key."""
+    return Sent(
+        service=signer.service,
+        access_key=signer.access_key,
+        method=request.method,
+        path=request.path,
+        query=request.query,
+        body=request.body.decode("latin-1"),
+        content_type=request.headers.get("content-type", ""),
+        target=request.headers.get("x-amz-target", ""),
+    )
 
 
 def _claimed_service(request: Request) -> str:

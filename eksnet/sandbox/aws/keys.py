@@ -26,6 +26,11 @@ class Keys:
     secret: str
 
 
+def user_id(keys: Keys) -> str:
+    """Return the unique id of the user: AIDA and as many letters as the key has."""
+    return "AIDA" + keys.access_key[4:]
+
+
 def ensure(file: Path) -> Keys:
     """Return the keys in a file; make them if there is none."""
     if not file.exists():

@@ -6,10 +6,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from eksnet.sandbox import simulation
 from eksnet.sandbox.api import APPLY, EKS, Api, object_path
+from eksnet.sandbox.aws.eks.autoscaler import MANAGER, Size
 from eksnet.sandbox.aws.eks.ownership import ApplyError, Object
 
 _WORKLOADS = ("Deployment", "DaemonSet")
+_COREDNS = {
+    "apiVersion": "apps/v1",
+    "kind": "Deployment",
+    "metadata": {"name": "coredns", "namespace": "kube-system"},
+}
+_CLOCK = {
+    "apiVersion": "v1",
+    "kind": "ConfigMap",
+    "metadata": {"name": simulation.CLOCK, "namespace": simulation.CLOCK_NAMESPACE},
+}
 
 
 class Cluster:
@@ -52,6 +64,62 @@ class Cluster:
         if status not in (200, 202, 404):
             raise ApplyError(status, str(answer))
 
+    def pod_addresses(self) -> dict[str, tuple[str, ...]] | None:
+        """Return the addresses of pods by their node's name; None when nobody answers.
+
+        Pods in the network of their node have no address of their own.
+        """
+        # From the API server's memory: what it has told its watchers is there, too.
+        status, answer = self._api().request("GET", "/api/v1/pods?resourceVersion=0")
+        if status != 200:
+            return None
+        found: dict[str, list[str]] = {}
+        for pod in answer["items"]:
+            spec, address = pod["spec"], pod["status"].get("podIP")
+            ended = pod["status"].get("phase") in ("Succeeded", "Failed")
+            if address and not ended and not spec.get("hostNetwork"):
+                found.setdefault(spec["nodeName"], []).append(address)
+        return {node: tuple(sorted(addresses)) for node, addresses in found.items()}
+
+    # What the autoscaler asks and sets.
+
+    def size(self) -> Size:
+        """Return the number of nodes and of their cores; each node counts, whatever its state."""
+        nodes = self._read("/api/v1/nodes")["items"]
+        cores = sum(cores_of(node["status"].get("capacity", {}).get("cpu", "0")) for node in nodes)
+        return Size(len(nodes), int(cores))
+
+    def replicas(self) -> int:
+        """Return the replicas that the Deployment coredns is to have."""
+        return int(self._read(object_path(_COREDNS))["spec"]["replicas"])
+
+    def scale(self, replicas: int) -> None:
+        """Set the replicas of the Deployment coredns as the autoscaler's own field.
+
+        Raises:
+            ApplyError: The API server refused.
+        """
+        path = f"{object_path(_COREDNS)}?fieldManager={MANAGER}&force=true"
+        body = {**_COREDNS, "spec": {"replicas": replicas}}
+        status, answer = self._api().request("PATCH", path, body, content_type=APPLY)
+        if status not in (200, 201):
+            raise ApplyError(status, str(answer))
+
+    def clock_factor(self) -> float:
+        """Return how many times as fast as a real clock the autoscaler's runs; mostly 1."""
+        status, answer = self._api().request("GET", object_path(_CLOCK))
+        if status != 200:
+            return 1.0
+        written = str((answer.get("data") or {}).get(simulation.FACTOR, ""))
+        is_one = written.isdecimal() and 1 <= int(written) <= simulation.FASTEST
+        return float(written) if is_one else 1.0
+
+    def _read(self, path: str) -> Any:
+        status, answer = self._api().request("GET", path)
+        if status != 200:
+            raise ApplyError(status, str(answer))
+        return answer
+
     def replicas_missing(self, objects: Sequence[Object]) -> str:
         """Return what the workloads among objects still wait for; empty when all are rolled out."""
         for one in objects:
@@ -62,6 +130,11 @@ class Cluster:
                 if waits := _not_rolled_out(answer):
                     return f"{one['kind']} {one['metadata']['name']}: {waits}"
         return ""
+
+
+def cores_of(quantity: str) -> float:
+    """Return the cores of a Kubernetes quantity, such as `64` or `1930m`."""
+    return float(quantity[:-1]) / 1000 if quantity.endswith("m") else float(quantity)
 
 
 def _not_rolled_out(workload: Object) -> str:

@@ -7,6 +7,7 @@ with several keys or values). What is not known here is refused by its name and 
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -17,6 +18,36 @@ from typing import Any
 
 _VERSIONS = ("2012-10-17", "2008-10-17")
 _ELEMENTS = {"Sid", "Effect", "Action", "NotAction", "Resource", "NotResource", "Condition"}
+_TRUST_ELEMENTS = {"Sid", "Effect", "Action", "NotAction", "Principal", "Condition"}
+# The condition keys that requests here can have; the second are beginnings, a tag's name follows.
+_KEYS = frozenset(
+    {
+        "aws:principalaccount",
+        "aws:principalarn",
+        "aws:principaltype",
+        "aws:requestedregion",
+        "aws:securetransport",
+        "aws:tagkeys",
+        "aws:userid",
+        "aws:username",
+        "ec2:createaction",
+        "ec2:region",
+        "elasticloadbalancing:createaction",
+        "iam:awsservicename",
+        "iam:passedtoservice",
+        "iam:policyarn",
+        "sts:externalid",
+        "sts:rolesessionname",
+    }
+)
+_TAG_KEYS = (
+    "aws:principaltag/",
+    "aws:requesttag/",
+    "aws:resourcetag/",
+    "ec2:resourcetag/",
+    "elasticloadbalancing:resourcetag/",
+    "iam:resourcetag/",
+)
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
 # Characters that a policy writes as variables, because they mean something else by themselves.
 _LITERAL = {"*": "[*]", "?": "[?]", "$": r"\$"}
@@ -77,6 +108,7 @@ class Statement:
         not_actions: Whether `actions` are those that it is not about.
         not_resources: Whether `resources` are those that it is not about.
         conditions: All of them have to hold.
+        principals: In a trust policy, the ARNs, accounts or `*` that it is about.
     """
 
     denies: bool
@@ -85,6 +117,7 @@ class Statement:
     not_actions: bool = False
     not_resources: bool = False
     conditions: tuple[Condition, ...] = ()
+    principals: Values = ()
 
 
 def parse(document: str) -> tuple[Statement, ...]:
@@ -96,6 +129,24 @@ def parse(document: str) -> tuple[Statement, ...]:
     Raises:
         PolicyError: It is no policy, or uses an element that is not known here.
     """
+    return tuple(map(_statement, _listed(document)))
+
+
+def parse_trust(document: str) -> tuple[Statement, ...]:
+    """Return the statements of a role's trust policy.
+
+    Principals that are services or identity providers are kept out: no request here is made by one.
+
+    Args:
+        document: The policy as JSON.
+
+    Raises:
+        PolicyError: It is no trust policy, or uses an element that is not known here.
+    """
+    return tuple(map(_trust_statement, _listed(document)))
+
+
+def _listed(document: str) -> list[Any]:
     try:
         read = json.loads(document)
     except ValueError:
@@ -103,8 +154,7 @@ def parse(document: str) -> tuple[Statement, ...]:
     if not isinstance(read, dict) or read.get("Version", _VERSIONS[0]) not in _VERSIONS:
         raise PolicyError(f"Version must be one of {', '.join(_VERSIONS)}")
     statements = read.get("Statement")
-    listed = statements if isinstance(statements, list) else [statements]
-    return tuple(map(_statement, listed))
+    return statements if isinstance(statements, list) else [statements]
 
 
 def decide(statements: Iterable[Statement], asked: Asked) -> Decision:
@@ -115,12 +165,48 @@ def decide(statements: Iterable[Statement], asked: Asked) -> Decision:
         asked: The request.
 
     Raises:
-        PolicyError: A statement that is about this request has a condition that is not known here.
+        PolicyError: A condition that is not known here decides: one of a statement that would deny
+            the request, or of the one that would allow it when no other does.
     """
-    applying = [one for one in statements if _applies(one, asked)]
-    if any(one.denies for one in applying):
-        return Decision.DENIED
-    return Decision.ALLOWED if applying else Decision.NOT_ALLOWED
+    allowed, unknown = False, None
+    # A deny first: it wins, also against a condition that is not known.
+    for one in sorted(statements, key=lambda statement: not statement.denies):
+        try:
+            applies = _applies(one, asked)
+        except PolicyError as error:
+            if one.denies:
+                raise
+            unknown = error
+            continue
+        if applies and one.denies:
+            return Decision.DENIED
+        allowed = allowed or applies
+    if unknown and not allowed:
+        raise unknown
+    return Decision.ALLOWED if allowed else Decision.NOT_ALLOWED
+
+
+def trusts(statements: Iterable[Statement], asked: Asked, names: Values) -> tuple[Decision, str]:
+    """Return what a trust policy says of a caller, and by which of its names.
+
+    Args:
+        statements: The statements of the role's trust policy.
+        asked: The request to assume the role.
+        names: What the policy may call the caller, the most exact first.
+
+    Raises:
+        PolicyError: As `decide`.
+    """
+    listed = tuple(statements)
+    decision, by = Decision.NOT_ALLOWED, ""
+    for name in names:
+        about = [one for one in listed if name in one.principals]
+        found = decide(about, asked)
+        if found is Decision.DENIED:
+            return found, name
+        if found is Decision.ALLOWED and not by:
+            decision, by = found, name
+    return decision, by
 
 
 # Reading.
@@ -140,6 +226,27 @@ def _statement(read: Any) -> Statement:
     return Statement(
         read["Effect"] == "Deny", actions, resources, not_actions, not_resources, conditions
     )
+
+
+def _trust_statement(read: Any) -> Statement:
+    if not isinstance(read, dict):
+        raise PolicyError("Statement must be an object or a list of objects")
+    unknown = sorted(set(read) - _TRUST_ELEMENTS)
+    if unknown:
+        raise PolicyError(f"the sandbox does not know the element {unknown[0]} of a trust policy")
+    identity = {key: value for key, value in read.items() if key != "Principal"}
+    statement = _statement({**identity, "Resource": "*"})
+    return dataclasses.replace(statement, principals=_principals(read.get("Principal")))
+
+
+def _principals(read: Any) -> Values:
+    if read == "*":
+        return ("*",)
+    if not isinstance(read, dict):
+        raise PolicyError('Principal must be "*" or an object')
+    found = _texts(read["AWS"], "Principal") if "AWS" in read else ()
+    accounts = (f"arn:aws:iam::{one}:root" if one.isdecimal() else one for one in found)
+    return tuple(accounts)
 
 
 def _either(read: Mapping[str, Any], name: str, negated: str) -> tuple[Values, bool]:
@@ -189,11 +296,10 @@ def _applies(one: Statement, asked: Asked) -> bool:
 def _holds(condition: Condition, asked: Asked) -> bool:
     quantifier, _, rest = condition.operator.rpartition(":")
     name, optional = (rest[:-8], True) if rest.endswith("IfExists") else (rest, False)
+    _check_known(condition, name, quantifier)
     found = asked.keys.get(condition.key)
-    if name == "Null" and not quantifier:
+    if name == "Null":
         return (found is None) == (condition.values[0].lower() == "true")
-    if name not in _OPERATORS or quantifier not in ("", "ForAllValues", "ForAnyValue"):
-        raise PolicyError(f"the sandbox does not know the condition operator {condition.operator}")
     test, negated = _OPERATORS[name]
 
     def passes(value: str) -> bool:
@@ -206,6 +312,14 @@ def _holds(condition: Condition, asked: Asked) -> bool:
     if found is None:
         return optional or negated
     return any(map(passes, found))
+
+
+def _check_known(condition: Condition, name: str, quantifier: str) -> None:
+    quantifiers = ("",) if name == "Null" else ("", "ForAllValues", "ForAnyValue")
+    if name not in (*_OPERATORS, "Null") or quantifier not in quantifiers:
+        raise PolicyError(f"the sandbox does not know the condition operator {condition.operator}")
+    if condition.key not in _KEYS and not condition.key.startswith(_TAG_KEYS):
+        raise PolicyError(f"the sandbox does not know the condition key {condition.key}")
 
 
 Comparison = Callable[[str, str, Asked], bool]

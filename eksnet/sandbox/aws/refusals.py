@@ -1,11 +1,16 @@
 """How each AWS service says no: its error code for a kind of refusal, in its protocol's form.
 
-Codes: the table of `Errors by service` below is known from use of the services, not read in a
-document; docs/fidelity.md says so.
+Sources: the page *Common Error Types* of the IAM, STS, ELB, ACM and EKS references
+(`AccessDeniedException`, `ExpiredTokenException`, `InvalidAction`, `InvalidClientTokenId`,
+`MissingAuthenticationToken`, `UnknownOperationException`, `UnrecognizedClientException`) and *Error
+codes for the Amazon EC2 API* (`AuthFailure`, `InvalidAction`, `RequestExpired`,
+`UnauthorizedOperation`). Which of the common codes a service really sends, and with which status,
+is known from use, not read: docs/fidelity.md says so.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +18,7 @@ from xml.sax.saxutils import escape
 
 from eksnet.sandbox.aws.signatures import Fault
 
-# The services whose names in a signature's scope differ from botocore's.
+# The protocol of each service that the sandbox answers for, by its name in a signature's scope.
 PROTOCOLS: Mapping[str, str] = {
     "eks": "rest-json",
     "acm": "json",
@@ -26,16 +31,66 @@ PROTOCOLS: Mapping[str, str] = {
 }
 _JSON = ("rest-json", "json")
 
-_UNKNOWN_KEY = {
-    "ec2": "AuthFailure", "query": "InvalidClientTokenId", "rest-xml": "InvalidClientTokenId",
-}  # fmt: skip
-_BAD_SIGNATURE = {
-    "ec2": "AuthFailure", "query": "SignatureDoesNotMatch", "rest-xml": "SignatureDoesNotMatch",
-}  # fmt: skip
-_UNSIGNED = {
-    "ec2": "AuthFailure", "query": "MissingAuthenticationToken",
-    "rest-xml": "MissingAuthenticationToken",
-}  # fmt: skip
+
+@dataclass(frozen=True)
+class Codes:
+    """The error codes of a protocol's services.
+
+    Attributes:
+        denied: IAM does not allow it.
+        unknown_key: There is no such access key, or its session token is another one.
+        bad_signature: The signature does not hold.
+        expired: The signature is too old, or from the future.
+        expired_token: The session of a role has ended.
+        unsigned: There is no signature.
+        unknown_operation: The service has no such operation.
+        status: The HTTP status of all these but the last one, which is 400.
+    """
+
+    denied: str
+    unknown_key: str
+    bad_signature: str
+    expired: str
+    expired_token: str
+    unsigned: str
+    unknown_operation: str
+    status: int = 403
+
+
+_QUERY = Codes(
+    denied="AccessDenied",
+    unknown_key="InvalidClientTokenId",
+    bad_signature="SignatureDoesNotMatch",
+    expired="SignatureDoesNotMatch",
+    expired_token="ExpiredToken",
+    unsigned="MissingAuthenticationToken",
+    unknown_operation="InvalidAction",
+)
+_EC2 = Codes(
+    denied="UnauthorizedOperation",
+    unknown_key="AuthFailure",
+    bad_signature="AuthFailure",
+    expired="RequestExpired",
+    expired_token="RequestExpired",
+    unsigned="AuthFailure",
+    unknown_operation="InvalidAction",
+)
+_REST_JSON = Codes(
+    denied="AccessDeniedException",
+    unknown_key="UnrecognizedClientException",
+    bad_signature="InvalidSignatureException",
+    expired="InvalidSignatureException",
+    expired_token="ExpiredTokenException",
+    unsigned="MissingAuthenticationTokenException",
+    unknown_operation="UnknownOperationException",
+)
+CODES: Mapping[str, Codes] = {
+    "ec2": _EC2,
+    "query": _QUERY,
+    "rest-xml": _QUERY,
+    "rest-json": _REST_JSON,
+    "json": dataclasses.replace(_REST_JSON, status=400),
+}
 
 
 @dataclass(frozen=True)
@@ -60,14 +115,32 @@ def protocol(service: str) -> str:
 
 def unsigned(service: str, fault: Fault, message: str, request_id: str) -> Answer:
     """Return the refusal of a request whose signature does not hold."""
-    spoken = protocol(service)
-    if fault in (Fault.UNKNOWN_KEY, Fault.UNKNOWN_TOKEN):
-        code = _UNKNOWN_KEY.get(spoken, "UnrecognizedClientException")
-    elif fault is Fault.UNSIGNED:
-        code = _UNSIGNED.get(spoken, "MissingAuthenticationTokenException")
-    else:
-        code = _BAD_SIGNATURE.get(spoken, "InvalidSignatureException")
-    return refuse(service, 403, code, message, request_id)
+    codes = CODES[protocol(service)]
+    code = {
+        Fault.UNKNOWN_KEY: codes.unknown_key,
+        Fault.UNKNOWN_TOKEN: codes.unknown_key,
+        Fault.EXPIRED_TOKEN: codes.expired_token,
+        Fault.UNSIGNED: codes.unsigned,
+        Fault.EXPIRED: codes.expired,
+        Fault.EARLY: codes.expired,
+    }.get(fault, codes.bad_signature)
+    return refuse(service, codes.status, code, message, request_id)
+
+
+def denied(service: str, message: str, request_id: str) -> Answer:
+    """Return the refusal of a request that IAM does not allow."""
+    codes = CODES[protocol(service)]
+    return refuse(service, codes.status, codes.denied, message, request_id)
+
+
+def bad_signature(service: str, message: str, request_id: str) -> Answer:
+    """Return the refusal of a request whose signature is for something else."""
+    return unsigned(service, Fault.WRONG_SCOPE, message, request_id)
+
+
+def unknown_operation(service: str, message: str, request_id: str) -> Answer:
+    """Return the refusal of an operation that the service does not have here."""
+    return refuse(service, 400, CODES[protocol(service)].unknown_operation, message, request_id)
 
 
 def refuse(service: str, status: int, code: str, message: str, request_id: str) -> Answer:

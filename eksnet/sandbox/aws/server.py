@@ -1,6 +1,7 @@
 """The process of the AWS side. Run as `python -m eksnet.sandbox.aws.server SETTINGS`.
 
-It runs inside the sandbox, in a root of its own, and listens at the VPC's address for AWS alone.
+It runs inside the sandbox, in a root of its own, and listens at the VPC's address for AWS alone. It
+starts while the cluster does, so it loads the services at the first request that needs them.
 """
 
 from __future__ import annotations
@@ -8,28 +9,27 @@ from __future__ import annotations
 import ssl
 import sys
 import threading
-from dataclasses import dataclass
+from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from eksnet.sandbox.api import documents
 from eksnet.sandbox.aws import keys
-from eksnet.sandbox.aws.eks import catalogue, rendering
+from eksnet.sandbox.aws.account import Account
 from eksnet.sandbox.aws.eks.access import AccessEntries, first_entries
-from eksnet.sandbox.aws.eks.addons import Addons
 from eksnet.sandbox.aws.eks.authenticator import Authenticator
-from eksnet.sandbox.aws.eks.clusters import Clusters
-from eksnet.sandbox.aws.eks.nodegroups import NodeGroups
-from eksnet.sandbox.aws.eks.ownership import Object
-from eksnet.sandbox.aws.eks.pod_identities import PodIdentities
 from eksnet.sandbox.aws.eks.records import Addon, Records, Store, Wanted
-from eksnet.sandbox.aws.eks.service import Service
-from eksnet.sandbox.aws.eks.work import Worker
-from eksnet.sandbox.aws.front import Caller, Front
+from eksnet.sandbox.aws.front import Front
 from eksnet.sandbox.aws.kubernetes import Cluster
 from eksnet.sandbox.aws.settings import AUTHENTICATOR_ADDRESS, AUTHENTICATOR_PORT, Settings
-from eksnet.sandbox.aws.signatures import Secret
+
+if TYPE_CHECKING:
+    from eksnet.sandbox.aws.eks.autoscaler import Autoscaler
+    from eksnet.sandbox.aws.eks.ownership import Object
+    from eksnet.sandbox.aws.eks.service import Service
+    from eksnet.sandbox.aws.eks.work import Worker
 
 _SYSTEM = Path(__file__).parents[1] / "manifests"
 # What an add-on installs: for two of them, what kube-system has from the start.
@@ -49,55 +49,107 @@ class _Quiet(WSGIRequestHandler):
         """Write nothing: a lesson polls."""
 
 
-@dataclass(frozen=True)
+def _in_background(run: Callable[[], None]) -> None:
+    threading.Thread(target=run, daemon=True).start()
+
+
 class Side:
-    """The AWS side, ready to run.
+    """All parts of the process; those that are heavy are made when they are needed first.
 
     Attributes:
+        account: Users, roles, keys and the services that are not EKS.
         front: Answers the calls of AWS.
         authenticator: Answers the API server.
-        worker: Does what EKS does after its answers.
     """
 
-    front: Front
-    authenticator: Authenticator
-    worker: Worker
+    def __init__(
+        self, settings: Settings, begin: Callable[[Callable[[], None]], None] = _in_background
+    ) -> None:
+        """Prepare to serve.
 
+        Args:
+            settings: What the process is told.
+            begin: Has something run that never returns, once it is made.
+        """
+        facts = settings.cluster
+        self._settings, self._begin = settings, begin
+        self._cluster = Cluster(Path(settings.pki), settings.api_server)
+        self.account = Account(settings, self._cluster.pod_addresses)
+        arn = f"arn:aws:iam::{facts.account}:user/{keys.USER}"
+        user_id = keys.user_id(keys.read(Path(settings.keys)))
+        self._store = Store(
+            Path(settings.records), Records(entries=first_entries(facts, arn, user_id))
+        )
+        self._autoscaled = Path(settings.records).with_name("autoscaler.json")
+        self._lock = threading.Lock()
+        self.front = Front(lambda: self.eks, self.account, facts.region)
+        self.authenticator = Authenticator(
+            self.account.secret,
+            self.account.principal,
+            facts.name,
+            settings.origins,
+            lambda: self._store.records.entries.values(),
+        )
 
-def assembled(settings: Settings) -> Side:
-    """Return the AWS side that settings describe."""
-    facts = settings.cluster
-    cluster = Cluster(Path(settings.pki), settings.api_server)
-    learner = keys.read(Path(settings.keys))
-    # An IAM user's unique id is AIDA and as many letters as its keys have.
-    arn, user_id = f"arn:aws:iam::{facts.account}:user/{keys.USER}", "AIDA" + learner.access_key[4:]
-    store = Store(Path(settings.records), Records(entries=first_entries(facts, arn, user_id)))
+    def go_on(self) -> None:
+        """Go on with what an earlier process began, if there is something."""
+        if self._store.records.addons or self._autoscaled.exists():
+            self.worker.wake()
 
-    def render(name: str, wanted: Wanted) -> list[Object]:
-        return rendered(facts.region, name, wanted)
+    @property
+    def eks(self) -> Service:
+        """What answers EKS's calls."""
+        with self._lock:
+            return self._eks[0]
 
-    worker = Worker(store, cluster, render)
+    @property
+    def worker(self) -> Worker:
+        """What does what EKS does after its answers."""
+        with self._lock:
+            return self._eks[1]
 
-    def missing(addon: Addon) -> str:
-        return cluster.replicas_missing(render(addon.name, addon.wanted))
+    @property
+    def autoscaler(self) -> Autoscaler:
+        """What sets the replicas of CoreDNS while the add-on asks for it."""
+        with self._lock:
+            return self._eks[2]
 
-    secrets = {learner.access_key: Secret(learner.secret)}
-    caller = Caller(facts.account, user_id, arn)
-    service = Service(
-        facts.name,
-        Clusters(facts).operations,
-        Addons(facts, store, worker.wake, missing).operations,
-        AccessEntries(facts, store, {arn: user_id}.get).operations,
-        NodeGroups(facts).operations,
-        PodIdentities(facts, store).operations,
-    )
-    callers = {learner.access_key: caller}
-    front = Front(service, secrets.get, callers)
-    authenticator = Authenticator(
-        secrets.get, callers.__getitem__, facts.name, settings.origins,
-        lambda: store.records.entries.values(),
-    )  # fmt: skip
-    return Side(front, authenticator, worker)
+    @cached_property
+    def _eks(self) -> tuple[Service, Worker, Autoscaler]:
+        from eksnet.sandbox.aws.eks.addons import Addons
+        from eksnet.sandbox.aws.eks.autoscaler import Autoscaler
+        from eksnet.sandbox.aws.eks.clusters import PLATFORM, Clusters
+        from eksnet.sandbox.aws.eks.nodegroups import NodeGroups
+        from eksnet.sandbox.aws.eks.pod_identities import PodIdentities
+        from eksnet.sandbox.aws.eks.service import Service
+        from eksnet.sandbox.aws.eks.work import Worker
+
+        facts, store = self._settings.cluster, self._store
+
+        def render(name: str, wanted: Wanted) -> list[Object]:
+            return rendered(facts.region, name, wanted)
+
+        def missing(addon: Addon) -> str:
+            return self._cluster.replicas_missing(render(addon.name, addon.wanted))
+
+        worker = Worker(store, self._cluster, render)
+        autoscaler = Autoscaler(store, self._cluster, PLATFORM, self._autoscaled)
+
+        def wake() -> None:
+            worker.wake()
+            autoscaler.wake()
+
+        service = Service(
+            facts.name,
+            Clusters(facts).operations,
+            Addons(facts, store, wake, missing).operations,
+            AccessEntries(facts, store, self.account.principal_id).operations,
+            NodeGroups(facts).operations,
+            PodIdentities(facts, store).operations,
+        )
+        for run in (worker.run, autoscaler.run):
+            self._begin(run)
+        return service, worker, autoscaler
 
 
 def rendered(region: str, name: str, wanted: Wanted) -> list[Object]:
@@ -108,6 +160,9 @@ def rendered(region: str, name: str, wanted: Wanted) -> list[Object]:
         name: The add-on.
         wanted: Its version and configuration.
     """
+    from eksnet.sandbox.api import documents
+    from eksnet.sandbox.aws.eks import catalogue, rendering
+
     values = catalogue.values(catalogue.addon(name), wanted.configuration)
     objects = documents(*_FILES[name])
     if name == "coredns":
@@ -118,8 +173,7 @@ def rendered(region: str, name: str, wanted: Wanted) -> list[Object]:
 def main() -> None:
     """Serve until the supervisor ends the process."""
     settings = Settings.from_json(Path(sys.argv[1]).read_text())
-    side = assembled(settings)
-    threading.Thread(target=side.worker.run, daemon=True).start()
+    side = Side(settings)
     # Before the front listens: who sees that one answer, can sign in.
     webhooks = make_server(
         AUTHENTICATOR_ADDRESS, AUTHENTICATOR_PORT, side.authenticator, threaded=True,
@@ -129,6 +183,7 @@ def main() -> None:
     server = make_server(
         settings.address, settings.port, side.front, threaded=True, request_handler=_Quiet
     )
+    side.go_on()
     server.serve_forever()
 
 

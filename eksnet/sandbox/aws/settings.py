@@ -88,6 +88,7 @@ class Settings:
         pki: The directory of the certificates.
         keys: The file of the learner's keys.
         records: The file of EKS's records.
+        journal: The file in which every change of the account is.
         origins: The URLs for which a token may be signed.
         cluster: What EKS says of the cluster.
     """
@@ -98,6 +99,7 @@ class Settings:
     pki: str
     keys: str
     records: str
+    journal: str
     origins: tuple[str, ...]
     cluster: ClusterFacts
 
@@ -131,9 +133,10 @@ def of_sandbox(vpc: Vpc, endpoint: str, outside: str, authority: Path) -> Settin
         endpoint=endpoint,
         ca=base64.b64encode(authority.read_bytes()).decode(),
         services=str(vpc.services),
-        vpc_id=f"vpc-{1:017x}",
-        subnet_ids=tuple(f"subnet-{number:017x}" for number in range(1, len(vpc.nodes) + 1)),
-        security_group_id=f"sg-{1:017x}",
+        vpc_id=_id("vpc", 1),
+        subnet_ids=tuple(_id("subnet", number) for number in range(1, len(vpc.subnets) + 1)),
+        # The first group is the VPC's own default one.
+        security_group_id=_id("sg", 2),
         created=datetime.fromtimestamp(authority.stat().st_mtime, UTC).isoformat(),
     )
     return Settings(
@@ -143,6 +146,7 @@ def of_sandbox(vpc: Vpc, endpoint: str, outside: str, authority: Path) -> Settin
         pki=PKI,
         keys=f"{PKI}/aws.json",
         records=f"{DATA}/eks.json",
+        journal=f"{DATA}/account.jsonl",
         origins=(
             outside,
             f"http://{vpc.aws}",
@@ -151,3 +155,8 @@ def of_sandbox(vpc: Vpc, endpoint: str, outside: str, authority: Path) -> Settin
         ),
         cluster=cluster,
     )
+
+
+def _id(prefix: str, number: int) -> str:
+    """Return an id as `start_state` gives it: each kind counts from 1."""
+    return f"{prefix}-{number:017x}"

@@ -31,6 +31,7 @@ class Fault(Enum):
     INCOMPLETE = "incomplete"
     UNKNOWN_KEY = "unknown key"
     UNKNOWN_TOKEN = "unknown session token"
+    EXPIRED_TOKEN = "expired session token"
     WRONG_SIGNATURE = "wrong signature"
     WRONG_SCOPE = "wrong scope"
     WRONG_BODY = "wrong body"
@@ -139,7 +140,7 @@ def verify(request: Request, secrets: Secrets, now: datetime) -> Signer:
     """
     claim = _claim(request)
     secret = secrets(claim.access_key)
-    if secret is None or (secret.expires and secret.expires <= now):
+    if secret is None:
         raise SignatureError(
             Fault.UNKNOWN_KEY, "The security token included in the request is invalid."
         )
@@ -153,6 +154,10 @@ def verify(request: Request, secrets: Secrets, now: datetime) -> Signer:
             "The request signature we calculated does not match the signature you provided. "
             "Check your AWS Secret Access Key and signing method. "
             "Consult the service documentation for details.",
+        )
+    if secret.expires and secret.expires <= now:
+        raise SignatureError(
+            Fault.EXPIRED_TOKEN, "The security token included in the request is expired"
         )
     _check_headers(request, claim)
     _check_body(request, claim)

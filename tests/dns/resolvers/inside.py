@@ -25,7 +25,7 @@ import dns.rdatatype
 import dns.rrset
 
 ADDRESS = ("127.0.0.1", 53)
-RECORDS = {"A": "192.0.2.1", "AAAA": "2001:db8::1"}
+RECORDS = {"A": "192.0.2.1", "AAAA": "2001:db8::1", "PTR": "host.example."}
 # Asks the kernel when a datagram came; Python has no name for it.
 SO_TIMESTAMPNS = 35
 SOA = "ns. admin. 1 7200 1800 86400 5"

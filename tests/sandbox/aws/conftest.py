@@ -14,6 +14,8 @@ from werkzeug.serving import make_server
 from eksnet.sandbox.aws import keys, server
 from eksnet.sandbox.aws.settings import ACCOUNT, ClusterFacts, Settings
 
+# One for all clients: each would read the services' models again.
+SESSION = boto3.session.Session()
 ACCESS = {"name": "workbook", "region": "ap-northeast-2"}
 
 
@@ -24,6 +26,7 @@ class PretendCluster:
         self.objects = {}
         self.conflicts = []
         self.waits = ""
+        self.pods = {}
         self.status = 200
 
     def apply(self, one, force, dry_run):
@@ -35,7 +38,7 @@ class PretendCluster:
                 {
                     "reason": "FieldManagerConflict",
                     "field": c["field"],
-                    "message": 'conflict with "kubectl-edit" using v1',
+                    "message": f'conflict with "{c.get("manager", "kubectl-edit")}" using v1',
                 }
                 for c in mine
             ]
@@ -49,6 +52,9 @@ class PretendCluster:
 
     def replicas_missing(self, objects):
         return self.waits
+
+    def pod_addresses(self):
+        return self.pods
 
 
 def present(one, field):
@@ -73,6 +79,7 @@ class Side:
             pki=str(directory),
             keys=str(directory / "aws.json"),
             records=str(directory / "eks.json"),
+            journal=str(directory / "account.jsonl"),
             origins=("http://127.0.0.1:1",),
             cluster=ClusterFacts(
                 name="workbook",
@@ -83,12 +90,14 @@ class Side:
                 ca="Q0E=",
                 services="10.100.0.0/16",
                 vpc_id="vpc-00000000000000001",
-                subnet_ids=("subnet-00000000000000001",),
-                security_group_id="sg-00000000000000001",
+                subnet_ids=tuple(f"subnet-{number:017x}" for number in range(1, 5)),
+                security_group_id="sg-00000000000000002",
                 created="2026-01-01T00:00:00+00:00",
             ),
         )
         self.http = None
+        # Where another process serves instead.
+        self.address = ""
 
     def start(self):
         self.settings = Settings.from_json(self.settings.to_json())
@@ -97,8 +106,7 @@ class Side:
             "127.0.0.1", 0, lambda *asked: self.side.front(*asked), threaded=True
         )
         self.settings = replace(self.settings, origins=(self.url,))
-        self.side = server.assembled(self.settings)
-        self.worker = self.side.worker
+        self.side = server.Side(self.settings, begin=lambda run: None)
         threading.Thread(target=self.http.serve_forever, daemon=True).start()
         return self
 
@@ -107,20 +115,29 @@ class Side:
         self.http.server_close()
 
     @property
+    def worker(self):
+        return self.side.worker
+
+    @property
+    def autoscaler(self):
+        return self.side.autoscaler
+
+    @property
     def records(self):
         return Path(self.settings.records)
 
     @property
     def url(self):
-        return f"http://127.0.0.1:{self.http.server_port}"
+        return self.address or f"http://127.0.0.1:{self.http.server_port}"
 
-    def client(self, service="eks", key=None, secret=None):
-        return boto3.session.Session().client(
+    def client(self, service="eks", key=None, secret=None, token=None):
+        return SESSION.client(
             service,
             endpoint_url=self.url,
             region_name="ap-northeast-2",
             aws_access_key_id=key or self.keys.access_key,
             aws_secret_access_key=secret or self.keys.secret,
+            aws_session_token=token,
             config=Config(retries={"max_attempts": 0}),
         )
 

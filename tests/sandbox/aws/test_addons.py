@@ -277,3 +277,34 @@ def test_a_body_of_two_megabytes_is_refused(eks):
     text = configuration(corefile="#" * 2 * 2**20)
     code, _ = refused(eks.create_addon, **COREDNS, configurationValues=text)
     assert code == "RequestEntityTooLarge"
+
+
+def workload(side, name):
+    return side.cluster.objects["DaemonSet", name]["spec"]["template"]["spec"]["containers"][0]
+
+
+@pytest.mark.parametrize(
+    ("addon", "daemonset", "image"),
+    [("kube-proxy", "kube-proxy", "eks/kube-proxy"), ("vpc-cni", "aws-node", "amazon-k8s-cni")],
+)
+def test_the_other_two_addons_change_their_version(side, eks, addon, daemonset, image):
+    own = {"clusterName": "workbook", "addonName": addon}
+    (offered,) = eks.describe_addon_versions(addonName=addon)["addons"]
+    newest, *older = [one["addonVersion"] for one in offered["addonVersions"]]
+    registry = "602401143452.dkr.ecr.ap-northeast-2.amazonaws.com"
+    eks.create_addon(**own)
+    side.worker.work_once()
+    assert eks.list_addons(clusterName="workbook")["addons"] == [addon]
+    assert eks.describe_addon(**own)["addon"]["addonVersion"] == newest
+    assert workload(side, daemonset)["image"] == f"{registry}/{image}:{newest}"
+    update = eks.update_addon(**own, addonVersion=older[0])["update"]["id"]
+    side.worker.work_once()
+    told = eks.describe_update(name="workbook", addonName=addon, updateId=update)["update"]
+    assert told["status"] == "Successful"
+    assert workload(side, daemonset)["image"] == f"{registry}/{image}:{older[0]}"
+    assert eks.describe_addon(**own)["addon"]["addonVersion"] == older[0]
+    code, message = refused(eks.update_addon, **own, configurationValues='{"a": 1}')
+    assert (code, "$.a: is not defined" in message) == ("InvalidParameterException", True)
+    eks.delete_addon(**own)
+    side.worker.work_once()
+    assert side.cluster.objects == {}

@@ -15,7 +15,7 @@ from eksnet.sandbox.aws.eks.access_policies import Asked, allows, arn, asked
 from eksnet.sandbox.aws.eks.authenticator import Authenticator
 from eksnet.sandbox.aws.eks.records import AccessEntry
 from eksnet.sandbox.aws.eks.tokens import Identity, TokenError, presigned
-from eksnet.sandbox.aws.front import Caller
+from eksnet.sandbox.aws.principals import Principal
 from eksnet.sandbox.aws.settings import ACCOUNT
 from eksnet.sandbox.aws.signatures import Secret
 
@@ -215,7 +215,7 @@ def test_a_session_of_a_role_signs_in():
     role = AccessEntry(principal, "AROAX", "STANDARD", generated(principal), ("ops",), NOW, NOW)
     account = Account(ORIGIN, "r", "ASIAX", "secret", "workbook")
     arn = f"arn:aws:sts::{ACCOUNT}:assumed-role/ops/me@home"
-    session = Caller(ACCOUNT, "AROAX:me@home", arn)
+    session = Principal("role", ACCOUNT, "ops", principal, arn, "AROAX:me@home", "me@home")
     authenticator = Authenticator(
         {"ASIAX": Secret("secret")}.get, {"ASIAX": session}.__getitem__, "workbook", [ORIGIN],
         lambda: [role], lambda: NOW,

@@ -88,7 +88,7 @@ def test_temporary_credentials_need_their_token():
     assert fault(signed(), temporary) is Fault.UNKNOWN_TOKEN
     assert fault(signed(token="token")) is Fault.UNKNOWN_TOKEN
     ended = Secret(SECRET, "token", now - timedelta(seconds=1))
-    assert fault(signed(token="token"), ended) is Fault.UNKNOWN_KEY
+    assert fault(signed(token="token"), ended) is Fault.EXPIRED_TOKEN
 
 
 def test_nobody_gets_in_unsigned():

@@ -1,4 +1,4 @@
-"""Access entries: which IAM users and roles may use the cluster, as whom, and with which policies.
+"""Access entries: the IAM users and roles that may use the cluster, their names and policies.
 
 The rules are those of the EKS user guide, "Create access entries" and "Associate access policies
 with access entries". The words of most refusals were seen in reports of real clusters;

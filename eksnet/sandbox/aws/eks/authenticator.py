@@ -25,7 +25,7 @@ from eksnet.sandbox.aws.signatures import Request, Secrets, SignatureError, veri
 _LONGEST_REVIEW = 2**16
 
 Entries = Callable[[], Iterable[AccessEntry]]
-# Finds whom an access key belongs to; KeyError when nobody.
+# Finds the owner of an access key; KeyError when it has none.
 Callers = Callable[[str], Caller]
 
 
@@ -45,7 +45,7 @@ class Authenticator:
 
         Args:
             secrets: Finds an access key's secret.
-            callers: Finds whom an access key belongs to.
+            callers: Finds the owner of an access key.
             cluster: The name of the cluster for which a token has to be signed.
             origins: Where STS is, such as `https://sts.amazonaws.com`.
             entries: Returns the access entries as they are now.

@@ -26,11 +26,14 @@ class Version:
         name: Such as `v1.14.3-eksbuild.3`.
         clusters: The Kubernetes versions that it is offered for, such as `1.35`.
         source: Where the version was read.
+        scales_since: The least platform version with which EKS scales this version's replicas,
+            such as `eks.7`; empty where it never does.
     """
 
     name: str
     clusters: tuple[str, ...]
     source: str
+    scales_since: str = ""
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,16 @@ class Addon:
     def offered(self, cluster_version: str) -> list[Version]:
         """Return the versions for a Kubernetes version, newest first."""
         return [version for version in self.versions if cluster_version in version.clusters]
+
+    def scales(self, version: str, platform: str) -> bool:
+        """Tell whether EKS scales the replicas of a version.
+
+        Args:
+            version: The add-on's version.
+            platform: The cluster's platform version, such as `eks.7`.
+        """
+        least = next((one.scales_since for one in self.versions if one.name == version), "")
+        return bool(least) and _number(platform) >= _number(least)
 
     def version(self, name: str | None, cluster_version: str) -> str:
         """Return a version that a caller may have; the newest one when none is named.
@@ -79,12 +92,21 @@ def addons() -> dict[str, Addon]:
     return {
         name: Addon(
             name,
-            tuple(Version(v["name"], tuple(v["clusters"]), v["source"]) for v in row["versions"]),
+            tuple(map(_version, row["versions"])),
             row["schema"],
             row["schema_source"],
         )
         for name, row in table.items()
     }
+
+
+def _version(row: dict[str, Any]) -> Version:
+    since = row.get("scales_since", "")
+    return Version(row["name"], tuple(row["clusters"]), row["source"], since)
+
+
+def _number(platform: str) -> int:
+    return int(platform.removeprefix("eks."))
 
 
 def addon(name: str) -> Addon:

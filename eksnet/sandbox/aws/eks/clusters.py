@@ -15,7 +15,7 @@ _CALENDAR = Path(__file__).with_name("cluster_versions.json")
 # Months from a version's release to the end of its standard support, and of its extended support.
 _STANDARD, _EXTENDED = 14, 12
 # Which platform version a cluster of today has was found nowhere: a guess.
-_PLATFORM = "eks.1"
+PLATFORM = "eks.1"
 
 
 class Clusters:
@@ -75,7 +75,7 @@ class Clusters:
                 "authenticationMode": "API",
                 "bootstrapClusterCreatorAdminPermissions": True,
             },
-            "platformVersion": _PLATFORM,
+            "platformVersion": PLATFORM,
             "tags": {},
         }
         return {"cluster": cluster}
@@ -104,7 +104,7 @@ class Clusters:
             yield {
                 "clusterVersion": name,
                 "clusterType": "eks",
-                "defaultPlatformVersion": _PLATFORM,
+                "defaultPlatformVersion": PLATFORM,
                 "defaultVersion": own,
                 "releaseDate": _later(ends, -_STANDARD),
                 "endOfStandardSupportDate": ends,

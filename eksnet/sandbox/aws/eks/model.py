@@ -46,8 +46,10 @@ class EksError(Exception):
 
 @cache
 def _model() -> Any:
-    # Late: whoever only signs in to the cluster must not wait for it.
+    # Loaded by the first call, not by those who want to know `EksError`.
     import botocore.session
+
+    # Late: whoever only signs in to the cluster must not wait for it.
 
     return botocore.session.get_session().get_service_model("eks")
 
@@ -152,10 +154,11 @@ def _typed(type_name: str, values: list[str]) -> Any:
 
 
 def _check(operation: Any, parameters: dict[str, Any]) -> None:
+    from botocore.validate import ParamValidator
+
     shape = operation.input_shape
     if shape is None:
         return
-    from botocore.validate import ParamValidator
 
     unknown = sorted(set(parameters) - set(shape.members))
     report = ParamValidator().validate(parameters, shape)

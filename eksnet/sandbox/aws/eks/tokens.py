@@ -71,7 +71,7 @@ class Presigned:
 
 @dataclass(frozen=True)
 class Identity:
-    """Whom STS takes the caller for.
+    """The user or the session that STS names.
 
     Attributes:
         arn: The ARN of the user, or of the role's session.
@@ -170,7 +170,7 @@ def identity(caller: Caller, access_key: str) -> Identity:
     """Return who a caller is to the API server.
 
     Args:
-        caller: Whom STS takes the caller for.
+        caller: The user or the session that STS names.
         access_key: The access key's id that signed the call.
     """
     own_id, _, session = caller.user_id.partition(":")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from eksnet.sandbox.aws.eks import ownership
+from eksnet.sandbox.aws.eks import autoscaler, ownership
 from eksnet.sandbox.aws.eks.ownership import ApplyError, Conflict, Object
 from eksnet.sandbox.aws.eks.records import NO_MODE, Addon, Issue, Records, Store, Wanted
 
@@ -92,7 +92,7 @@ class Worker:
         objects = self._render(addon.name, addon.wanted)
         before = self._render(addon.name, addon.applied) if addon.applied else []
         try:
-            self._put(_settled(addon, objects, self._conflicts(addon, objects)), addon.mode)
+            self._put(addon, objects)
             for gone in _only_in(before, objects):
                 self._cluster.delete(gone)
         except ApplyError as error:
@@ -102,13 +102,19 @@ class Worker:
             self._undo(before)
             raise FailedError(Issue("InsufficientNumberOfReplicas", f"{TOO_FEW} ({waits})"))
 
-    def _conflicts(self, addon: Addon, objects: list[Object]) -> list[Conflict]:
-        if addon.mode == "OVERWRITE":
-            return []
-        return ownership.conflicts(self._cluster.apply, objects)
+    def _put(self, addon: Addon, objects: list[Object]) -> None:
+        """Apply an add-on's objects as its mode says.
 
-    def _put(self, objects: list[Object], mode: str) -> None:
-        ownership.put(self._cluster.apply, objects, force=mode == "OVERWRITE")
+        The autoscaler is EKS's own: that it owns the replicas is no conflict. While it is asked
+        for, it decides on them; afterwards they are the add-on's again.
+        """
+        force = addon.mode == "OVERWRITE"
+        found = [] if force else ownership.conflicts(self._cluster.apply, objects)
+        ours = [one for one in found if f'"{autoscaler.MANAGER}"' in one.manager]
+        objects = _settled(addon, objects, [one for one in found if one not in ours])
+        if ours and autoscaler.asked_for(addon.name, addon.wanted):
+            objects = ownership.without(objects, ours)
+        ownership.put(self._cluster.apply, objects, force=force or bool(ours))
 
     def _undo(self, before: list[Object]) -> None:
         """Apply what was there before; what cannot be applied now stays as it is."""
