@@ -13,8 +13,6 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-import yaml as pyyaml
-
 from eksnet.errors import EksnetError
 
 DAY = 86400
@@ -360,6 +358,9 @@ def yaml(text: str, what: str, expected: str) -> Any:
     Raises:
         EksnetError: It is no YAML.
     """
+    # Late: every process of a sandbox loads this module, and few of them read YAML.
+    import yaml as pyyaml
+
     try:
         return pyyaml.safe_load(text)
     except (pyyaml.YAMLError, *ODD) as error:

@@ -128,7 +128,7 @@ def api_server(programs: Path, pki: Path, vpc: Vpc) -> Component:
         "--enable-aggregator-routing=true",
         f"--service-account-key-file={_PKI}/service-account.pub",
         f"--service-account-signing-key-file={_PKI}/service-account.key",
-        "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
+        f"--service-account-issuer={aws_settings.issuer(vpc.region)}",
         f"--service-cluster-ip-range={vpc.services}",
         f"--authentication-config={_AUTHENTICATION}",
         f"--authentication-token-webhook-config-file={_TOKEN_WEBHOOK}",

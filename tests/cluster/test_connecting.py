@@ -52,6 +52,11 @@ def test_the_sandbox_is_started_and_free_to_change(
     from eksnet.sandbox import lifecycle
     from eksnet.sandbox.aws import access
 
+    # Nothing of the learner's own set-up counts.
+    for name in ("HTTP_PROXY", "http_proxy", "AWS_ENDPOINT_URL"):
+        monkeypatch.setenv(name, "http://192.0.2.1:3128")
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "another"))
+    monkeypatch.setenv("AWS_PROFILE", "company")
     own = sandbox_access(api.url, tmp_path)
 
     def own_access(name: str) -> access.Access:

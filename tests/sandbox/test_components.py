@@ -31,7 +31,8 @@ def test_etcd_is_for_the_control_plane_alone():
 
 def test_the_api_server_authorises_and_admits_as_on_eks():
     found = flags(components.api_server(PROGRAMS, PKI, VPC))
-    assert found["--authorization-mode"] == "Node,RBAC"
+    # What RBAC does not allow is asked of the access policies.
+    assert found["--authorization-mode"] == "Node,RBAC,Webhook"
     assert found["--enable-admission-plugins"] == "NodeRestriction"
     assert found["--service-cluster-ip-range"] == "10.100.0.0/16"
     assert found["--advertise-address"] == "10.0.0.10"
@@ -79,6 +80,20 @@ def test_whatever_a_command_names_is_in_its_root(component):
 def test_the_control_plane_owns_its_data_alone(component):
     assert component.node is None
     assert list(component.root.owned.values()) == ([Path("/data")] * (component.name == "etcd"))
+
+
+def test_the_api_server_asks_the_authenticator_with_a_certificate_of_its_own():
+    component = components.api_server(PROGRAMS, PKI, VPC)
+    found = flags(component)
+    for kind, path in (("authentication-token", "authenticate"), ("authorization", "authorize")):
+        assert found[f"--{kind}-webhook-version"] == "v1"
+        told = json.loads(component.root.texts[found[f"--{kind}-webhook-config-file"]])
+        (cluster,) = told["clusters"]
+        assert cluster["cluster"]["server"] == f"https://127.0.0.1:21362/{path}"
+        (user,) = told["users"]
+        assert {cluster["cluster"]["certificate-authority"], *user["user"].values()} <= set(
+            component.root.copied
+        )
 
 
 def test_nobody_signs_client_certificates_as_on_eks():

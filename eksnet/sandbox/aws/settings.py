@@ -18,12 +18,18 @@ ACCOUNT = "111122223333"
 CLUSTER = "workbook"
 PORT = 80
 _ZONES = 2
+_ISSUER_ID = f"{1:032X}"
 # Where the API server alone asks who signed a token, and what access policies allow: of the control
 # plane's own loopback, which no pod reaches. The port is aws-iam-authenticator's.
 AUTHENTICATOR_ADDRESS, AUTHENTICATOR_PORT = "127.0.0.1", 21362
 AUTHENTICATE, AUTHORIZE = "/authenticate", "/authorize"
 # Paths inside the root of the process.
 PKI, DATA = "/etc/kubernetes/pki", "/var/lib/aws"
+
+
+def issuer(region: str) -> str:
+    """Return who issues the tokens of service accounts, in the form of EKS's OIDC issuers."""
+    return f"https://oidc.eks.{region}.amazonaws.com/id/{_ISSUER_ID}"
 
 
 @dataclass(frozen=True)

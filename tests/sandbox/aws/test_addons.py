@@ -42,6 +42,8 @@ def test_the_cluster_is_described(eks):
     cluster = eks.describe_cluster(name="workbook")["cluster"]
     assert (cluster["status"], cluster["version"]) == ("ACTIVE", "1.35")
     assert cluster["resourcesVpcConfig"]["clusterSecurityGroupId"].startswith("sg-")
+    issuer = cluster["identity"]["oidc"]["issuer"]
+    assert issuer == f"https://oidc.eks.ap-northeast-2.amazonaws.com/id/{'0' * 31}1"
     code, message = refused(eks.describe_cluster, name="other")
     assert (code, message) == ("ResourceNotFoundException", "No cluster found for name: other.")
 

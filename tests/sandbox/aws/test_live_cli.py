@@ -105,3 +105,98 @@ def test_the_undo_gives_the_shell_back(shell):
     said = shell(f"{undo}; echo $AWS_PROFILE $AWS_ACCESS_KEY_ID $AWS_DEFAULT_REGION; env")
     assert said.splitlines()[0] == "company AKIAREAL us-east-1"
     assert "EKSNET_UNDO" not in said and "AWS_ENDPOINT_URL=" not in said
+
+
+# Other users and roles than the learner.
+
+ANN, OPS = f"arn:aws:iam::{ACCOUNT}:user/team/ann", f"arn:aws:iam::{ACCOUNT}:role/team/ops"
+HERE = {"clusterName": "workbook"}
+VIEW = "arn:aws:eks::aws:cluster-access-policy/AmazonEKSViewPolicy"
+MAY = {"Effect": "Allow", "Action": ["eks:DescribeCluster", "sts:AssumeRole"], "Resource": "*"}
+TRUST = {"Effect": "Allow", "Principal": {"AWS": ANN}, "Action": "sts:AssumeRole"}
+
+
+def document(statement):
+    return json.dumps({"Version": "2012-10-17", "Statement": statement})
+
+
+@pytest.fixture
+def iam(cluster):
+    """IAM with a user ann, who may assume a role ops; both gone afterwards, with their entries."""
+    iam, eks = cluster.aws("iam"), cluster.aws("eks")
+    iam.create_user(UserName="ann", Path="/team/")
+    iam.put_user_policy(UserName="ann", PolicyName="may", PolicyDocument=document(MAY))
+    iam.create_role(RoleName="ops", Path="/team/", AssumeRolePolicyDocument=document(TRUST))
+    yield iam
+    for principal in {ANN, OPS} & set(eks.list_access_entries(**HERE)["accessEntries"]):
+        eks.delete_access_entry(**HERE, principalArn=principal)
+    remove_ann(iam)
+    iam.delete_role(RoleName="ops")
+
+
+def remove_ann(iam):
+    for key in iam.list_access_keys(UserName="ann")["AccessKeyMetadata"]:
+        iam.delete_access_key(UserName="ann", AccessKeyId=key["AccessKeyId"])
+    iam.delete_user_policy(UserName="ann", PolicyName="may")
+    iam.delete_user(UserName="ann")
+
+
+def keys_of_ann(iam):
+    """Return the lines that give a shell a new access key of ann."""
+    key = iam.create_access_key(UserName="ann")["AccessKey"]
+    return (
+        f"export AWS_ACCESS_KEY_ID={key['AccessKeyId']}"
+        f" AWS_SECRET_ACCESS_KEY={key['SecretAccessKey']}; "
+    )
+
+
+WHOAMI = "kubectl auth whoami -o jsonpath='{.status.userInfo.username}'"
+LISTS = "kubectl get pods --output=name -n "
+
+
+def test_a_user_with_an_entry_may_what_its_policies_say(shell, iam, cluster):
+    eks, ann = cluster.aws("eks"), keys_of_ann(iam)
+    ready = f"{ann} aws eks update-kubeconfig --name workbook >/dev/null; "
+    assert "must be logged in" in shell(f"{ready} {WHOAMI}", code=1)
+    eks.create_access_entry(**HERE, principalArn=ANN)
+    eks.associate_access_policy(
+        **HERE, principalArn=ANN, policyArn=VIEW,
+        accessScope={"type": "namespace", "namespaces": ["kube-*"]},
+    )  # fmt: skip
+    # The API server may still believe what it was told a moment ago: another key is another token.
+    ready = f"{keys_of_ann(iam)} aws eks update-kubeconfig --name workbook >/dev/null; "
+    assert shell(f"{ready} {WHOAMI}") == ANN
+    assert "pod/coredns-" in shell(f"{ready} {LISTS} kube-system")
+    assert "pods is forbidden" in shell(f"{ready} {LISTS} default", code=1)
+    told = shell(f"{ready} kubectl delete pods --all -n kube-system", code=1)
+    assert "cannot deletecollection" in told or "cannot delete" in told
+    assert "AccessDeniedException" in shell(f"{ready} aws eks list-clusters", code=255)
+
+
+def test_a_session_of_a_role_is_named_as_on_eks(shell, iam, cluster):
+    eks, ann = cluster.aws("eks"), keys_of_ann(iam)
+    eks.create_access_entry(**HERE, principalArn=OPS, kubernetesGroups=["ops"])
+    script = (
+        f"{ann} aws eks update-kubeconfig --name workbook --role-arn {OPS} >/dev/null; "
+        "kubectl auth whoami -o json"
+    )
+    user = json.loads(shell(script))["status"]["userInfo"]
+    assert user["username"] == f"arn:aws:sts::{ACCOUNT}:assumed-role/ops/EKSGetTokenAuth"
+    assert user["groups"] == ["ops", "system:authenticated"]
+    assert user["extra"]["canonicalArn"] == [f"arn:aws:iam::{ACCOUNT}:role/ops"]
+
+
+def test_another_user_of_the_same_name_is_somebody_else(shell, iam, cluster):
+    cluster.aws("eks").create_access_entry(**HERE, principalArn=ANN)
+    asks = f"aws eks update-kubeconfig --name workbook >/dev/null; {WHOAMI}"
+    assert shell(keys_of_ann(iam) + asks) == ANN
+    remove_ann(iam)
+    iam.create_user(UserName="ann", Path="/team/")
+    iam.put_user_policy(UserName="ann", PolicyName="may", PolicyDocument=document(MAY))
+    assert "must be logged in" in shell(keys_of_ann(iam) + asks, code=1)
+
+
+def test_a_principal_that_iam_does_not_know_gets_no_entry(cluster):
+    eks = cluster.aws("eks")
+    with pytest.raises(eks.exceptions.InvalidParameterException, match="invalid principal"):
+        eks.create_access_entry(**HERE, principalArn=f"{ANN}-nobody")

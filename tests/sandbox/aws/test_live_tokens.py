@@ -96,6 +96,15 @@ def test_nothing_else_opens_it(own):
     assert asked("", "/healthz") == 200
 
 
+def test_the_tokens_of_pods_are_the_clusters_issuers_and_still_open_it(cluster, kubectl):
+    issuer = cluster.aws("eks").describe_cluster(name="workbook")["cluster"]["identity"]["oidc"]
+    published = json.loads(kubectl("get", "--raw", "/.well-known/openid-configuration"))
+    assert published["issuer"] == issuer["issuer"]
+    bearer = kubectl("create", "token", "default").strip()
+    # It is somebody, without any rights.
+    assert asked(bearer) == 403
+
+
 def test_who_impersonates_has_no_access_policies(kubectl):
     told = kubectl("get", "nodes", "--as", LEARNER, code=1)
     assert f'User "{LEARNER}" cannot list resource "nodes"' in told

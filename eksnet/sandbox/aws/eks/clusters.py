@@ -9,7 +9,7 @@ from pathlib import Path
 
 from eksnet import versions
 from eksnet.sandbox.aws.eks.service import Answer, Operations, Parameters, page
-from eksnet.sandbox.aws.settings import ClusterFacts
+from eksnet.sandbox.aws.settings import ClusterFacts, issuer
 
 _CALENDAR = Path(__file__).with_name("cluster_versions.json")
 # Months from a version's release to the end of its standard support, and of its extended support.
@@ -71,6 +71,7 @@ class Clusters:
                 "serviceIpv4Cidr": facts.services,
                 "ipFamily": "ipv4",
             },
+            "identity": {"oidc": {"issuer": issuer(facts.region)}},
             "accessConfig": {
                 "authenticationMode": "API",
                 "bootstrapClusterCreatorAdminPermissions": True,
