@@ -20,6 +20,7 @@ from eksnet import inputs
 from eksnet.cluster.contents import MANAGED_BY
 from eksnet.cluster.faults import require_sandbox
 from eksnet.errors import EksnetError
+from eksnet.sandbox import simulation
 from eksnet.sandbox.simulation import CLOCK, CLOCK_NAMESPACE, FACTOR, FASTEST, FLEET
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 MOST_NODES, MOST_CORES = 100, 448
 LEASES = "kube-node-lease"
+_OURS = f"{FLEET}=node"
 # A kubelet's own: it renews its lease every ten seconds, and is given up after forty more.
 _RENEWAL, _LEASE_SECONDS = 10.0, 40
 _SENDERS = 4
@@ -54,8 +56,9 @@ def start_fleet(cluster: Cluster, nodes: int, cores: int) -> int:
     inputs.count(nodes, "the number of nodes", own, MOST_NODES)
     inputs.count(cores, "the number of cores", 1, MOST_CORES)
     names = [f"simulated-{number:03d}" for number in range(1, nodes - own + 1)]
-    _delete(cluster, [n for n in there if n not in names or cores_of(there[n]) != cores])
-    _in_parallel(lambda name: _create(cluster, name, cores), names)
+    stays = {name for name in names if name in there and cores_of(there[name]) == cores}
+    _delete(cluster, there.keys() - stays)
+    _in_parallel(lambda name: _create(cluster, name, cores), [n for n in names if n not in stays])
     _keep(cluster, names)
     return len(names)
 
@@ -67,9 +70,19 @@ def end_fleet(cluster: Cluster) -> int:
         cluster: The cluster; only the sandbox has any.
     """
     _keep(cluster, ())
-    names = [one.name for one in fleet(cluster)]
+    names = left(cluster)
     _delete(cluster, names)
     return len(names)
+
+
+def left(cluster: Cluster) -> list[str]:
+    """Return the names of the simulated nodes, also of those that have nothing but a lease.
+
+    Args:
+        cluster: The cluster.
+    """
+    leases = cluster.list("leases", LEASES, selector=_OURS)
+    return sorted({one.name for one in (*fleet(cluster), *leases)})
 
 
 def fleet(cluster: Cluster) -> list[Resource]:
@@ -78,21 +91,21 @@ def fleet(cluster: Cluster) -> list[Resource]:
     Args:
         cluster: The cluster.
     """
-    return list(cluster.list("nodes", selector=f"{FLEET}=node"))
+    return list(cluster.list("nodes", selector=_OURS))
 
 
 def cores_of(node: Resource) -> int:
     """Return the processor cores that a node has."""
-    quantity = str((node["status"].get("capacity") or {}).get("cpu", "0"))
-    if quantity.endswith("m"):
-        return math.ceil(int(quantity[:-1]) / 1000)
-    return int(quantity)
+    capacity = (node.get("status") or {}).get("capacity") or {}
+    return math.ceil(simulation.cores_of(str(capacity.get("cpu", "0"))))
 
 
 def _create(cluster: Cluster, name: str, cores: int) -> None:
     now = datetime.now(UTC)
-    objects = (_node(name, cores, now), _lease(name, now))
-    cluster.apply("\n---\n".join(map(json.dumps, objects)))
+    objects = [_node(name, cores, now), _lease(name, now)]
+    everything = {"apiVersion": "v1", "kind": "List", "items": objects}
+    # A lease may be left of a fleet whose kernel has ended, and was renewed since it was made.
+    cluster.apply(json.dumps(everything), force=True)
 
 
 def _node(name: str, cores: int, now: datetime) -> _Json:

@@ -292,7 +292,7 @@ def _simulated(cluster: Cluster, record: _Record) -> Iterator[Left]:
         return "ended"
 
     by = record.which(lessons_that_simulate())
-    if nodes := simulated.fleet(cluster):
+    if nodes := simulated.left(cluster):
         yield Left("simulated nodes", by, f"{len(nodes)} nodes", _restore=end_fleet)
     if (factor := simulated.clock_factor(cluster)) != 1:
         seen = f"it runs {factor} times as fast"

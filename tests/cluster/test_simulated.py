@@ -25,7 +25,10 @@ def test_another_cluster_gets_none_of_it(call):
     assert refused.value.expected == "the sandbox"
 
 
-@pytest.mark.parametrize(("quantity", "cores"), [("64", 64), ("2", 2), ("1930m", 2), ("0", 0)])
+@pytest.mark.parametrize(
+    ("quantity", "cores"),
+    [("64", 64), ("2", 2), ("1930m", 2), ("0", 0), ("1k", 1000), ("", 0), ("many", 0)],
+)
 def test_cores_are_read(quantity, cores):
     assert simulated.cores_of({"status": {"capacity": {"cpu": quantity}}}) == cores
 
@@ -51,6 +54,15 @@ def test_a_fleet_counts_and_runs_nothing_and_goes_with_its_leases(cluster):
         assert simulated.end_fleet(cluster) == 2
     assert simulated.fleet(cluster) == leases(cluster) == []
     assert simulated.end_fleet(cluster) == 0
+
+
+@pytest.mark.sandbox
+def test_a_lease_whose_node_was_deleted_goes_too(cluster):
+    simulated.start_fleet(cluster, nodes=4, cores=2)
+    cluster.delete("node", "simulated-001")
+    assert simulated.left(cluster) == ["simulated-001", "simulated-002"]
+    assert simulated.end_fleet(cluster) == 2
+    assert simulated.left(cluster) == leases(cluster) == []
 
 
 def leases(cluster):

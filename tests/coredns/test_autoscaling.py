@@ -1,20 +1,15 @@
-"""The autoscaler of the add-on on a cluster: its schema read, and replicas that follow a fleet."""
+"""The autoscaler of the add-on on a cluster: its schema read, and what is computed elsewhere."""
 
-import os
-import signal
+import json
 from types import SimpleNamespace
 
 import pytest
 
-from eksnet import coredns
-from eksnet.cluster import simulated
-from eksnet.cluster.countdown import until
 from eksnet.coredns import autoscaling
 from eksnet.coredns.autoscaling import Field, fields_of, published_fields
 from eksnet.errors import EksnetError
 from eksnet.sandbox.aws.eks import catalogue
 
-SYSTEM = "kube-system"
 ON = {"autoScaling": {"enabled": True}}
 
 
@@ -74,8 +69,6 @@ class Eks:
         }
 
     def describe_addon_configuration(self, **_):
-        import json
-
         return {"configurationSchema": json.dumps(self.schema)}
 
 
@@ -115,51 +108,3 @@ def test_elsewhere_the_way_is_computed_and_nothing_is_waited_for(capsys):
 def test_what_cannot_grow(call):
     with pytest.raises(EksnetError):
         call()
-
-
-@pytest.fixture
-def scaled(cluster):
-    """The add-on with its autoscaler, and everything as it was at the end."""
-    coredns.addon.install(cluster)
-    coredns.addon.update(
-        cluster, {"autoScaling": {"enabled": True, "maxReplicas": 12}}, "OVERWRITE"
-    )
-    yield cluster
-    simulated.end_fleet(cluster)
-    simulated.end_clock(cluster)
-    coredns.addon.update(cluster, {}, "OVERWRITE")
-    coredns.addon.remove(cluster)
-
-
-@pytest.mark.sandbox
-def test_replicas_follow_a_fleet_up_and_down(scaled):
-    import faults
-
-    grown = autoscaling.grow(scaled, nodes=40, cores=64)
-    assert grown.rows == (("40", "3", "10", "10", "observed"),)
-    owned = scaled.owners("deployment/coredns", namespace=SYSTEM, below=".spec.replicas")
-    assert [one.manager for one in owned] == ["coredns-autoscaler"]
-    scaled.rollout_status("deployment/coredns", SYSTEM)
-    pods = scaled.list("pods", SYSTEM)
-    assert not [pod for pod in pods if pod["spec"]["nodeName"].startswith("simulated")]
-    # A bound that is lower counts at once.
-    coredns.addon.update(scaled, {"autoScaling": {"enabled": True, "maxReplicas": 6}}, "OVERWRITE")
-    assert until("six replicas", lambda: autoscaling.replicas(scaled) == 6, 60)
-    coredns.addon.update(scaled, {"autoScaling": {"enabled": True, "maxReplicas": 12}})
-    assert until("ten replicas", lambda: autoscaling.replicas(scaled) == 10, 60)
-    # What it remembers of the peak outlives its process.
-    os.kill(faults.component_pid("aws"), signal.SIGKILL)
-    assert until("EKS", lambda: _answers(scaled), 60)
-    autoscaling.start_clock(scaled, 60)
-    shrunk = autoscaling.shrink(scaled, nodes=40, cores=64)
-    assert list(shrunk) == coredns.replicas.steps_down(10, 2)
-    assert {row[-1] for row in shrunk.rows} == {"observed"}
-
-
-def _answers(cluster):
-    import botocore.exceptions
-
-    try:
-        return coredns.addon.describe(cluster)[0].status != "self-managed"
-    except (botocore.exceptions.HTTPClientError, botocore.exceptions.ClientError):
-        return False

@@ -140,4 +140,8 @@ def test_each_notebook_begins_as_itself_and_makes_what_its_row_says(name):
     assert set(made) <= set(row.namespaces)
     outside = re.findall(r"kind: ClusterRoleBinding\nmetadata: \{name: ([\w-]+)\}", source)
     assert {f"clusterrolebinding/{one}" for one in outside} <= set(row.objects)
+    roles = re.findall(r"kind: ClusterRole\nmetadata: \{name: ([\w-]+)\}", source)
+    assert {f"clusterrole/{one}" for one in roles} <= set(row.objects)
+    assert ("coredns.addon.install(" in source) == row.addon
+    assert ("autoscaling.start_clock(" in source) == row.simulates
     assert bool(row.faults) == ("inject_fault(" in source)

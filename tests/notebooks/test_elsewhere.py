@@ -59,6 +59,15 @@ def test_without_the_sandbox_the_modes_make_nothing():
     ]
 
 
+def test_what_is_measured_elsewhere_is_taken_away_again():
+    cells = [cell.source for cell in code_of("02b")]
+    made = re.findall(r"kind: (\w+)(?:, |\n)metadata: \{name: eksnet-memory\}", "\n".join(cells))
+    (cleanup,) = [source for source in cells if ".delete(" in source]
+    deleted = re.findall(r'cluster\.delete\("(\w+)", "eksnet-memory"', cleanup)
+    assert sorted(map(str.lower, made)) == sorted(deleted)
+    assert len(made) == 3
+
+
 @pytest.mark.parametrize("name", CELLS)
 def test_what_needs_the_sandbox_comes_last_and_first_refuses(name):
     before, after = CELLS[name]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -81,13 +83,19 @@ class Cluster:
                 found.setdefault(spec["nodeName"], []).append(address)
         return {node: tuple(sorted(addresses)) for node, addresses in found.items()}
 
-    # What the autoscaler asks and sets.
+    # What the autoscaler asks and sets, in its thread.
+
+    @cached_property
+    def _watched(self) -> Api:
+        """A connection that stays: the autoscaler alone asks, and asks often."""
+        return self._api()
 
     def size(self) -> Size:
         """Return the number of nodes and of their cores; each node counts, whatever its state."""
         nodes = self._read("/api/v1/nodes")["items"]
-        cores = sum(cores_of(node["status"].get("capacity", {}).get("cpu", "0")) for node in nodes)
-        return Size(len(nodes), int(cores))
+        capacities = [(node.get("status") or {}).get("capacity") or {} for node in nodes]
+        cores = sum(simulation.cores_of(str(one.get("cpu", "0"))) for one in capacities)
+        return Size(len(nodes), math.ceil(cores))
 
     def replicas(self) -> int:
         """Return the replicas that the Deployment coredns is to have."""
@@ -106,16 +114,22 @@ class Cluster:
             raise ApplyError(status, str(answer))
 
     def clock_factor(self) -> float:
-        """Return how many times as fast as a real clock the autoscaler's runs; mostly 1."""
-        status, answer = self._api().request("GET", object_path(_CLOCK))
-        if status != 200:
+        """Return how many times as fast as a real clock the autoscaler's runs; mostly 1.
+
+        Raises:
+            ApplyError: Nothing is known of it.
+        """
+        status, answer = self._watched.request("GET", object_path(_CLOCK))
+        if status == 404:
             return 1.0
+        if status != 200:
+            raise ApplyError(status, str(answer))
         written = str((answer.get("data") or {}).get(simulation.FACTOR, ""))
         is_one = written.isdecimal() and 1 <= int(written) <= simulation.FASTEST
         return float(written) if is_one else 1.0
 
     def _read(self, path: str) -> Any:
-        status, answer = self._api().request("GET", path)
+        status, answer = self._watched.request("GET", path)
         if status != 200:
             raise ApplyError(status, str(answer))
         return answer
@@ -130,11 +144,6 @@ class Cluster:
                 if waits := _not_rolled_out(answer):
                     return f"{one['kind']} {one['metadata']['name']}: {waits}"
         return ""
-
-
-def cores_of(quantity: str) -> float:
-    """Return the cores of a Kubernetes quantity, such as `64` or `1930m`."""
-    return float(quantity[:-1]) / 1000 if quantity.endswith("m") else float(quantity)
 
 
 def _not_rolled_out(workload: Object) -> str:

@@ -199,6 +199,18 @@ def test_killed_at_any_moment_it_goes_on_where_it_was(scaled):
     assert first * 10 == pytest.approx(WINDOW, abs=20)
 
 
+def test_a_clock_that_was_started_late_counts_from_then_on_also_after_a_kill(scaled):
+    scaled.fleet.now = BIG
+    scaled.look()
+    # Nine minutes at the real pace, then a minute at sixty times that.
+    scaled.look(540)
+    scaled.fleet.now, scaled.fleet.factor = SMALL, 60.0
+    scaled.look(0)
+    scaled.start()
+    assert scaled.look(9.0) == 10
+    assert scaled.look(1.5) == 7
+
+
 def test_without_an_answer_nothing_is_forgotten(scaled):
     scaled.fleet.now = BIG
     scaled.look()

@@ -59,19 +59,26 @@ class Memory:
     Attributes:
         clock: The autoscaler's time in seconds, as it was at `real`.
         real: The real time in seconds since 1970.
+        factor: How many times as fast as a real clock the autoscaler's has run since then.
         demand: From when on so many replicas were wanted, by the autoscaler's time, oldest first.
         stepped: When the replicas were last made fewer; None when they never were.
     """
 
     clock: float
     real: float
+    factor: float = 1.0
     demand: tuple[tuple[float, int], ...] = ()
     stepped: float | None = None
 
     def at(self, real: float, factor: float) -> Memory:
-        """Return the same with the clock moved on to a real time; it never goes back."""
-        passed = max(0.0, real - self.real) * factor
-        return replace(self, clock=self.clock + passed, real=real)
+        """Return the same with the clock moved on; it never goes back.
+
+        Args:
+            real: The real time now.
+            factor: How fast the clock runs from now on.
+        """
+        passed = max(0.0, real - self.real) * self.factor
+        return replace(self, clock=self.clock + passed, real=real, factor=factor)
 
 
 def wanted(size: Size) -> int:
@@ -223,16 +230,22 @@ class Autoscaler:
 
     def _follow(self, bounds: Bounds, factor: float) -> None:
         real = self._real()
-        before = (self._memory or Memory(0.0, real)).at(real, factor)
+        before = self._memory or Memory(0.0, real)
         replicas = self._fleet.replicas()
-        after, many = decide(before, wanted(self._fleet.size()), replicas, bounds)
+        demand = wanted(self._fleet.size())
+        after, many = decide(before.at(real, factor), demand, replicas, bounds)
         # What was decided is kept before it is done: a crash in between puts a step down off until
         # the next one is due, where the other order could take two at once.
-        if (after.demand, after.stepped) != (before.demand, before.stepped):
+        if _news(after) != _news(before):
             write_private(self._file, json.dumps(asdict(after)))
         self._memory = after
         if many != replicas:
             self._fleet.scale(many)
+
+
+def _news(memory: Memory) -> tuple[object, ...]:
+    """Return what cannot be computed from an older memory and the real time."""
+    return memory.factor, memory.demand, memory.stepped
 
 
 def _read(file: Path) -> Memory | None:
