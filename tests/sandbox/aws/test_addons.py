@@ -5,6 +5,7 @@ import pytest
 
 from eksnet import versions
 from eksnet.sandbox.aws.eks import work
+from eksnet.sandbox.aws.eks.ownership import ApplyError
 from tests.sandbox.aws.conftest import configuration
 
 COREDNS = {"clusterName": "workbook", "addonName": "coredns"}
@@ -102,6 +103,27 @@ def test_deleting_with_preserve_leaves_the_software(side, eks):
     side.worker.work_once()
     assert eks.list_addons(clusterName="workbook")["addons"] == []
     assert side.cluster.objects == before
+
+
+def test_a_deletion_that_the_api_server_refuses_is_told_and_may_be_asked_for_again(
+    side, eks, monkeypatch
+):
+    installed(side, eks)
+
+    def refuse(one):
+        raise ApplyError(0, "no answer")
+
+    with monkeypatch.context() as refusing:
+        refusing.setattr(side.cluster, "delete", refuse)
+        eks.delete_addon(**COREDNS)
+        side.worker.work_once()
+    addon = eks.describe_addon(**COREDNS)["addon"]
+    assert addon["status"] == "DELETE_FAILED"
+    assert addon["health"]["issues"][0]["code"] == "ClusterUnreachable"
+    eks.delete_addon(**COREDNS)
+    side.worker.work_once()
+    assert eks.list_addons(clusterName="workbook")["addons"] == []
+    assert side.cluster.objects == {}
 
 
 def test_values_reach_the_objects(side, eks):
@@ -225,6 +247,23 @@ def test_a_roll_out_that_hangs_is_undone(side, eks, monkeypatch):
     update = updated(side, eks, configurationValues=configuration(replicaCount=3))
     assert update["errors"][0]["errorCode"] == "InsufficientNumberOfReplicas"
     assert side.cluster.objects["Deployment", "coredns"]["spec"]["replicas"] == 2
+
+
+@pytest.mark.parametrize(("mode", "kept"), [("PRESERVE", True), ("OVERWRITE", False)])
+def test_what_is_undone_leaves_what_the_update_left(side, eks, monkeypatch, mode, kept):
+    installed(side, eks)
+    side.cluster.conflicts = [COREFILE]
+    side.cluster.objects["ConfigMap", "coredns"]["data"]["Corefile"] = "by hand"
+    monkeypatch.setattr(work, "ROLL_LIMIT", 0)
+    side.cluster.waits = "Deployment coredns: 1 of 2 pods available, 2 of them new"
+    values = configuration(replicaCount=3, nodeSelector={"no": "where"})
+    update = updated(side, eks, configurationValues=values, resolveConflicts=mode)
+    assert update["status"] == "Failed"
+    assert side.cluster.objects["Deployment", "coredns"]["spec"]["replicas"] == 2
+    # Who sends no Corefile leaves that which is there.
+    assert ("kubernetes cluster.local" not in str(side.cluster.objects["ConfigMap", "coredns"])) == (
+        kept
+    )
 
 
 def test_an_addon_that_lacks_pods_is_degraded(side, eks):
