@@ -261,9 +261,9 @@ def test_what_is_undone_leaves_what_the_update_left(side, eks, monkeypatch, mode
     assert update["status"] == "Failed"
     assert side.cluster.objects["Deployment", "coredns"]["spec"]["replicas"] == 2
     # Who sends no Corefile leaves that which is there.
-    assert ("kubernetes cluster.local" not in str(side.cluster.objects["ConfigMap", "coredns"])) == (
-        kept
-    )
+    assert (
+        "kubernetes cluster.local" not in str(side.cluster.objects["ConfigMap", "coredns"])
+    ) == (kept)
 
 
 def test_an_addon_that_lacks_pods_is_degraded(side, eks):
@@ -312,6 +312,27 @@ def test_an_update_goes_on_after_the_process_was_ended(side, eks):
     )
     assert found["update"]["status"] == "Successful"
     assert side.cluster.objects["Deployment", "coredns"]["spec"]["replicas"] == 5
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"serviceAccountRoleArn": "arn:aws:iam::111122223333:role/workbook-node"},
+        {
+            "podIdentityAssociations": [
+                {"serviceAccount": "coredns", "roleArn": "arn:aws:iam::111122223333:role/a"}
+            ]
+        },
+        {"namespaceConfig": {"namespace": "other"}},
+    ],
+    ids=lambda said: next(iter(said)),
+)
+def test_what_would_change_nothing_here_is_refused_by_name(eks, said):
+    (name,) = said
+    assert refused(eks.create_addon, **COREDNS, **said) == (
+        "InvalidParameterException", f"{name} is not part of this sandbox",
+    )  # fmt: skip
+    assert eks.list_addons(clusterName="workbook")["addons"] == []
 
 
 def test_a_body_of_two_megabytes_is_refused(eks):
