@@ -30,6 +30,7 @@ from eksnet import checkpoints, cli, coredns, data, dns, kubeproxy, widgets
 from eksnet import cluster as cluster_room
 from eksnet.cluster import Cluster, Condition
 from eksnet.course.begin import Beginning
+from eksnet.course.dryrun import DryRun
 from eksnet.errors import EksnetError
 from eksnet.kubeproxy import Node, Packet, Ruleset, Settings
 from eksnet.kubeproxy.settings import MODES
@@ -144,12 +145,12 @@ INPUTS = {Condition, Node, Packet, Settings, dns.ResolvConf}
 RESULTS = {
     cluster_room: "ApiError Applied Backup Cluster DeadlineError Edit Event Exec Identity Listing "
     "PodRun Resource Restored Target",
-    coredns: "Answer Check Diagnosis LoggedQuery Lookup",
+    coredns: "Answer Check Diagnosis Finding LoggedQuery Lookup",
     dns: "Attempt Profile Question Record Reply Walk",
     kubeproxy: "AddedRules Chain Connection Differences Line Lines LookupTime LookupTimes NamedSet "
     "PacketWalk PacketWalks RuleCounts Ruleset Share Skew Skews Step",
     checkpoints: "Checkpoint CheckpointError Progress Result State",
-    widgets: "Model PacketStepper Panel Picture SearchOrder Stepper Table Text",
+    widgets: "CorefileEditor Model PacketStepper Panel Picture SearchOrder Stepper Table Text",
     eksnet: "EksnetError",
 }
 
@@ -191,6 +192,7 @@ def samples(cluster: Cluster) -> Samples:
         checkpoints.Checkpoint: [eksnet.checkpoint("dns-01"), eksnet.checkpoint("dns-02")],
         widgets.Model: [order.model, stepper.model],
         widgets.SearchOrder: [order.model],
+        widgets.CorefileEditor: [widgets.corefile().model],
         widgets.PacketStepper: [stepper.model],
         widgets.Stepper: [stepper.model],
     })  # fmt: skip
@@ -209,6 +211,7 @@ GOOD: dict[str, Any] = {
     "patch": {"data": {"a": "b"}}, "test": lambda one: True, "before": {}, "queries": (),
     "log": "", "plugin": "errors", "addresses": ("10.0.0.9",), "node": NODE, "endpoints": 2,
     "records": (), "replies": dns.given_answers(), "change": "text",
+    "release": "1.14.3", "releases": "1.14.3",
 }  # fmt: skip
 # By the function, where one name means two things.
 GOOD_FOR: dict[tuple[str, str], Any] = {
@@ -266,7 +269,8 @@ TARGETS = targets()
 CLASSES = {name: one for face in FACES for name, one in vars(face).items() if inspect.isclass(one)}
 KNOWN = {
     **CLASSES, "pd": pd, "Callable": Callable, "Iterator": Iterator, "Cluster": Cluster,
-    "View": object, "Beginning": Beginning, "Resource": cluster_room.Resource, "Listing": Listing,
+    "View": object, "Beginning": Beginning, "Resource": cluster_room.Resource, "DryRun": DryRun,
+    "Listing": Listing,
 }  # fmt: skip
 
 
