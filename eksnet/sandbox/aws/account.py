@@ -62,6 +62,12 @@ class Account:
         self._lock = threading.RLock()
         self._loaded: tuple[Emulator, Directory] | None = None
 
+    def load_changes(self) -> None:
+        """Load what answers if somebody has changed who there is: nobody can sign in before."""
+        if not self._untouched:
+            with self._lock:
+                self._load()
+
     # Who somebody is.
 
     def secret(self, access_key: str) -> Secret | None:
@@ -148,10 +154,13 @@ class Account:
         Raises:
             OSError: The journal cannot be written, and nothing was changed.
         """
+        shows = operation.name in _SHOWS_ADDRESSES
+        # Outside of the lock: the API server may ask who somebody is before it answers.
+        pods = self._pod_addresses() if shows else None
         with self._lock:
             emulator = self._emulator
-            if operation.name in _SHOWS_ADDRESSES:
-                self._place_pods(emulator)
+            if pods is not None:
+                self._place_pods(emulator, pods)
             if operation.reads:
                 return emulator.answer(sent)
             moment, seed = self._now(), secrets.randbits(_SEED_BITS)
@@ -166,11 +175,10 @@ class Account:
                 raise
             return answer
 
-    def _place_pods(self, emulator: Emulator) -> None:
+    def _place_pods(self, emulator: Emulator, pods: Mapping[str, Sequence[str]]) -> None:
         from eksnet.sandbox.aws import start_state
 
-        if (addresses := self._pod_addresses()) is not None:
-            start_state.place_pods(emulator, addresses)
+        start_state.place_pods(emulator, pods)
 
     @property
     def _emulator(self) -> Emulator:
