@@ -185,9 +185,7 @@ def remove(
     )
     for path in removed.kept:
         console.print(f"Other files, not removed: {path}")
-    if engine and removed.size:
-        console.print("Go's build cache is kept; `go clean -cache -modcache` removes it.")
-    elif removed.size:
+    if removed.size and not engine:
         home = removed.directory.parents[1]
         console.print(f"Your progress and backups are kept in {home}, together with the key of")
         console.print("their cluster: after a new `eksnet up` they are valid again.")
