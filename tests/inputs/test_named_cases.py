@@ -97,6 +97,8 @@ def test_a_long_name_that_no_domain_can_follow_is_asked_as_it_is() -> None:
     [
         (["--sandbox", "", "status"], "--sandbox is empty"),
         (["status", "--sandbox", ""], "'' is not a valid sandbox name"),
+        (["lab", "--course", ""], "--course is empty"),
+        (["engine", "pack", ""], "FILE is empty"),
         ([COLOUR], r"No such command '\x1b[31mred'"),
         ([f"--{COLOUR}"], r"No such option: --\x1b[31mred"),
         (["status", COLOUR], r"unexpected extra argument(s) (\x1b[31mred)"),
