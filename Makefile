@@ -50,6 +50,7 @@ bench: setup-tests engine
 	uv run python tests/bench/lookup.py
 	uv run python tests/bench/kubeproxy.py
 	uv run python tests/bench/aws.py
+	uv run python tests/bench/lint.py
 
 lint:
 	uv run ruff check

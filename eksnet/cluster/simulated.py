@@ -11,7 +11,7 @@ import contextlib
 import json
 import math
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -66,13 +66,31 @@ def start_fleet(cluster: Cluster, nodes: int, cores: int) -> int:
 def end_fleet(cluster: Cluster) -> int:
     """Delete the simulated nodes and their leases; return how many there were.
 
+    By the autoscaler's clock they go all at once: it stands still meanwhile.
+
     Args:
         cluster: The cluster; only the sandbox has any.
     """
     _keep(cluster, ())
     names = left(cluster)
-    _delete(cluster, names)
+    if names:
+        with _clock_standing(cluster):
+            _delete(cluster, names)
     return len(names)
+
+
+@contextlib.contextmanager
+def _clock_standing(cluster: Cluster) -> Iterator[None]:
+    factor = clock_factor(cluster)
+    _set_clock(cluster, 0)
+    try:
+        yield
+    finally:
+        # One that stands already was left so by a kernel that has ended.
+        if factor > 1:
+            _set_clock(cluster, factor)
+        else:
+            end_clock(cluster)
 
 
 def left(cluster: Cluster) -> list[str]:
@@ -208,6 +226,10 @@ def start_clock(cluster: Cluster, factor: int) -> None:
     """
     require_sandbox(cluster, "nobody can make EKS's own clock run faster")
     inputs.count(factor, "the clock's factor", 1, FASTEST)
+    _set_clock(cluster, factor)
+
+
+def _set_clock(cluster: Cluster, factor: int) -> None:
     metadata = {"name": CLOCK, "namespace": CLOCK_NAMESPACE}
     configmap = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}
     cluster.apply(json.dumps({**configmap, "data": {FACTOR: str(factor)}}), force=True)

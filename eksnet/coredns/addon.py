@@ -130,6 +130,26 @@ def update(
     return Listing(("update", "error", "message"), tuple(rows), (found,) * len(rows))
 
 
+def reset(cluster: Cluster) -> None:
+    """Let the add-on be as EKS installs it: no values, no change by hand; none is no mistake.
+
+    Args:
+        cluster: The cluster.
+
+    Raises:
+        EksnetError: The cluster has no AWS account, or the add-on did not get there.
+    """
+    if _described(cluster).status == "self-managed":
+        return
+    _settled(cluster)
+    (done, *_) = update(cluster, {}, "OVERWRITE")
+    if done.status != "Successful":
+        (_, message), *_ = done.errors or (("", done.status),)
+        raise EksnetError(
+            f"the add-on coredns was not reset: {message}", "a successful update", _LOOK
+        )
+
+
 def remove(cluster: Cluster, *, preserve: bool = True) -> None:
     """End the add-on and wait until EKS has forgotten it; none is there is no mistake.
 

@@ -20,7 +20,7 @@ from eksnet.coredns.logs import log_lines
 from eksnet.errors import EksnetError
 
 _LOGGED = re.compile(r"Running configuration SHA512 = ([0-9a-f]{128})")
-_REFUSED = re.compile(r":(\d+) - Error during parsing: (.+)")
+_REFUSED = re.compile(r":(\d+) - (?:Error during parsing|Syntax error): (.+)")
 # A plugin that refuses its own lines names no line: at a start, and at a reload.
 _NOT_SET_UP = re.compile(r"^(?:\[ERROR\] Restart failed: |(?=plugin/\w+: ))(.+)")
 _UNKNOWN = re.compile(r": Unknown directive '(.+)'$")

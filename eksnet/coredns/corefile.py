@@ -15,20 +15,28 @@ that CoreDNS 1.14.3 requires (15135a999495). Functions of ours name theirs.
 
 from __future__ import annotations
 
+import functools
 import posixpath
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from eksnet.errors import EksnetError
 
 BYTE_ORDER_MARK = "\ufeff"
 SPACE = r"\t\n\v\f\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 """What Go's unicode.IsSpace takes, for a set of a regular expression; Python counts more."""
-_BETWEEN = re.compile(rf"(?:[{SPACE}]+|#[^\n]*)*")
-# A carriage return does not end a word, and `#` in one begins a comment that ends with it.
-_BARE = re.compile(rf"((?:[^{SPACE}#]|\r)*)(?:#(?:[^{SPACE}]|\r)*)?")
-_QUOTED = re.compile(r'"([^"\\]*(?:\\.[^"\\]*)*)("|\\?\Z)', re.DOTALL)
+# A quoted word, a comment, or a bare word. A carriage return does not end a bare word, and `#` in
+# one begins a comment that ends with it.
+_WORD = re.compile(
+    r'"(?P<quoted>[^"\\]*(?:\\.[^"\\]*)*)(?P<closed>"|\\?\Z)'
+    r"|(?P<comment>#[^\n]*)"
+    rf"|(?P<bare>[^{SPACE}#](?:[^{SPACE}#]|\r)*)(?:#(?:[^{SPACE}]|\r)*)?",
+    re.DOTALL,
+)
+# What Python takes for a blank and Go does not, and a carriage return.
+_ODD = re.compile(r"[\r\x1c-\x1f]")
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _VARIABLE = re.compile(r"\{%(?!\}|%\})(?P<percent>.+?)%\}|\{\$(?P<dollar>[^}]+)\}", re.DOTALL)
 _MOST_EXPANSIONS = 10_000
@@ -52,9 +60,8 @@ class CorefileError(EksnetError):
         self.line = line
 
 
-@dataclass(frozen=True)
-class Token:
-    """A word of a Corefile.
+class Token(NamedTuple):
+    """A word of a Corefile; a tuple, since a text has many of them.
 
     Attributes:
         text: The word, without quotation marks.
@@ -76,7 +83,7 @@ class Token:
     @property
     def last_line(self) -> int:
         """The line on which it ends: a quoted word may hold line breaks."""
-        return self.line + self.text.count("\n")
+        return self.line + self.text.count("\n") if "\n" in self.text else self.line
 
     @property
     def extent(self) -> tuple[int, int]:
@@ -134,7 +141,7 @@ class Plugin:
         via = self.tokens[0].via
         return via[0].pattern if via else ""
 
-    @property
+    @functools.cached_property
     def lines(self) -> tuple[tuple[str, ...], ...]:
         """Its words line by line, as a plugin sees them; braces left out.
 
@@ -185,9 +192,17 @@ class ServerBlock:
         """The names of its plugins, one for each use."""
         return tuple(plugin.name for plugin in self.plugins)
 
+    @functools.cached_property
+    def by_name(self) -> Mapping[str, tuple[Plugin, ...]]:
+        """The uses of each plugin, by its name."""
+        found: dict[str, tuple[Plugin, ...]] = {}
+        for plugin in self.plugins:
+            found[plugin.name] = (*found.get(plugin.name, ()), plugin)
+        return found
+
     def uses(self, name: str) -> tuple[Plugin, ...]:
         """Return the uses of a plugin."""
-        return tuple(plugin for plugin in self.plugins if plugin.name == name)
+        return self.by_name.get(name, ())
 
     def lines(self, name: str) -> tuple[tuple[str, ...], ...]:
         """Return a plugin's words line by line, of all its uses; nothing when it is not there."""
@@ -302,45 +317,72 @@ def read_plugins(block: str, corefile: Corefile) -> tuple[Plugin, ...]:
 def _tokens_of(text: str, what: str) -> list[Token]:
     if not isinstance(text, str):
         raise EksnetError(f"{what} is of type {type(text).__name__}", "its text (str)")
-    return list(_tokens(text))
+    return _tokens(text)
 
 
-def _tokens(text: str) -> Iterator[Token]:
-    """Yield the words of a text.
+def _tokens(text: str) -> list[Token]:
+    """Return the words of a text; most lines have nothing but words and blanks.
 
     Source: lexer.go, load and next.
     """
-    begin = len(BYTE_ORDER_MARK) if text.startswith(BYTE_ORDER_MARK) else 0
-    place, line = begin, 1
-    while (start := _end_of(_BETWEEN, text, place)) < len(text):
-        line += text.count("\n", place, start)
-        word, end, place = _quoted(text, start) if text[start] == '"' else _bare(text, start)
-        if word is None:
-            return
-        column = start - max(text.rfind("\n", 0, start) + 1, begin) + 1
-        yield Token(word, line, column, start, end)
-        line += text.count("\n", start, place)
+    found: list[Token] = []
+    plain = text.isascii() and not _ODD.search(text)
+    start = len(BYTE_ORDER_MARK) if text.startswith(BYTE_ORDER_MARK) else 0
+    line, size, make = 1, len(text), tuple.__new__
+    while start < size:
+        end = text.find("\n", start)
+        end = size if end < 0 else end
+        written = text[start:end]
+        if not plain or '"' in written or "#" in written:
+            line, start = _read_line(text, line, start, found)
+            continue
+        place = start
+        for word in written.split():
+            place = text.index(word, place)
+            after = place + len(word)
+            found.append(make(Token, (word, line, place - start + 1, place, after, ())))
+            place = after
+        line, start = line + 1, end + 1
+    return found
 
 
-def _end_of(pattern: re.Pattern[str], text: str, start: int) -> int:
-    found = pattern.match(text, start)
-    return found.end() if found else start
+def _read_line(text: str, line: int, line_start: int, found: list[Token]) -> tuple[int, int]:
+    """Read a line with all that a line can have; a quoted word may lead to a later one.
+
+    Returns:
+        The number of the line after it, and where that begins.
+    """
+    end = _end_of_line(text, line_start)
+    for one in _WORD.finditer(text, line_start):
+        start = one.start()
+        if start > end:
+            break
+        if one["comment"] is not None:
+            continue
+        if one["quoted"] is not None:
+            word, stop = _unescaped(one["quoted"]), one.end()
+            if not word and not one["closed"]:
+                break
+        else:
+            written = one["bare"].rstrip("\r")
+            word, stop = written.replace("\r", ""), start + len(written)
+        found.append(Token(word, line, start - line_start + 1, start, stop))
+        if stop > end:
+            line += text.count("\n", end, stop)
+            line_start = text.rfind("\n", 0, stop) + 1
+            end = _end_of_line(text, stop)
+    return line + 1, end + 1
 
 
-def _bare(text: str, start: int) -> tuple[str, int, int]:
-    """Return a word without quotation marks, where it ends, and where its comment does."""
-    found = _BARE.match(text, start)
-    assert found  # the pattern takes an empty text too
-    written = found[1].rstrip("\r")
-    return written.replace("\r", ""), start + len(written), found.end()
+def _end_of_line(text: str, place: int) -> int:
+    end = text.find("\n", place)
+    return len(text) if end < 0 else end
 
 
-def _quoted(text: str, start: int) -> tuple[str | None, int, int]:
-    """Return a quoted word, and where it ends; None for nothing between a mark and the end."""
-    found = _QUOTED.match(text, start)
-    assert found  # it goes to the end of the text at most
-    word = _ESCAPED.sub(lambda pair: pair[1] if pair[1] == '"' else pair[0], found[1])
-    return (word if word or found[2] == '"' else None), found.end(), found.end()
+def _unescaped(word: str) -> str:
+    if "\\" not in word:
+        return word
+    return _ESCAPED.sub(lambda pair: pair[1] if pair[1] == '"' else pair[0], word)
 
 
 @dataclass
@@ -409,11 +451,10 @@ class _Reader:
 
     def _begins_line(self) -> bool:
         """Source: isNewLine."""
-        if self._cursor < 1:
+        here = self._cursor
+        if here < 1:
             return True
-        if self._cursor >= len(self.tokens):
-            return False
-        return self.tokens[self._cursor - 1].last_line < self.tokens[self._cursor].line
+        return here < len(self.tokens) and _breaks(self.tokens[here - 1], self.tokens[here])
 
     # Source: parse.go.
 
@@ -494,11 +535,14 @@ class _Reader:
     def _plugins(self) -> Iterator[Plugin]:
         """Source: directives."""
         self._closing = None
-        while self._next():
-            if self._word == "}":
-                self._closing = self.tokens[self._cursor]
+        tokens = self.tokens
+        while self._cursor + 1 < len(tokens):
+            self._cursor += 1
+            token = tokens[self._cursor]
+            if token.text == "}":
+                self._closing = token
                 return
-            if self._word == "import":
+            if token.text == "import":
                 self._import()
                 self._cursor -= 1
                 continue
@@ -506,26 +550,31 @@ class _Reader:
 
     def _plugin(self) -> Plugin:
         """Source: directive."""
-        first = self.tokens[self._cursor]
-        name = self._replaced(first.text)
-        words, depth, before = [first], 0, len(self._imports)
-        while self._next():
-            if self._word == "{":
+        tokens, here, before = self.tokens, self._cursor, len(self._imports)
+        first = tokens[here]
+        name = self._replaced(first.text) if "{" in first.text else first.text
+        words, depth = [first], 0
+        # Most words of a Corefile come by here.
+        while here + 1 < len(tokens):
+            here += 1
+            token = tokens[here]
+            text = token.text
+            if text == "{":
                 depth += 1
-            elif not depth and self._begins_line():
-                self._cursor -= 1
+            elif not depth and _breaks(tokens[here - 1], token):
+                here -= 1
                 break
-            elif self._word == "}":
-                if not depth:
-                    raise self._unopened()
-                depth -= 1
-            elif self._word == "import" and self._begins_line():
+            elif text == "}":
+                depth = self._closed(here, depth)
+            elif text == "import" and _breaks(tokens[here - 1], token):
+                self._cursor = here
                 self._import()
-                self._cursor -= 1
+                here = self._cursor - 1
                 continue
-            token = self.tokens[self._cursor]
-            self.tokens[self._cursor] = replace(token, text=self._replaced(token.text))
-            words.append(self.tokens[self._cursor])
+            elif "{" in text:
+                token = tokens[here] = token._replace(text=self._replaced(text))
+            words.append(token)
+        self._cursor = here
         if depth:
             raise CorefileError(
                 f"the block of {name} in line {first.line} is not closed",
@@ -533,6 +582,13 @@ class _Reader:
                 line=first.line,
             )
         return Plugin(name, tuple(words), tuple(self._imports[before:]))
+
+    def _closed(self, here: int, depth: int) -> int:
+        """Return how deep it is after a closing brace."""
+        if not depth:
+            self._cursor = here
+            raise self._unopened()
+        return depth - 1
 
     def _import(self) -> None:
         """Put what is imported in the place of the two words; the first of it is the next.
@@ -558,7 +614,7 @@ class _Reader:
             if self._expansions > _MOST_EXPANSIONS or pattern in around:
                 raise _endless(pattern, word)
             via = (*word.via, statement)
-            imported = [replace(token, via=via) for token in snippet.tokens]
+            imported = [token._replace(via=via) for token in snippet.tokens]
         else:
             self._refuse_wildcards(pattern)
             self.files.append(statement)
@@ -581,6 +637,8 @@ class _Reader:
 
         Source: replaceEnvVars, replaceEnvReferences.
         """
+        if "{" not in text:
+            return text
         if self.environment is None:
             for found in _VARIABLE.finditer(text):
                 self.variables[found["percent"] or found["dollar"]] = None
@@ -606,6 +664,11 @@ class _Reader:
     def _unopened(self) -> CorefileError:
         expected = "a closing brace on a line of its own"
         return self._error("has a closing brace without an opening one", expected)
+
+
+def _breaks(before: Token, token: Token) -> bool:
+    """Tell whether a word begins on a later line than the word before it ends on."""
+    return before.line != token.line and before.last_line < token.line
 
 
 def _endless(name: str, token: Token) -> CorefileError:

@@ -146,6 +146,7 @@ _RCODES = frozenset(
 
 # Expressions: regexp/syntax is stricter than Python in some places and wider in others.
 
+_PLAIN = re.compile(r"[-A-Za-z0-9._ ]{0,255}")
 _MOST_REPEATS = 1000
 _LONGEST_EXPRESSION = 10_000
 _ESCAPES = frozenset("dDsSwWbBAzaftnrv")
@@ -163,6 +164,8 @@ _PROPERTY = re.compile(r"[pP](?:[CLMNPSZ]|\{\^?[A-Za-z_]+\})")
 @functools.lru_cache(4096)
 def groups(expression: str) -> int | None:
     """Return how many groups an expression has; None where regexp.Compile refuses it."""
+    if _PLAIN.fullmatch(expression):
+        return 0
     if len(expression.encode("utf-8", "surrogatepass")) > _LONGEST_EXPRESSION:
         return None
     try:

@@ -7,6 +7,7 @@ else: the tests walk both.
 from __future__ import annotations
 
 import difflib
+import functools
 import re
 from collections.abc import Callable, Iterator
 from itertools import product
@@ -22,6 +23,7 @@ from eksnet.coredns.uses import Fault, is_open
 from eksnet.coredns.zones import split_transport, zones_as_written, zones_of
 
 _GLUED = re.compile(r'^[^\n#"]*?[^\s#"{$%]\{[ \t\r]*(?:#.*)?$', re.MULTILINE)
+_RENAMING = frozenset({"answer", "prefix", "suffix", "substring", "regex"})
 _SAMPLE = "x"
 # What every computer has; the addresses of its other interfaces cannot be seen.
 _INTERFACES = {"lo": ("127.0.0.1", "::1")}
@@ -48,10 +50,9 @@ def _glued(word: str) -> tuple[str, str]:
 
 
 def _glued_plugins(context: Context) -> Iterator[Found]:
-    for block in (*context.tree.blocks, *context.tree.nameless):
-        for plugin in block.plugins:
-            if _is_glued(plugin.tokens[0]):
-                yield (plugin.line, *_glued(plugin.tokens[0].text))
+    for plugin in context.unknown:
+        if _is_glued(plugin.tokens[0]):
+            yield (plugin.line, *_glued(plugin.tokens[0].text))
 
 
 def _glued_keys(context: Context) -> Iterator[Found]:
@@ -85,26 +86,21 @@ def _written(release: Release) -> str:
 
 
 def _unknown_plugins(context: Context) -> Iterator[Found]:
-    known = plugins_of(context.release)
-    for block in (*context.tree.blocks, *context.tree.nameless):
-        for plugin in block.plugins:
-            name = plugin.name
-            if name in known or is_open(name) or _is_glued(plugin.tokens[0]):
-                continue
-            since = plugin_since(name)
-            yield (
-                plugin.line,
-                _unknown_plugin(name, context),
-                (f"CoreDNS {_written(since)} or later" if since else _meant(name, known)),
-            )
+    for plugin in context.unknown:
+        name = plugin.name
+        if is_open(name) or _is_glued(plugin.tokens[0]):
+            continue
+        since = plugin_since(name)
+        fix = f"CoreDNS {_written(since)} or later" if since else _meant(name, context.release)
+        yield plugin.line, _unknown_plugin(name, context), fix
 
 
 def _unknown_plugin(name: str, context: Context) -> str:
     return f"CoreDNS {_written(context.release)} has no plugin {name!r}"
 
 
-def _meant(name: str, known: frozenset[str]) -> str:
-    near = difflib.get_close_matches(name, sorted(known), 1)
+def _meant(name: str, release: Release) -> str:
+    near = difflib.get_close_matches(name, sorted(plugins_of(release)), 1)
     return f"did you mean {near[0]!r}?" if near else "`coredns -plugins` lists those that it has"
 
 
@@ -149,10 +145,11 @@ def _twice(plugin: str) -> str:
 
 def _lost_uses(context: Context) -> Iterator[Found]:
     for block in context.tree.blocks:
-        for name in dict.fromkeys(block.names):
-            uses = block.uses(name)
+        for name, uses in block.by_name.items():
+            if len(uses) < 2:
+                continue
             what = second_use(name)
-            if len(uses) > 1 and what in ("ignored", "replaces"):
+            if what in ("ignored", "replaces"):
                 lost = "the second one is ignored" if what == "ignored" else "the first one is lost"
                 yield uses[1].line, f"{name} is used twice in a server block: {lost}", "keep one"
 
@@ -185,13 +182,20 @@ def _same_address(key: tuple[str, str, str], host: str, same: bool) -> str:
     return f"{who} {transport}://{zone}:{port}{on}{' twice' if same else ''}"
 
 
-def _addresses(block: ServerBlock) -> Iterator[tuple[str, str, str]]:
-    for key in block.keys:
+def _addresses(block: ServerBlock) -> tuple[tuple[str, str, str], ...]:
+    return _addresses_of(block.keys)
+
+
+@functools.lru_cache(4096)
+def _addresses_of(keys: tuple[str, ...]) -> tuple[tuple[str, str, str], ...]:
+    """Return the transport, zone and port of each key."""
+    found = []
+    for key in keys:
         transport, rest = split_transport(key)
-        port = rest.rpartition(":")[2] if ":" in rest else ""
-        number = gotext.integer(port)
-        for zone in zones_as_written(key):
-            yield transport, zone, str(number) if number is not None else _PORTS.get(transport, "")
+        number = gotext.integer(rest.rpartition(":")[2]) if ":" in rest else None
+        port = _PORTS.get(transport, "") if number is None else str(number)
+        found += [(transport, zone, port) for zone in zones_as_written(key)]
+    return tuple(found)
 
 
 def _hosts(block: ServerBlock) -> list[str]:
@@ -260,9 +264,8 @@ def _no_blocks(context: Context) -> Iterator[Found]:
 
 def _uses(context: Context, name: str) -> Iterator[tuple[ServerBlock, Plugin]]:
     for block in context.tree.blocks:
-        for plugin in block.plugins:
-            if plugin.name == name:
-                yield block, plugin
+        for plugin in block.uses(name):
+            yield block, plugin
 
 
 def _hosts_without_fallthrough(context: Context) -> Iterator[Found]:
@@ -312,7 +315,9 @@ def _rewrite_words(plugin: Plugin) -> list[str]:
 
 def _wrong_answers(context: Context) -> Iterator[Found]:
     for _, plugin in _uses(context, "rewrite"):
-        rule = name_rule(_rewrite_words(plugin))
+        words = _rewrite_words(plugin)
+        # Without these the answer gets the question's name back.
+        rule = name_rule(words) if not _RENAMING.isdisjoint(map(str.lower, words)) else None
         if rule and (seen := _answer_fault(rule)):
             yield plugin.line, seen, _answer_fix(rule)
 
@@ -371,7 +376,8 @@ def _renamed(pattern: str, replacement: str, name: str) -> str | None:
 
 def _cnames_without_dot(context: Context) -> Iterator[Found]:
     for _, plugin in _uses(context, "rewrite"):
-        rule = cname_rule(_rewrite_words(plugin))
+        words = _rewrite_words(plugin)
+        rule = cname_rule(words) if "cname" in map(str.lower, words) else None
         if not rule:
             continue
         match, before, after = rule
@@ -391,19 +397,27 @@ def _cnames_without_dot(context: Context) -> Iterator[Found]:
 
 def _forwards_to_itself(context: Context) -> Iterator[Found]:
     for block, plugin in _uses(context, "forward"):
-        ports = {port for transport, _, port in _addresses(block) if transport == "dns"}
         for server in plugin.lines[0][2:]:
             host, port = _server(server)
-            address = gotext.address(host)
-            is_own = host in context.own or (address is not None and address.is_loopback)
-            bound = [one for one in _hosts(block) if one]
-            here = not bound or host in bound or host in context.own
-            if is_own and here and port in ports:
+            if _is_own(host, context) and _listens_at(block, host, port, context):
                 yield (
                     plugin.line,
                     f"forward asks {server}, which is this CoreDNS: each question comes back",
                     "forward to the resolver of the node: /etc/resolv.conf",
                 )
+
+
+def _is_own(host: str, context: Context) -> bool:
+    if host in context.own:
+        return True
+    address = gotext.address(host) if host.startswith(("127.", "::1", "0:", "0000:")) else None
+    return address is not None and address.is_loopback
+
+
+def _listens_at(block: ServerBlock, host: str, port: str, context: Context) -> bool:
+    ports = {port for transport, _, port in _addresses(block) if transport == "dns"}
+    bound = [one for one in _hosts(block) if one]
+    return port in ports and (not bound or host in bound or host in context.own)
 
 
 def _server(word: str) -> tuple[str, str]:

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from eksnet.coredns.corefile import Corefile, CorefileError, ServerBlock, Token, read_corefile
+from eksnet.coredns.corefile import Corefile, CorefileError, Plugin, Token, read_corefile
 from eksnet.coredns.releases import PINNED, Release, plugins_of, release_of
-from eksnet.coredns.setups import refusal
+from eksnet.coredns.setups import TAKE_KEYS, refusal
 from eksnet.coredns.uses import Fault, Word
 from eksnet.listing import Listing
 
@@ -52,13 +52,21 @@ class Context:
         release: The release of CoreDNS.
         files: The files that CoreDNS finds.
         own: Addresses that lead to this CoreDNS.
+        faults: What the set-ups of plugins refuse: the plugin, the word and why.
     """
 
     tree: Corefile
     release: Release = PINNED
     files: frozenset[str] = IN_A_POD
     own: tuple[str, ...] = CLUSTER_DNS
-    faults: tuple[tuple[str, Token, Fault], ...] = field(default=())
+    faults: tuple[tuple[str, Token, Fault], ...] = ()
+
+    @functools.cached_property
+    def unknown(self) -> tuple[Plugin, ...]:
+        """The uses of plugins that the release does not have."""
+        known = plugins_of(self.release)
+        blocks = (*self.tree.blocks, *self.tree.nameless)
+        return tuple([p for block in blocks for p in block.plugins if p.name not in known])
 
 
 Found = tuple[int, str, str]
@@ -161,21 +169,56 @@ def _faults(
     tree: Corefile, files: frozenset[str], release: Release
 ) -> Iterator[tuple[str, Token, Fault]]:
     """Yield what the set-ups of plugins refuse: the plugin, the word and why."""
+    known = plugins_of(release)
     for block in tree.blocks:
-        for name, tokens in _words_by_plugin(block).items():
-            if name not in plugins_of(release):
+        for name, uses in block.by_name.items():
+            if name not in known:
                 continue
-            base = tokens[0].line
-            words: tuple[Word, ...] = tuple(
-                [(one.text, one.line - base, one.last_line - base) for one in tokens]
-            )
-            if fault := refusal(name, words, block.keys, files, release):
+            tokens = uses[0].tokens
+            if len(uses) > 1:
+                tokens = tuple([token for one in uses for token in one.tokens])
+            keys = block.keys if name in TAKE_KEYS else ()
+            if fault := _fault(tree.text, name, tokens, keys, files, release):
                 yield name, tokens[min(fault.word, len(tokens) - 1)], fault
 
 
-def _words_by_plugin(block: ServerBlock) -> dict[str, list[Token]]:
-    """Return the words of each plugin in a server block, all its uses one after the other."""
-    found: dict[str, list[Token]] = {}
-    for plugin in block.plugins:
-        found.setdefault(plugin.name, []).extend(plugin.tokens)
+def _fault(
+    text: str,
+    name: str,
+    tokens: tuple[Token, ...],
+    keys: tuple[str, ...],
+    files: frozenset[str],
+    release: Release,
+) -> Fault | None:
+    """Return what a plugin's set-up refuses; what it said of the same text before is kept.
+
+    Most blocks of most Corefiles are alike, and of a text that is being written all but one stay
+    as they were.
+    """
+    first, last = tokens[0], tokens[-1]
+    written = text[first.start : last.end]
+    # What variables and snippets bring is not in the text.
+    if "{$" in written or "{%" in written or "import" in written or last.via or first.via:
+        return refusal(name, _words(tokens), keys, files, release)
+    asked = (written, name, len(tokens), keys, files, release)
+    found = _KNOWN.get(asked, _NOTHING)
+    if found is _NOTHING:
+        if len(_KNOWN) > _MOST_KNOWN:
+            _KNOWN.clear()
+        found = _KNOWN[asked] = refusal(name, _words(tokens), keys, files, release)
     return found
+
+
+_NOTHING = Fault("", "", 0)
+_KNOWN: dict[tuple[object, ...], Fault | None] = {}
+_MOST_KNOWN = 20_000
+
+
+def _words(tokens: tuple[Token, ...]) -> tuple[Word, ...]:
+    base = tokens[0].line
+    return tuple(
+        [
+            (text, line - base, line - base + (text.count("\n") if "\n" in text else 0))
+            for text, line, *_ in tokens
+        ]
+    )

@@ -68,10 +68,12 @@ def option_since(plugin: str, option: str) -> Release | None:
     return _since().get((plugin, option)) if option else None
 
 
-def option_is_known(plugin: str, option: str, release: Release) -> bool:
-    """Tell whether a plugin of a release has an option."""
-    since = option_since(plugin, option)
-    return since is not None and since <= release
+def options_of(plugin: str, release: Release) -> frozenset[str]:
+    """Return the options that a plugin of a release has."""
+    return frozenset(
+        option for (name, option), since in _since().items()
+        if name == plugin and option and since <= release
+    )  # fmt: skip
 
 
 @functools.cache

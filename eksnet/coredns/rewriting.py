@@ -17,6 +17,8 @@ from eksnet.coredns.uses import is_open
 MATCHES = ("exact", "prefix", "suffix", "substring", "regex")
 _MODES = ("stop", "continue")
 _MOST_GROUPS = 101
+# As strconv.Itoa writes them.
+_GROUP = re.compile(r"\{(0|[1-9][0-9]{0,2})\}", re.ASCII)
 _VARIABLES = frozenset(
     f"{{{name}}}"
     for name in ("qname", "qtype", "client_ip", "client_port", "protocol", "server_ip",
@@ -185,8 +187,8 @@ def _pattern(pattern: str, replacement: str) -> Wrong:
     groups = gotext.groups(pattern)
     if groups is None:
         return f"{pattern!r} is no expression", "a regular expression of Go (RE2)"
-    used = sum(f"{{{number}}}" in replacement for number in range(_MOST_GROUPS))
-    if "{" in replacement and used > groups:
+    used = {number for number in _GROUP.findall(replacement) if int(number) < _MOST_GROUPS}
+    if len(used) > groups:
         return f"{replacement!r} uses more groups than {pattern!r} has", "a group for each {n}"
     return None
 

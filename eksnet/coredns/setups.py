@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from eksnet.coredns import gotext
-from eksnet.coredns.releases import PINNED, Release, option_is_known
+from eksnet.coredns.releases import PINNED, Release, options_of
 from eksnet.coredns.rewriting import rule as rewrite_rule
 from eksnet.coredns.takes import (
     any_rcode,
@@ -82,7 +82,10 @@ class Setup:
     each: Check = nothing
 
 
-@functools.lru_cache(8192)
+TAKE_KEYS = frozenset({"kubernetes"})
+"""The plugins whose set-up looks at the keys of the server block."""
+
+
 def refusal(
     plugin: str,
     words: tuple[Word, ...],
@@ -91,9 +94,6 @@ def refusal(
     release: Release = PINNED,
 ) -> Fault | None:
     """Return why a plugin's set-up refuses the words of its uses; None when it takes them.
-
-    Most blocks of most Corefiles are alike, and of a text that is being written all but one stay
-    as they were: what was found out about them is kept.
 
     Args:
         plugin: The plugin's name.
@@ -145,16 +145,28 @@ def _option(setup: Setup, name: str, uses: Uses) -> Check:
     Raises:
         RefusedError: The release has no such option.
     """
-    options = setup.options or {}
-    known = option_is_known(uses.plugin, name, uses.release)
-    if known and name:
-        # What later releases have brought is not looked at.
-        return options.get(name, ignored)
+    options = _options_of(uses.plugin, uses.release)
+    if found := options.get(name) if name else None:
+        return found
     if "" in options:
         return options[""]
     if is_open(name):
         return ignored
     uses.refuse(f"{uses.plugin} has no option {uses.word!r}", kind="option", about=uses.word)
+
+
+@functools.cache
+def _options_of(plugin: str, release: Release) -> Mapping[str, Check]:
+    """Return the options of a release; of those that the table does not have any words are taken.
+
+    The empty name stands for any other word.
+    """
+    options = SETUPS[plugin].options or {}
+    known = options_of(plugin, release)
+    return {
+        **{name: options.get(name, ignored) for name in known},
+        **({"": options[""]} if "" in options else {}),
+    }
 
 
 # acl, auto, autopath.

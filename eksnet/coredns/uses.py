@@ -102,9 +102,11 @@ class Uses:
     def next_in_block(self) -> bool:
         """Source: NextBlock."""
         if self._inside:
-            if not self.next():
+            self._cursor += 1
+            if self._cursor >= len(self.words):
+                self._cursor -= 1
                 return False
-            self._inside = self.word != "}"
+            self._inside = self.words[self._cursor][0] != "}"
             return self._inside
         if not self.next_on_line():
             return False
@@ -118,12 +120,15 @@ class Uses:
 
     def rest(self) -> list[str]:
         """Source: RemainingArgs."""
+        words, here = self.words, self._cursor
         found: list[str] = []
-        while self.next_on_line():
-            if self.word == "{":
-                self._cursor -= 1
+        for following in range(here + 1, len(words)):
+            text, line, _ = words[following]
+            if words[here][2] != line or text == "{":
                 break
-            found.append(self.word)
+            found.append(text)
+            here = following
+        self._cursor = here
         return found
 
     def refuse(

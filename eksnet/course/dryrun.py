@@ -127,7 +127,8 @@ def dry_run(
     """
     asked = [_split(one) for one in names]
     queries = [queries_for([name], rdtype)[0].wire for name, rdtype in asked]
-    variables = dict(environment or {})
+    variables = _variables(environment)
+    inputs.sendable(corefile, "the Corefile")
     try:
         tree = read_corefile(corefile, variables)
     except CorefileError:
@@ -141,6 +142,19 @@ def dry_run(
     )  # fmt: skip
     outcome = dryrun.run(job, cluster.read_as_it_is if cluster else None)
     return _told(outcome, asked, where, _remarks(tree, cluster, ready))
+
+
+def _variables(environment: Mapping[str, str] | None) -> dict[str, str]:
+    """Return the variables of a process, each of which can be one."""
+    found = inputs.mapping(environment, "the environment", 'such as {"TTL": "30"}')
+    for name, value in found.items():
+        inputs.text(name, "a variable's name")
+        if not isinstance(value, str):
+            raise EksnetError(f"the variable {name} is {inputs.shown(value)}", "a text")
+        inputs.sendable(value, "a variable's value")
+        if "=" in name:
+            raise EksnetError(f"a variable is called {inputs.shown(name)}", "a name without =")
+    return dict(found)
 
 
 def needs_cluster(corefile: str) -> bool:

@@ -43,9 +43,12 @@ _ACCESS_WEBHOOK = "/etc/kubernetes/access-webhook.kubeconfig"
 _BELIEVED = "5s"
 _COREFILE, _ZONE = "/etc/coredns/vpc-resolver.Corefile", "/etc/coredns/vpc-resolver.zone"
 _AWS_SETTINGS = "/etc/eksnet/aws.json"
+_BYTECODE = "/var/cache/python"
 AWS_ENVIRONMENT = {
     "PYTHONPATH": str(Path(__file__).parents[2]),
-    "PYTHONDONTWRITEBYTECODE": "1",
+    # What it imports, nobody else does, and beside its modules it may not write: without this each
+    # start would compile all of it again.
+    "PYTHONPYCACHEPREFIX": _BYTECODE,
     # What a journal's request does again must not depend on the order of sets.
     "PYTHONHASHSEED": "0",
 }
@@ -272,12 +275,13 @@ def vpc_resolver_zone(vpc: Vpc) -> str:
     )
 
 
-def aws_side(pki: Path, data: Path, settings: Settings) -> Component:
+def aws_side(pki: Path, data: Path, bytecode: Path, settings: Settings) -> Component:
     """The AWS side: a Python process that answers for every AWS service.
 
     Args:
         pki: The directory of the certificates and of the learner's AWS keys.
         data: The directory in which it keeps what it has to remember.
+        bytecode: The directory in which it keeps what it has compiled.
         settings: What it is told.
     """
     command = (sys.executable, "-m", "eksnet.sandbox.aws.server", _AWS_SETTINGS)
@@ -293,7 +297,7 @@ def aws_side(pki: Path, data: Path, settings: Settings) -> Component:
             "aws.json",
         ),
         texts={_AWS_SETTINGS: settings.to_json()},
-        owned={aws_settings.DATA: data},
+        owned={aws_settings.DATA: data, _BYTECODE: bytecode},
     )
     return Component("aws", command, root=root, environment=AWS_ENVIRONMENT)
 

@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import socket
 import ssl
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 
 from eksnet import interrupts
@@ -120,9 +119,9 @@ def run(job: Job, read: Reader | None = None) -> Outcome:
     own, inside = socket.socketpair()
     with contextlib.ExitStack() as stack:
         stack.callback(own.close)
-        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="eksnet-dry-")))
         command = [*_NAMESPACES, *_KEPT, sys.executable, "-m", "eksnet.sandbox.dryrun_inside"]
-        arguments = [str(inside.fileno()), str(directory)]
+        # Whose it is can be seen in a list of processes.
+        arguments = [str(inside.fileno()), str(os.getpid())]
         with interrupts.held():
             process = subprocess.Popen(
                 [*command, *arguments], pass_fds=(inside.fileno(),), cwd="/",
@@ -135,7 +134,7 @@ def run(job: Job, read: Reader | None = None) -> Outcome:
         _send(own, {**asdict(job), "authority": certificate})
         listener = stack.enter_context(_listener(own))
         if read:
-            stack.enter_context(_api(listener, read, certificate, key, directory))
+            stack.enter_context(_api(listener, read, certificate + key))
         else:
             listener.close()
         return _outcome(own, process)
@@ -184,16 +183,14 @@ def _listener(connection: socket.socket) -> socket.socket:
 
 
 @contextlib.contextmanager
-def _api(
-    listener: socket.socket, read: Reader, certificate: str, key: str, directory: Path
-) -> Iterator[None]:
+def _api(listener: socket.socket, read: Reader, pair: str) -> Iterator[None]:
     """Answer on a socket from inside, with what the cluster's API says to a GET."""
-    pair = directory / "api.pem"
-    pair.touch(0o600)
-    pair.write_text(certificate + key)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(pair)
-    pair.unlink()
+    # It is read from a file alone, and a file on the disk could be left there.
+    with open(os.memfd_create("api"), "w") as file:
+        file.write(pair)
+        file.flush()
+        context.load_cert_chain(f"/proc/self/fd/{file.fileno()}")
     server = _Server(listener, context, read)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()

@@ -1,6 +1,6 @@
 """The inside of a dry run: process 1 of its namespaces, which starts CoreDNS and asks it.
 
-Run by `eksnet.sandbox.dryrun` with the number of a connected socket and an empty directory.
+Run by `eksnet.sandbox.dryrun` with the number of a connected socket, and that of its process.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from eksnet.sandbox.dryrun import API_PORT, TRACE_PORT
 from eksnet.sandbox.namespaces import end_with_parent
 from eksnet.sandbox.roots import Root, started_in
 
+# Any directory will do that is there and is not needed: the root hides it, and for CoreDNS alone.
+_STAGE = next(one for one in map(Path, ("/mnt", "/media", "/srv", "/tmp")) if one.is_dir())
 _START = 30.0
 _PATIENCE = 6.0
 # CoreDNS hands in its spans once a second.
@@ -47,7 +49,7 @@ def main() -> None:
     socket.send_fds(connection, [b"\0"], [listener.fileno()])
     listener.close()
     upstreams, traces = Upstreams(job["upstreams"]), Traces(job["order"])
-    coredns = CoreDNS(job, Path(sys.argv[2]))
+    coredns = CoreDNS(job)
     started = coredns.wait_until_it_serves()
     asked = [_ask(one, upstreams) for one in job["questions"]] if started else []
     log = coredns.log()
@@ -83,7 +85,7 @@ def _prepare_network(addresses: list[str]) -> None:
 class CoreDNS:
     """A CoreDNS in a root of its own."""
 
-    def __init__(self, job: dict[str, Any], directory: Path) -> None:
+    def __init__(self, job: dict[str, Any]) -> None:
         texts = {
             "/etc/coredns/Corefile": job["corefile"],
             "/etc/resolv.conf": "nameserver 10.0.0.2\n",
@@ -100,7 +102,7 @@ class CoreDNS:
         self._reader, writer = os.pipe()
         self._process = started_in(
             root,
-            directory / "root",
+            _STAGE,
             lambda: subprocess.Popen(
                 ["/bin/coredns", "-conf", "/etc/coredns/Corefile"], env=environment, cwd="/",
                 stdin=subprocess.DEVNULL, stdout=writer, stderr=writer,

@@ -60,6 +60,11 @@ class Paths:
         return self.cluster / "aws"
 
     @property
+    def bytecode(self) -> Path:
+        """What the AWS services' Python has compiled, for its next start; kept over a reset."""
+        return self.state / "bytecode"
+
+    @property
     def run(self) -> Path:
         """What one start leaves for the next command: specification, status, locks."""
         return self.state / "run"

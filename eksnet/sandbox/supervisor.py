@@ -170,7 +170,8 @@ class Supervisor:
         pki = self.paths.identity
         self.processes.start(components.controller_manager(self.programs, pki))
         self.processes.start(components.scheduler(self.programs, pki))
-        self.processes.start(components.aws_side(pki, self.paths.aws, self.aws_settings()))
+        data, bytecode = self.paths.aws, self.paths.bytecode
+        self.processes.start(components.aws_side(pki, data, bytecode, self.aws_settings()))
 
     def aws_settings(self) -> Settings:
         """Return what the AWS side is told of this cluster."""

@@ -71,7 +71,7 @@ def front_command(home: Path, port: int) -> list[str]:
 @contextlib.contextmanager
 def running(command: list[str], port: int) -> Iterator[None]:
     """Run a server; it listens inside the block."""
-    environment = {**os.environ, **AWS_ENVIRONMENT}
+    environment = {**os.environ, **AWS_ENVIRONMENT, "PYTHONPYCACHEPREFIX": ""}
     with subprocess.Popen(
         command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as process:

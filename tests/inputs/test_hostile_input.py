@@ -203,6 +203,7 @@ def samples(cluster: Cluster) -> Samples:
         widgets.CorednsMemory: [widgets.coredns_memory().model],
         widgets.CorednsReplicas: [widgets.coredns_replicas().model],
         widgets.CorefileEditor: [widgets.corefile().model],
+        coredns.Check: [coredns.Check("fine", "two pods are ready")],
         Measured: [Measured("default", 158_200, 198.0)],
     })  # fmt: skip
 
@@ -220,6 +221,7 @@ GOOD: dict[str, Any] = {
     "patch": {"data": {"a": "b"}}, "test": lambda one: True, "before": {}, "queries": (),
     "log": "", "plugin": "errors", "addresses": ("10.0.0.9",), "node": NODE, "endpoints": 2,
     "records": (), "replies": dns.given_answers(), "change": "text",
+    "release": "1.14.3", "releases": "1.14.3",
 }  # fmt: skip
 # By the function, where one name means two things.
 GOOD_FOR: dict[tuple[str, str], Any] = {
@@ -285,8 +287,8 @@ CLASSES = {
 }
 KNOWN = {
     **CLASSES, "pd": pd, "Callable": Callable, "Iterator": Iterator, "Cluster": Cluster,
-    "View": object, "Beginning": Beginning, "Resource": cluster_room.Resource, "Listing": Listing,
-    "DryRun": DryRun,
+    "View": object, "Beginning": Beginning, "Resource": cluster_room.Resource, "DryRun": DryRun,
+    "Listing": Listing,
 }  # fmt: skip
 
 

@@ -82,7 +82,7 @@ def test_a_prediction_is_of_what_each_resolver_sends(
 ) -> None:
     done = CliRunner().invoke(cli.app, ["resolve", *arguments, "--from", "default"])
     assert (done.exit_code, done.stderr) == (0, "")
-    assert f"predicted: {count} queries" in done.stdout
+    assert f"predicted: {count} quer{'y' if count == 1 else 'ies'}" in done.stdout
     assert says in done.stdout
 
 

@@ -51,6 +51,10 @@ class TestAddon(Compared):
     names = ("02a_coredns_addon",)
 
 
+class TestGrowth(Compared):
+    names = ("03b_modes_and_growth",)
+
+
 class TestScaling(Compared):
     names = ("02d_coredns_autoscaling", "02b_coredns_scaling")
 
@@ -60,7 +64,7 @@ class TestCorefile(Compared):
 
 
 class TestRules(Compared):
-    names = ("03c_service_faults", "03b_modes_and_growth", "03a_rules_and_packets")
+    names = ("03c_service_faults", "03a_rules_and_packets")
 
 
 class TestLabTwice(Compared):

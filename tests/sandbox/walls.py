@@ -86,7 +86,7 @@ CONTROL_PLANE = {
                 "aws.json",
             )),
         }),
-        owned=(("/var/lib/aws", "cluster/aws"),),
+        owned=(("/var/lib/aws", "cluster/aws"), ("/var/cache/python", "bytecode")),
     ),
 }  # fmt: skip
 # What runs in a node's own root, by its program; all else has the root of a container.

@@ -1,7 +1,7 @@
 """The sandbox's AWS account: its state at the start, and what requests have made of it since.
 
 Light to load. What answers for it (`emulator`) is loaded at the first request that needs it; until
-somebody changes IAM, the learner's own key and rights are known without it.
+somebody has changed IAM or assumed a role, the learner's key is the only one, and known without it.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 # What the policy AdministratorAccess says.
 _ALL = '{"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}'
 _SEED_BITS = 64
+# The services that make users, roles and keys.
+_IDENTITIES = ("iam", "sts")
 # What shows the addresses of network interfaces, where the pods' have to be the present ones.
 _SHOWS_ADDRESSES = ("DescribeInstances", "DescribeNetworkInterfaces")
 # The addresses of each node's pods, by the node's name; None when they are not known now.
@@ -60,22 +62,32 @@ class Account:
         self._lock = threading.RLock()
         self._loaded: tuple[Emulator, Directory] | None = None
 
+    def load_changes(self) -> None:
+        """Load what answers if somebody has changed who there is: nobody can sign in before."""
+        if not self._untouched:
+            with self._lock:
+                self._load()
+
     # Who somebody is.
 
     def secret(self, access_key: str) -> Secret | None:
         """Return what belongs to an access key; None for an unknown one."""
-        if self._is_known_learner(access_key):
-            return Secret(self._learner.secret)
+        if self._untouched:
+            known = access_key == self._learner.access_key
+            return Secret(self._learner.secret) if known else None
         with self._lock:
             return self._directory.secret(access_key)
 
     def principal(self, access_key: str) -> Principal:
         """Return the user or role that a valid access key belongs to.
 
+        Args:
+            access_key: One for which `secret` has found something.
+
         Raises:
             KeyError: There is no such key.
         """
-        if self._is_known_learner(access_key):
+        if self._untouched:
             facts = self._settings.cluster
             arn = f"arn:aws:iam::{facts.account}:user/{keys.USER}"
             user_id = keys.user_id(self._learner)
@@ -89,21 +101,22 @@ class Account:
         Raises:
             PolicyError: One of them cannot be read here.
         """
-        if self._is_known_learner(access_key):
+        if self._untouched:
             return Grants(policies.parse(_ALL))
         with self._lock:
             return self._directory.grants(principal, access_key)
 
-    def _is_known_learner(self, access_key: str) -> bool:
-        """Tell whether it is the learner's key, in an account whose IAM nobody has changed."""
-        return access_key == self._learner.access_key and not self._journal.has("iam")
+    @property
+    def _untouched(self) -> bool:
+        """Whether the account's users, roles and keys are those of the start."""
+        return not any(map(self._journal.has, _IDENTITIES))
 
     # What is there.
 
     def principal_id(self, arn: str) -> str | None:
         """Return the unique id of a user or role by its ARN; None when there is none."""
         learner = f"arn:aws:iam::{self._settings.cluster.account}:user/{keys.USER}"
-        if arn == learner and self._is_known_learner(self._learner.access_key):
+        if arn == learner and self._untouched:
             return keys.user_id(self._learner)
         with self._lock:
             return self._directory.principal_id(arn)
@@ -141,10 +154,13 @@ class Account:
         Raises:
             OSError: The journal cannot be written, and nothing was changed.
         """
+        shows = operation.name in _SHOWS_ADDRESSES
+        # Outside of the lock: the API server may ask who somebody is before it answers.
+        pods = self._pod_addresses() if shows else None
         with self._lock:
             emulator = self._emulator
-            if operation.name in _SHOWS_ADDRESSES:
-                self._place_pods(emulator)
+            if pods is not None:
+                self._place_pods(emulator, pods)
             if operation.reads:
                 return emulator.answer(sent)
             moment, seed = self._now(), secrets.randbits(_SEED_BITS)
@@ -159,11 +175,10 @@ class Account:
                 raise
             return answer
 
-    def _place_pods(self, emulator: Emulator) -> None:
+    def _place_pods(self, emulator: Emulator, pods: Mapping[str, Sequence[str]]) -> None:
         from eksnet.sandbox.aws import start_state
 
-        if (addresses := self._pod_addresses()) is not None:
-            start_state.place_pods(emulator, addresses)
+        start_state.place_pods(emulator, pods)
 
     @property
     def _emulator(self) -> Emulator:

@@ -45,7 +45,7 @@ PACKAGES: Mapping[str, str] = {
     "route53": "route53",
     "tagging": "resourcegroupstaggingapi",
 }
-# Loads all of moto, for seconds: only when it is asked.
+# Knows every service of moto: only when it is asked.
 _RARE = ("tagging",)
 _CLASSES = {"elasticloadbalancing": "ELBV2Response"}
 # The beginnings of the names of AWS's managed policies that are kept: all 1,500 would take half of

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import traceback
 import uuid
 from collections.abc import Callable, Iterable, Mapping
@@ -70,10 +71,13 @@ class Front:
     def answer(self, environ: Mapping[str, Any]) -> Answer:
         """Return the answer to one request."""
         request_id = str(uuid.uuid4())
-        request = _request(environ)
-        if request is None:
-            return refusals.refuse("", 413, "RequestEntityTooLarge", "Too large", request_id)
+        request = _head(environ)
         service = _claimed_service(request)
+        if _is_too_long(environ):
+            message = f"A request here has at most {_LONGEST_BODY:,} bytes"
+            return refusals.refuse(service, 413, "RequestEntityTooLarge", message, request_id)
+        length = int(environ.get("CONTENT_LENGTH") or 0)
+        request = dataclasses.replace(request, body=environ["wsgi.input"].read(length))
         try:
             signer = verify(request, self._account.secret, self._now())
             return self._answered(request, signer, request_id)
@@ -162,11 +166,14 @@ def _caller_identity(principal: Principal, request_id: str) -> Answer:
     return Answer(200, (("Content-Type", "text/xml"),), text.encode())
 
 
-def _request(environ: Mapping[str, Any]) -> Request | None:
-    """Return a request as it was sent; None when its body is too large to be read."""
+def _is_too_long(environ: Mapping[str, Any]) -> bool:
+    """Tell whether a body is too large to be read, or of no length."""
     length = environ.get("CONTENT_LENGTH") or "0"
-    if not length.isdecimal() or int(length) > _LONGEST_BODY:
-        return None
+    return not length.isdecimal() or int(length) > _LONGEST_BODY
+
+
+def _head(environ: Mapping[str, Any]) -> Request:
+    """Return a request as it was sent, without its body."""
     # As sent: a WSGI server's PATH_INFO is decoded, and the signature is of what was sent.
     path, _, query = str(environ["REQUEST_URI"]).partition("?")
     headers = {
@@ -174,8 +181,7 @@ def _request(environ: Mapping[str, Any]) -> Request | None:
         for name, value in environ.items()
         if name.startswith("HTTP_") or name in ("CONTENT_TYPE", "CONTENT_LENGTH")
     }
-    body = environ["wsgi.input"].read(int(length))
-    return Request(environ["REQUEST_METHOD"], path, query, headers, body)
+    return Request(environ["REQUEST_METHOD"], path, query, headers)
 
 
 def _sent(request: Request, signer: Signer) -> Sent:

@@ -69,7 +69,7 @@ class Side:
 
         Args:
             settings: What the process is told.
-            begin: Has something run that never returns, once it is made.
+            begin: Has something run beside all else.
         """
         facts = settings.cluster
         self._settings, self._begin = settings, begin
@@ -93,6 +93,7 @@ class Side:
 
     def go_on(self) -> None:
         """Go on with what an earlier process began, if there is something."""
+        self._begin(self.account.load_changes)
         if self._store.records.addons or self._autoscaled.exists():
             self.worker.wake()
 

@@ -5,6 +5,7 @@ import pytest
 
 from eksnet import versions
 from eksnet.sandbox.aws.eks import work
+from eksnet.sandbox.aws.eks.ownership import ApplyError
 from tests.sandbox.aws.conftest import configuration
 
 COREDNS = {"clusterName": "workbook", "addonName": "coredns"}
@@ -102,6 +103,27 @@ def test_deleting_with_preserve_leaves_the_software(side, eks):
     side.worker.work_once()
     assert eks.list_addons(clusterName="workbook")["addons"] == []
     assert side.cluster.objects == before
+
+
+def test_a_deletion_that_the_api_server_refuses_is_told_and_may_be_asked_for_again(
+    side, eks, monkeypatch
+):
+    installed(side, eks)
+
+    def refuse(one):
+        raise ApplyError(0, "no answer")
+
+    with monkeypatch.context() as refusing:
+        refusing.setattr(side.cluster, "delete", refuse)
+        eks.delete_addon(**COREDNS)
+        side.worker.work_once()
+    addon = eks.describe_addon(**COREDNS)["addon"]
+    assert addon["status"] == "DELETE_FAILED"
+    assert addon["health"]["issues"][0]["code"] == "ClusterUnreachable"
+    eks.delete_addon(**COREDNS)
+    side.worker.work_once()
+    assert eks.list_addons(clusterName="workbook")["addons"] == []
+    assert side.cluster.objects == {}
 
 
 def test_values_reach_the_objects(side, eks):
@@ -227,6 +249,23 @@ def test_a_roll_out_that_hangs_is_undone(side, eks, monkeypatch):
     assert side.cluster.objects["Deployment", "coredns"]["spec"]["replicas"] == 2
 
 
+@pytest.mark.parametrize(("mode", "kept"), [("PRESERVE", True), ("OVERWRITE", False)])
+def test_what_is_undone_leaves_what_the_update_left(side, eks, monkeypatch, mode, kept):
+    installed(side, eks)
+    side.cluster.conflicts = [COREFILE]
+    side.cluster.objects["ConfigMap", "coredns"]["data"]["Corefile"] = "by hand"
+    monkeypatch.setattr(work, "ROLL_LIMIT", 0)
+    side.cluster.waits = "Deployment coredns: 1 of 2 pods available, 2 of them new"
+    values = configuration(replicaCount=3, nodeSelector={"no": "where"})
+    update = updated(side, eks, configurationValues=values, resolveConflicts=mode)
+    assert update["status"] == "Failed"
+    assert side.cluster.objects["Deployment", "coredns"]["spec"]["replicas"] == 2
+    # Who sends no Corefile leaves that which is there.
+    assert (
+        "kubernetes cluster.local" not in str(side.cluster.objects["ConfigMap", "coredns"])
+    ) == (kept)
+
+
 def test_an_addon_that_lacks_pods_is_degraded(side, eks):
     installed(side, eks)
     side.cluster.waits = "Deployment coredns: 0 of 2 pods available, 2 of them new"
@@ -273,6 +312,27 @@ def test_an_update_goes_on_after_the_process_was_ended(side, eks):
     )
     assert found["update"]["status"] == "Successful"
     assert side.cluster.objects["Deployment", "coredns"]["spec"]["replicas"] == 5
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"serviceAccountRoleArn": "arn:aws:iam::111122223333:role/workbook-node"},
+        {
+            "podIdentityAssociations": [
+                {"serviceAccount": "coredns", "roleArn": "arn:aws:iam::111122223333:role/a"}
+            ]
+        },
+        {"namespaceConfig": {"namespace": "other"}},
+    ],
+    ids=lambda said: next(iter(said)),
+)
+def test_what_would_change_nothing_here_is_refused_by_name(eks, said):
+    (name,) = said
+    assert refused(eks.create_addon, **COREDNS, **said) == (
+        "InvalidParameterException", f"{name} is not part of this sandbox",
+    )  # fmt: skip
+    assert eks.list_addons(clusterName="workbook")["addons"] == []
 
 
 def test_a_body_of_two_megabytes_is_refused(eks):

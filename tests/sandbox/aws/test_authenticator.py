@@ -210,28 +210,37 @@ def test_a_username_takes_the_name_of_the_session(template, username):
     assert caller.canonical_arn == "arn:aws:iam::1:role/ops"
 
 
-def test_a_session_of_a_role_signs_in():
-    principal = f"arn:aws:iam::{ACCOUNT}:role/teams/ops"
-    role = AccessEntry(principal, "AROAX", "STANDARD", generated(principal), ("ops",), NOW, NOW)
-    account = Account(ORIGIN, "r", "ASIAX", "secret", "workbook")
+SESSION_ROLE = f"arn:aws:iam::{ACCOUNT}:role/teams/ops"
+
+
+def of_a_session(kind="STANDARD", known=True):
+    """Return the answer to a token of a role's session, whose access entry is of a type."""
+    name = generated(SESSION_ROLE)
+    role = AccessEntry(SESSION_ROLE, "AROAX", kind, name, ("ops",), NOW, NOW)
     arn = f"arn:aws:sts::{ACCOUNT}:assumed-role/ops/me@home"
-    session = Principal("role", ACCOUNT, "ops", principal, arn, "AROAX:me@home", "me@home")
+    session = Principal("role", ACCOUNT, "ops", SESSION_ROLE, arn, "AROAX:me@home", "me@home")
+    callers = {"ASIAX": session} if known else {}
     authenticator = Authenticator(
-        {"ASIAX": Secret("secret")}.get, {"ASIAX": session}.__getitem__, "workbook", [ORIGIN],
+        {"ASIAX": Secret("secret")}.get, callers.__getitem__, "workbook", [ORIGIN],
         lambda: [role], lambda: NOW,
     )  # fmt: skip
-    user = authenticator.authenticate({"token": token(account, NOW).text})["status"]["user"]
+    text = token(Account(ORIGIN, "r", "ASIAX", "secret", "workbook"), NOW).text
+    return authenticator.authenticate({"token": text})["status"]
+
+
+def test_a_session_of_a_role_signs_in():
+    user = of_a_session()["user"]
     assert user["username"] == f"arn:aws:sts::{ACCOUNT}:assumed-role/ops/me-home"
     assert (user["uid"], user["groups"]) == (
         f"aws-iam-authenticator:{ACCOUNT}:AROAX", ["ops"],
     )  # fmt: skip
     assert user["extra"]["sessionName"] == ["me@home"]
     assert user["extra"]["canonicalArn"] == [f"arn:aws:iam::{ACCOUNT}:role/ops"]
-    gone = Authenticator(
-        {"ASIAX": Secret("secret")}.get, {}.__getitem__, "workbook", [ORIGIN], lambda: [role],
-        lambda: NOW,
-    )  # fmt: skip
-    assert not gone.authenticate({"token": token(account, NOW).text})["status"]["authenticated"]
+
+
+def test_the_role_of_nodes_and_one_that_is_gone_do_not_sign_in():
+    assert of_a_session("EC2_LINUX")["authenticated"] is False
+    assert of_a_session(known=False)["authenticated"] is False
 
 
 # What access policies allow.

@@ -199,6 +199,19 @@ def test_killed_at_any_moment_it_goes_on_where_it_was(scaled):
     assert first * 10 == pytest.approx(WINDOW, abs=20)
 
 
+def test_nodes_that_go_while_the_clock_stands_go_at_once(scaled):
+    scaled.fleet.now, scaled.fleet.factor = BIG, 60.0
+    scaled.look()
+    scaled.look(60.0)
+    scaled.fleet.factor = 0.0
+    for nodes in (36, 31, 22, 9):
+        scaled.fleet.now = Size(nodes, nodes * 64)
+        scaled.look(7.0)
+    scaled.fleet.now, scaled.fleet.factor = SMALL, 60.0
+    seen = [scaled.look(0.5) for _ in range(60)]
+    assert list(dict.fromkeys(seen)) == [10, 7, 5, 4, 3, 2]
+
+
 def test_a_clock_that_was_started_late_counts_from_then_on_also_after_a_kill(scaled):
     scaled.fleet.now = BIG
     scaled.look()

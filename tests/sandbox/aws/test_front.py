@@ -208,6 +208,21 @@ def test_an_unknown_action_is_refused_by_name(side, service, code, monkeypatch):
 
 
 @pytest.mark.parametrize(
+    ("service", "call", "parameters"),
+    [
+        ("ec2", "create_key_pair", {"KeyName": "x" * 2 * 2**20}),
+        ("iam", "create_user", {"UserName": "x" * 2 * 2**20}),
+        ("acm", "list_certificates", {"NextToken": "x" * 2 * 2**20}),
+    ],
+)
+def test_a_body_that_is_too_large_is_refused_in_the_services_form(side, service, call, parameters):
+    with pytest.raises(botocore.exceptions.ClientError) as error:
+        getattr(side.client(service), call)(**parameters)
+    assert error.value.response["Error"]["Code"] == "RequestEntityTooLarge"
+    unchanged(side)
+
+
+@pytest.mark.parametrize(
     ("name", "call"), [("lambda", "list_functions"), ("dynamodb", "list_tables")]
 )
 def test_a_service_that_is_not_here_is_refused_by_name(side, name, call):

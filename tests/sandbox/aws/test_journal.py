@@ -27,6 +27,7 @@ TRUST = json.dumps(
     }
 )
 PATIENCE = 60.0
+ENVIRONMENT = {**AWS_ENVIRONMENT, "PYTHONPYCACHEPREFIX": ""}
 
 
 def told(side, *calls):
@@ -141,7 +142,7 @@ class Process:
         file = self.directory / "settings.json"
         file.write_text(json.dumps(settings))
         command = [sys.executable, str(awsside.PROGRAM), str(file)]
-        self.process = subprocess.Popen(command, env={**os.environ, **AWS_ENVIRONMENT})
+        self.process = subprocess.Popen(command, env={**os.environ, **ENVIRONMENT})
         deadline = time.monotonic() + PATIENCE
         while True:
             try:

@@ -69,6 +69,18 @@ def test_each_mode_on_a_change_by_hand(fresh):
     assert replicas(fresh) == 3
 
 
+def test_a_reset_takes_values_and_changes_by_hand_back_and_needs_no_add_on(fresh):
+    coredns.addon.reset(fresh)
+    coredns.addon.install(fresh)
+    coredns.addon.update(fresh, {"replicaCount": 3})
+    fresh.edit_configmap("coredns", "Corefile", change, SYSTEM)
+    for _ in range(2):
+        coredns.addon.reset(fresh)
+        assert ("cache 60" in corefile(fresh), replicas(fresh)) == (False, 2)
+        assert owners(fresh, CONFIGMAP, ".data.Corefile") == ["eks"]
+        assert not coredns.addon.describe(fresh)[0].configuration
+
+
 def test_creating_does_not_take_over_what_somebody_changed(fresh):
     fresh.edit_configmap("coredns", "Corefile", change, SYSTEM)
     (found,) = coredns.addon.install(fresh)

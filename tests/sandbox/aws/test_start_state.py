@@ -3,6 +3,7 @@
 import json
 from ipaddress import IPv4Address, IPv4Network
 
+import botocore.exceptions
 import pytest
 
 from eksnet.sandbox.vpc import plan
@@ -158,3 +159,19 @@ def test_it_is_the_same_every_time(side):
     second = told()
     for call, answer in first.items():
         assert json.dumps(second[call], default=str) == json.dumps(answer, default=str)
+
+
+def test_an_account_is_loaded_at_the_start_only_when_somebody_changed_who_there_is(side):
+    side.side.account.load_changes()
+    assert side.side.account._loaded is None
+    side.client("iam").create_user(UserName="x")
+    side.stop()
+    side.start()
+    side.side.account.load_changes()
+    assert side.side.account._loaded is not None
+
+
+def test_nobody_loads_the_account_with_a_key_that_is_unknown(side):
+    with pytest.raises(botocore.exceptions.ClientError, match="AuthFailure"):
+        side.client("ec2", "AKIAUNKNOWN000000000", "x").describe_vpcs()
+    assert side.side.account._loaded is None

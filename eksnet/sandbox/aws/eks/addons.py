@@ -14,6 +14,9 @@ from eksnet.sandbox.aws.eks.records import NO_MODE, Addon, Issue, Store, Update,
 from eksnet.sandbox.aws.eks.service import Answer, Operations, Parameters, page
 from eksnet.sandbox.aws.settings import ClusterFacts
 
+# What a call may say and what would change nothing here: no add-on of the sandbox takes a role.
+_NOT_HERE = ("serviceAccountRoleArn", "podIdentityAssociations", "namespaceConfig")
+
 
 class Addons:
     """Answers the calls for add-ons and their updates."""
@@ -189,6 +192,9 @@ class Addons:
         self, chosen: catalogue.Addon, parameters: Parameters, present: Addon | None
     ) -> Wanted:
         """Return what a call asks for; what it leaves out of an update stays as it is."""
+        for name in _NOT_HERE:
+            if parameters.get(name):
+                raise EksError("InvalidParameterException", f"{name} is not part of this sandbox")
         named = parameters.get("addonVersion") or (present.wanted.version if present else None)
         version = chosen.version(named, self._facts.version)
         before = present.wanted.configuration if present else ""

@@ -164,7 +164,7 @@ class Fleet(Protocol):
         """Set them, as the field manager of the autoscaler."""
 
     def clock_factor(self) -> float:
-        """Return how many times as fast as a real clock the autoscaler's runs."""
+        """Return how many times as fast as a real clock the autoscaler's runs; 0: not at all."""
 
 
 class Autoscaler:
@@ -212,12 +212,11 @@ class Autoscaler:
             self._forget()
             return None
         try:
-            factor = self._fleet.clock_factor()
-            self._follow(bounds, factor)
+            factor = self._follow(bounds)
         except ApplyError:
             # The API server does not answer, or the Deployment is not there: it may come back.
             return _LATEST
-        return min(_LATEST, max(_SOONEST, _LOOK / factor))
+        return min(_LATEST, max(_SOONEST, _LOOK / factor)) if factor else _SOONEST
 
     def _bounds(self, addon: Addon | None) -> Bounds | None:
         if addon is None or addon.applied is None:
@@ -228,11 +227,16 @@ class Autoscaler:
         self._memory = None
         self._file.unlink(missing_ok=True)
 
-    def _follow(self, bounds: Bounds, factor: float) -> None:
+    def _follow(self, bounds: Bounds) -> float:
+        """Decide once, and return how fast the clock runs."""
+        # A clock that stands still says that nodes are coming or going; it does so from before the
+        # first until after the last of them.
+        factor = self._fleet.clock_factor()
+        demand = wanted(self._fleet.size())
+        factor = min(factor, self._fleet.clock_factor())
         real = self._real()
         before = self._memory or Memory(0.0, real)
         replicas = self._fleet.replicas()
-        demand = wanted(self._fleet.size())
         after, many = decide(before.at(real, factor), demand, replicas, bounds)
         # What was decided is kept before it is done: a crash in between puts a step down off until
         # the next one is due, where the other order could take two at once.
@@ -241,6 +245,7 @@ class Autoscaler:
         self._memory = after
         if many != replicas:
             self._fleet.scale(many)
+        return factor
 
 
 def _news(memory: Memory) -> tuple[object, ...]:

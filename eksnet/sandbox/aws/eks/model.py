@@ -54,18 +54,6 @@ def _model() -> Any:
     return botocore.session.get_session().get_service_model("eks")
 
 
-@cache
-def _routes() -> tuple[tuple[str, re.Pattern[str], Any], ...]:
-    """Return every operation's method, path and model; the longest fixed paths come first."""
-    routes = []
-    for name in _model().operation_names:
-        operation = _model().operation_model(name)
-        path = operation.http["requestUri"].partition("?")[0]
-        pattern = re.compile(re.sub(r"\\\{(\w+)(?:\\\+)?\\\}", r"(?P<\1>[^/]+)", re.escape(path)))
-        routes.append((operation.http["method"], pattern, operation))
-    return tuple(sorted(routes, key=lambda route: route[1].pattern.count("(?P")))
-
-
 def read(method: str, path: str, query: str, body: bytes) -> Call:
     """Return the call that a request makes.
 
@@ -78,9 +66,12 @@ def read(method: str, path: str, query: str, body: bytes) -> Call:
     Raises:
         EksError: No such operation, or its parameters are not what the model asks for.
     """
-    for wanted, pattern, operation in _routes():
+    from eksnet.sandbox.aws.routes import routes
+
+    for wanted, pattern, name in routes("eks"):
         found = pattern.fullmatch(path)
         if wanted == method and found:
+            operation = _model().operation_model(name)
             parameters = _parameters(operation, found.groupdict(), query, body)
             _check(operation, parameters)
             return Call(operation.name, parameters)

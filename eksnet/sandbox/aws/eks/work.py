@@ -99,7 +99,7 @@ class Worker:
             raise FailedError(_issue_of(error)) from None
         waits = self._wait(objects)
         if waits:
-            self._undo(before)
+            self._undo(addon, before)
             raise FailedError(Issue("InsufficientNumberOfReplicas", f"{TOO_FEW} ({waits})"))
 
     def _put(self, addon: Addon, objects: list[Object]) -> None:
@@ -116,10 +116,16 @@ class Worker:
             objects = ownership.without(objects, ours)
         ownership.put(self._cluster.apply, objects, force=force or bool(ours))
 
-    def _undo(self, before: list[Object]) -> None:
-        """Apply what was there before; what cannot be applied now stays as it is."""
+    def _undo(self, addon: Addon, before: list[Object]) -> None:
+        """Apply what was there before; what cannot be applied now stays as it is.
+
+        Only who may overwrite what others own at the update may do so here: what they changed was
+        never the update's, so it is not undone with it.
+        """
+        force = addon.mode == "OVERWRITE"
         try:
-            ownership.put(self._cluster.apply, before, force=True)
+            found = [] if force else ownership.conflicts(self._cluster.apply, before)
+            ownership.put(self._cluster.apply, ownership.without(before, found), force=force)
         except ApplyError as error:
             raise FailedError(_issue_of(error)) from None
 
@@ -134,8 +140,11 @@ class Worker:
 
     def _delete(self, addon: Addon) -> None:
         if not addon.preserve:
-            for one in reversed(self._render(addon.name, addon.applied or addon.wanted)):
-                self._cluster.delete(one)
+            try:
+                for one in reversed(self._render(addon.name, addon.applied or addon.wanted)):
+                    self._cluster.delete(one)
+            except ApplyError as error:
+                raise FailedError(_issue_of(error)) from None
         with self._store.changing() as draft:
             draft[0] = draft[0].without_addon(addon.name)
 
