@@ -174,6 +174,8 @@ def test_it_opens_on_the_start_page_of_the_learners_copies(opened, home):
     (path,) = [one.removeprefix("PATH=") for one in variables if one.startswith("PATH=")]
     assert shutil.which("eksnet", path=path) == str(Path(sys.executable).with_name("eksnet"))
     assert not [one for one in variables if one.startswith(("EKSNET_COMMAND", "UV_RUN_REC"))]
+    # A kernel's AWS clients come from the cluster alone: only terminals get variables for them.
+    assert not [one for one in variables if one.startswith(("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY"))]
     ask(port, "POST", "/api/terminals")
 
     def has_shell():
