@@ -90,6 +90,8 @@ _EKS_KINDS: Mapping[str, str] = {
     "associationId": "podidentityassociation",
     "fargateProfileName": "fargateprofile",
 }
+# The parts of a principal's ARN that are in the ARN of its access entry: its path is not.
+_PRINCIPAL = re.compile(r"arn:aws:iam::(?P<account>\d+):(?P<kind>user|role)/(.+/)?(?P<name>[^/]+)")
 # The action that tags at a creation ask for, beside the creation itself.
 _TAGGING: Mapping[str, str] = {
     "ec2": "ec2:CreateTags",
@@ -122,6 +124,8 @@ class Context:
         principal: Who asks.
         tags: Returns the tags of a resource.
         named: Returns the ARN of what IAM calls by a kind and a name; None when it is not there.
+        of_cluster: Returns the ARN of what EKS calls by a cluster, a kind and a name; None when
+            it is not there.
     """
 
     account: str
@@ -129,6 +133,7 @@ class Context:
     principal: Principal
     tags: Callable[[str], Mapping[str, str]]
     named: Callable[[str, str], str | None]
+    of_cluster: Callable[[str, str, str], str | None]
 
     def arn(self, service: str, resource: str, *, everywhere: bool = False) -> str:
         """Return an ARN; IAM's and Route 53's have no region."""
@@ -263,8 +268,18 @@ def _eks_named(operation: Operation, context: Context) -> Iterator[str]:
     if about is None or operation.name.startswith("Create"):
         yield context.arn("eks", f"cluster/{cluster}")
     else:
-        name = sent[about] if about != "principalArn" else sent[about].split(":", 5)[-1]
-        yield context.arn("eks", f"{_EKS_KINDS[about]}/{cluster}/{name}/*")
+        kind, name = _EKS_KINDS[about], sent[about]
+        missing = context.arn("eks", f"{kind}/{cluster}/{_eks_missing(kind, name)}")
+        yield context.of_cluster(cluster, kind, name) or missing
+
+
+def _eks_missing(kind: str, name: str) -> str:
+    """Return the end of an ARN that a resource would have if it were there."""
+    if kind == "podidentityassociation":
+        return name
+    if principal := _PRINCIPAL.fullmatch(name):
+        return "{kind}/{account}/{name}/*".format_map(principal.groupdict())
+    return f"{name}/*"
 
 
 def _sts_named(operation: Operation, _: Context) -> Iterator[str]:

@@ -22,6 +22,7 @@ from eksnet.sandbox.aws.settings import ACCOUNT
 from eksnet.sandbox.aws.signatures import Request, SignatureError, Signer, verify
 
 if TYPE_CHECKING:
+    from eksnet.sandbox.aws.eks.resources import Resources
     from eksnet.sandbox.aws.eks.service import Service
 
 # The largest request that a service here has use for; a Corefile of 2 MB is larger.
@@ -43,6 +44,7 @@ class Front:
     def __init__(
         self,
         eks: Callable[[], Service],
+        resources: Resources,
         account: Account,
         region: str,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -51,11 +53,13 @@ class Front:
 
         Args:
             eks: Returns what answers EKS's calls; called at the first of them.
+            resources: What belongs to the cluster.
             account: Users, roles and keys, and the other services.
             region: The only region.
             now: Tells the time.
         """
         self._eks = eks
+        self._resources = resources
         self._account = account
         self._region = region
         self._now = now
@@ -123,7 +127,9 @@ class Front:
 
     def _denied(self, operation: Operation, signer: Signer, principal: Principal) -> str:
         """Return why IAM denies an operation; empty when it allows it."""
-        context = Context(ACCOUNT, self._region, principal, self._tags, self._account.arn)
+        context = Context(
+            ACCOUNT, self._region, principal, self._tags, self._account.arn, self._resources.arn
+        )
         asked = authorization.asked(operation, context)
         try:
             grants = self._account.grants(principal, signer.access_key)
@@ -135,7 +141,8 @@ class Front:
         return decisions.refusal(asked, grants, principal)
 
     def _tags(self, arn: str) -> Mapping[str, str]:
-        return {} if arn.split(":")[2] == "eks" else self._account.tags(arn)
+        of_eks = arn.split(":")[2] == "eks"
+        return self._resources.tags(arn) if of_eks else self._account.tags(arn)
 
     def _answer_eks(
         self, request: Request, signer: Signer, principal: Principal, request_id: str

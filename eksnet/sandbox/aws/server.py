@@ -21,6 +21,7 @@ from eksnet.sandbox.aws.account import Account
 from eksnet.sandbox.aws.eks.access import AccessEntries, first_entries
 from eksnet.sandbox.aws.eks.authenticator import Authenticator
 from eksnet.sandbox.aws.eks.records import Addon, Records, Store, Wanted
+from eksnet.sandbox.aws.eks.resources import Resources
 from eksnet.sandbox.aws.front import Front
 from eksnet.sandbox.aws.kubernetes import Cluster
 from eksnet.sandbox.aws.settings import AUTHENTICATOR_ADDRESS, AUTHENTICATOR_PORT, Settings
@@ -82,7 +83,9 @@ class Side:
         )
         self._autoscaled = Path(settings.records).with_name("autoscaler.json")
         self._lock = threading.Lock()
-        self.front = Front(lambda: self.eks, self.account, facts.region)
+        self.front = Front(
+            lambda: self.eks, Resources(facts, self._store), self.account, facts.region
+        )
         self.authenticator = Authenticator(
             self.account.secret,
             self.account.principal,

@@ -18,12 +18,15 @@ IAM, EKS = f"arn:aws:iam::{ACCOUNT}", f"arn:aws:eks:{REGION}:{ACCOUNT}"
 GROUP, VPC, SUBNET = "sg-00000000000000002", "vpc-00000000000000001", "subnet-00000000000000001"
 TAGS = {f"{EC2}:security-group/{GROUP}": {"team": "b"}}
 
+OF_CLUSTER = {("w", "addon", "a"): f"{EKS}:addon/w/a/1-2"}
+
 
 def context(principal=WHO):
     names = {("role", "ops"): f"{IAM}:role/teams/ops"}
     return Context(
-        ACCOUNT, REGION, principal, lambda arn: TAGS.get(arn, {}), lambda *n: names.get(n)
-    )
+        ACCOUNT, REGION, principal, lambda arn: TAGS.get(arn, {}), lambda *n: names.get(n),
+        lambda *n: OF_CLUSTER.get(n),
+    )  # fmt: skip
 
 
 def told(service, name, parameters):
@@ -98,7 +101,19 @@ def told(service, name, parameters):
         ("eks", "ListClusters", {}, ["*"]),
         ("eks", "DescribeCluster", {"name": "w"}, [f"{EKS}:cluster/w"]),
         ("eks", "CreateAddon", {"clusterName": "w", "addonName": "a"}, [f"{EKS}:cluster/w"]),
-        ("eks", "DeleteAddon", {"clusterName": "w", "addonName": "a"}, [f"{EKS}:addon/w/a/*"]),
+        ("eks", "DeleteAddon", {"clusterName": "w", "addonName": "a"}, [f"{EKS}:addon/w/a/1-2"]),
+        ("eks", "DescribeUpdate", {"name": "w", "addonName": "a"}, [f"{EKS}:addon/w/a/1-2"]),
+        # What is not there has an ARN of the documented form.
+        ("eks", "DeleteAddon", {"clusterName": "w", "addonName": "b"}, [f"{EKS}:addon/w/b/*"]),
+        (
+            "eks", "DescribeAccessEntry",
+            {"clusterName": "w", "principalArn": f"{IAM}:role/teams/ops"},
+            [f"{EKS}:access-entry/w/role/{ACCOUNT}/ops/*"],
+        ),
+        (
+            "eks", "DeletePodIdentityAssociation", {"clusterName": "w", "associationId": "a-1"},
+            [f"{EKS}:podidentityassociation/w/a-1"],
+        ),
     ],
 )  # fmt: skip
 def test_the_resources_of_an_action(service, name, parameters, expected):

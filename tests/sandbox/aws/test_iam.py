@@ -115,6 +115,82 @@ def test_a_resource_is_named_by_its_arn(user):
     assert f"on resource: {clusters}/other because no identity-based policy" in message
 
 
+# What belongs to the cluster, by the ARN that EKS tells and by its tags.
+
+HERE = {"clusterName": "workbook"}
+OWNED_BY_A = {"tags": {"team": "a"}}
+
+
+def an_addon(eks):
+    named = {**HERE, "addonName": "coredns"}
+    return eks.create_addon(**named, **OWNED_BY_A)["addon"]["addonArn"], "describe_addon", named
+
+
+def a_node_group(eks):
+    named = {**HERE, "nodegroupName": "workbook"}
+    arn = eks.describe_nodegroup(**named)["nodegroup"]["nodegroupArn"]
+    return arn, "describe_nodegroup", named
+
+
+def an_access_entry(eks):
+    named = {**HERE, "principalArn": f"{ACCOUNT}:user/student"}
+    made = eks.create_access_entry(**named, **OWNED_BY_A)["accessEntry"]
+    return made["accessEntryArn"], "describe_access_entry", named
+
+
+def an_association(eks):
+    asked = {"namespace": "shop", "serviceAccount": "web", "roleArn": f"{ACCOUNT}:role/app"}
+    made = eks.create_pod_identity_association(**HERE, **asked, **OWNED_BY_A)["association"]
+    named = {**HERE, "associationId": made["associationId"]}
+    return made["associationArn"], "describe_pod_identity_association", named
+
+
+TAGGED = (an_addon, an_access_entry, an_association)
+
+
+@pytest.mark.parametrize("make", [*TAGGED, a_node_group])
+def test_what_belongs_to_the_cluster_is_allowed_and_denied_by_its_exact_arn(iam, user, eks, make):
+    clients = user()
+    arn, call, named = make(eks)
+    describe = getattr(clients("eks"), call)
+
+    def has(*statements):
+        document = policy(*statements)
+        iam.put_user_policy(UserName="student", PolicyName="own", PolicyDocument=document)
+
+    has(allow("eks:*", arn))
+    assert describe(**named)
+    has(allow("eks:*", f"{arn}0"))
+    code, message = refused(describe, **named)
+    assert code == "AccessDeniedException" and f"on resource: {arn} because no" in message
+    has(EVERYTHING, allow("eks:*", arn) | {"Effect": "Deny"})
+    assert refused(describe, **named)[1].endswith("explicit deny in an identity-based policy")
+    has(EVERYTHING, allow("eks:*", f"{arn}0") | {"Effect": "Deny"})
+    assert describe(**named)
+
+
+@pytest.mark.parametrize("make", TAGGED)
+@pytest.mark.parametrize(("team", "may"), [("a", False), ("b", True)])
+def test_a_deny_by_a_tag_of_what_belongs_to_the_cluster(user, eks, make, team, may):
+    tagged = {"Condition": {"StringEquals": {"aws:ResourceTag/team": team}}}
+    clients = user(EVERYTHING, allow("eks:*", **tagged) | {"Effect": "Deny"})
+    _, call, named = make(eks)
+    describe = getattr(clients("eks"), call)
+    if may:
+        assert describe(**named)
+    else:
+        assert refused(describe, **named)[1].endswith("explicit deny in an identity-based policy")
+
+
+def test_a_policy_for_one_addon_holds_before_it_is_there(user):
+    arn = "arn:aws:eks:ap-northeast-2:111122223333:addon/workbook/coredns/*"
+    eks = user(allow("eks:*", arn))("eks")
+    named = {**HERE, "addonName": "coredns"}
+    assert refused(eks.describe_addon, **named)[0] == "ResourceNotFoundException"
+    # A creation is about the cluster.
+    assert refused(eks.create_addon, **named)[0] == "AccessDeniedException"
+
+
 def test_an_explicit_deny_wins_and_says_so(user):
     ec2 = user(EVERYTHING, allow("ec2:DeleteVpc") | {"Effect": "Deny"})("ec2")
     (vpc,) = ec2.describe_vpcs()["Vpcs"]

@@ -8,12 +8,11 @@ docs/fidelity.md says which are guesses.
 from __future__ import annotations
 
 import re
-import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from eksnet.sandbox.aws.eks import access_policies
+from eksnet.sandbox.aws.eks import access_policies, resources
 from eksnet.sandbox.aws.eks.model import EksError
 from eksnet.sandbox.aws.eks.records import AccessEntry, AccessPolicy, Store
 from eksnet.sandbox.aws.eks.service import Answer, Operations, Parameters, page
@@ -239,15 +238,11 @@ class AccessEntries:
         return entry
 
     def _described(self, entry: AccessEntry) -> Answer:
-        kind, _, name = entry.principal.rpartition(":")[2].partition("/")
-        own = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{entry.principal} {entry.created}"))
         return {
             "clusterName": self._facts.name,
             "principalArn": entry.principal,
             "kubernetesGroups": list(entry.groups),
-            "accessEntryArn": self._facts.arn(
-                "access-entry", kind, self._facts.account, name.rpartition("/")[2], own
-            ),
+            "accessEntryArn": resources.entry_arn(self._facts, entry),
             "createdAt": entry.created,
             "modifiedAt": entry.modified,
             "tags": entry.tags,

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from eksnet.sandbox.aws.eks import catalogue
+from eksnet.sandbox.aws.eks import catalogue, resources
 from eksnet.sandbox.aws.eks.model import EksError
 from eksnet.sandbox.aws.eks.records import NO_MODE, Addon, Issue, Store, Update, Wanted
 from eksnet.sandbox.aws.eks.service import Answer, Operations, Parameters, page
@@ -210,7 +210,7 @@ class Addons:
             "status": addon.status,
             "addonVersion": addon.wanted.version,
             "health": {"issues": issues},
-            "addonArn": self._facts.arn("addon", addon.name, str(_uuid(addon.name))),
+            "addonArn": resources.addon_arn(self._facts, addon),
             "createdAt": addon.created,
             "modifiedAt": addon.modified,
             "tags": addon.tags,
@@ -218,10 +218,6 @@ class Addons:
         if addon.wanted.configuration:
             described["configurationValues"] = addon.wanted.configuration
         return described
-
-
-def _uuid(name: str) -> uuid.UUID:
-    return uuid.uuid5(uuid.NAMESPACE_URL, name)
 
 
 def _asked(parameters: Parameters) -> list[tuple[str, str]]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import uuid
 from datetime import datetime
 
 from eksnet import versions
+from eksnet.sandbox.aws.eks import resources
 from eksnet.sandbox.aws.eks.model import EksError
 from eksnet.sandbox.aws.eks.service import Answer, Operations, Parameters, page
 from eksnet.sandbox.aws.settings import ClusterFacts
@@ -42,13 +42,12 @@ class NodeGroups:
                 clusterName=facts.name,
                 nodegroupName=name,
             )
-        # EKS names the Auto Scaling group after the node group and its id.
-        own = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{facts.name} {name} {facts.created}"))
         created = datetime.fromisoformat(facts.created)
+        own = f"eks-{name}-{resources.node_group_id(facts)}"
         nodes = len(facts.node_subnet_ids)
         group = {
             "nodegroupName": name,
-            "nodegroupArn": facts.arn("nodegroup", name, own),
+            "nodegroupArn": resources.node_group_arn(facts),
             "clusterName": facts.name,
             "version": facts.version,
             "releaseVersion": f"{versions.KUBERNETES.removeprefix('v')}-{created:%Y%m%d}",
@@ -62,7 +61,8 @@ class NodeGroups:
             "amiType": "AL2023_x86_64_STANDARD",
             "nodeRole": facts.node_role,
             "labels": {},
-            "resources": {"autoScalingGroups": [{"name": f"eks-{name}-{own}"}]},
+            # EKS names the Auto Scaling group after the node group and its id.
+            "resources": {"autoScalingGroups": [{"name": own}]},
             "diskSize": 20,
             "health": {"issues": []},
             "updateConfig": {"maxUnavailable": 1},

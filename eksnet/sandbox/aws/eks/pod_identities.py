@@ -7,6 +7,7 @@ import string
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from eksnet.sandbox.aws.eks import resources
 from eksnet.sandbox.aws.eks.model import EksError
 from eksnet.sandbox.aws.eks.records import PodIdentity, Store
 from eksnet.sandbox.aws.eks.service import Answer, Operations, Parameters, page
@@ -118,7 +119,7 @@ class PodIdentities:
             "clusterName": self._facts.name,
             "namespace": one.namespace,
             "serviceAccount": one.account,
-            "associationArn": self._facts.arn("podidentityassociation", one.id),
+            "associationArn": resources.identity_arn(self._facts, one),
             "associationId": one.id,
         }
 
