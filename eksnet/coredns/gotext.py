@@ -189,7 +189,6 @@ class _Expression:
         self._place = 0
         self._open: list[bool] = []
         self._count = 0
-        self._names: set[str] = set()
         # Whether what stands before can be repeated, and whether it has been.
         self._can_repeat = False
         self._repeated = False
@@ -229,9 +228,6 @@ class _Expression:
             self._count += 1
             self._open.append(True)
         elif named := _GROUP.match(self._text, self._place):
-            if named[1] in self._names:
-                raise _InvalidError
-            self._names.add(named[1])
             self._count += 1
             self._open.append(True)
             self._place = named.end()

@@ -33,6 +33,7 @@ from eksnet.coredns.takes import (
     nothing,
     once,
     one_of,
+    path,
     peer,
     rcode,
     rdtype,
@@ -203,7 +204,7 @@ def _acl_value(uses: Uses, section: str, value: str) -> None:
 
 
 def _auto_directory(uses: Uses) -> None:
-    word()(uses)
+    word(path)(uses)
     if uses.next_on_line():
         count = gotext.groups(uses.word)
         if not count and not is_open(uses.word):
@@ -379,6 +380,12 @@ def _header_rule(uses: Uses) -> None:
 def _header_end(uses: Uses) -> None:
     if "rules" not in uses.notes:
         uses.refuse("header has no rule", "response set ra, or another one")
+
+
+def _hosts_line(uses: Uses) -> None:
+    found = uses.rest()
+    if found:
+        refuse_value(uses, found[0], path(found[0]))
 
 
 def _hosts_ttl(uses: Uses) -> None:
@@ -606,7 +613,7 @@ _TLS_FILES = files(0, 3)
 _TTL = words(1, None, integer(0, 3600), anything)
 
 SETUPS: dict[str, Setup] = {
-    "root": Setup(word()),
+    "root": Setup(word(path)),
     "metadata": Setup(ignored, first_only=True, end=_metadata_end),
     "geoip": Setup(then(files(1, 1)), {"edns-subnet": nothing}, single=True),
     "cancel": Setup(words(0, 1, duration(1))),
@@ -739,7 +746,7 @@ SETUPS: dict[str, Setup] = {
     ),
     "transfer": Setup(ignored, {"to": _transfer_to}, each=_transfer_each),
     "hosts": Setup(
-        ignored,
+        _hosts_line,
         {
             "fallthrough": _fallthrough,
             "no_reverse": nothing,

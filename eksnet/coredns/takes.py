@@ -80,6 +80,12 @@ def expression(word: str) -> str:
     return "" if gotext.groups(word) is not None else "a regular expression of Go (RE2)"
 
 
+def path(word: str) -> str:
+    """Take a path that the kernel looks up, whether it is there or not."""
+    longest = max(len(part.encode("utf-8", "surrogatepass")) for part in word.split("/"))
+    return "" if "\0" not in word and longest < 256 else "a path"
+
+
 def template(word: str) -> str:
     """Take a template of Go."""
     return "" if gotext.is_template(word) else "a template of Go"
