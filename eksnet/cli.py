@@ -185,9 +185,7 @@ def remove(
     )
     for path in removed.kept:
         console.print(f"Other files, not removed: {path}")
-    if engine and removed.size:
-        console.print("Go's build cache is kept; `go clean -cache -modcache` removes it.")
-    elif removed.size:
+    if removed.size and not engine:
         home = removed.directory.parents[1]
         console.print(f"Your progress and backups are kept in {home}, together with the key of")
         console.print("their cluster: after a new `eksnet up` they are valid again.")
@@ -386,8 +384,8 @@ def run(
 def lab(
     context: typer.Context,
     course: Annotated[
-        Path, typer.Option(help="The folder for your own copies of the notebooks.")
-    ] = Path("~/eksnet-course"),
+        str, typer.Option(help="The folder for your own copies of the notebooks.")
+    ] = "~/eksnet-course",
     fresh: Annotated[
         list[str] | None,
         typer.Option(help="A notebook's number: add a new copy next to yours; can be repeated."),
@@ -399,7 +397,9 @@ def lab(
     """
     from eksnet.course.lab import open_lab
 
-    open_lab(course, fresh or (), context.args)
+    # An empty path would be the present folder.
+    folder = Path(inputs.text(course, "--course", "omit --course"))
+    open_lab(folder, fresh or (), context.args)
 
 
 CorefilePath = Annotated[str, typer.Argument(help="The Corefile; `-` for the standard input.")]
@@ -521,12 +521,12 @@ def engine_build(
 
 @engine_app.command("pack")
 def engine_pack(
-    file: Annotated[Path, typer.Argument(help="A folder, or a file of the engine's name.")],
+    file: Annotated[str, typer.Argument(help="A folder, or a file of the engine's name.")],
 ) -> None:
     """Write the engine into one file, with which other computers start without building."""
     from eksnet.sandbox import build
 
-    packed = build.pack(file)
+    packed = build.pack(Path(inputs.text(file, "FILE", "`.` is the present folder")))
     console.print(f"{packed.path}: {packed.size / 10**6:.0f} MB. Elsewhere:")
     console.print(f"make lab ENGINE={packed.path.name} SHA256={packed.sha256}")
 

@@ -11,6 +11,7 @@ import contextlib
 import ipaddress
 import re
 from collections.abc import Collection, Iterator, Mapping
+from numbers import Real
 from typing import Any
 
 from eksnet.errors import EksnetError
@@ -106,6 +107,18 @@ def port(value: int, what: str = "the port") -> int:
         EksnetError: It is none.
     """
     return count(value, what, 0, 65535, "write the port as a number, such as 80")
+
+
+def amount(value: float, what: str, most: int) -> float:
+    """Return a number from 0 on, whole or not.
+
+    Raises:
+        EksnetError: It is none, or out of bounds.
+    """
+    # Not a number is in no range.
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value <= most:
+        raise EksnetError(f"{what} is {shown(value)}", f"a number from 0 to {most:,}")
+    return value
 
 
 def seconds(value: float, what: str = "timeout") -> float:

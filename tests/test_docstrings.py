@@ -11,9 +11,14 @@ import textwrap
 import pytest
 
 import eksnet
-from eksnet import checkpoints, cluster, coredns, data, dns, kubeproxy, widgets
+from eksnet import checkpoints, cluster, coredns, dns, kubeproxy, widgets
 
-FACES = (eksnet, checkpoints, cluster, coredns, data, dns, kubeproxy, widgets)
+ROOMS = (eksnet, checkpoints, cluster, coredns, dns, kubeproxy, widgets)
+# With the modules that a room shows as they are, such as `coredns.memory`.
+PARTS = [
+    one for room in ROOMS for name in room.__all__ if inspect.ismodule(one := vars(room)[name])
+]
+FACES = (*ROOMS, *PARTS)
 # What is measured, and the words that name its unit.
 UNITS = {
     "timeout": "second",
@@ -27,7 +32,7 @@ UNITS = {
 def functions():
     """Yield every public function of the faces, and the methods of their classes, by name."""
     for face in FACES:
-        for name in getattr(face, "__all__", ("load_table",)):
+        for name in getattr(face, "__all__", None) or own_names(face):
             one = getattr(face, name)
             if inspect.isfunction(one):
                 yield f"{face.__name__}.{name}", one
@@ -36,6 +41,15 @@ def functions():
                     function = getattr(function, "__func__", function)
                     if inspect.isfunction(function) and not method.startswith("_"):
                         yield f"{face.__name__}.{name}.{method}", function
+
+
+def own_names(module):
+    """Return what a module without `__all__` defines for others."""
+    return [
+        name
+        for name, one in vars(module).items()
+        if not name.startswith("_") and getattr(one, "__module__", "") == module.__name__
+    ]
 
 
 FUNCTIONS = dict(functions())

@@ -28,6 +28,7 @@ _BUSY = ("CREATING", "UPDATING", "DELETING")
 _REMEDIES = {
     "InvalidParameterException": "`aws eks describe-addon-configuration --addon-name coredns "
     "--addon-version VERSION` prints the schema",
+    "ResourceNotFoundException": "coredns.addon.install(cluster)",
     "ResourceInUseException": "wait until `addon.describe(cluster)` says ACTIVE, then try again",
 }
 _LOOK = "`aws eks describe-addon --cluster-name NAME --addon-name coredns` shows more"

@@ -41,7 +41,7 @@ class Finding:
         Args:
             title: What was asked.
         """
-        return Check(**vars(self), check=title)
+        return Check(**{**vars(self), "check": title})
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ MODES = ("default", "autopath")
 _PER_MEGABYTE = {"default": 1000, "autopath": 250}
 _BASE = {"default": 54, "autopath": 56}
 MOST_OBJECTS = 10_000_000
+MOST_MB = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,15 @@ class Line:
     base: float
 
     def at(self, objects: float) -> float:
-        """Return the megabytes for a number of pods and Services together."""
+        """Return the megabytes for a number of pods and Services together.
+
+        Args:
+            objects: The number.
+
+        Raises:
+            EksnetError: It is negative or too large.
+        """
+        inputs.amount(objects, "the number of pods and Services", 2 * MOST_OBJECTS)
         return objects / self.objects_per_mb + self.base
 
 
@@ -52,6 +61,11 @@ class Measured:
     mode: str
     objects: int
     mb: float
+
+    def __post_init__(self) -> None:
+        """Refuse what is no measurement."""
+        inputs.amount(self.objects, "the number of pods and Services", 2 * MOST_OBJECTS)
+        inputs.amount(self.mb, "the memory", MOST_MB)
 
 
 def memory(pods: int, services: int, mode: str = "default") -> float:
@@ -78,6 +92,9 @@ def memory(pods: int, services: int, mode: str = "default") -> float:
 
 def published(mode: str = "default") -> Line:
     """Return the published formula as a line.
+
+    Args:
+        mode: `default` or `autopath`.
 
     Raises:
         EksnetError: There is no such mode.

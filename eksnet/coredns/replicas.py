@@ -22,9 +22,9 @@ NODES_PER_REPLICA, CORES_PER_REPLICA = 16, 256
 LEAST, MOST, DEFAULT_MINIMUM = 2, 1000, 2
 MOST_NODES, MOST_CORES = 100_000, 10_000_000
 PEAK_MINUTES, STEP_MINUTES = 10, 3
-_PLATFORM = re.compile(r"eks\.(\d+)")
-_ADDON = re.compile(r"v(\d+)\.(\d+)\.(\d+)-eksbuild\.(\d+)")
-_VERSION = re.compile(r"(\d+)\.(\d+)(?:\.\d+)?")
+_PLATFORM = re.compile(r"eks\.(\d{1,4})")
+_ADDON = re.compile(r"v(\d{1,4})\.(\d{1,4})\.(\d{1,4})-eksbuild\.(\d{1,4})")
+_VERSION = re.compile(r"(\d{1,4})\.(\d{1,4})(?:\.\d+)?")
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,7 @@ def cluster(border: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
     }
     file.write_text(yaml.safe_dump(entries))
     border.setenv("KUBECONFIG", str(file))
-    api.put("/api/v1/namespaces/default/pods/client", {"status": {"phase": "Running"}})
+    api.put("/api/v1/namespaces/default/pods/client", {"spec": {}, "status": {"phase": "Running"}})
     api.logs["/api/v1/namespaces/default/pods/client"] = "hello\n"
     api.put("/api/v1/namespaces/default/configmaps/web", {"data": {"key": "text"}})
     api.refuse = lambda request: (

@@ -26,9 +26,10 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 import eksnet
-from eksnet import checkpoints, cli, coredns, data, dns, kubeproxy, widgets
+from eksnet import checkpoints, cli, coredns, dns, kubeproxy, widgets
 from eksnet import cluster as cluster_room
 from eksnet.cluster import Cluster, Condition
+from eksnet.coredns.memory import Measured
 from eksnet.course.begin import Beginning
 from eksnet.course.dryrun import DryRun
 from eksnet.errors import EksnetError
@@ -133,6 +134,10 @@ def test_every_command_is_walked() -> None:
 # Functions.
 
 FACES = (eksnet, coredns, dns, kubeproxy, cluster_room, checkpoints, widgets)
+# The modules that a face shows as they are, such as `coredns.memory`.
+PARTS = [
+    one for face in FACES for name in face.__all__ if inspect.ismodule(one := vars(face)[name])
+]
 COREFILE = ".:53 {\n    errors\n    reload\n    forward . /etc/resolv.conf\n}\n"
 NODE = Node("node", ("10.0.128.10",))
 SERVICES, SLICES = kubeproxy.example(1, 2)
@@ -141,7 +146,7 @@ PACKET = Packet("10.0.129.77", "10.100.16.0", 80)
 WALK = dns.search_walk("web", dns.pod_resolv_conf("default"))
 
 # What learners make themselves; every other class is what a function returns.
-INPUTS = {Condition, Node, Packet, Settings, dns.ResolvConf}
+INPUTS = {Condition, Node, Packet, Settings, dns.ResolvConf, Measured}
 RESULTS = {
     cluster_room: "ApiError Applied Backup Cluster DeadlineError Edit Event Exec Identity Listing "
     "PodRun Resource Restored Target",
@@ -150,7 +155,8 @@ RESULTS = {
     kubeproxy: "AddedRules Chain Connection Differences Line Lines LookupTime LookupTimes NamedSet "
     "PacketWalk PacketWalks RuleCounts Ruleset Share Skew Skews Step",
     checkpoints: "Checkpoint CheckpointError Progress Result State",
-    widgets: "CorefileEditor Model PacketStepper Panel Picture SearchOrder Stepper Table Text",
+    widgets: "CorednsMemory CorednsReplicas CorefileEditor Model PacketStepper Panel Picture "
+    "SearchOrder Stepper Table Text",
     eksnet: "EksnetError",
 }
 
@@ -192,9 +198,13 @@ def samples(cluster: Cluster) -> Samples:
         checkpoints.Checkpoint: [eksnet.checkpoint("dns-01"), eksnet.checkpoint("dns-02")],
         widgets.Model: [order.model, stepper.model],
         widgets.SearchOrder: [order.model],
-        widgets.CorefileEditor: [widgets.corefile().model],
         widgets.PacketStepper: [stepper.model],
         widgets.Stepper: [stepper.model],
+        widgets.CorednsMemory: [widgets.coredns_memory().model],
+        widgets.CorednsReplicas: [widgets.coredns_replicas().model],
+        widgets.CorefileEditor: [widgets.corefile().model],
+        coredns.Check: [coredns.Check("fine", "two pods are ready")],
+        Measured: [Measured("default", 158_200, 198.0)],
     })  # fmt: skip
 
 
@@ -232,7 +242,7 @@ OF_THE_VIEW = {"look", "remember"}
 
 def targets() -> dict[str, Callable[..., Any]]:
     """Return every public function of the faces, input class, and method of what they return."""
-    found: dict[str, Callable[..., Any]] = {"data.load_table": data.load_table}
+    found: dict[str, Callable[..., Any]] = {}
     classes: dict[str, type] = {}
     for face in FACES:
         for name in dir(face) if face is dns else face.__all__:
@@ -243,6 +253,11 @@ def targets() -> dict[str, Callable[..., Any]]:
                 classes[one.__name__] = one
             elif isinstance(one, types.FunctionType) and one.__module__.startswith("eksnet"):
                 found[f"{one.__module__.removeprefix('eksnet.')}.{name}"] = one
+    for part in PARTS:
+        for name, one in inspect.getmembers(part, inspect.isfunction):
+            if one.__module__ == part.__name__ and not name.startswith("_"):
+                found[f"{part.__name__.removeprefix('eksnet.')}.{name}"] = one
+    classes |= {one.__name__: one for one in INPUTS}
     for name, one in classes.items():
         if one in INPUTS:
             found[name] = one
@@ -266,7 +281,10 @@ def methods(one: type) -> Iterator[tuple[str, Callable[..., Any]]]:
 
 
 TARGETS = targets()
-CLASSES = {name: one for face in FACES for name, one in vars(face).items() if inspect.isclass(one)}
+CLASSES = {
+    **{one.__name__: one for one in INPUTS},
+    **{name: one for face in FACES for name, one in vars(face).items() if inspect.isclass(one)},
+}
 KNOWN = {
     **CLASSES, "pd": pd, "Callable": Callable, "Iterator": Iterator, "Cluster": Cluster,
     "View": object, "Beginning": Beginning, "Resource": cluster_room.Resource, "DryRun": DryRun,

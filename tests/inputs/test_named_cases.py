@@ -82,7 +82,7 @@ def test_a_prediction_is_of_what_each_resolver_sends(
 ) -> None:
     done = CliRunner().invoke(cli.app, ["resolve", *arguments, "--from", "default"])
     assert (done.exit_code, done.stderr) == (0, "")
-    assert f"predicted: {count} queries" in done.stdout
+    assert f"predicted: {count} quer{'y' if count == 1 else 'ies'}" in done.stdout
     assert says in done.stdout
 
 
@@ -97,6 +97,8 @@ def test_a_long_name_that_no_domain_can_follow_is_asked_as_it_is() -> None:
     [
         (["--sandbox", "", "status"], "--sandbox is empty"),
         (["status", "--sandbox", ""], "'' is not a valid sandbox name"),
+        (["lab", "--course", ""], "--course is empty"),
+        (["engine", "pack", ""], "FILE is empty"),
         ([COLOUR], r"No such command '\x1b[31mred'"),
         ([f"--{COLOUR}"], r"No such option: --\x1b[31mred"),
         (["status", COLOUR], r"unexpected extra argument(s) (\x1b[31mred)"),
@@ -151,6 +153,10 @@ FUNCTIONS: list[tuple[Callable[[Any], Any], str]] = [
     (lambda c: kubeproxy.fair_share({"a": 40}, -1), "the number of backends is -1"),
     (lambda c: kubeproxy.fair_share({"a": -4}), "the number of answers of each backend is -4"),
     (lambda c: kubeproxy.version_skew("v1." + "9" * 5000, "v1.34", "v1.34"), "is not a version"),
+    (lambda c: coredns.memory.published().at(10**4000), "the number of pods and Services is"),
+    (lambda c: coredns.memory.Measured("here", 1, float("nan")), "the memory is nan"),
+    (lambda c: coredns.replicas.autoscaling_prerequisites("1." + "9" * 5000, "eks.1", ""),
+     "the Kubernetes version is"),
     (lambda c: c.backup(""), "the ConfigMap's name is empty"),
     (lambda c: c.restore(""), "the ConfigMap's name is empty"),
     (lambda c: c.saved("../x"), "the ConfigMap's name is '../x'"),

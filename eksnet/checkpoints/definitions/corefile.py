@@ -99,10 +99,8 @@ def plugins(cluster: Cluster, observed: Any) -> Any:
 def owner(cluster: Cluster, observed: Any) -> Any:
     """The name that the answer's record has."""
     _look(cluster)
-    if not isinstance(observed, str) or not observed:
-        return not_started("nothing was observed yet", "the name of the answer's record", "")
-    if not observed.endswith(".example"):
-        return failed(f"{observed} is not of this trial", f"the answer to {LEGACY}", "")
+    if not isinstance(observed, str) or not observed.endswith(".example"):
+        return not_started(f"no answer to {LEGACY} was observed yet", "the name of its record", "")
     return observed
 
 

@@ -12,6 +12,7 @@ from botocore.config import Config
 from werkzeug.serving import make_server
 
 from eksnet.sandbox.aws import keys, server
+from eksnet.sandbox.aws.eks.ownership import ApplyError
 from eksnet.sandbox.aws.settings import ACCOUNT, ClusterFacts, Settings
 
 # One for all clients: each would read the services' models again.
@@ -28,8 +29,16 @@ class PretendCluster:
         self.waits = ""
         self.pods = {}
         self.status = 200
+        # How many requests nothing answers yet.
+        self.away = 0
+
+    def _is_away(self):
+        self.away -= 1
+        return self.away >= 0
 
     def apply(self, one, force, dry_run):
+        if self._is_away():
+            return 0, "connection refused"
         if self.status != 200:
             return self.status, {"message": "refused"}
         mine = [c for c in self.conflicts if c["kind"] == one["kind"]]
@@ -48,6 +57,8 @@ class PretendCluster:
         return 200, one
 
     def delete(self, one):
+        if self._is_away():
+            raise ApplyError(0, "connection refused")
         self.objects.pop((one["kind"], one["metadata"]["name"]), None)
 
     def replicas_missing(self, objects):

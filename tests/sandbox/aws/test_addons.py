@@ -114,6 +114,7 @@ def test_a_deletion_that_the_api_server_refuses_is_told_and_may_be_asked_for_aga
         raise ApplyError(0, "no answer")
 
     with monkeypatch.context() as refusing:
+        refusing.setattr(work, "REACH_LIMIT", 0)
         refusing.setattr(side.cluster, "delete", refuse)
         eks.delete_addon(**COREDNS)
         side.worker.work_once()
@@ -280,7 +281,8 @@ def test_an_addon_that_lacks_pods_is_degraded(side, eks):
     ("status", "code"),
     [(0, "ClusterUnreachable"), (403, "AccessDenied"), (422, "AdmissionRequestDenied")],
 )
-def test_what_the_api_server_refuses_is_told(side, eks, status, code):
+def test_what_the_api_server_refuses_is_told(side, eks, monkeypatch, status, code):
+    monkeypatch.setattr(work, "REACH_LIMIT", 0)
     side.cluster.status = status
     assert installed(side, eks)["health"]["issues"][0]["code"] == code
 
@@ -312,6 +314,23 @@ def test_an_update_goes_on_after_the_process_was_ended(side, eks):
     )
     assert found["update"]["status"] == "Successful"
     assert side.cluster.objects["Deployment", "coredns"]["spec"]["replicas"] == 5
+
+
+# The process goes on as soon as it runs: the API server starts beside it and may answer later.
+@pytest.mark.parametrize("away", [1, 3, 7])
+def test_work_waits_for_an_api_server_that_does_not_answer_yet(side, eks, monkeypatch, away):
+    monkeypatch.setattr(work, "_POLL", 0)
+    side.cluster.away = away
+    assert installed(side, eks)["status"] == "ACTIVE"
+    side.cluster.away = away
+    found = updated(side, eks, configurationValues=configuration(replicaCount=5))
+    assert (found["status"], found["errors"]) == ("Successful", [])
+    assert side.cluster.objects["Deployment", "coredns"]["spec"]["replicas"] == 5
+    eks.delete_addon(**COREDNS)
+    side.cluster.away = away
+    side.worker.work_once()
+    assert eks.list_addons(clusterName="workbook")["addons"] == []
+    assert side.cluster.objects == {}
 
 
 @pytest.mark.parametrize(

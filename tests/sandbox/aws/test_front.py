@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import sys
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
@@ -10,6 +11,8 @@ import pytest
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
+
+from tests.sandbox.aws.test_addons import refused
 
 REGION = "ap-northeast-2"
 FORM = "application/x-www-form-urlencoded; charset=utf-8"
@@ -255,3 +258,19 @@ def test_tags_are_found_through_the_tagging_api(side):
     )["ResourceTagMappingList"]
     assert [one["ResourceARN"].rpartition("/")[2] for one in found] == [vpc["VpcId"]]
     assert json.dumps(found)
+
+
+def test_who_has_no_valid_key_loads_nothing_that_takes_long(side, monkeypatch):
+    side.client("ec2").create_vpc(CidrBlock="10.1.0.0/16")
+    side.stop()
+    side.start()
+    monkeypatch.setitem(sys.modules, "eksnet.sandbox.aws.emulator", None)
+    for service, call, code in (
+        ("eks", "list_clusters", "UnrecognizedClientException"),
+        ("sts", "get_caller_identity", "InvalidClientTokenId"),
+        ("ec2", "describe_vpcs", "AuthFailure"),
+        ("iam", "list_users", "InvalidClientTokenId"),
+    ):
+        assert refused(getattr(side.client(service, key="AKIAUNKNOWN"), call))[0] == code
+    # It would have been seen.
+    assert refused(side.client("ec2").describe_vpcs)[0] == "InternalFailure"

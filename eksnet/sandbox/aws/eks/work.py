@@ -16,6 +16,8 @@ from eksnet.sandbox.aws.eks.records import NO_MODE, Addon, Issue, Records, Store
 # How long a roll-out may take before it is undone. EKS's own limit is not documented: a guess,
 # short enough for a lesson.
 ROLL_LIMIT = 90.0
+# How long the API server may be away before work fails: it starts beside this process.
+REACH_LIMIT = 90.0
 _POLL = 0.3
 _FAILED = {"CREATING": "CREATE_FAILED", "UPDATING": "UPDATE_FAILED", "DELETING": "DELETE_FAILED"}
 # EKS's words for an add-on whose pods are missing ("Troubleshoot Amazon EKS add-ons").
@@ -91,12 +93,13 @@ class Worker:
     def _apply(self, addon: Addon) -> None:
         objects = self._render(addon.name, addon.wanted)
         before = self._render(addon.name, addon.applied) if addon.applied else []
-        try:
+
+        def change() -> None:
             self._put(addon, objects)
             for gone in _only_in(before, objects):
                 self._cluster.delete(gone)
-        except ApplyError as error:
-            raise FailedError(_issue_of(error)) from None
+
+        _reaching(change)
         waits = self._wait(objects)
         if waits:
             self._undo(addon, before)
@@ -123,11 +126,12 @@ class Worker:
         never the update's, so it is not undone with it.
         """
         force = addon.mode == "OVERWRITE"
-        try:
+
+        def change() -> None:
             found = [] if force else ownership.conflicts(self._cluster.apply, before)
             ownership.put(self._cluster.apply, ownership.without(before, found), force=force)
-        except ApplyError as error:
-            raise FailedError(_issue_of(error)) from None
+
+        _reaching(change)
 
     def _wait(self, objects: list[Object]) -> str:
         """Wait for the roll-out; return what it still waits for at the limit."""
@@ -139,12 +143,14 @@ class Worker:
         return ""
 
     def _delete(self, addon: Addon) -> None:
+        objects = self._render(addon.name, addon.applied or addon.wanted)
+
+        def change() -> None:
+            for one in reversed(objects):
+                self._cluster.delete(one)
+
         if not addon.preserve:
-            try:
-                for one in reversed(self._render(addon.name, addon.applied or addon.wanted)):
-                    self._cluster.delete(one)
-            except ApplyError as error:
-                raise FailedError(_issue_of(error)) from None
+            _reaching(change)
         with self._store.changing() as draft:
             draft[0] = draft[0].without_addon(addon.name)
 
@@ -164,6 +170,27 @@ class Worker:
         )
         with self._store.changing() as draft:
             draft[0] = _ended(draft[0], addon.update, issues).with_addon(done)
+
+
+def _reaching(change: Callable[[], None]) -> None:
+    """Make a change; begin it again as long as nothing answers, until the limit.
+
+    Args:
+        change: Makes it; begun again, it goes on with what is left to do.
+
+    Raises:
+        FailedError: The API server refused it, or never answered.
+    """
+    until = time.monotonic() + REACH_LIMIT
+    while True:
+        try:
+            change()
+        except ApplyError as error:
+            if error.status or time.monotonic() > until:
+                raise FailedError(_issue_of(error)) from None
+        else:
+            return
+        time.sleep(_POLL)
 
 
 def _ended(records: Records, update_id: str, errors: tuple[Issue, ...]) -> Records:
