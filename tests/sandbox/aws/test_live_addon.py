@@ -114,6 +114,37 @@ def test_an_answered_write_outlives_the_process_and_the_sandbox(fresh):
     assert coredns.addon.describe(cluster)[0].configuration == {"replicaCount": 3}
 
 
+def test_work_that_down_interrupts_is_done_after_up(fresh):
+    coredns.addon.install(fresh)
+    named = {"clusterName": fresh.eks_name, "addonName": "coredns"}
+
+    def interrupted():
+        lifecycle.down()
+        lifecycle.up()
+        return connect("sandbox")
+
+    asked = fresh.aws("eks").update_addon(
+        **named, resolveConflicts="OVERWRITE", configurationValues='{"replicaCount": 3}'
+    )["update"]["id"]
+    cluster = interrupted()
+    eks = cluster.aws("eks")
+
+    def update():
+        return eks.describe_update(name=fresh.eks_name, addonName="coredns", updateId=asked)[
+            "update"
+        ]
+
+    assert until("the update", lambda: update()["status"] != "InProgress", 120)
+    assert (update()["status"], update()["errors"]) == ("Successful", [])
+    assert replicas(cluster) == 3
+    eks.delete_addon(**named, preserve=True)
+    cluster = interrupted()
+    eks = cluster.aws("eks")
+    listed = eks.list_addons
+    assert until("the deletion", lambda: not listed(clusterName=fresh.eks_name)["addons"], 120)
+    assert replicas(cluster) == 3
+
+
 def test_nobody_gets_in_without_the_keys(cluster):
     found = access()
     assert stat.S_IMODE(found.keys.stat().st_mode) == 0o600
