@@ -5,6 +5,7 @@ Exit codes: 0 fine, 1 found something, 2 could not do it.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shlex
@@ -40,6 +41,8 @@ class Commands(TyperGroup):
             code = super().main(
                 *arguments, **{"prog_name": program(), **settings, "standalone_mode": False}
             )
+            # Here, and not when Python ends: a failure can still be told.
+            sys.stdout.flush()
         except EksnetError as error:
             code = _refused(str(error))
         except TyperException as error:
@@ -47,11 +50,25 @@ class Commands(TyperGroup):
             said, context = error.format_message(), getattr(error, "ctx", None)
             where = context.command_path if context else "eksnet"
             code = _refused(f"{said}\n  next:     {where} --help") if said.strip() else 2
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EPIPE):
+                raise
+            code = _not_written(error)
         sys.exit(code if isinstance(code, int) else 0)
 
     def invoke(self, context: Any) -> Any:
         """Do the work of the command that was named."""
         return interrupts.orderly(lambda: super(Commands, self).invoke(context))
+
+
+def _not_written(error: OSError) -> int:
+    # What is left in the buffer goes nowhere; Python would fail at it again at its end.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    # Whoever closed a pipe has read enough.
+    if error.errno == errno.EPIPE:
+        return 1
+    seen = f"the output cannot be written: {error.strerror}"
+    return _refused(f"{seen}\n  next:     df -h shows full disks")
 
 
 def _refused(message: str) -> int:

@@ -234,3 +234,24 @@ def test_the_readme_names_commands_as_they_work_in_a_clone():
     readme = (CLONE / "README.md").read_text()
     assert "bin/eksnet" in readme
     assert re.findall(r"`eksnet [a-z]+|uv run eksnet", readme) == []
+
+
+@pytest.mark.parametrize("words", [["--help"], ["engine", "--help"]])
+def test_a_full_standard_output_is_told_in_words(words):
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [LAUNCHER, *words], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode == 2
+    assert done.stderr.startswith("eksnet: the output cannot be written: No space left on device")
+    assert "Traceback" not in done.stderr
+
+
+def test_a_closed_standard_output_is_enough():
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as closed:
+        done = subprocess.run(
+            [LAUNCHER, "--help"], stdout=closed, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert (done.returncode, done.stderr) == (1, "")
