@@ -145,6 +145,7 @@ class Side:
 
         service = Service(
             facts.name,
+            store,
             Clusters(facts).operations,
             Addons(facts, store, wake, missing).operations,
             AccessEntries(facts, store, self.account.principal_id).operations,

@@ -1,11 +1,13 @@
 """What EKS tells besides: node groups, versions, Pod Identity associations; the rest by name."""
 
+import threading
 from datetime import UTC, datetime
 
 import pytest
 
 from eksnet import versions
 from eksnet.sandbox.aws.eks.clusters import Clusters
+from eksnet.sandbox.aws.eks.records import Answered, Records, Store
 from eksnet.sandbox.aws.settings import ACCOUNT
 from tests.sandbox.aws.test_addons import refused
 
@@ -111,3 +113,71 @@ def test_what_is_not_answered_is_refused_by_its_name(eks, call, parameters):
     code, message = refused(getattr(eks, call), **parameters)
     name = "".join(word.capitalize() for word in call.split("_"))
     assert (code, message) == ("InvalidRequestException", f"{name} is not part of this sandbox")
+
+
+CLUSTER_ROLE = f"arn:aws:iam::{ACCOUNT}:role/workbook-cluster"
+ADDON, ENTRY = {"addonName": "coredns"}, {"principalArn": CLUSTER_ROLE}
+ASSOCIATION = {"namespace": "shop", "serviceAccount": "web", "roleArn": ROLE}
+
+
+@pytest.mark.parametrize(
+    ("call", "member", "parameters", "other"),
+    [
+        ("create_addon", "addon", ADDON, {"resolveConflicts": "OVERWRITE"}),
+        ("update_addon", "update", ADDON, {"resolveConflicts": "OVERWRITE"}),
+        ("create_access_entry", "accessEntry", ENTRY, {"username": "other"}),
+        ("update_access_entry", "accessEntry", ENTRY, {"username": "other"}),
+        ("create_pod_identity_association", "association", ASSOCIATION, {"tags": {"a": "b"}}),
+    ],
+)
+def test_a_call_that_is_sent_again_gets_the_first_answer(
+    side, eks, call, member, parameters, other
+):
+    if call == "update_addon":
+        eks.create_addon(**HERE, **ADDON)
+        side.worker.work_once()
+    if call == "update_access_entry":
+        eks.create_access_entry(**HERE, **ENTRY)
+    named = {**HERE, **parameters, "clientRequestToken": "t1"}
+    first = getattr(eks, call)(**named)[member]
+    side.stop()
+    side.start()
+    kept = side.records.read_text()
+    eks = side.client()
+    assert getattr(eks, call)(**named)[member] == first
+    assert side.records.read_text() == kept
+    code, message = refused(getattr(eks, call), **named, **other)
+    assert code == "InvalidParameterException" and "t1 was used for another request" in message
+
+
+def test_a_refusal_is_not_kept(side, eks):
+    named = {**HERE, **ADDON, "clientRequestToken": "t1"}
+    assert refused(eks.update_addon, **named)[0] == "ResourceNotFoundException"
+    eks.create_addon(**HERE, **ADDON)
+    side.worker.work_once()
+    assert eks.update_addon(**named)["update"]["status"] == "InProgress"
+
+
+def test_of_the_answers_the_last_hundred_are_kept():
+    records = Records()
+    for number in range(101):
+        records = records.with_answer(f"t{number}", Answered("CreateAddon", {}, {}))
+    assert list(records.answers) == [f"t{number}" for number in range(1, 101)]
+
+
+def test_who_is_told_of_a_change_sees_it_when_it_is_kept(tmp_path):
+    store, seen, asked = Store(tmp_path / "eks.json"), [], threading.Event()
+
+    def look():
+        asked.set()
+        seen.append(list(store.settled.answers))
+
+    looking = threading.Thread(target=look)
+    with store.changing() as outer:
+        with store.changing() as draft:
+            draft[0] = draft[0].with_answer("t", Answered("CreateAddon", {}, {}))
+        looking.start()
+        asked.wait()
+        assert outer is draft and not store.records.answers
+    looking.join()
+    assert seen == [["t"]]

@@ -204,7 +204,7 @@ class Autoscaler:
 
     def look(self) -> float | None:
         """Do what is to be done now; return when to look again, in seconds; None: when woken."""
-        addon = self._store.records.addons.get(ADDON)
+        addon = self._store.settled.addons.get(ADDON)
         if addon is not None and addon.waits:
             return _LATEST
         bounds = self._bounds(addon)

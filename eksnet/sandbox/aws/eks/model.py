@@ -95,6 +95,12 @@ def answer(operation: str, result: Mapping[str, Any]) -> bytes:
     return json.dumps(result, default=_moment).encode()
 
 
+def plain(result: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the members of an output as JSON has them: times as numbers."""
+    read: dict[str, Any] = json.loads(json.dumps(result, default=_moment))
+    return read
+
+
 def refusal(error: EksError) -> tuple[int, bytes]:
     """Return the HTTP status and body of an error."""
     shapes = {shape.name: shape for shape in _model().error_shapes}

@@ -16,6 +16,9 @@ from typing import Any
 from eksnet.sandbox.paths import write_private
 
 NO_MODE = ""
+# How many answers are kept for calls that are sent again. How long EKS keeps them was found
+# nowhere.
+_ANSWERS_KEPT = 100
 
 
 @dataclass(frozen=True)
@@ -173,13 +176,37 @@ class PodIdentity:
 
 
 @dataclass(frozen=True)
+class Answered:
+    """A call that changed something, for whoever sends it again because no answer arrived.
+
+    Attributes:
+        operation: The operation's name.
+        parameters: Its parameters.
+        answer: The answer, as JSON has it.
+    """
+
+    operation: str
+    parameters: dict[str, Any]
+    answer: dict[str, Any]
+
+
+@dataclass(frozen=True)
 class Records:
-    """All of it, as of one moment; access entries by the ARN of their principal."""
+    """All of it, as of one moment.
+
+    Access entries are by the ARN of their principal, answers by `clientRequestToken`.
+    """
 
     addons: dict[str, Addon] = field(default_factory=dict)
     updates: dict[str, Update] = field(default_factory=dict)
     entries: dict[str, AccessEntry] = field(default_factory=dict)
     identities: dict[str, PodIdentity] = field(default_factory=dict)
+    answers: dict[str, Answered] = field(default_factory=dict)
+
+    def with_answer(self, token: str, answered: Answered) -> Records:
+        """Return these records with an answer; the oldest are forgotten."""
+        answers = [*self.answers.items(), (token, answered)][-_ANSWERS_KEPT:]
+        return dataclasses.replace(self, answers=dict(answers))
 
     def with_addon(self, addon: Addon) -> Records:
         """Return these records with an add-on, new or in place of what it was."""
@@ -231,7 +258,8 @@ class Store:
                 have, these too.
         """
         self._file = file
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        self._draft: list[Records] | None = None
         left = json.loads(file.read_text()) if file.exists() else {}
         self._records = from_json({**to_json(first), **left})
 
@@ -240,15 +268,28 @@ class Store:
         """The records as they are now."""
         return self._records
 
+    @property
+    def settled(self) -> Records:
+        """The records once nobody is changing them: for who is told of a change during it."""
+        with self._lock:
+            return self._records
+
     @contextmanager
     def changing(self) -> Iterator[list[Records]]:
         """Hold the records for a change: the list's one item becomes what is kept.
 
-        An exception leaves them as they were, on disk too.
+        An exception leaves them as they were, on disk too. A change within another one is part of
+        that one.
         """
         with self._lock:
-            draft = [self._records]
-            yield draft
+            if self._draft is not None:
+                yield self._draft
+                return
+            self._draft = draft = [self._records]
+            try:
+                yield draft
+            finally:
+                self._draft = None
             (changed,) = draft
             if changed != self._records:
                 write_private(self._file, json.dumps(to_json(changed), indent=1))
@@ -280,6 +321,7 @@ def from_json(read: dict[str, Any]) -> Records:
         {key: _update(one) for key, one in read["updates"].items()},
         {key: _entry(one) for key, one in read["entries"].items()},
         {key: _identity(one) for key, one in read["identities"].items()},
+        {token: Answered(**one) for token, one in read["answers"].items()},
     )
 
 

@@ -75,7 +75,7 @@ class Worker:
 
     def work_once(self) -> None:
         """Do what waits now."""
-        for addon in list(self._store.records.addons.values()):
+        for addon in list(self._store.settled.addons.values()):
             if addon.waits:
                 self._work(addon)
 
