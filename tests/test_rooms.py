@@ -14,7 +14,7 @@ HERE = Path(eksnet.__file__).parents[1]
 SETTINGS = tomllib.loads((HERE / "pyproject.toml").read_text())["tool"]["importlinter"]
 ROOMS = next(one for one in SETTINGS["contracts"] if one["id"] == "rooms")
 # What has to run before anything is installed.
-APART = {"bootstrap", "setup", "versions"}
+APART = {"bootstrap", "versions"}
 
 
 def test_the_contract_holds_the_rooms_of_the_table():
