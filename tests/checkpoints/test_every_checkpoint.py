@@ -444,7 +444,7 @@ CASES = {
         nothing("api.new.example", corefile.OWNER),
         (
             (nothing("api.old.example", corefile.OWNER), "api.new.example"),
-            (nothing("new.example", corefile.OWNER), "api.new.example"),
+            (nothing("api.new.example", "api.old.example"), "api.old.example"),
         ),
     ),
     "hosts-05": Case(

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+from interrupting import hear_all
 from typer.testing import CliRunner
 
 import eksnet
@@ -148,6 +149,7 @@ def test_nothing_is_left_when_it_is_interrupted(tmp_path, number):
     with subprocess.Popen(
         [sys.executable, "-m", "eksnet", "corefile", "test", file, *asked],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+        preexec_fn=hear_all,
         env={**os.environ, "TMPDIR": str(tmp_path)},
     ) as process:  # fmt: skip
         wait_for(lambda: runs_for(process.pid), True)

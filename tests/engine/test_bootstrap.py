@@ -188,7 +188,7 @@ def test_the_profile_is_for_the_program_that_the_sandbox_begins_with():
 
 def gigabytes(monkeypatch: pytest.MonkeyPatch, free: float) -> None:
     """Let every disk have so much free space."""
-    usage = shutil.disk_usage("/")._replace(free=int(free * 10**9))
+    usage = shutil.disk_usage("/")._replace(free=round(free * 10**9))
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
 
 

@@ -221,7 +221,7 @@ def killed_at_points(process, points, seed):
         try:
             while True:
                 script.write()
-        except (botocore.exceptions.HTTPClientError, botocore.exceptions.ClientError):
+        except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError):
             killer.wait()
         process.kill()
         process.start()

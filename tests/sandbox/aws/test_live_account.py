@@ -44,8 +44,10 @@ def secondary(cluster, node):
 def test_the_account_is_kept_over_kill_9_down_and_up_and_fresh_after_a_reset(live_sandbox):
     cluster = connect("sandbox")
     made = cluster.aws("iam").create_user(UserName="kept")["User"]["UserId"]
+    before = faults.all_restarts("aws", cluster)
     faults.kill(faults.component_pid("aws"))
-    lifecycle.up()
+    faults.until("it was started again", lambda: faults.all_restarts("aws", cluster) > before)
+    faults.until("the sandbox is ready", lambda: lifecycle.status().phase == "ready")
     assert users(cluster)["kept"] == made
     lifecycle.down()
     lifecycle.up()
