@@ -119,8 +119,8 @@ def accompany(command: Sequence[str], environment: Mapping[str, str]) -> int:
             signal.signal(number, (lambda *_: None) if ignored else pass_on)
         child.append(subprocess.Popen(command, env=environment))
         # What came before there was a process to pass it on to.
-        for number in came:
-            child[0].send_signal(number)
+        for missed in came:
+            child[0].send_signal(missed)
         code = child[0].wait()
     finally:
         for number, one in heard.items():
