@@ -96,9 +96,9 @@ def etcd(programs: Path, data: Path) -> Component:
         # A power cut costs the sandbox's last second, not a lab's patience at every write.
         "--unsafe-no-fsync",
         # The only member waits up to this long, by chance, before it elects itself at a start;
-        # the default is a second.
-        "--election-timeout=100",
-        "--heartbeat-interval=20",
+        # the default is a second. More heartbeats still would cost a processor at rest.
+        "--election-timeout=250",
+        "--heartbeat-interval=50",
         "--log-level=warn",
     )
     root = Root(shown=_program(programs, "etcd"), owned={_DATA: data})
