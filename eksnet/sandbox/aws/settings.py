@@ -22,9 +22,11 @@ _ISSUER_ID = f"{1:032X}"
 # Where the API server alone asks who signed a token, and what access policies allow: of the control
 # plane's own loopback, which no pod reaches. The port is aws-iam-authenticator's.
 AUTHENTICATOR_ADDRESS, AUTHENTICATOR_PORT = "127.0.0.1", 21362
-AUTHENTICATE, AUTHORIZE = "/authenticate", "/authorize"
+AUTHENTICATE, AUTHORIZE, MUTATE = "/authenticate", "/authorize", "/mutate"
 # Paths inside the root of the process.
-PKI, DATA = "/etc/kubernetes/pki", "/var/lib/aws"
+PKI, DATA, CHARTS = "/etc/kubernetes/pki", "/var/lib/aws", "/opt/charts"
+# The public key of those who issue tokens for service accounts.
+ISSUER_KEY = "service-account.pub"
 
 
 def issuer(region: str) -> str:
@@ -97,6 +99,7 @@ class Settings:
         journal: The file in which every change of the account is.
         origins: The URLs for which a token may be signed.
         cluster: What EKS says of the cluster.
+        charts: The directory with the Helm charts of its repository.
     """
 
     address: str
@@ -108,6 +111,7 @@ class Settings:
     journal: str
     origins: tuple[str, ...]
     cluster: ClusterFacts
+    charts: str = CHARTS
 
     def to_json(self) -> str:
         """Return the settings as the process reads them."""
