@@ -17,6 +17,8 @@ ACCOUNT = "111122223333"
 # The sandbox's one cluster in EKS.
 CLUSTER = "workbook"
 PORT = 80
+# The NAT gateway's host number in the VPC.
+NAT_HOST = 12
 _ZONES = 2
 _ISSUER_ID = f"{1:032X}"
 # Where the API server alone asks who signed a token, and what access policies allow: of the control
@@ -27,6 +29,8 @@ AUTHENTICATE, AUTHORIZE, MUTATE = "/authenticate", "/authorize", "/mutate"
 PKI, DATA, CHARTS = "/etc/kubernetes/pki", "/var/lib/aws", "/opt/charts"
 # The public key of those who issue tokens for service accounts.
 ISSUER_KEY = "service-account.pub"
+# What is wanted of load balancers and security groups, and what was observed of them.
+LOAD_BALANCERS, OBSERVED = "/var/lib/load-balancers", "/run/load-balancers"
 
 
 def issuer(region: str) -> str:
@@ -97,6 +101,8 @@ class Settings:
         keys: The file of the learner's keys.
         records: The file of EKS's records.
         journal: The file in which every change of the account is.
+        desired: The file from which the data plane of load balancers learns what is wanted.
+        observed: The file in which it tells what it has seen.
         origins: The URLs for which a token may be signed.
         cluster: What EKS says of the cluster.
         charts: The directory with the Helm charts of its repository.
@@ -109,6 +115,8 @@ class Settings:
     keys: str
     records: str
     journal: str
+    desired: str
+    observed: str
     origins: tuple[str, ...]
     cluster: ClusterFacts
     charts: str = CHARTS
@@ -157,6 +165,8 @@ def of_sandbox(vpc: Vpc, endpoint: str, outside: str, authority: Path) -> Settin
         keys=f"{PKI}/aws.json",
         records=f"{DATA}/eks.json",
         journal=f"{DATA}/account.jsonl",
+        desired=f"{LOAD_BALANCERS}/desired.json",
+        observed=f"{OBSERVED}/observed.json",
         origins=(
             outside,
             f"http://{vpc.aws}",

@@ -96,6 +96,8 @@ class Side:
             keys=str(directory / "aws.json"),
             records=str(directory / "eks.json"),
             journal=str(directory / "account.jsonl"),
+            desired=str(directory / "load-balancers" / "desired.json"),
+            observed=str(directory / "load-balancers" / "observed.json"),
             origins=("http://127.0.0.1:1",),
             cluster=ClusterFacts(
                 name="workbook",
