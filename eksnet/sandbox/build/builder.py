@@ -63,7 +63,7 @@ class Engine:
     @property
     def programs(self) -> tuple[str, ...]:
         """The names of charts and programs, in the order in which they are built."""
-        return tuple(one.name for one in (*self.module.charts, *self.module.programs))
+        return tuple(one.name for one in self.module.files)
 
     @property
     def shelf(self) -> Shelf:
@@ -224,11 +224,11 @@ class Engine:
         go = toolchain.find(self.base, self.module.go_directive)
         go = go or toolchain.install(self.base, self.module.go_directive)
         shelf = self._open_shelf()
-        charts = [one for one in self.module.charts if shelf.state(one.name) != "built"]
-        missing = [one for one in self.module.programs if shelf.state(one.name) != "built"]
+        missing = [one for one in self.module.files if shelf.state(one.name) != "built"]
+        programs = [one for one in missing if isinstance(one, Program)]
         compiler = Compiler(go, self.module, self.base, lock)
-        count.expect(compiler.stale(missing, count.fetched), len(charts) + len(missing))
-        for one in (*charts, *missing):
+        count.expect(compiler.stale(programs, count.fetched), len(missing))
+        for one in missing:
             count.begin(one.name)
             self._build_one(one, compiler, shelf, count)
             count.published()

@@ -93,6 +93,11 @@ class Module:
                 return line.removeprefix("go ").strip()
         raise ValueError(f"{self.source}/go.mod has no go directive")
 
+    @property
+    def files(self) -> tuple[Chart | Program, ...]:
+        """All that is made of it, in the order in which it is."""
+        return (*self.charts, *self.programs)
+
     def key(self) -> str:
         """Return what distinguishes two engines: 12 hexadecimal digits.
 
