@@ -139,6 +139,7 @@ MODULE = Module(
         Program("kube", "./cmd/kube", _KUBERNETES_STAMPS),
         Program("coredns", "github.com/coredns/coredns"),
         Program("runtime", "./cmd/runtime"),
+        Program("loadbalancer", "./cmd/loadbalancer"),
         Program("kubectl", "k8s.io/kubernetes/cmd/kubectl", _KUBERNETES_STAMPS),
         Program("agnhost", "k8s.io/kubernetes/test/images/agnhost"),
         Program("helm", "helm.sh/helm/v3/cmd/helm", _HELM_STAMPS),
