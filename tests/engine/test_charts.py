@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import write
 
 from eksnet import versions
 from eksnet.bootstrap import engine_directory
@@ -17,6 +16,7 @@ from eksnet.sandbox.build import charts, engine, toolchain
 from eksnet.sandbox.build.compiler import Compiler
 from eksnet.sandbox.build.modules import CONTROLLER_CHART
 from eksnet.sandbox.build.modules import MODULE as ENGINE
+from tests.engine.conftest import write
 
 
 @pytest.fixture
