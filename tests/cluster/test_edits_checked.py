@@ -194,7 +194,7 @@ def test_a_backup_that_would_not_work_is_restored_on_a_word(api: FakeApi, learne
     learner.backup("coredns", SYSTEM)
     learner.edit_configmap("coredns", "Corefile", COREFILE, SYSTEM)
     api.requests.clear()
-    with pytest.raises(EksnetError, match="has no plugin '10.43.0.1'"):
+    with pytest.raises(EksnetError, match=r"has no plugin '10\.43\.0\.1'"):
         learner.restore("coredns", SYSTEM)
     assert api.writes == []
     learner.restore("coredns", SYSTEM, unchecked=True)
