@@ -25,6 +25,8 @@ AUTHENTICATOR_ADDRESS, AUTHENTICATOR_PORT = "127.0.0.1", 21362
 AUTHENTICATE, AUTHORIZE = "/authenticate", "/authorize"
 # Paths inside the root of the process.
 PKI, DATA = "/etc/kubernetes/pki", "/var/lib/aws"
+# What is wanted of load balancers and security groups, and what was observed of them.
+LOAD_BALANCERS, OBSERVED = "/var/lib/load-balancers", "/run/load-balancers"
 
 
 def issuer(region: str) -> str:
