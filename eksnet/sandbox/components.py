@@ -12,6 +12,7 @@ from eksnet.sandbox import node as node_root
 from eksnet.sandbox.aws import interpreter
 from eksnet.sandbox.aws import settings as aws_settings
 from eksnet.sandbox.aws.settings import Settings
+from eksnet.sandbox.build.modules import CONTROLLER_CHART
 from eksnet.sandbox.desired import FILE
 from eksnet.sandbox.paths import Paths
 from eksnet.sandbox.roots import Root
@@ -41,6 +42,14 @@ _KUBECONFIG = "/etc/kubernetes/kubeconfig"
 _AUTHENTICATION = "/etc/kubernetes/authentication.yaml"
 _TOKEN_WEBHOOK = "/etc/kubernetes/token-webhook.kubeconfig"
 _ACCESS_WEBHOOK = "/etc/kubernetes/access-webhook.kubeconfig"
+_ADMISSION = "/etc/kubernetes/admission.json"
+_ADMISSION_WEBHOOK = "/etc/kubernetes/admission-webhook.kubeconfig"
+# Where the API server asks the AWS side, and the certificate that it shows there.
+_ASKED = f"{aws_settings.AUTHENTICATOR_ADDRESS}:{aws_settings.AUTHENTICATOR_PORT}"
+_OWN = {
+    "client-certificate": f"{_PKI}/apiserver-kubelet.crt",
+    "client-key": f"{_PKI}/apiserver-kubelet.key",
+}
 # How long the API server believes either webhook: changed access entries count after so long.
 _BELIEVED = "5s"
 _COREFILE, _ZONE = "/etc/coredns/vpc-resolver.Corefile", "/etc/coredns/vpc-resolver.zone"
@@ -50,6 +59,7 @@ BALANCERS_ZONE = "zone"
 _RELOAD = "250ms"
 _AWS_SETTINGS = "/etc/eksnet/aws.json"
 _BYTECODE = "/var/cache/python"
+_CHARTS = (CONTROLLER_CHART.name,)
 AWS_ENVIRONMENT = {
     "PYTHONPATH": str(Path(__file__).parents[2]),
     # What it imports, nobody else does, and beside its modules it may not write: without this each
@@ -102,9 +112,9 @@ def etcd(programs: Path, data: Path) -> Component:
         # A power cut costs the sandbox's last second, not a lab's patience at every write.
         "--unsafe-no-fsync",
         # The only member waits up to this long, by chance, before it elects itself at a start;
-        # the default is a second.
-        "--election-timeout=100",
-        "--heartbeat-interval=20",
+        # the default is a second. More heartbeats still would cost a processor at rest.
+        "--election-timeout=250",
+        "--heartbeat-interval=50",
         "--log-level=warn",
     )
     root = Root(shown=_program(programs, "etcd"), owned={_DATA: data})
@@ -151,6 +161,7 @@ def api_server(programs: Path, pki: Path, vpc: Vpc) -> Component:
         f"--authorization-webhook-cache-authorized-ttl={_BELIEVED}",
         f"--authorization-webhook-cache-unauthorized-ttl={_BELIEVED}",
         "--enable-admission-plugins=NodeRestriction",
+        f"--admission-control-config-file={_ADMISSION}",
         "--allow-privileged=true",
         "--profiling=false",
     )
@@ -166,6 +177,8 @@ def api_server(programs: Path, pki: Path, vpc: Vpc) -> Component:
         | {
             _TOKEN_WEBHOOK: _webhook(aws_settings.AUTHENTICATE),
             _ACCESS_WEBHOOK: _webhook(aws_settings.AUTHORIZE),
+            _ADMISSION: _admission(),
+            _ADMISSION_WEBHOOK: _admission_webhook(),
         },
     )
     return Component("kube-apiserver", command, root=root, environment=_UNHURRIED)
@@ -173,18 +186,42 @@ def api_server(programs: Path, pki: Path, vpc: Vpc) -> Component:
 
 def _webhook(path: str) -> str:
     """Return the kubeconfig of one of the authenticator's webhooks; JSON is YAML too."""
-    authority, own = f"{_PKI}/ca.crt", f"{_PKI}/apiserver-kubelet"
-    host = f"{aws_settings.AUTHENTICATOR_ADDRESS}:{aws_settings.AUTHENTICATOR_PORT}"
-    cluster = {"certificate-authority": authority, "server": f"https://{host}{path}"}
-    user = {"client-certificate": f"{own}.crt", "client-key": f"{own}.key"}
+    cluster = {"certificate-authority": f"{_PKI}/ca.crt", "server": f"https://{_ASKED}{path}"}
     context = {"cluster": "authenticator", "user": "api-server"}
     configuration = {
         "apiVersion": "v1",
         "kind": "Config",
         "clusters": [{"name": "authenticator", "cluster": cluster}],
-        "users": [{"name": "api-server", "user": user}],
+        "users": [{"name": "api-server", "user": _OWN}],
         "contexts": [{"name": "authenticator", "context": context}],
         "current-context": "authenticator",
+    }
+    return json.dumps(configuration)
+
+
+def _admission() -> str:
+    """Return with which credentials the API server asks admission webhooks."""
+    version = "apiserver.config.k8s.io/v1"
+    webhooks = {
+        "apiVersion": version,
+        "kind": "WebhookAdmissionConfiguration",
+        "kubeConfigFile": _ADMISSION_WEBHOOK,
+    }
+    plugin = {"name": "MutatingAdmissionWebhook", "configuration": webhooks}
+    configuration = {
+        "apiVersion": version,
+        "kind": "AdmissionConfiguration",
+        "plugins": [plugin],
+    }
+    return json.dumps(configuration)
+
+
+def _admission_webhook() -> str:
+    """Return the credentials for the one process that wants some: it stands for a user's name."""
+    configuration = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "users": [{"name": _ASKED, "user": _OWN}],
     }
     return json.dumps(configuration)
 
@@ -336,26 +373,28 @@ def load_balancers(programs: Path, vpc: Vpc, desired: Path, observed: Path) -> C
     return Component("load-balancers", command, root=root)
 
 
-def aws_side(pki: Path, paths: Paths, settings: Settings) -> Component:
+def aws_side(programs: Path, paths: Paths, settings: Settings) -> Component:
     """The AWS side: a Python process that answers for every AWS service.
 
     Args:
-        pki: The directory of the certificates and of the learner's AWS keys.
-        paths: Where it keeps what it has to remember, what it has compiled and what it wants of
-            load balancers, and where they write what they see.
+        programs: The directory of the engine, which has the charts of its repository.
+        paths: Where certificates and keys are, what it has to remember, what it has compiled, what
+            it wants of load balancers, and what these have seen.
         settings: What it is told.
     """
     command = (sys.executable, "-m", "eksnet.sandbox.aws.server", _AWS_SETTINGS)
+    charts = {f"{settings.charts}/{chart}": programs / chart for chart in _CHARTS}
     root = Root(
-        shown=interpreter.shown() | {aws_settings.OBSERVED: paths.observed},
+        shown=interpreter.shown() | charts | {aws_settings.OBSERVED: paths.observed},
         copied=_keys(
-            pki,
+            paths.identity,
             "ca.crt",
             "eks.crt",
             "eks.key",
             "authenticator.crt",
             "authenticator.key",
             "aws.json",
+            aws_settings.ISSUER_KEY,
         ),
         texts={_AWS_SETTINGS: settings.to_json()},
         owned={

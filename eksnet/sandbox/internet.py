@@ -64,7 +64,9 @@ def curl(words: Sequence[str], name: str | None = None) -> int:
             "sudo apt-get install curl",
         )
     for balancer in wanted(paths).load_balancers:
-        if balancer.is_internal and any(balancer.dns_name.lower() in word.lower() for word in words):
+        if balancer.is_internal and any(
+            balancer.dns_name.lower() in word.lower() for word in words
+        ):
             print(f"eksnet: {printable(runnable(internal(balancer)))}", file=sys.stderr, flush=True)
     command = [*entered, "curl", *_completed(words, paths)]
     code = subprocess.call(command, env=without_proxies(preflight.environment()))

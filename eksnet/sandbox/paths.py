@@ -30,6 +30,11 @@ class Paths:
         return self.state / "identity"
 
     @property
+    def authority(self) -> Path:
+        """The certificate of the cluster's authority."""
+        return self.identity / "ca.crt"
+
+    @property
     def cluster(self) -> Path:
         """What a reset throws away: etcd's data and the nodes' disks."""
         return self.state / "cluster"

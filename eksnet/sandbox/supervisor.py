@@ -173,7 +173,8 @@ class Supervisor:
         pki = self.paths.identity
         self.processes.start(components.controller_manager(self.programs, pki))
         self.processes.start(components.scheduler(self.programs, pki))
-        self.processes.start(components.aws_side(pki, self.paths, self.aws_settings()))
+        side = components.aws_side(self.programs, self.paths, self.aws_settings())
+        self.processes.start(side)
         self.background(self.follow_load_balancers())
 
     async def follow_load_balancers(self) -> None:
@@ -198,7 +199,7 @@ class Supervisor:
             self.vpc,
             self.given.endpoint,
             self.given.aws_endpoint,
-            self.paths.identity / "ca.crt",
+            self.paths.authority,
         )
 
     def aws_not_answering(self) -> list[str]:
@@ -211,7 +212,9 @@ class Supervisor:
 
     def seed_key(self) -> str:
         """Return what this cluster's seed depends on."""
-        return seed.key(str(self.vpc), self.programs.name)
+        # Of a new authority there are none but new objects.
+        authority = self.paths.authority.read_text()
+        return seed.key(str(self.vpc), self.programs.name, authority)
 
     async def snapshot_seed(self) -> None:
         """Make kube-system on nodes that nobody has started yet, and keep the store as it is then.
@@ -309,7 +312,8 @@ class Supervisor:
 
     def create_objects(self) -> list[str]:
         """Create missing objects of kube-system; return those that failed."""
-        return self.api.create_missing(documents(seed.MANIFESTS))
+        objects = documents(seed.MANIFESTS, authority=self.paths.authority)
+        return self.api.create_missing(objects)
 
     def nodes_without_dns(self) -> list[str]:
         """Ask kube-dns from each node: a Ready kube-proxy may not have written its rules yet."""

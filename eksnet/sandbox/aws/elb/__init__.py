@@ -1,0 +1,1 @@
+"""What moto lacks of load balancers, and what others are told of them."""
