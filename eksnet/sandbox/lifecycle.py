@@ -19,7 +19,10 @@ from eksnet.sandbox.paths import Paths, known_port
 from eksnet.sandbox.specification import ComponentReport, Report
 from eksnet.sandbox.vpc import plan
 
-NEEDED = (CONTROLLER_CHART.name, "kube", "etcd", "coredns", "runtime", "kubectl", "agnhost")
+NEEDED = (
+    CONTROLLER_CHART.name, "kube", "etcd", "coredns", "runtime", "kubectl", "agnhost",
+    "loadbalancer",
+)  # fmt: skip
 _START_DEADLINE = 180.0
 _SETTLE_DEADLINE = 60.0
 _POLL = 0.05
