@@ -61,7 +61,7 @@ def trust_policy(cluster: Cluster, subject: str = SUBJECT) -> str:
 
     Args:
         cluster: The cluster.
-        subject: Whom the role trusts, as the token names it.
+        subject: The subject that the role trusts.
     """
     name = issuer(cluster).removeprefix("https://")
     statement = {
@@ -310,11 +310,13 @@ def _delete_identities(cluster: Cluster) -> None:
     """Delete role, policy and provider; what is not there is no error."""
     iam = cluster.aws("iam")
     policy = f"{_iam(cluster)}:policy/{POLICY}"
-    for delete in (
-        lambda: iam.detach_role_policy(RoleName=ROLE, PolicyArn=policy),
-        lambda: iam.delete_role(RoleName=ROLE),
-        lambda: iam.delete_policy(PolicyArn=policy),
-        lambda: iam.delete_open_id_connect_provider(OpenIDConnectProviderArn=provider_arn(cluster)),
-    ):
+    provider = provider_arn(cluster)
+    deletions: tuple[tuple[Callable[..., Any], dict[str, str]], ...] = (
+        (iam.detach_role_policy, {"RoleName": ROLE, "PolicyArn": policy}),
+        (iam.delete_role, {"RoleName": ROLE}),
+        (iam.delete_policy, {"PolicyArn": policy}),
+        (iam.delete_open_id_connect_provider, {"OpenIDConnectProviderArn": provider}),
+    )
+    for delete, names in deletions:
         with contextlib.suppress(iam.exceptions.NoSuchEntityException):
-            delete()
+            delete(**names)
