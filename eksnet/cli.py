@@ -261,6 +261,17 @@ def shell(
     raise typer.Exit(open_shell(pod, namespace, name))
 
 
+@app.command(context_settings=PASS_THROUGH, add_help_option=False)
+def curl(context: typer.Context, name: Name = None) -> None:
+    """Run this computer's curl from the internet, to which the sandbox's load balancers answer.
+
+    All options are curl's; with --trust-sandbox, the certificates of the sandbox's ACM are valid.
+    """
+    from eksnet.sandbox import internet
+
+    raise typer.Exit(internet.curl(context.args, name))
+
+
 @app.command()
 def env(
     undo: Annotated[

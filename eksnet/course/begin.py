@@ -389,9 +389,11 @@ def _would_be(cluster: Cluster, manifest: Json, current: Json | None, part: Part
 def _installed() -> dict[tuple[str, str], Json]:
     """Return the manifests of the sandbox's kube-system, by kind and name."""
     from eksnet.sandbox.api import documents
+    from eksnet.sandbox.paths import paths
     from eksnet.sandbox.seed import MANIFESTS
 
-    return {(one["kind"].lower(), one["metadata"]["name"]): one for one in documents(MANIFESTS)}
+    objects = documents(MANIFESTS, authority=paths().authority)
+    return {(one["kind"].lower(), one["metadata"]["name"]): one for one in objects}
 
 
 def _recorded(cluster: Cluster, record: _Record, part: Part, current: Json | None) -> Json | None:

@@ -112,6 +112,10 @@ PARTS = (
         "the role binding of kube-proxy", "clusterrolebinding", "eks:kube-proxy",
         ("roleRef", "subjects"),
     ),
+    Part(
+        "the webhook for roles of pods", "mutatingwebhookconfiguration", "pod-identity-webhook",
+        ("webhooks",),
+    ),
 )  # fmt: skip
 
 

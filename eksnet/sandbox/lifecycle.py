@@ -13,12 +13,16 @@ from eksnet.errors import EksnetError, NotFoundError, UnreachableError
 from eksnet.sandbox import components, holder, launching, locks, preflight, seed, state
 from eksnet.sandbox import paths as sandbox_paths
 from eksnet.sandbox.api import Api, documents
+from eksnet.sandbox.build.modules import CONTROLLER_CHART
 from eksnet.sandbox.launching import REGION
 from eksnet.sandbox.paths import Paths, known_port
 from eksnet.sandbox.specification import ComponentReport, Report
 from eksnet.sandbox.vpc import plan
 
-NEEDED = ("kube", "etcd", "coredns", "runtime", "kubectl", "agnhost")
+NEEDED = (
+    CONTROLLER_CHART.name, "kube", "etcd", "coredns", "runtime", "kubectl", "agnhost",
+    "loadbalancer",
+)  # fmt: skip
 _START_DEADLINE = 180.0
 _SETTLE_DEADLINE = 60.0
 _POLL = 0.05

@@ -1,4 +1,4 @@
-"""The operations of EC2 that moto lacks and a load balancer's user asks for; heavy, as moto is."""
+"""The operations of EC2 that moto does not have and a controller asks for; heavy, as moto is."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from moto.ec2.responses import EC2Response
 
 
 class Responses(EC2Response):
-    """moto's operations, and those that it lacks."""
+    """moto's operations, and those that it does not have."""
 
     def get_security_groups_for_vpc(self) -> ActionResult:
         """Tell which security groups interfaces of a VPC can have: those of the VPC."""

@@ -10,7 +10,7 @@ from moto.elbv2.responses import ELBV2Response
 
 
 class Responses(ELBV2Response):
-    """moto's operations, and those that it lacks."""
+    """moto's operations, and those that it does not have."""
 
     def create_listener(self) -> ActionResult:
         """Create a listener; which SSL policy it has by default depends on its protocol."""
