@@ -13,6 +13,8 @@ from eksnet.sandbox.aws import interpreter
 from eksnet.sandbox.aws import settings as aws_settings
 from eksnet.sandbox.aws.settings import Settings
 from eksnet.sandbox.build.modules import CONTROLLER_CHART
+from eksnet.sandbox.desired import FILE
+from eksnet.sandbox.paths import Paths
 from eksnet.sandbox.roots import Root
 from eksnet.sandbox.vpc import INSTANCE_TYPE, NODE_GROUP, Node, Vpc
 
@@ -51,6 +53,10 @@ _OWN = {
 # How long the API server believes either webhook: changed access entries count after so long.
 _BELIEVED = "5s"
 _COREFILE, _ZONE = "/etc/coredns/vpc-resolver.Corefile", "/etc/coredns/vpc-resolver.zone"
+# The zone of load balancers' names, in the directory of what the load balancers write.
+BALANCERS_ZONE = "zone"
+# How often the resolver looks whether that zone has another serial number.
+_RELOAD = "250ms"
 _AWS_SETTINGS = "/etc/eksnet/aws.json"
 _BYTECODE = "/var/cache/python"
 _CHARTS = (CONTROLLER_CHART.name,)
@@ -122,7 +128,8 @@ def api_server(programs: Path, pki: Path, vpc: Vpc) -> Component:
         "kube-apiserver",
         f"--etcd-servers={ETCD}",
         f"--advertise-address={vpc.api_server}",
-        "--bind-address=0.0.0.0",
+        # Not everywhere: load balancers listen at this port of addresses of their own.
+        f"--bind-address={vpc.api_server}",
         "--secure-port=443",
         *_SERVING,
         f"--client-ca-file={_PKI}/ca.crt",
@@ -276,20 +283,35 @@ def scheduler(programs: Path, pki: Path) -> Component:
     return Component("kube-scheduler", command, root=root)
 
 
-def vpc_resolver(programs: Path, vpc: Vpc) -> Component:
-    """The VPC's own resolver at base + 2: a CoreDNS that never leaves this computer."""
+def vpc_resolver(programs: Path, vpc: Vpc, observed: Path) -> Component:
+    """The VPC's own resolver at base + 2: a CoreDNS that never leaves this computer.
+
+    Args:
+        programs: The directory of the engine's programs.
+        vpc: The address plan.
+        observed: The directory in which the zone of load balancers' names is; see `empty_zone`.
+    """
     texts = {_COREFILE: vpc_resolver_corefile(vpc), _ZONE: vpc_resolver_zone(vpc)}
-    root = Root(shown=_program(programs, "coredns"), texts=texts)
+    # The directory, because the file in it is replaced.
+    shown = _program(programs, "coredns") | {aws_settings.OBSERVED: observed}
+    root = Root(shown=shown, texts=texts)
     return Component("vpc-resolver", ("/bin/coredns", "-conf", _COREFILE), root=root)
 
 
 def vpc_resolver_corefile(vpc: Vpc) -> str:
-    """Return the resolver's Corefile: the instances' zone, and NXDOMAIN for all else."""
+    """Return the resolver's Corefile: instances, load balancers, and NXDOMAIN for all else."""
     domain = vpc.search_domain
     return f"""{domain}:53 {{
     bind {vpc.resolver}
     errors
     file {_ZONE}
+}}
+{vpc.balancers_domain}:53 {{
+    bind {vpc.resolver}
+    errors
+    file {aws_settings.OBSERVED}/{BALANCERS_ZONE} {{
+        reload {_RELOAD}
+    }}
 }}
 .:53 {{
     bind {vpc.resolver}
@@ -312,24 +334,60 @@ def vpc_resolver_zone(vpc: Vpc) -> str:
     )
 
 
-def aws_side(
-    programs: Path, pki: Path, data: Path, bytecode: Path, settings: Settings
-) -> Component:
+def names_on_the_internet(vpc: Vpc) -> dict[str, str]:
+    """Return the files by which a program on the internet finds addresses, by their names in /etc.
+
+    The VPC resolver stands for every resolver of the internet: load balancers have public names.
+    """
+    return {"resolv.conf": f"nameserver {vpc.resolver}\n", "nsswitch.conf": "hosts: files dns\n"}
+
+
+def empty_zone(vpc: Vpc) -> str:
+    """Return the zone of load balancers' names before there is one.
+
+    Its serial number is none that the load balancers give: so theirs is taken for another one.
+    """
+    domain = vpc.balancers_domain
+    return f"{domain}. 60 IN SOA ns.{domain}. host.{domain}. 1 60 60 60 60\n"
+
+
+def load_balancers(programs: Path, vpc: Vpc, desired: Path, observed: Path) -> Component:
+    """The load balancers: a program that listens on their addresses and sends requests on.
+
+    Args:
+        programs: The directory of the engine's programs.
+        vpc: The address plan.
+        desired: The directory in which the AWS side writes what is wanted.
+        observed: The directory in which the load balancers write what they see.
+    """
+    command = (
+        "/bin/loadbalancer",
+        f"--desired={aws_settings.LOAD_BALANCERS}/{FILE}",
+        f"--observed={aws_settings.OBSERVED}",
+    )
+    root = Root(
+        shown=_program(programs, "loadbalancer") | {aws_settings.LOAD_BALANCERS: desired},
+        texts=_resolver(vpc),
+        owned={aws_settings.OBSERVED: observed},
+    )
+    return Component("load-balancers", command, root=root)
+
+
+def aws_side(programs: Path, paths: Paths, settings: Settings) -> Component:
     """The AWS side: a Python process that answers for every AWS service.
 
     Args:
         programs: The directory of the engine, which has the charts of its repository.
-        pki: The directory of the certificates and of the learner's AWS keys.
-        data: The directory in which it keeps what it has to remember.
-        bytecode: The directory in which it keeps what it has compiled.
+        paths: Where certificates and keys are, what it has to remember, what it has compiled, what
+            it wants of load balancers, and what these have seen.
         settings: What it is told.
     """
     command = (sys.executable, "-m", "eksnet.sandbox.aws.server", _AWS_SETTINGS)
     charts = {f"{settings.charts}/{chart}": programs / chart for chart in _CHARTS}
     root = Root(
-        shown=interpreter.shown() | charts,
+        shown=interpreter.shown() | charts | {aws_settings.OBSERVED: paths.observed},
         copied=_keys(
-            pki,
+            paths.identity,
             "ca.crt",
             "eks.crt",
             "eks.key",
@@ -339,7 +397,11 @@ def aws_side(
             aws_settings.ISSUER_KEY,
         ),
         texts={_AWS_SETTINGS: settings.to_json()},
-        owned={aws_settings.DATA: data, _BYTECODE: bytecode},
+        owned={
+            aws_settings.DATA: paths.aws,
+            aws_settings.LOAD_BALANCERS: paths.load_balancers,
+            _BYTECODE: paths.bytecode,
+        },
     )
     return Component("aws", command, root=root, environment=AWS_ENVIRONMENT)
 

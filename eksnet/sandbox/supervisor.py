@@ -29,6 +29,7 @@ from eksnet.sandbox.aws import settings
 from eksnet.sandbox.aws.settings import Settings
 from eksnet.sandbox.paths import Paths, write_private
 from eksnet.sandbox.processes import Processes, kills_for_memory
+from eksnet.sandbox.router import Router
 from eksnet.sandbox.specification import NodeSpecification, Report, SandboxSpecification
 from eksnet.sandbox.vpc import Node, Vpc, plan
 
@@ -39,6 +40,8 @@ _POLL = 0.05
 _LONGEST_POLL = 0.5
 _MAKE_AGAIN = 2.0
 _WATCH = 1.0
+# How often it is looked whether the AWS side wants other load balancers or security groups.
+_FOLLOW = 0.1
 # How long the controllers may wait for the nodes: one that never reports must not be without them.
 _FIRST_REPORT = 5.0
 # How long a node's question to kube-dns waits for its answer, at first and at most.
@@ -58,6 +61,7 @@ class Supervisor:
         self.processes = Processes(
             self.paths, changed=self.request_check, node_died=self.restart_node
         )
+        self.router = Router(self.paths, self.vpc, log_line)
         self.steps: list[tuple[str, float]] = []
         self.waiting = "namespace"
         self.phase = "starting"
@@ -158,21 +162,36 @@ class Supervisor:
 
     def start_control_plane(self) -> None:
         """Start etcd, the API server and the VPC's resolver; each waits for what it needs."""
-        network.prepare_router()
-        network.configure(network.router_commands(self.vpc))
+        self.router.prepare()
         pki = self.paths.identity
         self.processes.start(components.etcd(self.programs, self.paths.etcd))
         self.processes.start(components.api_server(self.programs, pki, self.vpc))
-        self.processes.start(components.vpc_resolver(self.programs, self.vpc))
+        self.processes.start(components.vpc_resolver(self.programs, self.vpc, self.paths.observed))
 
     def start_controllers(self) -> None:
         """Start what needs an API server that answers."""
         pki = self.paths.identity
         self.processes.start(components.controller_manager(self.programs, pki))
         self.processes.start(components.scheduler(self.programs, pki))
-        data, bytecode = self.paths.aws, self.paths.bytecode
-        side = components.aws_side(self.programs, pki, data, bytecode, self.aws_settings())
+        side = components.aws_side(self.programs, self.paths, self.aws_settings())
         self.processes.start(side)
+        self.background(self.follow_load_balancers())
+
+    async def follow_load_balancers(self) -> None:
+        """Have router and load balancers follow what the AWS side wants, from the first one on."""
+        while True:
+            self.router.follow()
+            balancers = self.router.desired.load_balancers
+            if balancers and "load-balancers" not in self.processes.running:
+                self.start_load_balancers()
+            await asyncio.sleep(_FOLLOW)
+
+    def start_load_balancers(self) -> None:
+        """Start what listens for the load balancers; what cannot be started is tried again."""
+        wanted, seen = self.paths.load_balancers, self.paths.observed
+        component = components.load_balancers(self.programs, self.vpc, wanted, seen)
+        self.processes.start_or_retry(component)
+        self.report()
 
     def aws_settings(self) -> Settings:
         """Return what the AWS side is told of this cluster."""
@@ -243,7 +262,8 @@ class Supervisor:
         )
         await self.hold(node, specification)
         enter = self.processes.enter(node.short)
-        network.configure(network.link_commands(node, self.processes.holders[node.short]))
+        holder = self.processes.holders[node.short]
+        network.configure(network.link_commands(node, holder, self.vpc))
         network.configure(network.node_commands(node), enter)
         network.restore_rules(network.kubernetes_service_rules(self.vpc), enter)
         self.processes.start(components.runtime(node))
@@ -272,7 +292,7 @@ class Supervisor:
     async def start_again(self, node: Node) -> None:
         """Start a node with all that belongs to it, as often as it takes."""
         while True:
-            network.unlink(node)
+            network.unlink(node.short)
             try:
                 await self.start_node(node)
                 break
