@@ -2,6 +2,24 @@
 
 from __future__ import annotations
 
-from eksnet.loadbalancer.controller import install_controller, uninstall_controller
+from eksnet.loadbalancer.controller import (
+    iam_policy,
+    install_controller,
+    issuer,
+    refused_without_endpoints,
+    trust_policy,
+    uninstall_controller,
+    wait_for_crash,
+    wait_for_event,
+)
 
-__all__ = ["install_controller", "uninstall_controller"]
+__all__ = [
+    "iam_policy",
+    "install_controller",
+    "issuer",
+    "refused_without_endpoints",
+    "trust_policy",
+    "uninstall_controller",
+    "wait_for_crash",
+    "wait_for_event",
+]

@@ -37,6 +37,10 @@ SERVED = {
     ("batch", "v1"): [("Job", "jobs", True, [])],
     ("rbac.authorization.k8s.io", "v1"): [("ClusterRole", "clusterroles", False, [])],
     ("discovery.k8s.io", "v1"): [("EndpointSlice", "endpointslices", True, [])],
+    ("admissionregistration.k8s.io", "v1"): [
+        ("MutatingWebhookConfiguration", "mutatingwebhookconfigurations", False, []),
+        ("ValidatingWebhookConfiguration", "validatingwebhookconfigurations", False, []),
+    ],
 }
 _PLURALS = {plural for kinds in SERVED.values() for _, plural, _, _ in kinds}
 _KINDS = {plural: kind for kinds in SERVED.values() for kind, plural, _, _ in kinds}
