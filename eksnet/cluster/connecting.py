@@ -89,6 +89,7 @@ def connect_read_only(target: str | None = None) -> Cluster:
 
 def _open_sandbox(target: Target, name: str, check: Guard) -> Cluster:
     """Open a sandbox's cluster with tokens of its own AWS account."""
+    from eksnet.sandbox import internet, paths
     from eksnet.sandbox.aws.access import access
 
     found = access(name)
@@ -96,6 +97,8 @@ def _open_sandbox(target: Target, name: str, check: Guard) -> Cluster:
     opened = open_eks(target, _account(name), api, check)
     # Asked anew each time: after a start the AWS services may be at another port.
     opened.account = functools.partial(_account, name)
+    opened.dial = functools.partial(internet.dial, name=name)
+    opened.certificates_ca = paths.paths(name).certificates_ca
     return opened
 
 
