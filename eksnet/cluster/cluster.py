@@ -49,7 +49,7 @@ def _dial(host: str, port: int, seconds: float) -> socket.socket:
     Args:
         host: A name or an address.
         port: The port.
-        seconds: How long it may take.
+        seconds: How long it may take, in seconds.
 
     Raises:
         OSError: There is no such name, or no connection.

@@ -80,7 +80,17 @@ def curl(words: Sequence[str], name: str | None = None) -> int:
 
 
 def _completed(words: Sequence[str], paths: Paths) -> list[str]:
-    """Return curl's words with the time to wait that is ours, and the authority if it is wanted."""
+    """Return curl's words with the time to wait that is ours, and the authority if it is wanted.
+
+    Raises:
+        EksnetError: There is no such authority.
+    """
+    if TRUST in words and not paths.certificates_ca.exists():
+        raise EksnetError(
+            f"{paths.certificates_ca} does not exist",
+            "the authority of the sandbox's ACM, which a start makes",
+            "`eksnet down`, then `eksnet up`",
+        )
     trusted = ["--cacert", str(paths.certificates_ca)]
     found: list[str] = []
     for word in words:
@@ -100,7 +110,7 @@ def dial(host: str, port: int, seconds: float, name: str | None = None) -> socke
     Args:
         host: The load balancer's name or address.
         port: Its port.
-        seconds: How long it may take.
+        seconds: How long it may take, in seconds.
         name: The sandbox's name; see `eksnet.sandbox.paths.paths`.
 
     Raises:
