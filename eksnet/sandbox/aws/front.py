@@ -16,6 +16,7 @@ from eksnet.sandbox.aws import (
     operations,
     published,
     refusals,
+    unused,
     web_identity,
 )
 from eksnet.sandbox.aws.account import Account
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 _LONGEST_BODY = 2**20
 _STS = "https://sts.amazonaws.com/doc/2011-06-15/"
 # Services with one endpoint for all regions, and the region that signatures for it name.
-_GLOBAL, _GLOBAL_REGION = ("iam", "route53", "sts"), "us-east-1"
+_GLOBAL, _GLOBAL_REGION = ("iam", "route53", "shield", "sts"), "us-east-1"
 # Of STS, what hands out credentials that nobody here would know is left out.
 _STS_OPERATIONS = ("AssumeRole", "GetAccessKeyInfo")
 _FORM = "application/x-www-form-urlencoded; charset=utf-8"
@@ -139,6 +140,8 @@ class Front:
             return refusals.unknown_operation(service, message, request_id)
         if denied := self._denied(operation, signer, principal):
             return refusals.denied(service, denied, request_id)
+        if service in unused.SERVICES:
+            return unused.answer(service, operation.name, request_id)
         return self._account.answer(_sent(request, signer), operation)
 
     def _federated(self, request: Request, request_id: str) -> Answer:
@@ -170,6 +173,8 @@ class Front:
             return False
         if operation.values(_UNKNOWN_PARAMETERS):
             return False
+        if operation.service in unused.SERVICES:
+            return unused.knows(operation.service, operation.name)
         return self._account.knows(operation.service, operation.name)
 
     def _denied(self, operation: Operation, signer: Signer, principal: Principal) -> str:
