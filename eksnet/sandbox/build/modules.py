@@ -100,7 +100,8 @@ class Module:
         return sorted(filter(counts, self.source.rglob("*")))
 
 
-# The controller stands last: the sandbox starts without it, and only later chapters need it.
+# The controller and its plan stand last: the sandbox starts without them, and only later chapters
+# need them.
 MODULE = Module(
     "engine",
     versions.ENGINE,
@@ -117,6 +118,7 @@ MODULE = Module(
             "sigs.k8s.io/aws-load-balancer-controller",
             _CONTROLLER_STAMPS,
         ),
+        Program("plan", "./cmd/plan", _CONTROLLER_STAMPS),
     ),
     ENGINE_BUILT.peak,
 )
