@@ -1,7 +1,8 @@
-"""The load balancer room: what the AWS Load Balancer Controller makes, before it makes it."""
+"""The load balancer room: the AWS Load Balancer Controller, and what it makes."""
 
 from __future__ import annotations
 
+from eksnet.loadbalancer.controller import install_controller, uninstall_controller
 from eksnet.loadbalancer.planning import plan
 
-__all__ = ["plan"]
+__all__ = ["install_controller", "plan", "uninstall_controller"]

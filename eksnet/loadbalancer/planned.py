@@ -275,7 +275,8 @@ def _stack(
     }
     return Stack(
         one["id"], one["kind"], tuple(one["members"]), planned, existing, of,
-        _choices(one, planned, existing, subnets, cluster, messages), tuple(one["events"] or ()), model,
+        _choices(one, planned, existing, subnets, cluster, messages),
+        tuple(one["events"] or ()), model,
     )  # fmt: skip
 
 

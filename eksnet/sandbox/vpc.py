@@ -12,6 +12,11 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 # How long the prefix of a subnet is.
 _SUBNET = 20
+# Addresses of documentation (RFC 5737), which nobody has: those that the VPC has on the internet,
+# the NAT gateway's among them, and the one host of the internet, with its way to the VPC.
+PUBLIC = IPv4Network("203.0.113.0/24")
+NAT_GATEWAY = PUBLIC[10]
+INTERNET, INTERNET_GATEWAY = IPv4Interface("198.51.100.10/24"), IPv4Interface("198.51.100.1/24")
 # What the nodes are, and the managed node group that they are of.
 INSTANCE_TYPE, NODE_GROUP = "m5.large", "workbook"
 
@@ -95,6 +100,11 @@ class Vpc:
     def kubernetes_service(self) -> IPv4Address:
         """The ClusterIP of the Service `kubernetes`: the service network's base + 1."""
         return self.services[1]
+
+    @property
+    def balancers_domain(self) -> str:
+        """The domain of the names of Application Load Balancers."""
+        return f"{self.region}.elb.amazonaws.com"
 
     @property
     def search_domain(self) -> str:

@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from eksnet.sandbox import components
@@ -34,9 +34,10 @@ def control_plane(programs: Path, pki: Path, data: Path) -> Iterator[None]:
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     subprocess.run(["ip", "address", "add", f"{vpc.api_server}/32", "dev", "lo"], check=True)
     api = Api(pki, str(vpc.api_server))
+    texts = data.with_name("texts")
     started = [
         subprocess.Popen(
-            outside(component),
+            outside(component, texts),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             env={**os.environ, **component.environment},
@@ -58,14 +59,28 @@ def control_plane(programs: Path, pki: Path, data: Path) -> Iterator[None]:
             process.wait()
 
 
-def outside(component: components.Component) -> list[str]:
-    """Return a component's command with the computer's paths instead of those in its root."""
+def outside(component: components.Component, texts: Path) -> list[str]:
+    """Return a component's command with the computer's paths instead of those in its root.
+
+    Args:
+        component: The component.
+        texts: Where the files go whose texts the component is given.
+    """
     root = component.root
     places = {**root.shown, **root.copied, **root.owned}
-    words = list(component.command)
+    for name, text in root.texts.items():
+        file = texts / component.name / name.removeprefix("/")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(moved(text, places))
+        places[name] = file
+    return [moved(word, places) for word in component.command]
+
+
+def moved(text: str, places: Mapping[str, Path]) -> str:
+    """Return a text in which paths inside a root are those outside."""
     for inside in sorted(places, key=len, reverse=True):
-        words = [word.replace(inside, str(places[inside])) for word in words]
-    return words
+        text = text.replace(inside, str(places[inside]))
+    return text
 
 
 if __name__ == "__main__":

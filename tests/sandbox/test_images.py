@@ -72,19 +72,36 @@ FILES = sorted(
         *(path for path in (ROOT / "eksnet").rglob("*.py") if "sandbox" not in path.parts),
     ]
 )
-NAMING = [path for path in FILES if references(code(path))]
 
 
-def test_there_are_images_to_look_at():
-    assert {"01b_name_resolution.ipynb", "10-coredns.yaml", "resolvers.py", "installed.py"} <= {
-        p.name for p in NAMING
+def problems(reference):
+    """Tell what is wrong with a reference to an image."""
+    name, _, tag = reference.partition(":")
+    if not tag:
+        yield f"{reference} names no version"
+    if name not in OFFICIAL and not PUBLIC.fullmatch(name):
+        yield f"nobody can pull {reference}"
+    if name.rpartition("/")[2] not in KNOWN:
+        yield f"the sandbox does not know {reference}"
+
+
+@pytest.mark.parametrize(
+    "reference", ["busybox", "example.com/busybox:1", "public.ecr.aws/eks/nothing:1"]
+)
+def test_a_wrong_reference_is_told(reference):
+    assert list(problems(reference))
+
+
+def test_every_image_is_public_and_known_here():
+    # All files in one test: reading them takes seconds, which no other test's collection should.
+    naming = {path.name: found for path in FILES if (found := references(code(path)))}
+    assert {"01b_name_resolution.ipynb", "10-coredns.yaml", "resolvers.py", "installed.py"} <= set(
+        naming
+    )
+    wrong = {
+        f"{name}: {problem}"
+        for name, found in naming.items()
+        for reference in found
+        for problem in problems(reference)
     }
-
-
-@pytest.mark.parametrize("path", NAMING, ids=lambda path: path.name)
-def test_every_image_is_public_and_known_here(path):
-    for reference in references(code(path)):
-        name, _, tag = reference.partition(":")
-        assert tag, f"{reference} names no version"
-        assert name in OFFICIAL or PUBLIC.fullmatch(name), f"nobody can pull {reference}"
-        assert name.rpartition("/")[2] in KNOWN, f"the sandbox does not know {reference}"
+    assert wrong == set()

@@ -23,7 +23,7 @@ from hostside import (
 )
 
 import eksnet
-from eksnet import coredns, versions
+from eksnet import coredns, kubeproxy, versions
 from eksnet.kubeproxy.observe import kube_proxies
 from eksnet.sandbox import components, holder, launching, lifecycle, paths
 
@@ -111,6 +111,8 @@ spec: {{selector: {{app: web}}, ports: [{{port: 80, targetPort: 8080}}]}}
     cluster.apply(manifest)
     try:
         cluster.wait("service/web", condition="EndpointsReady")
+        # A packet that is sent before its node has the rules is lost, and so are those sent again.
+        kubeproxy.wait_for_rules(cluster, kubeproxy.Node.from_object(nodes[1]))
         run = cluster.run(BUSYBOX, "wget -qO- http://web/hostname", spec=on(nodes[1]))
         assert (run.exit_code, run.output.strip()) == (0, "web")
     finally:

@@ -12,15 +12,19 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from eksnet.sandbox.aws import keys, policies
+from eksnet.sandbox.aws.elb import fresh
+from eksnet.sandbox.aws.elb.desired import DesiredFile
+from eksnet.sandbox.aws.elb.observed import Observed
 from eksnet.sandbox.aws.journal import Entry, Journal, Sent
 from eksnet.sandbox.aws.operations import Operation
 from eksnet.sandbox.aws.principals import Grants, Principal
 from eksnet.sandbox.aws.refusals import Answer
 from eksnet.sandbox.aws.settings import Settings
 from eksnet.sandbox.aws.signatures import Secret
+from eksnet.sandbox.aws.web_identity import Provider
 
 if TYPE_CHECKING:
     from eksnet.sandbox.aws.directory import Directory
@@ -31,6 +35,8 @@ _ALL = '{"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}'
 _SEED_BITS = 64
 # The services that make users, roles and keys.
 _IDENTITIES = ("iam", "sts")
+# The services on whose state the data plane of load balancers depends.
+_CARRYING = ("elasticloadbalancing", "ec2", "acm")
 # What shows the addresses of network interfaces, where the pods' have to be the present ones.
 _SHOWS_ADDRESSES = ("DescribeInstances", "DescribeNetworkInterfaces")
 # The addresses of each node's pods, by the node's name; None when they are not known now.
@@ -58,14 +64,24 @@ class Account:
         self._now = now
         self._learner = keys.read(Path(settings.keys))
         self._journal = Journal(Path(settings.journal))
+        self._desired = DesiredFile(Path(settings.desired))
+        self._observed = Observed(Path(settings.observed))
         # moto is made for one thread, and what it does has to be repeated in the same order.
         self._lock = threading.RLock()
         self._loaded: tuple[Emulator, Directory] | None = None
 
     def load_changes(self) -> None:
-        """Load what answers if somebody has changed who there is: nobody can sign in before."""
-        if not self._untouched:
-            with self._lock:
+        """Load what answers, if there is something that others wait for.
+
+        Nobody can sign in before it is known who there is, and the data plane of load balancers
+        learns what is wanted. Of a fresh account the latter is known without loading anything.
+        """
+        with self._lock:
+            if any(map(self._journal.has, _CARRYING)):
+                self._tell(self._emulator.desired())
+                return
+            self._tell(fresh.desired(self._settings.cluster))
+            if not self._untouched:
                 self._load()
 
     # Who somebody is.
@@ -127,6 +143,18 @@ class Account:
             found = self._directory.role(role)
             return found.assume_role_policy_document if found else None
 
+    def provider(self, issuer: str) -> Provider | None:
+        """Return the OpenID Connect provider of an issuer's URL; None when there is none."""
+        if self._untouched:
+            return None
+        with self._lock:
+            return self._directory.provider(issuer)
+
+    def longest_session(self, role: str) -> int:
+        """Return for how many seconds a session of a role may last, by the role's ARN."""
+        with self._lock:
+            return int(self._directory.role(role).max_session_duration)
+
     def tags(self, arn: str) -> Mapping[str, str]:
         """Return the tags of a resource; none when it does not exist."""
         with self._lock:
@@ -173,7 +201,17 @@ class Account:
                 # What was done of it is not in the journal: back to what is.
                 self._loaded = None
                 raise
+            if operation.service in _CARRYING:
+                self._tell(emulator.desired())
             return answer
+
+    def _tell(self, desired: Mapping[str, Any]) -> None:
+        """Tell the data plane of load balancers what is wanted of it now."""
+        try:
+            self._desired.write(desired)
+        except OSError as error:
+            # What was answered stands; the next change tells of this one too.
+            print(f"the load balancers are not told: {error}", file=sys.stderr, flush=True)
 
     def _place_pods(self, emulator: Emulator, pods: Mapping[str, Sequence[str]]) -> None:
         from eksnet.sandbox.aws import start_state
@@ -195,7 +233,7 @@ class Account:
             from eksnet.sandbox.aws.directory import Directory
             from eksnet.sandbox.aws.emulator import Emulator
 
-            emulator = Emulator(self._settings.cluster.region)
+            emulator = Emulator(self._settings.cluster.region, self._observed)
             start_state.create(emulator, self._settings, self._learner)
             for entry in self._journal.entries():
                 answer, _ = emulator.repeatable(entry.sent, entry.moment, entry.seed, entry.keys)

@@ -4,13 +4,26 @@ from __future__ import annotations
 
 from typing import Any
 
+from moto.ec2.models import ec2_backends
 from moto.ec2.models.elastic_network_interfaces import NetworkInterface
+from moto.elbv2 import models as elbv2_models
+
+from eksnet.sandbox.aws.ec2.backend import Network
+from eksnet.sandbox.aws.elb.backend import LoadBalancing
+from eksnet.sandbox.aws.elb.targets import TargetGroup
 
 _ADDRESSES = "addresses.private-ip-address"
 
 
 def install() -> None:
-    """Have moto answer as AWS does."""
+    """Have moto answer as AWS does: classes of ours stand where it looks for its own."""
+    ec2_backends.backend = Network
+    elbv2_models.elbv2_backends.backend = LoadBalancing
+    setattr(elbv2_models, "FakeTargetGroup", TargetGroup)  # noqa: B010 (mypy: it is typed)
+    _install_address_filter()
+
+
+def _install_address_filter() -> None:
     before = NetworkInterface.get_filter_value
 
     def filter_value(self: NetworkInterface, name: str, method: str | None = None) -> Any:

@@ -34,6 +34,8 @@ from moto.core.request import Request
 from moto.core.utils import camelcase_to_underscores, get_service_model
 
 from eksnet.sandbox.aws import corrections, repeatable
+from eksnet.sandbox.aws.elb.desired import desired
+from eksnet.sandbox.aws.elb.observed import Observed
 
 # The package of moto that answers for a service, by the service's name in a signature's scope.
 PACKAGES: Mapping[str, str] = {
@@ -47,7 +49,11 @@ PACKAGES: Mapping[str, str] = {
 }
 # Knows every service of moto: only when it is asked.
 _RARE = ("tagging",)
-_CLASSES = {"elasticloadbalancing": "ELBV2Response"}
+# Where the operations of a service are ours, and its class is not the one that moto's routes name.
+_CLASSES = {
+    "ec2": ("eksnet.sandbox.aws.ec2.responses", "Responses"),
+    "elasticloadbalancing": ("eksnet.sandbox.aws.elb.responses", "Responses"),
+}
 # The beginnings of the names of AWS's managed policies that are kept: all 1,500 would take half of
 # the time in which an account is made.
 _MANAGED_POLICIES = (
@@ -71,8 +77,13 @@ _GLOBAL = "aws"
 class Emulator:
     """One account of moto's in one region. There is one in a process, because moto is global."""
 
-    def __init__(self, region: str) -> None:
-        """Begin with an account in which nothing is."""
+    def __init__(self, region: str, observed: Observed | None = None) -> None:
+        """Begin with an account in which nothing is.
+
+        Args:
+            region: The region.
+            observed: What the data plane has seen of targets; nothing when it is left out.
+        """
         # Not `reset`, which makes anew what nobody is going to ask.
         made: list[Any] = BackendDict._instances  # type: ignore[misc]
         for backends in made:
@@ -83,6 +94,8 @@ class Emulator:
         for service in PACKAGES:
             if service not in _RARE:
                 self.backend(service)
+        if observed is not None:
+            self.backend("elasticloadbalancing").observed = observed.health
 
     def backend(self, service: str) -> Any:
         """Return moto's state of a service."""
@@ -137,6 +150,11 @@ class Emulator:
             answer = self.answer(sent)
         return answer, tuple(made)
 
+    def desired(self) -> dict[str, Any]:
+        """Return what is wanted of the data plane now; see `elb.desired`."""
+        balancing, ec2, acm = map(self.backend, ("elasticloadbalancing", "ec2", "acm"))
+        return desired(balancing, ec2, acm, repeatable.now())
+
     def digest(self, answer: Answer) -> str:
         """Return what tells one answer from another."""
         return hashlib.sha256(answer.body).hexdigest()[:16]
@@ -164,12 +182,11 @@ _keep_managed_policies()
 
 @cache
 def _response_class(service: str) -> Any:
-    package = PACKAGES[service]
-    module = import_module(f"moto.{package}.responses")
     if service in _CLASSES:
-        return getattr(module, _CLASSES[service])
-    handler = next(iter(import_module(f"moto.{package}.urls").url_paths.values()))
-    return handler.__self__
+        module, name = _CLASSES[service]
+        return getattr(import_module(module), name)
+    urls = import_module(f"moto.{PACKAGES[service]}.urls")
+    return next(iter(urls.url_paths.values())).__self__
 
 
 @cache

@@ -88,6 +88,11 @@ def repeatable(moment: datetime, seed: int, keys: Sequence[str] = ()) -> Iterato
         mock_random.seed()
 
 
+def now() -> datetime:
+    """Return the moment at which moto acts, in UTC without a zone."""
+    return _clock()
+
+
 def session_token() -> str:
     """Return a session token of a role, from the one generator."""
     return "IQoJb3JpZ2luX2Vj" + mock_random.token_urlsafe(_TOKEN_BYTES)

@@ -17,14 +17,20 @@ ACCOUNT = "111122223333"
 # The sandbox's one cluster in EKS.
 CLUSTER = "workbook"
 PORT = 80
+# The NAT gateway's host number in the VPC.
+NAT_HOST = 12
 _ZONES = 2
 _ISSUER_ID = f"{1:032X}"
 # Where the API server alone asks who signed a token, and what access policies allow: of the control
 # plane's own loopback, which no pod reaches. The port is aws-iam-authenticator's.
 AUTHENTICATOR_ADDRESS, AUTHENTICATOR_PORT = "127.0.0.1", 21362
-AUTHENTICATE, AUTHORIZE = "/authenticate", "/authorize"
+AUTHENTICATE, AUTHORIZE, MUTATE = "/authenticate", "/authorize", "/mutate"
 # Paths inside the root of the process.
-PKI, DATA = "/etc/kubernetes/pki", "/var/lib/aws"
+PKI, DATA, CHARTS = "/etc/kubernetes/pki", "/var/lib/aws", "/opt/charts"
+# The public key of those who issue tokens for service accounts.
+ISSUER_KEY = "service-account.pub"
+# What is wanted of load balancers and security groups, and what was observed of them.
+LOAD_BALANCERS, OBSERVED = "/var/lib/load-balancers", "/run/load-balancers"
 
 
 def issuer(region: str) -> str:
@@ -95,8 +101,11 @@ class Settings:
         keys: The file of the learner's keys.
         records: The file of EKS's records.
         journal: The file in which every change of the account is.
+        desired: The file from which the data plane of load balancers learns what is wanted.
+        observed: The file in which it tells what it has seen.
         origins: The URLs for which a token may be signed.
         cluster: What EKS says of the cluster.
+        charts: The directory with the Helm charts of its repository.
     """
 
     address: str
@@ -106,8 +115,11 @@ class Settings:
     keys: str
     records: str
     journal: str
+    desired: str
+    observed: str
     origins: tuple[str, ...]
     cluster: ClusterFacts
+    charts: str = CHARTS
 
     def to_json(self) -> str:
         """Return the settings as the process reads them."""
@@ -153,6 +165,8 @@ def of_sandbox(vpc: Vpc, endpoint: str, outside: str, authority: Path) -> Settin
         keys=f"{PKI}/aws.json",
         records=f"{DATA}/eks.json",
         journal=f"{DATA}/account.jsonl",
+        desired=f"{LOAD_BALANCERS}/desired.json",
+        observed=f"{OBSERVED}/observed.json",
         origins=(
             outside,
             f"http://{vpc.aws}",

@@ -20,12 +20,9 @@ from moto.ec2.models.elastic_network_interfaces import NetworkInterface
 from eksnet.sandbox.aws import keys, repeatable
 from eksnet.sandbox.aws.emulator import Emulator
 from eksnet.sandbox.aws.keys import Keys
-from eksnet.sandbox.aws.settings import ClusterFacts, Settings
-from eksnet.sandbox.vpc import INSTANCE_TYPE, NODE_GROUP, Node, Vpc, plan
+from eksnet.sandbox.aws.settings import NAT_HOST, ClusterFacts, Settings
+from eksnet.sandbox.vpc import INSTANCE_TYPE, NAT_GATEWAY, NODE_GROUP, Node, Vpc, plan
 
-# The addresses of documentation (RFC 5737): the NAT gateway's, which leads nowhere here.
-_PUBLIC_ADDRESS = "203.0.113.10"
-_NAT_HOST = 12
 _MANAGED = "arn:aws:iam::aws:policy/"
 _POLICIES = {
     "cluster": ("AmazonEKSClusterPolicy",),
@@ -141,6 +138,7 @@ def _create_network(ec2: Any, facts: ClusterFacts, vpc: Vpc) -> dict[tuple[str, 
     """Create the VPC with its subnets and routes; return the subnets by kind and zone."""
     made = ec2.create_vpc(str(vpc.network), tags=_listed(_name(facts, "VPC")))
     made.enable_dns_hostnames = True
+    _let_members_in(ec2, facts, ec2.get_default_security_group(made.id))
     gateway = ec2.create_internet_gateway(tags=_listed(_name(facts, "InternetGateway")))
     ec2.attach_internet_gateway(gateway.id, made.id)
     subnets = {
@@ -173,10 +171,11 @@ def _create_subnet(
 
 def _create_nat_gateway(ec2: Any, facts: ClusterFacts, subnet: Any, vpc: Vpc) -> Any:
     address = ec2.allocate_address("vpc", tags=_name(facts, "NATIP"))
-    address.public_ip = _PUBLIC_ADDRESS
+    address.public_ip = str(NAT_GATEWAY)
     made = ec2.create_nat_gateway(subnet.id, address.allocation_id, tags=_name(facts, "NATGateway"))
-    _move(made._eni, str(vpc.network[_NAT_HOST]))
+    _move(made._eni, str(vpc.network[NAT_HOST]))
     made.private_ip = made._eni.private_ip_address
+    made._eni._group_set = []
     made._eni.description = f"Interface for NAT Gateway {made.id}"
     for one in made.address_set:
         one["privateIp"] = made.private_ip
@@ -197,9 +196,14 @@ def _create_cluster_group(ec2: Any, facts: ClusterFacts) -> Any:
         vpc_id=facts.vpc_id,
         tags={"Name": name, "aws:eks:cluster-name": facts.name, **_owned(facts)},
     )
-    members = [{"GroupId": made.id, "UserId": facts.account}]
-    ec2.authorize_security_group_ingress(made.id, "-1", None, None, [], {}, members)
+    _let_members_in(ec2, facts, made)
     return made
+
+
+def _let_members_in(ec2: Any, facts: ClusterFacts, group: Any) -> None:
+    """Have a security group let everything in from its own members."""
+    members = [{"GroupId": group.id, "UserId": facts.account}]
+    ec2.authorize_security_group_ingress(group.id, "-1", None, None, [], {}, members)
 
 
 def _create_control_plane(

@@ -28,6 +28,8 @@ class PretendCluster:
         self.conflicts = []
         self.waits = ""
         self.pods = {}
+        # The annotations of service accounts, by namespace and name.
+        self.accounts = {}
         self.status = 200
         # How many requests nothing answers yet.
         self.away = 0
@@ -67,6 +69,9 @@ class PretendCluster:
     def pod_addresses(self):
         return self.pods
 
+    def annotations(self, namespace, account):
+        return self.accounts.get((namespace, account))
+
 
 def present(one, field):
     for step in field.strip(".").split("."):
@@ -91,6 +96,8 @@ class Side:
             keys=str(directory / "aws.json"),
             records=str(directory / "eks.json"),
             journal=str(directory / "account.jsonl"),
+            desired=str(directory / "load-balancers" / "desired.json"),
+            observed=str(directory / "load-balancers" / "observed.json"),
             origins=("http://127.0.0.1:1",),
             cluster=ClusterFacts(
                 name="workbook",

@@ -1,0 +1,1 @@
+"""EC2's networks, where moto has them otherwise than AWS."""

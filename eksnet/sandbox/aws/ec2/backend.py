@@ -1,0 +1,100 @@
+"""moto's state of EC2, where it has to be as AWS's: what is in use stays; heavy, as moto is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from moto.ec2.exceptions import DependencyViolationError, EC2ClientError
+from moto.ec2.models import EC2Backend
+from moto.ec2.models.elastic_ip_addresses import ElasticAddress
+
+from eksnet.sandbox.aws.elb.interfaces import free_public
+
+
+class Network(EC2Backend):
+    """Networks and instances of the account."""
+
+    def delete_security_group(self, name: str | None = None, group_id: str | None = None) -> None:
+        """Delete a security group.
+
+        Raises:
+            EC2ClientError: An interface or a rule of another group uses it, or it is the default.
+        """
+        group = self._security_group(name, group_id)
+        if group is not None:
+            if group.is_default and not self._vpc_goes(group.vpc_id):
+                raise EC2ClientError(
+                    "CannotDelete",
+                    f'the specified group: "{group.id}" name: "{group.name}" cannot be deleted '
+                    "by a user",
+                )
+            if self._is_used(group.id):
+                raise DependencyViolationError(f"resource {group.id} has a dependent object")
+        super().delete_security_group(name, group_id)
+
+    def delete_subnet(self, subnet_id: str) -> Any:
+        """Delete a subnet.
+
+        Raises:
+            EC2ClientError: An interface is in it, or it is not there.
+        """
+        if self._is_in_subnet(subnet_id):
+            raise DependencyViolationError(
+                f"The subnet '{subnet_id}' has dependencies and cannot be deleted."
+            )
+        return super().delete_subnet(subnet_id)
+
+    def delete_network_interface(self, eni_id: str) -> None:
+        """Delete an interface.
+
+        Raises:
+            EC2ClientError: Something uses it, or it is not there.
+        """
+        if eni_id in self.enis and self.enis[eni_id].status == "in-use":
+            raise EC2ClientError(
+                "InvalidParameterValue", f"Network interface '{eni_id}' is currently in use."
+            )
+        super().delete_network_interface(eni_id)
+
+    def allocate_address(
+        self, domain: str, address: str | None = None, tags: dict[str, str] | None = None
+    ) -> ElasticAddress:
+        """Allocate a public address: the next free one of the account's block."""
+        return super().allocate_address(domain, address or str(next(free_public(self))), tags)
+
+    def delete_vpc(self, vpc_id: str) -> Any:
+        """Delete a VPC with its default security group.
+
+        Raises:
+            EC2ClientError: Something is in it, or it is not there.
+        """
+        self._going = vpc_id
+        try:
+            return super().delete_vpc(vpc_id)
+        finally:
+            self._going = ""
+
+    # The VPC that is being deleted.
+    _going = ""
+
+    def _vpc_goes(self, vpc: str | None) -> bool:
+        return vpc == self._going
+
+    def _security_group(self, name: str | None, group_id: str | None) -> Any:
+        if group_id:
+            return self.get_security_group_from_id(group_id)
+        return self.get_security_group_by_name_or_id(name, None) if name else None
+
+    def _is_used(self, group_id: str) -> bool:
+        if any(group_id == one.id for eni in self.enis.values() for one in eni.group_set):
+            return True
+        others = (g for groups in self.groups.values() for g in groups.values())
+        return any(
+            rule.source_group.get("GroupId") == group_id
+            for group in others
+            if group.id != group_id
+            for rule in (*group.ingress_rules, *group.egress_rules)
+        )
+
+    def _is_in_subnet(self, subnet: str) -> bool:
+        return any(eni.subnet.id == subnet for eni in self.enis.values())
