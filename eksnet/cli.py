@@ -546,7 +546,7 @@ def plan(
 
     Exit code 1: something would be refused; 2: it could not be planned.
     """
-    from eksnet.cluster import access_read_only
+    from eksnet.cluster.connecting import access_read_only
     from eksnet.loadbalancer import planning
 
     given = planning.files(*manifests)

@@ -6,12 +6,11 @@ importing this package.
 
 from __future__ import annotations
 
-from eksnet.cluster.access import Access
 from eksnet.cluster.backups import Backup, Restored
 from eksnet.cluster.client import ApiError
 from eksnet.cluster.cluster import Cluster
 from eksnet.cluster.conditions import Condition
-from eksnet.cluster.connecting import access_read_only, connect, connect_read_only
+from eksnet.cluster.connecting import connect, connect_read_only
 from eksnet.cluster.edits import Edit
 from eksnet.cluster.guard import Identity
 from eksnet.cluster.objects import Applied, Event, Resource
@@ -21,7 +20,6 @@ from eksnet.errors import DeadlineError
 from eksnet.listing import Listing
 
 __all__ = [
-    "Access",
     "ApiError",
     "Applied",
     "Backup",
@@ -37,7 +35,6 @@ __all__ = [
     "Resource",
     "Restored",
     "Target",
-    "access_read_only",
     "connect",
     "connect_read_only",
 ]

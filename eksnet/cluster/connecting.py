@@ -121,6 +121,7 @@ def _down() -> EksnetError:
 
 def _open_sandbox(target: Target, name: str, check: Guard) -> Cluster:
     """Open a sandbox's cluster with tokens of its own AWS account."""
+    from eksnet.sandbox import internet, paths
     from eksnet.sandbox.aws.access import access
 
     found = access(name)
@@ -128,6 +129,8 @@ def _open_sandbox(target: Target, name: str, check: Guard) -> Cluster:
     opened = open_eks(target, _account(name), api, check)
     # Asked anew each time: after a start the AWS services may be at another port.
     opened.account = functools.partial(_account, name)
+    opened.dial = functools.partial(internet.dial, name=name)
+    opened.certificates_ca = paths.paths(name).certificates_ca
     opened.helm_program = functools.partial(_sandbox_helm, name)
     return opened
 
