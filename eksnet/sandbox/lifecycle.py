@@ -292,6 +292,21 @@ def kubectl(name: str | None = None) -> tuple[Path, Path]:
     return build.program("kubectl"), paths.kubeconfig
 
 
+def helm(name: str | None = None) -> tuple[Path, dict[str, str | None]]:
+    """Return the Helm program and its variables for a sandbox that is up; None takes one away.
+
+    Raises:
+        EksnetError: The sandbox is down, or the engine has no Helm yet.
+    """
+    from eksnet.sandbox import build
+    from eksnet.sandbox import helm as home
+
+    _, kubeconfig = kubectl(name)
+    own = home.variables(sandbox_paths.paths(name))
+    gone = dict.fromkeys(home.GONE)
+    return build.program("helm"), {**gone, **own, "KUBECONFIG": str(kubeconfig)}
+
+
 def read_log(component: str, name: str | None = None) -> str:
     """Return a component's log; for no component, the names of those that have one.
 

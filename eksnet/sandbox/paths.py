@@ -118,6 +118,11 @@ class Paths:
         return self.state / "own.kubeconfig"
 
     @property
+    def helm(self) -> Path:
+        """Helm's home for this sandbox: repositories and caches, kept over a reset."""
+        return self.state / "helm"
+
+    @property
     def specification(self) -> Path:
         """What the supervisor is told to start."""
         return self.run / "specification.json"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import tarfile
@@ -12,6 +13,7 @@ import yaml
 
 from eksnet import versions
 from eksnet.bootstrap import engine_directory
+from eksnet.loadbalancer import controller
 from eksnet.sandbox.build import charts, engine, toolchain
 from eksnet.sandbox.build.compiler import Compiler
 from eksnet.sandbox.build.modules import CONTROLLER_CHART
@@ -85,3 +87,14 @@ def test_helm_reads_it(chart: Path):
     )  # fmt: skip
     assert said.returncode == 0, said.stderr
     assert f"appVersion: {versions.CONTROLLER}" in said.stdout
+
+
+def test_the_iam_policy_that_the_course_has_is_the_releases():
+    go = toolchain.find(engine_directory(), ENGINE.go_directive)
+    assert go is not None
+    said = subprocess.run(
+        [go.path, "mod", "download", "-json", CONTROLLER_CHART.module], cwd=ENGINE.source,
+        env=toolchain.environment(engine_directory()), capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    published = Path(json.loads(said.stdout)["Dir"], "docs", "install", "iam_policy.json")
+    assert controller.iam_policy() == published.read_text()

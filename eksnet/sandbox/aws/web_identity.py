@@ -86,8 +86,8 @@ class Token:
 
     Attributes:
         issuer: The URL of who issued it.
-        subject: Whom it is for, such as `system:serviceaccount:default:web`.
-        audiences: For whom it is.
+        subject: The service account, such as `system:serviceaccount:default:web`.
+        audiences: Those that it is made for.
         expires: When it ends, in seconds since 1970.
         key: The id of the key that signed it.
         algorithm: How it is signed.
@@ -186,7 +186,7 @@ def is_call(request: Request) -> bool:
 
 
 def check(operation: Operation) -> None:
-    """Refuse a call that lacks a parameter, or has one with a value that AWS refuses.
+    """Refuse a call without a parameter that it needs, or has one with a value that AWS refuses.
 
     Raises:
         WebIdentityError: It does.
@@ -342,7 +342,7 @@ def access_key(answer: bytes) -> str:
 
 
 def completed(answer: bytes, token: Token, provider: Provider, user_id: str) -> bytes:
-    """Return an answer with whom the credentials are for.
+    """Return an answer with the subject of the credentials.
 
     Args:
         answer: The answer that hands out the credentials.

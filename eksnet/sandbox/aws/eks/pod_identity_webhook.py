@@ -39,7 +39,7 @@ class Identity:
 
     Attributes:
         role: The role's ARN.
-        audience: For whom the token is.
+        audience: The audience of the token.
         expiration: How many seconds it is valid.
         regional: Whether SDKs shall ask STS in the region.
     """

@@ -1,0 +1,14 @@
+"""The load balancer room: the AWS Load Balancer Controller, what it makes, what that answers."""
+
+from __future__ import annotations
+
+from eksnet.loadbalancer.answers import Response, request, wait_until_answers
+from eksnet.loadbalancer.controller import install_controller, uninstall_controller
+
+__all__ = [
+    "Response",
+    "install_controller",
+    "request",
+    "uninstall_controller",
+    "wait_until_answers",
+]
