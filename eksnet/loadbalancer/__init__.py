@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from eksnet.loadbalancer.answers import Response, request, wait_until_answers
 from eksnet.loadbalancer.controller import (
     iam_policy,
     install_controller,
@@ -12,14 +13,19 @@ from eksnet.loadbalancer.controller import (
     wait_for_crash,
     wait_for_event,
 )
+from eksnet.loadbalancer.planning import plan
 
 __all__ = [
+    "Response",
     "iam_policy",
     "install_controller",
     "issuer",
+    "plan",
     "refused_without_endpoints",
+    "request",
     "trust_policy",
     "uninstall_controller",
     "wait_for_crash",
     "wait_for_event",
+    "wait_until_answers",
 ]
