@@ -1,4 +1,4 @@
-"""The load balancer room: the AWS Load Balancer Controller, and what it makes."""
+"""The load balancer room: the AWS Load Balancer Controller, what it makes, what that answers."""
 
 from __future__ import annotations
 
