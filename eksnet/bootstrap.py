@@ -125,6 +125,23 @@ class Computer:
                 process.wait()
                 raise
 
+    def watch(self, *command: str) -> tuple[int, str]:
+        """Run a command, its last line in the reader's sight; return its exit code and output.
+
+        On a terminal that line is replaced by the next one, and gone at the end.
+        """
+        sys.stdout.flush()
+        lines: list[str] = []
+        with subprocess.Popen(
+            command, env=self._environment(), stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+        ) as process:  # fmt: skip
+            for line in process.stdout or ():
+                lines.append(line.rstrip())
+                _show_in_place(f"      {lines[-1].strip()}")
+        _show_in_place("")
+        return process.returncode, "\n".join(lines)
+
     def ask(self, *command: str) -> tuple[int, str]:
         """Run a command out of sight; return its exit code and what it printed on either side."""
         try:
@@ -138,6 +155,13 @@ class Computer:
 
     def _environment(self) -> dict[str, str]:
         return {**os.environ, "PATH": self.path, "DEBIAN_FRONTEND": "noninteractive"}
+
+
+def _show_in_place(line: str) -> None:
+    """Show a line on a terminal, over the one before it."""
+    if sys.stdout.isatty():
+        width = shutil.get_terminal_size().columns - 1
+        print(f"\r\x1b[K{line[:width]}", end="", flush=True)
 
 
 @dataclass(frozen=True)
@@ -409,12 +433,17 @@ def packages_are_locked(computer: Computer) -> bool:
 
 def sync_packages(computer: Computer) -> None:
     """Make the environment what uv.lock says."""
-    code = computer.call(*_sync(computer, str(find_uv(computer))))
+    code, said = computer.watch(*_sync(computer, str(find_uv(computer))))
     if code != 0:
         raise SetupError(
-            f"`uv sync` ended with exit code {code}; its output is above.\n"
+            f"`uv sync` ended with exit code {code}:\n{said}\n"
             "Check the network and the free space, then run the same command again."
         )
+    # How many were installed, and not each one.
+    print(
+        "".join(f"      {line}\n" for line in said.splitlines() if line.startswith("Installed")),
+        end="",
+    )
 
 
 def _sync(computer: Computer, uv: str) -> list[str]:

@@ -247,6 +247,16 @@ def kubectl(context: typer.Context, name: Name = None) -> None:
     _kubectl(context.args, name)
 
 
+@app.command(context_settings=PASS_THROUGH, add_help_option=False)
+def helm(context: typer.Context, name: Name = None) -> None:
+    """Run Helm on the sandbox, with the chart repository `eks`."""
+    from eksnet.sandbox import lifecycle
+
+    program, variables = lifecycle.helm(name)
+    environment = {k: v for k, v in {**os.environ, **variables}.items() if v is not None}
+    raise typer.Exit(subprocess.call([program, *context.args], env=environment))
+
+
 @app.command()
 def shell(
     pod: Annotated[
@@ -259,6 +269,17 @@ def shell(
     from eksnet.sandbox.shell import open_shell
 
     raise typer.Exit(open_shell(pod, namespace, name))
+
+
+@app.command(context_settings=PASS_THROUGH, add_help_option=False)
+def curl(context: typer.Context, name: Name = None) -> None:
+    """Run this computer's curl from the internet, to which the sandbox's load balancers answer.
+
+    All options are curl's; with --trust-sandbox, the certificates of the sandbox's ACM are valid.
+    """
+    from eksnet.sandbox import internet
+
+    raise typer.Exit(internet.curl(context.args, name))
 
 
 @app.command()

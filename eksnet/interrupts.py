@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import FrameType
 from typing import Any, TypeVar
 
@@ -54,6 +55,8 @@ class _Signals:
 
     def __init__(self) -> None:
         self.heard: list[int] = []
+        self._delay = _AGAIN
+        self._in_hook = False
         before = {number: signal.getsignal(number) for number in NUMBERS}
         self._before = {n: one for n, one in before.items() if one is not signal.SIG_IGN}
 
@@ -64,6 +67,10 @@ class _Signals:
 
     def interrupt(self, number: int, _frame: FrameType | None) -> None:
         """Interrupt the work; once, for what is heard next ends the process."""
+        if self._in_hook:
+            # The hook lets no exception out either.
+            self._send_later()
+            return
         self.set_all()
         self.heard.append(number)
         raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
@@ -73,8 +80,52 @@ class _Signals:
         if lost.exc_type is not KeyboardInterrupt:
             sys.__unraisablehook__(lost)
             return
+        self._in_hook = True
         self.set_all(self.interrupt)
-        threading.Timer(_AGAIN, signal.raise_signal, [signal.SIGINT]).start()
+        self._send_later()
+        self._in_hook = False
+
+    def _send_later(self) -> None:
+        # Later each time: on a busy computer it can come before this has returned.
+        delay, self._delay = self._delay, 2 * self._delay
+        threading.Timer(delay, signal.raise_signal, [signal.SIGINT]).start()
+
+
+def accompany(command: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Run a program that decides itself what Ctrl-C means, to its end.
+
+    A terminal sends Ctrl-C to both, so it is ignored here; other signals are passed on.
+
+    Args:
+        command: The program and its arguments.
+        environment: Its variables.
+
+    Returns:
+        Its exit code, as a shell would have it: 128 and the number of a signal that ended it.
+    """
+    child: list[subprocess.Popen[bytes]] = []
+    came: list[int] = []
+
+    def pass_on(number: int, _frame: FrameType | None) -> None:
+        came.append(number)
+        for one in child:
+            one.send_signal(number)
+
+    before = {number: signal.getsignal(number) for number in NUMBERS}
+    heard = {number: one for number, one in before.items() if one is not signal.SIG_IGN}
+    try:
+        for number in heard:
+            ignored = number == signal.SIGINT
+            signal.signal(number, (lambda *_: None) if ignored else pass_on)
+        child.append(subprocess.Popen(command, env=environment))
+        # What came before there was a process to pass it on to.
+        for missed in came:
+            child[0].send_signal(missed)
+        code = child[0].wait()
+    finally:
+        for number, one in heard.items():
+            signal.signal(number, one)
+    return 128 - code if code < 0 else code
 
 
 @contextlib.contextmanager

@@ -1,5 +1,6 @@
 """Signals that come while something must not be cut off in the middle."""
 
+import json
 import os
 import signal
 import subprocess
@@ -10,7 +11,7 @@ from collections.abc import Iterator
 from signal import SIGHUP, SIGTERM
 
 import pytest
-from interrupting import IN_ONE_LINE, interrupted
+from interrupting import IN_ONE_LINE, hear_all, interrupted
 
 from eksnet import interrupts
 
@@ -139,6 +140,39 @@ def test_a_thread_beside_the_main_one_changes_no_handler():
     assert seen == [signal.getsignal(signal.SIGINT)]
 
 
+# A program beside the command, which asks before it ends.
+
+ACCOMPANY = """
+import os, sys
+from eksnet import entry, interrupts
+entry.install()
+print("ends with", interrupts.accompany(["/bin/sh", "-c", sys.argv[1]], os.environ), flush=True)
+"""
+ASKS = "trap 'echo asks' INT; echo begun; while :; do sleep 0.1; done"
+
+
+@pytest.mark.parametrize(
+    ("script", "end", "said"),
+    [
+        (ASKS, SIGTERM, "ends with 143"),
+        (ASKS, SIGHUP, "ends with 129"),
+        (f"trap 'exit 3' TERM; {ASKS}", SIGTERM, "ends with 3"),
+    ],
+)
+def test_a_program_decides_itself_what_ctrl_c_means(script: str, end: int, said: str):
+    with subprocess.Popen(
+        [sys.executable, "-c", ACCOMPANY, script], start_new_session=True, text=True,
+        stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, preexec_fn=hear_all,
+    ) as command:  # fmt: skip
+        assert command.stdout is not None
+        assert command.stdout.readline() == "begun\n"
+        # A terminal sends it to all that it has in front.
+        os.killpg(command.pid, signal.SIGINT)
+        assert command.stdout.readline() == "asks\n"
+        command.send_signal(end)
+        assert command.stdout.readline() == f"{said}\n"
+
+
 # The command as a shell starts it: at whatever moment it is interrupted.
 
 MOMENTS = (0.0, 0.01, 0.02, 0.04, 0.07, 0.1, 0.15, 0.2, 0.3, 0.45, 0.7, 1.0)
@@ -150,16 +184,48 @@ QUICK = {
     "down": ["down"],
     "kubectl": ["kubectl", "get", "pods"],
     "help": ["--help"],
+    "env": ["env"],
+    "remove": ["remove"],
+    "corefile lint": ["corefile", "lint", "Corefile"],
+    "corefile test": ["corefile", "test", "Corefile", "--query", "www.example.com"],
+    # What it does with a cluster, `test_dns_live` cuts off.
+    "resolve --live": ["resolve", "kubernetes", "--from", "default", "--live"],
+}
+COREFILE = """.:53 {
+    log
+    hosts {
+        192.0.2.1 www.example.com
+    }
+}
+"""
+NOWHERE = {
+    "clusters": [{"name": "there", "cluster": {"server": "https://127.0.0.1:1"}}],
+    "users": [{"name": "me", "user": {"token": "t"}}],
+    "contexts": [{"name": "there", "context": {"cluster": "there", "user": "me"}}],
 }
 
 
+@pytest.fixture
+def own(tmp_path):
+    """Variables with a sandbox that was up, and a cluster that does not answer; a Corefile here."""
+    (tmp_path / "Corefile").write_text(COREFILE)
+    (tmp_path / "kubeconfig").write_text(json.dumps(NOWHERE))
+    for directory in ("cluster", "seed", "logs"):
+        place = tmp_path / "eksnet" / "swept" / directory
+        place.mkdir(parents=True)
+        (place / "file").write_text("x")
+    return {
+        **os.environ, "XDG_STATE_HOME": str(tmp_path), "EKSNET_SANDBOX": "swept",
+        "KUBECONFIG": str(tmp_path / "kubeconfig"), "EKSNET_TARGET": "context:there",
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize("name", QUICK)
-def test_ctrl_c_at_any_moment_is_one_line_and_130(name, tmp_path):
-    own = {**os.environ, "XDG_STATE_HOME": str(tmp_path), "EKSNET_SANDBOX": "swept"}
-    ends = [interrupted(QUICK[name], moment, env=own) for moment in MOMENTS]
+def test_ctrl_c_at_any_moment_is_one_line_and_130(name, own, tmp_path):
+    ends = [interrupted(QUICK[name], moment, env=own, cwd=tmp_path) for moment in MOMENTS]
     assert IN_ONE_LINE in ends
     # What it says when nobody interrupts it: by then nothing but Python's own end is left.
-    _, whole = interrupted(QUICK[name], 60, env=own)
+    _, whole = interrupted(QUICK[name], 60, env=own, cwd=tmp_path)
     for code, complaints in ends:
         # Or it had done its work by then.
         assert "Traceback" not in complaints
@@ -172,8 +238,7 @@ def test_ctrl_c_at_any_moment_is_one_line_and_130(name, tmp_path):
 
 
 @pytest.mark.parametrize("number", [SIGTERM, SIGHUP])
-def test_other_signals_end_it_without_a_word(number, tmp_path):
-    own = {**os.environ, "XDG_STATE_HOME": str(tmp_path), "EKSNET_SANDBOX": "swept"}
+def test_other_signals_end_it_without_a_word(number, own):
     assert interrupted(["status"], 0.0, number, env=own) == (128 + number, "")
 
 

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from eksnet.checkpoints.answers import same
+from eksnet.display import Mark, Tone
 from eksnet.listing import Listing
 
 _NONE_YET = "no prediction yet"
+_SHOWN = {True: Mark("yes", Tone.GOOD), False: Mark("no", Tone.BAD), None: ""}
 
 
 def compare(prediction: Any, observed: Any) -> Listing[bool | None]:
@@ -43,7 +45,7 @@ def compare(prediction: Any, observed: Any) -> Listing[bool | None]:
 
 def _row(prediction: Any, observed: Any) -> tuple[str, str, str]:
     said = _NONE_YET if prediction is ... else str(prediction)
-    return said, str(observed), {True: "yes", False: "no", None: ""}[_verdict(prediction, observed)]
+    return said, str(observed), _SHOWN[_verdict(prediction, observed)]
 
 
 def _verdict(prediction: Any, observed: Any) -> bool | None:

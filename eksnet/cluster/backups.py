@@ -22,6 +22,7 @@ from eksnet.cluster.client import Client
 from eksnet.cluster.edits import text_of
 from eksnet.cluster.guard import Identity
 from eksnet.cluster.kinds import CONFIG_MAP
+from eksnet.display import Mark, Tone, prose
 from eksnet.errors import EksnetError
 
 Json = dict[str, Any]
@@ -54,8 +55,11 @@ class Backup:
         return str(self.path)
 
     def __repr__(self) -> str:
-        kept = ", not replaced: the ConfigMap was edited since then" if self.edited_since else ""
-        return f"<Backup of ConfigMap {self.name} in {self.namespace}{kept}>"
+        kept = "; not replaced: the ConfigMap was edited since then" if self.edited_since else ""
+        return f"ConfigMap {self.name} in {self.namespace} is backed up{kept}"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{Mark('saved', Tone.GOOD).html} {prose(repr(self))}</p>"
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,11 @@ class Restored:
 
     def __repr__(self) -> str:
         did = "restored" if self.changed else "unchanged"
-        return f"<ConfigMap {self.name} in {self.namespace}: {did}>"
+        return f"ConfigMap {self.name} in {self.namespace} is {did}"
+
+    def _repr_html_(self) -> str:
+        mark = Mark("restored", Tone.GOOD) if self.changed else Mark("unchanged", Tone.OPEN)
+        return f"<p>{mark.html} {prose(repr(self))}</p>"
 
 
 class Backups:

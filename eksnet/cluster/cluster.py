@@ -17,6 +17,7 @@ from eksnet.cluster import (
     conditions,
     contents,
     edits,
+    helm,
     manifests,
     objects,
     pods,
@@ -30,6 +31,7 @@ from eksnet.cluster.conditions import Condition, Test
 from eksnet.cluster.edits import Checks, Edit
 from eksnet.cluster.fields import Owned, owners
 from eksnet.cluster.guard import Identity
+from eksnet.cluster.helm import Helm
 from eksnet.cluster.kinds import ENDPOINT_SLICE, EVENT, Kinds
 from eksnet.cluster.objects import Applied, Event, Resource
 from eksnet.cluster.pods import Command, Exec, PodRun
@@ -59,10 +61,13 @@ class Cluster:
             sets it: what a Corefile may say is known to the rooms above this one.
         account: Reads the AWS account that the cluster is in, where one is asked for: the cluster
             may be there before its AWS side is. None where none is known.
+        helm_program: Says which Helm is called and how it finds the cluster, where one is asked
+            for. None where that is not known.
     """
 
     checks: Checks = MappingProxyType({})
     account: Callable[[], Account] | None = None
+    helm_program: Callable[[], Helm] | None = None
 
     def __init__(
         self,
@@ -100,6 +105,15 @@ class Cluster:
         """
         return self._known_account().cluster
 
+    @property
+    def region(self) -> str:
+        """The AWS region that the cluster is in.
+
+        Raises:
+            EksnetError: No AWS account is known for the cluster.
+        """
+        return self._known_account().region
+
     def aws(self, service: str) -> Any:
         """Return a boto3 client for the cluster's own AWS account.
 
@@ -126,6 +140,25 @@ class Cluster:
                 'eksnet.connect("sandbox")',
             )
         return self.account()
+
+    # Helm.
+
+    def helm(self, command: Command, timeout: float = 300) -> Exec:
+        """Run a command of Helm on the cluster.
+
+        Args:
+            command: What follows the word `helm`, as text or as a list; no shell is between.
+            timeout: How long it may take, in seconds.
+
+        Raises:
+            EksnetError: Helm could not do it, or is not there.
+        """
+        inputs.seconds(timeout)
+        if self.helm_program is None:
+            raise EksnetError(
+                f"for {self.target} no Helm is known", "the sandbox, or a context of a kubeconfig"
+            )
+        return helm.run(self.helm_program(), command, self._client.ask_guard, timeout)
 
     # Reading.
 

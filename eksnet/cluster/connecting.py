@@ -12,11 +12,12 @@ from typing import Any
 from eksnet import inputs
 from eksnet.aws import Account, ApiServer
 from eksnet.aws.tokens import Tokens
-from eksnet.cluster import guard, kubeconfig, targets
+from eksnet.cluster import guard, helm, kubeconfig, targets
 from eksnet.cluster.client import ApiError, Client
 from eksnet.cluster.cluster import Cluster
 from eksnet.cluster.credentials import configure, with_tokens
 from eksnet.cluster.guard import Guard, Identity
+from eksnet.cluster.helm import Helm
 from eksnet.cluster.kinds import Kinds
 from eksnet.cluster.targets import Target
 from eksnet.errors import EksnetError, RefusedError
@@ -96,7 +97,15 @@ def _open_sandbox(target: Target, name: str, check: Guard) -> Cluster:
     opened = open_eks(target, _account(name), api, check)
     # Asked anew each time: after a start the AWS services may be at another port.
     opened.account = functools.partial(_account, name)
+    opened.helm_program = functools.partial(_sandbox_helm, name)
     return opened
+
+
+def _sandbox_helm(name: str) -> Helm:
+    """Return the engine's Helm, with the sandbox's chart repository."""
+    from eksnet.sandbox import lifecycle
+
+    return Helm(*lifecycle.helm(name))
 
 
 def _account(name: str) -> Account:
@@ -143,12 +152,14 @@ def open_context(
     def look() -> Identity:
         return _identity(_reader(configuration, target), kubeconfig.read(context, files))
 
-    return _opened(
+    opened = _opened(
         target,
         configuration,
         seen,
         lambda identity: check or guard.NamedCluster(target, identity, look, changes),
     )
+    opened.helm_program = functools.partial(helm.of_context, context)
+    return opened
 
 
 def open_eks(target: Target, account: Account, api: ApiServer, check: Guard) -> Cluster:

@@ -1,31 +1,25 @@
 """Whether a CoreDNS can start with a Corefile, and then be the DNS of a cluster.
 
 It is told from the text alone: a real CoreDNS takes a pod and some seconds, which an edit should
-not, and on other clusters a pod is a change of its own (`try_corefile` starts one). So what is
-refused here, CoreDNS refuses; the tests hold each rule to the real program. What is passed, it may
-still refuse: the arguments of most plugins are not looked at, and files that are imported cannot
-be seen.
-
-Source: plugin.cfg, core/dnsserver/register.go and plugin/*/setup.go of CoreDNS 1.14.3.
+not, and on other clusters a pod is a change of its own (`try_corefile` starts one). What CoreDNS
+refuses, lint knows; the tests hold what is refused here, and what is passed, to the real program.
+Files cannot be seen, neither those that are imported nor those that a plugin reads.
 """
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from eksnet import versions
-from eksnet.coredns.corefile import Corefile, CorefileError, Plugin, address, read_corefile
-from eksnet.coredns.hosts import late_entry
-from eksnet.coredns.plugins import is_refused_twice, known_plugins
+from eksnet.coredns.corefile import Corefile, CorefileError, read_corefile
+from eksnet.coredns.linting import ERROR, lint
+from eksnet.coredns.plugins import is_refused_twice
 
 _RELEASE = f"CoreDNS {versions.COREDNS.removeprefix('v')}"
 # Without the first no pod finds a Service; the probes of its pods ask the other two.
 _NEEDED = ("kubernetes", "ready", "health")
-# With these, two server blocks may have one zone and port.
-_TELL_APART = frozenset({"bind", "view"})
-
-Rule = Callable[[Corefile], Iterator[str]]
+# The rule of lint about files: what is mounted into the pods is not known here.
+_ABOUT_FILES = "not-mounted"
 
 
 def check_corefile(corefile: str) -> str:
@@ -41,21 +35,23 @@ def check_corefile(corefile: str) -> str:
     Raises:
         CorefileError: It is none.
     """
-    if found := wrong_with(corefile):
-        raise CorefileError(
-            f"this is not a valid Corefile for {_RELEASE}: {found}",
-            "server blocks with plugins, as in the Corefile of EKS",
-        )
+    for seen, expected in _wrong_with(corefile):
+        raise CorefileError(f"this is not a valid Corefile for {_RELEASE}: {seen}", expected)
     return remark(read_corefile(corefile))
 
 
-def wrong_with(corefile: str) -> str:
-    """Return the first thing for which CoreDNS, or the cluster, would not do; empty if none."""
-    try:
-        tree = read_corefile(corefile)
-    except CorefileError as error:
-        return error.seen
-    return next((wrong for rule in _RULES for wrong in rule(tree)), "")
+def _wrong_with(corefile: str) -> Iterator[tuple[str, str]]:
+    """Yield what CoreDNS refuses, and then what a cluster cannot do without; with what is right."""
+    for one in lint(corefile):
+        if one.severity == ERROR and one.rule != _ABOUT_FILES:
+            yield f"line {one.line}: {one.seen}" if one.line else one.seen, one.fix
+    tree = read_corefile(corefile)
+    as_on_eks = "server blocks with plugins, as in the Corefile of EKS"
+    if not tree.blocks and not tree.imports:
+        yield "it has no server block", as_on_eks
+    for name in _NEEDED:
+        if not tree.imports and not any(name in block.names for block in tree.blocks):
+            yield f"no server block has the plugin {name}, which the cluster's DNS needs", as_on_eks
 
 
 def remark(tree: Corefile) -> str:
@@ -87,93 +83,3 @@ def _unknown_values(tree: Corefile) -> Iterator[str]:
 def _either(names: list[str]) -> str:
     *most, last = names
     return f"{', '.join(most)} or {last}" if most else last
-
-
-def _says_nothing(tree: Corefile) -> Iterator[str]:
-    if not tree.blocks and not tree.imports:
-        yield "it has no server block"
-
-
-def _unknown_plugins(tree: Corefile) -> Iterator[str]:
-    for block in tree.blocks:
-        for plugin in block.plugins:
-            name = plugin.name
-            if name not in known_plugins() and not _has_variable(name):
-                near = difflib.get_close_matches(name, known_plugins(), 1)
-                meant = f"; did you mean {near[0]!r}?" if near else ""
-                yield f"line {plugin.line} has an unknown plugin: {name!r}{meant}"
-
-
-def _has_variable(word: str) -> bool:
-    return "{$" in word or "{%" in word
-
-
-def _used_twice(tree: Corefile) -> Iterator[str]:
-    for block in tree.blocks:
-        for name in sorted(filter(is_refused_twice, set(block.names))):
-            uses = block.uses(name)
-            if len(uses) > 1:
-                where = f", from the snippet {uses[1].snippet}" if uses[1].snippet else ""
-                yield (f"line {uses[1].line} repeats the plugin {name} in a server block{where}")
-            if line := _loose_brace(uses[0]):
-                yield f"line {line} has the brace of {name} on a line of its own"
-
-
-def _bound_twice(tree: Corefile) -> Iterator[str]:
-    for block in tree.blocks:
-        bound: set[str] = set()
-        for plugin in block.uses("bind"):
-            # What stands behind `except` is not looked at.
-            addresses = set(plugin.lines[0][1:]) if not plugin.lines[1:] else set()
-            for one in sorted(bound & addresses):
-                yield f"line {plugin.line} binds a server block to {one} a second time"
-            bound |= addresses
-
-
-def _loose_brace(plugin: Plugin) -> int:
-    """Return the line of a brace that stands below the plugin's line; 0 for none.
-
-    The plugin takes it for a second use of itself: dispenser.go, NextBlock.
-    """
-    for before, token in zip(plugin.tokens, plugin.tokens[1:], strict=False):
-        if token.text == "{":
-            return token.line if before.last_line != token.line else 0
-    return 0
-
-
-def _late_entries(tree: Corefile) -> Iterator[str]:
-    for block in tree.blocks:
-        for plugin in block.uses("hosts"):
-            if word := late_entry(plugin):
-                yield f"hosts has an entry after fallthrough (unknown property '{word}')"
-
-
-def _defined_twice(tree: Corefile) -> Iterator[str]:
-    seen: set[tuple[str, str, str]] = set()
-    for block in tree.blocks:
-        # A file may tell them apart, and so may a variable.
-        if _TELL_APART & set(block.names) or block.imports:
-            continue
-        for key in block.keys:
-            if address(key) in seen and not _has_variable(key):
-                scheme, zone, port = address(key)
-                yield f"two server blocks have the key {scheme}://{zone}:{port}"
-            seen.add(address(key))
-
-
-def _lacks(tree: Corefile) -> Iterator[str]:
-    for name in _NEEDED:
-        if not tree.imports and not any(name in block.names for block in tree.blocks):
-            yield f"no server block has the plugin {name}, which the cluster's DNS needs"
-
-
-# What CoreDNS refuses, and after it what a cluster cannot do without.
-_RULES: tuple[Rule, ...] = (
-    _says_nothing,
-    _unknown_plugins,
-    _used_twice,
-    _bound_twice,
-    _late_entries,
-    _defined_twice,
-    _lacks,
-)

@@ -38,6 +38,7 @@ from eksnet.course.lessons import (
     lessons_that_change,
     lessons_that_simulate,
     lessons_with_addon,
+    lessons_with_controller,
     lessons_with_faults_of,
     picked,
     with_fields,
@@ -46,6 +47,7 @@ from eksnet.course.readiness import wait_until_ready
 from eksnet.display import Mark, Shown, Tone, prose
 from eksnet.errors import ConflictError, EksnetError, NotFoundError, RefusedError
 from eksnet.listing import Listing
+from eksnet.loadbalancer import controller
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -237,9 +239,12 @@ def _refuse_rest(cluster: Cluster, wanted: Lesson, record: _Record, before: Sequ
 def _look(cluster: Cluster, wanted: Lesson, record: _Record) -> Iterator[Left]:
     injected = faults.injected(cluster)
     yield from map(partial(_fault, cluster), injected)
+    # First: a webhook of it that nobody answers refuses each Service that is put back.
+    yield from _controller_left(cluster, wanted, record)
     yield from _addon(cluster, record)
     yield from _simulated(cluster, record)
     yield from _parts(cluster, record, injected)
+    yield from _controller_missing(cluster, wanted)
     yield from _backup(cluster)
     yield from _namespaces(cluster, wanted, record)
     yield from _objects(cluster, wanted)
@@ -260,6 +265,38 @@ def _fault(cluster: Cluster, fault: Injected) -> Left:
         _restore=revert,
         _kept=() if found is None else (found,),
     )
+
+
+_CONTROLLER = "the AWS Load Balancer Controller"
+
+
+def _controller_left(cluster: Cluster, wanted: Lesson, record: _Record) -> Iterator[Left]:
+    """Find the controller where a lesson begins without it; elsewhere it is its owners' business.
+
+    Its pods take addresses and its webhooks see every Service, so no lesson has the same outputs
+    beside it.
+    """
+    if cluster.target.kind != "sandbox" or wanted.controller:
+        return
+
+    def remove(cluster: Cluster) -> str:
+        controller.uninstall_controller(cluster)
+        return "removed"
+
+    if controller.is_installed(cluster):
+        by = record.which(lessons_with_controller())
+        yield Left(_CONTROLLER, by, "it is installed", _restore=remove)
+
+
+def _controller_missing(cluster: Cluster, wanted: Lesson) -> Iterator[Left]:
+    """Find that the controller is missing, or cannot work, where a lesson needs it."""
+
+    def install(cluster: Cluster) -> str:
+        controller.install_controller(cluster)
+        return "installed"
+
+    if wanted.controller and (why := controller.what_is_wrong(cluster)):
+        yield Left(_CONTROLLER, "", why, _restore=install)
 
 
 def _addon(cluster: Cluster, record: _Record) -> Iterator[Left]:
@@ -389,9 +426,11 @@ def _would_be(cluster: Cluster, manifest: Json, current: Json | None, part: Part
 def _installed() -> dict[tuple[str, str], Json]:
     """Return the manifests of the sandbox's kube-system, by kind and name."""
     from eksnet.sandbox.api import documents
+    from eksnet.sandbox.paths import paths
     from eksnet.sandbox.seed import MANIFESTS
 
-    return {(one["kind"].lower(), one["metadata"]["name"]): one for one in documents(MANIFESTS)}
+    objects = documents(MANIFESTS, authority=paths().authority)
+    return {(one["kind"].lower(), one["metadata"]["name"]): one for one in objects}
 
 
 def _recorded(cluster: Cluster, record: _Record, part: Part, current: Json | None) -> Json | None:

@@ -65,11 +65,12 @@ def course() -> list[Path]:
     return sorted(path for path in directory().glob("*.ipynb") if _NAME.fullmatch(path.name))
 
 
-def named(name: str | Path) -> list[Path]:
+def named(name: str | Path, command: str = "eksnet run") -> list[Path]:
     """Return the notebooks of the course that a name or a number means, in order.
 
     Args:
         name: The start of a name, its number at least: `01` means 01a, 01b and 01c.
+        command: What was to be done with it: the next command of an error, with a right name.
 
     Raises:
         EksnetError: There is none.
@@ -77,9 +78,11 @@ def named(name: str | Path) -> list[Path]:
     start = str(name).removesuffix(".ipynb")
     matching = [one for one in course() if one.stem.startswith(start)]
     if not matching or not re.match(r"\d\d", start):
-        known = ", ".join(one.stem for one in course())
+        known = [one.stem for one in course()]
         raise EksnetError(
-            f"{name} is not a notebook of the course", f"one of {known}", "eksnet run"
+            f"{name} is not a notebook of the course",
+            f"one of {', '.join(known)}",
+            f"{command} {known[-1]}",
         )
     return matching
 

@@ -213,7 +213,7 @@ class Copies:
         Raises:
             EksnetError: No notebook of the course is called so, or the folder cannot be written.
         """
-        return [self._fresh(path) for path in named(name)]
+        return [self._fresh(path) for path in named(name, "eksnet lab --fresh")]
 
     def _fresh(self, path: Path) -> str:
         new = _learners_text(path)

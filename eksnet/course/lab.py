@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from eksnet import interrupts
 from eksnet.commands import environment, runnable
 from eksnet.course import start
 from eksnet.course.copies import Copies, open_copies
+from eksnet.errors import EksnetError
 from eksnet.printable import printable
 
 _SETTINGS = Path(__file__).parent.parent / "lab_settings"
@@ -32,10 +35,12 @@ def open_lab(folder: Path, fresh: Sequence[str] = (), arguments: Sequence[str] =
             already, nothing else is done.
         arguments: JupyterLab's own; when they only have it say something, nothing else is done.
 
-    This process becomes JupyterLab, which hears Ctrl-C itself and asks before it ends.
+    JupyterLab hears Ctrl-C itself and asks before it ends; after its end the learner is told that
+    the cluster still runs.
 
     Raises:
         EksnetError: The copies cannot be written.
+        SystemExit: JupyterLab has ended, with its exit code.
     """
     if only_says(arguments):
         _become(_jupyterlab(*arguments))
@@ -60,7 +65,28 @@ def open_lab(folder: Path, fresh: Sequence[str] = (), arguments: Sequence[str] =
         flush=True,
     )
     opened = f"--LabApp.default_url=/lab/tree/{start.START}"
-    _become(lab_command(copies.folder, opened, *arguments))
+    code = interrupts.accompany(
+        lab_command(copies.folder, opened, *arguments), environment(os.environ)
+    )
+    # A terminal that was closed shows nothing any more.
+    if code != 128 + signal.SIGHUP and (said := afterwards()):
+        print(runnable(said), flush=True)
+    raise SystemExit(code)
+
+
+def afterwards() -> str:
+    """Return what there is to know when JupyterLab has ended; nothing where no cluster runs."""
+    from eksnet.sandbox import lifecycle
+
+    try:
+        found = lifecycle.status()
+    except EksnetError:
+        return ""
+    if found.phase in ("down", "stopping"):
+        return ""
+    return (
+        "The cluster still runs, for the next time. `eksnet down` stops it and keeps what is in it."
+    )
 
 
 def prepare(copies: Copies) -> list[str]:

@@ -30,6 +30,8 @@ class Lesson:
         addon: Whether it makes CoreDNS an add-on of EKS; then the fields of kube-system's objects
             have to belong to EKS, as they do where nobody has changed anything.
         simulates: Whether it makes up nodes and a clock, which only the sandbox has.
+        installs_controller: Whether it installs the AWS Load Balancer Controller, from nothing.
+        controller: Whether it needs that controller; then `begin` installs it where it is missing.
     """
 
     notebook: str
@@ -39,6 +41,8 @@ class Lesson:
     changes: tuple[str, ...] = ()
     addon: bool = False
     simulates: bool = False
+    installs_controller: bool = False
+    controller: bool = False
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,7 @@ LESSONS = (
     Lesson("03b_modes_and_growth", namespaces=("shop", "many"), changes=(_KUBE_PROXY,)),
     Lesson("03c_service_faults", namespaces=("shop",), faults="proxy"),
     Lesson("05_lab_hosts", changes=(COREFILE,)),
+    Lesson("07_lab_install_controller", namespaces=("app-ns",), installs_controller=True),
 )
 
 PARTS = (
@@ -111,6 +116,10 @@ PARTS = (
     Part(
         "the role binding of kube-proxy", "clusterrolebinding", "eks:kube-proxy",
         ("roleRef", "subjects"),
+    ),
+    Part(
+        "the webhook for roles of pods", "mutatingwebhookconfiguration", "pod-identity-webhook",
+        ("webhooks",),
     ),
 )  # fmt: skip
 
@@ -145,6 +154,11 @@ def lessons_with_addon() -> tuple[str, ...]:
 def lessons_that_simulate() -> tuple[str, ...]:
     """Return the notebooks that make up nodes and a clock."""
     return tuple(one.notebook for one in LESSONS if one.simulates)
+
+
+def lessons_with_controller() -> tuple[str, ...]:
+    """Return the notebooks that install the AWS Load Balancer Controller, or need it."""
+    return tuple(one.notebook for one in LESSONS if one.installs_controller or one.controller)
 
 
 def lessons_with_faults_of(chapter: str) -> tuple[str, ...]:

@@ -6,11 +6,13 @@ takes longer to import than the cluster takes to answer.
 
 from __future__ import annotations
 
+import base64
 import http.client
 import json
 import ssl
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from string import Template
 from typing import Any
 
 from eksnet import versions
@@ -33,6 +35,7 @@ _PLURALS = {
     "PodDisruptionBudget": "poddisruptionbudgets",
     "Deployment": "deployments",
     "DaemonSet": "daemonsets",
+    "MutatingWebhookConfiguration": "mutatingwebhookconfigurations",
 }
 
 # All nodes but those that a lesson makes up: these run no pod.
@@ -236,16 +239,26 @@ class Api:
         return items
 
 
-def documents(manifests: Path, pattern: str = "*.yaml") -> Iterator[dict[str, Any]]:
+def documents(
+    manifests: Path, pattern: str = "*.yaml", authority: Path | None = None
+) -> Iterator[dict[str, Any]]:
     """Yield the objects of a directory of YAML files, in the order of the files' names.
 
     `${kubernetes}` and `${coredns}` in them are the versions of the engine.
+
+    Args:
+        manifests: The directory.
+        pattern: Which of its files.
+        authority: The file of the cluster's certificate authority, for `${authority}`; without it
+            that stays, which does where only names count.
     """
     # Later than the start's first moments, which belong to the API server.
     import yaml
 
+    values = {"authority": base64.b64encode(authority.read_bytes()).decode()} if authority else {}
     for file in sorted(manifests.glob(pattern)):
-        yield from yaml.load_all(versions.complete(file.read_text()), yaml.CSafeLoader)
+        text = Template(versions.complete(file.read_text())).safe_substitute(values)
+        yield from yaml.load_all(text, yaml.CSafeLoader)
 
 
 def collection_path(manifest: dict[str, Any]) -> str:

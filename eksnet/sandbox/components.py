@@ -12,6 +12,9 @@ from eksnet.sandbox import node as node_root
 from eksnet.sandbox.aws import interpreter
 from eksnet.sandbox.aws import settings as aws_settings
 from eksnet.sandbox.aws.settings import Settings
+from eksnet.sandbox.build.modules import CONTROLLER_CHART
+from eksnet.sandbox.desired import FILE
+from eksnet.sandbox.paths import Paths
 from eksnet.sandbox.roots import Root
 from eksnet.sandbox.vpc import INSTANCE_TYPE, NODE_GROUP, Node, Vpc
 
@@ -39,11 +42,24 @@ _KUBECONFIG = "/etc/kubernetes/kubeconfig"
 _AUTHENTICATION = "/etc/kubernetes/authentication.yaml"
 _TOKEN_WEBHOOK = "/etc/kubernetes/token-webhook.kubeconfig"
 _ACCESS_WEBHOOK = "/etc/kubernetes/access-webhook.kubeconfig"
+_ADMISSION = "/etc/kubernetes/admission.json"
+_ADMISSION_WEBHOOK = "/etc/kubernetes/admission-webhook.kubeconfig"
+# Where the API server asks the AWS side, and the certificate that it shows there.
+_ASKED = f"{aws_settings.AUTHENTICATOR_ADDRESS}:{aws_settings.AUTHENTICATOR_PORT}"
+_OWN = {
+    "client-certificate": f"{_PKI}/apiserver-kubelet.crt",
+    "client-key": f"{_PKI}/apiserver-kubelet.key",
+}
 # How long the API server believes either webhook: changed access entries count after so long.
 _BELIEVED = "5s"
 _COREFILE, _ZONE = "/etc/coredns/vpc-resolver.Corefile", "/etc/coredns/vpc-resolver.zone"
+# The zone of load balancers' names, in the directory of what the load balancers write.
+BALANCERS_ZONE = "zone"
+# How often the resolver looks whether that zone has another serial number.
+_RELOAD = "250ms"
 _AWS_SETTINGS = "/etc/eksnet/aws.json"
 _BYTECODE = "/var/cache/python"
+_CHARTS = (CONTROLLER_CHART.name,)
 AWS_ENVIRONMENT = {
     "PYTHONPATH": str(Path(__file__).parents[2]),
     # What it imports, nobody else does, and beside its modules it may not write: without this each
@@ -112,7 +128,8 @@ def api_server(programs: Path, pki: Path, vpc: Vpc) -> Component:
         "kube-apiserver",
         f"--etcd-servers={ETCD}",
         f"--advertise-address={vpc.api_server}",
-        "--bind-address=0.0.0.0",
+        # Not everywhere: load balancers listen at this port of addresses of their own.
+        f"--bind-address={vpc.api_server}",
         "--secure-port=443",
         *_SERVING,
         f"--client-ca-file={_PKI}/ca.crt",
@@ -144,6 +161,7 @@ def api_server(programs: Path, pki: Path, vpc: Vpc) -> Component:
         f"--authorization-webhook-cache-authorized-ttl={_BELIEVED}",
         f"--authorization-webhook-cache-unauthorized-ttl={_BELIEVED}",
         "--enable-admission-plugins=NodeRestriction",
+        f"--admission-control-config-file={_ADMISSION}",
         "--allow-privileged=true",
         "--profiling=false",
     )
@@ -159,6 +177,8 @@ def api_server(programs: Path, pki: Path, vpc: Vpc) -> Component:
         | {
             _TOKEN_WEBHOOK: _webhook(aws_settings.AUTHENTICATE),
             _ACCESS_WEBHOOK: _webhook(aws_settings.AUTHORIZE),
+            _ADMISSION: _admission(),
+            _ADMISSION_WEBHOOK: _admission_webhook(),
         },
     )
     return Component("kube-apiserver", command, root=root, environment=_UNHURRIED)
@@ -166,18 +186,42 @@ def api_server(programs: Path, pki: Path, vpc: Vpc) -> Component:
 
 def _webhook(path: str) -> str:
     """Return the kubeconfig of one of the authenticator's webhooks; JSON is YAML too."""
-    authority, own = f"{_PKI}/ca.crt", f"{_PKI}/apiserver-kubelet"
-    host = f"{aws_settings.AUTHENTICATOR_ADDRESS}:{aws_settings.AUTHENTICATOR_PORT}"
-    cluster = {"certificate-authority": authority, "server": f"https://{host}{path}"}
-    user = {"client-certificate": f"{own}.crt", "client-key": f"{own}.key"}
+    cluster = {"certificate-authority": f"{_PKI}/ca.crt", "server": f"https://{_ASKED}{path}"}
     context = {"cluster": "authenticator", "user": "api-server"}
     configuration = {
         "apiVersion": "v1",
         "kind": "Config",
         "clusters": [{"name": "authenticator", "cluster": cluster}],
-        "users": [{"name": "api-server", "user": user}],
+        "users": [{"name": "api-server", "user": _OWN}],
         "contexts": [{"name": "authenticator", "context": context}],
         "current-context": "authenticator",
+    }
+    return json.dumps(configuration)
+
+
+def _admission() -> str:
+    """Return with which credentials the API server asks admission webhooks."""
+    version = "apiserver.config.k8s.io/v1"
+    webhooks = {
+        "apiVersion": version,
+        "kind": "WebhookAdmissionConfiguration",
+        "kubeConfigFile": _ADMISSION_WEBHOOK,
+    }
+    plugin = {"name": "MutatingAdmissionWebhook", "configuration": webhooks}
+    configuration = {
+        "apiVersion": version,
+        "kind": "AdmissionConfiguration",
+        "plugins": [plugin],
+    }
+    return json.dumps(configuration)
+
+
+def _admission_webhook() -> str:
+    """Return the credentials for the one process that wants some: it stands for a user's name."""
+    configuration = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "users": [{"name": _ASKED, "user": _OWN}],
     }
     return json.dumps(configuration)
 
@@ -239,20 +283,35 @@ def scheduler(programs: Path, pki: Path) -> Component:
     return Component("kube-scheduler", command, root=root)
 
 
-def vpc_resolver(programs: Path, vpc: Vpc) -> Component:
-    """The VPC's own resolver at base + 2: a CoreDNS that never leaves this computer."""
+def vpc_resolver(programs: Path, vpc: Vpc, observed: Path) -> Component:
+    """The VPC's own resolver at base + 2: a CoreDNS that never leaves this computer.
+
+    Args:
+        programs: The directory of the engine's programs.
+        vpc: The address plan.
+        observed: The directory in which the zone of load balancers' names is; see `empty_zone`.
+    """
     texts = {_COREFILE: vpc_resolver_corefile(vpc), _ZONE: vpc_resolver_zone(vpc)}
-    root = Root(shown=_program(programs, "coredns"), texts=texts)
+    # The directory, because the file in it is replaced.
+    shown = _program(programs, "coredns") | {aws_settings.OBSERVED: observed}
+    root = Root(shown=shown, texts=texts)
     return Component("vpc-resolver", ("/bin/coredns", "-conf", _COREFILE), root=root)
 
 
 def vpc_resolver_corefile(vpc: Vpc) -> str:
-    """Return the resolver's Corefile: the instances' zone, and NXDOMAIN for all else."""
+    """Return the resolver's Corefile: instances, load balancers, and NXDOMAIN for all else."""
     domain = vpc.search_domain
     return f"""{domain}:53 {{
     bind {vpc.resolver}
     errors
     file {_ZONE}
+}}
+{vpc.balancers_domain}:53 {{
+    bind {vpc.resolver}
+    errors
+    file {aws_settings.OBSERVED}/{BALANCERS_ZONE} {{
+        reload {_RELOAD}
+    }}
 }}
 .:53 {{
     bind {vpc.resolver}
@@ -275,29 +334,74 @@ def vpc_resolver_zone(vpc: Vpc) -> str:
     )
 
 
-def aws_side(pki: Path, data: Path, bytecode: Path, settings: Settings) -> Component:
+def names_on_the_internet(vpc: Vpc) -> dict[str, str]:
+    """Return the files by which a program on the internet finds addresses, by their names in /etc.
+
+    The VPC resolver stands for every resolver of the internet: load balancers have public names.
+    """
+    return {"resolv.conf": f"nameserver {vpc.resolver}\n", "nsswitch.conf": "hosts: files dns\n"}
+
+
+def empty_zone(vpc: Vpc) -> str:
+    """Return the zone of load balancers' names before there is one.
+
+    Its serial number is none that the load balancers give: so theirs is taken for another one.
+    """
+    domain = vpc.balancers_domain
+    return f"{domain}. 60 IN SOA ns.{domain}. host.{domain}. 1 60 60 60 60\n"
+
+
+def load_balancers(programs: Path, vpc: Vpc, desired: Path, observed: Path) -> Component:
+    """The load balancers: a program that listens on their addresses and sends requests on.
+
+    Args:
+        programs: The directory of the engine's programs.
+        vpc: The address plan.
+        desired: The directory in which the AWS side writes what is wanted.
+        observed: The directory in which the load balancers write what they see.
+    """
+    command = (
+        "/bin/loadbalancer",
+        f"--desired={aws_settings.LOAD_BALANCERS}/{FILE}",
+        f"--observed={aws_settings.OBSERVED}",
+    )
+    root = Root(
+        shown=_program(programs, "loadbalancer") | {aws_settings.LOAD_BALANCERS: desired},
+        texts=_resolver(vpc),
+        owned={aws_settings.OBSERVED: observed},
+    )
+    return Component("load-balancers", command, root=root)
+
+
+def aws_side(programs: Path, paths: Paths, settings: Settings) -> Component:
     """The AWS side: a Python process that answers for every AWS service.
 
     Args:
-        pki: The directory of the certificates and of the learner's AWS keys.
-        data: The directory in which it keeps what it has to remember.
-        bytecode: The directory in which it keeps what it has compiled.
+        programs: The directory of the engine, which has the charts of its repository.
+        paths: Where certificates and keys are, what it has to remember, what it has compiled, what
+            it wants of load balancers, and what these have seen.
         settings: What it is told.
     """
     command = (sys.executable, "-m", "eksnet.sandbox.aws.server", _AWS_SETTINGS)
+    charts = {f"{settings.charts}/{chart}": programs / chart for chart in _CHARTS}
     root = Root(
-        shown=interpreter.shown(),
+        shown=interpreter.shown() | charts | {aws_settings.OBSERVED: paths.observed},
         copied=_keys(
-            pki,
+            paths.identity,
             "ca.crt",
             "eks.crt",
             "eks.key",
             "authenticator.crt",
             "authenticator.key",
             "aws.json",
+            aws_settings.ISSUER_KEY,
         ),
         texts={_AWS_SETTINGS: settings.to_json()},
-        owned={aws_settings.DATA: data, _BYTECODE: bytecode},
+        owned={
+            aws_settings.DATA: paths.aws,
+            aws_settings.LOAD_BALANCERS: paths.load_balancers,
+            _BYTECODE: paths.bytecode,
+        },
     )
     return Component("aws", command, root=root, environment=AWS_ENVIRONMENT)
 

@@ -1,4 +1,4 @@
-"""The shell lines by which kubectl, the AWS CLI and boto3 work on the sandbox, and their undo."""
+"""The shell lines by which kubectl, Helm and AWS tools work on the sandbox, and their undo."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from eksnet.errors import EksnetError
-from eksnet.sandbox import locks
+from eksnet.sandbox import helm, locks
 from eksnet.sandbox import paths as sandbox_paths
 from eksnet.sandbox.aws import keys
 from eksnet.sandbox.aws.access import access
@@ -54,7 +54,8 @@ def variables(present: Mapping[str, str], name: str | None = None) -> dict[str, 
         "AWS_ACCESS_KEY_ID": own.access_key,
         "AWS_SECRET_ACCESS_KEY": own.secret,
     }
-    wanted |= dict.fromkeys(_GONE)
+    wanted |= helm.variables(paths)
+    wanted |= dict.fromkeys((*_GONE, *helm.GONE))
     wanted |= dict.fromkeys(one for one in present if one.startswith(_OF_A_SERVICE))
     if any(present.get(proxy) for proxy in _PROXIES):
         wanted |= {one: _with_loopback(present.get(one, "")) for one in _PAST_PROXIES}

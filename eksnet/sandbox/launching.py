@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import os
 import random
 import socket
@@ -71,7 +72,7 @@ def launch(
             programs=programs,
             busybox=busybox,
             musl=musl,
-            images=versions.complete(Path(__file__).with_name("images.json").read_text()),
+            images=images(one_id=not owns_ids()),
             one_id=not owns_ids(),
             node_ids=node_ids(),
             sync_frequency=frequency,
@@ -92,6 +93,19 @@ def launch(
             process.wait()
             raise
         return process.pid
+
+
+def images(*, one_id: bool) -> str:
+    """Return the runtime's table of images, as JSON.
+
+    Args:
+        one_id: Whether a node has one id only: then every container runs as it, whatever user an
+            image names.
+    """
+    text = versions.complete(Path(__file__).with_name("images.json").read_text())
+    if not one_id:
+        return text
+    return json.dumps([{k: v for k, v in one.items() if k != "user"} for one in json.loads(text)])
 
 
 def listen(paths: Paths, port: int | None, name: str = "api") -> socket.socket:

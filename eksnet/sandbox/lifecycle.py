@@ -13,12 +13,16 @@ from eksnet.errors import EksnetError, NotFoundError, UnreachableError
 from eksnet.sandbox import components, holder, launching, locks, preflight, seed, state
 from eksnet.sandbox import paths as sandbox_paths
 from eksnet.sandbox.api import Api, documents
+from eksnet.sandbox.build.modules import CONTROLLER_CHART
 from eksnet.sandbox.launching import REGION
 from eksnet.sandbox.paths import Paths, known_port
 from eksnet.sandbox.specification import ComponentReport, Report
 from eksnet.sandbox.vpc import plan
 
-NEEDED = ("kube", "etcd", "coredns", "runtime", "kubectl", "agnhost")
+NEEDED = (
+    CONTROLLER_CHART.name, "kube", "etcd", "coredns", "runtime", "kubectl", "agnhost",
+    "loadbalancer",
+)  # fmt: skip
 _START_DEADLINE = 180.0
 _SETTLE_DEADLINE = 60.0
 _POLL = 0.05
@@ -286,6 +290,21 @@ def kubectl(name: str | None = None) -> tuple[Path, Path]:
             f"the sandbox {paths.state.name} is down", "a running cluster", "eksnet up"
         )
     return build.program("kubectl"), paths.kubeconfig
+
+
+def helm(name: str | None = None) -> tuple[Path, dict[str, str | None]]:
+    """Return the Helm program and its variables for a sandbox that is up; None takes one away.
+
+    Raises:
+        EksnetError: The sandbox is down, or the engine has no Helm yet.
+    """
+    from eksnet.sandbox import build
+    from eksnet.sandbox import helm as home
+
+    _, kubeconfig = kubectl(name)
+    own = home.variables(sandbox_paths.paths(name))
+    gone = dict.fromkeys(home.GONE)
+    return build.program("helm"), {**gone, **own, "KUBECONFIG": str(kubeconfig)}
 
 
 def read_log(component: str, name: str | None = None) -> str:

@@ -13,6 +13,7 @@ import os
 import signal
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -111,6 +112,22 @@ def children_beside(pid: int) -> Iterator[None]:
         yield
     finally:
         _enter_pids("/proc/self/ns/pid")
+
+
+def new_network() -> int:
+    """Return a new network namespace, which lasts as long as this descriptor or a mount of it.
+
+    Raises:
+        OSError: The kernel refused.
+    """
+
+    def make() -> int:
+        _check(_libc.unshare(_CLONE_NEWNET), "make a network")
+        return os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+
+    # This thread goes there, and ends.
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        return thread.submit(make).result()
 
 
 def udp_socket(pid: int) -> socket.socket:

@@ -30,6 +30,11 @@ class Paths:
         return self.state / "identity"
 
     @property
+    def authority(self) -> Path:
+        """The certificate of the cluster's authority."""
+        return self.identity / "ca.crt"
+
+    @property
     def cluster(self) -> Path:
         """What a reset throws away: etcd's data and the nodes' disks."""
         return self.state / "cluster"
@@ -60,6 +65,34 @@ class Paths:
         return self.cluster / "aws"
 
     @property
+    def load_balancers(self) -> Path:
+        """What the AWS services want of load balancers and security groups; fresh after a reset."""
+        return self.cluster / "load-balancers"
+
+    @property
+    def observed(self) -> Path:
+        """What the load balancers observe, and their names' zone; fresh at each start."""
+        return self.run / "load-balancers"
+
+    @property
+    def internet(self) -> Path:
+        """Where the supervisor has the network namespace that stands for the internet mounted."""
+        return self.run / "internet"
+
+    @property
+    def internet_names(self) -> Path:
+        """The files by which a program on the internet finds addresses, in place of those of /etc.
+
+        Such as `resolv.conf`.
+        """
+        return self.run / "internet-names"
+
+    @property
+    def certificates_ca(self) -> Path:
+        """Who signs the certificates of ACM, trusted by nobody who does not ask for it."""
+        return self.identity / "certificates-ca.crt"
+
+    @property
     def bytecode(self) -> Path:
         """What the AWS services' Python has compiled, for its next start; kept over a reset."""
         return self.state / "bytecode"
@@ -83,6 +116,11 @@ class Paths:
     def own_kubeconfig(self) -> Path:
         """The kubeconfig for what `aws eks update-kubeconfig` and the learner add."""
         return self.state / "own.kubeconfig"
+
+    @property
+    def helm(self) -> Path:
+        """Helm's home for this sandbox: repositories and caches, kept over a reset."""
+        return self.state / "helm"
 
     @property
     def specification(self) -> Path:

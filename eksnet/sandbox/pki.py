@@ -14,7 +14,7 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from eksnet.sandbox.paths import write_private
@@ -208,14 +208,22 @@ def _builder(
 
 
 def _service_account_keys(directory: Path) -> None:
-    if (directory / "service-account.pub").exists():
-        return
-    key = ec.generate_private_key(ec.SECP256R1())
-    public = key.public_key().public_bytes(
+    """Make the keys that sign the tokens of service accounts: RSA, as on EKS.
+
+    An earlier version of the course made another kind. Its tokens end with their pods' processes,
+    before these keys are used.
+    """
+    public = directory / "service-account.pub"
+    if public.exists():
+        loaded = serialization.load_pem_public_key(public.read_bytes())
+        if isinstance(loaded, rsa.RSAPublicKey):
+            return
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    write_private(directory / "service-account.key", _pem(key))
+    written = key.public_key().public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )
-    write_private(directory / "service-account.key", _pem(key))
-    write_private(directory / "service-account.pub", public)
+    write_private(public, written)
 
 
 def _write(
@@ -227,7 +235,7 @@ def _write(
     write_private(directory / f"{file}.crt", pem)
 
 
-def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+def _pem(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> bytes:
     return key.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,

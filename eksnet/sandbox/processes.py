@@ -176,13 +176,18 @@ class Processes:
         # What belongs to a node that is gone comes back with it.
         if self._ending or record.pid or (node and node not in self.holders):
             return
+        self.start_or_retry(record.component)
+        self._changed()
+
+    def start_or_retry(self, component: Component) -> None:
+        """Start a component beside others that run; what cannot be started is tried again."""
         try:
-            self.start(record.component)
+            self.start(component)
         except (OSError, KeyError):
             # The node went away at this very moment, or there is no room for a process: its
             # death will be told, or the next try will show.
-            asyncio.get_running_loop().call_later(_LONGEST_PAUSE, self._start_again, record)
-        self._changed()
+            again = partial(self._start_again, self.running[component.name])
+            asyncio.get_running_loop().call_later(_LONGEST_PAUSE, again)
 
     def give_up(self, node: str) -> None:
         """End what there is of a node that could not be made whole, without having it revived."""

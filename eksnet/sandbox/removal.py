@@ -70,7 +70,7 @@ def _parts(paths: Paths) -> Iterator[Path]:
     """
     yield paths.cluster
     yield from (paths.seed, paths.bytecode, paths.version)
-    yield from (paths.kubeconfig, paths.own_kubeconfig, paths.logs)
+    yield from (paths.kubeconfig, paths.own_kubeconfig, paths.helm, paths.logs)
     yield from (paths.state / name for name in ("busybox", "musl"))
     yield from paths.state.glob(".*")  # what a command that was killed did not finish
     if paths.identity.exists():

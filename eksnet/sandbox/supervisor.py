@@ -29,6 +29,7 @@ from eksnet.sandbox.aws import settings
 from eksnet.sandbox.aws.settings import Settings
 from eksnet.sandbox.paths import Paths, write_private
 from eksnet.sandbox.processes import Processes, kills_for_memory
+from eksnet.sandbox.router import Router
 from eksnet.sandbox.specification import NodeSpecification, Report, SandboxSpecification
 from eksnet.sandbox.vpc import Node, Vpc, plan
 
@@ -39,6 +40,8 @@ _POLL = 0.05
 _LONGEST_POLL = 0.5
 _MAKE_AGAIN = 2.0
 _WATCH = 1.0
+# How often it is looked whether the AWS side wants other load balancers or security groups.
+_FOLLOW = 0.1
 # How long the controllers may wait for the nodes: one that never reports must not be without them.
 _FIRST_REPORT = 5.0
 # How long a node's question to kube-dns waits for its answer, at first and at most.
@@ -58,6 +61,7 @@ class Supervisor:
         self.processes = Processes(
             self.paths, changed=self.request_check, node_died=self.restart_node
         )
+        self.router = Router(self.paths, self.vpc, log_line)
         self.steps: list[tuple[str, float]] = []
         self.waiting = "namespace"
         self.phase = "starting"
@@ -158,20 +162,36 @@ class Supervisor:
 
     def start_control_plane(self) -> None:
         """Start etcd, the API server and the VPC's resolver; each waits for what it needs."""
-        network.prepare_router()
-        network.configure(network.router_commands(self.vpc))
+        self.router.prepare()
         pki = self.paths.identity
         self.processes.start(components.etcd(self.programs, self.paths.etcd))
         self.processes.start(components.api_server(self.programs, pki, self.vpc))
-        self.processes.start(components.vpc_resolver(self.programs, self.vpc))
+        self.processes.start(components.vpc_resolver(self.programs, self.vpc, self.paths.observed))
 
     def start_controllers(self) -> None:
         """Start what needs an API server that answers."""
         pki = self.paths.identity
         self.processes.start(components.controller_manager(self.programs, pki))
         self.processes.start(components.scheduler(self.programs, pki))
-        data, bytecode = self.paths.aws, self.paths.bytecode
-        self.processes.start(components.aws_side(pki, data, bytecode, self.aws_settings()))
+        side = components.aws_side(self.programs, self.paths, self.aws_settings())
+        self.processes.start(side)
+        self.background(self.follow_load_balancers())
+
+    async def follow_load_balancers(self) -> None:
+        """Have router and load balancers follow what the AWS side wants, from the first one on."""
+        while True:
+            self.router.follow()
+            balancers = self.router.desired.load_balancers
+            if balancers and "load-balancers" not in self.processes.running:
+                self.start_load_balancers()
+            await asyncio.sleep(_FOLLOW)
+
+    def start_load_balancers(self) -> None:
+        """Start what listens for the load balancers; what cannot be started is tried again."""
+        wanted, seen = self.paths.load_balancers, self.paths.observed
+        component = components.load_balancers(self.programs, self.vpc, wanted, seen)
+        self.processes.start_or_retry(component)
+        self.report()
 
     def aws_settings(self) -> Settings:
         """Return what the AWS side is told of this cluster."""
@@ -179,7 +199,7 @@ class Supervisor:
             self.vpc,
             self.given.endpoint,
             self.given.aws_endpoint,
-            self.paths.identity / "ca.crt",
+            self.paths.authority,
         )
 
     def aws_not_answering(self) -> list[str]:
@@ -192,7 +212,9 @@ class Supervisor:
 
     def seed_key(self) -> str:
         """Return what this cluster's seed depends on."""
-        return seed.key(str(self.vpc), self.programs.name)
+        # Of a new authority there are none but new objects.
+        authority = self.paths.authority.read_text()
+        return seed.key(str(self.vpc), self.programs.name, authority)
 
     async def snapshot_seed(self) -> None:
         """Make kube-system on nodes that nobody has started yet, and keep the store as it is then.
@@ -240,7 +262,8 @@ class Supervisor:
         )
         await self.hold(node, specification)
         enter = self.processes.enter(node.short)
-        network.configure(network.link_commands(node, self.processes.holders[node.short]))
+        holder = self.processes.holders[node.short]
+        network.configure(network.link_commands(node, holder, self.vpc))
         network.configure(network.node_commands(node), enter)
         network.restore_rules(network.kubernetes_service_rules(self.vpc), enter)
         self.processes.start(components.runtime(node))
@@ -269,7 +292,7 @@ class Supervisor:
     async def start_again(self, node: Node) -> None:
         """Start a node with all that belongs to it, as often as it takes."""
         while True:
-            network.unlink(node)
+            network.unlink(node.short)
             try:
                 await self.start_node(node)
                 break
@@ -289,7 +312,8 @@ class Supervisor:
 
     def create_objects(self) -> list[str]:
         """Create missing objects of kube-system; return those that failed."""
-        return self.api.create_missing(documents(seed.MANIFESTS))
+        objects = documents(seed.MANIFESTS, authority=self.paths.authority)
+        return self.api.create_missing(objects)
 
     def nodes_without_dns(self) -> list[str]:
         """Ask kube-dns from each node: a Ready kube-proxy may not have written its rules yet."""

@@ -102,6 +102,11 @@ class Vpc:
         return self.services[1]
 
     @property
+    def balancers_domain(self) -> str:
+        """The domain of the names of Application Load Balancers."""
+        return f"{self.region}.elb.amazonaws.com"
+
+    @property
     def search_domain(self) -> str:
         """The domain that the VPC's DHCP options give an instance to search."""
         return internal_domain(self.region)

@@ -5,6 +5,9 @@ from typing import Any
 import pytest
 
 import eksnet
+from eksnet.display import Mark, Tone
+
+NAMES = ("musl", "go", "busybox")
 
 
 @pytest.mark.parametrize(
@@ -35,3 +38,19 @@ def test_a_prediction_stands_beside_what_was_observed(
     assert list(found.rows) == rows
     assert list(found) == same
     assert len(found.columns) == len(rows[0])
+
+
+def test_whether_they_are_the_same_is_shown_as_a_verdict_is() -> None:
+    found = eksnet.compare(
+        {"musl": "found", "go": 1, "busybox": ...}, dict.fromkeys(NAMES, "found")
+    )
+    verdicts = [row[-1] for row in found.rows]
+    assert verdicts == [Mark("yes", Tone.GOOD), Mark("no", Tone.BAD), ""]
+    assert [getattr(one, "tone", None) for one in verdicts] == [Tone.GOOD, Tone.BAD, None]
+    html = found._repr_html_()
+    assert [f"{sign}</span>" in html for sign in ("✓ yes", "✗ no")] == [True, True]
+    assert repr(found).splitlines()[0].endswith("observed  same")
+    assert repr(found).splitlines()[1:3] == [
+        "musl     found              found     yes",
+        "go       1                  found     no",
+    ]

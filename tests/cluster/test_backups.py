@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 from fake_api import FakeApi, kubeconfig
 
 import eksnet
-from eksnet.cluster import Cluster
+from eksnet.cluster import Backup, Cluster, Restored
 from eksnet.errors import EksnetError
 
 PATH = "/api/v1/namespaces/kube-system/configmaps/coredns"
@@ -26,13 +27,19 @@ def content(api: FakeApi) -> dict[str, object]:
     return {key: api.objects[PATH].get(key) for key in ("data", "binaryData")}
 
 
+def shown(result: Backup | Restored) -> str:
+    """What a notebook shows of it, without the markup."""
+    return re.sub(r"<[^>]*>", "", result._repr_html_())
+
+
 def test_a_backup_is_exact_and_private(fake: Cluster, coredns: FakeApi) -> None:
     backup = fake.backup("coredns", "kube-system")
     record = json.loads(Path(backup).read_text())
     assert {key: record[key] for key in GOOD} == GOOD
     assert record["cluster"]["uid"] == fake.identity.uid
     assert backup.path.stat().st_mode & 0o777 == 0o600
-    assert repr(backup) == "<Backup of ConfigMap coredns in kube-system>"
+    assert repr(backup) == "ConfigMap coredns in kube-system is backed up"
+    assert shown(backup) == f"✓ saved {backup!r}"
 
 
 def test_a_restore_puts_back_exactly_what_was_there(fake: Cluster, coredns: FakeApi) -> None:
@@ -40,7 +47,8 @@ def test_a_restore_puts_back_exactly_what_was_there(fake: Cluster, coredns: Fake
     coredns.put(PATH, EDITED)
     restored = fake.restore("coredns", "kube-system")
     assert content(coredns) == GOOD
-    assert repr(restored) == "<ConfigMap coredns in kube-system: restored>"
+    assert repr(restored) == "ConfigMap coredns in kube-system is restored"
+    assert shown(restored) == f"✓ restored {restored!r}"
 
 
 def test_what_a_restore_replaces_is_kept(fake: Cluster, coredns: FakeApi) -> None:
@@ -81,7 +89,8 @@ def test_a_second_restore_changes_nothing(fake: Cluster, coredns: FakeApi) -> No
     fake.restore("coredns", "kube-system")
     coredns.requests.clear()
     again = fake.restore("coredns", "kube-system")
-    assert repr(again) == "<ConfigMap coredns in kube-system: unchanged>"
+    assert repr(again) == "ConfigMap coredns in kube-system is unchanged"
+    assert shown(again) == f"○ unchanged {again!r}"
     assert coredns.writes == []
 
 

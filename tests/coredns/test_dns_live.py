@@ -8,6 +8,7 @@ from collections import Counter
 
 import nbformat
 import pytest
+from interrupting import IN_ONE_LINE, interrupted
 
 from eksnet import coredns, dns, widgets
 from eksnet.cluster.pods import not_terminating
@@ -346,3 +347,16 @@ def test_observe_in_the_widget_sees_what_it_predicts(order, profile, ndots, coun
     assert order.seen.rows == order.predicted.rows
     assert len(order.seen) == count
     assert order.shown().sentence.endswith("The observation matches the prediction.")
+
+
+@pytest.mark.parametrize("moment", [0.8, 1.2, 1.8, 2.6])
+def test_ctrl_c_while_a_lookup_is_observed_leaves_no_namespace(cluster, moment):
+    def witnesses():
+        spaces = cluster.list("namespaces")
+        return {one.name for one in spaces if one["status"]["phase"] == "Active"} - before
+
+    before = {one.name for one in cluster.list("namespaces")}
+    command = ["resolve", "kubernetes", "--from", "default", "--live"]
+    code, complaints = interrupted(command, moment)
+    assert (code, complaints) == IN_ONE_LINE or code == 0
+    assert witnesses() == set()

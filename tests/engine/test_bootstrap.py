@@ -11,6 +11,7 @@ import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import pexpect
 import pytest
 
 from eksnet import bootstrap
@@ -312,10 +313,48 @@ def test_the_suite_has_its_packages_too(whole: Fake):
     assert whole.calls() == ["uv sync --frozen --project "]
 
 
-def test_a_sync_that_fails_is_said(whole: Fake):
-    whole.command("uv", "exit 2")
-    with pytest.raises(SetupError, match="`uv sync` ended with exit code 2"):
+# What uv says of a sync, shortened.
+UV_SAYS = """
+echo 'Using CPython 3.11.2' >&2
+echo 'Downloading botocore (14.1MiB)' >&2
+echo 'Installed 128 packages in 2.31s' >&2
+for one in altair anyio boto3; do echo " + $one==1.0" >&2; done
+"""
+
+
+def test_of_a_sync_one_line_is_left(whole: Fake, capfd: pytest.CaptureFixture[str]):
+    whole.command("uv", UV_SAYS)
+    bootstrap.sync_packages(whole.computer)
+    assert capfd.readouterr() == ("      Installed 128 packages in 2.31s\n", "")
+
+
+def test_on_a_terminal_a_sync_shows_its_progress_in_one_line(whole: Fake):
+    whole.command("uv", UV_SAYS)
+    whole.file("go.py", f"import sys; sys.path.insert(0, {str(bootstrap.PROJECT)!r})\n"
+        "from pathlib import Path\nfrom eksnet.bootstrap import Computer, sync_packages\n"
+        f"home = Path({str(whole.home)!r})\n"
+        "sync_packages(Computer(path=str(home / 'bin'), project=home, tools=home))")  # fmt: skip
+    child = pexpect.spawn(
+        sys.executable, [str(whole.home / "go.py")], encoding="utf-8", timeout=60,
+        dimensions=(24, 30), env={"PATH": os.environ["PATH"]},
+    )  # fmt: skip
+    said = child.read()
+    child.close()
+    assert child.exitstatus == 0, said
+    shown = [line.rstrip("\r\n") for line in said.split("\r\x1b[K")]
+    assert "      Downloading botocore (1" in shown
+    assert shown[-2:] == ["      + boto3==1.0", "      Installed 128 packages in 2.31s"]
+    # Nothing but the last line is left: each was written over the one before it.
+    assert said.count("\n") == 1
+
+
+def test_a_sync_that_fails_is_said_with_all_that_uv_says(whole: Fake):
+    whole.command("uv", f"{UV_SAYS}echo 'error: no space left' >&2; exit 2")
+    with pytest.raises(SetupError) as error:
         bootstrap.sync_packages(whole.computer)
+    said = str(error.value).splitlines()
+    assert said[0] == "`uv sync` ended with exit code 2:"
+    assert {"Downloading botocore (14.1MiB)", "error: no space left"} <= set(said)
 
 
 # User namespaces.

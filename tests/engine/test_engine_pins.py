@@ -57,6 +57,12 @@ def test_programs_in_the_order_in_which_they_are_needed():
     ]  # fmt: skip
 
 
+def test_the_chart_is_the_controllers():
+    (chart,) = ENGINE.charts
+    assert chart.name == f"aws-load-balancer-controller-{versions.CONTROLLER[1:]}.tgz"
+    assert chart.module in pins()
+
+
 def test_kubernetes_programs_are_stamped_with_the_whole_version():
     stamped = {program.name for program in ENGINE.programs if "gitMinor=35" in program.flags[-1]}
     assert stamped == {"kube", "kubectl"}
@@ -96,6 +102,7 @@ def test_flags_and_programs_change_the_key():
     other = Program("etcd", ENGINE.programs[0].package, ("-X a.b=c",))
     assert replace(ENGINE, programs=(other, *ENGINE.programs[1:])).key() != before
     assert replace(ENGINE, programs=ENGINE.programs[1:]).key() != before
+    assert replace(ENGINE, charts=()).key() != before
 
 
 def test_a_new_name_changes_the_key(copy: Module):

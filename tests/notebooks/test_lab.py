@@ -1,5 +1,6 @@
 """`eksnet lab` as a shell sees it: what it opens, on what, and what opens nothing."""
 
+import contextlib
 import http.client
 import json
 import os
@@ -16,7 +17,8 @@ import pytest
 import eksnet
 from eksnet.cluster.countdown import until
 from eksnet.course import catalogue
-from eksnet.course.lab import only_says
+from eksnet.course.lab import afterwards, only_says
+from eksnet.sandbox import lifecycle
 
 CLONE = Path(eksnet.__file__).parent.parent
 NAMES = sorted(path.name for path in catalogue.course())
@@ -106,6 +108,7 @@ def test_the_courses_own_help_names_its_options(home):
         (["--course", CLONE / "notebooks"], "belongs to the course itself"),
         (["--course", "/dev/null/x"], "cannot be made"),
         (["--fresh", "77"], "77 is not a notebook of the course"),
+        (["--fresh", "77"], f"eksnet lab --fresh {Path(NAMES[-1]).stem}"),
     ],
 )
 def test_what_cannot_be_copied_opens_nothing(home, arguments, seen):
@@ -117,33 +120,38 @@ def test_what_cannot_be_copied_opens_nothing(home, arguments, seen):
 @pytest.fixture
 def opened(home, tmp_path):
     """A JupyterLab that `eksnet lab` opened, and how to ask it."""
-    course = tmp_path / "my course"
+    with opening(home, tmp_path) as found:
+        yield found
+
+
+@contextlib.contextmanager
+def opening(home, folder):
+    """Yield the learner's folder, the command's process, JupyterLab's record and the log."""
+    course, said = folder / "my course", folder / "log"
     command = [
         sys.executable, "-m", "eksnet.cli", "lab", "--no-browser", "--course", course,
         f"--IdentityProvider.token={TOKEN}", "--ServerApp.ip=127.0.0.1", "--ServerApp.port=0",
     ]  # fmt: skip
-    with (tmp_path / "log").open("w") as log:
+    with said.open("w") as log:
         process = subprocess.Popen(
             command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=home
         )
-        record = (
-            Path(home["HOME"]) / ".local/share/jupyter/runtime" / f"jpserver-{process.pid}.json"
-        )
         try:
             deadline = time.monotonic() + 120
-            while not (said := answered(record)):
-                assert process.poll() is None, (tmp_path / "log").read_text()
-                assert time.monotonic() < deadline, (tmp_path / "log").read_text()
+            while not (server := answered(home)):
+                assert process.poll() is None, said.read_text()
+                assert time.monotonic() < deadline, said.read_text()
                 time.sleep(0.1)
-            yield course, process, said["port"], tmp_path / "log"
+            yield course, process, server, said
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(timeout=60)
 
 
-def answered(record):
+def answered(home):
     """Return the record of a JupyterLab that answers; None before."""
     try:
+        (record,) = (Path(home["HOME"]) / ".local/share/jupyter/runtime").glob("jpserver-*.json")
         found = json.loads(record.read_text())
         ask(found["port"], "GET", "/api/status")
     except (OSError, ValueError):
@@ -158,7 +166,8 @@ def ask(port, method, path):
 
 
 def test_it_opens_on_the_start_page_of_the_learners_copies(opened, home):
-    course, process, port, log = opened
+    course, _, server, log = opened
+    pid, port = server["pid"], server["port"]
     assert sorted(path.name for path in course.iterdir() if path.name[0] != ".") == sorted(
         [*NAMES, *PAGES]
     )
@@ -168,9 +177,8 @@ def test_it_opens_on_the_start_page_of_the_learners_copies(opened, home):
     assert "/lab/tree/00_start.md?token=" in said
     listed = ask(port, "GET", "/api/contents/")
     assert {one["name"] for one in listed["content"]} >= {*NAMES, *PAGES}
-    # The process itself is JupyterLab now: Ctrl-C is its own. Of the environment that it began
-    # with, /proc shows the last one: kernels and terminals have it.
-    variables = Path(f"/proc/{process.pid}/environ").read_bytes().decode().split("\0")
+    # Its kernels and terminals have its environment.
+    variables = Path(f"/proc/{pid}/environ").read_bytes().decode().split("\0")
     (path,) = [one.removeprefix("PATH=") for one in variables if one.startswith("PATH=")]
     assert shutil.which("eksnet", path=path) == str(Path(sys.executable).with_name("eksnet"))
     assert not [one for one in variables if one.startswith(("EKSNET_COMMAND", "UV_RUN_REC"))]
@@ -179,7 +187,7 @@ def test_it_opens_on_the_start_page_of_the_learners_copies(opened, home):
     ask(port, "POST", "/api/terminals")
 
     def has_shell():
-        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         shells = [Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0") for child in children]
         # No login shell: that one makes itself a path from nothing.
         return [b"/bin/sh", b""] in shells
@@ -196,6 +204,34 @@ def test_it_opens_on_the_start_page_of_the_learners_copies(opened, home):
         f"The notebooks are in {course}, which JupyterLab has open.",
     ]
     assert (course / "05_lab_hosts-2.ipynb").read_bytes() == before
+
+
+def test_its_end_is_the_commands_and_nothing_is_said_of_a_cluster_that_is_down(opened):
+    _, process, server, log = opened
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=60) == 0
+    assert not Path(f"/proc/{server['pid']}").exists()
+    assert "still runs" not in log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("phase", "says"),
+    [("down", False), ("stopping", False), ("starting", True), ("settling", True), ("ready", True)],
+)
+def test_a_cluster_that_still_runs_is_told(phase, says, monkeypatch):
+    monkeypatch.setattr(lifecycle, "status", lambda: lifecycle.Status("default", phase))
+    said = afterwards()
+    assert bool(said) is says
+    assert ("`eksnet down` stops it" in said) is says
+
+
+@pytest.mark.sandbox
+def test_it_is_told_when_jupyterlab_ends(live_sandbox, home, tmp_path):
+    own = {name: os.environ[name] for name in ("XDG_STATE_HOME", "EKSNET_SANDBOX")}
+    with opening({**home, **own}, tmp_path) as (_, process, _, log):
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=60) == 0
+    assert log.read_text().splitlines()[-1].startswith("The cluster still runs")
 
 
 def test_the_sidebar_shows_names_alone_and_pages_are_shown_as_they_are_read():

@@ -40,6 +40,8 @@ def test_the_api_server_authorises_and_admits_as_on_eks():
     authority = "/etc/kubernetes/pki/ca.crt"
     assert found["--client-ca-file"] == found["--kubelet-certificate-authority"] == authority
     assert found["--etcd-servers"] == components.ETCD
+    # Load balancers have a port 443 of their own.
+    assert found["--bind-address"] == "10.0.0.10"
 
 
 def test_controller_manager_and_scheduler_are_alone():
@@ -60,7 +62,8 @@ CONTROL_PLANE = [
     components.api_server(PROGRAMS, PKI, VPC),
     components.controller_manager(PROGRAMS, PKI),
     components.scheduler(PROGRAMS, PKI),
-    components.vpc_resolver(PROGRAMS, VPC),
+    components.vpc_resolver(PROGRAMS, VPC, Path("/observed")),
+    components.load_balancers(PROGRAMS, VPC, Path("/desired"), Path("/observed")),
 ]
 
 
@@ -70,16 +73,18 @@ def test_whatever_a_command_names_is_in_its_root(component):
     program, *words = component.command
     assert root.shown[program] == PROGRAMS / Path(program).name
     paths = [path for word in words if (path := word.partition("=")[2] or word).startswith("/")]
-    inside = {**root.copied, **root.texts, **root.owned}
+    inside = {**root.copied, **root.texts, **root.owned, **root.shown}
+    lacking = {path for path in paths if not {path, str(Path(path).parent)} & inside.keys()}
     # But for what nothing can be made of.
-    assert {path for path in paths if path not in inside} <= {"/proc/no-flex-volumes"}
+    assert lacking <= {"/proc/no-flex-volumes"}
     assert set(root.copied) <= {*paths, *root.texts}, "a key or file that it does not need"
 
 
 @pytest.mark.parametrize("component", CONTROL_PLANE, ids=lambda component: component.name)
 def test_the_control_plane_owns_its_data_alone(component):
     assert component.node is None
-    assert list(component.root.owned.values()) == ([Path("/data")] * (component.name == "etcd"))
+    owned = {"etcd": [Path("/data")], "load-balancers": [Path("/observed")]}
+    assert list(component.root.owned.values()) == owned.get(component.name, [])
 
 
 def test_the_api_server_asks_the_authenticator_with_a_certificate_of_its_own():
@@ -176,12 +181,15 @@ def test_the_router_has_no_way_out():
 
 def test_packets_to_nobody_are_lost_in_the_vpc():
     routes = {*network.router_commands(VPC), *network.node_commands(NODE2)}
-    for nobodys in ("10.0.0.0/16", "10.100.0.0/16", "10.0.145.0/24"):
+    for nobodys in ("10.0.0.0/16", "10.100.0.0/16", "10.0.145.0/24", "203.0.113.0/24"):
         assert f"route add blackhole {nobodys}" in routes
 
 
 def test_a_node_is_linked_to_the_router():
-    assert "link add node2 type veth peer name eth0 netns 77" in network.link_commands(NODE2, 77)
-    assert "addr add 10.0.144.1/20 dev node2" in network.link_commands(NODE2, 77)
-    assert "route add 10.0.145.0/24 via 10.0.144.10" in network.link_commands(NODE2, 77)
+    commands = network.link_commands(NODE2, 77, VPC)
+    assert "link add node2 type veth peer name eth0 netns 77" in commands
+    assert "addr add 10.0.144.1/20 dev node2 noprefixroute" in commands
+    # The API server asks kubelets and webhooks from its own address.
+    assert "route add 10.0.144.0/20 dev node2 src 10.0.0.10" in commands
+    assert "route add 10.0.145.0/24 via 10.0.144.10 src 10.0.0.10" in commands
     assert "route add default via 10.0.144.1" in network.node_commands(NODE2)

@@ -15,6 +15,7 @@ import walls
 
 from eksnet.sandbox import lifecycle, paths
 
+AGNHOST = "registry.k8s.io/e2e-test-images/agnhost:2.53"
 PLACES = [Path("/tmp"), Path("/var/tmp"), Path("/home"), Path.home()]
 
 
@@ -23,7 +24,10 @@ def test_every_process_sees_what_is_in_the_list_and_nothing_else(cluster):
     faults.assert_goes_on(cluster)
     seen = walls.Walls(paths.paths())
     assert seen.complaints() == {}
-    assert len(seen.control_plane()) == len(walls.CONTROL_PLANE)
+    # Nobody has asked for a load balancer; test_balancers.py looks at what they are.
+    assert seen.control_plane().keys() == {words[-1] for words in walls.CONTROL_PLANE} - {
+        *walls.BALANCERS
+    }
     assert len(seen.members()) > 20
 
 
@@ -94,6 +98,7 @@ spec:
   - {name: main, image: "busybox:1.36", volumeMounts: [{name: volume, mountPath: /volume}]}
   volumes: [{name: volume, KIND}]
 """
+ISCSI = "{targetPortal: '10.0.0.10:3260', iqn: 'iqn.2001-04.com.example:storage', lun: 0}"
 
 
 @pytest.mark.sandbox
@@ -104,8 +109,9 @@ spec:
         (IN_A_POD.replace("KIND", "nfs: {server: 10.0.0.10, path: /}"), "mount failed"),
         (IN_A_POD.replace("KIND", "flexVolume: {driver: a/b}"), "no volume plugin matched"),
         (IN_A_POD.replace("KIND", "gitRepo: {repository: 'file:///tmp/x'}"), "is disabled"),
+        (IN_A_POD.replace("KIND", f"iscsi: {ISCSI}"), "FailedMount"),
     ],
-    ids=["host-path provisioner", "NFS", "FlexVolume", "gitRepo"],
+    ids=["host-path provisioner", "NFS", "FlexVolume", "gitRepo", "iSCSI"],
 )
 def test_what_a_volume_asks_for_is_refused(cluster, kubectl, manifest, says):
     cluster.apply(manifest)
@@ -113,6 +119,55 @@ def test_what_a_volume_asks_for_is_refused(cluster, kubectl, manifest, says):
         faults.until("an event says why", lambda: says in kubectl("get", "events"))
     finally:
         cluster.delete_manifest(manifest)
+
+
+@pytest.mark.sandbox
+def test_nothing_deletes_a_local_volume(cluster, kubectl, places):
+    victim = places[0] / "tmp" / "kept"
+    victim.mkdir(parents=True)
+    cluster.apply(volumes.local("local", str(victim)))
+    cluster.wait("pvc/local", condition="jsonpath={.status.phase}=Bound")
+    cluster.delete("pvc", "local")
+    cluster.wait("pv/local", condition="jsonpath={.status.phase}=Failed")
+    faults.until("an event says why", lambda: "VolumeFailedDelete" in kubectl("get", "events"))
+    cluster.delete("pv", "local")
+    assert victim.exists()
+
+
+@pytest.mark.sandbox
+def test_a_volume_is_recycled_by_a_pod_alone_whose_image_is_unknown(cluster, places):
+    victims = volumes.victims(places[:1])
+    cluster.apply(volumes.manifest(victims, policy="Recycle"))
+    for name in victims:
+        cluster.wait(f"pvc/{name}", condition="jsonpath={.status.phase}=Bound")
+        cluster.delete("pvc", name)
+
+    def waits_for():
+        """Return what each volume's pod waits for."""
+        pods = {pod.name: pod for pod in cluster.list("pods", "default")}
+        states = [
+            pods[f"recycler-for-{name}"]["status"].get("containerStatuses", [{}])[0]
+            for name in victims
+            if f"recycler-for-{name}" in pods
+        ]
+        return {state.get("state", {}).get("waiting", {}).get("reason") for state in states}
+
+    unknown = {"ErrImagePull", "ImagePullBackOff"}
+    faults.until("both wait for an image", lambda: waits_for() and waits_for() <= unknown)
+    for name in victims:
+        cluster.delete("pv", name)
+        cluster.delete("pod", f"recycler-for-{name}", "default")
+    assert volumes.lost(victims) == []
+
+
+@pytest.mark.sandbox
+@pytest.mark.parametrize("port", [10257, 10259], ids=["controller-manager", "scheduler"])
+def test_what_serves_itself_alone_is_not_reached_from_pods(cluster, port):
+    def code(url):
+        return cluster.run(AGNHOST, ["/agnhost", "connect", "--timeout=3s", url]).exit_code
+
+    assert code("10.0.0.10:443") == 0
+    assert code(f"10.0.0.10:{port}") != 0
 
 
 @pytest.mark.sandbox

@@ -14,7 +14,7 @@ spec:
   capacity: {{storage: 1Mi}}
   storageClassName: ""
   persistentVolumeReclaimPolicy: {policy}
-  hostPath: {{path: {path}}}
+  {source}
 ---
 apiVersion: v1
 kind: PersistentVolumeClaim
@@ -31,9 +31,20 @@ spec:
 def manifest(paths: dict[str, Path], policy: str = "Delete") -> str:
     """Return a bound volume of each path, with its claim; both have the path's name."""
     return "".join(
-        VOLUME_AND_CLAIM.format(name=name, path=json.dumps(str(path)), policy=policy)
+        VOLUME_AND_CLAIM.format(
+            name=name, source=f"hostPath: {{path: {json.dumps(str(path))}}}", policy=policy
+        )
         for name, path in paths.items()
     )
+
+
+def local(name: str, path: str) -> str:
+    """Return a bound local volume of a path, on a node of Linux, that is to be deleted."""
+    source = (
+        f"local: {{path: {path}}}\n  nodeAffinity: {{required: {{nodeSelectorTerms: "
+        "[{matchExpressions: [{key: kubernetes.io/os, operator: In, values: [linux]}]}]}}"
+    )
+    return VOLUME_AND_CLAIM.format(name=name, source=source, policy="Delete")
 
 
 def victims(places: list[Path]) -> dict[str, Path]:

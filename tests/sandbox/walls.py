@@ -38,16 +38,22 @@ class Component:
         files: The files in its root.
         shown: Directories of the computer, the same inside, read-only.
         owned: Directories of the sandbox's state, by their path inside.
+        read: Others, read-only.
     """
 
     program: str
     files: frozenset[str] = frozenset()
     shown: tuple[str, ...] = ()
     owned: tuple[tuple[str, str], ...] = ()
+    read: tuple[tuple[str, str], ...] = ()
 
 
 # Which interpreter comes before these words is the sandbox's own.
 AWS = ("-m", "eksnet.sandbox.aws.server")
+DESIRED = ("/var/lib/load-balancers", "cluster/load-balancers")
+OBSERVED = ("/run/load-balancers", "run/load-balancers")
+# What the first load balancer starts.
+BALANCERS = ("/bin/loadbalancer",)
 CONTROL_PLANE = {
     ("/bin/etcd",): Component("etcd", owned=(("/var/lib/etcd", "cluster/etcd"),)),
     ("/bin/kube", "kube-apiserver"): Component(
@@ -76,7 +82,9 @@ CONTROL_PLANE = {
     ("/bin/coredns", "-conf"): Component(
         "coredns",
         frozenset({"/etc/coredns/vpc-resolver.Corefile", "/etc/coredns/vpc-resolver.zone"}),
+        read=(OBSERVED,),
     ),
+    BALANCERS: Component("loadbalancer", frozenset(RESOLVER), owned=(OBSERVED,), read=(DESIRED,)),
     AWS: Component(
         "",
         frozenset({
@@ -86,7 +94,8 @@ CONTROL_PLANE = {
                 "aws.json",
             )),
         }),
-        owned=(("/var/lib/aws", "cluster/aws"), ("/var/cache/python", "bytecode")),
+        owned=(("/var/lib/aws", "cluster/aws"), ("/var/cache/python", "bytecode"), DESIRED),
+        read=(OBSERVED,),
     ),
 }  # fmt: skip
 # What runs in a node's own root, by its program; all else has the root of a container.
@@ -199,6 +208,7 @@ class Walls:
             **({f"/bin/{program}": (place(self.programs / program), False)} if program else {}),
             **{path: (place(path), False) for path in shown},
             **{path: (place(state / own), True) for path, own in component.owned},
+            **{path: (place(state / own), False) for path, own in component.read},
         }
         root, *rest = mounts(pid)
         if (root.point, root.kind, root.writable) != ("/", "tmpfs", False):

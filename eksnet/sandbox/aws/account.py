@@ -24,6 +24,7 @@ from eksnet.sandbox.aws.principals import Grants, Principal
 from eksnet.sandbox.aws.refusals import Answer
 from eksnet.sandbox.aws.settings import Settings
 from eksnet.sandbox.aws.signatures import Secret
+from eksnet.sandbox.aws.web_identity import Provider
 
 if TYPE_CHECKING:
     from eksnet.sandbox.aws.directory import Directory
@@ -141,6 +142,18 @@ class Account:
         with self._lock:
             found = self._directory.role(role)
             return found.assume_role_policy_document if found else None
+
+    def provider(self, issuer: str) -> Provider | None:
+        """Return the OpenID Connect provider of an issuer's URL; None when there is none."""
+        if self._untouched:
+            return None
+        with self._lock:
+            return self._directory.provider(issuer)
+
+    def longest_session(self, role: str) -> int:
+        """Return for how many seconds a session of a role may last, by the role's ARN."""
+        with self._lock:
+            return int(self._directory.role(role).max_session_duration)
 
     def tags(self, arn: str) -> Mapping[str, str]:
         """Return the tags of a resource; none when it does not exist."""

@@ -81,6 +81,7 @@ _IAM_KINDS: Mapping[str, str] = {
     "RoleName": "role",
     "UserName": "user",
 }
+_CREATES_PROVIDER = "CreateOpenIDConnectProvider"
 # What IAM and EKS call by a name or by ids in the path.
 _IAM_OWN = ("GetUser", "CreateAccessKey", "ListAccessKeys", "DeleteAccessKey", "UpdateAccessKey")
 _EKS_KINDS: Mapping[str, str] = {
@@ -237,6 +238,9 @@ def _iam_created(operation: Operation, context: Context) -> Iterator[str]:
         name = operation.parameters.get(f"{kind[1]}Name", "*")
         path = operation.parameters.get("Path", "/")
         yield context.arn("iam", f"{words}{path}{name}", everywhere=True)
+    elif operation.name == _CREATES_PROVIDER:
+        url = operation.parameters.get("Url", "*").removeprefix("https://")
+        yield context.arn("iam", f"oidc-provider/{url}", everywhere=True)
     elif operation.name == "CreateServiceLinkedRole":
         service = operation.parameters.get("AWSServiceName", "*")
         yield context.arn("iam", f"role/aws-service-role/{service}/*", everywhere=True)
@@ -246,6 +250,9 @@ def _iam_named(operation: Operation, context: Context) -> Iterator[str]:
     if re.fullmatch(r"Create(User|Role|Group|Policy|InstanceProfile)", operation.name):
         return
     sent = operation.parameters
+    if arn := sent.get("OpenIDConnectProviderArn"):
+        yield arn
+        return
     for parameter, kind in _IAM_KINDS.items():
         if name := sent.get(parameter):
             missing = context.arn("iam", f"{kind}/{name}", everywhere=True)

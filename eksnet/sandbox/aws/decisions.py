@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 
 from eksnet.sandbox.aws.policies import Asked, Decision, PolicyError, decide, parse_trust, trusts
@@ -53,6 +54,26 @@ def assuming(asked: Asked, trust: str | None, grants: Grants, principal: Princip
 
 
 _NOBODY = (Decision.NOT_ALLOWED, "")
+
+
+def trusts_provider(asked: Asked, trust: str | None, provider: str) -> bool:
+    """Tell whether a role may be assumed with a token of an identity provider.
+
+    Nobody's own policies count: there is no caller before the role.
+
+    Args:
+        asked: The request to assume the role.
+        trust: The role's trust policy; None when there is no such role.
+        provider: The provider's ARN.
+    """
+    if trust is None:
+        return False
+    try:
+        return trusts(parse_trust(trust), asked, (provider,))[0] is Decision.ALLOWED
+    except PolicyError as error:
+        # AWS tells the client no reason; whoever looks for it finds it in `eksnet logs aws`.
+        print(f"{asked.resource} cannot be assumed: {error}", file=sys.stderr, flush=True)
+        return False
 
 
 def _reason(one: Asked, grants: Grants) -> str:

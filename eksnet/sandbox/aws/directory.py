@@ -12,6 +12,7 @@ from eksnet.sandbox.aws.emulator import Emulator
 from eksnet.sandbox.aws.principals import Grants, Principal
 from eksnet.sandbox.aws.settings import ACCOUNT
 from eksnet.sandbox.aws.signatures import Secret
+from eksnet.sandbox.aws.web_identity import Provider
 
 
 class Directory:
@@ -95,6 +96,13 @@ class Directory:
     def role(self, arn: str) -> Any:
         """Return moto's role of an ARN; None when there is none."""
         return next((role for role in self._iam.roles.values() if role.arn == arn), None)
+
+    def provider(self, issuer: str) -> Provider | None:
+        """Return the OpenID Connect provider of an issuer's URL; None when there is none."""
+        for one in self._iam.open_id_providers.values():
+            if f"https://{one.url}" == issuer:
+                return Provider(one.arn, tuple(one.client_id_list))
+        return None
 
     def arn(self, kind: str, name: str) -> str | None:
         """Return the ARN of a user, role, group or instance profile, with its path; None without.

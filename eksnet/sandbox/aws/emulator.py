@@ -50,7 +50,10 @@ PACKAGES: Mapping[str, str] = {
 # Knows every service of moto: only when it is asked.
 _RARE = ("tagging",)
 # Where the operations of a service are ours, and its class is not the one that moto's routes name.
-_CLASSES = {"elasticloadbalancing": ("eksnet.sandbox.aws.elb.responses", "Responses")}
+_CLASSES = {
+    "ec2": ("eksnet.sandbox.aws.ec2.responses", "Responses"),
+    "elasticloadbalancing": ("eksnet.sandbox.aws.elb.responses", "Responses"),
+}
 # The beginnings of the names of AWS's managed policies that are kept: all 1,500 would take half of
 # the time in which an account is made.
 _MANAGED_POLICIES = (

@@ -10,16 +10,26 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from eksnet.sandbox.aws import authorization, decisions, operations, refusals
+from eksnet.sandbox.aws import (
+    authorization,
+    decisions,
+    operations,
+    published,
+    refusals,
+    unused,
+    web_identity,
+)
 from eksnet.sandbox.aws.account import Account
 from eksnet.sandbox.aws.authorization import Context
 from eksnet.sandbox.aws.journal import Sent
 from eksnet.sandbox.aws.operations import Operation, OperationError
 from eksnet.sandbox.aws.policies import PolicyError
 from eksnet.sandbox.aws.principals import Principal
+from eksnet.sandbox.aws.published import Documents
 from eksnet.sandbox.aws.refusals import Answer
 from eksnet.sandbox.aws.settings import ACCOUNT
 from eksnet.sandbox.aws.signatures import Request, SignatureError, Signer, verify
+from eksnet.sandbox.aws.web_identity import Issuer, WebIdentityError
 
 if TYPE_CHECKING:
     from eksnet.sandbox.aws.eks.resources import Resources
@@ -29,13 +39,17 @@ if TYPE_CHECKING:
 _LONGEST_BODY = 2**20
 _STS = "https://sts.amazonaws.com/doc/2011-06-15/"
 # Services with one endpoint for all regions, and the region that signatures for it name.
-_GLOBAL, _GLOBAL_REGION = ("iam", "route53", "sts"), "us-east-1"
+_GLOBAL, _GLOBAL_REGION = ("iam", "route53", "shield", "sts"), "us-east-1"
 # Of STS, what hands out credentials that nobody here would know is left out.
 _STS_OPERATIONS = ("AssumeRole", "GetAccessKeyInfo")
+_FORM = "application/x-www-form-urlencoded; charset=utf-8"
 
 
-# Of AssumeRole, what would limit or change the session in ways that nobody here looks at.
-_UNKNOWN_PARAMETERS = r"(PolicyArns|ProvidedContexts|TransitiveTagKeys)\..*|SourceIdentity"
+# Of AssumeRole and its like, what would limit or change the session in ways that nobody here looks
+# at.
+_UNKNOWN_PARAMETERS = (
+    r"(PolicyArns|ProvidedContexts|TransitiveTagKeys)\..*|SourceIdentity|ProviderId"
+)
 
 
 class Front:
@@ -47,6 +61,8 @@ class Front:
         resources: Resources,
         account: Account,
         region: str,
+        issuer: Issuer,
+        documents: Documents,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """Prepare to answer.
@@ -56,12 +72,16 @@ class Front:
             resources: What belongs to the cluster.
             account: Users, roles and keys, and the other services.
             region: The only region.
+            issuer: Who issues the tokens of the cluster's service accounts.
+            documents: What anybody may read, by path.
             now: Tells the time.
         """
         self._eks = eks
         self._resources = resources
         self._account = account
         self._region = region
+        self._issuer = issuer
+        self._documents = documents
         self._now = now
 
     def __call__(self, environ: Mapping[str, Any], start: Callable[..., object]) -> Iterable[bytes]:
@@ -76,6 +96,8 @@ class Front:
         """Return the answer to one request."""
         request_id = str(uuid.uuid4())
         request = _head(environ)
+        if published_document := published.answer(request, self._documents):
+            return published_document
         service = _claimed_service(request)
         if _is_too_long(environ):
             message = f"A request here has at most {_LONGEST_BODY:,} bytes"
@@ -83,6 +105,8 @@ class Front:
         length = int(environ.get("CONTENT_LENGTH") or 0)
         request = dataclasses.replace(request, body=environ["wsgi.input"].read(length))
         try:
+            if web_identity.is_call(request):
+                return self._federated(request, request_id)
             signer = verify(request, self._account.secret, self._now())
             return self._answered(request, signer, request_id)
         except SignatureError as error:
@@ -116,13 +140,41 @@ class Front:
             return refusals.unknown_operation(service, message, request_id)
         if denied := self._denied(operation, signer, principal):
             return refusals.denied(service, denied, request_id)
+        if service in unused.SERVICES:
+            return unused.answer(service, operation.name, request_id)
         return self._account.answer(_sent(request, signer), operation)
+
+    def _federated(self, request: Request, request_id: str) -> Answer:
+        """Answer the one call that nobody signs: who has a token has no key yet."""
+        operation = operations.read("sts", request)
+        if operation.name != web_identity.NAME or operation.values(_UNKNOWN_PARAMETERS):
+            message = f"{operation.name} with such parameters is not part of this sandbox"
+            return refusals.unknown_operation("sts", message, request_id)
+        try:
+            web_identity.check(operation)
+            token = web_identity.read(operation.parameters["WebIdentityToken"])
+            provider = self._account.provider(token.issuer)
+            web_identity.verify(token, provider, self._issuer, self._now())
+            assert provider is not None, "what is verified has a provider"
+            role = operation.parameters["RoleArn"]
+            trust = self._account.trust(role)
+            web_identity.authorize(operation, token, provider, trust, self._region)
+            web_identity.check_length(operation, self._account.longest_session(role))
+        except WebIdentityError as error:
+            return refusals.refuse("sts", error.status, error.code, str(error), request_id)
+        body = web_identity.passed_on(operation)
+        answer = self._account.answer(Sent("sts", "", "POST", "/", "", body, _FORM, ""), operation)
+        user_id = self._account.principal(web_identity.access_key(answer.body)).user_id
+        told = web_identity.completed(answer.body, token, provider, user_id)
+        return dataclasses.replace(answer, body=told)
 
     def _has(self, operation: Operation) -> bool:
         if operation.service == "sts" and operation.name not in _STS_OPERATIONS:
             return False
         if operation.values(_UNKNOWN_PARAMETERS):
             return False
+        if operation.service in unused.SERVICES:
+            return unused.knows(operation.service, operation.name)
         return self._account.knows(operation.service, operation.name)
 
     def _denied(self, operation: Operation, signer: Signer, principal: Principal) -> str:

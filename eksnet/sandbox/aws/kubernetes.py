@@ -83,6 +83,15 @@ class Cluster:
                 found.setdefault(spec["nodeName"], []).append(address)
         return {node: tuple(sorted(addresses)) for node, addresses in found.items()}
 
+    def annotations(self, namespace: str, account: str) -> dict[str, str] | None:
+        """Return the annotations of a service account; None when nothing is known of it."""
+        path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}"
+        status, answer = self._api().request("GET", path)
+        if status != 200:
+            return None
+        found: dict[str, str] = answer["metadata"].get("annotations") or {}
+        return found
+
     # What the autoscaler asks and sets, in its thread.
 
     @cached_property

@@ -48,6 +48,8 @@ _TAG_KEYS = (
     "elasticloadbalancing:resourcetag/",
     "iam:resourcetag/",
 )
+# Keys of a token, of any issuer: its host and path, then the claim.
+_TOKEN_KEY = re.compile(r"[^:/]+\.[^:]+:[a-z_]+")
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
 # Characters that a policy writes as variables, because they mean something else by themselves.
 _LITERAL = {"*": "[*]", "?": "[?]", "$": r"\$"}
@@ -108,7 +110,8 @@ class Statement:
         not_actions: Whether `actions` are those that it is not about.
         not_resources: Whether `resources` are those that it is not about.
         conditions: All of them have to hold.
-        principals: In a trust policy, the ARNs, accounts or `*` that it is about.
+        principals: In a trust policy, the ARNs, accounts, identity providers or `*` that it is
+            about.
     """
 
     denies: bool
@@ -135,7 +138,7 @@ def parse(document: str) -> tuple[Statement, ...]:
 def parse_trust(document: str) -> tuple[Statement, ...]:
     """Return the statements of a role's trust policy.
 
-    Principals that are services or identity providers are kept out: no request here is made by one.
+    Principals that are services are kept out: no request here is made by one.
 
     Args:
         document: The policy as JSON.
@@ -246,7 +249,9 @@ def _principals(read: Any) -> Values:
         raise PolicyError('Principal must be "*" or an object')
     found = _texts(read["AWS"], "Principal") if "AWS" in read else ()
     accounts = (f"arn:aws:iam::{one}:root" if one.isdecimal() else one for one in found)
-    return tuple(accounts)
+    providers = _texts(read["Federated"], "Principal") if "Federated" in read else ()
+    # A provider has an ARN: `*` is nobody's here, and must not become everybody's.
+    return (*accounts, *(one for one in providers if one.startswith("arn:")))
 
 
 def _either(read: Mapping[str, Any], name: str, negated: str) -> tuple[Values, bool]:
@@ -318,7 +323,8 @@ def _check_known(condition: Condition, name: str, quantifier: str) -> None:
     quantifiers = ("",) if name == "Null" else ("", "ForAllValues", "ForAnyValue")
     if name not in (*_OPERATORS, "Null") or quantifier not in quantifiers:
         raise PolicyError(f"the sandbox does not know the condition operator {condition.operator}")
-    if condition.key not in _KEYS and not condition.key.startswith(_TAG_KEYS):
+    known = condition.key in _KEYS or condition.key.startswith(_TAG_KEYS)
+    if not known and not _TOKEN_KEY.fullmatch(condition.key):
         raise PolicyError(f"the sandbox does not know the condition key {condition.key}")
 
 

@@ -28,6 +28,9 @@ PROTOCOLS: Mapping[str, str] = {
     "iam": "query",
     "elasticloadbalancing": "query",
     "route53": "rest-xml",
+    "shield": "json",
+    "waf-regional": "json",
+    "wafv2": "json",
 }
 _JSON = ("rest-json", "json")
 

@@ -9,22 +9,32 @@ from __future__ import annotations
 import ssl
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from eksnet.sandbox.aws import keys
+from eksnet.sandbox.aws import charts, keys, published
 from eksnet.sandbox.aws.account import Account
 from eksnet.sandbox.aws.eks.access import AccessEntries, first_entries
 from eksnet.sandbox.aws.eks.authenticator import Authenticator
+from eksnet.sandbox.aws.eks.pod_identity_webhook import PodIdentityWebhook
 from eksnet.sandbox.aws.eks.records import Addon, Records, Store, Wanted
 from eksnet.sandbox.aws.eks.resources import Resources
+from eksnet.sandbox.aws.eks.reviews import Start
 from eksnet.sandbox.aws.front import Front
 from eksnet.sandbox.aws.kubernetes import Cluster
-from eksnet.sandbox.aws.settings import AUTHENTICATOR_ADDRESS, AUTHENTICATOR_PORT, Settings
+from eksnet.sandbox.aws.settings import (
+    AUTHENTICATOR_ADDRESS,
+    AUTHENTICATOR_PORT,
+    ISSUER_KEY,
+    MUTATE,
+    Settings,
+    issuer,
+)
+from eksnet.sandbox.aws.web_identity import Issuer
 
 if TYPE_CHECKING:
     from eksnet.sandbox.aws.eks.autoscaler import Autoscaler
@@ -60,7 +70,8 @@ class Side:
     Attributes:
         account: Users, roles, keys and the services that are not EKS.
         front: Answers the calls of AWS.
-        authenticator: Answers the API server.
+        authenticator: Tells the API server who somebody is, and what access policies allow.
+        pod_identity: Gives pods the roles of their service accounts.
     """
 
     def __init__(
@@ -83,8 +94,16 @@ class Side:
         )
         self._autoscaled = Path(settings.records).with_name("autoscaler.json")
         self._lock = threading.Lock()
+        pki = Path(settings.pki)
+        issues = Issuer(issuer(facts.region), pki / ISSUER_KEY)
+        repository = charts.documents(Path(settings.charts))
         self.front = Front(
-            lambda: self.eks, Resources(facts, self._store), self.account, facts.region
+            lambda: self.eks,
+            Resources(facts, self._store),
+            self.account,
+            facts.region,
+            issues,
+            {**published.of_issuer(issues), **repository},
         )
         self.authenticator = Authenticator(
             self.account.secret,
@@ -93,6 +112,15 @@ class Side:
             settings.origins,
             lambda: self._store.records.entries.values(),
         )
+        endpoint = f"http://{settings.address}:{settings.port}"
+        self.pod_identity = PodIdentityWebhook(
+            self._cluster.annotations, facts.region, endpoint.removesuffix(":80")
+        )
+
+    def webhooks(self, environ: Mapping[str, Any], start: Start) -> Iterable[bytes]:
+        """Answer the API server: a WSGI application."""
+        application = self.pod_identity if environ["PATH_INFO"] == MUTATE else self.authenticator
+        return application(environ, start)
 
     def go_on(self) -> None:
         """Go on with what an earlier process began, if there is something."""
@@ -181,7 +209,7 @@ def main() -> None:
     side = Side(settings)
     # Before the front listens: who sees that one answer, can sign in.
     webhooks = make_server(
-        AUTHENTICATOR_ADDRESS, AUTHENTICATOR_PORT, side.authenticator, threaded=True,
+        AUTHENTICATOR_ADDRESS, AUTHENTICATOR_PORT, side.webhooks, threaded=True,
         request_handler=_Quiet, ssl_context=tls(Path(settings.pki)),
     )  # fmt: skip
     threading.Thread(target=webhooks.serve_forever, daemon=True).start()

@@ -24,9 +24,11 @@ _ISSUER_ID = f"{1:032X}"
 # Where the API server alone asks who signed a token, and what access policies allow: of the control
 # plane's own loopback, which no pod reaches. The port is aws-iam-authenticator's.
 AUTHENTICATOR_ADDRESS, AUTHENTICATOR_PORT = "127.0.0.1", 21362
-AUTHENTICATE, AUTHORIZE = "/authenticate", "/authorize"
+AUTHENTICATE, AUTHORIZE, MUTATE = "/authenticate", "/authorize", "/mutate"
 # Paths inside the root of the process.
-PKI, DATA = "/etc/kubernetes/pki", "/var/lib/aws"
+PKI, DATA, CHARTS = "/etc/kubernetes/pki", "/var/lib/aws", "/opt/charts"
+# The public key of those who issue tokens for service accounts.
+ISSUER_KEY = "service-account.pub"
 # What is wanted of load balancers and security groups, and what was observed of them.
 LOAD_BALANCERS, OBSERVED = "/var/lib/load-balancers", "/run/load-balancers"
 
@@ -103,6 +105,7 @@ class Settings:
         observed: The file in which it tells what it has seen.
         origins: The URLs for which a token may be signed.
         cluster: What EKS says of the cluster.
+        charts: The directory with the Helm charts of its repository.
     """
 
     address: str
@@ -116,6 +119,7 @@ class Settings:
     observed: str
     origins: tuple[str, ...]
     cluster: ClusterFacts
+    charts: str = CHARTS
 
     def to_json(self) -> str:
         """Return the settings as the process reads them."""

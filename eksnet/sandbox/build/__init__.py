@@ -9,11 +9,12 @@ from eksnet.bootstrap import engine_directory
 from eksnet.sandbox.build import packing
 from eksnet.sandbox.build.builder import Engine, ProgramStatus
 from eksnet.sandbox.build.cache import use
-from eksnet.sandbox.build.modules import MODULE
+from eksnet.sandbox.build.modules import CONTROLLER_CHART, MODULE
 from eksnet.sandbox.build.packing import Packed
 from eksnet.sandbox.build.progress import Progress, ProgressCallback
 
 __all__ = [
+    "CONTROLLER_CHART",
     "Engine",
     "Packed",
     "ProgramStatus",

@@ -14,7 +14,7 @@ from eksnet.sandbox.build import cache, toolchain
 from eksnet.sandbox.build.cache import Record, Shelf, State
 from eksnet.sandbox.build.compiler import AGAIN, Compiler
 from eksnet.sandbox.build.gocaches import GoCaches
-from eksnet.sandbox.build.modules import Module, Program
+from eksnet.sandbox.build.modules import Chart, Module, Program
 from eksnet.sandbox.build.progress import (
     Count,
     Progress,
@@ -62,8 +62,8 @@ class Engine:
 
     @property
     def programs(self) -> tuple[str, ...]:
-        """The programs' names, in the order in which they are built."""
-        return tuple(program.name for program in self.module.programs)
+        """The names of charts and programs, in the order in which they are built."""
+        return tuple(one.name for one in self.module.files)
 
     @property
     def shelf(self) -> Shelf:
@@ -224,28 +224,32 @@ class Engine:
         go = toolchain.find(self.base, self.module.go_directive)
         go = go or toolchain.install(self.base, self.module.go_directive)
         shelf = self._open_shelf()
-        missing = [one for one in self.module.programs if shelf.state(one.name) != "built"]
+        missing = [one for one in self.module.files if shelf.state(one.name) != "built"]
+        programs = [one for one in missing if isinstance(one, Program)]
         compiler = Compiler(go, self.module, self.base, lock)
-        count.expect(compiler.stale(missing, count.fetched), len(missing))
-        for program in missing:
-            count.begin(program.name)
-            self._build_program(program, compiler, shelf, count)
+        count.expect(compiler.stale(programs, count.fetched), len(missing))
+        for one in missing:
+            count.begin(one.name)
+            self._build_one(one, compiler, shelf, count)
             count.published()
         if not self.go_caches.are_kept:
             self._drop()
 
-    def _build_program(
-        self, program: Program, compiler: Compiler, shelf: Shelf, count: Count
+    def _build_one(
+        self, one: Chart | Program, compiler: Compiler, shelf: Shelf, count: Count
     ) -> None:
-        draft = self._drafts / program.name
-        compiler.compile(program, draft, count.compiled)
+        draft = self._drafts / one.name
+        if isinstance(one, Chart):
+            compiler.pack(one, draft)
+        else:
+            compiler.compile(one, draft, count.compiled)
         if self.shelf != shelf:
             raise EksnetError(
                 f"the sources in {self.module.source} changed during the build",
                 "sources that do not change during a build",
                 "eksnet engine build",
             )
-        shelf.publish(Record.of(program.name, draft), draft)
+        shelf.publish(Record.of(one.name, draft), draft)
 
     def _open_shelf(self) -> Shelf:
         """Return the programs' directory, the newest of all; of older ones few are kept."""

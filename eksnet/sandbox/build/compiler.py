@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -14,8 +15,8 @@ from pathlib import Path
 
 from eksnet import interrupts
 from eksnet.errors import EksnetError
-from eksnet.sandbox.build import cache, toolchain
-from eksnet.sandbox.build.modules import Module, Program
+from eksnet.sandbox.build import cache, charts, toolchain
+from eksnet.sandbox.build.modules import Chart, Module, Program
 from eksnet.sandbox.build.toolchain import Go
 
 OnLine = Callable[[str], None]
@@ -62,6 +63,8 @@ class Compiler:
             if line.startswith(_DOWNLOAD):
                 on_download()
 
+        if not programs:
+            return set()
         packages = [program.package for program in programs]
         flags = [flag for flag in programs[0].flags if flag.startswith(("-trimpath", "-buildvcs"))]
         return set(self._run(["list", "-deps", "-f", _STALE, *flags, *packages], on_line).split())
@@ -78,6 +81,19 @@ class Compiler:
             EksnetError: It cannot be built.
         """
         self._run(["build", "-v", *program.flags, "-o", str(output), program.package], on_package)
+
+    def pack(self, chart: Chart, output: Path) -> None:
+        """Write a chart into one file; its sources are fetched where they are missing.
+
+        Args:
+            chart: What to pack.
+            output: The file to write.
+
+        Raises:
+            EksnetError: Its sources cannot be had.
+        """
+        said = self._run(["mod", "download", "-json", chart.module], lambda line: None)
+        charts.pack(Path(json.loads(said)["Dir"]) / chart.folder, output)
 
     def _run(self, arguments: list[str], on_line: OnLine) -> str:
         lines: list[str] = []

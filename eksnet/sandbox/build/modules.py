@@ -53,6 +53,21 @@ class Program:
 
 
 @dataclass(frozen=True)
+class Chart:
+    """A Helm chart among the sources of a Go module, which the engine has as one packed file.
+
+    Attributes:
+        name: Its file name, as a chart repository has it.
+        module: The Go module.
+        folder: The chart's folder in that module.
+    """
+
+    name: str
+    module: str
+    folder: str
+
+
+@dataclass(frozen=True)
 class Module:
     """A Go module and its programs, in the order in which they are built.
 
@@ -61,12 +76,14 @@ class Module:
         source: The directory with go.mod.
         programs: What is needed first comes first.
         peak: How many MB a build from nothing takes, Go's caches included.
+        charts: The charts that belong to its programs.
     """
 
     name: str
     source: Path
     programs: tuple[Program, ...]
     peak: int = 0
+    charts: tuple[Chart, ...] = ()
 
     @property
     def go_directive(self) -> str:
@@ -76,6 +93,11 @@ class Module:
                 return line.removeprefix("go ").strip()
         raise ValueError(f"{self.source}/go.mod has no go directive")
 
+    @property
+    def files(self) -> tuple[Chart | Program, ...]:
+        """All that is made of it, in the order in which it is."""
+        return (*self.charts, *self.programs)
+
     def key(self) -> str:
         """Return what distinguishes two engines: 12 hexadecimal digits.
 
@@ -83,7 +105,7 @@ class Module:
         the sources counts too, since Go may embed it. Which Go builds it does not count, as long
         as it is one that go.mod accepts: whoever unpacks an engine may have another, or none.
         """
-        digest = hashlib.sha256(repr(self.programs).encode())
+        digest = hashlib.sha256(repr((self.programs, self.charts)).encode())
         for program in self.programs:
             digest.update(repr(program.flags).encode())
         for path in self._sources():
@@ -100,6 +122,14 @@ class Module:
         return sorted(filter(counts, self.source.rglob("*")))
 
 
+_CONTROLLER = "sigs.k8s.io/aws-load-balancer-controller"
+# From 3.0 on, a chart has the version of its controller.
+CONTROLLER_CHART = Chart(
+    f"aws-load-balancer-controller-{versions.CONTROLLER.removeprefix('v')}.tgz",
+    _CONTROLLER,
+    "helm/aws-load-balancer-controller",
+)
+
 # The controller stands last: the sandbox starts without it, and only later chapters need it.
 MODULE = Module(
     "engine",
@@ -115,9 +145,10 @@ MODULE = Module(
         Program("helm", "helm.sh/helm/v3/cmd/helm", _HELM_STAMPS),
         Program(
             "aws-load-balancer-controller",
-            "sigs.k8s.io/aws-load-balancer-controller",
+            _CONTROLLER,
             _CONTROLLER_STAMPS,
         ),
     ),
     ENGINE_BUILT.peak,
+    (CONTROLLER_CHART,),
 )

@@ -28,6 +28,8 @@ class PretendCluster:
         self.conflicts = []
         self.waits = ""
         self.pods = {}
+        # The annotations of service accounts, by namespace and name.
+        self.accounts = {}
         self.status = 200
         # How many requests nothing answers yet.
         self.away = 0
@@ -66,6 +68,9 @@ class PretendCluster:
 
     def pod_addresses(self):
         return self.pods
+
+    def annotations(self, namespace, account):
+        return self.accounts.get((namespace, account))
 
 
 def present(one, field):

@@ -1,1 +1,1 @@
-"""What moto lacks of EC2 networks."""
+"""EC2's networks, where moto has them otherwise than AWS."""

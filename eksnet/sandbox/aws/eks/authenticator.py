@@ -9,13 +9,12 @@ access entries").
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from eksnet.sandbox.aws.eks import access_policies, tokens
+from eksnet.sandbox.aws.eks import access_policies, reviews, tokens
 from eksnet.sandbox.aws.eks.access import STANDARD
 from eksnet.sandbox.aws.eks.records import AccessEntry
 from eksnet.sandbox.aws.eks.tokens import CLUSTER_HEADER, Caller, Identity, TokenError
@@ -58,19 +57,16 @@ class Authenticator:
         self._origins = frozenset(origins)
         self._entries = entries
 
-    def __call__(self, environ: Mapping[str, Any], start: Callable[..., object]) -> Iterable[bytes]:
+    def __call__(self, environ: Mapping[str, Any], start: reviews.Start) -> Iterable[bytes]:
         """Answer one review."""
         answer = {AUTHENTICATE: self.authenticate, AUTHORIZE: self.authorize}.get(
             environ["PATH_INFO"]
         )
-        spec = _spec(environ)
-        if answer is None or spec is None:
-            start("400 Bad Request", [("Content-Length", "0")])
-            return [b""]
-        body = json.dumps(answer(spec)).encode()
-        headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
-        start("200 OK", headers)
-        return [body]
+        review = reviews.read(environ, _LONGEST_REVIEW)
+        spec = review.get("spec") if review else None
+        if answer is None or not isinstance(spec, dict):
+            return reviews.respond(start, None)
+        return reviews.respond(start, answer(spec))
 
     def authenticate(self, spec: Mapping[str, Any]) -> dict[str, Any]:
         """Return the TokenReview that answers one."""
@@ -132,18 +128,3 @@ class Authenticator:
         """Return the access entry of a user or role: those of nodes sign in with certificates."""
         standard = (one for one in self._entries() if one.type == STANDARD)
         return next((one for one in standard if one.principal_id == principal_id), None)
-
-
-def _spec(environ: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """Return the spec of the review that a request holds; None when it holds none."""
-    length = environ.get("CONTENT_LENGTH") or "0"
-    if environ["REQUEST_METHOD"] != "POST" or not length.isdecimal():
-        return None
-    if int(length) > _LONGEST_REVIEW:
-        return None
-    try:
-        review = json.loads(environ["wsgi.input"].read(int(length)))
-        spec = review["spec"]
-    except (ValueError, TypeError, KeyError):
-        return None
-    return spec if isinstance(spec, dict) else None

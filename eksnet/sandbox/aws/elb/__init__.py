@@ -1,1 +1,1 @@
-"""What moto lacks of load balancers, and what others are told of them."""
+"""Load balancers, where moto has them otherwise than AWS, and what others are told of them."""

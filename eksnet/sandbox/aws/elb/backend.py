@@ -96,15 +96,12 @@ class LoadBalancing(ELBv2Backend):
             one.activate()
         if not arns and not names:
             return present
-        found = [one for one in present if one.arn in (arns or []) or one.name in (names or [])]
-        missing = set(arns or []) - {one.arn for one in found}
-        missing |= set(names or []) - {one.name for one in found}
-        if missing:
-            raise exceptions.ELBClientError(
-                "LoadBalancerNotFound",
-                "Load balancers '[" + ", ".join(sorted(missing)) + "]' not found",
-            )
-        return found
+        if set(arns or ()) - self.load_balancers.keys():
+            raise errors.no_balancer("One or more load balancers not found")
+        if missing := set(names or ()) - {one.name for one in present}:
+            listed = ", ".join(sorted(missing))
+            raise errors.no_balancer(f"Load balancers '[{listed}]' not found")
+        return [one for one in present if one.arn in (arns or ()) or one.name in (names or ())]
 
     def delete_load_balancer(self, arn: str) -> None:
         """Delete a load balancer with its interfaces, listeners and rules.
@@ -203,6 +200,34 @@ class LoadBalancing(ELBv2Backend):
         self._forget(target_group_arn)
         return self.target_groups.pop(target_group_arn)
 
+    def describe_target_groups(
+        self,
+        load_balancer_arn: str | None,
+        target_group_arns: list[str],
+        names: list[str] | None,
+    ) -> Iterable[Any]:
+        """Return target groups; of a load balancer without rules, none.
+
+        Raises:
+            ELBClientError: One that was asked for is not there.
+        """
+        if load_balancer_arn and not (target_group_arns or names):
+            used = listeners.used(self._balancer(load_balancer_arn))
+            return [one for one in self.target_groups.values() if one.arn in used]
+        return super().describe_target_groups(load_balancer_arn, target_group_arns, names)
+
+    def modify_target_group_attributes(
+        self, target_group_arn: str, attributes: dict[str, Any]
+    ) -> None:
+        """Change attributes of a target group.
+
+        Raises:
+            ELBClientError: It is not there, or has no such attribute.
+        """
+        if target_group_arn not in self.target_groups:
+            raise exceptions.TargetGroupNotFoundError()
+        self.target_groups[target_group_arn].set_attributes(attributes)
+
     def describe_target_health(
         self, target_group_arn: str, targets: list[dict[str, Any]]
     ) -> list[Any]:
@@ -217,6 +242,25 @@ class LoadBalancing(ELBv2Backend):
         return found
 
     # Listeners.
+
+    def describe_listeners(
+        self, load_balancer_arn: str | None, listener_arns: list[str]
+    ) -> list[Any]:
+        """Return listeners.
+
+        Raises:
+            ELBClientError: One that was asked for is not there.
+        """
+        if load_balancer_arn:
+            return list(self._balancer(load_balancer_arn).listeners.values())
+        present = {
+            arn: listener
+            for balancer in self.load_balancers.values()
+            for arn, listener in balancer.listeners.items()
+        }
+        if any(arn not in present for arn in listener_arns):
+            raise exceptions.ELBClientError("ListenerNotFound", "One or more listeners not found")
+        return [present[arn] for arn in listener_arns]
 
     def create_listener(
         self,
@@ -347,6 +391,7 @@ class LoadBalancing(ELBv2Backend):
         priority: int,
         actions: list[dict[str, Any]],
         tags: list[dict[str, str]] | None = None,
+        transforms: list[dict[str, Any]] | None = None,
     ) -> Any:
         """Create a rule.
 
@@ -361,19 +406,24 @@ class LoadBalancing(ELBv2Backend):
         place = listener_arn.replace(":listener/", ":listener-rule/")
         arn = f"{place}/{mock_random.get_random_hex(16)}"
         made = _RULE(listener_arn, arn, conditions, number, done)
+        made.transforms = transforms or []
         listener.register(arn, made)
         self.tagging_service.tag_resource(arn, tags or [])
         return made
 
     def modify_rule(
-        self, rule_arn: str, conditions: list[dict[str, Any]], actions: list[dict[str, Any]]
+        self,
+        rule_arn: str,
+        conditions: list[dict[str, Any]],
+        actions: list[dict[str, Any]],
+        transforms: list[dict[str, Any]] | None = None,
     ) -> Any:
-        """Change a rule.
+        """Change a rule; what is left out stays.
 
         Raises:
             ELBClientError: It is not there or the default one, or not as AWS takes it.
         """
-        if not conditions and not actions:
+        if not conditions and not actions and transforms is None:
             raise exceptions.InvalidModifyRuleArgumentsError()
         listener, rule = self._rule(rule_arn)
         if rule.is_default:
@@ -382,6 +432,7 @@ class LoadBalancing(ELBv2Backend):
         done = self._actions(actions, self._balancer(listener.load_balancer_arn))
         rule.conditions = conditions or rule.conditions
         rule.actions = done or rule.actions
+        rule.transforms = rule.transforms if transforms is None else transforms
         return rule
 
     def delete_rule(self, arn: str) -> None:
@@ -417,6 +468,15 @@ class LoadBalancing(ELBv2Backend):
             rule.priority = wanted[arn]
         return [rule for _, rule in found.values()]
 
+    def _validate_conditions(self, conditions: list[dict[str, Any]]) -> None:
+        """Check conditions; expressions, which moto does not know, are taken as they are.
+
+        Raises:
+            ELBClientError: A condition is not as AWS takes it.
+        """
+        known = [one for one in conditions if not _has_expressions(one)]
+        super()._validate_conditions(known)
+
     # What the above share.
 
     def _check_protocol(self, balancer: Any, port: Any, protocol: str) -> None:
@@ -424,9 +484,7 @@ class LoadBalancing(ELBv2Backend):
 
     def _balancer(self, arn: str) -> Any:
         if arn not in self.load_balancers:
-            raise exceptions.ELBClientError(
-                "LoadBalancerNotFound", f"Load balancer '{arn}' not found"
-            )
+            raise errors.no_balancer(f"Load balancer '{arn}' not found")
         return self.load_balancers[arn]
 
     def _listener(self, arn: str) -> Any:
@@ -524,6 +582,10 @@ def _overlap(listener: Any, protocol: str, port: int) -> bool:
         return False
     both = "TCP_UDP" in (listener.protocol, protocol)
     return both or (listener.protocol in _STREAMS) == (protocol in _STREAMS)
+
+
+def _has_expressions(condition: dict[str, Any]) -> bool:
+    return any(isinstance(one, dict) and one.get("RegexValues") for one in condition.values())
 
 
 def _check_name(name: str) -> None:

@@ -17,6 +17,8 @@ _ZONES = {
     ("network", "ap-northeast-2"): "ZIBE1TIR4HY56",
 }
 _NUMBER_BITS = 31
+# How often a day reserved capacity may be made smaller, documented; nobody counts here.
+_DECREASES = 2
 _LOGS = {
     "access_logs.s3.enabled": "false",
     "access_logs.s3.bucket": "",
@@ -70,6 +72,7 @@ class LoadBalancer(FakeLoadBalancer):
         path: Its part of ARNs, such as `app/NAME/ID`.
         interfaces: Its network interfaces by their subnet's id.
         mappings: The addresses that were asked for, by their subnet's id.
+        reserved: The capacity units that are reserved; None for nothing.
     """
 
     def __init__(
@@ -112,6 +115,25 @@ class LoadBalancer(FakeLoadBalancer):
         self.canonical_hosted_zone_id = _ZONES.get((kind, region), "Z2P70J7EXAMPLE")
         self.interfaces: dict[str, NetworkInterface] = {}
         self.mappings: dict[str, dict[str, str]] = {}
+        self.reserved: int | None = None
+
+    @property
+    def capacity(self) -> dict[str, Any]:
+        """The capacity that is reserved, as answers have it."""
+        if self.reserved is None:
+            return {"DecreaseRequestsRemaining": _DECREASES, "CapacityReservationState": []}
+        return {
+            "DecreaseRequestsRemaining": _DECREASES,
+            "MinimumLoadBalancerCapacity": {"CapacityUnits": self.reserved},
+            "CapacityReservationState": [
+                {
+                    "State": {"Code": "provisioned"},
+                    "AvailabilityZone": subnet.availability_zone,
+                    "EffectiveCapacityUnits": self.reserved / len(self.subnets),
+                }
+                for subnet in self.subnets
+            ],
+        }
 
     @property
     def availability_zones(self) -> list[Any]:

@@ -110,6 +110,7 @@ def _listener(listener: Any, certificates: Mapping[str, Any]) -> dict[str, Any]:
                 "priority": "default" if rule.is_default else int(rule.priority),
                 "conditions": list(rule.conditions),
                 "actions": [action.data for action in rule.actions],
+                **({"transforms": rule.transforms} if getattr(rule, "transforms", None) else {}),
             }
             for rule in listener.rules.values()
         ],

@@ -21,6 +21,11 @@ def invalid_configuration(message: str) -> ELBClientError:
     return ELBClientError("InvalidConfigurationRequest", message)
 
 
+def no_balancer(message: str) -> ELBClientError:
+    """Return the refusal of a load balancer that does not exist (seen)."""
+    return ELBClientError("LoadBalancerNotFound", message)
+
+
 def one_zone() -> ELBClientError:
     """Return the refusal of an Application Load Balancer in one zone (seen)."""
     return invalid("At least two subnets in two different Availability Zones must be specified")

@@ -16,6 +16,20 @@ from eksnet.sandbox.aws.elb import errors
 from eksnet.sandbox.aws.elb.health import NOT_REGISTERED, Health, Registration, drains, health
 
 DELAY = "deregistration_delay.timeout_seconds"
+_LONGEST_DELAY = 3600
+_HTTP_PROTOCOLS = ("HTTP", "HTTPS")
+# What ModifyTargetGroup names, and where moto has it.
+_CHECK = {
+    "HealthCheckEnabled": "health_check_enabled",
+    "HealthCheckIntervalSeconds": "health_check_interval_seconds",
+    "HealthCheckPath": "health_check_path",
+    "HealthCheckPort": "health_check_port",
+    "HealthCheckProtocol": "health_check_protocol",
+    "HealthCheckTimeoutSeconds": "health_check_timeout_seconds",
+    "HealthyThresholdCount": "healthy_threshold_count",
+    "Matcher": "matcher",
+    "UnhealthyThresholdCount": "unhealthy_threshold_count",
+}
 # The blocks that an address outside of the VPC may be of, documented.
 _PRIVATE = tuple(
     map(IPv4Network, ("10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16"))
@@ -75,6 +89,7 @@ class TargetGroup(FakeTargetGroup):
     def __init__(self, *words: Any, **named: Any) -> None:
         """Make it as moto does, with AWS's attributes."""
         super().__init__(*words, **named)
+        self._set_check_defaults(named)
         self.attributes: dict[str, Any] = _attributes(self.protocol, self.target_type)
         self.registered: dict[tuple[str, int], Target] = {}
 
@@ -98,6 +113,58 @@ class TargetGroup(FakeTargetGroup):
     def delay(self) -> int:
         """The deregistration delay in seconds."""
         return int(self.attributes.get(DELAY, 0))
+
+    def change_health_check(self, sent: Mapping[str, Any]) -> None:
+        """Change what a request names of the health check.
+
+        Args:
+            sent: The parameters of ModifyTargetGroup.
+
+        Raises:
+            ELBClientError: A value is not as AWS takes it; nothing is changed then.
+        """
+        _check_times(
+            int(sent.get("HealthCheckTimeoutSeconds", self.health_check_timeout_seconds)),
+            int(sent.get("HealthCheckIntervalSeconds", self.health_check_interval_seconds)),
+            self.protocol in _HTTP_PROTOCOLS,
+        )
+        codes = sent.get("Matcher", {}).get("HttpCode", "200")
+        if not self.HTTP_CODE_REGEX.fullmatch(codes):
+            raise errors.invalid(f"Health check matcher HTTP code '{codes}' is not valid")
+        for name, attribute in _CHECK.items():
+            if name in sent:
+                setattr(self, attribute, sent[name])
+        if "HealthCheckProtocol" in sent and self.health_check_protocol not in _HTTP_PROTOCOLS:
+            self.health_check_path, self.matcher = None, {}
+        self._set_check_defaults({"matcher": self.matcher})
+
+    def set_attributes(self, attributes: Mapping[str, str]) -> None:
+        """Change attributes.
+
+        Raises:
+            ELBClientError: The group has no such attribute, or a value is out of range.
+        """
+        for name in attributes:
+            if name not in self.attributes:
+                raise errors.invalid(f"Target group attribute key '{name}' is not recognized")
+        delay = attributes.get(DELAY, "0")
+        if not delay.isdecimal() or int(delay) > _LONGEST_DELAY:
+            raise errors.invalid(
+                f"'{DELAY}' value '{delay}' must be between '0-{_LONGEST_DELAY}' inclusive"
+            )
+        self.attributes.update(attributes)
+
+    def _set_check_defaults(self, named: Mapping[str, Any]) -> None:
+        """Fill in what a check over HTTP has by default, documented."""
+        if self.health_check_protocol not in _HTTP_PROTOCOLS:
+            return
+        calls = self.protocol_version == "GRPC"
+        if calls and self.health_check_path in (None, "/"):
+            self.health_check_path = "/AWS.ALB/healthcheck"
+        self.health_check_path = self.health_check_path or "/"
+        if not named.get("matcher"):
+            range_of_codes = "200" if self.protocol in _HTTP_PROTOCOLS else "200-399"
+            self.matcher = {"GrpcCode": "12"} if calls else {"HttpCode": range_of_codes}
 
     def present(self, now: datetime) -> list[Target]:
         """Return its targets, those that drain included."""
@@ -222,6 +289,24 @@ class TargetGroup(FakeTargetGroup):
         if not given:
             raise errors.needs_zone(name)
         return given
+
+
+def _check_times(timeout: int, interval: int, less: bool) -> None:
+    """Check the times of a health check, in seconds.
+
+    Args:
+        timeout: How long a check may take.
+        interval: How much time is between two checks.
+        less: Whether the first has to be less than the second, as for HTTP.
+
+    Raises:
+        ELBClientError: The first is too long.
+    """
+    if timeout > interval or (less and timeout == interval):
+        words = "smaller than" if less else "smaller than or equal to"
+        raise errors.invalid(
+            f"Health check timeout '{timeout}' must be {words} the interval '{interval}'"
+        )
 
 
 def _attributes(protocol: str | None, target_type: str) -> dict[str, Any]:

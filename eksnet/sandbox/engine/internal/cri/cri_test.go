@@ -66,6 +66,16 @@ func TestFilters(t *testing.T) {
 	}
 }
 
+func TestTheUserOfAnImage(t *testing.T) {
+	user := int64(65532)
+	if got := described(images.Image{Match: "controller", User: &user}, nil).Uid; got.GetValue() != user {
+		t.Errorf("%v; expected %d", got, user)
+	}
+	if got := described(images.Image{Match: "busybox"}, nil).Uid; got != nil {
+		t.Errorf("%v; expected none: it runs as root", got)
+	}
+}
+
 func TestAnImageThatIsNotBuiltYetIsPulledOnceItIs(t *testing.T) {
 	program := filepath.Join(t.TempDir(), "program")
 	table := images.Table{{Match: "late", Binds: map[string]string{"/program": program}, Remedy: "build it"}}

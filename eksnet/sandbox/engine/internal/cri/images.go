@@ -97,9 +97,14 @@ func (s *imageStore) remove(reference string) error {
 	return state.Write(s.file, s.pulled)
 }
 
-// described is an image as the CRI shows it. Its size is that of no download.
+// described is an image as the CRI shows it. Its size is that of no download. The kubelet holds its
+// user against runAsNonRoot, and runs containers as it whose pod names no user.
 func described(image images.Image, names []string) *runtime.Image {
-	return &runtime.Image{Id: image.ID(), RepoTags: names, Size: 1, Spec: &runtime.ImageSpec{Image: image.ID()}}
+	shown := &runtime.Image{Id: image.ID(), RepoTags: names, Size: 1, Spec: &runtime.ImageSpec{Image: image.ID()}}
+	if image.User != nil {
+		shown.Uid = &runtime.Int64Value{Value: *image.User}
+	}
+	return shown
 }
 
 // PullImage makes a known image available; of an unknown one it says which are known.

@@ -24,6 +24,8 @@ type Image struct {
 	Binds map[string]string `json:"binds"`
 	// Remedy says what to do when a file of the node that Binds names is not there.
 	Remedy string `json:"remedy"`
+	// User is the id that its containers run as when their pod names none; without it, root.
+	User *int64 `json:"user"`
 	// Entrypoint, Command and Env are what an image's configuration says.
 	Entrypoint []string `json:"entrypoint"`
 	Command    []string `json:"cmd"`

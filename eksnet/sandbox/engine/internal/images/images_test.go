@@ -87,7 +87,7 @@ func TestTheSandboxesOwnTable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"agnhost", "alpine", "aws-load-balancer-controller", "busybox", "coredns", "debian", "kube-proxy", "pause", "ubuntu"}
+	want := []string{"agnhost", "alpine", "amazon-k8s-cni", "aws-load-balancer-controller", "busybox", "coredns", "debian", "kube-proxy", "pause", "ubuntu"}
 	if got := table.Names(); !slices.Equal(got, want) {
 		t.Errorf("names %q; expected %q", got, want)
 	}

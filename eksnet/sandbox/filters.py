@@ -1,0 +1,197 @@
+"""Security groups as packet filters of the VPC's router: from what is wanted to rules of nft.
+
+A packet has to be let out by a group of the interface that it comes from, and in by one of the
+interface that it goes to; what no rule opens is lost without an answer, as in a VPC. Answers belong
+to what was let through. What comes from or goes to an address without an interface is not a
+security group's matter on that side: the VPC resolver, the AWS services, the internet.
+
+The control plane and the load balancers live in the router's own network. So the same two questions
+are asked at five places: of what comes in by a wire, leaves here, passes through, and arrives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from ipaddress import IPv4Address, IPv4Network, collapse_addresses
+
+from eksnet.sandbox.desired import Desired, Interface, Rule
+from eksnet.sandbox.network import WIRE
+from eksnet.sandbox.vpc import NAT_GATEWAY, Vpc
+
+TABLE = "eksnet_security_groups"
+# Counted, so that `nft list table` in the router's namespace tells where packets are lost.
+LOST = "counter drop"
+_ALL = IPv4Network("0.0.0.0/0")
+# Link-local addresses are the host's own in a VPC: time, metadata.
+_LINK_LOCAL = IPv4Network("169.254.0.0/16")
+_NUMBERS = {"1": "icmp", "6": "tcp", "17": "udp", "58": "icmpv6"}
+# By these the router says that it cannot pass on a packet; whoever sent it is to learn that.
+_ERRORS = "icmp type { destination-unreachable, time-exceeded, parameter-problem } accept"
+
+Networks = Iterable[IPv4Network]
+
+
+def table(desired: Desired, vpc: Vpc) -> str:
+    """Return the text for `nft -f` that replaces the filters, in one step.
+
+    Args:
+        desired: What is wanted.
+        vpc: The address plan.
+    """
+    held = _held_addresses(desired, vpc)
+    sides = [*_side("sent", desired, held), *_side("received", desired, held)]
+    chains = [*_ways_through(desired, vpc), *_dispatch(desired, vpc, held), *sides]
+    # What is not there cannot be deleted: it is made first.
+    return "\n".join([f"table inet {TABLE}", f"delete table inet {TABLE}", f"table inet {TABLE} {{",
+                      *chains, "}", ""])  # fmt: skip
+
+
+def _ways_through(desired: Desired, vpc: Vpc) -> Iterator[str]:
+    """Return the chains that the kernel calls."""
+    public = sorted(desired.public_addresses)
+    yield from _chain(
+        "by_wire",
+        "type filter hook prerouting priority filter",
+        f'iifname "{WIRE}" jump internet',
+        'iifname != "lo" jump sent',
+    )
+    # From the internet: names, and what has a public address. The interface's groups come later.
+    yield from _chain(
+        "internet",
+        "",
+        f"ip daddr {vpc.resolver} meta l4proto {{ tcp, udp }} th dport 53 accept",
+        *([f"ip daddr {_set(public)} return"] if public else []),
+        LOST,
+    )
+    yield from _chain(
+        "passing",
+        "type filter hook forward priority filter",
+        f'iifname "{WIRE}" {LOST}',
+        f'oifname "{WIRE}" {LOST}',
+        "jump received",
+    )
+    # One accept ends one chain alone, so each of the two questions has its own.
+    for name, priority, question in (("leaving", 0, "sent"), ("letting_in", 10, "received")):
+        yield from _chain(
+            name,
+            f"type filter hook output priority {priority}",
+            # The control plane's components among themselves.
+            'oifname "lo" accept',
+            _ERRORS,
+            f"jump {question}",
+        )
+    if public:
+        # What leaves the VPC for a public address, if only to come back, has the NAT gateway's.
+        translated = f"ip saddr {vpc.network} ip daddr {_set(public)} snat ip to {NAT_GATEWAY}"
+        yield from _chain("nat_gateway", "type nat hook input priority 100", translated)
+    yield from _chain(
+        "arriving",
+        "type filter hook input priority 110",
+        f'iifname != "lo" ip daddr {NAT_GATEWAY} ct state new {LOST}',
+        'iifname != "lo" jump received',
+    )
+
+
+def _dispatch(
+    desired: Desired, vpc: Vpc, held: Mapping[Interface, list[IPv4Network]]
+) -> Iterator[str]:
+    """Return the chains that find a packet's interface."""
+    known = "ct state established,related accept"
+    not_asked = _set([vpc.resolver, vpc.aws, _LINK_LOCAL])
+    yield from _chain(
+        "sent", "", known, f"ip daddr {not_asked} accept", *_jumps("saddr", "sent", held)
+    )
+    public = {
+        interface: [IPv4Network(one) for one, private in desired.public_addresses.items()
+                    if IPv4Network(private) in networks]
+        for interface, networks in held.items()
+    }  # fmt: skip
+    reached = {interface: [*networks, *public[interface]] for interface, networks in held.items()}
+    yield from _chain("received", "", known, *_jumps("daddr", "received", reached))
+
+
+def _jumps(field: str, side: str, held: Mapping[Interface, list[IPv4Network]]) -> Iterator[str]:
+    jumps = ", ".join(
+        f"{network} : jump {interface.id}.{side}"
+        for interface, networks in held.items()
+        for network in networks
+    )
+    if jumps:
+        yield f"ip {field} vmap {{ {jumps} }}"
+
+
+def _side(
+    side: str, desired: Desired, held: Mapping[Interface, list[IPv4Network]]
+) -> Iterator[str]:
+    """Return a chain for each group and interface: what its rules open for one direction."""
+    members = {
+        group.id: [n for one, networks in held.items() if group.id in one.groups for n in networks]
+        for group in desired.security_groups
+    }
+    for group in desired.security_groups:
+        rules = group.egress if side == "sent" else group.ingress
+        opened = (line for rule in rules for line in _opened(rule, side, members))
+        yield from _chain(f"{group.id}.{side}", "", *opened)
+    for interface in held:
+        jumps = (f"jump {one}.{side}" for one in interface.groups if one in members)
+        yield from _chain(f"{interface.id}.{side}", "", *jumps, LOST)
+
+
+def _opened(rule: Rule, side: str, members: Mapping[str, list[IPv4Network]]) -> Iterator[str]:
+    """Return the lines that let through what a rule opens; none when it opens nothing here."""
+    of_groups = (network for group in rule.groups for network in members.get(group, ()))
+    others = list(collapse_addresses([*rule.networks, *of_groups]))
+    if not others or (match := _match(rule)) is None:
+        return
+    field = "daddr" if side == "sent" else "saddr"
+    far_side = "" if others == [_ALL] else f"ip {field} {_set(others)}"
+    yield " ".join(filter(None, (far_side, match, "accept")))
+
+
+def _match(rule: Rule) -> str | None:
+    """Return how nft asks for a rule's protocol and ports; None for one that IPv4 does not have."""
+    protocol = _NUMBERS.get(rule.protocol, rule.protocol)
+    if protocol == "icmpv6":
+        return None
+    if protocol == "-1":
+        return "meta nfproto ipv4"
+    first, last = (None if one in (None, -1) else one for one in (rule.first, rule.last))
+    if protocol == "icmp":
+        kinds = (
+            f"icmp type {first}" * (first is not None),
+            f"icmp code {last}" * (last is not None),
+        )
+        return " ".join(filter(None, kinds)) or "ip protocol icmp"
+    if protocol in ("tcp", "udp") and first is not None:
+        return f"{protocol} dport {first}-{last if last is not None else first}"
+    return f"meta l4proto {protocol}"
+
+
+def _held_addresses(desired: Desired, vpc: Vpc) -> dict[Interface, list[IPv4Network]]:
+    """Return which addresses are an interface's: a node has its pods' too, whichever there are.
+
+    An interface without a group, such as a NAT gateway's, lets everything through. No address is
+    two interfaces': what learners make up on their own may say otherwise.
+    """
+    guarded = [interface for interface in desired.interfaces if interface.groups]
+    nodes = {node.address.ip: node.pods for node in vpc.nodes}
+    held: dict[Interface, list[IPv4Network]] = {}
+    taken: list[IPv4Network] = []
+    for interface in sorted(guarded, key=lambda one: not nodes.keys() & {*one.addresses}):
+        pods = [nodes[address] for address in interface.addresses if address in nodes]
+        own = collapse_addresses([*map(IPv4Network, interface.addresses), *pods])
+        held[interface] = [one for one in own if not any(one.overlaps(other) for other in taken)]
+        taken += held[interface]
+    return held
+
+
+def _set(addresses: Iterable[IPv4Address | IPv4Network]) -> str:
+    return "{ " + ", ".join(map(str, addresses)) + " }"
+
+
+def _chain(name: str, hook: str, *lines: str) -> Iterator[str]:
+    yield f"\tchain {name} {{"
+    if hook:
+        yield f"\t\t{hook}; policy accept;"
+    yield from (f"\t\t{line}" for line in lines)
+    yield "\t}"

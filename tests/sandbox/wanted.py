@@ -1,0 +1,106 @@
+"""What the AWS side wants of load balancers and security groups, written shortly for tests."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+EVERYWHERE = "0.0.0.0/0"
+CLUSTER, FRONT = "sg-cluster", "sg-front"
+IN_NAMESPACES = (
+    "unshare", "--user", "--map-root-user", "--net", "--mount", "--pid", "--fork", "--kill-child",
+    "--mount-proc",
+)  # fmt: skip
+
+
+def rule(protocol="-1", first=None, last=None, *, cidrs=(), groups=(), lists=()) -> dict[str, Any]:
+    ports = {"from": first, "to": first if last is None else last}
+    prefix_lists = [{"id": f"pl-{n}", "cidrs": list(one)} for n, one in enumerate(lists)]
+    far = {"cidrs": list(cidrs), "groups": list(groups), "prefix_lists": prefix_lists}
+    return {"protocol": protocol, **ports, **far}
+
+
+def group(name: str, ingress=(), egress=None) -> dict[str, Any]:
+    """Return a security group; as AWS makes it, its members may send everything."""
+    sent = [rule(cidrs=[EVERYWHERE])] if egress is None else egress
+    return {"id": name, "ingress": list(ingress), "egress": list(sent)}
+
+
+def interface(name: str, addresses: list[str], groups: list[str]) -> dict[str, Any]:
+    return {"id": name, "addresses": addresses, "groups": groups, "kind": "instance"}
+
+
+def balancer(
+    name="shop", scheme="internet-facing", zones=(("10.0.0.21", "203.0.113.21"),)
+) -> dict[str, Any]:
+    prefix = "internal-" if scheme == "internal" else ""
+    return {
+        "name": name,
+        "dns_name": f"{prefix}{name}-1.ap-northeast-2.elb.amazonaws.com",
+        "scheme": scheme,
+        "zones": [
+            {"zone": "ap-northeast-2a", "subnet": "subnet-1", "private": private, "public": public}
+            for private, public in zones
+        ],
+    }
+
+
+def desired(
+    *groups: dict[str, Any], nodes=CLUSTER, front=FRONT, balancers=None, more=()
+) -> dict[str, Any]:
+    """Return the course's VPC with one load balancer; the cluster's group lets its members in.
+
+    Args:
+        groups: Security groups, in place of those of the same id or beside them.
+        nodes: The group of both nodes.
+        front: The group of the load balancer.
+        balancers: The load balancers.
+        more: More interfaces.
+    """
+    usual = [
+        group(CLUSTER, [rule(groups=[CLUSTER])]),
+        group(FRONT, [rule("tcp", 80, cidrs=[EVERYWHERE])]),
+    ]
+    found = {one["id"]: one for one in (*usual, *groups)}
+    return {
+        "region": "ap-northeast-2",
+        "load_balancers": [balancer()] if balancers is None else balancers,
+        "target_groups": [],
+        "interfaces": [
+            interface("eni-1", ["10.0.128.10", "10.0.129.7"], [nodes]),
+            interface("eni-2", ["10.0.144.10"], [nodes]),
+            interface("eni-3", ["10.0.0.10"], [CLUSTER]),
+            interface("eni-4", ["10.0.0.21"], [front]),
+            interface("eni-5", ["10.0.0.12"], []),
+            *more,
+        ],
+        "security_groups": list(found.values()),
+    }
+
+
+# Where each address is.
+PLACES = {
+    "10.0.128.10": "node1", "10.0.129.7": "node1", "10.0.144.10": "node2", "10.0.145.7": "node2",
+    "10.0.145.8": "node2", "10.0.0.10": "router", "10.0.0.2": "router", "10.0.0.11": "router",
+    "10.0.0.21": "router", "203.0.113.21": "router", "203.0.113.10": "router",
+    "198.51.100.10": "internet", "192.0.2.1": "router", "0.0.0.0": "router",
+}  # fmt: skip
+
+
+def step(source: str, to: str, protocol="tcp", port=80, do="probe") -> dict[str, Any]:
+    where = {"of": PLACES[source], "source": source, "at": PLACES[to], "to": to}
+    return {"do": do, **where, "protocol": protocol, "port": port}
+
+
+def on_wires(*steps: dict[str, Any]) -> list[Any]:
+    """Do steps one after the other, see `wires.py`; return what became of each."""
+    script = Path(__file__).with_name("wires.py")
+    done = subprocess.run(
+        [*IN_NAMESPACES, sys.executable, str(script)],
+        input=json.dumps(steps), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
