@@ -64,7 +64,7 @@ def checkpoint(name: str, target: str | None = None) -> Checkpoint:
     """
     from eksnet import checkpoints
 
-    return checkpoints.checkpoint(name, target)
+    return checkpoints.checkpoint(name, target, dry_run)
 
 
 def compare(prediction: Any, observed: Any) -> Listing[bool | None]:

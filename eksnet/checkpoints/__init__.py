@@ -14,6 +14,7 @@ from eksnet.checkpoints.comparing import compare
 from eksnet.checkpoints.criteria import State
 from eksnet.checkpoints.results import CheckpointError, Result
 from eksnet.checkpoints.standing import Progress, standings
+from eksnet.checkpoints.trials import DryRun
 from eksnet.errors import EksnetError
 
 __all__ = [
@@ -28,20 +29,22 @@ __all__ = [
 ]
 
 
-def checkpoint(name: str, target: str | None = None) -> Checkpoint:
+def checkpoint(name: str, target: str | None, dry_run: DryRun) -> Checkpoint:
     """Return a checkpoint of the course.
 
     Args:
         name: Its id, such as `hosts-01`.
         target: The cluster to look at, as `eksnet.connect` takes it; else what was connected to
             last.
+        dry_run: What runs a Corefile dry, for the checkpoints that try one.
 
     Raises:
         EksnetError: There is no such checkpoint.
     """
     from eksnet.cluster import connect_read_only
 
-    return Checkpoint(definitions.find(name), functools.partial(connect_read_only, target))
+    look = functools.partial(connect_read_only, target)
+    return Checkpoint(definitions.find(name), look, dry_run)
 
 
 def progress(notebook: str = "", target: str | None = None) -> Progress:

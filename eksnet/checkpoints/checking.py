@@ -42,6 +42,7 @@ from eksnet.checkpoints.results import (
     needed_line,
     points,
 )
+from eksnet.checkpoints.trials import DryRun, Trial
 from eksnet.cluster.countdown import Countdown
 from eksnet.errors import EksnetError
 
@@ -53,6 +54,10 @@ _ANSWER = "write your own answer, and run"
 _WRITE = "write it in the cell above, run that cell, then run this one again; its form"
 
 
+def _no_dry_run(*_: Any, **__: Any) -> Any:
+    raise EksnetError("nothing is here that runs a Corefile", "a checkpoint from eksnet.checkpoint")
+
+
 class Checkpoint:
     """A checkpoint of the course.
 
@@ -60,10 +65,22 @@ class Checkpoint:
         definition: What it asks.
     """
 
-    def __init__(self, definition: Definition, look: Callable[[], Cluster]) -> None:
-        """Take a definition, and what opens the cluster for reading each time it is checked."""
+    def __init__(
+        self,
+        definition: Definition,
+        look: Callable[[], Cluster],
+        dry_run: DryRun = _no_dry_run,
+    ) -> None:
+        """Take a definition, and what a check works with.
+
+        Args:
+            definition: What it asks.
+            look: Opens the cluster for reading, each time it is checked.
+            dry_run: Runs a Corefile dry, where the checkpoint tries one.
+        """
         self.definition = definition
         self._look = look
+        self._dry_run = dry_run
 
     def __repr__(self) -> str:
         what = self.definition
@@ -79,8 +96,8 @@ class Checkpoint:
         Args:
             answer: Your prediction, where the checkpoint asks for one: a table, a list, a dict, a
                 number or a text.
-            observed: What a trial gave that no object of the cluster keeps, where the checkpoint
-                asks for it.
+            observed: What a trial gave that no object of the cluster keeps, or the Corefile that
+                the check is to try, where the checkpoint asks for it.
             surplus: Nothing: what else is handed in is not looked at, and said so.
             wait: Whether to wait for what comes by itself.
         """
@@ -185,11 +202,16 @@ class Checkpoint:
         self, cluster: Cluster, answer: Rows | None, observed: Any, *, wait: bool
     ) -> list[Outcome]:
         done: list[Outcome] = []
+
+        def given(criterion: Criterion | Prediction) -> Any:
+            tries = isinstance(criterion, Prediction) and criterion.tries
+            return Trial(observed, cluster, self._dry_run) if tries else observed
+
         for criterion in self.definition.criteria:
 
             def look(criterion: Criterion | Prediction = criterion) -> Observation:
                 try:
-                    return _observe(criterion, cluster, answer, observed)
+                    return _observe(criterion, cluster, answer, given(criterion))
                 except Exception as error:
                     return _error_as_observation(error)
 

@@ -122,8 +122,9 @@ class Prediction:
         observe: Returns what is to be seen in the cluster, as rows, a number or a text; or an
             Observation when there is nothing to be seen. It is also given what the learner handed
             in as observed, None if nothing: the result of a trial that no object of the cluster
-            keeps. An Observation without a next step gets `steps` as its own.
+            keeps; or a `Trial`. An Observation without a next step gets `steps` as its own.
         takes: The notebook's name of what is handed in as observed; empty when nothing is.
+        tries: Whether that is a Corefile, which `observe` runs dry: it is given a `Trial` of it.
         gather: The lines that give it, from `cluster`.
         column: Which column is compared, from 0; a number and a text have one.
         choices: The answers that there are, when it is one of a few; empty when any can be given.
@@ -139,6 +140,7 @@ class Prediction:
     form: str
     observe: Callable[[Cluster, Any], Any]
     takes: str = ""
+    tries: bool = False
     gather: str = ""
     column: int = 0
     choices: tuple[str, ...] = ()

@@ -13,8 +13,10 @@ sys.path.append(str(Path(__file__).parents[1] / "cluster"))
 from fake_api import FakeApi
 from lab_api import Check, no_writes, write_kubeconfig
 
+import eksnet
 from eksnet.checkpoints import Checkpoint, definitions, evidence
 from eksnet.cluster import Cluster, connect_read_only, connecting
+from eksnet.course.dryrun import DryRun
 
 
 @pytest.fixture(autouse=True)
@@ -51,5 +53,15 @@ def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeApi]:
 def checkpoint(api: FakeApi) -> Check:
     """Makes a checkpoint that looks at the API server of the test."""
     return lambda name: Checkpoint(
-        definitions.find(name), functools.partial(connect_read_only, None)
+        definitions.find(name), functools.partial(connect_read_only, None), run_once
     )
+
+
+def run_once(corefile: str, *names: str, cluster: Cluster) -> DryRun:
+    """Run a Corefile dry, once for all tests; this API server is none that CoreDNS can watch."""
+    return _run(corefile, names)
+
+
+@functools.cache
+def _run(corefile: str, names: tuple[str, ...]) -> DryRun:
+    return eksnet.dry_run(corefile, *names)

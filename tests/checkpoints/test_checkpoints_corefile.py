@@ -4,12 +4,25 @@ from __future__ import annotations
 
 from typing import Any
 
+import nbformat
 import pytest
 from fake_api import FakeApi
 from lab_api import Check
 
+import eksnet
 from eksnet.checkpoints import State
 from eksnet.coredns.configuration import configuration_hash
+from eksnet.course import catalogue
+
+
+def cell_variable(cell_id: str, name: str) -> str:
+    """Return a text that a cell of 02c sets."""
+    notebook: Any = nbformat.read(catalogue.find("02c"), as_version=4)  # type: ignore[no-untyped-call]
+    (source,) = [cell.source for cell in notebook.cells if cell.id == cell_id]
+    names: dict[str, str] = {}
+    exec(source, names)
+    return names[name]
+
 
 P, F, N = State.PASS, State.FAIL, State.NOT_STARTED
 PLACE = "/api/v1/namespaces/corefile-lab"
@@ -32,6 +45,11 @@ PLUGINS = {
     "kubernetes.default.svc.cluster.local": "hosts",
     "www.example.com": "forward",
 }
+# As the notebook has them, in the names of its cells.
+ORDER, MOVED = (
+    cell_variable("order-corefile", "corefile"),
+    cell_variable("rewrite-corefile", "moved"),
+)
 GUESSED = {**PLUGINS, "api.shop.example": "hosts"}
 OWNER = "api.new.example"
 
@@ -51,20 +69,38 @@ def put_trial(api: FakeApi, text: str = SOUND, *, runs: str = "") -> None:
 
 
 @pytest.mark.parametrize(
-    ("prediction", "observed", "state"),
+    ("prediction", "handed_in", "state", "seen"),
     [
-        (PLUGINS, PLUGINS, P),
-        (GUESSED, PLUGINS, F),
-        (..., PLUGINS, N),
-        (PLUGINS, None, N),
-        (PLUGINS, {"api.shop.example": "template"}, N),
+        (PLUGINS, ORDER, P, ""),
+        (PLUGINS, f"# The lesson's text.\n{ORDER.replace('    ', '  ')}", P, ""),
+        (GUESSED, ORDER, F, "api.shop.example: template"),
+        (..., ORDER, N, "the prediction is still empty"),
+        (PLUGINS, None, N, "no Corefile was handed in"),
+        # What a dry run gave, or could have given, is no Corefile.
+        (PLUGINS, PLUGINS, N, "no Corefile was handed in"),
+        (GUESSED, GUESSED, N, "no Corefile was handed in"),
+        (GUESSED, ORDER.replace("template IN A", "template IN AAAA"), N, "another Corefile"),
+        (PLUGINS, ORDER.replace("loop\n", "lop\n"), N, "another Corefile"),
+        (PLUGINS, "}", N, "another Corefile"),
     ],
 )
-def test_who_answers_is_compared_with_the_dry_run(
-    api: FakeApi, checkpoint: Check, prediction: Any, observed: Any, state: State
+def test_who_answers_is_told_by_coredns_itself(
+    api: FakeApi, checkpoint: Check, prediction: Any, handed_in: Any, state: State, seen: str
 ) -> None:
     put_trial(api)
-    assert checkpoint("corefile-01").check(prediction, observed).state is state
+    result = checkpoint("corefile-01").check(prediction, handed_in)
+    assert result.state is state
+    assert seen in result.outcomes[0].observation.observed
+
+
+def test_where_no_corefile_can_be_run_nothing_is_right_or_wrong(
+    api: FakeApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EKSNET_ENGINE_DIR", "/nonexistent")
+    for name, prediction, text in (("01", PLUGINS, ORDER), ("03", OWNER, MOVED)):
+        result = eksnet.checkpoint(f"corefile-{name}").check(prediction, text)
+        assert result.state is State.CANNOT_CHECK
+        assert result.outcomes[0].observation.next_step == "eksnet engine build"
 
 
 @pytest.mark.parametrize(
@@ -85,8 +121,18 @@ def test_a_trial_is_sound_and_runs(
     assert tuple(one.state for one in outcomes) == states
 
 
-@pytest.mark.parametrize(("prediction", "state"), [(OWNER, P), ("api.old.example", F), (..., N)])
+@pytest.mark.parametrize(
+    ("prediction", "handed_in", "state"),
+    [
+        (OWNER, MOVED, P),
+        ("api.old.example", MOVED, F),
+        (..., MOVED, N),
+        (OWNER, OWNER, N),
+        ("api.old.example", "api.old.example", N),
+        ("api.old.example", MOVED.replace("new.example\n", "new.example answer auto\n", 1), N),
+    ],
+)
 def test_the_name_of_the_answer(
-    api: FakeApi, checkpoint: Check, prediction: Any, state: State
+    api: FakeApi, checkpoint: Check, prediction: Any, handed_in: Any, state: State
 ) -> None:
-    assert checkpoint("corefile-03").check(prediction, OWNER).state is state
+    assert checkpoint("corefile-03").check(prediction, handed_in).state is state

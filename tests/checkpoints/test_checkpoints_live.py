@@ -223,3 +223,10 @@ def test_a_token_that_may_read_nothing_is_no_failure(nobody: str) -> None:
         result = eksnet.checkpoint(definition.id, nobody).check("x")
         assert set(states(result)) == {C}, repr(result)
         assert "forbidden" in seen(result, 0)
+
+
+@pytest.mark.parametrize("name", ["corefile-01", "corefile-03"])
+def test_what_a_check_runs_dry_reads_the_cluster(cluster: Cluster, name: str) -> None:
+    solution = eksnet.checkpoint(name).solution(reveal=True).text
+    assert ".check(prediction, corefile)" in solution
+    exec(solution.replace(".check(", ".require("), {"eksnet": eksnet, "cluster": cluster})

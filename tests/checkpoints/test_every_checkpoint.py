@@ -418,11 +418,11 @@ CASES = {
     ),
     "corefile-01": Case(
         nothing(corefile.PLUGINS, None),
-        nothing(corefile.PLUGINS, corefile.PLUGINS),
+        nothing(corefile.PLUGINS, corefile.ORDER),
         (
-            (nothing(corefile.GUESSED, corefile.PLUGINS), "api.shop.example: template"),
+            (nothing(corefile.GUESSED, corefile.ORDER), "api.shop.example: template"),
             (
-                nothing({**corefile.PLUGINS, "old.example": "hosts"}, corefile.PLUGINS),
+                nothing({**corefile.PLUGINS, "old.example": "hosts"}, corefile.ORDER),
                 "old.example: template",
             ),
         ),
@@ -441,10 +441,10 @@ CASES = {
     ),
     "corefile-03": Case(
         nothing("api.new.example", None),
-        nothing("api.new.example", corefile.OWNER),
+        nothing("api.new.example", corefile.MOVED),
         (
-            (nothing("api.old.example", corefile.OWNER), "api.new.example"),
-            (nothing("api.new.example", "api.old.example"), "api.old.example"),
+            (nothing("api.old.example", corefile.MOVED), "api.new.example"),
+            (nothing("{1}.new.example", corefile.MOVED), "api.new.example"),
         ),
     ),
     "hosts-05": Case(

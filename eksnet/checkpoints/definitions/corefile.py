@@ -22,6 +22,7 @@ from eksnet.coredns.installed import log_of
 from eksnet.coredns.linting import lint
 
 if TYPE_CHECKING:
+    from eksnet.checkpoints.trials import Trial
     from eksnet.cluster import Cluster
 
 NOTEBOOK = "02c_corefile"
@@ -53,8 +54,7 @@ cluster.edit_configmap(
     lambda text: coredns.extend_plugin(text, "hosts {{\\n    fallthrough\\n}}"),
     "{PLACE}",
 )"""
-_ORDER = """\
-corefile = '''
+_ORDER_COREFILE = """\
 .:53 {
     forward . /etc/resolv.conf
     kubernetes cluster.local
@@ -69,39 +69,31 @@ corefile = '''
     rewrite name old.example api.shop.example
     loop
 }
-'''
-names = ["api.shop.example", "db.shop.example", "old.example",
-         "kubernetes.default.svc.cluster.local", "www.example.com"]
-observed = {one.name: one.plugin for one in eksnet.dry_run(corefile, *names, cluster=cluster)}"""
-_NAMED = r"""
-corefile = r'''
+"""
+_NAMED_COREFILE = r"""
 .:53 {
     rewrite name regex (.*)\.old\.example {1}.new.example
     template IN A new.example {
         answer "{{ .Name }} 60 IN A 10.0.0.1"
     }
 }
-'''
-observed = eksnet.dry_run(corefile, "api.old.example")[0].owner""".lstrip()
+""".lstrip()
+_ORDER = f"corefile = r'''\n{_ORDER_COREFILE}'''"
+_NAMED = f"corefile = r'''\n{_NAMED_COREFILE}'''"
 
 
-def plugins(cluster: Cluster, observed: Any) -> Any:
-    """The plugin that answered for each name in the dry run."""
+def plugins(cluster: Cluster, trial: Trial) -> Any:
+    """The plugin that answers for each name in a dry run of the lesson's Corefile."""
     _look(cluster)
-    if not isinstance(observed, dict):
-        return not_started("nothing was observed yet", "a plugin for each name", "")
-    missing = [name for name in ASKED if not observed.get(name)]
-    if missing:
-        return not_started(f"{missing[0]} was not asked, or nobody answered", "a plugin", "")
-    return {name: observed[name] for name in ASKED}
+    found = trial.answers(_ORDER_COREFILE, *ASKED)
+    return found if isinstance(found, Observation) else {one.name: one.plugin for one in found}
 
 
-def owner(cluster: Cluster, observed: Any) -> Any:
-    """The name that the answer's record has."""
+def owner(cluster: Cluster, trial: Trial) -> Any:
+    """The name that the answer's record has in a dry run of the lesson's Corefile."""
     _look(cluster)
-    if not isinstance(observed, str) or not observed.endswith(".example"):
-        return not_started(f"no answer to {LEGACY} was observed yet", "the name of its record", "")
-    return observed
+    found = trial.answers(_NAMED_COREFILE, LEGACY)
+    return found if isinstance(found, Observation) else found[0].owner
 
 
 def _look(cluster: Cluster) -> str | None:
@@ -161,7 +153,8 @@ CHECKPOINTS = (
                 "them answers for each name?",
                 "prediction = {" + ", ".join(f'"{name}": ""' for name in ASKED) + "}",
                 plugins,
-                takes="observed",
+                takes="corefile",
+                tries=True,
                 gather=_ORDER,
                 column=1,
             ),
@@ -182,7 +175,7 @@ prediction = {{
     "www.example.com": "forward",
 }}
 {_ORDER}
-eksnet.checkpoint("corefile-01").check(prediction, observed)
+eksnet.checkpoint("corefile-01").check(prediction, corefile)
 """,
     ),
     Definition(
@@ -234,7 +227,8 @@ coredns.wait_for_configuration(cluster, "{TRIAL}", "{PLACE}")
                 "answer?",
                 'prediction = ""',
                 owner,
-                takes="observed",
+                takes="corefile",
+                tries=True,
                 gather=_NAMED,
             ),
         ),
@@ -247,7 +241,7 @@ coredns.wait_for_configuration(cluster, "{TRIAL}", "{PLACE}")
         solution=f"""\
 prediction = "api.new.example"
 {_NAMED}
-eksnet.checkpoint("corefile-03").check(prediction, observed)
+eksnet.checkpoint("corefile-03").check(prediction, corefile)
 """,
     ),
 )
