@@ -72,6 +72,10 @@ class TestLabTwice(Compared):
     names = ("05_lab_hosts", "05_lab_hosts")
 
 
+class TestController(Compared):
+    names = ("07_lab_install_controller",)
+
+
 class TestNames(Compared):
     names = ("01b_name_resolution", "01a_dns_records")
 
@@ -108,6 +112,7 @@ def test_notebooks_in_a_random_order(fresh_sandbox, another_account, monkeypatch
         ("03a_rules_and_packets", "proxy-02"),
         ("03b_modes_and_growth", "proxy-08"),
         *(("05_lab_hosts", f"hosts-0{number}") for number in (2, 4, 5)),
+        *(("07_lab_install_controller", f"controller-0{number}") for number in (3, 4)),
     ],
 )
 def test_run_all_gives_no_answer_away(name, checkpoint):
