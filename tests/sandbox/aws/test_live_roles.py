@@ -94,6 +94,7 @@ def test_the_pod_has_what_eks_gives_it(cluster):
     assert said == {
         "AWS_DEFAULT_REGION": "ap-northeast-2",
         "AWS_ENDPOINT_URL": f"http://{plan().aws}",
+        "AWS_ENDPOINT_URL_STS": f"http://{plan().aws}",
         "AWS_REGION": "ap-northeast-2",
         "AWS_ROLE_ARN": ROLE,
         "AWS_STS_REGIONAL_ENDPOINTS": "regional",
