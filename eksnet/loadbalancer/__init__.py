@@ -1,7 +1,16 @@
-"""The load balancer room: the AWS Load Balancer Controller, and what it makes."""
+"""The load balancer room: the AWS Load Balancer Controller, what it makes, what that answers."""
 
 from __future__ import annotations
 
+from eksnet.loadbalancer.answers import Response, request, wait_until_answers
 from eksnet.loadbalancer.controller import install_controller, uninstall_controller
+from eksnet.loadbalancer.planning import plan
 
-__all__ = ["install_controller", "uninstall_controller"]
+__all__ = [
+    "Response",
+    "install_controller",
+    "plan",
+    "request",
+    "uninstall_controller",
+    "wait_until_answers",
+]
