@@ -11,14 +11,14 @@ import difflib
 import functools
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from eksnet import data, inputs
 from eksnet.display import Shown
 from eksnet.errors import EksnetError
 from eksnet.listing import Listing
-from eksnet.loadbalancer.releases import PINNED, Release, release_of, written
+from eksnet.loadbalancer.releases import PINNED, Release, release_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -114,9 +114,7 @@ class Annotation(Shown):
             yield f"guide, {one.column}", f"{said}; but see {one.source.split()[-1]}"
 
     def _listing(self) -> Listing[tuple[str, str]]:
-        return Listing.of(
-            self._facts(), {self.name: lambda one: one[0], "": lambda one: one[1]}
-        )
+        return Listing.of(self._facts(), {self.name: lambda one: one[0], "": lambda one: one[1]})
 
     def _text(self, *, colours: bool) -> str:
         return self._listing()._text(colours=colours)
@@ -257,7 +255,9 @@ def known(version: str) -> tuple[Annotation, ...]:
     found = [_made(row, notes.get(row["annotation"], [])) for row in table]
     # A catalogue of an older version has none that came later.
     newest = release_of(version)
-    extra = [_undocumented(name) for name in notes if name not in {row["annotation"] for row in table}]
+    extra = [
+        _undocumented(name) for name in notes if name not in {row["annotation"] for row in table}
+    ]
     return (*found, *(one for one in extra if one and release_of(one.since) <= newest))
 
 
@@ -285,7 +285,9 @@ def _undocumented(name: str) -> Annotation | None:
     if name not in _UNDOCUMENTED:
         return None
     kind, first = _UNDOCUMENTED[name]
-    note = next(one for one in data.rows("controller_annotation_notes") if one["annotation"] == name)
+    note = next(
+        one for one in data.rows("controller_annotation_notes") if one["annotation"] == name
+    )
     wrong = Correction("annotation", "", name, note["source"])
     return Annotation(name, kind, "", "Service", "", "", first, "", False, (wrong,))
 

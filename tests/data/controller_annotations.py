@@ -20,7 +20,10 @@ import gomodules
 from eksnet import data, versions
 
 INGRESS, SERVICE = "alb.ingress.kubernetes.io", "service.beta.kubernetes.io"
-GUIDES = {INGRESS: "docs/guide/ingress/annotations.md", SERVICE: "docs/guide/service/annotations.md"}
+GUIDES = {
+    INGRESS: "docs/guide/ingress/annotations.md",
+    SERVICE: "docs/guide/service/annotations.md",
+}
 CONSTANTS = "pkg/annotations/constants.go"
 PREFIXES = {"IngressLBSuffix": INGRESS, "IngressSuffix": INGRESS, "SvcLBSuffix": SERVICE}
 COLUMNS = (
