@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import awsside
 import botocore.exceptions
@@ -169,14 +170,17 @@ def process(side, tmp_path):
     side.start()
 
 
+KINDS = ("group", "user", "target", "balancer", "certificate")
+
+
 class Script:
     """Writes of several services, without end; what was answered is remembered by its id."""
 
     def __init__(self, side):
-        self.side, self.count, self.answered = side, 0, {"group": [], "user": [], "target": []}
+        self.side, self.count, self.answered = side, 0, {kind: [] for kind in KINDS}
 
     def write(self):
-        number, kind = self.count, ("group", "user", "target")[self.count % 3]
+        number, kind = self.count, KINDS[self.count % len(KINDS)]
         self.count += 1
         self.answered[kind].append(getattr(self, f"_{kind}")(number))
 
@@ -194,14 +198,34 @@ class Script:
             Name=f"t{number}", Protocol="HTTP", Port=80, VpcId=self.side.settings.cluster.vpc_id
         )["TargetGroups"][0]["TargetGroupArn"]
 
+    def _balancer(self, number):
+        made = self.side.client("elbv2").create_load_balancer(
+            Name=f"n{number}", Type="network", Subnets=[self.side.settings.cluster.subnet_ids[0]]
+        )["LoadBalancers"][0]
+        return made["LoadBalancerArn"], made["DNSName"]
+
+    def _certificate(self, number):
+        return self.side.client("acm").request_certificate(DomainName=f"c{number}.example.com")[
+            "CertificateArn"
+        ]
+
+    def wanted(self):
+        """Return the load balancers of which the data plane is told."""
+        told = json.loads(Path(self.side.settings.desired).read_text())
+        return {(one["arn"], one["dns_name"]) for one in told["load_balancers"]}
+
     def missing(self):
         groups = self.side.client("ec2").describe_security_groups()["SecurityGroups"]
         users = self.side.client("iam").list_users()["Users"]
         targets = self.side.client("elbv2").describe_target_groups()["TargetGroups"]
+        balancers = self.side.client("elbv2").describe_load_balancers()["LoadBalancers"]
+        certificates = self.side.client("acm").list_certificates()["CertificateSummaryList"]
         found = {
             "group": {one["GroupId"] for one in groups},
             "user": {(one["UserId"], one["CreateDate"].replace(microsecond=0)) for one in users},
             "target": {one["TargetGroupArn"] for one in targets},
+            "balancer": {(one["LoadBalancerArn"], one["DNSName"]) for one in balancers},
+            "certificate": {one["CertificateArn"] for one in certificates},
         }
         return {kind: set(ids) - found[kind] for kind, ids in self.answered.items()}
 
@@ -225,7 +249,8 @@ def killed_at_points(process, points, seed):
             killer.wait()
         process.kill()
         process.start()
-        assert script.missing() == {"group": set(), "user": set(), "target": set()}, seed
+        assert script.missing() == {kind: set() for kind in KINDS}, seed
+        assert script.wanted() >= set(script.answered["balancer"]), seed
         process.kill()
     assert script.count > 2 * points
 
