@@ -25,6 +25,7 @@ from eksnet.cluster import (
     rollout,
     waiting,
 )
+from eksnet.cluster.access import Access
 from eksnet.cluster.applying import Place
 from eksnet.cluster.backups import Backup, Backups, Restored
 from eksnet.cluster.client import Client
@@ -161,6 +162,12 @@ class Cluster:
                 'eksnet.connect("sandbox")',
             )
         return self.account()
+
+    @property
+    def access(self) -> Access:
+        """How another program reaches the cluster and its AWS account, for now."""
+        account = self.account() if self.account else None
+        return Access.of(self._client.configuration, self.namespace, account)
 
     # Helm.
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from eksnet.loadbalancer.answers import Response, request, wait_until_answers
 from eksnet.loadbalancer.controller import install_controller, uninstall_controller
+from eksnet.loadbalancer.planning import plan
 
 __all__ = [
     "Response",
     "install_controller",
+    "plan",
     "request",
     "uninstall_controller",
     "wait_until_answers",

@@ -15,6 +15,7 @@ import botocore.exceptions
 import pytest
 
 from eksnet.sandbox.aws.account import Account
+from eksnet.sandbox.aws.settings import CLUSTER
 from eksnet.sandbox.components import AWS_ENVIRONMENT
 
 TRUST = json.dumps(
@@ -27,6 +28,7 @@ TRUST = json.dumps(
         },
     }
 )
+ROLE = "arn:aws:iam::111122223333:role/viewer"
 PATIENCE = 60.0
 ENVIRONMENT = {**AWS_ENVIRONMENT, "PYTHONPYCACHEPREFIX": ""}
 
@@ -170,17 +172,20 @@ def process(side, tmp_path):
     side.start()
 
 
-KINDS = ("group", "user", "target", "balancer", "certificate")
-
-
 class Script:
-    """Writes of several services, without end; what was answered is remembered by its id."""
+    """Writes of several services, without end; what was answered is remembered by its id.
+
+    Those of EKS are kept in a file of their own, not in the journal.
+    """
+
+    KINDS = ("group", "user", "balancer", "target", "entry", "certificate", "association")
 
     def __init__(self, side):
-        self.side, self.count, self.answered = side, 0, {kind: [] for kind in KINDS}
+        self.side, self.count = side, 0
+        self.answered = {kind: [] for kind in self.KINDS}
 
     def write(self):
-        number, kind = self.count, KINDS[self.count % len(KINDS)]
+        number, kind = self.count, self.KINDS[self.count % len(self.KINDS)]
         self.count += 1
         self.answered[kind].append(getattr(self, f"_{kind}")(number))
 
@@ -214,7 +219,21 @@ class Script:
         told = json.loads(Path(self.side.settings.desired).read_text())
         return {(one["arn"], one["dns_name"]) for one in told["load_balancers"]}
 
+    def _entry(self, number):
+        user = self.side.client("iam").create_user(UserName=f"e{number}")["User"]["Arn"]
+        made = self.side.client("eks").create_access_entry(clusterName=CLUSTER, principalArn=user)
+        return made["accessEntry"]["principalArn"]
+
+    def _association(self, number):
+        made = self.side.client("eks").create_pod_identity_association(
+            clusterName=CLUSTER, namespace="default", serviceAccount=f"s{number}", roleArn=ROLE
+        )
+        return made["association"]["associationId"]
+
     def missing(self):
+        eks = self.side.client("eks")
+        entries = eks.get_paginator("list_access_entries").paginate(clusterName=CLUSTER)
+        pods = eks.get_paginator("list_pod_identity_associations").paginate(clusterName=CLUSTER)
         groups = self.side.client("ec2").describe_security_groups()["SecurityGroups"]
         users = self.side.client("iam").list_users()["Users"]
         targets = self.side.client("elbv2").describe_target_groups()["TargetGroups"]
@@ -226,6 +245,8 @@ class Script:
             "target": {one["TargetGroupArn"] for one in targets},
             "balancer": {(one["LoadBalancerArn"], one["DNSName"]) for one in balancers},
             "certificate": {one["CertificateArn"] for one in certificates},
+            "entry": {arn for page in entries for arn in page["accessEntries"]},
+            "association": {one["associationId"] for page in pods for one in page["associations"]},
         }
         return {kind: set(ids) - found[kind] for kind, ids in self.answered.items()}
 
@@ -249,7 +270,8 @@ def killed_at_points(process, points, seed):
             killer.wait()
         process.kill()
         process.start()
-        assert script.missing() == {kind: set() for kind in KINDS}, seed
+        missing = script.missing()
+        assert not any(missing.values()), (missing, seed)
         assert script.wanted() >= set(script.answered["balancer"]), seed
         process.kill()
     assert script.count > 2 * points
