@@ -12,6 +12,7 @@ from eksnet.loadbalancer.controller import (
     uninstall_controller,
     wait_for_crash,
     wait_for_event,
+    wait_until_unanswered,
 )
 from eksnet.loadbalancer.planning import plan
 
@@ -29,4 +30,5 @@ __all__ = [
     "wait_for_crash",
     "wait_for_event",
     "wait_until_answers",
+    "wait_until_unanswered",
 ]

@@ -142,10 +142,13 @@ def why_not_ready(cluster: Cluster) -> str:
     progress = rollout.progress({**deployment, "kind": "Deployment"})
     if not progress.done:
         return progress.failed or progress.waits_for
+    return "" if _answers(cluster) else f"the Service {WEBHOOK} has no endpoints"
+
+
+def _answers(cluster: Cluster) -> bool:
+    """Tell whether the Service of the webhooks has an endpoint."""
     label = f"kubernetes.io/service-name={WEBHOOK}"
-    if not usable_endpoints(cluster.list("endpointslices", NAMESPACE, selector=label)):
-        return f"the Service {WEBHOOK} has no endpoints"
-    return ""
+    return bool(usable_endpoints(cluster.list("endpointslices", NAMESPACE, selector=label)))
 
 
 def what_is_wrong(cluster: Cluster) -> str:
@@ -190,6 +193,26 @@ def wait_until_ready(cluster: Cluster, timeout: float = _TIMEOUT) -> None:
             "2 pods Ready, and endpoints of its webhook",
             f'cluster.events("deployment/{DEPLOYMENT}", "{NAMESPACE}") and the pods\' logs',
         )
+
+
+def wait_until_unanswered(cluster: Cluster, timeout: float = _TIMEOUT) -> None:
+    """Wait until nobody answers the controller's webhooks: its Service has no endpoint.
+
+    Args:
+        cluster: The cluster.
+        timeout: How long at most, in seconds.
+
+    Raises:
+        EksnetError: There still is one.
+    """
+    what = f"the Service {WEBHOOK} to have no endpoint"
+    if not countdown.until(what, lambda: not _answers(cluster), timeout):
+        raise EksnetError(
+            f"the Service {WEBHOOK} still has endpoints after {timeout:.0f} s",
+            f"a Deployment {DEPLOYMENT} with 0 replicas",
+            f'cluster.list("pods", "{NAMESPACE}") shows the pods',
+        )
+    print(f"the Service {WEBHOOK} has no endpoint")
 
 
 def wait_for_event(
