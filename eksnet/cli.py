@@ -524,6 +524,40 @@ def corefile_test(
     raise typer.Exit(0 if found.sound else 1)
 
 
+@app.command()
+def plan(
+    manifests: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FILE...", help="Files or folders with manifests; - for the standard input."
+        ),
+    ],
+    namespace: Annotated[
+        str | None,
+        typer.Option("--namespace", "-n", help="Where objects go that name no namespace."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Show what the AWS Load Balancer Controller would make of manifests; nothing is changed.
+
+    The controller's own code says it, for the sandbox or where EKSNET_TARGET says: load balancers,
+    listeners, rules, target groups with their targets, security groups, subnets, and how they
+    differ from what AWS has.
+
+    Exit code 1: something would be refused; 2: it could not be planned.
+    """
+    from eksnet.cluster.connecting import access_read_only
+    from eksnet.loadbalancer import planning
+
+    given = planning.files(*manifests)
+    found = planning.plan(access_read_only(), *given, namespace=namespace)
+    if as_json:
+        print(json.dumps(found.to_json(), indent=1))
+    else:
+        console.print(str(found))
+    raise typer.Exit(0 if found.fine else 1)
+
+
 def _variables(given: list[str] | None) -> dict[str, str] | None:
     """Return the variables of --env; None where there is none."""
     if not given:

@@ -5,6 +5,7 @@ import os
 import signal
 
 import hostside
+import otheraccount
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -81,3 +82,11 @@ def fresh_sandbox(live_sandbox):
 def cluster(live_sandbox):
     """The cluster of the suite's sandbox, connected to as a notebook does."""
     return eksnet.connect()
+
+
+@pytest.fixture
+def another_account(tmp_path):
+    """Keys, profiles and endpoints of an account that nothing of the course may use."""
+    account = otheraccount.open_account(tmp_path)
+    yield account
+    account.close()

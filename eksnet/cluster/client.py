@@ -157,6 +157,13 @@ class Client:
         return f"kubectl --context {self.target.name}"
 
     @property
+    def configuration(self) -> Any:
+        """The official client's configuration, with credentials that last for now."""
+        if renew := self._configuration.refresh_api_key_hook:
+            renew(self._configuration)
+        return self._configuration
+
+    @property
     def server(self) -> str:
         """The API server's URL."""
         return str(self._configuration.host)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +25,7 @@ from eksnet.cluster import (
     rollout,
     waiting,
 )
+from eksnet.cluster.access import Access
 from eksnet.cluster.applying import Place
 from eksnet.cluster.backups import Backup, Backups, Restored
 from eksnet.cluster.client import Client
@@ -44,6 +46,20 @@ _LINES = 2**63 - 1
 _TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
 
 
+def _dial(host: str, port: int, seconds: float) -> socket.socket:
+    """Return a connection from the internet.
+
+    Args:
+        host: A name or an address.
+        port: The port.
+        seconds: How long it may take, in seconds.
+
+    Raises:
+        OSError: There is no such name, or no connection.
+    """
+    return socket.create_connection((host, port), seconds)
+
+
 class Cluster:
     """A cluster that was connected to.
 
@@ -61,12 +77,18 @@ class Cluster:
             sets it: what a Corefile may say is known to the rooms above this one.
         account: Reads the AWS account that the cluster is in, where one is asked for: the cluster
             may be there before its AWS side is. None where none is known.
+        dial: Connects to a host and port from the internet: on the sandbox, from the one that it
+            has; elsewhere from this computer.
+        certificates_ca: The file of the authority that signs certificates in the sandbox's ACM;
+            None elsewhere, where certificates are the public ones.
         helm_program: Says which Helm is called and how it finds the cluster, where one is asked
             for. None where that is not known.
     """
 
     checks: Checks = MappingProxyType({})
     account: Callable[[], Account] | None = None
+    dial: Callable[[str, int, float], socket.socket] = staticmethod(_dial)
+    certificates_ca: Path | None = None
     helm_program: Callable[[], Helm] | None = None
 
     def __init__(
@@ -140,6 +162,12 @@ class Cluster:
                 'eksnet.connect("sandbox")',
             )
         return self.account()
+
+    @property
+    def access(self) -> Access:
+        """How another program reaches the cluster and its AWS account, for now."""
+        account = self.account() if self.account else None
+        return Access.of(self._client.configuration, self.namespace, account)
 
     # Helm.
 

@@ -13,6 +13,7 @@ from eksnet import inputs
 from eksnet.aws import Account, ApiServer
 from eksnet.aws.tokens import Tokens
 from eksnet.cluster import guard, helm, kubeconfig, targets
+from eksnet.cluster.access import Access
 from eksnet.cluster.client import ApiError, Client
 from eksnet.cluster.cluster import Cluster
 from eksnet.cluster.credentials import configure, with_tokens
@@ -74,7 +75,7 @@ def connect_read_only(target: str | None = None) -> Cluster:
         state = lifecycle.status()
         # In every other phase the API server may answer, and it is told when it does not.
         if state.phase == "down":
-            raise EksnetError("the sandbox is down", "a sandbox that is up", "`eksnet up`")
+            raise _down()
         return _open_sandbox(wanted, state.name, guard.refuse_changes)
     if wanted.kind != "context":
         raise _not_yet(wanted)
@@ -88,8 +89,39 @@ def connect_read_only(target: str | None = None) -> Cluster:
     return found
 
 
+def access_read_only(target: str | None = None) -> Access:
+    """Return how another program reaches a cluster; nothing is started.
+
+    For the sandbox nothing is asked and nothing heavy is loaded, so it takes no time.
+
+    Args:
+        target: As `connect` takes it.
+
+    Raises:
+        EksnetError: The sandbox is down, or the context's cluster does not answer.
+    """
+    if targets.chosen(target).kind != "sandbox":
+        return connect_read_only(target).access
+    from eksnet.sandbox import lifecycle
+    from eksnet.sandbox.aws.access import access
+
+    state = lifecycle.status()
+    if state.phase == "down":
+        raise _down()
+    account = _account(state.name)
+    found = access(state.name)
+    authority = found.authority.read_text()
+    token = Tokens(account)()
+    return Access(found.api_server, authority, token=token, namespace="default", account=account)
+
+
+def _down() -> EksnetError:
+    return EksnetError("the sandbox is down", "a sandbox that is up", "`eksnet up`")
+
+
 def _open_sandbox(target: Target, name: str, check: Guard) -> Cluster:
     """Open a sandbox's cluster with tokens of its own AWS account."""
+    from eksnet.sandbox import internet, paths
     from eksnet.sandbox.aws.access import access
 
     found = access(name)
@@ -97,6 +129,8 @@ def _open_sandbox(target: Target, name: str, check: Guard) -> Cluster:
     opened = open_eks(target, _account(name), api, check)
     # Asked anew each time: after a start the AWS services may be at another port.
     opened.account = functools.partial(_account, name)
+    opened.dial = functools.partial(internet.dial, name=name)
+    opened.certificates_ca = paths.paths(name).certificates_ca
     opened.helm_program = functools.partial(_sandbox_helm, name)
     return opened
 

@@ -57,11 +57,12 @@ class Manifest:
         return str(self.body["metadata"].get("namespace") or "")
 
 
-def read(manifest: str | Path) -> list[Manifest]:
+def read(manifest: str | Path, where: str = "the manifest") -> list[Manifest]:
     """Return the objects of a manifest, in its order.
 
     Args:
         manifest: YAML text, or the file that holds it (a Path, or a name ending in .yaml or .yml).
+        where: What messages call the text.
 
     Raises:
         EksnetError: Not YAML, or something in it is no object; the message names the line.
@@ -73,7 +74,7 @@ def read(manifest: str | Path) -> list[Manifest]:
     if isinstance(manifest, Path) or _is_file_name(manifest):
         where, text = str(manifest), _read_file(Path(manifest))
     else:
-        where, text = "the manifest", manifest
+        text = manifest
     found = list(_read_json(text, where))
     if found:
         return found

@@ -1,7 +1,8 @@
-"""The load balancer room: the AWS Load Balancer Controller, and what it makes."""
+"""The load balancer room: the AWS Load Balancer Controller, what it makes, what that answers."""
 
 from __future__ import annotations
 
+from eksnet.loadbalancer.answers import Response, request, wait_until_answers
 from eksnet.loadbalancer.controller import install_controller, uninstall_controller
 from eksnet.loadbalancer.observe import (
     HEALTHY,
@@ -15,18 +16,23 @@ from eksnet.loadbalancer.observe import (
     targets,
     wait_for_targets,
 )
+from eksnet.loadbalancer.planning import plan
 
 __all__ = [
     "HEALTHY",
+    "Response",
     "Rule",
     "Target",
     "hostname",
     "install_controller",
     "load_balancer",
     "made_in_aws",
+    "plan",
     "provisioned",
+    "request",
     "rules",
     "targets",
     "uninstall_controller",
     "wait_for_targets",
+    "wait_until_answers",
 ]

@@ -15,6 +15,7 @@ from eksnet.sandbox.aws.settings import Settings
 from eksnet.sandbox.build.modules import CONTROLLER_CHART
 from eksnet.sandbox.desired import FILE
 from eksnet.sandbox.paths import Paths
+from eksnet.sandbox.pki import PUBLIC_AUTHORITY
 from eksnet.sandbox.roots import Root
 from eksnet.sandbox.vpc import INSTANCE_TYPE, NODE_GROUP, Node, Vpc
 
@@ -395,6 +396,8 @@ def aws_side(programs: Path, paths: Paths, settings: Settings) -> Component:
             "authenticator.key",
             "aws.json",
             aws_settings.ISSUER_KEY,
+            f"{PUBLIC_AUTHORITY}.crt",
+            f"{PUBLIC_AUTHORITY}.key",
         ),
         texts={_AWS_SETTINGS: settings.to_json()},
         owned={

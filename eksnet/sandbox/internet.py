@@ -6,14 +6,18 @@ started there has the learner's own files, but the VPC resolver answers for name
 
 from __future__ import annotations
 
+import errno
+import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from eksnet import interrupts
 from eksnet.commands import runnable
 from eksnet.errors import EksnetError
 from eksnet.printable import printable
@@ -30,6 +34,8 @@ _AFRESH = ("--next", "-:")
 _NO_CONFIGURATION = ("-q", "--disable")
 _MADE_WITHIN = 5.0
 _POLL = 0.05
+_DIALER = Path(__file__).with_name("dialer.py")
+_MESSAGE = 4096
 # Programs there get these files in place of those of /etc, and no daemon of the computer is asked.
 _WITH_NAMES = """
 names=$1; shift
@@ -74,7 +80,17 @@ def curl(words: Sequence[str], name: str | None = None) -> int:
 
 
 def _completed(words: Sequence[str], paths: Paths) -> list[str]:
-    """Return curl's words with the time to wait that is ours, and the authority if it is wanted."""
+    """Return curl's words with the time to wait that is ours, and the authority if it is wanted.
+
+    Raises:
+        EksnetError: There is no such authority.
+    """
+    if TRUST in words and not paths.certificates_ca.exists():
+        raise EksnetError(
+            f"{paths.certificates_ca} does not exist",
+            "the authority of the sandbox's ACM, which a start makes",
+            "`eksnet down`, then `eksnet up`",
+        )
     trusted = ["--cacert", str(paths.certificates_ca)]
     found: list[str] = []
     for word in words:
@@ -86,6 +102,58 @@ def _completed(words: Sequence[str], paths: Paths) -> list[str]:
     return [*found[:first], *_PATIENCE, *found[first:]]
 
 
+def dial(host: str, port: int, seconds: float, name: str | None = None) -> socket.socket:
+    """Return a connection from the internet of a sandbox to one of its load balancers.
+
+    The socket stays in that network wherever it is used.
+
+    Args:
+        host: The load balancer's name or address.
+        port: Its port.
+        seconds: How long it may take, in seconds.
+        name: The sandbox's name; see `eksnet.sandbox.paths.paths`.
+
+    Raises:
+        EksnetError: There is no sandbox that is up, or no load balancer in it, or an internal one.
+        OSError: There is no such name, or no connection; as `socket.create_connection` has it.
+    """
+    paths = sandbox_paths.paths(name)
+    entered = enter(paths)
+    refuse_internal(paths, host)
+    own, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    words = [str(other.fileno()), host, str(port), str(seconds)]
+    # Isolated and without site packages: it has to start quickly.
+    command = [*entered, sys.executable, "-I", "-S", str(_DIALER), *words]
+    with own:
+        with other, interrupts.held():
+            dialer = subprocess.Popen(
+                command, pass_fds=[other.fileno()], env=preflight.environment(),
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+            )  # fmt: skip
+        try:
+            said, descriptors, _, _ = socket.recv_fds(own, _MESSAGE, 1)
+        except BaseException:
+            dialer.kill()
+            raise
+        finally:
+            _, complaint = dialer.communicate()
+    for descriptor in descriptors:
+        return socket.socket(fileno=descriptor)
+    raise _error(said, complaint)
+
+
+def _error(said: bytes, complaint: bytes) -> OSError:
+    """Return the error that the dialer met; what went wrong before it ran is one, too."""
+    if not said:
+        return OSError(errno.EIO, complaint.decode(errors="replace").strip())
+    told = json.loads(said)
+    if told["kind"] == socket.gaierror.__name__:
+        return socket.gaierror(told["errno"], told["text"])
+    # By its number it becomes the error of that kind; the time that is over has none.
+    number = told["errno"] or errno.ETIMEDOUT
+    return OSError(number, told["text"] or os.strerror(number))
+
+
 def internal(balancer: LoadBalancer) -> str:
     """Return what to say to whoever asks an internal load balancer from the internet."""
     ask = "kubectl run ask --rm -i --restart=Never --image=busybox -- wget -qO-"
@@ -94,6 +162,18 @@ def internal(balancer: LoadBalancer) -> str:
         "addresses, which answer only from inside the VPC. From a pod:\n"
         f"eksnet {ask} http://{balancer.dns_name}/"
     )
+
+
+def refuse_internal(paths: Paths, host: str) -> None:
+    """Refuse to wait for what answers only from inside the VPC.
+
+    Raises:
+        EksnetError: The host is an internal load balancer.
+    """
+    for balancer in wanted(paths).load_balancers:
+        if balancer.is_internal and balancer.dns_name.lower() == host.lower().rstrip("."):
+            seen, command = internal(balancer).rsplit("\n", 1)
+            raise EksnetError(seen, "an internet-facing load balancer", command)
 
 
 def wanted(paths: Paths) -> Desired:

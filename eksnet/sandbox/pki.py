@@ -20,6 +20,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from eksnet.sandbox.paths import write_private
 from eksnet.sandbox.vpc import Vpc
 
+# The files of the authority for certificates of load balancers.
+PUBLIC_AUTHORITY = "public-ca"
 _LIFETIME = datetime.timedelta(days=3650)
 
 
@@ -81,6 +83,7 @@ def ensure(directory: Path, vpc: Vpc) -> None:
     for subject in subjects(vpc):
         _issue(directory, authority, subject)
     _issue(directory, front_proxy, Subject("front-proxy", "front-proxy-client"))
+    ensure_public_authority(directory)
     _service_account_keys(directory)
 
 
@@ -135,26 +138,41 @@ def serving_certificate(address: str) -> tuple[str, str]:
     return certificate.public_bytes(serialization.Encoding.PEM).decode(), _pem(key).decode()
 
 
+Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 Authority = tuple[x509.Certificate, ec.EllipticCurvePrivateKey]
+
+
+def ensure_public_authority(directory: Path) -> None:
+    """Make what signs the certificates of load balancers, where on AWS Amazon does, if missing.
+
+    Its key is RSA: signed again with it, a certificate has the same signature, so that the account
+    has the same certificates after a restart.
+    """
+    if not (directory / f"{PUBLIC_AUTHORITY}.crt").exists():
+        key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        _write_authority(directory, PUBLIC_AUTHORITY, "Amazon (sandbox)", key)
 
 
 def _authority(directory: Path, file: str, name: str) -> Authority:
     if not (directory / f"{file}.crt").exists():
-        key = ec.generate_private_key(ec.SECP256R1())
-        subject = _name(name, ())
-        usage = x509.KeyUsage(True, False, False, False, False, True, True, False, False)
-        certificate = (
-            _builder(subject, subject, key, key)
-            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-            .add_extension(usage, critical=True)
-            .sign(key, hashes.SHA256())
-        )
-        _write(directory, file, key, certificate)
+        _write_authority(directory, file, name, ec.generate_private_key(ec.SECP256R1()))
     certificate = x509.load_pem_x509_certificate((directory / f"{file}.crt").read_bytes())
     key_bytes = (directory / f"{file}.key").read_bytes()
     loaded = serialization.load_pem_private_key(key_bytes, password=None)
     assert isinstance(loaded, ec.EllipticCurvePrivateKey)
     return certificate, loaded
+
+
+def _write_authority(directory: Path, file: str, name: str, key: Key) -> None:
+    subject = _name(name, ())
+    usage = x509.KeyUsage(True, False, False, False, False, True, True, False, False)
+    certificate = (
+        _builder(subject, subject, key, key)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(usage, critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    _write(directory, file, key, certificate)
 
 
 def _issue(directory: Path, authority: Authority, subject: Subject) -> None:
@@ -186,8 +204,8 @@ def _name(user: str, groups: Sequence[str]) -> x509.Name:
 def _builder(
     subject: x509.Name,
     issuer: x509.Name,
-    key: ec.EllipticCurvePrivateKey,
-    issuer_key: ec.EllipticCurvePrivateKey,
+    key: Key,
+    issuer_key: Key,
 ) -> x509.CertificateBuilder:
     now = datetime.datetime.now(datetime.UTC)
     # Python 3.13 believes no certificate without these two identifiers.
@@ -226,16 +244,14 @@ def _service_account_keys(directory: Path) -> None:
     write_private(public, written)
 
 
-def _write(
-    directory: Path, file: str, key: ec.EllipticCurvePrivateKey, certificate: x509.Certificate
-) -> None:
+def _write(directory: Path, file: str, key: Key, certificate: x509.Certificate) -> None:
     # The certificate last: its presence says that the pair is whole.
     write_private(directory / f"{file}.key", _pem(key))
     pem = certificate.public_bytes(serialization.Encoding.PEM)
     write_private(directory / f"{file}.crt", pem)
 
 
-def _pem(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> bytes:
+def _pem(key: Key) -> bytes:
     return key.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,

@@ -1,11 +1,14 @@
 """AWS clients of a cluster: to its own account alone, and past its guard."""
 
+import re
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import botocore.exceptions
 import pytest
 
+import eksnet
 from eksnet.aws import Account
 
 ELSEWHERE = "AKIAREALLOOKINGKEY00"
@@ -106,3 +109,15 @@ def test_an_endpoint_that_nobody_serves_is_told(account, listener):
     listener.server_close()
     with pytest.raises(botocore.exceptions.EndpointConnectionError):
         Account("http://127.0.0.1:1", "r", "k", "s", "c").client("eks", free).list_clusters()
+
+
+def test_clients_are_made_in_one_place_alone():
+    package = Path(eksnet.__file__).parent
+    own_side = package / "sandbox" / "aws"
+    makers = {
+        str(path.relative_to(package))
+        for path in package.rglob("*.py")
+        if not path.is_relative_to(own_side)
+        and re.search(r"\b(import|from) (boto3|botocore)\b", path.read_text())
+    }
+    assert makers == {"aws/account.py"}

@@ -1,5 +1,6 @@
 """The notebooks' form, and what holds in whichever order they are run."""
 
+import ast
 import itertools
 import os
 import random
@@ -82,11 +83,15 @@ def test_every_notebook_is_compared():
 @pytest.mark.notebook
 @pytest.mark.sandbox
 @pytest.mark.soak
-def test_notebooks_in_a_random_order(fresh_sandbox):
+def test_notebooks_in_a_random_order(fresh_sandbox, another_account, monkeypatch):
+    # Whatever the learner's own account is, none of them uses it.
+    for variable, value in another_account.variables.items():
+        monkeypatch.setenv(variable, value)
     seed = os.environ.get("SOAK_SEED", time.time_ns() % 10**6)
     order = random.Random(str(seed)).sample(NAMES, len(NAMES))
     print(f"SOAK_SEED={seed}: {' '.join(order)}")
     compare(*order)
+    another_account.assert_unused()
 
 
 @pytest.mark.parametrize(
@@ -112,6 +117,19 @@ def test_run_all_gives_no_answer_away(name, checkpoint):
     said = "".join(output.data["text/plain"] for output in cell.outputs if "data" in output)
     assert said.startswith(f"{checkpoint} ")
     assert "FAIL, 0 of" in said
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_account_is_used_through_the_cluster_alone(name):
+    cells = [cell.source for cell in catalogue.read(catalogue.find(name)) if cell.kind == "code"]
+    imported = {
+        (node.module or "") if isinstance(node, ast.ImportFrom) else alias.name
+        for source in cells
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for alias in node.names
+    }
+    assert not {one.partition(".")[0] for one in imported} & {"boto3", "botocore", "os"}
 
 
 @pytest.mark.parametrize("name", NAMES)

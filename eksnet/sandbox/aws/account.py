@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 from eksnet.sandbox.aws import keys, policies
 from eksnet.sandbox.aws.elb import fresh
 from eksnet.sandbox.aws.elb.desired import DesiredFile
-from eksnet.sandbox.aws.elb.observed import Observed
 from eksnet.sandbox.aws.journal import Entry, Journal, Sent
 from eksnet.sandbox.aws.operations import Operation
 from eksnet.sandbox.aws.principals import Grants, Principal
@@ -65,7 +64,6 @@ class Account:
         self._learner = keys.read(Path(settings.keys))
         self._journal = Journal(Path(settings.journal))
         self._desired = DesiredFile(Path(settings.desired))
-        self._observed = Observed(Path(settings.observed))
         # moto is made for one thread, and what it does has to be repeated in the same order.
         self._lock = threading.RLock()
         self._loaded: tuple[Emulator, Directory] | None = None
@@ -233,7 +231,8 @@ class Account:
             from eksnet.sandbox.aws.directory import Directory
             from eksnet.sandbox.aws.emulator import Emulator
 
-            emulator = Emulator(self._settings.cluster.region, self._observed)
+            told = self._settings
+            emulator = Emulator(told.cluster.region, Path(told.pki), Path(told.observed))
             start_state.create(emulator, self._settings, self._learner)
             for entry in self._journal.entries():
                 answer, _ = emulator.repeatable(entry.sent, entry.moment, entry.seed, entry.keys)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from moto.acm import models as acm_models
 from moto.ec2.models import ec2_backends
 from moto.ec2.models.elastic_network_interfaces import NetworkInterface
 from moto.elbv2 import models as elbv2_models
 
+from eksnet.sandbox.aws.certificates import Certificate, Certificates
 from eksnet.sandbox.aws.ec2.backend import Network
 from eksnet.sandbox.aws.elb.backend import LoadBalancing
 from eksnet.sandbox.aws.elb.targets import TargetGroup
@@ -19,7 +21,9 @@ def install() -> None:
     """Have moto answer as AWS does: classes of ours stand where it looks for its own."""
     ec2_backends.backend = Network
     elbv2_models.elbv2_backends.backend = LoadBalancing
-    setattr(elbv2_models, "FakeTargetGroup", TargetGroup)  # noqa: B010 (mypy: it is typed)
+    acm_models.acm_backends.backend = Certificates
+    setattr(elbv2_models, "FakeTargetGroup", TargetGroup)  # noqa: B010 (mypy: they are typed)
+    setattr(acm_models, "CertBundle", Certificate)  # noqa: B010
     _install_address_filter()
 
 

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from eksnet.sandbox.aws.journal import Sent
@@ -34,6 +35,7 @@ from moto.core.request import Request
 from moto.core.utils import camelcase_to_underscores, get_service_model
 
 from eksnet.sandbox.aws import corrections, repeatable
+from eksnet.sandbox.aws.certificates import authority
 from eksnet.sandbox.aws.elb.desired import desired
 from eksnet.sandbox.aws.elb.observed import Observed
 
@@ -77,12 +79,13 @@ _GLOBAL = "aws"
 class Emulator:
     """One account of moto's in one region. There is one in a process, because moto is global."""
 
-    def __init__(self, region: str, observed: Observed | None = None) -> None:
+    def __init__(self, region: str, pki: Path, observed: Path) -> None:
         """Begin with an account in which nothing is.
 
         Args:
             region: The region.
-            observed: What the data plane has seen of targets; nothing when it is left out.
+            pki: The directory of the certificates, that of ACM's authority among them.
+            observed: The file in which the data plane tells what it has seen of targets.
         """
         # Not `reset`, which makes anew what nobody is going to ask.
         made: list[Any] = BackendDict._instances  # type: ignore[misc]
@@ -94,8 +97,8 @@ class Emulator:
         for service in PACKAGES:
             if service not in _RARE:
                 self.backend(service)
-        if observed is not None:
-            self.backend("elasticloadbalancing").observed = observed.health
+        self.backend("acm").authority = authority(pki)
+        self.backend("elasticloadbalancing").observed = Observed(observed).health
 
     def backend(self, service: str) -> Any:
         """Return moto's state of a service."""

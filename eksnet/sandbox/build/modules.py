@@ -130,7 +130,8 @@ CONTROLLER_CHART = Chart(
     "helm/aws-load-balancer-controller",
 )
 
-# The controller stands last: the sandbox starts without it, and only later chapters need it.
+# The controller and its plan stand last: the sandbox starts without them, and only later chapters
+# need them.
 MODULE = Module(
     "engine",
     versions.ENGINE,
@@ -148,6 +149,7 @@ MODULE = Module(
             _CONTROLLER,
             _CONTROLLER_STAMPS,
         ),
+        Program("plan", "./cmd/plan", _CONTROLLER_STAMPS),
     ),
     ENGINE_BUILT.peak,
     (CONTROLLER_CHART,),

@@ -1,7 +1,9 @@
 """EKS behind its front on 127.0.0.1, with an API server that the tests make up."""
 
 import copy
+import functools
 import json
+import tempfile
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 from botocore.config import Config
 from werkzeug.serving import make_server
 
+from eksnet.sandbox import pki
 from eksnet.sandbox.aws import keys, server
 from eksnet.sandbox.aws.eks.ownership import ApplyError
 from eksnet.sandbox.aws.settings import ACCOUNT, ClusterFacts, Settings
@@ -18,6 +21,14 @@ from eksnet.sandbox.aws.settings import ACCOUNT, ClusterFacts, Settings
 # One for all clients: each would read the services' models again.
 SESSION = boto3.session.Session()
 ACCESS = {"name": "workbook", "region": "ap-northeast-2"}
+
+
+@functools.cache
+def public_authority():
+    """One for all tests: a key of this kind takes a moment to make."""
+    with tempfile.TemporaryDirectory() as place:
+        pki.ensure_public_authority(Path(place))
+        return {file.name: file.read_bytes() for file in Path(place).iterdir()}
 
 
 class PretendCluster:
@@ -88,6 +99,8 @@ class Side:
         self.cluster = PretendCluster()
         monkeypatch.setattr(server, "Cluster", lambda *_: self.cluster)
         self.keys = keys.ensure(directory / "aws.json")
+        for name, content in public_authority().items():
+            (directory / name).write_bytes(content)
         self.settings = Settings(
             address="127.0.0.1",
             port=0,

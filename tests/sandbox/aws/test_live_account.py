@@ -3,15 +3,14 @@
 import http.client
 import json
 import os
-import socketserver
 import stat
 import subprocess
 import sys
-import threading
 from urllib.parse import urlsplit
 
 import faults
 import pytest
+from otheraccount import OWN_KEY
 
 from eksnet.cluster import connect
 from eksnet.cluster.countdown import until
@@ -24,8 +23,6 @@ from eksnet.sandbox.vpc import plan
 pytestmark = pytest.mark.sandbox
 
 NOBODY = 65534
-# Looks like a learner's own; whoever sends it anywhere is found.
-OWN_KEY = "AKIAREALLOOKINGKEY00"
 
 
 def users(cluster):
@@ -119,61 +116,16 @@ def test_another_user_of_the_computer_gets_nothing(live_sandbox):
     assert done.stdout.split("\n") == [*3 * ["HTTP/1.1 403"], ""]
 
 
-class Recorder(socketserver.ThreadingTCPServer):
-    """Stands where AWS's own endpoints and proxies would be; remembers whoever comes."""
-
-    def __init__(self):
-        super().__init__(("127.0.0.1", 0), Request)
-        self.seen = []
-
-
-class Request(socketserver.StreamRequestHandler):
-    def handle(self):
-        self.server.seen.append(self.rfile.readline())
-
-
-@pytest.fixture
-def elsewhere():
-    recorder = Recorder()
-    threading.Thread(target=recorder.serve_forever, daemon=True).start()
-    yield recorder
-    recorder.shutdown()
-    recorder.server_close()
-
-
 @pytest.mark.notebook
-def test_the_course_uses_no_other_account_whatever_is_set(fresh_sandbox, elsewhere, tmp_path):
-    url = f"http://127.0.0.1:{elsewhere.server_address[1]}"
-    (tmp_path / ".aws").mkdir()
-    for name, section in (("credentials", "company"), ("config", "profile company")):
-        (tmp_path / ".aws" / name).write_text(
-            f"[{section}]\naws_access_key_id = {OWN_KEY}\naws_secret_access_key = x\n"
-            f"region = us-east-1\nendpoint_url = {url}\n"
-        )
-    own = {
-        "HOME": str(tmp_path),
-        "AWS_ACCESS_KEY_ID": OWN_KEY,
-        "AWS_SECRET_ACCESS_KEY": "x",
-        "AWS_SESSION_TOKEN": "x",
-        "AWS_PROFILE": "company",
-        "AWS_REGION": "us-east-1",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_ENDPOINT_URL": url,
-        "AWS_ENDPOINT_URL_EKS": url,
-        "AWS_ENDPOINT_URL_STS": url,
-        "AWS_EC2_METADATA_SERVICE_ENDPOINT": url,
-        "HTTP_PROXY": url,
-        "HTTPS_PROXY": url,
-    }
+def test_the_course_uses_no_other_account_whatever_is_set(fresh_sandbox, another_account):
     done = subprocess.run(
         [sys.executable, "-m", "eksnet", "run", catalogue.find("02a").stem],
-        env={**os.environ, **own}, capture_output=True, text=True, check=False,
+        env={**os.environ, **another_account.variables},
+        capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
-    assert elsewhere.seen == []
-    # With another key nothing would have been answered.
-    log = paths.paths().log("aws").read_text()
-    assert OWN_KEY not in log
+    another_account.assert_unused()
+    # With its key nothing would have been answered.
     connection = http.client.HTTPConnection(urlsplit(access().endpoint).netloc, timeout=10)
     scope = f"{OWN_KEY}/20260101/ap-northeast-2/eks/aws4_request"
     signed = f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0"

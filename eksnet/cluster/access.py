@@ -1,0 +1,75 @@
+"""How another program reaches a cluster and the AWS account that it is in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from eksnet.aws import Account
+
+
+@dataclass(frozen=True)
+class Access:
+    """Where the API server and AWS are, and with what they are asked.
+
+    Attributes:
+        server: The API server's URL.
+        authority: Its certificate authority, as PEM; empty for those of the computer.
+        token: A bearer token; empty for none.
+        certificate: A client certificate, as PEM; empty for none.
+        key: Its key, as PEM.
+        insecure: Whether the API server's certificate is not checked.
+        namespace: Where objects go that name no namespace.
+        account: The AWS account; None where none is known.
+    """
+
+    server: str
+    authority: str = field(default="", repr=False)
+    token: str = field(default="", repr=False)
+    certificate: str = field(default="", repr=False)
+    key: str = field(default="", repr=False)
+    insecure: bool = False
+    namespace: str = "default"
+    account: Account | None = None
+
+    @classmethod
+    def of(cls, configuration: Any, namespace: str, account: Account | None) -> Access:
+        """Return the access that a configuration of the official client has.
+
+        Args:
+            configuration: The configuration, with credentials that last.
+            namespace: Where objects go that name no namespace.
+            account: The AWS account; None where none is known.
+        """
+        token = str(
+            configuration.api_key.get("authorization", configuration.api_key.get("BearerToken", ""))
+        )
+        return cls(
+            str(configuration.host),
+            _content(configuration.ssl_ca_cert),
+            token.removeprefix("Bearer ").strip(),
+            _content(configuration.cert_file),
+            _content(configuration.key_file),
+            not configuration.verify_ssl,
+            namespace,
+            account,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what the engine's programs read: the secrets go to their standard input alone."""
+        names = ("server", "authority", "token", "certificate", "key", "insecure")
+        account = self.account
+        aws = None if account is None else {
+            "endpoint": account.endpoint, "region": account.region,
+            "access_key": account.access_key, "secret": account.secret,
+        }  # fmt: skip
+        return {
+            "cluster": {name: getattr(self, name) for name in names},
+            "aws": aws,
+            "name": account.cluster if account else "",
+        }
+
+
+def _content(file: str | None) -> str:
+    return Path(file).read_text() if file else ""

@@ -1,0 +1,358 @@
+package plan
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sync"
+
+	"github.com/go-logr/logr"
+	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/record"
+	"sigs.k8s.io/aws-load-balancer-controller/pkg/annotations"
+	"sigs.k8s.io/aws-load-balancer-controller/pkg/certs"
+	"sigs.k8s.io/aws-load-balancer-controller/pkg/config"
+	"sigs.k8s.io/aws-load-balancer-controller/pkg/deploy"
+	"sigs.k8s.io/aws-load-balancer-controller/pkg/deploy/elbv2"
+	"sigs.k8s.io/aws-load-balancer-controller/pkg/deploy/tracking"
+	"sigs.k8s.io/aws-load-balancer-controller/pkg/ingress"
+	"sigs.k8s.io/aws-load-balancer-controller/pkg/k8s"
+	lbcmetrics "sigs.k8s.io/aws-load-balancer-controller/pkg/metrics/lbc"
+	"sigs.k8s.io/aws-load-balancer-controller/pkg/model/core"
+	"sigs.k8s.io/aws-load-balancer-controller/pkg/networking"
+	"sigs.k8s.io/aws-load-balancer-controller/pkg/service"
+	"sigs.k8s.io/aws-load-balancer-controller/pkg/shared_constants"
+	"sigs.k8s.io/aws-load-balancer-controller/pkg/shared_utils"
+)
+
+// The prefixes of the tags by which the controller finds its own, and of a Service's annotations.
+const (
+	ingressTags       = "ingress.k8s.aws"
+	serviceTags       = "service.k8s.aws"
+	serviceAnnotation = "service.beta.kubernetes.io"
+)
+
+// built is a stack that was built, and what was said of it.
+type built struct {
+	said     Stack
+	stack    core.Stack
+	tracking tracking.Provider
+	refused  []Refusal
+}
+
+// journal keeps the Events that the controller would send.
+type journal struct {
+	mutex sync.Mutex
+	lines []string
+}
+
+var _ record.EventRecorder = &journal{}
+
+// Event notes an Event.
+func (j *journal) Event(_ runtime.Object, kind, reason, message string) {
+	j.mutex.Lock()
+	defer j.mutex.Unlock()
+	j.lines = append(j.lines, fmt.Sprintf("%s %s: %s", kind, reason, message))
+}
+
+// Eventf notes an Event.
+func (j *journal) Eventf(object runtime.Object, kind, reason, format string, words ...any) {
+	j.Event(object, kind, reason, fmt.Sprintf(format, words...))
+}
+
+// AnnotatedEventf notes an Event.
+func (j *journal) AnnotatedEventf(object runtime.Object, _ map[string]string, kind, reason, format string, words ...any) {
+	j.Eventf(object, kind, reason, format, words...)
+}
+
+// loader is the controller's own loader of Ingress groups.
+func (p *planner) loader(events record.EventRecorder) ingress.GroupLoader {
+	parser := annotations.NewSuffixAnnotationParser(annotations.AnnotationPrefixIngress)
+	class := p.settings.IngressConfig.IngressClass
+	return ingress.NewDefaultGroupLoader(p.over, events, parser, ingress.NewDefaultClassLoader(p.over, true),
+		ingress.NewDefaultClassAnnotationMatcher(class), class == "")
+}
+
+// groups are those that Ingresses of the manifests join or leave, each once.
+func (p *planner) groups(ctx context.Context, tried []candidate) ([]ingress.GroupID, error) {
+	var found []ingress.GroupID
+	seen := map[ingress.GroupID]bool{}
+	add := func(id ingress.GroupID) {
+		if !seen[id] {
+			seen[id] = true
+			found = append(found, id)
+		}
+	}
+	loader := p.loader(&journal{})
+	for _, one := range objects[*networkingv1.Ingress](tried) {
+		key := k8s.NamespacedName(one)
+		joined, err := loader.LoadGroupIDIfAny(ctx, one.DeepCopy())
+		switch {
+		case err != nil:
+			p.refuse("Ingress", key, k8s.IngressEventReasonFailedLoadGroupID,
+				fmt.Sprintf("failed load groupID due to %v", err))
+		case joined == nil:
+			p.answer.Remarks = append(p.answer.Remarks,
+				fmt.Sprintf("the controller leaves Ingress %s alone: its class is another controller's", key))
+		default:
+			p.belongs("Ingress", key, joined.String())
+			add(*joined)
+		}
+		for _, left := range loader.LoadGroupIDsPendingFinalization(ctx, one) {
+			add(left)
+		}
+	}
+	return found, nil
+}
+
+// groupsOnly says what can be said without an AWS account.
+func (p *planner) groupsOnly(ctx context.Context, tried []candidate) error {
+	found, err := p.groups(ctx, tried)
+	if err != nil {
+		return err
+	}
+	for _, id := range found {
+		said, _, err := p.members(ctx, id)
+		if err != nil {
+			return err
+		}
+		p.answer.Stacks = append(p.answer.Stacks, said)
+	}
+	for _, one := range p.balancers(tried) {
+		p.answer.Stacks = append(p.answer.Stacks, p.ofService(one))
+	}
+	return nil
+}
+
+func (p *planner) members(ctx context.Context, id ingress.GroupID) (Stack, ingress.Group, error) {
+	said := Stack{
+		ID: id.String(), Kind: "ingress", Members: []string{}, Scheme: p.settings.DefaultLoadBalancerScheme,
+	}
+	group, err := p.loader(&journal{}).Load(ctx, id)
+	for _, member := range group.Members {
+		said.Members = append(said.Members, k8s.NamespacedName(member.Ing).String())
+		said.look(member.Ing.Annotations, annotations.AnnotationPrefixIngress,
+			annotations.IngressSuffixScheme, annotations.IngressSuffixSubnets)
+		if params := member.IngClassConfig.IngClassParams; params != nil {
+			if params.Spec.Scheme != nil {
+				said.Scheme = string(*params.Spec.Scheme)
+			}
+			said.NamedSubnets = said.NamedSubnets || params.Spec.Subnets != nil
+		}
+	}
+	return said, group, err
+}
+
+// look notes what annotations say of scheme and subnets.
+func (s *Stack) look(said map[string]string, prefix, scheme, subnets string) {
+	if found, has := said[prefix+"/"+scheme]; has {
+		s.Scheme = found
+	}
+	if _, has := said[prefix+"/"+subnets]; has {
+		s.NamedSubnets = true
+	}
+}
+
+func (p *planner) ofService(one *corev1.Service) Stack {
+	key := k8s.NamespacedName(one).String()
+	said := Stack{
+		ID: key, Kind: "service", Members: []string{key}, Scheme: p.settings.DefaultLoadBalancerScheme,
+	}
+	said.look(one.Annotations, serviceAnnotation, annotations.SvcLBSuffixScheme, annotations.SvcLBSuffixSubnets)
+	return said
+}
+
+// balancers are the Services of the manifests that the controller makes, or made, load balancers of.
+func (p *planner) balancers(tried []candidate) []*corev1.Service {
+	parser := annotations.NewSuffixAnnotationParser(serviceAnnotation)
+	utils := service.NewServiceUtils(parser, shared_constants.ServiceFinalizer,
+		p.settings.ServiceConfig.LoadBalancerClass, p.settings.FeatureGates)
+	var found []*corev1.Service
+	for _, one := range objects[*corev1.Service](tried) {
+		if utils.IsServiceSupported(one) || utils.IsServicePendingFinalization(one) {
+			found = append(found, one)
+		} else if one.Spec.Type == corev1.ServiceTypeLoadBalancer {
+			p.answer.Remarks = append(p.answer.Remarks, fmt.Sprintf(
+				"the controller leaves Service %s alone: its loadBalancerClass is not %s",
+				k8s.NamespacedName(one), p.settings.ServiceConfig.LoadBalancerClass))
+		}
+	}
+	return found
+}
+
+// builders are the controller's own model builders, over the cluster as it would be.
+type builders struct {
+	ingress ingress.ModelBuilder
+	service service.ModelBuilder
+	byTags  elbv2.TaggingManager
+	metrics lbcmetrics.MetricCollector
+}
+
+func (p *planner) builders(events record.EventRecorder) builders {
+	silent, metrics := logr.Discard(), lbcmetrics.NewMockCollector()
+	known, cloud, gates := p.settings, p.cloud, p.settings.FeatureGates
+	zones := networking.NewDefaultAZInfoProvider(cloud.EC2(), silent)
+	found := networking.NewDefaultSubnetsResolver(zones, cloud.EC2(), cloud.VpcID(), known.ClusterName,
+		gates.Enabled(config.SubnetsClusterTagCheck), gates.Enabled(config.ALBSingleSubnet),
+		gates.Enabled(config.SubnetDiscoveryByReachability), silent)
+	vpcs := networking.NewDefaultVPCInfoProvider(cloud.EC2(), silent)
+	groups := networking.NewDefaultSecurityGroupResolver(cloud.EC2(), cloud.VpcID())
+	byTags := elbv2.NewDefaultTaggingManager(cloud.ELBV2(), cloud.VpcID(), gates, cloud.RGT(), silent)
+	backend := &backendGroup{planner: p}
+
+	ofIngress := annotations.NewSuffixAnnotationParser(annotations.AnnotationPrefixIngress)
+	auth := ingress.NewDefaultAuthConfigBuilder(ofIngress)
+	backends := ingress.NewDefaultEnhancedBackendBuilder(p.over, ofIngress, auth,
+		known.IngressConfig.TolerateNonExistentBackendService, known.IngressConfig.TolerateNonExistentBackendAction)
+	authorities := known.IngressConfig.AllowedCertificateAuthorityARNs
+	makesCertificates := gates.Enabled(config.EnableCertificateManagement)
+	certificates := certs.NewACMCertDiscovery(cloud.ACM(), authorities, makesCertificates, silent)
+
+	ofService := annotations.NewSuffixAnnotationParser(serviceAnnotation)
+	utils := service.NewServiceUtils(ofService, shared_constants.ServiceFinalizer,
+		known.ServiceConfig.LoadBalancerClass, gates)
+	return builders{
+		ingress: ingress.NewDefaultModelBuilder(p.over, events,
+			cloud.EC2(), cloud.ELBV2(), cloud.WAFv2(), cloud.ACM(), ofIngress, found, auth, backends,
+			p.tracking(ingressTags), byTags, gates, cloud.VpcID(), known.ClusterName, known.DefaultTags,
+			known.ExternalManagedTags, known.DefaultSSLPolicy, known.DefaultTargetType,
+			known.DefaultLoadBalancerScheme, backend, groups, known.EnableBackendSecurityGroup,
+			known.EnableManageBackendSecurityGroupRules, known.DisableRestrictedSGRules, authorities,
+			gates.Enabled(config.EnableIPTargetType), makesCertificates, known.IngressConfig.DefaultPCAArn,
+			shared_utils.NewTargetGroupNameToArnMapper(cloud.ELBV2()), silent, metrics, certificates),
+		service: service.NewDefaultModelBuilder(ofService, found, vpcs, cloud.VpcID(), p.tracking(serviceTags),
+			byTags, cloud.EC2(), gates, known.ClusterName, known.DefaultTags, known.ExternalManagedTags,
+			known.DefaultSSLPolicy, known.DefaultTargetType, known.DefaultLoadBalancerScheme,
+			gates.Enabled(config.EnableIPTargetType), utils, backend, groups, known.EnableBackendSecurityGroup,
+			known.EnableManageBackendSecurityGroupRules, known.DisableRestrictedSGRules, silent, metrics,
+			gates.Enabled(config.EnableTCPUDPListenerType),
+			service.NewDefaultEnhancedBackendBuilder(p.over, ofService, silent)),
+		byTags: byTags, metrics: metrics,
+	}
+}
+
+func (p *planner) tracking(prefix string) tracking.Provider {
+	return tracking.NewDefaultProvider(prefix, p.settings.ClusterName)
+}
+
+// build builds every stack that the manifests touch.
+func (p *planner) build(ctx context.Context, tried []candidate) ([]built, error) {
+	ids, err := p.groups(ctx, tried)
+	if err != nil {
+		return nil, err
+	}
+	balancers := p.balancers(tried)
+	found := make([]built, len(ids)+len(balancers))
+	group, inside := errgroup.WithContext(ctx)
+	group.SetLimit(atOnce)
+	for i, id := range ids {
+		group.Go(func() (err error) {
+			found[i], err = p.buildGroup(inside, id)
+			return err
+		})
+	}
+	for i, one := range balancers {
+		p.belongs("Service", k8s.NamespacedName(one), k8s.NamespacedName(one).String())
+		group.Go(func() (err error) {
+			found[len(ids)+i], err = p.buildService(inside, one)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	for _, one := range found {
+		p.answer.Refused = append(p.answer.Refused, one.refused...)
+	}
+	return found, nil
+}
+
+func (p *planner) buildGroup(ctx context.Context, id ingress.GroupID) (built, error) {
+	said, group, err := p.members(ctx, id)
+	if err != nil {
+		return built{}, fmt.Errorf("the Ingress group %s cannot be loaded: %w", id, err)
+	}
+	events := &journal{}
+	with := p.builders(events)
+	found := built{tracking: p.tracking(ingressTags)}
+	stack, _, _, _, _, _, err := with.ingress.Build(ctx, group, with.metrics)
+	if err != nil {
+		for _, member := range group.Members {
+			found.refused = append(found.refused, failed("Ingress", k8s.NamespacedName(member.Ing),
+				k8s.IngressEventReasonFailedBuildModel, err))
+		}
+		stack = nil
+	}
+	return p.complete(ctx, found, said, stack, core.NewDefaultStack(core.StackID(id)), events, with)
+}
+
+func (p *planner) buildService(ctx context.Context, one *corev1.Service) (built, error) {
+	key := k8s.NamespacedName(one)
+	said := p.ofService(one)
+	events := &journal{}
+	with := p.builders(events)
+	found := built{tracking: p.tracking(serviceTags)}
+	stack, _, _, err := with.service.Build(ctx, one.DeepCopy(), with.metrics)
+	if err != nil {
+		found.refused = append(found.refused, failed("Service", key, k8s.ServiceEventReasonFailedBuildModel, err))
+		stack = nil
+	}
+	return p.complete(ctx, found, said, stack, core.NewDefaultStack(core.StackID(key)), events, with)
+}
+
+func failed(kind string, key types.NamespacedName, reason string, err error) Refusal {
+	return Refusal{kind, key.Namespace, key.Name, reason, fmt.Sprintf("Failed build model due to %v", err)}
+}
+
+// complete adds what the stack is made of, and what AWS has of it.
+func (p *planner) complete(
+	ctx context.Context, found built, said Stack, stack, empty core.Stack, events *journal, with builders,
+) (built, error) {
+	said.Events, said.Targets = append([]string{}, events.lines...), map[string][]Target{}
+	if stack != nil {
+		model, err := deploy.NewDefaultStackMarshaller().Marshal(stack)
+		if err != nil {
+			return built{}, err
+		}
+		said.Model = json.RawMessage(model)
+	}
+	var err error
+	said.Existing, err = p.existing(ctx, with, found.tracking, empty)
+	found.said, found.stack = said, stack
+	return found, err
+}
+
+// backendGroup finds the shared backend security group; where there is none, it has no id yet.
+type backendGroup struct {
+	planner *planner
+}
+
+var _ networking.BackendSGProvider = &backendGroup{}
+
+// unknownGroup stands for the id of a security group that has to be made first.
+const unknownGroup = "sg-(backend, known after apply)"
+
+// Get returns the group's id.
+func (b *backendGroup) Get(ctx context.Context, _ networking.ResourceType, _ []types.NamespacedName) (string, error) {
+	p := b.planner
+	found := p.settings.BackendSecurityGroup
+	if found == "" {
+		var err error
+		if found, err = backendGroupOf(ctx, p.cloud, p.settings.ClusterName); err != nil {
+			return "", err
+		}
+	}
+	if found == "" {
+		return unknownGroup, nil
+	}
+	return found, nil
+}
+
+// Release does nothing: a plan takes nothing away.
+func (b *backendGroup) Release(context.Context, networking.ResourceType, []types.NamespacedName) error {
+	return nil
+}

@@ -1,0 +1,135 @@
+"""The router by itself, in namespaces: it follows the file, also one that begins again."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from wanted import IN_NAMESPACES, balancer, desired
+
+from eksnet.sandbox import components
+from eksnet.sandbox.paths import Paths
+from eksnet.sandbox.vpc import plan
+
+VPC = plan()
+FIRST = ["10.0.0.21", "203.0.113.21"]
+SCRIPT = """
+import json, os, subprocess, sys
+from pathlib import Path
+from eksnet.sandbox import filters, mounts, network
+from eksnet.sandbox.paths import Paths
+from eksnet.sandbox.router import Router
+from eksnet.sandbox.vpc import plan
+
+mounts.make_private()
+paths, vpc, log = Paths(Path(sys.argv[1])), plan(), []
+paths.run.mkdir(parents=True)
+paths.load_balancers.mkdir(parents=True)
+
+def run(*words):
+    return subprocess.run(words, capture_output=True, text=True, check=False).stdout
+
+def seen():
+    return {
+        "addresses": sorted(map(str, network.balancer_addresses(vpc))),
+        "filtered": "vmap" in run("nft", "list", "table", "inet", filters.TABLE),
+        "internet": os.path.ismount(paths.internet),
+        "log": list(log),
+    }
+
+def file(text):
+    draft = paths.load_balancers / "draft"
+    draft.write_text(text)
+    draft.rename(paths.load_balancers / "desired.json")
+
+router = Router(paths, vpc, log.append)
+said = []
+for action, text in json.loads(sys.stdin.read()):
+    if action == "prepare":
+        router.prepare()
+    elif action == "again":
+        router = Router(paths, vpc, log.append)
+        router.follow()
+    else:
+        file(text)
+        router.follow()
+    said.append(seen())
+there = ["nsenter", f"--net={paths.internet}", "ip", "-4", "-o", "addr", "show", "dev", "eth0"]
+print(json.dumps([said, run(*there), run("ip", "route", "get", "203.0.113.99")]))
+"""
+
+
+def follow(state, *actions):
+    """Have a router do actions; return what there is after each, and what the internet has."""
+    done = subprocess.run(
+        [*IN_NAMESPACES, sys.executable, "-c", SCRIPT, str(state)],
+        input=json.dumps(actions), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def write(wanted):
+    return "write", json.dumps(wanted) if isinstance(wanted, dict) else wanted
+
+
+def test_a_router_follows_what_is_wanted(tmp_path):
+    moved = desired(balancers=[balancer(zones=[("10.0.16.22", None)])])
+    said, internet, _ = follow(
+        tmp_path, ("prepare", ""), write(desired()), write(moved), write(desired(balancers=[]))
+    )
+    assert [one["addresses"] for one in said] == [[], FIRST, ["10.0.16.22"], []]
+    assert [one["filtered"] for one in said] == [False, True, True, True]
+    # Made with the first load balancer, and kept.
+    assert [one["internet"] for one in said] == [False, True, True, True]
+    assert "198.51.100.10/24" in internet
+    assert said[-1]["log"] == []
+
+
+def test_a_router_that_begins_again_goes_on(tmp_path):
+    two = desired(balancers=[balancer(zones=[("10.0.16.22", None)])])
+    said, *_ = follow(
+        tmp_path, ("prepare", ""), write(desired()), ("again", ""), ("again", ""), write(two)
+    )
+    assert [one["addresses"] for one in said] == [[], FIRST, FIRST, FIRST, ["10.0.16.22"]]
+    assert said[-1]["log"] == []
+
+
+BROKEN = [
+    "",
+    "[]",
+    "{}",
+    json.dumps(desired() | {"load_balancers": [{"name": "x"}]}),
+    json.dumps(desired() | {"interfaces": [{"id": "e", "addresses": ["x"], "groups": []}]}),
+    # What nft refuses.
+    json.dumps(desired(more=[{"id": "{", "addresses": ["10.0.0.77"], "groups": ["sg-cluster"]}])),
+]
+
+
+@pytest.mark.parametrize("text", BROKEN)
+def test_what_cannot_be_read_changes_nothing_and_is_told_once(tmp_path, text):
+    said, *_ = follow(tmp_path, ("prepare", ""), write(desired()), write(text), write(text),
+                      write(desired(balancers=[])))  # fmt: skip
+    assert [one["addresses"] for one in said] == [[], FIRST, FIRST, FIRST, []]
+    (line,) = said[-1]["log"]
+    assert line.startswith("the router cannot do what is wanted: ")
+
+
+def test_a_start_forgets_what_an_earlier_one_observed(tmp_path):
+    paths = Paths(tmp_path)
+    paths.observed.mkdir(parents=True)
+    paths.run.chmod(0o700)
+    for name in ("observed.json", "zone"):
+        (paths.observed / name).write_text("old")
+    paths.internet.write_text("")
+    done = subprocess.run(
+        [*IN_NAMESPACES, sys.executable, "-c", SCRIPT.replace("mkdir(parents=True)",
+         "mkdir(parents=True, exist_ok=True)"), str(tmp_path)],
+        input='[["prepare", ""]]', capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    _, _, route = json.loads(done.stdout)
+    assert [one.name for one in paths.observed.iterdir()] == [components.BALANCERS_ZONE]
+    assert (paths.observed / "zone").read_text() == components.empty_zone(VPC)
+    assert not paths.internet.exists()
+    # Packets to a public address that nobody has are lost.
+    assert route == ""
