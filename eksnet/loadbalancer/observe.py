@@ -182,9 +182,9 @@ def wait_for_targets(
         return [one.state for one in found] == [state] * count
 
     if not until(f"{count} {state} targets", there, timeout):
+        seen = "; ".join(f"{one.name} {one.state} {one.reason}".strip() for one in found)
         raise DeadlineError(
-            f"after {timeout:g} s the targets are: "
-            + ("; ".join(f"{one.name} {one.state} {one.reason}".strip() for one in found) or "none"),
+            f"after {timeout:g} s the targets are: {seen or 'none'}",
             f"{count} targets that are {state}",
             "the reason code of a target says what its last health check found",
         )
@@ -285,10 +285,11 @@ def _location(to: Json) -> str:
 def _targets(cluster: Cluster, balancer: str) -> Iterator[Target]:
     bindings = _bindings(cluster)
     nodes = {
-        one["spec"].get("providerID", "").rpartition("/")[2]: one.name
+        str((one.get("spec") or {}).get("providerID", "")).rpartition("/")[2]: one.name
         for one in cluster.list("nodes")
     }
-    for group in _pages(cluster, "describe_target_groups", "TargetGroups", LoadBalancerArn=balancer):
+    of = {"LoadBalancerArn": balancer}
+    for group in _pages(cluster, "describe_target_groups", "TargetGroups", **of):
         arn = group["TargetGroupArn"]
         service, namespace = bindings.get(arn, ("unknown", ""))
         names = {**nodes, **_pods(cluster, namespace)}
