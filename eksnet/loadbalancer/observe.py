@@ -64,8 +64,9 @@ class Target:
 
 def hostname(ingress: Json) -> str:
     """Return the DNS name in an Ingress' status; empty when there is none."""
-    found = ((ingress.get("status") or {}).get("loadBalancer") or {}).get("ingress") or ({},)
-    return str(found[0].get("hostname") or "")
+    status: Json = ingress.get("status") or {}
+    found: list[Json] = (status.get("loadBalancer") or {}).get("ingress") or []
+    return str(found[0].get("hostname") or "") if found else ""
 
 
 def provisioned(ingress: Json) -> bool:
