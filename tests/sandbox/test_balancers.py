@@ -76,7 +76,7 @@ def shop(cluster):
     reservations = ec2.describe_instances()["Reservations"]
     targets = [{"Id": i["InstanceId"]} for one in reservations for i in one["Instances"]]
     elb.register_targets(TargetGroupArn=group["TargetGroupArn"], Targets=targets)
-    names = {}
+    names, arns = {}, []
     for scheme in ("internet-facing", "internal"):
         is_public = scheme == "internet-facing"
         chosen = [one["SubnetId"] for one in subnets if one["MapPublicIpOnLaunch"] == is_public]
@@ -88,11 +88,12 @@ def shop(cluster):
             DefaultActions=[{"Type": "forward", "TargetGroupArn": group["TargetGroupArn"]}],
         )  # fmt: skip
         names[scheme] = made["DNSName"]
+        arns.append(made["LoadBalancerArn"])
     public = f"http://{names['internet-facing']}"
     loadbalancer.wait_until_answers(cluster, f"{public}/hostname")
     yield SimpleNamespace(
         public=public, internal=f"http://{names['internal']}", front=front, nodes=nodes,
-        group=group["TargetGroupArn"], elb=elb, ec2=ec2,
+        group=group["TargetGroupArn"], arn=arns[0], elb=elb, ec2=ec2,
     )  # fmt: skip
     cluster.delete_manifest(SHOP)
 
@@ -132,6 +133,25 @@ def test_curl_is_curl(shop, tmp_path):
     run_eksnet("curl", "-s", f"{shop.public}:81/", code=7)
     run_eksnet("curl", "-s", "--connect-timeout", "1", f"{shop.public}:82/", code=28)
     assert "curl" in run_eksnet("curl", "--version")[0]
+
+
+def test_certificates_of_acm_are_valid_on_request_alone(shop, cluster):
+    name, place = "shop.example.com", shop.public.removeprefix("http://")
+    made = cluster.aws("acm").request_certificate(DomainName=name)["CertificateArn"]
+    let_in(shop.ec2, shop.front, (443, 443), {"IpRanges": [{"CidrIp": "0.0.0.0/0"}]})
+    shop.elb.create_listener(
+        LoadBalancerArn=shop.arn, Protocol="HTTPS", Port=443,
+        Certificates=[{"CertificateArn": made}],
+        DefaultActions=[{"Type": "forward", "TargetGroupArn": shop.group}],
+    )  # fmt: skip
+    trusted = {"host": name, "trust_sandbox": True}
+    loadbalancer.wait_until_answers(cluster, f"https://{place}/hostname", **trusted)
+    words = ["-s", "--connect-to", f"{name}:443:{place}:443", f"https://{name}/hostname"]
+    body, _ = run_eksnet("curl", "--trust-sandbox", *words)
+    assert body.startswith("shop-")
+    run_eksnet("curl", *words, code=60)
+    with pytest.raises(UnreachableError, match="is not valid"):
+        loadbalancer.request(cluster, f"https://{place}/hostname", host=name)
 
 
 def test_an_internal_one_answers_pods_alone_and_says_so(shop, cluster):
@@ -176,7 +196,14 @@ def test_a_rule_that_is_gone_makes_targets_time_out(shop, cluster):
 
 
 def test_open_leads_a_browser_there_and_ends_with_ctrl_c(shop):
-    command = [sys.executable, "-m", "eksnet.cli", "open", "--no-browser", f"{shop.public}/hostname"]
+    command = [
+        sys.executable,
+        "-m",
+        "eksnet.cli",
+        "open",
+        "--no-browser",
+        f"{shop.public}/hostname",
+    ]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, text=True, start_new_session=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
