@@ -68,24 +68,25 @@ def shop(cluster):
         if one["GroupName"].startswith("eks-cluster-sg")
     )  # fmt: skip
     let_in(ec2, nodes, (NODE_PORT, NODE_PORT), {"UserIdGroupPairs": [{"GroupId": front}]})
-    (group,) = elb.create_target_group(
-        Name="shop", Protocol="HTTP", Port=NODE_PORT, VpcId=vpc["VpcId"], TargetType="instance",
-        HealthCheckPath="/healthz", HealthCheckIntervalSeconds=5, HealthCheckTimeoutSeconds=2,
-        HealthyThresholdCount=2, UnhealthyThresholdCount=2,
-    )["TargetGroups"]  # fmt: skip
     reservations = ec2.describe_instances()["Reservations"]
     targets = [{"Id": i["InstanceId"]} for one in reservations for i in one["Instances"]]
-    elb.register_targets(TargetGroupArn=group["TargetGroupArn"], Targets=targets)
-    names, arns = {}, []
+    names, arns, groups = {}, [], []
     for scheme in ("internet-facing", "internal"):
         is_public = scheme == "internet-facing"
         chosen = [one["SubnetId"] for one in subnets if one["MapPublicIpOnLaunch"] == is_public]
         (made,) = elb.create_load_balancer(
             Name=f"shop-{scheme}", Scheme=scheme, Subnets=chosen, SecurityGroups=[front]
         )["LoadBalancers"]
+        (group,) = elb.create_target_group(
+            Name=f"shop-{scheme}", Protocol="HTTP", Port=NODE_PORT, VpcId=vpc["VpcId"],
+            TargetType="instance", HealthCheckPath="/healthz", HealthCheckIntervalSeconds=5,
+            HealthCheckTimeoutSeconds=2, HealthyThresholdCount=2, UnhealthyThresholdCount=2,
+        )["TargetGroups"]  # fmt: skip
+        groups.append(group["TargetGroupArn"])
+        elb.register_targets(TargetGroupArn=groups[-1], Targets=targets)
         elb.create_listener(
             LoadBalancerArn=made["LoadBalancerArn"], Protocol="HTTP", Port=80,
-            DefaultActions=[{"Type": "forward", "TargetGroupArn": group["TargetGroupArn"]}],
+            DefaultActions=[{"Type": "forward", "TargetGroupArn": groups[-1]}],
         )  # fmt: skip
         names[scheme] = made["DNSName"]
         arns.append(made["LoadBalancerArn"])
@@ -93,7 +94,7 @@ def shop(cluster):
     loadbalancer.wait_until_answers(cluster, f"{public}/hostname")
     yield SimpleNamespace(
         public=public, internal=f"http://{names['internal']}", front=front, nodes=nodes,
-        group=group["TargetGroupArn"], arn=arns[0], elb=elb, ec2=ec2,
+        group=groups[0], arn=arns[0], elb=elb, ec2=ec2,
     )  # fmt: skip
     cluster.delete_manifest(SHOP)
 
@@ -129,7 +130,7 @@ def test_curl_is_curl(shop, tmp_path):
     # Its own exit codes: a name that is none, an answer that --fail takes for an error, a port that
     # is open where nobody listens, one that no rule opens.
     run_eksnet("curl", "-s", "http://nobody.ap-northeast-2.elb.amazonaws.com/", code=6)
-    run_eksnet("curl", "-s", "--fail", f"{shop.public}/nowhere-at-all", code=22)
+    run_eksnet("curl", "-s", "--fail", f"{shop.public}/echo?msg=no&code=500", code=22)
     run_eksnet("curl", "-s", f"{shop.public}:81/", code=7)
     run_eksnet("curl", "-s", "--connect-timeout", "1", f"{shop.public}:82/", code=28)
     assert "curl" in run_eksnet("curl", "--version")[0]
