@@ -90,7 +90,7 @@ class Paths:
     @property
     def certificates_ca(self) -> Path:
         """Who signs the certificates of ACM, trusted by nobody who does not ask for it."""
-        return self.identity / "public-ca.crt"
+        return self.identity / "certificates-ca.crt"
 
     @property
     def bytecode(self) -> Path:

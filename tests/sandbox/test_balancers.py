@@ -21,7 +21,7 @@ from eksnet.sandbox import lifecycle, paths
 
 pytestmark = pytest.mark.sandbox
 BUSYBOX = "busybox:1.36"
-NODE_PORT = 30080
+NODE_PORT, LATE_PORT = 30080, 30081
 SHOP = f"""
 apiVersion: apps/v1
 kind: Deployment
@@ -47,6 +47,15 @@ spec:
   selector: {{app: shop}}
   ports: [{{port: 80, targetPort: 8080, nodePort: {NODE_PORT}}}]
 """
+LATE = f"""
+apiVersion: v1
+kind: Service
+metadata: {{name: late}}
+spec:
+  type: NodePort
+  selector: {{app: shop}}
+  ports: [{{port: 80, targetPort: 8080, nodePort: {LATE_PORT}}}]
+"""
 REQUESTS = 100
 
 
@@ -67,26 +76,32 @@ def shop(cluster):
         one["GroupId"] for one in ec2.describe_security_groups()["SecurityGroups"]
         if one["GroupName"].startswith("eks-cluster-sg")
     )  # fmt: skip
-    let_in(ec2, nodes, (NODE_PORT, NODE_PORT), {"UserIdGroupPairs": [{"GroupId": front}]})
+    from_front = {"UserIdGroupPairs": [{"GroupId": front}]}
+    let_in(ec2, nodes, (NODE_PORT, NODE_PORT), from_front)
     reservations = ec2.describe_instances()["Reservations"]
     targets = [{"Id": i["InstanceId"]} for one in reservations for i in one["Instances"]]
     names, arns, groups = {}, [], []
+
+    def settings(name, port=NODE_PORT):
+        return {
+            "Name": name, "Protocol": "HTTP", "Port": port, "VpcId": vpc["VpcId"],
+            "TargetType": "instance", "HealthCheckPath": "/healthz",
+            "HealthCheckIntervalSeconds": 5, "HealthCheckTimeoutSeconds": 2,
+            "HealthyThresholdCount": 2, "UnhealthyThresholdCount": 2,
+        }  # fmt: skip
+
     for scheme in ("internet-facing", "internal"):
         is_public = scheme == "internet-facing"
         chosen = [one["SubnetId"] for one in subnets if one["MapPublicIpOnLaunch"] == is_public]
         (made,) = elb.create_load_balancer(
             Name=f"shop-{scheme}", Scheme=scheme, Subnets=chosen, SecurityGroups=[front]
         )["LoadBalancers"]
-        (group,) = elb.create_target_group(
-            Name=f"shop-{scheme}", Protocol="HTTP", Port=NODE_PORT, VpcId=vpc["VpcId"],
-            TargetType="instance", HealthCheckPath="/healthz", HealthCheckIntervalSeconds=5,
-            HealthCheckTimeoutSeconds=2, HealthyThresholdCount=2, UnhealthyThresholdCount=2,
-        )["TargetGroups"]  # fmt: skip
+        (group,) = elb.create_target_group(**settings(f"shop-{scheme}"))["TargetGroups"]
         groups.append(group["TargetGroupArn"])
         elb.register_targets(TargetGroupArn=groups[-1], Targets=targets)
         elb.create_listener(
             LoadBalancerArn=made["LoadBalancerArn"], Protocol="HTTP", Port=80,
-            DefaultActions=[{"Type": "forward", "TargetGroupArn": groups[-1]}],
+            DefaultActions=forward(groups[-1]),
         )  # fmt: skip
         names[scheme] = made["DNSName"]
         arns.append(made["LoadBalancerArn"])
@@ -94,9 +109,14 @@ def shop(cluster):
     loadbalancer.wait_until_answers(cluster, f"{public}/hostname")
     yield SimpleNamespace(
         public=public, internal=f"http://{names['internal']}", front=front, nodes=nodes,
-        group=groups[0], arn=arns[0], elb=elb, ec2=ec2,
+        group=groups[0], arn=arns[0], elb=elb, ec2=ec2, targets=targets, settings=settings,
+        from_front=from_front,
     )  # fmt: skip
     cluster.delete_manifest(SHOP)
+
+
+def forward(group):
+    return [{"Type": "forward", "TargetGroupArn": group}]
 
 
 def let_in(ec2, group, ports, source):
@@ -143,7 +163,7 @@ def test_certificates_of_acm_are_valid_on_request_alone(shop, cluster):
     shop.elb.create_listener(
         LoadBalancerArn=shop.arn, Protocol="HTTPS", Port=443,
         Certificates=[{"CertificateArn": made}],
-        DefaultActions=[{"Type": "forward", "TargetGroupArn": shop.group}],
+        DefaultActions=forward(shop.group),
     )  # fmt: skip
     trusted = {"host": name, "trust_sandbox": True}
     loadbalancer.wait_until_answers(cluster, f"https://{place}/hostname", **trusted)
@@ -178,22 +198,28 @@ def test_pods_find_both_by_name(shop, cluster):
     assert run.output.strip().startswith("10.0.1")
 
 
-def test_a_rule_that_is_gone_makes_targets_time_out(shop, cluster):
-    source = {"UserIdGroupPairs": [{"GroupId": shop.front}]}
-    rule = {"IpProtocol": "tcp", "FromPort": NODE_PORT, "ToPort": NODE_PORT, **source}
-    shop.ec2.revoke_security_group_ingress(GroupId=shop.nodes, IpPermissions=[rule])
+def test_targets_without_a_rule_time_out_until_there_is_one(shop, cluster):
+    """A port of the nodes that no rule opens: the load balancer answers 504, as on AWS."""
+    cluster.apply(LATE)
+    (late,) = shop.elb.create_target_group(**shop.settings("late", LATE_PORT))["TargetGroups"]
+    late = late["TargetGroupArn"]
+    shop.elb.register_targets(TargetGroupArn=late, Targets=shop.targets)
+    path = {"Field": "path-pattern", "PathPatternConfig": {"Values": ["/late*"]}}
+    (listener, *_) = shop.elb.describe_listeners(LoadBalancerArn=shop.arn)["Listeners"]
+    shop.elb.create_rule(
+        ListenerArn=listener["ListenerArn"], Priority=1, Conditions=[path], Actions=forward(late)
+    )
 
     def reasons():
-        found = shop.elb.describe_target_health(TargetGroupArn=shop.group)
+        found = shop.elb.describe_target_health(TargetGroupArn=late)
         health = [one["TargetHealth"] for one in found["TargetHealthDescriptions"]]
         return {one.get("Reason", one["State"]) for one in health}
 
     faults.until("no target answers", lambda: reasons() == {"Target.Timeout"})
-    found = loadbalancer.request(cluster, f"{shop.public}/hostname", timeout=60)
-    assert found.status == 504
-    shop.ec2.authorize_security_group_ingress(GroupId=shop.nodes, IpPermissions=[rule])
+    assert loadbalancer.request(cluster, f"{shop.public}/late").status == 504
+    let_in(shop.ec2, shop.nodes, (LATE_PORT, LATE_PORT), shop.from_front)
+    loadbalancer.wait_until_answers(cluster, f"{shop.public}/late")
     faults.until("all targets answer", lambda: reasons() == {"healthy"})
-    loadbalancer.wait_until_answers(cluster, f"{shop.public}/hostname")
 
 
 def test_open_leads_a_browser_there_and_ends_with_ctrl_c(shop):
@@ -255,7 +281,7 @@ def sleeping(cluster):
     pods = [pod.name for pod in cluster.list("pods", selector="app=shop")]
     found = [cluster.exec(pod, ["sh", "-c", "ps | grep -c '[s]leep 600' || true"]) for pod in pods]
     # A shell, and what it runs.
-    return sum(int(one.output) for one in found) // 2
+    return sum(int(one.stdout) for one in found) // 2
 
 
 def test_without_the_aws_services_traffic_goes_on(shop, cluster):
