@@ -282,6 +282,26 @@ def curl(context: typer.Context, name: Name = None) -> None:
     raise typer.Exit(internet.curl(context.args, name))
 
 
+@app.command("open")
+def open_(
+    url: Annotated[str, typer.Argument(help="The URL of a load balancer.")],
+    host: Annotated[
+        str, typer.Option(help="The host that is asked for, if it is not the URL's own.")
+    ] = "",
+    browser: Annotated[
+        bool, typer.Option("--browser/--no-browser", help="Open a browser, if there is one.")
+    ] = True,
+    name: Name = None,
+) -> None:
+    """Lead a port of 127.0.0.1 to a load balancer, for a browser; Ctrl-C ends it.
+
+    The load balancer is asked for its own host, from the internet.
+    """
+    from eksnet.sandbox.opening import open_url
+
+    open_url(url, host, name, browser=browser)
+
+
 @app.command()
 def env(
     undo: Annotated[

@@ -13,11 +13,15 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from numbers import Real
 from typing import Any
+from urllib.parse import SplitResult, urlsplit
 
 from eksnet.errors import EksnetError
 
 DAY = 86400
 """The longest time that anything may be waited for, in seconds."""
+
+PORTS = {"http": 80, "https": 443}
+"""The port of a URL that names none, by its scheme."""
 
 _SHOWN = 60
 # RFC 1035, 2.3.4: octets of a label, and of a name as it is written without the final dot.
@@ -185,6 +189,25 @@ def network(value: str, what: str = "the network") -> str:
             ipaddress.ip_network(value, strict=False)
             return value
     raise EksnetError(f"{what} is {shown(value)}", "a network such as 10.0.0.0/16")
+
+
+# Addresses of the web.
+
+
+def url(value: str, what: str = "the URL") -> SplitResult:
+    """Return the parts of a URL that can be asked over HTTP.
+
+    Raises:
+        EksnetError: It cannot.
+    """
+    example = "such as http://k8s-….elb.amazonaws.com/"
+    text(value, what, example)
+    with contextlib.suppress(ValueError):
+        parts = urlsplit(value)
+        has_place = parts.scheme in PORTS and parts.hostname and parts.port != 0
+        if has_place and value.isprintable() and " " not in value:
+            return parts
+    raise EksnetError(f"{what} is {shown(value)}", "http:// or https:// and a host", example)
 
 
 # Names of the DNS.

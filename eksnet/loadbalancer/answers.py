@@ -8,17 +8,15 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult
 
 from eksnet import display, inputs
 from eksnet.cluster import Cluster, DeadlineError
 from eksnet.cluster.countdown import until
 from eksnet.errors import EksnetError, UnreachableError
 
-_PORTS = {"http": 80, "https": 443}
 # Between two tries, in seconds.
 _POLL = 0.5
-_EXAMPLE = "such as http://k8s-….elb.amazonaws.com/"
 
 
 @dataclass(frozen=True, repr=False)
@@ -73,7 +71,7 @@ def request(
         UnreachableError: There was no answer.
         EksnetError: It is no URL that can be asked, or the load balancer is an internal one.
     """
-    place = _parsed(url)
+    place = inputs.url(url)
     wanted = inputs.dns_name(host, "host") if host else str(place.hostname)
     inputs.seconds(timeout)
     try:
@@ -127,7 +125,7 @@ def wait_until_answers(
         seen = f"{url} answers {found.status}"
         return found.status == status
 
-    if until(f"{status} from {_parsed(url).hostname}", answered, timeout, _POLL):
+    if until(f"{status} from {inputs.url(url).hostname}", answered, timeout, _POLL):
         return answers[-1]
     raise DeadlineError(
         f"{seen}, after {timeout:g} s",
@@ -136,29 +134,10 @@ def wait_until_answers(
     )
 
 
-def _parsed(url: str) -> SplitResult:
-    """Return the parts of a URL that can be asked.
-
-    Raises:
-        EksnetError: It cannot.
-    """
-    inputs.text(url, "the URL", _EXAMPLE)
-    try:
-        place = urlsplit(url)
-        is_sound = place.scheme in _PORTS and place.hostname and place.port != 0
-        is_sound = is_sound and url.isprintable() and " " not in url
-    except ValueError:
-        is_sound = False
-    if not is_sound:
-        raise EksnetError(f"the URL is {inputs.shown(url)}", "http:// or https:// and a host",
-                          _EXAMPLE)  # fmt: skip
-    return place
-
-
 def _connect(
     cluster: Cluster, place: SplitResult, wanted: str, timeout: float, trust_sandbox: bool
 ) -> socket.socket:
-    port = place.port or _PORTS[place.scheme]
+    port = place.port or inputs.PORTS[place.scheme]
     connection = cluster.dial(str(place.hostname), port, timeout)
     connection.settimeout(timeout)
     if place.scheme == "http":
@@ -183,7 +162,7 @@ def _exchange(
 ) -> Response:
     client = http.client.HTTPConnection(str(place.hostname), place.port)
     client.sock = connection
-    shown = wanted if place.port in (None, _PORTS[place.scheme]) else f"{wanted}:{place.port}"
+    shown = wanted if place.port in (None, inputs.PORTS[place.scheme]) else f"{wanted}:{place.port}"
     path = (place.path or "/") + (f"?{place.query}" if place.query else "")
     sent = {"Host": shown, "User-Agent": "eksnet", **headers}
     client.request(method, path, None if body is None else body.encode(), sent)

@@ -53,7 +53,7 @@ def test_nothing_is_replaced_and_everything_has_a_checksum():
 def test_programs_in_the_order_in_which_they_are_needed():
     assert [program.name for program in ENGINE.programs] == [
         "etcd", "kube", "coredns", "runtime", "loadbalancer", "kubectl", "agnhost", "helm",
-        "aws-load-balancer-controller",
+        "aws-load-balancer-controller", "plan",
     ]  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The runtime under Go's race detector: pods that are removed while they start, as root and not."""
+"""Go's race detector: pods that are removed while they start, and the load balancers."""
 
 from __future__ import annotations
 
@@ -17,18 +17,25 @@ pytestmark = pytest.mark.soak
 
 PODS = 200
 STRANGER = 20001
+# How many texts and patterns are drawn for the load balancers' wildcards.
+DRAWN = 100_000
 
 
 @pytest.fixture(scope="module")
-def runtime_tests():
+def go():
+    found = toolchain.find(engine_directory(), ENGINE.go_directive)
+    assert found is not None, "no Go: `eksnet engine build --keep-caches` leaves one"
+    return found.path
+
+
+@pytest.fixture(scope="module")
+def runtime_tests(go):
     """The runtime's tests as one program with the race detector, where every user may run it."""
-    go = toolchain.find(engine_directory(), ENGINE.go_directive)
-    assert go is not None, "no Go: `eksnet engine build --keep-caches` leaves one"
     folder = Path(tempfile.mkdtemp(prefix="eksnet-race-"))
     folder.chmod(0o755)
     program = folder / "runtime.test"
     subprocess.run(
-        [go.path, "test", "-race", "-c", "-trimpath", "-o", program, "./cmd/runtime"],
+        [go, "test", "-race", "-c", "-trimpath", "-o", program, "./cmd/runtime"],
         cwd=ENGINE.source, check=True,
         env=toolchain.environment(engine_directory()) | {"CGO_ENABLED": "1"},
     )  # fmt: skip
@@ -49,3 +56,25 @@ def test_pods_that_are_removed_while_they_start_leave_nothing(runtime_tests, uid
     assert said.returncode == 0, said.stdout
     assert "--- PASS: TestPodsAreRemovedWhileTheyStart" in said.stdout
     assert "DATA RACE" not in said.stdout
+
+
+def say(go: Path, *words: str, cgo: str = "0") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [go, "test", "-count=1", "-trimpath", *words], cwd=ENGINE.source,
+        env=toolchain.environment(engine_directory()) | {"CGO_ENABLED": cgo},
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        text=True, check=False,
+    )  # fmt: skip
+
+
+def test_load_balancers_have_no_race(go):
+    said = say(go, "-race", "./internal/loadbalancer/...", cgo="1")
+    assert said.returncode == 0, said.stdout
+    assert "ok  \teksnet.dev/engine/internal/loadbalancer\t" in said.stdout
+
+
+def test_wildcards_agree_with_regular_expressions(go):
+    fuzz = ("-run=^$", "-fuzz=^FuzzWildcards$", f"-fuzztime={DRAWN}x")
+    said = say(go, *fuzz, "./internal/loadbalancer/rules")
+    assert said.returncode == 0, said.stdout
+    assert f"execs: {DRAWN}" in said.stdout

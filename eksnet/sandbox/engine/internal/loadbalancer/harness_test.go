@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"io"
 	"io/fs"
 	"log"
@@ -11,11 +12,13 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -27,13 +30,16 @@ import (
 const deadline = 20 * time.Second
 
 func TestMain(m *testing.M) {
-	if !testingVerbosely() {
+	flag.Parse()
+	if !testing.Verbose() {
 		log.SetOutput(io.Discard)
+	}
+	// The tests wait for timeouts more than they compute.
+	if err := flag.Set("test.parallel", "16"); err != nil {
+		log.Fatal(err)
 	}
 	os.Exit(m.Run())
 }
-
-func testingVerbosely() bool { return os.Getenv("EKSNET_LOG") != "" }
 
 const (
 	balancerARN = "arn:aws:elasticloadbalancing:ap-northeast-2:111122223333:loadbalancer/app/web/1"
@@ -287,4 +293,9 @@ func expect(t testing.TB, what string, got, want any) {
 	if got != want {
 		t.Errorf("%s: %v; expected %v", what, got, want)
 	}
+}
+
+// notify is how the program hears that it shall end.
+func notify() (context.Context, context.CancelFunc) {
+	return signal.NotifyContext(context.Background(), syscall.SIGTERM)
 }

@@ -58,7 +58,7 @@ func (b *Balancer) Close(bound time.Duration) {
 		delete(b.listeners, arn)
 		ending.Go(func() {
 			open.close(bound)
-			open.retired.Wait()
+			open.ending.Wait()
 		})
 	}
 	ending.Wait()

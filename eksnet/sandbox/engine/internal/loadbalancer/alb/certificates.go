@@ -5,6 +5,7 @@ import (
 	"crypto/rsa"
 	"crypto/tls"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"eksnet.dev/engine/internal/loadbalancer/desired"
@@ -103,20 +104,17 @@ func tlsConfig(listener desired.Listener, http2 bool) (*tls.Config, error) {
 	return config, nil
 }
 
-// versions reads a security policy's name, such as ELBSecurityPolicy-TLS13-1-2-2021-06: the oldest
-// version stands in it, and TLS 1.3 is only in those that name it.
+// oldestVersion finds the oldest version of TLS in a security policy's name, as in
+// ELBSecurityPolicy-TLS13-1-2-2021-06. Those without one go back to TLS 1.0.
+var oldestVersion = regexp.MustCompile(`-1-([1-3])-`)
+
 func versions(policy string) (oldest, newest uint16) {
-	newest = tls.VersionTLS12
+	oldest, newest = tls.VersionTLS10, tls.VersionTLS12
 	if strings.Contains(policy, "TLS13") {
 		newest = tls.VersionTLS13
 	}
-	for _, known := range []struct {
-		part    string
-		version uint16
-	}{{"-1-3", tls.VersionTLS13}, {"-1-2", tls.VersionTLS12}, {"-1-1", tls.VersionTLS11}} {
-		if strings.Contains(strings.TrimPrefix(policy, "ELBSecurityPolicy"), known.part) {
-			return known.version, newest
-		}
+	if found := oldestVersion.FindStringSubmatch(policy); found != nil {
+		oldest += uint16(found[1][0] - '0')
 	}
-	return tls.VersionTLS10, newest
+	return oldest, newest
 }

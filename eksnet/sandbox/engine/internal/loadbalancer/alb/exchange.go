@@ -61,7 +61,17 @@ func (e *exchange) forward(w http.ResponseWriter, r *http.Request) {
 	}
 	// Else net/http guesses what a target did not say.
 	w.Header()["Content-Type"] = nil
+	defer flushBeforeAbort(w)
 	proxy.ServeHTTP(w, r)
+}
+
+// flushBeforeAbort sends what there is of an answer that cannot be sent whole, before httputil's panic
+// ends the connection.
+func flushBeforeAbort(w http.ResponseWriter) {
+	if aborted := recover(); aborted != nil {
+		_ = http.NewResponseController(w).Flush()
+		panic(aborted)
+	}
 }
 
 // touch begins the idle timeout anew: something was sent.
@@ -111,6 +121,9 @@ func (e *exchange) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if cause := context.Cause(r.Context()); cause != nil {
 		err = cause
 	}
+	if e.upload.Load() != nil {
+		w.Header().Set("Connection", "close") // the rest of the body may come yet
+	}
 	// A client that has gone gets no answer; AWS writes 460 into its access log.
 	e.settings.answer(w, r, status, "target "+e.target.HostPort()+": "+err.Error())
 }
@@ -127,12 +140,12 @@ func (e *exchange) status(r *http.Request, err error) int {
 		return http.StatusBadGateway
 	case errors.Is(cause, errStopping):
 		return http.StatusServiceUnavailable
-	case cause != nil:
-		return statusClientClosed
 	case e.upload.Load() != nil && errors.Is(*e.upload.Load(), os.ErrDeadlineExceeded):
 		return http.StatusRequestTimeout
 	case e.upload.Load() != nil:
 		return http.StatusBadRequest
+	case cause != nil:
+		return statusClientClosed
 	case connectTimedOut(err):
 		return http.StatusGatewayTimeout
 	default:
@@ -160,11 +173,10 @@ func (u *upload) Read(buffer []byte) (int, error) {
 	e.idle.Stop()
 	_ = u.client.SetReadDeadline(time.Now().Add(e.settings.idle))
 	size, err := u.ReadCloser.Read(buffer)
-	if err != nil {
+	if err == io.EOF {
 		// What net/http reads next is no longer the body.
 		_ = u.client.SetReadDeadline(time.Time{})
-	}
-	if err != nil && err != io.EOF {
+	} else if err != nil {
 		e.upload.Store(&err)
 	}
 	e.touch()

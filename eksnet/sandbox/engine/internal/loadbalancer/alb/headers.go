@@ -28,6 +28,9 @@ func (e *exchange) rewrite(r *httputil.ProxyRequest) {
 	}
 	out.Host = s.host(in.Host)
 	e.transform = e.rule.Transform(out)
+	if isRepeatable(in) {
+		markRepeatable(out.Header)
+	}
 	out.URL.Scheme, out.URL.Host = s.targetScheme(e.target), e.target.HostPort()
 	s.setForwarded(out.Header, in)
 	traceID := traceHeader(in.Header.Get("X-Amzn-Trace-Id"), time.Now())
@@ -35,6 +38,19 @@ func (e *exchange) rewrite(r *httputil.ProxyRequest) {
 	if s.tellTLS && in.TLS != nil {
 		out.Header.Set("X-Amzn-Tls-Version", tlsVersions[in.TLS.Version])
 		out.Header.Set("X-Amzn-Tls-Cipher-Suite", cipherSuite(in.TLS.CipherSuite))
+	}
+}
+
+// isRepeatable tells whether a request may be sent again when a target closed its connection meanwhile.
+func isRepeatable(r *http.Request) bool {
+	return r.ContentLength == 0 && (r.Method == http.MethodPut || r.Method == http.MethodDelete)
+}
+
+// markRepeatable tells net/http so, which by itself repeats only what changes nothing. It does not send
+// a header without a value.
+func markRepeatable(header http.Header) {
+	if _, found := header["Idempotency-Key"]; !found {
+		header["Idempotency-Key"] = []string{}
 	}
 }
 

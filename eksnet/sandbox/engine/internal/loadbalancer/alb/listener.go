@@ -29,8 +29,9 @@ type listener struct {
 	closed   atomic.Bool
 	// sockets are the open ones, by address and port. Only the balancer's owner touches them.
 	sockets map[string]net.Listener
-	// retired are servers that answer their last requests.
-	retired sync.WaitGroup
+	// retired are the servers before that one. They keep the connections that they were handed.
+	retired []*server
+	ending  sync.WaitGroup
 }
 
 func newListener(registry *targets.Registry) *listener {
@@ -45,9 +46,18 @@ func (l *listener) apply(balancer desired.LoadBalancer, given desired.Listener) 
 	}
 	old := l.settings.Swap(s)
 	if old == nil || old.serverKey() != s.serverKey() {
-		l.retire(l.server.Swap(newServer(l, s)), lastRequests)
+		l.serveWith(newServer(l, s))
 	}
 	return l.listen(balancer, given.Port)
+}
+
+// serveWith hands new connections to another server. The one before ends none of its own: clients
+// would meet the end of a connection just when they send the next request.
+func (l *listener) serveWith(next *server) {
+	if before := l.server.Swap(next); before != nil {
+		before.Close()
+		l.retired = append(l.retired, before)
+	}
 }
 
 // listen opens the sockets that are missing, and closes those that are not wanted any more.
@@ -110,17 +120,13 @@ func (l *listener) close(bound time.Duration) {
 	}
 	clear(l.sockets)
 	l.closed.Store(true)
-	l.retire(l.server.Load(), bound)
-}
-
-// lastRequests is what requests get to end in whose listener is gone or changed its protocol.
-const lastRequests = 30 * time.Second
-
-func (l *listener) retire(s *server, bound time.Duration) {
-	if s != nil {
-		l.retired.Go(func() { s.end(bound) })
+	for _, one := range append(l.retired, l.server.Load()) {
+		l.ending.Go(func() { one.end(bound) })
 	}
 }
+
+// lastRequests is what requests get to end in whose listener is gone.
+const lastRequests = 30 * time.Second
 
 // server is an http.Server that is handed connections, so that another one can take over without a
 // moment in which nobody listens.
@@ -165,14 +171,14 @@ func (s *server) serve() {
 	} else {
 		err = s.http.ServeTLS(s, "", "")
 	}
-	if !errors.Is(err, http.ErrServerClosed) {
+	if !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
 		log.Printf("a listener ended: %v", err)
 	}
 }
 
 // take hands a connection over. It is false once the server is closed.
 func (s *server) take(accepted net.Conn) bool {
-	client := &connection{TCPConn: accepted.(*net.TCPConn), idle: s.idle, plain: s.plain}
+	client := &connection{Conn: accepted, idle: s.idle, plain: s.plain}
 	select {
 	case s.queue <- client:
 		return true

@@ -56,8 +56,10 @@ func (s *settings) write(w http.ResponseWriter, status int, contentType, body st
 
 // connection is a client's connection. It gives up on a client that takes nothing any more, and where
 // net/http answers by itself, which it does to what is no request, it sends the load balancer's page.
+//
+// It embeds the interface alone: a method ReadFrom would write past Write.
 type connection struct {
-	*net.TCPConn
+	net.Conn
 	idle time.Duration
 	// plain tells that what is written is HTTP, and not TLS.
 	plain bool
@@ -69,11 +71,14 @@ func (c *connection) Write(data []byte) (int, error) {
 		return 0, err
 	}
 	if status := ownStatus(data); c.plain && status != 0 {
-		_, err := c.TCPConn.Write(rawAnswer(status))
+		_, err := c.Conn.Write(rawAnswer(status))
 		return len(data), err
 	}
-	return c.TCPConn.Write(data)
+	return c.Conn.Write(data)
 }
+
+// CloseWrite ends what is sent, so that a client that still sends reads the answer to the end.
+func (c *connection) CloseWrite() error { return c.Conn.(*net.TCPConn).CloseWrite() }
 
 // What an answer of net/http's own looks like: only these have neither a date nor a length.
 var (
