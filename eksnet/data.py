@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,3 +37,13 @@ def load_table(name: str) -> pd.DataFrame:
     known = {path.stem: path for path in sorted(directory().glob("*.csv"))}
     inputs.one_of(name, known, "table", "eksnet.data.load_table(NAME)")
     return Frame(pd.read_csv(known[name]))
+
+
+def rows(name: str) -> list[dict[str, str]]:
+    """Return the rows of a table as text, without pandas: what models read.
+
+    Args:
+        name: The file's name without `.csv`.
+    """
+    with (directory() / f"{name}.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))

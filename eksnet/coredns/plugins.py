@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import functools
 
-from eksnet import data
+from eksnet.data import rows
 
 
 @functools.cache
@@ -38,9 +37,3 @@ def second_use(plugin: str) -> str:
 @functools.cache
 def _second_uses() -> dict[str, str]:
     return {row["plugin"]: row["second_use"] for row in rows("coredns_plugin_uses")}
-
-
-def rows(table: str) -> list[dict[str, str]]:
-    """Return the rows of a table of `data/`."""
-    with (data.directory() / f"{table}.csv").open(encoding="utf-8") as file:
-        return list(csv.DictReader(file))

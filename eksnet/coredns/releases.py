@@ -9,7 +9,7 @@ import functools
 import re
 
 from eksnet import versions
-from eksnet.coredns.plugins import rows
+from eksnet.data import rows
 from eksnet.errors import EksnetError
 from eksnet.listing import Listing
 

@@ -145,6 +145,35 @@ def test_work_that_down_interrupts_is_done_after_up(fresh):
     assert replicas(cluster) == 3
 
 
+def pods(cluster):
+    return {one.name for one in cluster.list("pods", SYSTEM, selector="k8s-app=kube-dns")}
+
+
+def test_a_corefile_that_coredns_refuses_changes_the_configmap_and_no_pod(fresh):
+    coredns.addon.install(fresh)
+    before, broken = pods(fresh), corefile(fresh).replace("cache", "cahce")
+    (done,) = coredns.addon.update(fresh, {"corefile": broken}, "OVERWRITE")
+    assert (done.status, done.errors) == ("Successful", ())
+    assert corefile(fresh) == broken
+    coredns.wait_for_refusal(fresh)
+    assert pods(fresh) == before
+    assert coredns.addon.describe(fresh)[0].status == "ACTIVE"
+    (answer,) = coredns.ask(fresh, "kubernetes.default.svc.cluster.local")
+    assert answer.rcode == "NOERROR"
+
+
+def test_with_new_pods_in_the_same_update_it_fails_and_is_undone(fresh):
+    coredns.addon.install(fresh)
+    before, text = pods(fresh), corefile(fresh)
+    values = {"corefile": text.replace("cache", "cahce"), "podAnnotations": {"example.com/a": "b"}}
+    (done,) = coredns.addon.update(fresh, values, "OVERWRITE")
+    assert done.status == "Failed"
+    assert corefile(fresh) == text
+    assert until("the pods from before", lambda: pods(fresh) == before, 60)
+    (answer,) = coredns.ask(fresh, "kubernetes.default.svc.cluster.local")
+    assert answer.rcode == "NOERROR"
+
+
 def test_nobody_gets_in_without_the_keys(cluster):
     found = access()
     assert stat.S_IMODE(found.keys.stat().st_mode) == 0o600
