@@ -91,7 +91,7 @@ CONTROL_PLANE = {
             "/etc/eksnet/aws.json",
             *(f"{PKI}/{name}" for name in (
                 "ca.crt", "eks.crt", "eks.key", "authenticator.crt", "authenticator.key",
-                "aws.json", "service-account.pub", "public-ca.crt", "public-ca.key",
+                "aws.json", "service-account.pub", "certificates-ca.crt", "certificates-ca.key",
             )),
         }),
         owned=(("/var/lib/aws", "cluster/aws"), ("/var/cache/python", "bytecode"), DESIRED),
