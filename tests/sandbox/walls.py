@@ -95,8 +95,7 @@ CONTROL_PLANE = {
             "/etc/eksnet/aws.json",
             *(f"{PKI}/{name}" for name in (
                 "ca.crt", "eks.crt", "eks.key", "authenticator.crt", "authenticator.key",
-                "aws.json", "service-account.pub", "certificates-ca.crt",
-                "certificates-ca.key",
+                "aws.json", "service-account.pub", "certificates-ca.crt", "certificates-ca.key",
             )),
         }),
         owned=(("/var/lib/aws", "cluster/aws"), ("/var/cache/python", "bytecode"), DESIRED),
