@@ -14,21 +14,43 @@ from eksnet.loadbalancer.controller import (
     wait_for_event,
     wait_until_unanswered,
 )
+from eksnet.loadbalancer.observe import (
+    HEALTHY,
+    Rule,
+    Target,
+    hostname,
+    load_balancer,
+    made_in_aws,
+    provisioned,
+    rules,
+    targets,
+    wait_for_targets,
+)
 from eksnet.loadbalancer.planning import plan
 
 __all__ = [
+    "HEALTHY",
     "Response",
+    "Rule",
+    "Target",
     "annotations",
+    "hostname",
     "iam_policy",
     "install_controller",
     "issuer",
+    "load_balancer",
+    "made_in_aws",
     "plan",
+    "provisioned",
     "refused_without_endpoints",
     "request",
+    "rules",
+    "targets",
     "trust_policy",
     "uninstall_controller",
     "wait_for_crash",
     "wait_for_event",
+    "wait_for_targets",
     "wait_until_answers",
     "wait_until_unanswered",
 ]

@@ -21,6 +21,7 @@ import test_checkpoints_dns_troubleshooting as trouble
 import test_checkpoints_install_controller as balancing
 import test_checkpoints_kube_proxy as shop
 import test_checkpoints_lab_hosts as lab
+import test_checkpoints_lab_ingress as balanced
 import test_checkpoints_name_resolution as stage
 from fake_api import FakeApi, Refusal, Request, failure
 from lab_api import Check, forbid, write_kubeconfig
@@ -128,6 +129,10 @@ def growing(*handed_in: Any, **fields: Any) -> Make:
 
 def scaled(*handed_in: Any, **fields: Any) -> Make:
     return made(scaling.put_scaled, *handed_in, **{"scaling": scaling.BOUNDS, **fields})
+
+
+def ingress(*handed_in: Any, **fields: Any) -> Make:
+    return made(balanced.put_ingress, *handed_in, **fields)
 
 
 def faulty(fault: str, **fields: Any) -> Make:
@@ -509,6 +514,19 @@ CASES = {
         (
             (installed({**balancing.KINDS, "Ingress": "created"}), "Ingress: refused"),
             (installed(balancing.KINDS, webhooks=()), "Service: created"),
+        ),
+    ),
+    "ingress-01": Case(
+        nothing(),
+        ingress(),
+        (
+            (ingress(ingress_class="nginx"), "its class is nginx"),
+            (ingress(host=""), "its status has no DNS name"),
+            (
+                ingress(states=("healthy", "unhealthy")),
+                "1 of 2 targets are unhealthy (Target.Timeout)",
+            ),
+            (ingress(states=()), "the load balancer has no target"),
         ),
     ),
 }

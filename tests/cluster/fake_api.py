@@ -41,6 +41,8 @@ SERVED = {
         ("MutatingWebhookConfiguration", "mutatingwebhookconfigurations", False, []),
         ("ValidatingWebhookConfiguration", "validatingwebhookconfigurations", False, []),
     ],
+    ("networking.k8s.io", "v1"): [("Ingress", "ingresses", True, ["ing"])],
+    ("elbv2.k8s.aws", "v1beta1"): [("TargetGroupBinding", "targetgroupbindings", True, [])],
 }
 _PLURALS = {plural for kinds in SERVED.values() for _, plural, _, _ in kinds}
 _KINDS = {plural: kind for kinds in SERVED.values() for kind, plural, _, _ in kinds}

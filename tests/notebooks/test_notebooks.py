@@ -76,6 +76,10 @@ class TestController(Compared):
     names = ("07_lab_install_controller",)
 
 
+class TestIngress(Compared):
+    names = ("08a_lab_ingress",)
+
+
 class TestNames(Compared):
     names = ("01b_name_resolution", "01a_dns_records")
 
