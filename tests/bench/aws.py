@@ -22,6 +22,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
+from eksnet.sandbox import pki
 from eksnet.sandbox.aws import keys, settings
 from eksnet.sandbox.aws.keys import Keys
 from eksnet.sandbox.components import AWS_ENVIRONMENT
@@ -54,6 +55,7 @@ def main() -> int:
 def front_command(home: Path, port: int) -> list[str]:
     authority = home / "ca.crt"
     authority.write_text("an authority that nobody asks")
+    pki.ensure_public_authority(home)
     told = settings.of_sandbox(plan(), "https://127.0.0.1:6443", "http://127.0.0.1", authority)
     inside = json.loads(told.to_json()) | {
         "address": "127.0.0.1",
@@ -62,6 +64,8 @@ def front_command(home: Path, port: int) -> list[str]:
         "keys": str(home / "aws.json"),
         "records": str(home / "eks.json"),
         "journal": str(home / "account.jsonl"),
+        "desired": str(home / "desired.json"),
+        "observed": str(home / "observed.json"),
     }
     file = home / "settings.json"
     file.write_text(json.dumps(inside))

@@ -68,8 +68,12 @@ class TestRules(Compared):
     names = ("03c_service_faults", "03a_rules_and_packets")
 
 
-class TestLabTwice(Compared):
-    names = ("05_lab_hosts", "05_lab_hosts")
+class TestHosts(Compared):
+    names = ("05_lab_hosts",)
+
+
+class TestIngress(Compared):
+    names = ("08a_lab_ingress",)
 
 
 class TestNames(Compared):
@@ -92,6 +96,14 @@ def test_notebooks_in_a_random_order(fresh_sandbox, another_account, monkeypatch
     print(f"SOAK_SEED={seed}: {' '.join(order)}")
     compare(*order)
     another_account.assert_unused()
+
+
+@pytest.mark.notebook
+@pytest.mark.sandbox
+@pytest.mark.soak
+@pytest.mark.parametrize("name", NAMES)
+def test_a_notebook_prints_the_same_the_second_time(fresh_sandbox, name):
+    compare(name, name)
 
 
 @pytest.mark.parametrize(

@@ -449,7 +449,14 @@ def test_the_cluster_outlives_down_and_its_identity_a_reset(cluster, tmp_path, k
         assert json.loads(configuration)["kubeletconfig"]["syncFrequency"] == "4s"
 
 
-@pytest.mark.parametrize("ending", ["down", "kill -9 of the holder", "kill -9 of the supervisor"])
+@pytest.mark.parametrize(
+    "ending",
+    [
+        "down",
+        "kill -9 of the supervisor",
+        pytest.param("kill -9 of the holder", marks=pytest.mark.soak),
+    ],
+)
 def test_nothing_stays_behind(live_sandbox, ending):
     lifecycle.up()
     before = mounts_and_links()

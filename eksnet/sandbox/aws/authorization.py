@@ -68,7 +68,12 @@ _EC2_CREATES: Mapping[str, str] = {
     "ImportKeyPair": "key-pair",
     "RunInstances": "instance",
 }
-# Where an ELBv2 action is about another kind than its ARN parameters name, it is created below it.
+# What is created below what a request names: only the tags that it sets are about its own ARN.
+_ELB_BELOW: Mapping[str, tuple[str, str]] = {
+    "CreateListener": ("loadbalancer", "listener"),
+    "CreateRule": ("listener", "listener-rule"),
+}
+_ELB_PARENTS = {"CreateListener": "LoadBalancer", "CreateRule": "Listener"}
 _ELB_ARN = re.compile(
     r"(LoadBalancer|Listener|Rule|TargetGroup|TrustStore|Resource)Arns?(\.\d+)?"
     r"|RulePriorities\.\d+\.RuleArn"
@@ -162,8 +167,9 @@ def _asked(operation: Operation, context: Context) -> Iterator[Asked]:
     for resource in (*created, *named) or ("*",):
         keys = common | (_request_tags(tags) if resource in tagged or resource == "*" else {})
         yield Asked(action, resource, keys | _resource_tags(service, resource, context))
-    if tags and created and service in _TAGGING:
-        yield from _tagging(operation, created, common | _request_tags(tags))
+    below = created or tuple(_elb_below(operation))
+    if tags and below and service in _TAGGING:
+        yield from _tagging(operation, below, common | _request_tags(tags))
     yield from _passed_roles(operation, context, common)
 
 
@@ -221,6 +227,14 @@ def _elb_created(operation: Operation, context: Context) -> Iterator[str]:
         yield context.arn("elasticloadbalancing", resource)
     elif operation.name == "CreateTargetGroup":
         yield context.arn("elasticloadbalancing", f"targetgroup/{sent.get('Name', '*')}/*")
+
+
+def _elb_below(operation: Operation) -> Iterator[str]:
+    """Yield the ARN of what is created below what a request names: a listener or a rule."""
+    for name, (above, below) in _ELB_BELOW.items():
+        if operation.name == name:
+            parent = operation.parameters.get(f"{_ELB_PARENTS[name]}Arn", "")
+            yield parent.replace(f":{above}/", f":{below}/") + "/*"
 
 
 def _elb_named(operation: Operation, _: Context) -> Iterator[str]:

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import awsside
 import botocore.exceptions
@@ -177,7 +178,7 @@ class Script:
     Those of EKS are kept in a file of their own, not in the journal.
     """
 
-    KINDS = ("group", "user", "target", "entry", "association")
+    KINDS = ("group", "user", "balancer", "target", "entry", "certificate", "association")
 
     def __init__(self, side):
         self.side, self.count = side, 0
@@ -202,6 +203,22 @@ class Script:
             Name=f"t{number}", Protocol="HTTP", Port=80, VpcId=self.side.settings.cluster.vpc_id
         )["TargetGroups"][0]["TargetGroupArn"]
 
+    def _balancer(self, number):
+        made = self.side.client("elbv2").create_load_balancer(
+            Name=f"n{number}", Type="network", Subnets=[self.side.settings.cluster.subnet_ids[0]]
+        )["LoadBalancers"][0]
+        return made["LoadBalancerArn"], made["DNSName"]
+
+    def _certificate(self, number):
+        return self.side.client("acm").request_certificate(DomainName=f"c{number}.example.com")[
+            "CertificateArn"
+        ]
+
+    def wanted(self):
+        """Return the load balancers of which the data plane is told."""
+        told = json.loads(Path(self.side.settings.desired).read_text())
+        return {(one["arn"], one["dns_name"]) for one in told["load_balancers"]}
+
     def _entry(self, number):
         user = self.side.client("iam").create_user(UserName=f"e{number}")["User"]["Arn"]
         made = self.side.client("eks").create_access_entry(clusterName=CLUSTER, principalArn=user)
@@ -220,10 +237,14 @@ class Script:
         groups = self.side.client("ec2").describe_security_groups()["SecurityGroups"]
         users = self.side.client("iam").list_users()["Users"]
         targets = self.side.client("elbv2").describe_target_groups()["TargetGroups"]
+        balancers = self.side.client("elbv2").describe_load_balancers()["LoadBalancers"]
+        certificates = self.side.client("acm").list_certificates()["CertificateSummaryList"]
         found = {
             "group": {one["GroupId"] for one in groups},
             "user": {(one["UserId"], one["CreateDate"].replace(microsecond=0)) for one in users},
             "target": {one["TargetGroupArn"] for one in targets},
+            "balancer": {(one["LoadBalancerArn"], one["DNSName"]) for one in balancers},
+            "certificate": {one["CertificateArn"] for one in certificates},
             "entry": {arn for page in entries for arn in page["accessEntries"]},
             "association": {one["associationId"] for page in pods for one in page["associations"]},
         }
@@ -251,6 +272,7 @@ def killed_at_points(process, points, seed):
         process.start()
         missing = script.missing()
         assert not any(missing.values()), (missing, seed)
+        assert script.wanted() >= set(script.answered["balancer"]), seed
         process.kill()
     assert script.count > 2 * points
 

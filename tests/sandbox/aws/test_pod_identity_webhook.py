@@ -13,7 +13,7 @@ ROLE = "arn:aws:iam::111122223333:role/web"
 REGION, ENDPOINT = "ap-northeast-2", "http://10.0.0.11"
 MOUNTED = "/var/run/secrets/eks.amazonaws.com/serviceaccount"
 ANNOTATED = {"eks.amazonaws.com/role-arn": ROLE}
-# In upstream's order; the last one is the sandbox's own.
+# In upstream's order; the last two are the sandbox's own.
 ADDED = {
     "AWS_STS_REGIONAL_ENDPOINTS": "regional",
     "AWS_DEFAULT_REGION": REGION,
@@ -21,6 +21,7 @@ ADDED = {
     "AWS_ROLE_ARN": ROLE,
     "AWS_WEB_IDENTITY_TOKEN_FILE": f"{MOUNTED}/token",
     "AWS_ENDPOINT_URL": ENDPOINT,
+    "AWS_ENDPOINT_URL_STS": ENDPOINT,
 }
 
 

@@ -2,7 +2,9 @@
 
 Held to aws/amazon-eks-pod-identity-webhook: `pkg/handler/handler.go` says what is added to a pod
 and `pkg/cache/cache.go` what a service account's annotations mean. The one addition of the sandbox
-is AWS_ENDPOINT_URL, by which the AWS SDKs find its AWS services.
+is AWS_ENDPOINT_URL, by which the AWS SDKs find its AWS services; once more for STS, because the SDK
+for Go gets its credentials before it has read the first (`resolveCredentials` stands before
+`resolveBaseEndpoint` in config v1.32.14).
 """
 
 from __future__ import annotations
@@ -95,6 +97,7 @@ def patch(pod: Json, wanted: Identity, region: str, endpoint: str) -> list[Json]
         ("AWS_ROLE_ARN", wanted.role),
         ("AWS_WEB_IDENTITY_TOKEN_FILE", f"{_MOUNTED}/{_FILE}"),
         ("AWS_ENDPOINT_URL", endpoint),
+        ("AWS_ENDPOINT_URL_STS", endpoint),
     ]
     changes = list(_volume(spec, wanted))
     for field in ("containers", "initContainers"):
@@ -126,6 +129,7 @@ def _volume(spec: Json, wanted: Identity) -> Iterator[Json]:
 _TOGETHER = (
     ("AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE"),
     ("AWS_REGION", "AWS_DEFAULT_REGION"),
+    ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_STS"),
 )
 
 

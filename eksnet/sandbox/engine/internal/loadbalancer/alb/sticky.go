@@ -82,7 +82,7 @@ func cookies(name string, b binding) []*http.Cookie {
 // chooseGroup returns the target group that gets a request, and the cookies that bind the client to it.
 func (l *listener) chooseGroup(r *http.Request, action desired.Action) (*targets.Group, []*http.Cookie) {
 	groups := weightedGroups(action)
-	sticky := action.ForwardConfig != nil && action.ForwardConfig.TargetGroupStickinessConfig.Enabled && len(groups) > 1
+	sticky := len(groups) > 1 && bool(action.ForwardConfig.TargetGroupStickinessConfig.Enabled)
 	arn := ""
 	if sticky {
 		arn = boundGroup(r, groups)

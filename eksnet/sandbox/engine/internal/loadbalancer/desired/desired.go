@@ -195,7 +195,22 @@ type Text string
 
 // UnmarshalJSON reads "8080" and 8080.
 func (t *Text) UnmarshalJSON(data []byte) error {
-	*t = Text(strings.Trim(string(data), `"`))
+	if string(data) == "null" {
+		return nil
+	}
+	if data[0] == '"' {
+		return json.Unmarshal(data, (*string)(t))
+	}
+	*t = Text(data)
+	return nil
+}
+
+// Flag is a truth value that the API gives as one or as text.
+type Flag bool
+
+// UnmarshalJSON reads true and "true".
+func (f *Flag) UnmarshalJSON(data []byte) error {
+	*f = strings.Trim(string(data), `"`) == "true"
 	return nil
 }
 

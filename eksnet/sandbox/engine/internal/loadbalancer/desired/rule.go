@@ -72,7 +72,7 @@ type Action struct {
 type ForwardConfig struct {
 	TargetGroups                []WeightedGroup
 	TargetGroupStickinessConfig struct {
-		Enabled         bool
+		Enabled         Flag
 		DurationSeconds Number
 	}
 }
@@ -86,7 +86,8 @@ type WeightedGroup struct {
 
 // RedirectConfig is where a redirect leads.
 type RedirectConfig struct {
-	Protocol, Port, Host, Path, Query, StatusCode string
+	Protocol, Host, Path, Query, StatusCode string
+	Port                                    Text
 }
 
 // FixedResponseConfig is an answer of the load balancer's own.

@@ -1,6 +1,7 @@
 package health
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -76,11 +77,20 @@ func NewCheck(group desired.TargetGroup) (Check, error) {
 		if _, err := url.ParseRequestURI(check.path); err != nil {
 			return check, fmt.Errorf("the health check's path: %w", err)
 		}
-		check.matches, err = newMatcher(given.Matcher)
+		check.matches, err = newMatcher(cmp.Or(given.Matcher, check.usual()))
 	} else if check.protocol != "TCP" {
 		err = fmt.Errorf("health checks with %q, which is not known", check.protocol)
 	}
 	return check, err
+}
+
+// usual is the matcher of a group that has none: the answer of a page, or that a gRPC service does not
+// know the method.
+func (c Check) usual() string {
+	if c.grpc {
+		return "12"
+	}
+	return "200"
 }
 
 // newMatcher reads codes and ranges: 200, 200,202 or 200-299.

@@ -71,6 +71,13 @@ func TestChecksThatCannotBeMade(t *testing.T) {
 	if _, err := NewCheck(desired.TargetGroup{HealthCheck: good}); err != nil {
 		t.Fatal(err)
 	}
+	good.Matcher = "" // AWS's own default counts
+	if check, err := NewCheck(desired.TargetGroup{HealthCheck: good}); err != nil || !check.matches(200) || check.matches(201) {
+		t.Errorf("without a matcher: %v", err)
+	}
+	if check, err := NewCheck(desired.TargetGroup{HealthCheck: good, ProtocolVersion: "GRPC"}); err != nil || !check.matches(12) {
+		t.Errorf("without a matcher for gRPC: %v", err)
+	}
 	for name, change := range map[string]func(*desired.HealthCheck){
 		"interval": func(c *desired.HealthCheck) { c.Interval = 0 },
 		"port":     func(c *desired.HealthCheck) { c.Port = "http" },

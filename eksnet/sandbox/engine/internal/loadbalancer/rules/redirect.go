@@ -26,7 +26,7 @@ func Redirect(config desired.RedirectConfig, request *http.Request, protocol str
 		return fill(given)
 	}
 	location = strings.ToLower(part(config.Protocol, "#{protocol}")) + "://" +
-		part(config.Host, "#{host}") + ":" + part(config.Port, "#{port}") + part(config.Path, "/#{path}")
+		part(config.Host, "#{host}") + ":" + part(string(config.Port), "#{port}") + part(config.Path, "/#{path}")
 	if query := part(config.Query, "#{query}"); query != "" {
 		location += "?" + query
 	}
