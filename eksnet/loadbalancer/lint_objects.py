@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from eksnet import inputs
 from eksnet.loadbalancer import json_values, values
-from eksnet.loadbalancer.annotations import INGRESS, Annotation, matching
+from eksnet.loadbalancer.catalogues import INGRESS, Annotation, matching
 from eksnet.loadbalancer.linting import (
     ALB_CONTROLLER,
     CLASS_ANNOTATION,
@@ -346,8 +346,8 @@ def _port_conflicts(name: str, members: list[Object]) -> Iterator[Found]:
         for port, protocol in listen_ports(one).items():
             given: dict[str, object] = {"listen-ports": protocol}
             for annotation in ("inbound-cidrs", "ssl-policy", "security-group-prefix-lists"):
-                if value := text(one.annotations.get(f"{INGRESS}{annotation}")):
-                    given[annotation] = frozenset(values.string_list(value))
+                if written := text(one.annotations.get(f"{INGRESS}{annotation}")):
+                    given[annotation] = frozenset(values.string_list(written))
             for annotation, value in given.items():
                 before, earlier = first.setdefault((annotation, port), (one, value))
                 if earlier != value:

@@ -9,7 +9,7 @@ from typing import Any
 
 from eksnet import inputs
 from eksnet.loadbalancer import json_values, values
-from eksnet.loadbalancer.annotations import INGRESS, SERVICE, Annotation, matching, meant, since
+from eksnet.loadbalancer.catalogues import INGRESS, SERVICE, Annotation, matching, meant, since
 from eksnet.loadbalancer.linting import OF_SERVICE, VARIABLE, Context, Found, at, short
 from eksnet.loadbalancer.reading import Object, text
 from eksnet.loadbalancer.releases import release_of, written

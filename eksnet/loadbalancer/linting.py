@@ -18,7 +18,7 @@ from eksnet.display import Mark, Tone
 from eksnet.errors import EksnetError
 from eksnet.listing import Listing
 from eksnet.loadbalancer import reading, values
-from eksnet.loadbalancer.annotations import INGRESS, SERVICE, Annotation, is_read, matching
+from eksnet.loadbalancer.catalogues import INGRESS, SERVICE, Annotation, is_read, matching
 from eksnet.loadbalancer.reading import Object, Unreadable, mapping, sequence, text
 from eksnet.loadbalancer.releases import PINNED, Release, release_of
 
@@ -260,13 +260,13 @@ def lint(manifest: str | Path | Iterable[str | Path], controller: str = "") -> L
     Raises:
         EksnetError: A file cannot be read, or the release is not known.
     """
-    sources = [manifest] if isinstance(manifest, str | Path) else list(manifest)
+    sources = [manifest] if isinstance(manifest, str | Path) else manifest
     texts: list[tuple[str, str]] = []
     for one in sources:
         if isinstance(one, Path):
-            texts.extend(reading.files([str(one)]))
+            texts.extend(reading.below(str(one)))
         elif isinstance(one, str):
-            texts.append(("manifest" if len(sources) == 1 else f"manifest {len(texts) + 1}", one))
+            texts.append((f"manifest {len(texts) + 1}", one))
         else:
             raise EksnetError(f"a manifest is of type {type(one).__name__}", "a text or a Path")
     return lint_texts(texts, controller)

@@ -6,7 +6,9 @@ by the parser in C: a set of charts has thousands of objects.
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +26,8 @@ MOST = 32 * 1024 * 1024
 """How many bytes a file may have: more than any set of manifests."""
 _ENDINGS = (".yaml", ".yml", ".json")
 _NEXT = "eksnet lint FILE"
+# A mistaken `eksnet lint /` ends at once.
+_MOST_ENTRIES = 50_000
 # The parser in C calls itself for each level, and ends the process when there are too many.
 _DEEPEST = 500
 _BRACKET = re.compile(r"[\[\]{}]")
@@ -139,17 +143,20 @@ def files(paths: list[str]) -> Iterator[tuple[str, str]]:
     for path in paths:
         if path == STDIN:
             yield STDIN, _decoded(STDIN, _stdin())
-            continue
-        inputs.text(path, "FILE", _NEXT)
-        for file in _below(Path(path)):
-            yield str(file), _decoded(str(file), _content(file))
+        else:
+            yield from below(path)
 
 
-def _below(path: Path) -> list[Path]:
+def below(path: str) -> Iterator[tuple[str, str]]:
+    """Yield a file, or the files of a folder; see `files`."""
+    inputs.text(path, "FILE", _NEXT)
+    for file in _found(Path(path)):
+        yield str(file), _decoded(str(file), _content(file))
+
+
+def _found(path: Path) -> list[Path]:
     try:
-        if not path.is_dir():
-            return [path]
-        found = sorted(one for one in path.rglob("*") if one.suffix in _ENDINGS and one.is_file())
+        found = sorted(_manifests(path)) if path.is_dir() else [path]
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from None
     if not found:
@@ -159,9 +166,19 @@ def _below(path: Path) -> list[Path]:
     return found
 
 
-def _stdin() -> bytes:
-    import sys
+def _manifests(folder: Path) -> Iterator[Path]:
+    seen = 0
+    for place, folders, names in os.walk(folder):
+        seen += len(folders) + len(names)
+        if seen > _MOST_ENTRIES:
+            raise EksnetError(
+                f"{folder} has more than {_MOST_ENTRIES:,} files and folders",
+                "a folder of manifests", "name one below it",
+            )  # fmt: skip
+        yield from (Path(place, name) for name in names if name.endswith(_ENDINGS))
 
+
+def _stdin() -> bytes:
     return sys.stdin.buffer.read(MOST + 1)
 
 

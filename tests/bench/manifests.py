@@ -1,7 +1,7 @@
 """How long lint of many Ingresses takes, by what PyYAML's parser in C takes to load the same files.
 
-Each Ingress is another text, with 5 to 15 annotations and 2 to 8 paths. Both are measured in turn, so
-that they see the same computer.
+Each Ingress is another text, with 5 to 15 annotations and 2 to 8 paths. Both are measured in turn,
+so that they see the same computer.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ NOTES = (
     "inbound-cidrs: 10.{n}.0.0/16, 203.0.113.{n}/32",
     "subnets: subnet-{w}{n}, subnet-{v}{m}",
     "backend-protocol: HTTP",
-    "conditions.{w}: '[{{\"field\": \"source-ip\", \"sourceIpConfig\": {{\"values\": [\"10.{n}.0.0/16\"]}}}}]'",
+    "conditions.{w}: '[{{\"field\": \"source-ip\","
+    " \"sourceIpConfig\": {{\"values\": [\"10.{n}.0.0/16\"]}}}}]'",
 )  # fmt: skip
 
 

@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 from eksnet import cli
 from eksnet.errors import EksnetError
 from eksnet.loadbalancer import json_values, linting, values
-from eksnet.loadbalancer.annotations import INGRESS, SERVICE, catalogue
+from eksnet.loadbalancer.annotations import catalogue
+from eksnet.loadbalancer.catalogues import INGRESS, SERVICE
 from eksnet.loadbalancer.lint_rules import RULES
 from eksnet.loadbalancer.linting import ERROR, WARNING, lint, summary
 
