@@ -102,17 +102,17 @@ def access_read_only(target: str | None = None) -> Access:
     """
     if targets.chosen(target).kind != "sandbox":
         return connect_read_only(target).access
-    from eksnet.sandbox import lifecycle
+    from eksnet.sandbox import locks, paths
     from eksnet.sandbox.aws.access import access
 
-    state = lifecycle.status()
-    if state.phase == "down":
+    named = paths.paths()
+    if not locks.is_alive(named):
         raise _down()
-    account = _account(state.name)
-    found = access(state.name)
-    authority = found.authority.read_text()
+    found = access(named.state.name)
+    account = _account(named.state.name)
     token = Tokens(account)()
-    return Access(found.api_server, authority, token=token, namespace="default", account=account)
+    authority = found.authority.read_text()
+    return Access(found.api_server, authority, token=token, account=account)
 
 
 def _down() -> EksnetError:

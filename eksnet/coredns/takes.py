@@ -232,3 +232,15 @@ def require_file(uses: Uses, name: str) -> None:
     """Refuse a file that is not there."""
     if not is_open(name) and not uses.has_file(name):
         uses.refuse(f"{uses.plugin} reads the file {name}", kind="file", about=name)
+
+
+def no_more(uses: Uses) -> None:
+    """Refuse any word on the line, a brace too."""
+    if uses.next_on_line():
+        uses.refuse(
+            f"{uses.plugin} has {uses.word!r} after it", "nothing after it", about=uses.word
+        )
+
+
+FLAG = words(0, 0)
+"""An option that is there or not: no word may follow."""

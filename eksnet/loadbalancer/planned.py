@@ -232,7 +232,7 @@ def of_answer(answer: Mapping[str, Any]) -> Plan:
         remarks.append("no AWS account is known: what it would make in AWS is not known either")
     ignored = sum(one["action"] == "ignored" for one in answer["objects"])
     if ignored:
-        remarks.append(f"{ignored} of the objects make no load balancer, and were not looked at")
+        remarks.append(f"{ignored} of the objects are of kinds that make no load balancer")
     return Plan(
         controller["cluster"],
         controller["deployment"],
@@ -246,7 +246,7 @@ def of_answer(answer: Mapping[str, Any]) -> Plan:
         ),
         tuple(stacks),
         tuple(map(_binding, answer["bindings"])),
-        tuple(_rules(*one) for one in sorted(answer["rules"].items())),
+        tuple(_rules(*one) for one in sorted(answer["rules"].items()) if any(one[1].values())),
         tuple(remarks),
     )  # fmt: skip
 

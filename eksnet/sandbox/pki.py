@@ -21,7 +21,7 @@ from eksnet.sandbox.paths import write_private
 from eksnet.sandbox.vpc import Vpc
 
 # The files of the authority for certificates of load balancers.
-PUBLIC_AUTHORITY = "public-ca"
+PUBLIC_AUTHORITY = "certificates-ca"
 _LIFETIME = datetime.timedelta(days=3650)
 
 

@@ -26,9 +26,10 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 import eksnet
-from eksnet import checkpoints, cli, coredns, dns, kubeproxy, widgets
+from eksnet import checkpoints, cli, coredns, dns, kubeproxy, loadbalancer, widgets
 from eksnet import cluster as cluster_room
 from eksnet.cluster import Cluster, Condition
+from eksnet.cluster.access import Access
 from eksnet.coredns.memory import Measured
 from eksnet.course.begin import Beginning
 from eksnet.course.dryrun import DryRun
@@ -133,7 +134,7 @@ def test_every_command_is_walked() -> None:
 
 # Functions.
 
-FACES = (eksnet, coredns, dns, kubeproxy, cluster_room, checkpoints, widgets)
+FACES = (eksnet, coredns, dns, kubeproxy, loadbalancer, cluster_room, checkpoints, widgets)
 # The modules that a face shows as they are, such as `coredns.memory`.
 PARTS = [
     one for face in FACES for name in face.__all__ if inspect.ismodule(one := vars(face)[name])
@@ -154,6 +155,7 @@ RESULTS = {
     dns: "Attempt Profile Question Record Reply Walk",
     kubeproxy: "AddedRules Chain Connection Differences Line Lines LookupTime LookupTimes NamedSet "
     "PacketWalk PacketWalks RuleCounts Ruleset Share Skew Skews Step",
+    loadbalancer: "Response",
     checkpoints: "Checkpoint CheckpointError Progress Result State",
     widgets: "CorednsMemory CorednsReplicas CorefileEditor Model PacketStepper Panel Picture "
     "SearchOrder Stepper Table Text",
@@ -175,6 +177,7 @@ def samples(cluster: Cluster) -> Samples:
     conf = dns.pod_resolv_conf("default")
     return Samples({
         Cluster: [cluster],
+        Access: [cluster.access],
         cluster_room.Identity: [cluster.identity],
         Condition: [Condition("there", lambda one: True)],
         Node: [NODE],
@@ -288,7 +291,7 @@ CLASSES = {
 KNOWN = {
     **CLASSES, "pd": pd, "Callable": Callable, "Iterator": Iterator, "Cluster": Cluster,
     "View": object, "Beginning": Beginning, "Resource": cluster_room.Resource, "DryRun": DryRun,
-    "Listing": Listing,
+    "Listing": Listing, "Access": Access,
 }  # fmt: skip
 
 

