@@ -14,6 +14,7 @@ from eksnet.loadbalancer.controller import (
     wait_for_event,
     wait_until_unanswered,
 )
+from eksnet.loadbalancer.linting import lint
 from eksnet.loadbalancer.observe import (
     HEALTHY,
     Rule,
@@ -38,6 +39,7 @@ __all__ = [
     "iam_policy",
     "install_controller",
     "issuer",
+    "lint",
     "load_balancer",
     "made_in_aws",
     "plan",
