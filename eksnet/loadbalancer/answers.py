@@ -49,7 +49,7 @@ def request(
     method: str = "GET",
     headers: Mapping[str, str] | None = None,
     body: str | None = None,
-    timeout: float = 10,
+    timeout: float = 30,
     trust_sandbox: bool = False,
 ) -> Response:
     """Send a request from the internet and return the answer; redirects are not followed.
@@ -64,7 +64,8 @@ def request(
         method: The method.
         headers: More headers.
         body: The body; None for none.
-        timeout: How long each step may take, in seconds.
+        timeout: How long each step may take, in seconds; that there is no way to its target a load
+            balancer says after ten.
         trust_sandbox: Whether certificates of the sandbox's ACM are valid.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What the AWS side wants of load balancers and security groups, as it wrote it down."""
+"""The desired state of load balancers and security groups, as the AWS side writes it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FILE = "desired.json"
 
 @dataclass(frozen=True)
 class LoadBalancer:
-    """A load balancer: its name and its addresses, one or two in each zone.
+    """A load balancer: its name, and one or two addresses in each zone.
 
     Attributes:
         name: Its name.
@@ -89,7 +89,7 @@ class SecurityGroup:
 
 @dataclass(frozen=True)
 class Desired:
-    """What is wanted; nothing, as long as nobody has asked for anything.
+    """The desired state of an account; by default that of one without anything.
 
     Attributes:
         load_balancers: The load balancers.
@@ -114,10 +114,10 @@ class Desired:
 
 
 def read(text: str) -> Desired:
-    """Return what was written as JSON; what this reader does not know is passed over.
+    """Return the desired state that is written as JSON; unknown fields are ignored.
 
     Raises:
-        ValueError: It is not what the AWS side writes.
+        ValueError: A field is missing, or invalid.
     """
     try:
         said = json.loads(text)

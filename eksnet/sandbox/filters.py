@@ -1,12 +1,13 @@
-"""Security groups as packet filters of the VPC's router: from what is wanted to rules of nft.
+"""Security groups as packet filters of the VPC's router: the desired state as a table of nft; pure.
 
-A packet has to be let out by a group of the interface that it comes from, and in by one of the
-interface that it goes to; what no rule opens is lost without an answer, as in a VPC. Answers belong
-to what was let through. What comes from or goes to an address without an interface is not a
-security group's matter on that side: the VPC resolver, the AWS services, the internet.
+A packet needs an outbound rule of the network interface that it comes from and an inbound rule of
+the one that it goes to; without them it is dropped, without an answer, as in a VPC. Replies to what
+was let through are let through. Where one end has no interface, such as the VPC resolver, the AWS
+services or the internet, only the other end's rules are asked.
 
-The control plane and the load balancers live in the router's own network. So the same two questions
-are asked at five places: of what comes in by a wire, leaves here, passes through, and arrives.
+The control plane and the load balancers live in the router's own network namespace. So both
+questions are asked in several hooks: of what comes in by a wire in `prerouting` (may it be sent?)
+and in `forward` or `input` (may it be received?), of what is sent here in `output`.
 """
 
 from __future__ import annotations
@@ -24,26 +25,25 @@ LOST = "counter drop"
 _ALL = IPv4Network("0.0.0.0/0")
 # Link-local addresses are the host's own in a VPC: time, metadata.
 _LINK_LOCAL = IPv4Network("169.254.0.0/16")
-_NUMBERS = {"1": "icmp", "6": "tcp", "17": "udp", "58": "icmpv6"}
+_NUMBERS = {"1": "icmp", "6": "tcp", "17": "udp"}
+_LAST_PORT, _LAST_BYTE = 65535, 255
 # By these the router says that it cannot pass on a packet; whoever sent it is to learn that.
 _ERRORS = "icmp type { destination-unreachable, time-exceeded, parameter-problem } accept"
 
-Networks = Iterable[IPv4Network]
-
 
 def table(desired: Desired, vpc: Vpc) -> str:
-    """Return the text for `nft -f` that replaces the filters, in one step.
+    """Return the text for `nft -f` that replaces the whole table in one transaction.
 
     Args:
-        desired: What is wanted.
+        desired: The desired state.
         vpc: The address plan.
     """
     held = _held_addresses(desired, vpc)
     sides = [*_side("sent", desired, held), *_side("received", desired, held)]
     chains = [*_ways_through(desired, vpc), *_dispatch(desired, vpc, held), *sides]
-    # What is not there cannot be deleted: it is made first.
-    return "\n".join([f"table inet {TABLE}", f"delete table inet {TABLE}", f"table inet {TABLE} {{",
-                      *chains, "}", ""])  # fmt: skip
+    # A table that does not exist cannot be deleted: it is created first.
+    fresh = [f"table inet {TABLE}", f"delete table inet {TABLE}", f"table inet {TABLE} {{"]
+    return "\n".join([*fresh, *chains, "}", ""])
 
 
 def _ways_through(desired: Desired, vpc: Vpc) -> Iterator[str]:
@@ -55,7 +55,7 @@ def _ways_through(desired: Desired, vpc: Vpc) -> Iterator[str]:
         f'iifname "{WIRE}" jump internet',
         'iifname != "lo" jump sent',
     )
-    # From the internet: names, and what has a public address. The interface's groups come later.
+    # From the internet: the resolver, and public addresses, whose security groups are asked later.
     yield from _chain(
         "internet",
         "",
@@ -70,18 +70,18 @@ def _ways_through(desired: Desired, vpc: Vpc) -> Iterator[str]:
         f'oifname "{WIRE}" {LOST}',
         "jump received",
     )
-    # One accept ends one chain alone, so each of the two questions has its own.
+    # An accept ends only the chain of one hook and priority, so each question has a chain.
     for name, priority, question in (("leaving", 0, "sent"), ("letting_in", 10, "received")):
         yield from _chain(
             name,
             f"type filter hook output priority {priority}",
-            # The control plane's components among themselves.
+            # The components of the control plane among themselves.
             'oifname "lo" accept',
             _ERRORS,
             f"jump {question}",
         )
     if public:
-        # What leaves the VPC for a public address, if only to come back, has the NAT gateway's.
+        # What leaves the VPC for a public address has the NAT gateway's, also if it comes back.
         translated = f"ip saddr {vpc.network} ip daddr {_set(public)} snat ip to {NAT_GATEWAY}"
         yield from _chain("nat_gateway", "type nat hook input priority 100", translated)
     yield from _chain(
@@ -101,12 +101,11 @@ def _dispatch(
     yield from _chain(
         "sent", "", known, f"ip daddr {not_asked} accept", *_jumps("saddr", "sent", held)
     )
-    public = {
-        interface: [IPv4Network(one) for one, private in desired.public_addresses.items()
-                    if IPv4Network(private) in networks]
-        for interface, networks in held.items()
-    }  # fmt: skip
-    reached = {interface: [*networks, *public[interface]] for interface, networks in held.items()}
+    public = desired.public_addresses.items()
+    reached = {
+        interface: [*own, *(IPv4Network(one) for one, private in public if _has(own, private))]
+        for interface, own in held.items()
+    }
     yield from _chain("received", "", known, *_jumps("daddr", "received", reached))
 
 
@@ -118,6 +117,10 @@ def _jumps(field: str, side: str, held: Mapping[Interface, list[IPv4Network]]) -
     )
     if jumps:
         yield f"ip {field} vmap {{ {jumps} }}"
+
+
+def _has(networks: Iterable[IPv4Network], address: IPv4Address) -> bool:
+    return any(address in network for network in networks)
 
 
 def _side(
@@ -149,29 +152,36 @@ def _opened(rule: Rule, side: str, members: Mapping[str, list[IPv4Network]]) -> 
 
 
 def _match(rule: Rule) -> str | None:
-    """Return how nft asks for a rule's protocol and ports; None for one that IPv4 does not have."""
+    """Return how nft matches a rule's protocol and ports; None if no packet of IPv4 can have them.
+
+    One line that nft refuses would keep the whole table from being replaced.
+    """
     protocol = _NUMBERS.get(rule.protocol, rule.protocol)
-    if protocol == "icmpv6":
-        return None
     if protocol == "-1":
         return "meta nfproto ipv4"
     first, last = (None if one in (None, -1) else one for one in (rule.first, rule.last))
     if protocol == "icmp":
-        kinds = (
-            f"icmp type {first}" * (first is not None),
-            f"icmp code {last}" * (last is not None),
-        )
-        return " ".join(filter(None, kinds)) or "ip protocol icmp"
+        return _icmp(first, last)
     if protocol in ("tcp", "udp") and first is not None:
-        return f"{protocol} dport {first}-{last if last is not None else first}"
-    return f"meta l4proto {protocol}"
+        last = first if last is None else last
+        return f"{protocol} dport {first}-{last}" if 0 <= first <= last <= _LAST_PORT else None
+    is_known = protocol in ("tcp", "udp") or (protocol.isdecimal() and int(protocol) <= _LAST_BYTE)
+    return f"meta l4proto {protocol}" if is_known else None
+
+
+def _icmp(kind: int | None, code: int | None) -> str | None:
+    parts = {"icmp type": kind, "icmp code": code}
+    asked = {name: number for name, number in parts.items() if number is not None}
+    if any(not 0 <= number <= _LAST_BYTE for number in asked.values()):
+        return None
+    return " ".join(f"{name} {number}" for name, number in asked.items()) or "ip protocol icmp"
 
 
 def _held_addresses(desired: Desired, vpc: Vpc) -> dict[Interface, list[IPv4Network]]:
-    """Return which addresses are an interface's: a node has its pods' too, whichever there are.
+    """Return the addresses of each interface; a node's interface has the whole block of its pods.
 
-    An interface without a group, such as a NAT gateway's, lets everything through. No address is
-    two interfaces': what learners make up on their own may say otherwise.
+    An interface without a security group, such as a NAT gateway's, is not filtered. An address
+    belongs to one interface, the node's first, also where a learner has given it to another one.
     """
     guarded = [interface for interface in desired.interfaces if interface.groups]
     nodes = {node.address.ip: node.pods for node in vpc.nodes}

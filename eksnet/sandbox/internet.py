@@ -177,7 +177,7 @@ def refuse_internal(paths: Paths, host: str) -> None:
 
 
 def wanted(paths: Paths) -> Desired:
-    """Return what the AWS side of a sandbox wants; nothing, before it wanted anything.
+    """Return the desired state of a sandbox's load balancers.
 
     Raises:
         EksnetError: Another version wrote it.

@@ -66,7 +66,7 @@ class Paths:
 
     @property
     def load_balancers(self) -> Path:
-        """What the AWS services want of load balancers and security groups; fresh after a reset."""
+        """The desired state of load balancers and security groups; fresh after a reset."""
         return self.cluster / "load-balancers"
 
     @property

@@ -1,4 +1,4 @@
-"""The VPC's router: it follows what the AWS side wants of load balancers and security groups."""
+"""The VPC's router: it follows the desired state of load balancers and security groups."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from eksnet.sandbox.vpc import Vpc
 class Router:
     """The router of one sandbox, which is this process's own network namespace.
 
-    All that it has to know is in the file of the AWS side and in the kernel: one that begins again
-    goes on where another one was.
+    Everything that it has to know is in the desired state and in the kernel, so that a second one
+    continues where the first one stopped.
 
     Attributes:
-        desired: What the AWS side wants.
+        desired: The desired state that it read last.
     """
 
     def __init__(self, paths: Paths, vpc: Vpc, log: Callable[[str], None]) -> None:
@@ -40,7 +40,7 @@ class Router:
         self._problem = ""
 
     def prepare(self) -> None:
-        """Set up the router as it is at a start, with the filters that were wanted last.
+        """Set up the router at a start, with the filters of the last desired state.
 
         Raises:
             OSError: The kernel refused.
@@ -55,7 +55,7 @@ class Router:
             self._apply()
 
     def _forget_observations(self) -> None:
-        """Leave nothing of an earlier start that could be believed."""
+        """Delete what the load balancers of an earlier start have observed."""
         observed = self._paths.observed
         shutil.rmtree(observed, ignore_errors=True)
         observed.mkdir(mode=0o700)
@@ -65,12 +65,12 @@ class Router:
             write_private(self._paths.internet_names / name, text)
 
     def follow(self) -> None:
-        """Do what the AWS side wants, if it is something new; what cannot be done is logged."""
+        """Apply the desired state if it has changed; what fails is logged, and tried again."""
         path = self._paths.load_balancers / desired.FILE
         try:
             found = path.stat()
         except FileNotFoundError:
-            return  # nothing was wanted yet
+            return  # the AWS side has not written it yet
         seen = (found.st_ino, found.st_mtime_ns, found.st_size)
         if seen == self._seen:
             return
@@ -80,14 +80,13 @@ class Router:
         except (OSError, ValueError, subprocess.CalledProcessError) as error:
             said = f"{error} {getattr(error, 'stderr', None) or ''}".rstrip()
             if said != self._problem:
-                self._log(f"the router cannot do what is wanted: {said}")
-            # Memory may be short for a moment: it is tried again.
+                self._log(f"the router cannot apply the desired state: {said}")
             self._problem = said
         else:
             self._seen, self._problem = seen, ""
 
     def _apply(self) -> None:
-        """Filter first: no address is here before what guards it."""
+        """Replace the filters first: no address is reachable before its security groups count."""
         network.filter_packets(filters.table(self.desired, self._vpc))
         present = network.balancer_addresses(self._vpc)
         network.configure(network.address_commands(present, self.desired.addresses))
@@ -95,7 +94,7 @@ class Router:
             self._connect_internet()
 
     def _connect_internet(self) -> None:
-        """Make the network that stands for the internet; mounted, it is there for commands."""
+        """Create the network of the internet; commands find it where it is mounted."""
         network.unlink(network.WIRE)
         descriptor = namespaces.new_network()
         try:

@@ -40,7 +40,7 @@ _POLL = 0.05
 _LONGEST_POLL = 0.5
 _MAKE_AGAIN = 2.0
 _WATCH = 1.0
-# How often it is looked whether the AWS side wants other load balancers or security groups.
+# How often the desired state of load balancers and security groups is looked at.
 _FOLLOW = 0.1
 # How long the controllers may wait for the nodes: one that never reports must not be without them.
 _FIRST_REPORT = 5.0
@@ -178,7 +178,7 @@ class Supervisor:
         self.background(self.follow_load_balancers())
 
     async def follow_load_balancers(self) -> None:
-        """Have router and load balancers follow what the AWS side wants, from the first one on."""
+        """Apply each change of the desired state; start the load balancers with the first one."""
         while True:
             self.router.follow()
             balancers = self.router.desired.load_balancers
@@ -187,9 +187,10 @@ class Supervisor:
             await asyncio.sleep(_FOLLOW)
 
     def start_load_balancers(self) -> None:
-        """Start what listens for the load balancers; what cannot be started is tried again."""
-        wanted, seen = self.paths.load_balancers, self.paths.observed
-        component = components.load_balancers(self.programs, self.vpc, wanted, seen)
+        """Start the load balancers' program; if that fails, it is tried again."""
+        component = components.load_balancers(
+            self.programs, self.vpc, self.paths.load_balancers, self.paths.observed
+        )
         self.processes.start_or_retry(component)
         self.report()
 

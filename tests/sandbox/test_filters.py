@@ -113,7 +113,13 @@ CASES = {
             rule("udp", cidrs=["10.0.145.8/32"]),
             rule("icmp", 8, -1, cidrs=["10.0.129.0/24"]),
             rule("17", 99, cidrs=["10.0.129.7/31"]),
+            # No packet here can have these, and nft knows none of them.
             rule("icmpv6", -1, cidrs=[EVERYWHERE]),
+            rule("nonsense", cidrs=[EVERYWHERE]),
+            rule("256", cidrs=[EVERYWHERE]),
+            rule("icmp", 256, -1, cidrs=[EVERYWHERE]),
+            rule("tcp", 70000, cidrs=[EVERYWHERE]),
+            rule("tcp", 9000, 8999, cidrs=[EVERYWHERE]),
         ])),
         [
             (step(NODE1, POD2, port=8000), NODE1),

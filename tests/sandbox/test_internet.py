@@ -12,7 +12,7 @@ import pytest
 from wanted import IN_NAMESPACES, balancer, desired
 
 from eksnet.errors import EksnetError
-from eksnet.sandbox import dialer, internet
+from eksnet.sandbox import dialer, internet, pki
 from eksnet.sandbox.paths import Paths
 
 OURS = ["--connect-timeout", "10"]
@@ -54,6 +54,10 @@ def want(paths, wanted):
 def test_curl_gets_its_own_words_and_a_time_to_wait(paths, authority, words, completed):
     found = internet._completed(words, paths)
     assert [word.replace(authority, "CA") for word in found] == completed
+
+
+def test_the_authority_is_the_one_of_acm(paths):
+    assert paths.certificates_ca.name == f"{pki.PUBLIC_AUTHORITY}.crt"
 
 
 def test_a_wish_for_an_authority_that_is_not_there_is_refused(paths):

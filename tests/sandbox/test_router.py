@@ -112,7 +112,7 @@ def test_what_cannot_be_read_changes_nothing_and_is_told_once(tmp_path, text):
                       write(desired(balancers=[])))  # fmt: skip
     assert [one["addresses"] for one in said] == [[], FIRST, FIRST, FIRST, []]
     (line,) = said[-1]["log"]
-    assert line.startswith("the router cannot do what is wanted: ")
+    assert line.startswith("the router cannot apply the desired state: ")
 
 
 def test_a_start_forgets_what_an_earlier_one_observed(tmp_path):

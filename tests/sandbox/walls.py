@@ -14,6 +14,7 @@ from pathlib import Path
 import hostside
 
 from eksnet.sandbox import holder
+from eksnet.sandbox.build.modules import CONTROLLER_CHART
 from eksnet.sandbox.paths import Paths
 from eksnet.sandbox.specification import SandboxSpecification
 
@@ -39,6 +40,7 @@ class Component:
         shown: Directories of the computer, the same inside, read-only.
         owned: Directories of the sandbox's state, by their path inside.
         read: Others, read-only.
+        engine: Files of the engine beside the program, by their path inside.
     """
 
     program: str
@@ -46,6 +48,7 @@ class Component:
     shown: tuple[str, ...] = ()
     owned: tuple[tuple[str, str], ...] = ()
     read: tuple[tuple[str, str], ...] = ()
+    engine: tuple[tuple[str, str], ...] = ()
 
 
 # Which interpreter comes before these words is the sandbox's own.
@@ -61,6 +64,7 @@ CONTROL_PLANE = {
         frozenset({
             *SERVED_WITH, *RESOLVER, "/etc/kubernetes/authentication.yaml",
             "/etc/kubernetes/token-webhook.kubeconfig", "/etc/kubernetes/access-webhook.kubeconfig",
+            "/etc/kubernetes/admission-webhook.kubeconfig", "/etc/kubernetes/admission.json",
             *(f"{PKI}/{name}" for name in (
                 "ca.crt", "apiserver-kubelet.crt", "apiserver-kubelet.key", "front-proxy-ca.crt",
                 "front-proxy.crt", "front-proxy.key", "service-account.pub", "service-account.key",
@@ -96,6 +100,7 @@ CONTROL_PLANE = {
         }),
         owned=(("/var/lib/aws", "cluster/aws"), ("/var/cache/python", "bytecode"), DESIRED),
         read=(OBSERVED,),
+        engine=((f"/opt/charts/{CONTROLLER_CHART.name}", CONTROLLER_CHART.name),),
     ),
 }  # fmt: skip
 # What runs in a node's own root, by its program; all else has the root of a container.
@@ -209,6 +214,7 @@ class Walls:
             **{path: (place(path), False) for path in shown},
             **{path: (place(state / own), True) for path, own in component.owned},
             **{path: (place(state / own), False) for path, own in component.read},
+            **{path: (place(self.programs / own), False) for path, own in component.engine},
         }
         root, *rest = mounts(pid)
         if (root.point, root.kind, root.writable) != ("/", "tmpfs", False):
