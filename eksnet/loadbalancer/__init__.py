@@ -4,6 +4,7 @@
 from eksnet.loadbalancer import annotations
 from eksnet.loadbalancer.answers import Response, request, wait_until_answers
 from eksnet.loadbalancer.controller import install_controller, uninstall_controller
+from eksnet.loadbalancer.linting import lint
 from eksnet.loadbalancer.observe import (
     HEALTHY,
     Rule,
@@ -27,6 +28,7 @@ __all__ = [
     "annotations",
     "hostname",
     "install_controller",
+    "lint",
     "load_balancer",
     "made_in_aws",
     "plan",
