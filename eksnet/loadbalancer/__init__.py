@@ -26,6 +26,7 @@ from eksnet.loadbalancer.observe import (
     rules,
     targets,
     wait_for_targets,
+    wait_until_as_planned,
 )
 from eksnet.loadbalancer.planning import plan
 
@@ -54,5 +55,9 @@ __all__ = [
     "wait_for_event",
     "wait_for_targets",
     "wait_until_answers",
+<<<<<<< HEAD
     "wait_until_unanswered",
+=======
+    "wait_until_as_planned",
+>>>>>>> main
 ]
