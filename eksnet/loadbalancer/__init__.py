@@ -55,9 +55,6 @@ __all__ = [
     "wait_for_event",
     "wait_for_targets",
     "wait_until_answers",
-<<<<<<< HEAD
-    "wait_until_unanswered",
-=======
     "wait_until_as_planned",
->>>>>>> main
+    "wait_until_unanswered",
 ]
