@@ -4,6 +4,7 @@
 from eksnet.loadbalancer import annotations
 from eksnet.loadbalancer.answers import Response, request, wait_until_answers
 from eksnet.loadbalancer.controller import install_controller, uninstall_controller
+from eksnet.loadbalancer.explaining import explain
 from eksnet.loadbalancer.linting import lint
 from eksnet.loadbalancer.observe import (
     HEALTHY,
@@ -25,6 +26,7 @@ __all__ = [
     "Rule",
     "Target",
     "annotations",
+    "explain",
     "hostname",
     "install_controller",
     "lint",
