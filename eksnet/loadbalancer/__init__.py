@@ -17,6 +17,7 @@ from eksnet.loadbalancer.observe import (
     rules,
     targets,
     wait_for_targets,
+    wait_until_as_planned,
 )
 from eksnet.loadbalancer.planning import plan
 
@@ -40,4 +41,5 @@ __all__ = [
     "uninstall_controller",
     "wait_for_targets",
     "wait_until_answers",
+    "wait_until_as_planned",
 ]
