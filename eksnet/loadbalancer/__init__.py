@@ -14,6 +14,7 @@ from eksnet.loadbalancer.controller import (
     wait_for_event,
     wait_until_unanswered,
 )
+from eksnet.loadbalancer.explaining import explain
 from eksnet.loadbalancer.linting import lint
 from eksnet.loadbalancer.observe import (
     HEALTHY,
@@ -36,6 +37,7 @@ __all__ = [
     "Rule",
     "Target",
     "annotations",
+    "explain",
     "hostname",
     "iam_policy",
     "install_controller",
