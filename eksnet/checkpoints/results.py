@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # The rooms whose functions hints and next steps call.
-_ROOMS = ("coredns", "dns", "kubeproxy")
+_ROOMS = ("coredns", "dns", "kubeproxy", "loadbalancer")
 _TONES = {
     State.PASS: Tone.GOOD,
     State.FAIL: Tone.BAD,

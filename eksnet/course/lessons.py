@@ -89,6 +89,7 @@ LESSONS = (
     Lesson("03c_service_faults", namespaces=("shop",), faults="proxy"),
     Lesson("05_lab_hosts", changes=(COREFILE,)),
     Lesson("07_lab_install_controller", namespaces=("app-ns",), installs_controller=True),
+    Lesson("08a_lab_ingress", namespaces=("app-ns",), controller=True),
 )
 
 PARTS = (

@@ -4,14 +4,38 @@
 from eksnet.loadbalancer import annotations
 from eksnet.loadbalancer.answers import Response, request, wait_until_answers
 from eksnet.loadbalancer.controller import install_controller, uninstall_controller
+from eksnet.loadbalancer.linting import lint
+from eksnet.loadbalancer.observe import (
+    HEALTHY,
+    Rule,
+    Target,
+    hostname,
+    load_balancer,
+    made_in_aws,
+    provisioned,
+    rules,
+    targets,
+    wait_for_targets,
+)
 from eksnet.loadbalancer.planning import plan
 
 __all__ = [
+    "HEALTHY",
     "Response",
+    "Rule",
+    "Target",
     "annotations",
+    "hostname",
     "install_controller",
+    "lint",
+    "load_balancer",
+    "made_in_aws",
     "plan",
+    "provisioned",
     "request",
+    "rules",
+    "targets",
     "uninstall_controller",
+    "wait_for_targets",
     "wait_until_answers",
 ]

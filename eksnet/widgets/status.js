@@ -47,12 +47,24 @@ function render({ model, el }) {
     unseen.textContent = ` ${model.get("settings")}`;
     line.append(unseen);
   };
-  // A text counts letter by letter, and is read out when the typing rests.
+  // A text counts letter by letter, and is read out when the typing rests: the answer to an earlier
+  // letter can arrive between two others.
   let waits;
-  const change = () => {
+  const showNow = () => {
     clearTimeout(waits);
-    if (typesIn(el.closest(".eksnet-widget"))) waits = setTimeout(show, REST);
-    else show();
+    waits = undefined;
+    show();
+  };
+  const showLater = () => {
+    clearTimeout(waits);
+    waits = setTimeout(showNow, REST);
+  };
+  const change = () => {
+    if (typesIn(el.closest(".eksnet-widget"))) showLater();
+    else showNow();
+  };
+  const typed = () => {
+    if (waits !== undefined) showLater();
   };
   model.on("change", change);
   show();
@@ -60,7 +72,9 @@ function render({ model, el }) {
   // Once the line is in the page.
   requestAnimationFrame(() => {
     const widget = el.closest(".eksnet-widget");
-    if (widget) for (const tend of [keepKeys, leaveByKeys]) tend(widget);
+    if (!widget) return;
+    for (const tend of [keepKeys, leaveByKeys]) tend(widget);
+    widget.addEventListener("input", typed, { capture: true });
   });
   return () => {
     clearTimeout(waits);

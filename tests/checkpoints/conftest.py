@@ -41,8 +41,8 @@ def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeApi]:
     """An API server that refuses every request that could change anything."""
     server = FakeApi()
     server.refuse = no_writes
-    # The AWS account of the cluster: what a test puts there as `api.eks`.
-    monkeypatch.setattr(Cluster, "aws", lambda *_: server.eks)
+    # The AWS account of the cluster: what a test puts there as `api.eks` or `api.elbv2`.
+    monkeypatch.setattr(Cluster, "aws", lambda _, service: getattr(server, service))
     monkeypatch.setattr(Cluster, "eks_name", "lab")
     write_kubeconfig(tmp_path / "kubeconfig", server.url)
     yield server

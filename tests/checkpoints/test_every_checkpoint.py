@@ -20,6 +20,7 @@ import test_checkpoints_dns_records as shelf
 import test_checkpoints_dns_troubleshooting as trouble
 import test_checkpoints_kube_proxy as shop
 import test_checkpoints_lab_hosts as lab
+import test_checkpoints_lab_ingress as balanced
 import test_checkpoints_name_resolution as stage
 from fake_api import FakeApi, Refusal, Request, failure
 from lab_api import Check, forbid, write_kubeconfig
@@ -127,6 +128,10 @@ def growing(*handed_in: Any, **fields: Any) -> Make:
 
 def scaled(*handed_in: Any, **fields: Any) -> Make:
     return made(scaling.put_scaled, *handed_in, **{"scaling": scaling.BOUNDS, **fields})
+
+
+def ingress(*handed_in: Any, **fields: Any) -> Make:
+    return made(balanced.put_ingress, *handed_in, **fields)
 
 
 def faulty(fault: str, **fields: Any) -> Make:
@@ -467,6 +472,19 @@ CASES = {
         (
             (restored(corefile=lab.BOTH), "was changed after the restore"),
             (restored(runs=lab.SOLVED), "0 of 2 CoreDNS pods run the Corefile"),
+        ),
+    ),
+    "ingress-01": Case(
+        nothing(),
+        ingress(),
+        (
+            (ingress(ingress_class="nginx"), "its class is nginx"),
+            (ingress(host=""), "its status has no DNS name"),
+            (
+                ingress(states=("healthy", "unhealthy")),
+                "1 of 2 targets are unhealthy (Target.Timeout)",
+            ),
+            (ingress(states=()), "the load balancer has no target"),
         ),
     ),
 }

@@ -37,6 +37,8 @@ SERVED = {
     ("batch", "v1"): [("Job", "jobs", True, [])],
     ("rbac.authorization.k8s.io", "v1"): [("ClusterRole", "clusterroles", False, [])],
     ("discovery.k8s.io", "v1"): [("EndpointSlice", "endpointslices", True, [])],
+    ("networking.k8s.io", "v1"): [("Ingress", "ingresses", True, ["ing"])],
+    ("elbv2.k8s.aws", "v1beta1"): [("TargetGroupBinding", "targetgroupbindings", True, [])],
 }
 _PLURALS = {plural for kinds in SERVED.values() for _, plural, _, _ in kinds}
 _KINDS = {plural: kind for kinds in SERVED.values() for kind, plural, _, _ in kinds}

@@ -72,6 +72,10 @@ class TestHosts(Compared):
     names = ("05_lab_hosts",)
 
 
+class TestIngress(Compared):
+    names = ("08a_lab_ingress",)
+
+
 class TestNames(Compared):
     names = ("01b_name_resolution", "01a_dns_records")
 

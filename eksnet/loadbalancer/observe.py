@@ -1,0 +1,314 @@
+"""What the controller has made for an Ingress, as AWS describes it, in tables for a reader."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from eksnet import inputs
+from eksnet.cluster import DeadlineError
+from eksnet.cluster.countdown import until
+from eksnet.errors import EksnetError
+from eksnet.listing import Listing
+
+if TYPE_CHECKING:
+    from eksnet.cluster import Cluster
+
+BINDINGS = "targetgroupbindings.elbv2.k8s.aws"
+HEALTHY = "healthy"
+_CLUSTER_TAG = "elbv2.k8s.aws/cluster"
+# AWS describes the tags of so many things in one call.
+_AT_ONCE = 20
+
+Json = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A rule of a listener.
+
+    Attributes:
+        port: The listener's port.
+        priority: A number, or `default`.
+        conditions: When it applies; empty for always.
+        action: What happens then; a target group is named by its Service and that one's port.
+    """
+
+    port: int
+    priority: str
+    conditions: str
+    action: str
+
+
+@dataclass(frozen=True)
+class Target:
+    """A target of a load balancer.
+
+    Attributes:
+        service: The Service and its port, as `web:80`.
+        name: The pod or the node.
+        port: The target's port.
+        zone: Its availability zone; empty where AWS does not say it.
+        state: The state of its health: initial, healthy, unhealthy, unused or draining.
+        reason: The reason code; empty when it is healthy.
+    """
+
+    service: str
+    name: str
+    port: int
+    zone: str
+    state: str
+    reason: str
+
+
+def hostname(ingress: Json) -> str:
+    """Return the DNS name in an Ingress' status; empty when there is none."""
+    status: Json = ingress.get("status") or {}
+    found: list[Json] = (status.get("loadBalancer") or {}).get("ingress") or []
+    return str(found[0].get("hostname") or "") if found else ""
+
+
+def provisioned(ingress: Json) -> bool:
+    """Tell whether the controller has written a DNS name into an Ingress' status.
+
+    It is a condition of `Cluster.wait`.
+    """
+    return bool(hostname(ingress))
+
+
+def load_balancer(cluster: Cluster, ingress: str, namespace: str | None = None) -> dict[str, Any]:
+    """Return AWS' own description of an Ingress' load balancer.
+
+    Args:
+        cluster: The cluster.
+        ingress: The Ingress' name.
+        namespace: Its namespace; the context's own when None.
+
+    Raises:
+        EksnetError: The Ingress or its load balancer is not there.
+    """
+    name = inputs.text(ingress, "the Ingress", "such as web")
+    host = hostname(cluster.get("ingress", name, namespace))
+    for one in _pages(cluster, "describe_load_balancers", "LoadBalancers"):
+        if host and one["DNSName"] == host:
+            return one
+    raise EksnetError(
+        f"the Ingress {name} has no load balancer"
+        if not host
+        else f"there is no load balancer {host}",
+        "an Ingress that the AWS Load Balancer Controller has reconciled",
+        f'cluster.events("ingress/{name}", namespace=…) says why',
+    )
+
+
+def rules(cluster: Cluster, ingress: str, namespace: str | None = None) -> Listing[Rule]:
+    """Return the rules of an Ingress' load balancer, in the order in which it tries them.
+
+    Args:
+        cluster: The cluster.
+        ingress: The Ingress' name.
+        namespace: Its namespace; the context's own when None.
+
+    Raises:
+        EksnetError: The Ingress or its load balancer is not there.
+    """
+    balancer = load_balancer(cluster, ingress, namespace)
+    services = {arn: service for arn, (service, _) in _bindings(cluster).items()}
+    return Listing.of(
+        _rules(cluster, balancer["LoadBalancerArn"], services),
+        {
+            "port": lambda one: one.port,
+            "priority": lambda one: one.priority,
+            "if": lambda one: one.conditions,
+            "then": lambda one: one.action,
+        },
+    )
+
+
+def targets(cluster: Cluster, ingress: str, namespace: str | None = None) -> Listing[Target]:
+    """Return the targets of an Ingress' load balancer and their health, by Service and name.
+
+    Args:
+        cluster: The cluster.
+        ingress: The Ingress' name.
+        namespace: Its namespace; the context's own when None.
+
+    Raises:
+        EksnetError: The Ingress or its load balancer is not there.
+    """
+    balancer = load_balancer(cluster, ingress, namespace)
+    found = _targets(cluster, balancer["LoadBalancerArn"])
+    return Listing.of(
+        sorted(found, key=lambda one: (one.service, one.name, one.port)),
+        {
+            "service": lambda one: one.service,
+            "target": lambda one: one.name,
+            "port": lambda one: one.port,
+            "zone": lambda one: one.zone,
+            "state": lambda one: one.state,
+            "reason": lambda one: one.reason,
+        },
+    )
+
+
+def wait_for_targets(
+    cluster: Cluster,
+    ingress: str,
+    namespace: str | None = None,
+    *,
+    count: int,
+    state: str = HEALTHY,
+    timeout: float = 120,
+) -> Listing[Target]:
+    """Wait until a load balancer has so many targets, all of them in one state; return them.
+
+    Args:
+        cluster: The cluster.
+        ingress: The Ingress' name.
+        namespace: Its namespace; the context's own when None.
+        count: How many targets there are then.
+        state: Their state.
+        timeout: How long at most, in seconds.
+
+    Raises:
+        DeadlineError: It did not come to that.
+        EksnetError: The Ingress or its load balancer is not there.
+    """
+    found = targets(cluster, ingress, namespace)
+
+    def there() -> bool:
+        nonlocal found
+        found = targets(cluster, ingress, namespace)
+        return [one.state for one in found] == [state] * count
+
+    if not until(f"{count} {state} targets", there, timeout):
+        seen = "; ".join(f"{one.name} {one.state} {one.reason}".strip() for one in found)
+        raise DeadlineError(
+            f"after {timeout:g} s the targets are: {seen or 'none'}",
+            f"{count} targets that are {state}",
+            "the reason code of a target says what its last health check found",
+        )
+    return found
+
+
+def made_in_aws(cluster: Cluster) -> dict[str, int]:
+    """Return how many load balancers, target groups and security groups the controller has made.
+
+    It finds them by the controller's own tag with the cluster's name.
+
+    Args:
+        cluster: The cluster.
+    """
+    tag = {"Name": f"tag:{_CLUSTER_TAG}", "Values": [cluster.eks_name]}
+    groups = cluster.aws("ec2").get_paginator("describe_security_groups").paginate(Filters=[tag])
+    return {
+        "load balancers": _own(cluster, "describe_load_balancers", "LoadBalancer"),
+        "target groups": _own(cluster, "describe_target_groups", "TargetGroup"),
+        "security groups": sum(len(page["SecurityGroups"]) for page in groups),
+    }
+
+
+# From AWS.
+
+
+def _pages(cluster: Cluster, call: str, key: str, **arguments: str) -> Iterator[dict[str, Any]]:
+    for page in cluster.aws("elbv2").get_paginator(call).paginate(**arguments):
+        yield from page[key]
+
+
+def _own(cluster: Cluster, call: str, kind: str) -> int:
+    """Return how many there are with the cluster's tag."""
+    arns = [one[f"{kind}Arn"] for one in _pages(cluster, call, f"{kind}s")]
+    elb, tag, count = cluster.aws("elbv2"), {"Key": _CLUSTER_TAG, "Value": cluster.eks_name}, 0
+    for start in range(0, len(arns), _AT_ONCE):
+        found = elb.describe_tags(ResourceArns=arns[start : start + _AT_ONCE])["TagDescriptions"]
+        count += sum(tag in one["Tags"] for one in found)
+    return count
+
+
+def _bindings(cluster: Cluster) -> dict[str, tuple[str, str]]:
+    """Return for the ARN of each bound target group its Service with the port, and namespace."""
+    return {
+        one["spec"].get("targetGroupARN", ""): (
+            f"{one['spec']['serviceRef']['name']}:{one['spec']['serviceRef']['port']}",
+            str(one.namespace),
+        )
+        for one in cluster.list(BINDINGS, all_namespaces=True)
+    }
+
+
+def _rules(cluster: Cluster, balancer: str, services: Mapping[str, str]) -> Iterator[Rule]:
+    listeners = _pages(cluster, "describe_listeners", "Listeners", LoadBalancerArn=balancer)
+    for listener in sorted(listeners, key=lambda one: int(one["Port"])):
+        found = cluster.aws("elbv2").describe_rules(ListenerArn=listener["ListenerArn"])["Rules"]
+        for one in sorted(found, key=_priority):
+            conditions = " and ".join(map(_condition, one["Conditions"]))
+            action = _action(one["Actions"][-1], services)
+            yield Rule(int(listener["Port"]), one["Priority"], conditions, action)
+
+
+def _priority(rule: Json) -> float:
+    return int(rule["Priority"]) if rule["Priority"].isdecimal() else float("inf")
+
+
+def _condition(one: Json) -> str:
+    """Return a condition as text: its field, and the values of which one has to match."""
+    inside: Json = next((value for key, value in one.items() if key.endswith("Config")), {})
+    values = inside.get("Values") or one.get("Values") or ()
+    shown = [
+        f"{each.get('Key', '*')}={each['Value']}" if isinstance(each, dict) else str(each)
+        for each in values
+    ]
+    name = inside.get("HttpHeaderName")
+    return f"{one['Field']}{f' {name}' if name else ''} {' or '.join(shown)}"
+
+
+def _action(one: Json, services: Mapping[str, str]) -> str:
+    if one["Type"] == "forward":
+        groups = (one.get("ForwardConfig") or {}).get("TargetGroups") or (one,)
+        return "forward to " + ", ".join(
+            services.get(each["TargetGroupArn"], "another target group") for each in groups
+        )
+    if one["Type"] == "redirect":
+        to = one["RedirectConfig"]
+        return f"redirect {to['StatusCode'].removeprefix('HTTP_')} to {_location(to)}"
+    if one["Type"] == "fixed-response":
+        return f"answer {one['FixedResponseConfig']['StatusCode']}"
+    return str(one["Type"])
+
+
+def _location(to: Json) -> str:
+    host, path = to.get("Host", "#{host}"), to.get("Path", "/#{path}")
+    return f"{to.get('Protocol', '#{protocol}').lower()}://{host}:{to.get('Port', '#{port}')}{path}"
+
+
+def _targets(cluster: Cluster, balancer: str) -> Iterator[Target]:
+    bindings = _bindings(cluster)
+    nodes = {
+        str((one.get("spec") or {}).get("providerID", "")).rpartition("/")[2]: one.name
+        for one in cluster.list("nodes")
+    }
+    of = {"LoadBalancerArn": balancer}
+    for group in _pages(cluster, "describe_target_groups", "TargetGroups", **of):
+        arn = group["TargetGroupArn"]
+        service, namespace = bindings.get(arn, ("unknown", ""))
+        names = {**nodes, **_pods(cluster, namespace)}
+        health = cluster.aws("elbv2").describe_target_health(TargetGroupArn=arn)
+        for one in health["TargetHealthDescriptions"]:
+            target, found = one["Target"], one["TargetHealth"]
+            yield Target(
+                service,
+                names.get(target["Id"], "no longer there"),
+                int(target.get("Port", 0)),
+                target.get("AvailabilityZone", ""),
+                found["State"],
+                found.get("Reason", ""),
+            )
+
+
+def _pods(cluster: Cluster, namespace: str) -> dict[str, str]:
+    """Return the names of a namespace's pods by their addresses."""
+    if not namespace:
+        return {}
+    return {one["status"].get("podIP", ""): one.name for one in cluster.list("pods", namespace)}

@@ -1,0 +1,111 @@
+"""The checkpoints of the Ingress labs, on clusters and accounts that a test makes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import botocore.exceptions
+import pytest
+from fake_api import FakeApi, Request
+from lab_api import Check
+
+from eksnet.checkpoints import State
+
+INGRESSES = "/apis/networking.k8s.io/v1/namespaces/app-ns/ingresses"
+BINDINGS = "/apis/elbv2.k8s.aws/v1beta1/namespaces/app-ns/targetgroupbindings"
+PODS, SERVICES = "/api/v1/namespaces/app-ns/pods", "/api/v1/namespaces/app-ns/services"
+HOST, BALANCER, GROUP = "k8s-appns-web.elb", "arn:balancer", "arn:group"
+HEALTHY = ("healthy", "healthy")
+
+
+class FakeElb:
+    """An account with one load balancer and one target group; refuses what the API server does."""
+
+    def __init__(self, api: FakeApi, answers: dict[str, Any]) -> None:
+        self.api, self.answers = api, answers
+
+    def ask(self, operation: str) -> dict[str, Any]:
+        refused = self.api.refuse(Request("GET", f"/elbv2/{operation}", {}, b""))
+        if refused:
+            error = {"Error": {"Code": str(refused[0]), "Message": "no"}}
+            raise botocore.exceptions.ClientError(error, operation)
+        found: dict[str, Any] = self.answers[operation]
+        return found
+
+    def __getattr__(self, operation: str) -> Any:
+        return lambda **_: self.ask(operation)
+
+    def get_paginator(self, operation: str) -> Any:
+        def paginate(**_: str) -> Iterator[dict[str, Any]]:
+            yield self.ask(operation)
+
+        return SimpleNamespace(paginate=paginate)
+
+
+def target(address: str, state: str) -> dict[str, Any]:
+    """Return a target as AWS describes its health."""
+    reason = {} if state == "healthy" else {"Reason": "Target.Timeout"}
+    return {
+        "Target": {"Id": address, "Port": 8080, "AvailabilityZone": "zone-a"},
+        "TargetHealth": {"State": state, **reason},
+    }
+
+
+def put_ingress(
+    api: FakeApi,
+    *,
+    ingress_class: str = "alb",
+    host: str = HOST,
+    states: tuple[str, ...] = HEALTHY,
+    annotations: dict[str, str] | None = None,
+) -> None:
+    """Put the Ingress `web` there, and its load balancer.
+
+    Args:
+        api: The API server.
+        ingress_class: Its class.
+        host: The name in its status; empty for none.
+        states: The states of its targets.
+        annotations: Its annotations.
+    """
+    status = {"loadBalancer": {"ingress": [{"hostname": host}]}} if host else {}
+    api.put(
+        f"{INGRESSES}/web",
+        {
+            "metadata": {"annotations": annotations or {}},
+            "spec": {"ingressClassName": ingress_class},
+            "status": status,
+        },
+    )
+    service = {"name": "web", "port": 80}
+    api.put(f"{BINDINGS}/k8s-web", {"spec": {"targetGroupARN": GROUP, "serviceRef": service}})
+    for number, name in enumerate(("web-a", "web-b")):
+        api.put(f"{PODS}/{name}", {"status": {"podIP": f"10.0.0.{number}"}})
+    targets = [target(f"10.0.0.{number}", state) for number, state in enumerate(states)]
+    balancer = {"LoadBalancerArn": BALANCER, "DNSName": HOST}
+    api.elbv2 = FakeElb(  # type: ignore[attr-defined]
+        api,
+        {
+            "describe_load_balancers": {"LoadBalancers": [balancer]},
+            "describe_target_groups": {"TargetGroups": [{"TargetGroupArn": GROUP}]},
+            "describe_target_health": {"TargetHealthDescriptions": targets},
+        },
+    )
+
+
+def test_targets_that_become_healthy_are_waited_for(
+    api: FakeApi, checkpoint: Check, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_ingress(api, states=("healthy", "initial"))
+    calls = []
+
+    def slept(seconds: float) -> None:
+        calls.append(seconds)
+        put_ingress(api)
+
+    monkeypatch.setattr("time.sleep", slept)
+    found = checkpoint("ingress-01").check()
+    assert found.state is State.PASS, repr(found)
+    assert len(calls) == 1
