@@ -4,6 +4,7 @@
 from eksnet.loadbalancer import annotations
 from eksnet.loadbalancer.answers import Response, request, wait_until_answers
 from eksnet.loadbalancer.controller import install_controller, uninstall_controller
+from eksnet.loadbalancer.explaining import explain
 from eksnet.loadbalancer.linting import lint
 from eksnet.loadbalancer.observe import (
     HEALTHY,
@@ -16,6 +17,7 @@ from eksnet.loadbalancer.observe import (
     rules,
     targets,
     wait_for_targets,
+    wait_until_as_planned,
 )
 from eksnet.loadbalancer.planning import plan
 
@@ -25,6 +27,7 @@ __all__ = [
     "Rule",
     "Target",
     "annotations",
+    "explain",
     "hostname",
     "install_controller",
     "lint",
@@ -38,4 +41,5 @@ __all__ = [
     "uninstall_controller",
     "wait_for_targets",
     "wait_until_answers",
+    "wait_until_as_planned",
 ]

@@ -487,6 +487,51 @@ CASES = {
             (ingress(states=()), "the load balancer has no target"),
         ),
     ),
+    "ingress-02": Case(
+        nothing(balanced.STATUSES, balanced.STATUSES),
+        ingress(balanced.STATUSES, balanced.STATUSES, path_type="ImplementationSpecific"),
+        (
+            (
+                ingress(
+                    {**balanced.STATUSES, "/?page=2": 404},
+                    balanced.STATUSES,
+                    path_type="ImplementationSpecific",
+                ),
+                "/?page=2: 200",
+            ),
+            (
+                ingress(
+                    dict.fromkeys(balanced.STATUSES, 200),
+                    balanced.STATUSES,
+                    path_type="ImplementationSpecific",
+                ),
+                "/index.html: 404",
+            ),
+        ),
+    ),
+    "ingress-03": Case(
+        nothing(),
+        ingress(service_type="NodePort", targets=balanced.NODES),
+        (
+            (ingress(), "its type is ClusterIP"),
+            (ingress(service_type="NodePort"), "its targets are pods"),
+            (
+                ingress(service_type="NodePort", targets=balanced.NODES, states=("healthy",)),
+                "1 of 2 nodes are targets",
+            ),
+        ),
+    ),
+    "ingress-04": Case(
+        nothing(),
+        ingress(second=balanced.HOST, patterns=("/cgi-bin", "/*")),
+        (
+            (ingress(second="other.elb"), "each has a load balancer of its own"),
+            (
+                ingress(second=balanced.HOST, patterns=("/*", "/cgi-bin")),
+                "the rule for /* comes first",
+            ),
+        ),
+    ),
 }
 EVERY = [definition.id for definition in definitions.every()]
 WRONG = [(name, number) for name in EVERY for number in range(len(CASES[name].wrong))]

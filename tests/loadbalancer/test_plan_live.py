@@ -132,9 +132,9 @@ def made_as_planned(before: Plan, after: Plan) -> None:
     for stack in before.stacks:
         assert stack.planned is not None
         existing = there[stack.id].existing or ()
-        assert compare(stack.planned, existing) == ()
+        assert list(map(str, compare(stack.planned, existing))) == []
         assert names(stack) <= {part["name"] for part in existing}
-    assert not after.changes
+    assert list(map(str, after.changes)) == []
 
 
 def names(stack: Stack) -> set[str]:

@@ -120,6 +120,7 @@ def test_a_notebook_prints_the_same_the_second_time(fresh_sandbox, name):
         ("03a_rules_and_packets", "proxy-02"),
         ("03b_modes_and_growth", "proxy-08"),
         *(("05_lab_hosts", f"hosts-0{number}") for number in (2, 4, 5)),
+        ("08a_lab_ingress", "ingress-02"),
     ],
 )
 def test_run_all_gives_no_answer_away(name, checkpoint):
