@@ -291,9 +291,7 @@ CHECKPOINTS = (
             f"Write the rule with the new name, and wait for the reload:\n\n{_RELOAD}",
         ),
         solution=f"""\
-setting = {{"{_GROUP_NAME}": "{GROUP}"}}
-cluster.patch("ingress", "{INGRESS}", {{"metadata": {{"annotations": setting}}}}, "{NAMESPACE}")
-# When its status has the new name:
+# After the cell that applies the Ingress in the group:
 {_RELOAD}""",
     ),
 )
