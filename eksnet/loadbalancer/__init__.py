@@ -4,6 +4,12 @@
 from eksnet.loadbalancer import annotations
 from eksnet.loadbalancer.answers import Response, request, wait_until_answers
 from eksnet.loadbalancer.controller import install_controller, uninstall_controller
+from eksnet.loadbalancer.faults import (
+    delete_own_security_group,
+    inject_fault,
+    own_security_group,
+    revert_faults,
+)
 from eksnet.loadbalancer.linting import lint
 from eksnet.loadbalancer.observe import (
     HEALTHY,
@@ -26,14 +32,18 @@ __all__ = [
     "Rule",
     "Target",
     "annotations",
+    "delete_own_security_group",
     "hostname",
+    "inject_fault",
     "install_controller",
     "lint",
     "load_balancer",
     "made_in_aws",
+    "own_security_group",
     "plan",
     "provisioned",
     "request",
+    "revert_faults",
     "rules",
     "targets",
     "uninstall_controller",

@@ -134,6 +134,10 @@ def ingress(*handed_in: Any, **fields: Any) -> Make:
     return made(balanced.put_ingress, *handed_in, **fields)
 
 
+def served(**fields: Any) -> Make:
+    return made(balanced.put_faulty, **fields)
+
+
 def faulty(fault: str, **fields: Any) -> Make:
     return made(trouble.put_dns, injected=fault, **fields)
 
@@ -530,6 +534,65 @@ CASES = {
                 ingress(second=balanced.HOST, patterns=("/*", "/cgi-bin")),
                 "the rule for /* comes first",
             ),
+        ),
+    ),
+    "ingress-05": Case(
+        nothing(),
+        served(),
+        (
+            (served(listeners=(80,)), "it listens on: 80"),
+            (served(plain="forward"), "on port 80: forward to web:80"),
+        ),
+    ),
+    "ingress-06": Case(
+        nothing(),
+        served(),
+        (
+            (served(gated=False), "2 of 2 pods have none"),
+            (served(stops=False), "its containers stop at once"),
+        ),
+    ),
+    "ingress-07": Case(
+        served(injected=""),
+        served(),
+        (
+            (served(port="htpp"), "the Service web has no port htpp"),
+            (served(port=8080), "the Service web has no port 8080"),
+        ),
+    ),
+    "ingress-08": Case(
+        served(injected=""),
+        served(),
+        (
+            (served(states=("unhealthy", "unhealthy")), "2 of 2 targets are unhealthy"),
+            (served(states=()), "the load balancer has no target"),
+        ),
+    ),
+    "ingress-09": Case(
+        served(injected=""),
+        served(),
+        (
+            (served(backend="reports"), "there is no Service reports in app-ns"),
+            (served(states=("initial", "healthy")), "1 of 2 targets are initial"),
+        ),
+    ),
+    "ingress-10": Case(
+        served(injected=""),
+        served(),
+        (
+            (
+                served(schemes=("internet-facing", "internal")),
+                "their schemes are internal and internet-facing",
+            ),
+            (served(schemes=("internal", "internet-facing")), "their schemes are internal"),
+        ),
+    ),
+    "ingress-11": Case(
+        served(injected=""),
+        served(),
+        (
+            (served(listeners=(80,)), "it listens on: 80"),
+            (served(listeners=()), "it listens on: none"),
         ),
     ),
 }

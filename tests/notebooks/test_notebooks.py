@@ -73,7 +73,7 @@ class TestHosts(Compared):
 
 
 class TestIngress(Compared):
-    names = ("08a_lab_ingress",)
+    names = ("08a_lab_ingress", "08b_ingress_https_and_faults")
 
 
 class TestNames(Compared):
