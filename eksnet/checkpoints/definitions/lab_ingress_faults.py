@@ -125,7 +125,7 @@ def port(cluster: Cluster) -> Observation:
     def look(ingress: Resource) -> Observation:
         for one in _backends(ingress):
             service = cluster.find("service", one["name"], NAMESPACE)
-            ports = (service or {"spec": {}})["spec"].get("ports") or ()
+            ports = service["spec"].get("ports") or () if service else ()
             known = {each.get("name") for each in ports} | {each.get("port") for each in ports}
             wanted = one["port"].get("name") or one["port"].get("number")
             if wanted not in known:
@@ -157,8 +157,8 @@ def schemes(cluster: Cluster) -> Observation:
         if ingress is None:
             remedy = "inject the fault again: it applies both anew"
             return failed(f"the Ingress {name} is missing", _SCHEMES, remedy)
-        found.add((ingress["metadata"].get("annotations") or {}).get(SCHEME))
-    found.discard(None)
+        found.add(str((ingress["metadata"].get("annotations") or {}).get(SCHEME, "")))
+    found.discard("")
     if len(found) > 1:
         step = "change the annotation scheme of one of them"
         return failed(f"their schemes are {' and '.join(sorted(found))}", _SCHEMES, step)
