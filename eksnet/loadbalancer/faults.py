@@ -136,7 +136,11 @@ def _two_schemes(cluster: Cluster, fault: str) -> None:
         cluster.wait("ingress", name, condition=provisioned, namespace=NAMESPACE)
     place = Place("ingress", MEMBERS[1], NAMESPACE)
     faults.inject(cluster, fault, place, _annotated(scheme="internal"))
-    _wait(cluster, "the controller's event", lambda: _warned(cluster, MEMBERS[0], "scheme"))
+    _wait(
+        cluster,
+        "the controller's events",
+        lambda: all(_warned(cluster, name, "scheme") for name in MEMBERS),
+    )
 
 
 def _wrong_certificate(cluster: Cluster, fault: str) -> None:
