@@ -3,7 +3,18 @@
 # Without `from __future__ import annotations`: that name is a module of this room.
 from eksnet.loadbalancer import annotations
 from eksnet.loadbalancer.answers import Response, request, wait_until_answers
-from eksnet.loadbalancer.controller import install_controller, uninstall_controller
+from eksnet.loadbalancer.controller import (
+    iam_policy,
+    install_controller,
+    issuer,
+    refused_without_endpoints,
+    trust_policy,
+    uninstall_controller,
+    wait_for_crash,
+    wait_for_event,
+    wait_until_unanswered,
+)
+from eksnet.loadbalancer.explaining import explain
 from eksnet.loadbalancer.faults import (
     delete_own_security_group,
     inject_fault,
@@ -33,21 +44,29 @@ __all__ = [
     "Target",
     "annotations",
     "delete_own_security_group",
+    "explain",
     "hostname",
+    "iam_policy",
     "inject_fault",
     "install_controller",
+    "issuer",
     "lint",
     "load_balancer",
     "made_in_aws",
     "own_security_group",
     "plan",
     "provisioned",
+    "refused_without_endpoints",
     "request",
     "revert_faults",
     "rules",
     "targets",
+    "trust_policy",
     "uninstall_controller",
+    "wait_for_crash",
+    "wait_for_event",
     "wait_for_targets",
     "wait_until_answers",
     "wait_until_as_planned",
+    "wait_until_unanswered",
 ]

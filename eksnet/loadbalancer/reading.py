@@ -178,6 +178,15 @@ def _manifests(folder: Path) -> Iterator[Path]:
         yield from (Path(place, name) for name in names if name.endswith(_ENDINGS))
 
 
+def standard_input() -> str:
+    """Return what comes from the standard input.
+
+    Raises:
+        EksnetError: It is too large, or no text.
+    """
+    return _decoded("the standard input", _stdin())
+
+
 def _stdin() -> bytes:
     return sys.stdin.buffer.read(MOST + 1)
 
