@@ -51,6 +51,7 @@ bench: setup-tests engine
 	uv run python tests/bench/kubeproxy.py
 	uv run python tests/bench/aws.py
 	uv run python tests/bench/lint.py
+	uv run python tests/bench/manifests.py
 	uv run python tests/bench/plan.py
 	uv run python tests/bench/alb.py
 

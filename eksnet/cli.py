@@ -578,6 +578,72 @@ def plan(
     raise typer.Exit(0 if found.fine else 1)
 
 
+@app.command("lint")
+def manifests_lint(
+    files: Annotated[
+        list[str], typer.Argument(help="Manifests and folders; `-` for the standard input.")
+    ],
+    controller: Annotated[
+        str, typer.Option(help="The release of the controller, such as 2.7; else the engine's.")
+    ] = "",
+    as_json: Json = False,
+) -> None:
+    """Look for mistakes in manifests for the AWS Load Balancer Controller.
+
+    docs/manifest-rules.md explains each rule. Files are looked at together. Nothing is asked.
+
+    Exit code 1: something was found; 2: a file could not be read.
+    """
+    from eksnet.loadbalancer import linting, reading, releases
+
+    findings = linting.lint_texts(reading.files(files), controller)
+    if as_json:
+        errors = sum(one.severity == linting.ERROR for one in findings)
+        counted = {"errors": errors, "warnings": len(findings) - errors}
+        release = controller or releases.written(releases.PINNED)
+        found = {"controller": release, **counted, "findings": [asdict(one) for one in findings]}
+        print(json.dumps(found, indent=1))
+    else:
+        for one in findings:
+            about = f"{one.object}: " if one.object else ""
+            place = f"{one.file}:{one.line}: {one.severity}: {about}"
+            console.print(printable(f"{place}{one.seen} [{one.rule}]"))
+            console.print(printable(f"    {one.fix}"))
+        console.print(linting.summary(findings))
+    raise typer.Exit(1 if findings else 0)
+
+
+@app.command("explain")
+def explain_error(
+    error: Annotated[
+        list[str], typer.Argument(help="An error or an event; `-` for the standard input.")
+    ],
+    as_json: Json = False,
+) -> None:
+    """Say what an error of the load balancer controller or of AWS means, and how to fix it.
+
+    The text may be lines of a log: each known error in it is explained once. Nothing is asked.
+
+    Exit code 1: nothing is known of it.
+    """
+    from eksnet.loadbalancer import explaining, reading
+
+    given = reading.standard_input() if error == [reading.STDIN] else " ".join(error)
+    found = explaining.explain(given)
+    if as_json:
+        print(json.dumps([asdict(one) for one in found], indent=1))
+    else:
+        for one in found:
+            console.print(printable(f"{one.said_by}: {one.error}"))
+            for name, said in (("means", one.means), ("see", one.see), ("fix", one.fix)):
+                console.print(printable(f"    {name + ':':<8}{said}"))
+            console.print(printable(f"    source: {one.where}"))
+        if not found:
+            console.print("Nothing is known of this text. Events and logs have the error itself:")
+            console.print("`kubectl describe ingress NAME`, and the logs of the controller's pods.")
+    raise typer.Exit(0 if found else 1)
+
+
 def _variables(given: list[str] | None) -> dict[str, str] | None:
     """Return the variables of --env; None where there is none."""
     if not given:

@@ -22,7 +22,7 @@ _SCRIPTS = Path(sysconfig.get_path("scripts"))
 _TYPED, _UV_RUN = "EKSNET_COMMAND", "UV_RUN_RECURSION_DEPTH"
 NAMES = (
     "up", "down", "reset", "status", "logs", "kubectl", "shell", "env", "resolve", "run", "lab",
-    "engine", "remove", "corefile", "curl", "open", "plan",
+    "engine", "remove", "corefile", "curl", "open", "plan", "lint", "explain", "helm",
 )  # fmt: skip
 _NAMED = re.compile(rf"(?<![\w./-])(?<!uv run )(?<!-m )eksnet (?=(?:{'|'.join(NAMES)})\b|--)")
 

@@ -14,7 +14,7 @@ from eksnet.checkpoints.comparing import compare
 from eksnet.checkpoints.criteria import State
 from eksnet.checkpoints.results import CheckpointError, Result
 from eksnet.checkpoints.standing import Progress, standings
-from eksnet.checkpoints.trials import DryRun
+from eksnet.checkpoints.trials import DryRunner
 from eksnet.errors import EksnetError
 
 __all__ = [
@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 
-def checkpoint(name: str, target: str | None, dry_run: DryRun) -> Checkpoint:
+def checkpoint(name: str, target: str | None, dry_run: DryRunner) -> Checkpoint:
     """Return a checkpoint of the course.
 
     Args:

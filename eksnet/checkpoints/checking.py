@@ -42,7 +42,7 @@ from eksnet.checkpoints.results import (
     needed_line,
     points,
 )
-from eksnet.checkpoints.trials import DryRun, Trial
+from eksnet.checkpoints.trials import DryRunner, Trial
 from eksnet.cluster.countdown import Countdown
 from eksnet.errors import EksnetError
 
@@ -69,7 +69,7 @@ class Checkpoint:
         self,
         definition: Definition,
         look: Callable[[], Cluster],
-        dry_run: DryRun = _no_dry_run,
+        dry_run: DryRunner = _no_dry_run,
     ) -> None:
         """Take a definition, and what a check works with.
 

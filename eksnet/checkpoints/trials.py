@@ -17,7 +17,7 @@ from eksnet.listing import Listing
 if TYPE_CHECKING:
     from eksnet.cluster import Cluster
 
-DryRun = Callable[..., Any]
+DryRunner = Callable[..., Any]
 """As `eksnet.dry_run`, which is in a room above this one."""
 
 
@@ -33,7 +33,7 @@ class Trial:
 
     handed_in: Any
     cluster: Cluster
-    dry_run: DryRun
+    dry_run: DryRunner
 
     def answers(self, corefile: str, *names: str) -> Listing[Any] | Observation:
         """Return what CoreDNS, with the Corefile that was handed in, answers to names.

@@ -120,8 +120,17 @@ def _removed(part: Part) -> Node:
 
 def _differing(part: Part, old: Part) -> Iterator[tuple[str, str]]:
     for field in dict.fromkeys((*dict(part.fields), *_TAKEN_AWAY)):
-        if field not in _UNCOMPARED and part[field] not in (old[field], UNKNOWN):
+        if field not in _UNCOMPARED and not _same(part[field], old[field]):
             yield field, old[field]
+
+
+def _same(planned: str, existing: str) -> bool:
+    """Tell whether a value is as planned; what is known after apply only can be anything."""
+    if UNKNOWN not in planned:
+        return planned == existing
+    wanted, found = planned.split(", "), existing.split(", ")
+    known = [one for one in wanted if UNKNOWN not in one]
+    return len(wanted) == len(found) and set(known) <= set(found)
 
 
 def _action(kind: str, field: str) -> Action:

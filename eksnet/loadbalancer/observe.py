@@ -11,6 +11,7 @@ from eksnet.cluster import DeadlineError
 from eksnet.cluster.countdown import until
 from eksnet.errors import EksnetError
 from eksnet.listing import Listing
+from eksnet.loadbalancer.planning import plan
 
 if TYPE_CHECKING:
     from eksnet.cluster import Cluster
@@ -190,6 +191,39 @@ def wait_for_targets(
             "the reason code of a target says what its last health check found",
         )
     return found
+
+
+def wait_until_as_planned(cluster: Cluster, *manifests: str, timeout: float = 120) -> None:
+    """Wait until AWS has what the controller plans for manifests: it has nothing left to do.
+
+    Args:
+        cluster: The cluster.
+        manifests: Their text, as it was applied.
+        timeout: How long at most, in seconds.
+
+    Raises:
+        DeadlineError: It still differs, or the controller refuses them.
+    """
+    left = "nothing is known yet"
+
+    def done() -> bool:
+        nonlocal left
+        try:
+            found = plan(cluster, *manifests)
+        except EksnetError as error:
+            # What the controller deletes may be gone between two calls that describe it.
+            left = error.seen
+            return False
+        left = "; ".join(map(str, (*found.refused, *found.changes)[:1]))
+        return not left
+
+    if not until("the controller", done, timeout, poll=1):
+        raise DeadlineError(
+            f"after {timeout:g} s this is left to do: {left}",
+            "a load balancer that is as planned",
+            "the events of the Ingress say what the controller does",
+        )
+    print("the load balancer is as planned")
 
 
 def made_in_aws(cluster: Cluster) -> dict[str, int]:

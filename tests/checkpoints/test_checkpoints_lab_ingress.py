@@ -18,6 +18,8 @@ BINDINGS = "/apis/elbv2.k8s.aws/v1beta1/namespaces/app-ns/targetgroupbindings"
 PODS, SERVICES = "/api/v1/namespaces/app-ns/pods", "/api/v1/namespaces/app-ns/services"
 HOST, BALANCER, GROUP = "k8s-appns-web.elb", "arn:balancer", "arn:group"
 HEALTHY = ("healthy", "healthy")
+NODES = ("i-1", "i-2")
+STATUSES = {"/": 200, "/index.html": 404, "/cgi-bin/who": 404, "/?page=2": 200}
 
 
 class FakeElb:
@@ -60,6 +62,11 @@ def put_ingress(
     host: str = HOST,
     states: tuple[str, ...] = HEALTHY,
     annotations: dict[str, str] | None = None,
+    path_type: str = "Prefix",
+    service_type: str = "ClusterIP",
+    targets: tuple[str, ...] = ("10.0.0.0", "10.0.0.1"),
+    second: str = "",
+    patterns: tuple[str, ...] = ("/*",),
 ) -> None:
     """Put the Ingress `web` there, and its load balancer.
 
@@ -69,28 +76,53 @@ def put_ingress(
         host: The name in its status; empty for none.
         states: The states of its targets.
         annotations: Its annotations.
+        path_type: The type of its path.
+        service_type: The type of the Service `web`.
+        targets: The ids of its targets.
+        second: The name in the status of the Ingress `who`; there is none when empty.
+        patterns: The path of each rule, in their order.
     """
     status = {"loadBalancer": {"ingress": [{"hostname": host}]}} if host else {}
     api.put(
         f"{INGRESSES}/web",
         {
             "metadata": {"annotations": annotations or {}},
-            "spec": {"ingressClassName": ingress_class},
+            "spec": {
+                "ingressClassName": ingress_class,
+                "rules": [{"http": {"paths": [{"path": "/", "pathType": path_type}]}}],
+            },
             "status": status,
         },
     )
+    if second:
+        api.put(
+            f"{INGRESSES}/who", {"status": {"loadBalancer": {"ingress": [{"hostname": second}]}}}
+        )
+    api.put(f"{SERVICES}/web", {"spec": {"type": service_type}})
+    for name, instance in zip(("one", "two"), NODES, strict=True):
+        api.put(f"/api/v1/nodes/{name}", {"spec": {"providerID": f"aws:///zone/{instance}"}})
     service = {"name": "web", "port": 80}
     api.put(f"{BINDINGS}/k8s-web", {"spec": {"targetGroupARN": GROUP, "serviceRef": service}})
     for number, name in enumerate(("web-a", "web-b")):
         api.put(f"{PODS}/{name}", {"status": {"podIP": f"10.0.0.{number}"}})
-    targets = [target(f"10.0.0.{number}", state) for number, state in enumerate(states)]
+    found = [target(*each) for each in zip(targets, states, strict=False)]
+    rules = [
+        {
+            "Priority": str(number),
+            "Conditions": [{"Field": "path-pattern", "PathPatternConfig": {"Values": [pattern]}}],
+            "Actions": [{"Type": "forward", "TargetGroupArn": GROUP}],
+        }
+        for number, pattern in enumerate(patterns, 1)
+    ]
     balancer = {"LoadBalancerArn": BALANCER, "DNSName": HOST}
     api.elbv2 = FakeElb(  # type: ignore[attr-defined]
         api,
         {
             "describe_load_balancers": {"LoadBalancers": [balancer]},
             "describe_target_groups": {"TargetGroups": [{"TargetGroupArn": GROUP}]},
-            "describe_target_health": {"TargetHealthDescriptions": targets},
+            "describe_target_health": {"TargetHealthDescriptions": found},
+            "describe_listeners": {"Listeners": [{"Port": 80, "ListenerArn": "arn:listener"}]},
+            "describe_rules": {"Rules": rules},
         },
     )
 

@@ -224,7 +224,8 @@ GOOD: dict[str, Any] = {
     "patch": {"data": {"a": "b"}}, "test": lambda one: True, "before": {}, "queries": (),
     "log": "", "plugin": "errors", "addresses": ("10.0.0.9",), "node": NODE, "endpoints": 2,
     "records": (), "replies": dns.given_answers(), "change": "text",
-    "release": "1.14.3", "releases": "1.14.3",
+    "release": "1.14.3", "releases": "1.14.3", "controller": "2.7", "words": "scheme",
+    "version": "3.3", "older": "2.7", "newer": "3.3",
 }  # fmt: skip
 # By the function, where one name means two things.
 GOOD_FOR: dict[tuple[str, str], Any] = {
@@ -235,6 +236,7 @@ GOOD_FOR: dict[tuple[str, str], Any] = {
     ("with_option", "name"): "ndots",
     ("parse_dump", "text"): "*nat\n:PREROUTING ACCEPT [0:0]\nCOMMIT\n",
     ("candidates", "name"): "web",
+    ("find", "name"): "scheme",
     ("records", "objects"): SERVICES[0],
     ("edit_configmap", "name"): "web",
 }

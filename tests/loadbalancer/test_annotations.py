@@ -15,10 +15,10 @@ import gomodules
 
 from eksnet import data, versions
 from eksnet.errors import EksnetError
-from eksnet.loadbalancer import annotations
+from eksnet.loadbalancer import annotations, catalogues
 from eksnet.loadbalancer.releases import FIRST, PINNED, release_of, written
 
-ALB, NLB = annotations.INGRESS, annotations.SERVICE
+ALB, NLB = catalogues.INGRESS, catalogues.SERVICE
 
 
 def stored(name):
@@ -54,7 +54,7 @@ def test_only_the_code_has_the_rest():
 
 
 def test_each_annotation_has_a_type_a_place_and_a_release():
-    for version in annotations.VERSIONS:
+    for version in catalogues.VERSIONS:
         for one in annotations.catalogue(version):
             assert one.type, one.name
             assert set(one.kinds) <= {"Ingress", "Service"}
@@ -79,7 +79,7 @@ def test_what_the_code_does_counts():
     assert annotations.find("use-regex-path-match").merge == ""
     assert annotations.find("frontend-nlb-attributes").type == "stringMap"
     assert annotations.find(f"{NLB}actions.TCP-80").since == "2.16.0"
-    assert annotations.matching(f"{NLB}aws-load-balancer-actions.TCP-80") is None
+    assert catalogues.matching(f"{NLB}aws-load-balancer-actions.TCP-80") is None
 
 
 FOUND = [
@@ -167,8 +167,8 @@ def test_a_release_that_is_none_is_refused(text):
 
 
 def test_since_when_is_known_for_words_too():
-    assert annotations.since(f"{ALB}ip-address-type", "dualstack-without-public-ipv4") == "2.8.0"
-    assert annotations.since(f"{ALB}dry-run-plan") == "3.4.0"
-    assert annotations.since(f"{ALB}nothing") == ""
-    assert annotations.is_read(annotations.find("jwt-validation"), PINNED)
-    assert not annotations.is_read(annotations.find("jwt-validation"), release_of("2.14"))
+    assert catalogues.since(f"{ALB}ip-address-type", "dualstack-without-public-ipv4") == "2.8.0"
+    assert catalogues.since(f"{ALB}dry-run-plan") == "3.4.0"
+    assert catalogues.since(f"{ALB}nothing") == ""
+    assert catalogues.is_read(annotations.find("jwt-validation"), PINNED)
+    assert not catalogues.is_read(annotations.find("jwt-validation"), release_of("2.14"))

@@ -20,7 +20,7 @@ Plan for lab: 1 refused; 9 added
 unknown targetType: ips
   Ingress app/web
 +   load balancer k8s-app-web-f481f582ec: application, internal, ipv4
-+     security groups: ManagedLBSecurityGroup, sg-(backend, known after apply)
++     security groups: ManagedLBSecurityGroup, sg-(known after apply)
 +     listener HTTP 80
 +       default: answer 404 text/plain
 +       rule 1: path-pattern /* → forward to app/web-web:80
@@ -35,7 +35,7 @@ unknown targetType: ips
   Ingress app/bad
     nothing is built
   security group sg-nodes of nodes and pods
-+   allow tcp 30080 from sg-(backend, known after apply)"""
++   allow tcp 30080 from sg-(known after apply)"""
 
 
 @pytest.fixture

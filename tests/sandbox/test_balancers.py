@@ -279,9 +279,8 @@ def test_a_data_plane_that_dies_ends_requests_with_an_error_and_comes_back(shop,
 def sleeping(cluster):
     """Return how many programs the pods run for requests."""
     pods = [pod.name for pod in cluster.list("pods", selector="app=shop")]
-    found = [cluster.exec(pod, ["sh", "-c", "ps | grep -c '[s]leep 600' || true"]) for pod in pods]
-    # A shell, and what it runs.
-    return sum(int(one.stdout) for one in found) // 2
+    count = ["sh", "-c", "ps -o args | grep -cx 'sleep 600' || true"]
+    return sum(int(cluster.exec(pod, count).stdout) for pod in pods)
 
 
 def test_without_the_aws_services_traffic_goes_on(shop, cluster):

@@ -1,5 +1,6 @@
 """The sandbox of an ordinary user: no root, one mapped id, no new privileges."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ import faults
 import pytest
 import volumes
 import walls
+import wanted
 import yaml
 
 from eksnet.sandbox import build, paths
@@ -139,8 +141,25 @@ def test_the_sandbox_of_an_ordinary_user(user):
     assert user.run("cat", kubeconfig).returncode == 0
     assert user.run("cat", kubeconfig, uid=STRANGER).returncode != 0
 
+    # The user may enter the sandbox's internet, where the load balancer's name is known, and
+    # nothing listens at its addresses.
+    wish(user, wanted.desired())
+    name = wanted.balancer()["dns_name"]
+    curl = ("curl", "--silent", "--show-error", f"http://{name}/")
+    faults.until("the load balancer is there", lambda: user.eksnet(*curl).returncode == 7)
+    assert f"to connect to {name} port 80" in user.eksnet(*curl).stderr
+
     assert user.eksnet("down").returncode == 0
     assert user.processes() == []
+
+
+def wish(user, state):
+    """Have the sandbox follow a desired state, as if its AWS services had written it."""
+    place = user.home / ".local/state/eksnet/sandbox/cluster/load-balancers/desired.json"
+    draft = place.with_name("draft")
+    draft.write_text(json.dumps(state))
+    os.chown(draft, UID, UID)
+    draft.rename(place)
 
 
 @pytest.fixture

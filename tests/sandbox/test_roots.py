@@ -24,10 +24,9 @@ def test_every_process_sees_what_is_in_the_list_and_nothing_else(cluster):
     faults.assert_goes_on(cluster)
     seen = walls.Walls(paths.paths())
     assert seen.complaints() == {}
-    # Nobody has asked for a load balancer; test_balancers.py looks at what they are.
-    assert seen.control_plane().keys() == {words[-1] for words in walls.CONTROL_PLANE} - {
-        *walls.BALANCERS
-    }
+    # The load balancers' program runs if a test has created one; test_balancers.py looks at it.
+    found = seen.control_plane().keys() | {*walls.BALANCERS}
+    assert found == {words[-1] for words in walls.CONTROL_PLANE}
     assert len(seen.members()) > 20
 
 

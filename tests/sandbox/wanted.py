@@ -40,7 +40,10 @@ def balancer(
     return {
         "name": name,
         "dns_name": f"{prefix}{name}-1.ap-northeast-2.elb.amazonaws.com",
+        "type": "application",
         "scheme": scheme,
+        "state": "active",
+        "listeners": [],
         "zones": [
             {"zone": "ap-northeast-2a", "subnet": "subnet-1", "private": private, "public": public}
             for private, public in zones

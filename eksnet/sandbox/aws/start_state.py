@@ -176,6 +176,8 @@ def _create_nat_gateway(ec2: Any, facts: ClusterFacts, subnet: Any, vpc: Vpc) ->
     _move(made._eni, str(vpc.network[NAT_HOST]))
     made.private_ip = made._eni.private_ip_address
     made._eni._group_set = []
+    made._eni.status, made._eni.requester_managed = "in-use", True
+    made._eni.interface_type = "nat_gateway"
     made._eni.description = f"Interface for NAT Gateway {made.id}"
     for one in made.address_set:
         one["privateIp"] = made.private_ip

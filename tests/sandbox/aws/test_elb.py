@@ -356,6 +356,30 @@ def test_what_is_in_use_stays(side, elb, ec2, subnets, vpc):
     )
 
 
+def test_a_security_group_that_is_not_there_is_named(ec2):
+    assert refused(ec2.describe_security_groups, GroupIds=[f"sg-{2:017x}", "sg-9"]) == (
+        "InvalidGroup.NotFound", "The security group 'sg-9' does not exist",
+    )  # fmt: skip
+
+
+def test_interfaces_get_free_addresses_in_order(ec2, subnets):
+    made = [ec2.create_network_interface(SubnetId=subnets[2])["NetworkInterface"] for _ in "ab"]
+    assert [one["PrivateIpAddress"] for one in made] == ["10.0.128.20", "10.0.128.21"]
+    ec2.delete_network_interface(NetworkInterfaceId=made[0]["NetworkInterfaceId"])
+    (again,) = [ec2.create_network_interface(SubnetId=subnets[2])["NetworkInterface"]]
+    assert again["PrivateIpAddress"] == "10.0.128.20"
+
+
+def test_a_nat_gateway_goes_with_its_interface(ec2):
+    (gateway,) = ec2.describe_nat_gateways()["NatGateways"]
+    (address,) = gateway["NatGatewayAddresses"]
+    own = {"NetworkInterfaceId": address["NetworkInterfaceId"]}
+    assert refused(ec2.delete_network_interface, **own)[0] == "InvalidParameterValue"
+    ec2.delete_nat_gateway(NatGatewayId=gateway["NatGatewayId"])
+    assert refused(ec2.delete_network_interface, **own)[0] == "InvalidNetworkInterfaceID.NotFound"
+    assert refused(ec2.delete_nat_gateway, NatGatewayId="nat-9")[0] == "NatGatewayNotFound"
+
+
 def test_a_vpc_goes_with_its_default_security_group(ec2):
     vpc = ec2.create_vpc(CidrBlock="10.1.0.0/16")["Vpc"]["VpcId"]
     ec2.delete_vpc(VpcId=vpc)

@@ -4,15 +4,36 @@ from __future__ import annotations
 
 from typing import Any
 
-from moto.ec2.exceptions import DependencyViolationError, EC2ClientError
+from moto.ec2.exceptions import (
+    DependencyViolationError,
+    EC2ClientError,
+    InvalidSecurityGroupNotFoundError,
+)
 from moto.ec2.models import EC2Backend
 from moto.ec2.models.elastic_ip_addresses import ElasticAddress
+from moto.ec2.models.elastic_network_interfaces import NetworkInterface
 
-from eksnet.sandbox.aws.elb.interfaces import free_public
+from eksnet.sandbox.aws.elb.interfaces import detach, free, free_public
 
 
 class Network(EC2Backend):
     """Networks and instances of the account."""
+
+    def describe_security_groups(
+        self,
+        group_ids: list[str] | None = None,
+        groupnames: list[str] | None = None,
+        filters: Any = None,
+    ) -> list[Any]:
+        """Return security groups.
+
+        Raises:
+            EC2ClientError: One that was asked for is not there.
+        """
+        for name in group_ids or ():
+            if self.get_security_group_from_id(name) is None:
+                raise InvalidSecurityGroupNotFoundError(name)
+        return super().describe_security_groups(group_ids, groupnames, filters)
 
     def delete_security_group(self, name: str | None = None, group_id: str | None = None) -> None:
         """Delete a security group.
@@ -55,6 +76,34 @@ class Network(EC2Backend):
                 "InvalidParameterValue", f"Network interface '{eni_id}' is currently in use."
             )
         super().delete_network_interface(eni_id)
+
+    def create_network_interface(
+        self,
+        subnet: Any,
+        private_ip_address: str | list[str] | None = None,
+        private_ip_addresses: list[dict[str, Any]] | None = None,
+        *more: Any,
+        **named: Any,
+    ) -> NetworkInterface:
+        """Create an interface: at the next free address of its subnet, if none is asked for."""
+        place = self.get_subnet(subnet) if isinstance(subnet, str) else subnet
+        if not private_ip_address and not private_ip_addresses:
+            private_ip_address = str(next(free(self, place)))
+        return super().create_network_interface(
+            subnet, private_ip_address or "", private_ip_addresses, *more, **named
+        )
+
+    def delete_nat_gateway(self, nat_gateway_id: str) -> Any:
+        """Delete a NAT gateway with its interface.
+
+        Raises:
+            EC2ClientError: It is not there.
+        """
+        if nat_gateway_id not in self.nat_gateways:
+            raise EC2ClientError("NatGatewayNotFound", f"NatGateway {nat_gateway_id} was not found")
+        gateway = super().delete_nat_gateway(nat_gateway_id)
+        detach(self, gateway._eni)
+        return gateway
 
     def allocate_address(
         self, domain: str, address: str | None = None, tags: dict[str, str] | None = None

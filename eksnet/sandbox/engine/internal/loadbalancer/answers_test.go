@@ -152,9 +152,12 @@ func TestASlowAnswer(t *testing.T) {
 		}
 	})
 	b.unchecked(target)
-	answered, body := b.get("/")
-	expect(t, "status", answered.StatusCode, 200)
-	expect(t, "body", body, "hello")
+	for name, sent := range map[string]io.Reader{"without a body": nil, "with a body": strings.NewReader("sent")} {
+		request, _ := http.NewRequest(http.MethodPost, b.url(0, "/"), sent)
+		answered, body := b.do(client(), request)
+		expect(t, "status "+name, answered.StatusCode, 200)
+		expect(t, "body "+name, body, "hello")
+	}
 }
 
 // The end of an answer that has begun is the end of the connection: the client must see that it is short.

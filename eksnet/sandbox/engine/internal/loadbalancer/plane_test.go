@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -146,7 +147,13 @@ func TestANewTargetWaitsForItsFirstCheck(t *testing.T) {
 func TestDraining(t *testing.T) {
 	b := newBed(t, toGroup())
 	begun, goOn := make(chan struct{}, 2), make(chan struct{})
-	target := b.serve(func(w http.ResponseWriter, r *http.Request) {
+	var checks sync.Mutex // held, it keeps health checks waiting
+	target := b.serveAll(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/health" {
+			checks.Lock()
+			defer checks.Unlock()
+			return
+		}
 		begun <- struct{}{}
 		select {
 		case <-goOn:
@@ -177,8 +184,11 @@ func TestDraining(t *testing.T) {
 	expect(t, "the request in flight", <-results, result{200, "drained"})
 
 	// Registered anew, and drained again: what is in flight when the delay is over ends with 502.
+	checks.Lock()
 	b.group().Targets[0].DrainingSince = nil
 	b.write()
+	b.waitForStatus(target, health.InitialChecking)
+	checks.Unlock()
 	b.waitForStatus(target, health.IsHealthy)
 	go ask()
 	<-begun

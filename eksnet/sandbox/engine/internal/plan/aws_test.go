@@ -85,3 +85,21 @@ func TestAFailureIsAskedAgain(t *testing.T) {
 		t.Errorf("%d requests; the SDK tries three times", asked.Load())
 	}
 }
+
+func TestWhatIsDeletedMeanwhileIsGone(t *testing.T) {
+	for code, gone := range map[string]bool{
+		"TargetGroupNotFound": true, "LoadBalancerNotFound": true, "ListenerNotFound": true,
+		"AccessDenied": false, "Throttling": false,
+	} {
+		_, access := counting(t, http.StatusBadRequest, `<ErrorResponse xmlns="http://elasticloadbalancing.amazonaws.com/doc/2015-12-01/"><Error><Code>`+
+			code+`</Code><Message>no</Message></Error></ErrorResponse>`)
+		_, err := elbv2sdk.NewFromConfig(awsConfiguration(access)).DescribeTargetGroupAttributes(context.Background(),
+			&elbv2sdk.DescribeTargetGroupAttributesInput{TargetGroupArn: aws.String("arn")})
+		if isGone(err) != gone {
+			t.Errorf("%s: gone %v, %v", code, isGone(err), err)
+		}
+	}
+	if isGone(nil) {
+		t.Error("no error is one")
+	}
+}

@@ -23,6 +23,7 @@ import (
 	"sigs.k8s.io/aws-load-balancer-controller/pkg/k8s"
 	lbcmetrics "sigs.k8s.io/aws-load-balancer-controller/pkg/metrics/lbc"
 	"sigs.k8s.io/aws-load-balancer-controller/pkg/model/core"
+	modelelbv2 "sigs.k8s.io/aws-load-balancer-controller/pkg/model/elbv2"
 	"sigs.k8s.io/aws-load-balancer-controller/pkg/networking"
 	"sigs.k8s.io/aws-load-balancer-controller/pkg/service"
 	"sigs.k8s.io/aws-load-balancer-controller/pkg/shared_constants"
@@ -314,16 +315,54 @@ func (p *planner) complete(
 ) (built, error) {
 	said.Events, said.Targets = append([]string{}, events.lines...), map[string][]Target{}
 	if stack != nil {
-		model, err := deploy.NewDefaultStackMarshaller().Marshal(stack)
+		model, err := modelOf(ctx, stack)
 		if err != nil {
 			return built{}, err
 		}
-		said.Model = json.RawMessage(model)
+		said.Model = model
 	}
 	var err error
 	said.Existing, err = p.existing(ctx, with, found.tracking, empty)
 	found.said, found.stack = said, stack
 	return found, err
+}
+
+// modelOf is the stack as the controller logs it, with the certificates of its listeners: the log
+// shows those that stand in an annotation as references to nothing.
+func modelOf(ctx context.Context, stack core.Stack) (json.RawMessage, error) {
+	text, err := deploy.NewDefaultStackMarshaller().Marshal(stack)
+	if err != nil {
+		return nil, err
+	}
+	var listeners []*modelelbv2.Listener
+	if err := stack.ListResources(&listeners); err != nil {
+		return nil, err
+	}
+	model := map[string]any{}
+	if err := json.Unmarshal([]byte(text), &model); err != nil {
+		return nil, err
+	}
+	for _, listener := range listeners {
+		var named []any
+		for _, one := range listener.Spec.Certificates {
+			var arn any = one.CertificateARN
+			if depends := one.CertificateARN.Dependencies(); len(depends) == 0 || depends[0].ID() == "" {
+				if arn, err = one.CertificateARN.Resolve(ctx); err != nil {
+					return nil, err
+				}
+			}
+			named = append(named, map[string]any{"certificateARN": arn})
+		}
+		if named != nil {
+			path := []string{"resources", listener.Type(), listener.ID(), "spec", "certificates"}
+			into := model
+			for _, key := range path[:len(path)-1] {
+				into = into[key].(map[string]any)
+			}
+			into["certificates"] = named
+		}
+	}
+	return json.Marshal(model)
 }
 
 // backendGroup finds the shared backend security group; where there is none, it has no id yet.
@@ -334,7 +373,7 @@ type backendGroup struct {
 var _ networking.BackendSGProvider = &backendGroup{}
 
 // unknownGroup stands for the id of a security group that has to be made first.
-const unknownGroup = "sg-(backend, known after apply)"
+const unknownGroup = "sg-(known after apply)"
 
 // Get returns the group's id.
 func (b *backendGroup) Get(ctx context.Context, _ networking.ResourceType, _ []types.NamespacedName) (string, error) {

@@ -2,12 +2,14 @@ package plan
 
 import (
 	"context"
+	"errors"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	elbv2sdk "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 	elbv2types "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
+	"github.com/aws/smithy-go"
 	"github.com/go-logr/logr"
 	elbv2api "sigs.k8s.io/aws-load-balancer-controller/apis/elbv2/v1beta1"
 	"sigs.k8s.io/aws-load-balancer-controller/pkg/aws/services"
@@ -34,6 +36,9 @@ func (p *planner) existing(ctx context.Context, with builders, tracks tracking.P
 	}
 	for _, one := range balancers {
 		complete, err := p.balancer(ctx, with, one)
+		if isGone(err) {
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -46,6 +51,9 @@ func (p *planner) existing(ctx context.Context, with builders, tracks tracking.P
 	for _, one := range groups {
 		attributes, err := p.cloud.ELBV2().DescribeTargetGroupAttributesWithContext(ctx,
 			&elbv2sdk.DescribeTargetGroupAttributesInput{TargetGroupArn: one.TargetGroup.TargetGroupArn})
+		if isGone(err) {
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -63,6 +71,19 @@ func (p *planner) existing(ctx context.Context, with builders, tracks tracking.P
 	return found, nil
 }
 
+// isGone tells whether something was deleted since it was listed: the controller may be at work.
+func isGone(err error) bool {
+	var said smithy.APIError
+	if !errors.As(err, &said) {
+		return false
+	}
+	switch said.ErrorCode() {
+	case "LoadBalancerNotFound", "ListenerNotFound", "RuleNotFound", "TargetGroupNotFound":
+		return true
+	}
+	return false
+}
+
 func (p *planner) balancer(ctx context.Context, with builders, one elbv2.LoadBalancerWithTags) (ExistingLoadBalancer, error) {
 	arn := one.LoadBalancer.LoadBalancerArn
 	found := ExistingLoadBalancer{LoadBalancer: *one.LoadBalancer, Tags: one.Tags, Listeners: []ExistingListener{}}
@@ -78,6 +99,9 @@ func (p *planner) balancer(ctx context.Context, with builders, one elbv2.LoadBal
 	}
 	for _, listener := range listeners {
 		complete, err := p.listener(ctx, with, listener, one.LoadBalancer.Type)
+		if isGone(err) {
+			continue
+		}
 		if err != nil {
 			return found, err
 		}

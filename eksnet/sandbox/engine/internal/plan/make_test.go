@@ -131,6 +131,17 @@ func TestAnIngress(t *testing.T) {
 	}
 }
 
+func TestCertificatesOfAnAnnotationStandInTheModel(t *testing.T) {
+	cloud := newAccount(t, subnet("subnet-a", "a"), subnet("subnet-c", "c"))
+	manifest := ingressNamed("web", `alb.ingress.kubernetes.io/listen-ports: '[{"HTTPS": 443}]', `+
+		`alb.ingress.kubernetes.io/certificate-arn: "arn:one,arn:two"`)
+	found := planOf(t, newAPI(t, shop), cloud, manifest)
+	want := "[map[certificateARN:arn:one] map[certificateARN:arn:two]]"
+	if said := at(t, found.Stacks[0], "AWS::ElasticLoadBalancingV2::Listener", "443", "spec", "certificates"); said != want {
+		t.Errorf("certificates %s", said)
+	}
+}
+
 func TestOneZoneIsTooFew(t *testing.T) {
 	found := planOf(t, newAPI(t, shop), newAccount(t, subnet("subnet-a", "a")), ingressNamed("web", ""))
 	want := "Failed build model due to couldn't auto-discover subnets: subnets count less than minimal required count: 1 < 2"
