@@ -52,10 +52,7 @@ def left_in_aws(cluster):
     return [
         *(one["LoadBalancerName"] for one in balancing.describe_load_balancers()["LoadBalancers"]),
         *(one["TargetGroupName"] for one in balancing.describe_target_groups()["TargetGroups"]),
-        *(
-            one["GroupName"]
-            for one in ec2.describe_security_groups(Filters=wanted)["SecurityGroups"]
-        ),
+        *(one["GroupName"] for one in groups),
     ]
 
 
@@ -85,9 +82,7 @@ def test_from_nothing_to_nothing(cluster, capsys):
     cluster.patch("deployment", controller.NAME, {"spec": {"replicas": 0}}, controller.NAMESPACE)
     controller.wait_until_unanswered(cluster)
     with pytest.raises(eksnet.EksnetError, match=r"mservice\.elbv2\.k8s\.aws"):
-        cluster.apply(
-            "{apiVersion: v1, kind: Service, metadata: {name: x}, spec: {ports: [{port: 80}]}}"
-        )
+        cluster.apply(SERVICE)
     uninstall_controller(cluster)
     assert left_in_aws(cluster) == []
     assert not controller.is_installed(cluster)
