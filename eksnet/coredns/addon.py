@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from eksnet import inputs
+from eksnet.aws import refusals
 from eksnet.cluster import countdown
 from eksnet.errors import EksnetError
 from eksnet.listing import Listing
@@ -169,18 +170,8 @@ def remove(cluster: Cluster, *, preserve: bool = True) -> None:
     print("CoreDNS is self-managed" if preserve else "CoreDNS is no add-on any more")
 
 
-@contextlib.contextmanager
-def _refusals(eks: Any) -> Iterator[None]:
-    """Turn what EKS refuses into an error of the course, in EKS's own words."""
-    try:
-        yield
-    except eks.exceptions.ClientError as error:
-        told = error.response["Error"]
-        raise EksnetError(
-            f"EKS refused: {told['Message']}",
-            "a call that EKS takes",
-            _REMEDIES.get(told["Code"], ""),
-        ) from None
+def _refusals(eks: Any) -> contextlib.AbstractContextManager[None]:
+    return refusals.in_words(eks, "EKS", _REMEDIES)
 
 
 def _described(cluster: Cluster) -> Addon:

@@ -283,9 +283,11 @@ def _controller_left(cluster: Cluster, wanted: Lesson, record: _Record) -> Itera
         controller.uninstall_controller(cluster)
         return "removed"
 
-    if controller.is_installed(cluster):
+    # IAM is asked for the lesson that makes the role alone: it takes a while to be loaded.
+    made = wanted.installs_controller and controller.has_identities(cluster)
+    if made or controller.is_installed(cluster):
         by = record.which(lessons_with_controller())
-        yield Left(_CONTROLLER, by, "it is installed", _restore=remove)
+        yield Left(_CONTROLLER, by, "it is installed, or a part of it", _restore=remove)
 
 
 def _controller_missing(cluster: Cluster, wanted: Lesson) -> Iterator[Left]:

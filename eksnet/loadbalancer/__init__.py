@@ -3,7 +3,17 @@
 # Without `from __future__ import annotations`: that name is a module of this room.
 from eksnet.loadbalancer import annotations
 from eksnet.loadbalancer.answers import Response, request, wait_until_answers
-from eksnet.loadbalancer.controller import install_controller, uninstall_controller
+from eksnet.loadbalancer.controller import (
+    iam_policy,
+    install_controller,
+    issuer,
+    refused_without_endpoints,
+    trust_policy,
+    uninstall_controller,
+    wait_for_crash,
+    wait_for_event,
+    wait_until_unanswered,
+)
 from eksnet.loadbalancer.explaining import explain
 from eksnet.loadbalancer.linting import lint
 from eksnet.loadbalancer.observe import (
@@ -29,17 +39,24 @@ __all__ = [
     "annotations",
     "explain",
     "hostname",
+    "iam_policy",
     "install_controller",
+    "issuer",
     "lint",
     "load_balancer",
     "made_in_aws",
     "plan",
     "provisioned",
+    "refused_without_endpoints",
     "request",
     "rules",
     "targets",
+    "trust_policy",
     "uninstall_controller",
+    "wait_for_crash",
+    "wait_for_event",
     "wait_for_targets",
     "wait_until_answers",
     "wait_until_as_planned",
+    "wait_until_unanswered",
 ]

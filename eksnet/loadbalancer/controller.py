@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from eksnet import data
-from eksnet.aws import tags
+from eksnet.aws import refusals, tags
 from eksnet.cluster import countdown, rollout
 from eksnet.endpoints import usable_endpoints
 from eksnet.errors import EksnetError, NotFoundError
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 # The Helm release, its chart, the Deployment and the service account.
 NAME, NAMESPACE = "aws-load-balancer-controller", "kube-system"
 DEPLOYMENT, WEBHOOK = NAME, "aws-load-balancer-webhook-service"
+_WEBHOOKS = "aws-load-balancer-webhook"
 POLICY, ROLE = "AWSLoadBalancerControllerIAMPolicy", "AmazonEKSLoadBalancerControllerRole"
 AUDIENCE = "sts.amazonaws.com"
 SUBJECT = f"system:serviceaccount:{NAMESPACE}:{NAME}"
@@ -118,6 +119,17 @@ def is_installed(cluster: Cluster) -> bool:
     return bool(cluster.find("deployment", DEPLOYMENT, NAMESPACE) or _kinds(cluster))
 
 
+def has_identities(cluster: Cluster) -> bool:
+    """Tell whether role, policy or provider of the controller are in the AWS account."""
+    iam, arn = cluster.aws("iam"), f"{_iam(cluster)}:policy/{POLICY}"
+    with refusals.in_words(iam, "IAM"):
+        try:
+            iam.get_policy(PolicyArn=arn)
+        except iam.exceptions.NoSuchEntityException:
+            return bool(role(cluster) or audiences(cluster))
+    return True
+
+
 def why_not_ready(cluster: Cluster) -> str:
     """Return why the controller cannot serve; empty when it can.
 
@@ -130,10 +142,13 @@ def why_not_ready(cluster: Cluster) -> str:
     progress = rollout.progress({**deployment, "kind": "Deployment"})
     if not progress.done:
         return progress.failed or progress.waits_for
+    return "" if _answers(cluster) else f"the Service {WEBHOOK} has no endpoints"
+
+
+def _answers(cluster: Cluster) -> bool:
+    """Tell whether the Service of the webhooks has an endpoint."""
     label = f"kubernetes.io/service-name={WEBHOOK}"
-    if not usable_endpoints(cluster.list("endpointslices", NAMESPACE, selector=label)):
-        return f"the Service {WEBHOOK} has no endpoints"
-    return ""
+    return bool(usable_endpoints(cluster.list("endpointslices", NAMESPACE, selector=label)))
 
 
 def what_is_wrong(cluster: Cluster) -> str:
@@ -149,17 +164,15 @@ def what_is_wrong(cluster: Cluster) -> str:
 
 
 def _why_no_role(cluster: Cluster) -> str:
-    iam = cluster.aws("iam")
-    try:
-        trust = iam.get_role(RoleName=ROLE)["Role"]["AssumeRolePolicyDocument"]
-        iam.get_open_id_connect_provider(OpenIDConnectProviderArn=provider_arn(cluster))
-    except iam.exceptions.NoSuchEntityException as error:
-        return str(error.response["Error"]["Message"])
-    attached = iam.list_attached_role_policies(RoleName=ROLE)["AttachedPolicies"]
-    if trust != json.loads(trust_policy(cluster)):
+    found = role(cluster)
+    if found is None:
+        return f"there is no role {ROLE}"
+    if found["AssumeRolePolicyDocument"] != json.loads(trust_policy(cluster)):
         return f"the role {ROLE} trusts another service account"
-    if POLICY not in {one["PolicyName"] for one in attached}:
+    if POLICY not in attached_policies(cluster):
         return f"the role {ROLE} does not have the policy {POLICY}"
+    if AUDIENCE not in audiences(cluster):
+        return f"IAM has no provider of the cluster's issuer with the audience {AUDIENCE}"
     return ""
 
 
@@ -180,6 +193,126 @@ def wait_until_ready(cluster: Cluster, timeout: float = _TIMEOUT) -> None:
             "2 pods Ready, and endpoints of its webhook",
             f'cluster.events("deployment/{DEPLOYMENT}", "{NAMESPACE}") and the pods\' logs',
         )
+
+
+def wait_until_unanswered(cluster: Cluster, timeout: float = _TIMEOUT) -> None:
+    """Wait until nobody answers the controller's webhooks: its Service has no endpoint.
+
+    Args:
+        cluster: The cluster.
+        timeout: How long at most, in seconds.
+
+    Raises:
+        EksnetError: There still is one.
+    """
+    what = f"the Service {WEBHOOK} to have no endpoint"
+    if not countdown.until(what, lambda: not _answers(cluster), timeout):
+        raise EksnetError(
+            f"the Service {WEBHOOK} still has endpoints after {timeout:.0f} s",
+            f"a Deployment {DEPLOYMENT} with 0 replicas",
+            f'cluster.list("pods", "{NAMESPACE}") shows the pods',
+        )
+    print(f"the Service {WEBHOOK} has no endpoint")
+
+
+def wait_for_event(
+    cluster: Cluster, about: str, namespace: str, word: str, timeout: float = _TIMEOUT
+) -> str:
+    """Wait until an object has an event with a word, and return the event's message.
+
+    Args:
+        cluster: The cluster.
+        about: The object as kind/name.
+        namespace: Its namespace.
+        word: A part of the message, such as `AccessDenied`.
+        timeout: How long at most, in seconds.
+
+    Raises:
+        EksnetError: There was none in time.
+    """
+
+    def messages() -> list[str]:
+        return [one.message for one in cluster.events(about, namespace) if word in one.message]
+
+    if not countdown.until(f"an event of {about} with {word}", lambda: bool(messages()), timeout):
+        raise EksnetError(
+            f"{about} in {namespace} has no event with {word!r} after {timeout:.0f} s",
+            "an event of the AWS Load Balancer Controller",
+            f'cluster.events("{about}", "{namespace}") shows its events',
+        )
+    return messages()[-1]
+
+
+def wait_for_crash(cluster: Cluster, timeout: float = _TIMEOUT) -> str:
+    """Wait until a pod of the controller has ended by itself, and return why, as its log says.
+
+    Args:
+        cluster: The cluster.
+        timeout: How long at most, in seconds.
+
+    Raises:
+        EksnetError: None did in time.
+    """
+    ended: list[str] = []
+
+    def has_ended() -> bool:
+        found = cluster.list("pods", NAMESPACE, selector=f"app.kubernetes.io/name={NAME}")
+        ended[:] = [one.name for one in found if _has_ended(one)]
+        return bool(ended)
+
+    if not countdown.until("a pod of the controller to end", has_ended, timeout):
+        raise EksnetError(
+            f"no pod of {DEPLOYMENT} has ended after {timeout:.0f} s",
+            "a pod that crashes",
+            f'cluster.list("pods", "{NAMESPACE}") shows the pods',
+        )
+    return _reason(cluster.logs(ended[0], NAMESPACE, previous=True))
+
+
+def _has_ended(pod: Resource) -> bool:
+    statuses = pod["status"].get("containerStatuses") or ()
+    return any("terminated" in (one.get("lastState") or {}) for one in statuses)
+
+
+def _reason(log: str) -> str:
+    """Return the error of the log's last line; it is JSON, as the controller writes it."""
+    lines = log.strip().splitlines() or [""]
+    with contextlib.suppress(ValueError, AttributeError):
+        said = json.loads(lines[-1])
+        return str(said.get("error") or said.get("msg"))
+    return lines[-1]
+
+
+def refused_without_endpoints(cluster: Cluster, kind: str) -> bool:
+    """Tell whether a new object of a kind is refused while nobody answers the webhooks.
+
+    Any object: what a selector of labels picks out is left aside.
+
+    Args:
+        cluster: The cluster.
+        kind: The kind's plural, such as `services`.
+    """
+    return any(
+        _concerns(webhook, kind)
+        for configuration in ("mutatingwebhookconfiguration", "validatingwebhookconfiguration")
+        if (found := cluster.find(configuration, _WEBHOOKS)) is not None
+        for webhook in found["webhooks"]
+    )
+
+
+def _concerns(webhook: dict[str, Any], kind: str) -> bool:
+    """Tell whether a webhook has to answer for each new object of a kind, in any namespace."""
+    matches = any(
+        kind in rule["resources"] and {"CREATE", "*"}.intersection(rule["operations"])
+        for rule in webhook["rules"]
+    )
+    selectors = [
+        one
+        for field in ("namespaceSelector", "objectSelector")
+        for one in (webhook.get(field) or {}).get("matchExpressions") or ()
+        if one["operator"] in ("In", "Exists")
+    ]
+    return matches and webhook["failurePolicy"] == "Fail" and not selectors
 
 
 def uninstall_controller(cluster: Cluster, timeout: float = _TIMEOUT) -> None:
@@ -212,14 +345,51 @@ def uninstall_controller(cluster: Cluster, timeout: float = _TIMEOUT) -> None:
 # What is there.
 
 
+def role(cluster: Cluster) -> dict[str, Any] | None:
+    """Return the controller's role as IAM describes it; None when there is none."""
+    iam = cluster.aws("iam")
+    with refusals.in_words(iam, "IAM"):
+        try:
+            found: dict[str, Any] = iam.get_role(RoleName=ROLE)["Role"]
+        except iam.exceptions.NoSuchEntityException:
+            return None
+    return found
+
+
+def attached_policies(cluster: Cluster) -> set[str]:
+    """Return the names of the policies that the controller's role has; empty without a role."""
+    iam = cluster.aws("iam")
+    with refusals.in_words(iam, "IAM"):
+        try:
+            found = iam.list_attached_role_policies(RoleName=ROLE)["AttachedPolicies"]
+        except iam.exceptions.NoSuchEntityException:
+            return set()
+    return {one["PolicyName"] for one in found}
+
+
+def audiences(cluster: Cluster) -> set[str]:
+    """Return the audiences of the issuer's provider in IAM; empty without a provider."""
+    iam, arn = cluster.aws("iam"), provider_arn(cluster)
+    with refusals.in_words(iam, "IAM"):
+        try:
+            found = iam.get_open_id_connect_provider(OpenIDConnectProviderArn=arn)
+        except iam.exceptions.NoSuchEntityException:
+            return set()
+    return set(found["ClientIDList"])
+
+
 def _described(cluster: Cluster) -> dict[str, Any]:
-    found: dict[str, Any] = cluster.aws("eks").describe_cluster(name=cluster.eks_name)["cluster"]
+    eks = cluster.aws("eks")
+    with refusals.in_words(eks, "EKS"):
+        found: dict[str, Any] = eks.describe_cluster(name=cluster.eks_name)["cluster"]
     return found
 
 
 def _iam(cluster: Cluster) -> str:
     """Return the beginning of ARNs of IAM in the cluster's account."""
-    return f"arn:aws:iam::{cluster.aws('sts').get_caller_identity()['Account']}"
+    sts = cluster.aws("sts")
+    with refusals.in_words(sts, "STS"):
+        return f"arn:aws:iam::{sts.get_caller_identity()['Account']}"
 
 
 def _release(cluster: Cluster) -> str:
@@ -284,13 +454,17 @@ def _ensure_role(cluster: Cluster, policy: str) -> str:
             RoleName=ROLE, AssumeRolePolicyDocument=trust, Tags=tags.as_list(tags.COURSE)
         ),
     )
-    iam.update_assume_role_policy(RoleName=ROLE, PolicyDocument=trust)
-    iam.attach_role_policy(RoleName=ROLE, PolicyArn=policy)
+    with refusals.in_words(iam, "IAM"):
+        iam.update_assume_role_policy(RoleName=ROLE, PolicyDocument=trust)
+        iam.attach_role_policy(RoleName=ROLE, PolicyArn=policy)
     return f"{_iam(cluster)}:role/{ROLE}"
 
 
 def _unless_there(iam: Any, create: Callable[[], Any]) -> None:
-    with contextlib.suppress(iam.exceptions.EntityAlreadyExistsException):
+    with (
+        refusals.in_words(iam, "IAM"),
+        contextlib.suppress(iam.exceptions.EntityAlreadyExistsException),
+    ):
         create()
 
 
@@ -318,5 +492,8 @@ def _delete_identities(cluster: Cluster) -> None:
         (iam.delete_open_id_connect_provider, {"OpenIDConnectProviderArn": provider}),
     )
     for delete, names in deletions:
-        with contextlib.suppress(iam.exceptions.NoSuchEntityException):
+        with (
+            refusals.in_words(iam, "IAM"),
+            contextlib.suppress(iam.exceptions.NoSuchEntityException),
+        ):
             delete(**names)

@@ -18,6 +18,7 @@ import test_checkpoints_coredns_scaling as scaling
 import test_checkpoints_corefile as corefile
 import test_checkpoints_dns_records as shelf
 import test_checkpoints_dns_troubleshooting as trouble
+import test_checkpoints_install_controller as balancing
 import test_checkpoints_kube_proxy as shop
 import test_checkpoints_lab_hosts as lab
 import test_checkpoints_lab_ingress as balanced
@@ -136,6 +137,10 @@ def ingress(*handed_in: Any, **fields: Any) -> Make:
 
 def faulty(fault: str, **fields: Any) -> Make:
     return made(trouble.put_dns, injected=fault, **fields)
+
+
+def installed(*handed_in: Any, **fields: Any) -> Make:
+    return made(balancing.put_controller, *handed_in, **fields)
 
 
 CASES = {
@@ -472,6 +477,43 @@ CASES = {
         (
             (restored(corefile=lab.BOTH), "was changed after the restore"),
             (restored(runs=lab.SOLVED), "0 of 2 CoreDNS pods run the Corefile"),
+        ),
+    ),
+    "controller-01": Case(
+        made(balancing.put_nothing),
+        made(balancing.put_role),
+        (
+            (made(balancing.put_role, role=balancing.trusting("other")), "it trusts other"),
+            (made(balancing.put_role, policies=()), "does not have it"),
+            (made(balancing.put_role, audiences=("other",)), "its audiences are other"),
+            (made(balancing.put_role, annotation=""), "it names no role"),
+        ),
+    ),
+    "controller-02": Case(
+        made(balancing.put_nothing),
+        installed(),
+        (
+            (installed(replicas=0, ready=0, endpoints=0), "asks for 0 pods"),
+            (installed(ready=1), "1 of 2 pods are Ready"),
+            (installed(args=("--aws-region=a",)), "the value vpcId is not set"),
+            (installed(tokens=False), "2 of 2 pods have no token"),
+            (installed(endpoints=0), "it has no ready endpoint"),
+        ),
+    ),
+    "controller-03": Case(
+        installed("event", None),
+        installed("event", balancing.DENIED),
+        (
+            (installed("crash", balancing.DENIED), "event"),
+            (installed("event", balancing.DENIED, ready=1), "1 of 2 pods are Ready"),
+        ),
+    ),
+    "controller-04": Case(
+        nothing(balancing.KINDS),
+        installed(balancing.KINDS),
+        (
+            (installed({**balancing.KINDS, "Ingress": "created"}), "Ingress: refused"),
+            (installed(balancing.KINDS, webhooks=()), "Service: created"),
         ),
     ),
     "ingress-01": Case(

@@ -37,6 +37,10 @@ SERVED = {
     ("batch", "v1"): [("Job", "jobs", True, [])],
     ("rbac.authorization.k8s.io", "v1"): [("ClusterRole", "clusterroles", False, [])],
     ("discovery.k8s.io", "v1"): [("EndpointSlice", "endpointslices", True, [])],
+    ("admissionregistration.k8s.io", "v1"): [
+        ("MutatingWebhookConfiguration", "mutatingwebhookconfigurations", False, []),
+        ("ValidatingWebhookConfiguration", "validatingwebhookconfigurations", False, []),
+    ],
     ("networking.k8s.io", "v1"): [("Ingress", "ingresses", True, ["ing"])],
     ("elbv2.k8s.aws", "v1beta1"): [("TargetGroupBinding", "targetgroupbindings", True, [])],
 }

@@ -72,6 +72,10 @@ class TestHosts(Compared):
     names = ("05_lab_hosts",)
 
 
+class TestController(Compared):
+    names = ("07_lab_install_controller",)
+
+
 class TestIngress(Compared):
     names = ("08a_lab_ingress",)
 
@@ -120,6 +124,7 @@ def test_a_notebook_prints_the_same_the_second_time(fresh_sandbox, name):
         ("03a_rules_and_packets", "proxy-02"),
         ("03b_modes_and_growth", "proxy-08"),
         *(("05_lab_hosts", f"hosts-0{number}") for number in (2, 4, 5)),
+        *(("07_lab_install_controller", f"controller-0{number}") for number in (3, 4)),
         ("08a_lab_ingress", "ingress-02"),
     ],
 )
