@@ -384,6 +384,12 @@ def test_keys_and_values_are_split_as_the_controller_splits_them(text, pairs):
 
 
 def test_fields_are_read_as_go_reads_them():
+    conditions = [
+        {"field": "source-ip", "sourceIpConfig": {"Values": ["10.0.0.0/8", "10.1.0.0/16"]}},
+        {"Field": "host-header", "hostHeaderConfig": {"regexValues": ["a"]}},
+    ]
+    assert list(json_values.problems("conditions", conditions)) == []
+    assert json_values.condition_values(conditions) == 3
     good = {"Type": "redirect", "redirectconfig": {"STATUSCODE": "HTTP_301"}}
     assert list(json_values.problems("actions", good)) == []
     (wrong,) = json_values.problems("actions", {"type": "redirect", "redirect": {}})
