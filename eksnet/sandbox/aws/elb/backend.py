@@ -43,6 +43,14 @@ class LoadBalancing(ELBv2Backend):
         super().__init__(region_name, account_id)
         self.observed: Callable[[str, str, int], Health | None] = _nothing_observed
 
+    def usage(self) -> dict[str, list[Any]]:
+        """Return the load balancers whose rules forward to each target group, by its ARN."""
+        found: dict[str, list[Any]] = {}
+        for one in self.load_balancers.values():
+            for arn in listeners.used(one):
+                found.setdefault(arn, []).append(one)
+        return found
+
     def users(self, target_group: str) -> list[Any]:
         """Return the load balancers whose rules forward to a target group."""
         return [one for one in self.load_balancers.values() if target_group in listeners.used(one)]
