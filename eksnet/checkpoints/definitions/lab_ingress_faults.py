@@ -224,7 +224,7 @@ cluster.patch("ingress", "web", {"metadata": {"annotations": settings}}, "app-ns
         ),
         hints=(
             "Look at the labels of the namespace, and at `spec.readinessGates` of a pod.",
-            "The label works for pods that are created after it.",
+            "Compare when the label was set and when the pods were created: it works for later pods.",
             '`cluster.rollout_restart("deployment/web", "app-ns")`',
         ),
         solution="""\
@@ -258,7 +258,8 @@ cluster.patch("namespace", "app-ns", {"metadata": {"labels": label}})
         ),
         (
             "Look at the reason codes of the targets.",
-            "A timeout is a dropped packet: which security group has to let it in?",
+            "A timeout is a dropped packet. Compare the annotations of the Ingress with those that "
+            "the controller needs to let the load balancer in.",
             "Set `alb.ingress.kubernetes.io/manage-backend-security-group-rules`, or remove "
             "`security-groups`.",
         ),
