@@ -224,7 +224,7 @@ cluster.patch("ingress", "web", {"metadata": {"annotations": settings}}, "app-ns
         ),
         hints=(
             "Look at the labels of the namespace, and at `spec.readinessGates` of a pod.",
-            "Compare when the label was set and when the pods were created: it works for later pods.",
+            "Compare when the label and the pods were created: it works for later pods.",
             '`cluster.rollout_restart("deployment/web", "app-ns")`',
         ),
         solution="""\
