@@ -91,6 +91,12 @@ LESSONS = (
     Lesson("06_lab_cname", namespaces=("app-ns",), changes=(COREFILE,), controller=True),
     Lesson("07_lab_install_controller", namespaces=("app-ns",), installs_controller=True),
     Lesson("08a_lab_ingress", namespaces=("app-ns",), controller=True),
+    Lesson(
+        "08b_ingress_https_and_faults",
+        namespaces=("app-ns", "team-ns"),
+        faults="ingress",
+        controller=True,
+    ),
 )
 
 PARTS = (

@@ -15,6 +15,12 @@ from eksnet.loadbalancer.controller import (
     wait_until_unanswered,
 )
 from eksnet.loadbalancer.explaining import explain
+from eksnet.loadbalancer.faults import (
+    delete_own_security_group,
+    inject_fault,
+    own_security_group,
+    revert_faults,
+)
 from eksnet.loadbalancer.linting import lint
 from eksnet.loadbalancer.observe import (
     HEALTHY,
@@ -37,18 +43,22 @@ __all__ = [
     "Rule",
     "Target",
     "annotations",
+    "delete_own_security_group",
     "explain",
     "hostname",
     "iam_policy",
+    "inject_fault",
     "install_controller",
     "issuer",
     "lint",
     "load_balancer",
     "made_in_aws",
+    "own_security_group",
     "plan",
     "provisioned",
     "refused_without_endpoints",
     "request",
+    "revert_faults",
     "rules",
     "targets",
     "trust_policy",

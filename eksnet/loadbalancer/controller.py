@@ -338,6 +338,7 @@ def uninstall_controller(cluster: Cluster, timeout: float = _TIMEOUT) -> None:
         cluster.delete(_KINDS_OF_CHART, kind)
     for what in (f"serviceaccount/{NAME}", f"lease/{NAME}-leader"):
         cluster.delete(what, namespace=NAMESPACE)
+    _delete_groups(cluster)
     _delete_identities(cluster)
     print("the AWS Load Balancer Controller is removed")
 
@@ -478,6 +479,19 @@ metadata:
   labels: {{app.kubernetes.io/component: controller, app.kubernetes.io/name: {NAME}}}
   annotations: {{eks.amazonaws.com/role-arn: "{role}"}}
 """
+
+
+def _delete_groups(cluster: Cluster) -> None:
+    """Delete security groups that the controller has left.
+
+    It deletes its shared one with the last Ingress, but not if it was started since the first: it
+    only knows then of a group that it has looked up itself.
+    """
+    ec2 = cluster.aws("ec2")
+    wanted = [{"Name": "tag:elbv2.k8s.aws/cluster", "Values": [cluster.eks_name]}]
+    with refusals.in_words(ec2, "EC2"):
+        for group in ec2.describe_security_groups(Filters=wanted)["SecurityGroups"]:
+            ec2.delete_security_group(GroupId=group["GroupId"])
 
 
 def _delete_identities(cluster: Cluster) -> None:

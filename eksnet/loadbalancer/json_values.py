@@ -292,6 +292,15 @@ def listen_ports(value: Any) -> dict[int, str]:
     return {port: protocol for entry in value for protocol, port in (entry or {}).items()}
 
 
+def condition_values(value: Any) -> int:
+    """Return how many values the conditions compare that a value without a problem has."""
+    configs = [
+        one[CONFIGS[one["field"]].lower()] for one in _lowered(value or []) if one.get("field")
+    ]
+    lists = (config.get(name) for config in configs for name in ("values", "regexvalues"))
+    return sum(len(found or ()) for found in lists)
+
+
 _KINDS: dict[str, tuple[Shape, Callable[[Any], Iterator[Problem]]]] = {
     "actions": (_ACTION, _check_action),
     "conditions": (_CONDITIONS, _check_conditions),

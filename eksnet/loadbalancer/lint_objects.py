@@ -122,14 +122,8 @@ def many_values(context: Context) -> Iterator[Found]:
 
 def _condition_values(one: Object, service: str) -> int:
     value, why = values.from_json(text(one.annotations.get(f"{INGRESS}conditions.{service}", "[]")))
-    if why or any(json_values.problems("conditions", value)):
-        return 0
-    configs = [config for entry in value or () for config in mapping(entry).values()]
-    return sum(
-        len(sequence(mapping(config).get(name)))
-        for config in configs
-        for name in ("values", "regexValues")
-    )
+    is_wrong = why or any(json_values.problems("conditions", value))
+    return 0 if is_wrong else json_values.condition_values(value)
 
 
 # Services.

@@ -279,7 +279,8 @@ def json_fields(context: Context) -> Iterator[Found]:
             yield at(one, key, f"{short(key)}: {problem.seen}", problem.fix)
 
 
-_ATTRIBUTES = {
+# Source: the API's own documentation in botocore, which a test reads.
+ATTRIBUTES = {
     f"{INGRESS}load-balancer-attributes": (
         "access_logs.s3.bucket", "access_logs.s3.enabled", "access_logs.s3.prefix",
         "client_keep_alive.seconds", "connection_logs.s3.bucket", "connection_logs.s3.enabled",
@@ -313,7 +314,8 @@ _ATTRIBUTES = {
     f"{OF_SERVICE}target-group-attributes": (
         "deregistration_delay.connection_termination.enabled",
         "deregistration_delay.timeout_seconds", "load_balancing.cross_zone.enabled",
-        "preserve_client_ip.enabled", "proxy_protocol_v2.enabled", "stickiness.enabled",
+        "preserve_client_ip.enabled", "proxy_protocol_v2.enabled",
+        "stickiness.enabled",
         "stickiness.type", "target_group_health.dns_failover.minimum_healthy_targets.count",
         "target_group_health.dns_failover.minimum_healthy_targets.percentage",
         "target_group_health.unhealthy_state_routing.minimum_healthy_targets.count",
@@ -322,6 +324,8 @@ _ATTRIBUTES = {
         "target_health_state.unhealthy.draining_interval_seconds",
     ),
 }  # fmt: skip
+# A target group may leave it to its load balancer.
+_AS_BALANCER = {"load_balancing.cross_zone.enabled": "use_load_balancer_configuration"}
 _SECONDS = {
     "deregistration_delay.timeout_seconds": (0, 3600),
     "idle_timeout.timeout_seconds": (1, 4000),
@@ -334,7 +338,7 @@ _SECONDS = {
 def bad_attributes(context: Context) -> Iterator[Found]:
     """Find an attribute that AWS does not have."""
     for one, key, value, found in context.read:
-        allowed = _ATTRIBUTES.get(found.name)
+        allowed = ATTRIBUTES.get(found.name)
         for name, given in ((values.string_map(value) or {}) if allowed else {}).items():
             for seen, fix in _attribute_faults(name, given, allowed or ()):
                 yield at(one, key, f"{short(key)}: {seen}", fix)
@@ -348,7 +352,7 @@ def _attribute_faults(name: str, value: str, allowed: tuple[str, ...]) -> Iterat
             f"there is no attribute {inputs.shown(name)}",
             f"did you mean {near[0]}?" if near else "AWS lists them for its API",
         )
-    elif name.endswith(".enabled") and value not in ("true", "false"):
+    elif name.endswith(".enabled") and value not in ("true", "false", _AS_BALANCER.get(name)):
         yield f"{name} is {inputs.shown(value)}", "true or false; a comma ends a value"
     elif name in _SECONDS:
         low, high = _SECONDS[name]

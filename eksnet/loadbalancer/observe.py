@@ -208,12 +208,7 @@ def wait_until_as_planned(cluster: Cluster, *manifests: str, timeout: float = 12
 
     def done() -> bool:
         nonlocal left
-        try:
-            found = plan(cluster, *manifests)
-        except EksnetError as error:
-            # What the controller deletes may be gone between two calls that describe it.
-            left = error.seen
-            return False
+        found = plan(cluster, *manifests)
         left = "; ".join(map(str, (*found.refused, *found.changes)[:1]))
         return not left
 

@@ -205,6 +205,8 @@ class Plan(Shown):
     def _summary(self) -> str:
         counts = Counter(one.action for one in self.changes)
         said = ", ".join(f"{counts[action]} {action}" for action in SIGNS if counts[action])
+        if self.stacks and all(one.existing is None for one in self.stacks):
+            said = "what would change in AWS is not known"
         refused = f"{len(self.refused)} refused; " if self.refused else ""
         return f"Plan for {self.cluster or 'the cluster'}: {refused}{said or 'no change'}"
 

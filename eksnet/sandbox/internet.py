@@ -69,12 +69,11 @@ def curl(words: Sequence[str], name: str | None = None) -> int:
             "curl on this computer: `eksnet curl` runs it",
             "sudo apt-get install curl",
         )
-    for balancer in wanted(paths).load_balancers:
-        if balancer.is_internal and any(
-            balancer.dns_name.lower() in word.lower() for word in words
-        ):
-            print(f"eksnet: {printable(runnable(internal(balancer)))}", file=sys.stderr, flush=True)
     command = [*entered, "curl", *_completed(words, paths)]
+    asked = " ".join(words).lower()
+    for balancer in wanted(paths).load_balancers:
+        if balancer.is_internal and balancer.dns_name.lower() in asked:
+            print(f"eksnet: {printable(runnable(internal(balancer)))}", file=sys.stderr, flush=True)
     code = subprocess.call(command, env=without_proxies(preflight.environment()))
     return code if code >= 0 else 128 - code
 

@@ -1,7 +1,8 @@
 """The Application Load Balancer beside httputil's plain ReverseProxy: ratios in one run.
 
 Both stand before the same backend, and are asked in turn by the same client, so that both see the
-same computer. Each round asks as often as it can, and then half as often as the plain one could.
+same computer. Each round asks as often as it can, and then half as often as the plain one could,
+both times in short turns: what else the computer does is then in the turns of both.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from eksnet.sandbox import build
 from eksnet.sandbox.build import engine_directory, toolchain
@@ -26,7 +26,7 @@ from eksnet.sandbox.build.modules import MODULE
 RATE, SLOWEST = "requests a second / plain ReverseProxy", "p99 at half that load / plain"
 LEAST_RATE, MOST_P99 = 0.8, 2.0
 ROUNDS = 5
-CONNECTIONS, SECONDS = 32, 3.0
+CONNECTIONS, SECONDS, TURNS = 32, 0.5, 8
 DEADLINE = 30.0
 # Addresses that nothing else on this computer uses; the port is the listener's.
 BALANCER, PLAIN, BACKEND, PORT = "127.83.0.1", "127.83.0.2", "127.83.0.3", 8083
@@ -46,7 +46,7 @@ def main() -> int:
         client = Client(helper)
         for server in (PLAIN, BALANCER):
             client.ask(server, 1.0)
-        measured = [measure(client, number) for number in range(rounds)]
+        measured = [measure(client) for _ in range(rounds)]
     for one in measured:
         print(one)
     rate = statistics.median(one.balancer_rate / one.plain_rate for one in measured)
@@ -76,30 +76,52 @@ class Round:
 
 
 @dataclass(frozen=True)
+class Seen:
+    """What a client saw: requests a second, milliseconds that the slowest in a hundred took."""
+
+    rate: float
+    p99: float
+    errors: int
+
+
+@dataclass(frozen=True)
 class Client:
     """The helper's client."""
 
     helper: Path
 
-    def ask(self, server: str, seconds: float, rate: float | None = None) -> dict[str, Any]:
+    def ask(self, server: str, seconds: float, rate: float | None = None) -> Seen:
         """Ask a server, as often as it goes or at a rate, and return what the helper saw."""
         words = [f"http://{server}:{PORT}/", str(CONNECTIONS), str(seconds)]
         words += [] if rate is None else [str(rate)]
         said = subprocess.run([self.helper, "load", *words], stdout=subprocess.PIPE, check=True)
-        found: dict[str, Any] = json.loads(said.stdout)
-        return found
+        found = json.loads(said.stdout)
+        return Seen(found["rate"], found["p99"], found["errors"])
+
+    def ask_both(self, rate: float | None = None) -> tuple[Seen, Seen]:
+        """Ask the plain one and the load balancer in turns, each turn in the other order."""
+        seen: dict[str, list[Seen]] = {PLAIN: [], BALANCER: []}
+        for turn in range(TURNS):
+            for server in (PLAIN, BALANCER) if turn % 2 == 0 else (BALANCER, PLAIN):
+                seen[server].append(self.ask(server, SECONDS, rate))
+        return together(seen[PLAIN]), together(seen[BALANCER])
 
 
-def measure(client: Client, number: int) -> Round:
-    """Ask both, each round in the other order."""
-    order = (PLAIN, BALANCER) if number % 2 == 0 else (BALANCER, PLAIN)
-    full = {server: client.ask(server, SECONDS) for server in order}
-    load = full[PLAIN]["rate"] / 2
-    half = {server: client.ask(server, SECONDS, load) for server in order}
-    return Round(
-        full[PLAIN]["rate"], full[BALANCER]["rate"], half[PLAIN]["p99"], half[BALANCER]["p99"],
-        sum(found["errors"] for found in (*full.values(), *half.values())),
-    )  # fmt: skip
+def together(turns: list[Seen]) -> Seen:
+    """Return what several turns of the same length come to; of the slow ones it is the median."""
+    return Seen(
+        statistics.mean(one.rate for one in turns),
+        statistics.median(one.p99 for one in turns),
+        sum(one.errors for one in turns),
+    )
+
+
+def measure(client: Client) -> Round:
+    """Ask both as often as it goes, and then at half the plain one's load."""
+    plain, balancer = client.ask_both()
+    slow, slow_balancer = client.ask_both(plain.rate / 2)
+    errors = sum(one.errors for one in (plain, balancer, slow, slow_balancer))
+    return Round(plain.rate, balancer.rate, slow.p99, slow_balancer.p99, errors)
 
 
 def compiled(home: Path) -> Path:

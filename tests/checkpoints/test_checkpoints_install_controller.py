@@ -100,7 +100,9 @@ def put_role(
         annotation: The role that the service account names; None for no service account.
     """
     document = None if role is False else role or trusting()
-    api.eks = FakeAws(api, document, policies, audiences)  # type: ignore[attr-defined]
+    account = FakeAws(api, document, policies, audiences)
+    for service in ("eks", "iam", "sts"):
+        setattr(api, service, account)
     if annotation is not None:
         annotations = {"eks.amazonaws.com/role-arn": annotation} if annotation else {}
         api.put(f"{SYSTEM}/serviceaccounts/{NAME}", {"metadata": {"annotations": annotations}})

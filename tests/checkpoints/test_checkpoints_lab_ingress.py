@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -125,6 +126,76 @@ def put_ingress(
             "describe_rules": {"Rules": rules},
         },
     )
+
+
+def put_faulty(
+    api: FakeApi,
+    injected: str = "ABCDE",
+    *,
+    listeners: tuple[int, ...] = (80, 443),
+    plain: str = "redirect",
+    gated: bool = True,
+    stops: bool = True,
+    backend: str = "web",
+    port: Any = 80,
+    schemes: tuple[str, ...] = ("internet-facing", "internet-facing"),
+    states: tuple[str, ...] = HEALTHY,
+) -> None:
+    """Put the Ingress `web` there as 08b leaves it, or with something wrong.
+
+    Args:
+        api: The API server.
+        injected: The faults that were injected, such as AB.
+        listeners: The ports of the load balancer.
+        plain: What the listener of port 80 does: `redirect` or `forward`.
+        gated: Whether the pods have the readiness gate.
+        stops: Whether they have a preStop hook.
+        backend: The Service of the Ingress.
+        port: The port of that, by number or name.
+        schemes: The schemes of the two members of the group.
+        states: The states of the targets.
+    """
+    put_ingress(api, states=states)
+    record = {f"ingress-{fault}": json.dumps({}) for fault in injected}
+    api.put("/api/v1/namespaces/kube-system/configmaps/eksnet-faults", {"data": record})
+    api.put(f"{SERVICES}/web", {"spec": {"ports": [{"name": "http", "port": 80}]}})
+    named = {"number": port} if isinstance(port, int) else {"name": port}
+    path = {"backend": {"service": {"name": backend, "port": named}}}
+    ingress = api.objects[f"{INGRESSES}/web"]
+    spec = {"ingressClassName": "alb", "rules": [{"http": {"paths": [path]}}]}
+    api.put(f"{INGRESSES}/web", {"spec": spec, "status": ingress["status"]})
+    for name, scheme in zip(("orders", "orders-admin"), schemes, strict=True):
+        annotations = {"alb.ingress.kubernetes.io/scheme": scheme}
+        api.put(f"{INGRESSES}/{name}", {"metadata": {"annotations": annotations}})
+    gates = [{"conditionType": "target-health.elbv2.k8s.aws/k8s-web"}] if gated else []
+    for name in ("web-a", "web-b"):
+        pod = {"metadata": {"labels": {"app": "web"}}, "spec": {"readinessGates": gates}}
+        api.put(f"{PODS}/{name}", {**pod, "status": api.objects[f"{PODS}/{name}"]["status"]})
+    hook = {"lifecycle": {"preStop": {"exec": {"command": ["sleep", "12"]}}}} if stops else {}
+    template = {"spec": {"containers": [{"name": "web", **hook}]}}
+    deployments = "/apis/apps/v1/namespaces/app-ns/deployments"
+    api.put(f"{deployments}/web", {"spec": {"template": template}})
+    to = {"StatusCode": "HTTP_301", "Protocol": "HTTPS", "Port": "443"}
+    action = {"Type": "forward", "TargetGroupArn": GROUP}
+    if plain == "redirect":
+        action = {"Type": "redirect", "RedirectConfig": to}  # type: ignore[dict-item]
+    rule = {"Priority": "default", "Conditions": [], "Actions": [action]}
+    api.elbv2.answers |= {  # type: ignore[attr-defined]
+        "describe_listeners": {
+            "Listeners": [{"Port": one, "ListenerArn": f"arn:{one}"} for one in listeners]
+        },
+        "describe_rules": {"Rules": [rule]},
+    }
+
+
+@pytest.mark.parametrize("number", range(7, 12))
+def test_a_fault_that_was_not_injected_is_not_fixed(
+    number: int, api: FakeApi, checkpoint: Check
+) -> None:
+    put_faulty(api, "")
+    found = checkpoint(f"ingress-{number:02}").check()
+    assert found.state is State.NOT_STARTED
+    assert "has not been injected" in found.outcomes[0].observation.observed
 
 
 def test_targets_that_become_healthy_are_waited_for(

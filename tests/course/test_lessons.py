@@ -98,6 +98,11 @@ def test_a_beginning_is_shown_as_text_and_as_html():
     clean = Beginning("05_lab_hosts", ())
     assert repr(clean) == "05_lab_hosts: the cluster is in the state that this lesson expects"
     assert clean._repr_html_() == f"<p>{clean!r}</p>"
+    ready = Beginning("08a_lab_ingress", (), ready=("the controller is ready",))
+    assert repr(ready).splitlines() == [
+        "08a_lab_ingress: the cluster is in the state that this lesson expects",
+        "the controller is ready",
+    ]
     edited = Left("the Corefile", "", "cache 10, <not> 30")
     waits = Beginning("05_lab_hosts", (edited,))
     assert repr(waits).splitlines() == [

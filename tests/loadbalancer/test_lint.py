@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from eksnet import cli
 from eksnet.errors import EksnetError
-from eksnet.loadbalancer import json_values, linting, values
+from eksnet.loadbalancer import json_values, lint_values, linting, values
 from eksnet.loadbalancer.annotations import catalogue
 from eksnet.loadbalancer.catalogues import INGRESS, SERVICE
 from eksnet.loadbalancer.lint_rules import RULES
@@ -89,6 +89,8 @@ ONE = [
     (ingress(f"{A}tags: Team=a\\,b"), []),
     (ingress(f"{A}load-balancer-attributes: idle_timeout.timeout_seconds=5000"), ["attribute"]),
     (ingress(f"{A}target-group-attributes: stickines.enabled=true"), ["attribute"]),
+    (ingress(f"{A}target-group-attributes: load_balancing.cross_zone.enabled="
+             "use_load_balancer_configuration"), []),
     (ingress(f'{A}load-balancer-name: "a_b"'), ["load-balancer-name"]),
     (ingress(f"{A}load-balancer-name: internal-web"), ["load-balancer-name"]),
     (ingress(f"{A}load-balancer-name: {'a' * 32}"), []),
@@ -158,6 +160,22 @@ def test_a_word_is_known_from_its_release_on():
     later = ingress(f'{A}dry-run-plan: "true"')
     assert found(later) == ["not-yet"]
     assert found(later, controller="3.4") == []
+
+
+def test_attributes_are_those_of_the_api():
+    from botocore.loaders import Loader
+
+    shapes = Loader().load_service_model("elbv2", "service-2")["shapes"]
+    named = re.compile(r"<li> <p> <code>([a-z0-9_.]+)</code>")
+    # Values of attributes, and attributes of Lambda functions and other load balancers.
+    others = re.compile(r"lambda|target_failover|send_tcp_reset|source_ip|lb_cookie$")
+    for shape, part in (("LoadBalancerAttribute", False), ("TargetGroupAttribute", True)):
+        documented = set(named.findall(shapes[shape]["members"]["Key"]["documentation"]))
+        ours = {
+            one for key, names in lint_values.ATTRIBUTES.items() for one in names
+            if ("target-group" in key) == part
+        }  # fmt: skip
+        assert ours == {one for one in documented if not others.match(one)}
 
 
 GROUP = f"{A}group.name: shop"
@@ -384,6 +402,12 @@ def test_keys_and_values_are_split_as_the_controller_splits_them(text, pairs):
 
 
 def test_fields_are_read_as_go_reads_them():
+    conditions = [
+        {"field": "source-ip", "sourceIpConfig": {"Values": ["10.0.0.0/8", "10.1.0.0/16"]}},
+        {"Field": "host-header", "hostHeaderConfig": {"regexValues": ["a"]}},
+    ]
+    assert list(json_values.problems("conditions", conditions)) == []
+    assert json_values.condition_values(conditions) == 3
     good = {"Type": "redirect", "redirectconfig": {"STATUSCODE": "HTTP_301"}}
     assert list(json_values.problems("actions", good)) == []
     (wrong,) = json_values.problems("actions", {"type": "redirect", "redirect": {}})

@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 from test_plan_live import controller, made_as_planned
 
 from eksnet.cluster import Cluster, Condition
-from eksnet.loadbalancer import annotations, plan
+from eksnet.loadbalancer import annotations, catalogues, plan
 from eksnet.loadbalancer.planned import Plan
 
 __all__ = ["controller"]
 SOMEWHERE = Account(("arn:a", "arn:b"), {"internal": ("subnet-1",), "internet-facing": ()}, "sg-1")
-PLAIN = re.compile(rf"{annotations.INGRESS}|{annotations.SERVICE}(aws-load-balancer-)?")
+PLAIN = re.compile(rf"{catalogues.INGRESS}|{catalogues.SERVICE}(aws-load-balancer-)?")
 numbers = count(1)
 
 

@@ -12,7 +12,7 @@ from controlled import NAMESPACE, ingress, text
 
 from eksnet.cluster import Cluster
 from eksnet.errors import EksnetError
-from eksnet.loadbalancer import install_controller, plan
+from eksnet.loadbalancer import install_controller, plan, uninstall_controller
 from eksnet.loadbalancer.differences import compare
 from eksnet.loadbalancer.planned import Plan, Stack
 
@@ -74,6 +74,8 @@ def controller(cluster: Cluster) -> Iterator[Cluster]:
     cluster.rollout_status("deployment/web", NAMESPACE)
     yield cluster
     cluster.delete("namespace", NAMESPACE, timeout=300)
+    # Its webhook would see each Service of the tests after these.
+    uninstall_controller(cluster)
 
 
 @pytest.fixture(scope="module")

@@ -101,6 +101,7 @@ def test_without_a_controller_and_an_account_it_says_so(answer: Any) -> None:
     text = repr(planned.of_answer(answer))
     assert "note: the controller is not installed" in text
     assert "note: no AWS account is known" in text
+    assert text.startswith("Plan for lab: 1 refused; what would change in AWS is not known\n")
 
 
 def test_what_comes_from_outside_cannot_steer_a_terminal(answer: Any) -> None:

@@ -81,7 +81,7 @@ class TestCname(Compared):
 
 
 class TestIngress(Compared):
-    names = ("08a_lab_ingress",)
+    names = ("08a_lab_ingress", "08b_ingress_https_and_faults")
 
 
 class TestNames(Compared):

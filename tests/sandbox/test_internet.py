@@ -77,6 +77,31 @@ def test_a_sandbox_that_is_down_is_said():
     assert "is down" in caught.value.seen
 
 
+def test_without_curl_the_next_command_installs_it(monkeypatch):
+    monkeypatch.setattr(internet, "enter", lambda paths: [])
+    monkeypatch.setattr(internet.preflight, "search_path", lambda: "/nowhere")
+    with pytest.raises(EksnetError) as caught:
+        internet.curl(["http://x/"], "never-started")
+    assert caught.value.next_step == "sudo apt-get install curl"
+
+
+@pytest.mark.parametrize(("word", "is_said"), [("internal-Shop-1", True), ("shop-1", False)])
+def test_curl_says_at_once_that_a_load_balancer_is_internal(
+    tmp_path, monkeypatch, capfd, word, is_said
+):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setattr(internet, "enter", lambda paths: ["echo"])
+    want(
+        Paths(tmp_path / "eksnet" / "box"),
+        desired(balancers=[balancer(), balancer(scheme="internal")]),
+    )
+    url = f"http://{word}.ap-northeast-2.elb.amazonaws.com/"
+    assert internet.curl(["-s", url], "box") == 0
+    said = capfd.readouterr()
+    assert said.out == f"curl --connect-timeout 10 -s {url}\n"
+    assert ("is an internal load balancer" in said.err) is is_said
+
+
 def test_without_a_load_balancer_there_is_no_internet(paths, monkeypatch):
     monkeypatch.setattr(internet, "_mounted", lambda paths: None)
     with pytest.raises(EksnetError) as caught:

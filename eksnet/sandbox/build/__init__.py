@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from eksnet.bootstrap import engine_directory
-from eksnet.sandbox.build import packing
 from eksnet.sandbox.build.builder import Engine, ProgramStatus
 from eksnet.sandbox.build.cache import use
 from eksnet.sandbox.build.modules import CONTROLLER_CHART, MODULE
-from eksnet.sandbox.build.packing import Packed
 from eksnet.sandbox.build.progress import Progress, ProgressCallback
+
+if TYPE_CHECKING:
+    from eksnet.sandbox.build.packing import Packed
 
 __all__ = [
     "CONTROLLER_CHART",
     "Engine",
-    "Packed",
     "ProgramStatus",
     "Progress",
     "build",
@@ -57,9 +58,13 @@ def wait_for(programs: Iterable[str], progress: ProgressCallback = print) -> Non
 
 def pack(target: Path) -> Packed:
     """Write the engine into one file; see `eksnet.sandbox.build.packing.pack`."""
+    from eksnet.sandbox.build import packing
+
     return packing.pack(engine(), target)
 
 
 def unpack(source: str, sha256: str | None = None, progress: ProgressCallback = print) -> bool:
     """Take the engine from a packed file; see `eksnet.sandbox.build.packing.unpack`."""
+    from eksnet.sandbox.build import packing
+
     return packing.unpack(engine(), source, sha256, progress)

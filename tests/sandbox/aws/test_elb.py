@@ -70,31 +70,6 @@ def security_group(ec2, vpc, name="g"):
 # Names and ids.
 
 
-@pytest.mark.parametrize(
-    ("kind", "scheme", "arn", "dns"),
-    [
-        ("application", "internet-facing", "app", r"My-1-\d+\.ap-northeast-2\.elb"),
-        ("application", "internal", "app", r"internal-My-1-\d+\.ap-northeast-2\.elb"),
-        ("network", "internet-facing", "net", rf"My-1-({HEX})\.elb\.ap-northeast-2"),
-        ("network", "internal", "net", rf"My-1-({HEX})\.elb\.ap-northeast-2"),
-    ],
-)
-def test_names_are_those_of_the_kind(elb, subnets, kind, scheme, arn, dns):
-    chosen = subnets[:2] if scheme == "internet-facing" else subnets[2:]
-    (one,) = elb.create_load_balancer(
-        Name="My-1", Type=kind, Scheme=scheme, Subnets=chosen
-    )["LoadBalancers"]  # fmt: skip
-    found = re.fullmatch(rf"{ARN}loadbalancer/{arn}/My-1/({HEX})", one["LoadBalancerArn"])
-    named = re.fullmatch(dns + AMAZON, one["DNSName"])
-    assert found and named and named.groups() in ((), found.groups())
-    assert one["State"]["Code"] == "provisioning"
-    (one,) = elb.describe_load_balancers()["LoadBalancers"]
-    assert one["State"]["Code"] == "active"
-    assert one["CanonicalHostedZoneId"] == {
-        "app": "ZWKZPGTI48KDX", "net": "ZIBE1TIR4HY56",
-    }[arn]  # fmt: skip
-
-
 def test_listeners_and_rules_have_ids_of_16_digits(elb, balancer, group):
     listener = listen(elb, balancer, group)
     place = balancer["LoadBalancerArn"].replace("loadbalancer/", "listener/")
@@ -130,11 +105,6 @@ def test_the_same_again_is_the_same_one_and_something_else_is_refused(
     )
 
 
-@pytest.mark.parametrize("name", ["a" * 33, "a_b", "-a", "internal-a"])
-def test_a_name_that_aws_refuses(elb, subnets, name):
-    assert refused(elb.create_load_balancer, Name=name, Subnets=subnets[:2])[0] == "ValidationError"
-
-
 def test_attributes_at_first(elb, balancer, group):
     arn = balancer["LoadBalancerArn"]
     told = elb.describe_load_balancer_attributes(LoadBalancerArn=arn)["Attributes"]
@@ -156,41 +126,6 @@ def test_attributes_at_first(elb, balancer, group):
             assert refused(elb.modify_target_group_attributes, **sent)[0] == code
         else:
             elb.modify_target_group_attributes(**sent)
-
-
-@pytest.mark.parametrize(
-    ("protocol", "kind", "kept"),
-    [
-        ("TCP", "instance", "true"),
-        ("TCP", "ip", "false"),
-        ("UDP", "ip", "true"),
-        ("HTTP", "ip", None),
-    ],
-)
-def test_whether_targets_see_their_clients_address(elb, vpc, protocol, kind, kept):
-    (made,) = elb.create_target_group(
-        Name="t", Protocol=protocol, Port=80, VpcId=vpc, TargetType=kind
-    )["TargetGroups"]
-    told = elb.describe_target_group_attributes(TargetGroupArn=made["TargetGroupArn"])["Attributes"]
-    assert {one["Key"]: one["Value"] for one in told}.get("preserve_client_ip.enabled") == kept
-
-
-@pytest.mark.parametrize(
-    ("asked", "path", "matcher"),
-    [
-        ({"Protocol": "HTTP"}, "/", {"HttpCode": "200"}),
-        (
-            {"Protocol": "HTTP", "ProtocolVersion": "GRPC"},
-            "/AWS.ALB/healthcheck",
-            {"GrpcCode": "12"},
-        ),
-        ({"Protocol": "TCP"}, None, None),
-        ({"Protocol": "TCP", "HealthCheckProtocol": "HTTP"}, "/", {"HttpCode": "200-399"}),
-    ],
-)
-def test_health_checks_by_default(elb, vpc, asked, path, matcher):
-    (made,) = elb.create_target_group(Name="t", Port=80, VpcId=vpc, **asked)["TargetGroups"]
-    assert (made.get("HealthCheckPath"), made.get("Matcher")) == (path, matcher)
 
 
 def test_a_changed_health_check(side, elb, group):
@@ -354,12 +289,6 @@ def test_what_is_in_use_stays(side, elb, ec2, subnets, vpc):
         "CannotDelete",
         f'the specified group: "{default}" name: "default" cannot be deleted by a user',
     )
-
-
-def test_a_security_group_that_is_not_there_is_named(ec2):
-    assert refused(ec2.describe_security_groups, GroupIds=[f"sg-{2:017x}", "sg-9"]) == (
-        "InvalidGroup.NotFound", "The security group 'sg-9' does not exist",
-    )  # fmt: skip
 
 
 def test_interfaces_get_free_addresses_in_order(ec2, subnets):
@@ -565,6 +494,25 @@ def test_a_target_group_is_of_one_load_balancer(elb, balancer, group, subnets):
     elb.delete_target_group(TargetGroupArn=group)
 
 
+def test_what_is_of_another_vpc(elb, ec2, balancer):
+    vpc = ec2.create_vpc(CidrBlock="10.1.0.0/16")["Vpc"]["VpcId"]
+    made = elb.create_target_group(Name="t", Protocol="HTTP", Port=80, VpcId=vpc)
+    arn = made["TargetGroups"][0]["TargetGroupArn"]
+    assert refused_to(listen, elb, balancer, arn) == (
+        "InvalidConfigurationRequest",
+        f"Target group '{arn}' is in a different VPC than load balancer "
+        f"'{balancer['LoadBalancerArn']}'",
+    )
+    other = security_group(ec2, vpc)
+    rule = [{"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": other}]}]
+    assert refused(
+        ec2.authorize_security_group_ingress, GroupId=f"sg-{2:017x}", IpPermissions=rule
+    ) == (
+        "InvalidGroup.NotFound",
+        "You have specified two resources that belong to different networks.",
+    )
+
+
 # Rules.
 
 
@@ -648,54 +596,6 @@ def test_expressions_and_transforms_of_a_rule_are_kept(side, elb, rules):
 # Targets.
 
 
-@pytest.mark.parametrize(
-    ("kind", "target", "expected"),
-    [
-        ("instance", {"Id": "10.0.129.7"},
-         ("ValidationError", "Instance ID '10.0.129.7' is not valid")),
-        ("instance", {"Id": "i-0"}, ("ValidationError", "Instance ID 'i-0' is not valid")),
-        ("ip", {"Id": f"i-{1:017x}"},
-         ("ValidationError", f"The IP address 'i-{1:017x}' is not a valid IPv4 address")),
-        ("ip", {"Id": "10.9.0.1"},
-         ("ValidationError",
-          "The Availability Zone is required for IP address '10.9.0.1' because it is not in the "
-          "VPC")),
-        ("ip", {"Id": "10.0.129.7", "AvailabilityZone": "all"},
-         ("ValidationError",
-          "The IP address '10.0.129.7' is within the VPC, and cannot have its Availability Zone "
-          f"overridden to 'all' from '{ZONES[0]}'")),
-        ("ip", {"Id": "8.8.8.8", "AvailabilityZone": "all"},
-         ("ValidationError",
-          "The IP address '8.8.8.8' must be in the VPC or in one of the blocks "
-          "10.0.0.0/8, 100.64.0.0/10, 172.16.0.0/12, 192.168.0.0/16")),
-        ("ip", {"Id": "10.9.0.1", "AvailabilityZone": "all"}, "all"),
-        ("ip", {"Id": "10.0.129.7"}, ZONES[0]),
-        ("ip", {"Id": "10.0.145.7", "AvailabilityZone": ZONES[1]}, ZONES[1]),
-        ("instance", {"Id": f"i-{2:017x}"}, ZONES[1]),
-    ],
-)  # fmt: skip
-def test_what_can_be_registered(elb, vpc, kind, target, expected):
-    made = elb.create_target_group(Name="t", Protocol="HTTP", Port=80, VpcId=vpc, TargetType=kind)
-    arn = made["TargetGroups"][0]["TargetGroupArn"]
-    asked = {"TargetGroupArn": arn, "Targets": [target]}
-    if isinstance(expected, tuple):
-        assert refused(elb.register_targets, **asked) == expected
-        assert states(elb, arn) == {}
-    else:
-        elb.register_targets(**asked)
-        (one,) = elb.describe_target_health(TargetGroupArn=arn)["TargetHealthDescriptions"]
-        assert one["Target"] == {**target, "Port": 80, "AvailabilityZone": expected}
-
-
-def test_an_instance_of_another_vpc(elb, ec2):
-    vpc = ec2.create_vpc(CidrBlock="10.1.0.0/16")["Vpc"]["VpcId"]
-    made = elb.create_target_group(Name="t", Protocol="HTTP", Port=80, VpcId=vpc)
-    arn, node = made["TargetGroups"][0]["TargetGroupArn"], f"i-{1:017x}"
-    assert refused(elb.register_targets, TargetGroupArn=arn, Targets=[{"Id": node}])[0] == (
-        "InvalidTarget"
-    )
-
-
 def test_targets_drain_until_the_delay_is_over(side, elb, balancer, group, monkeypatch):
     listen(elb, balancer, group)
     delay = [{"Key": "deregistration_delay.timeout_seconds", "Value": "30"}]
@@ -767,53 +667,12 @@ def test_a_terminated_instance_is_no_target_any_more(elb, ec2, vpc):
 # What moto has no operation for.
 
 
-@pytest.mark.parametrize(
-    ("service", "call", "asked", "key"),
-    [
-        ("elbv2", "describe_trust_stores", {}, "TrustStores"),
-        ("ec2", "describe_coip_pools", {}, "CoipPools"),
-        ("ec2", "describe_ipam_pools", {}, "IpamPools"),
-        ("wafv2", "list_web_acls", {"Scope": "REGIONAL"}, "WebACLs"),
-        ("waf-regional", "list_web_acls", {}, "WebACLs"),
-        ("shield", "list_protections", {}, "Protections"),
-    ],
-)
-def test_of_what_the_account_has_nothing(side, service, call, asked, key):
-    assert getattr(side.client(service), call)(**asked)[key] == []
-
-
-@pytest.mark.parametrize(
-    ("service", "call", "asked", "code"),
-    [
-        ("elbv2", "describe_trust_stores", {"Names": ["a"]}, "TrustStoreNotFound"),
-        ("ec2", "get_coip_pool_usage", {"PoolId": "ipv4pool-coip-1"}, "InvalidPoolID.NotFound"),
-        ("ec2", "describe_ipam_pools", {"IpamPoolIds": ["ipam-pool-1"]},
-         "InvalidIpamPoolId.NotFound"),
-        ("shield", "describe_protection", {"ResourceArn": ARN}, "ResourceNotFoundException"),
-        ("shield", "create_subscription", {}, "UnknownOperationException"),
-        ("wafv2", "associate_web_acl", {"WebACLArn": ARN, "ResourceArn": ARN},
-         "UnknownOperationException"),
-    ],
-)  # fmt: skip
-def test_what_is_asked_of_nothing(side, service, call, asked, code):
-    assert refused(getattr(side.client(service), call), **asked)[0] == code
-
-
 def test_what_the_chart_asks_by_default(side, balancer):
     arn = balancer["LoadBalancerArn"]
     assert side.client("shield").get_subscription_state()["SubscriptionState"] == "INACTIVE"
     for service in ("wafv2", "waf-regional"):
         told = side.client(service).get_web_acl_for_resource(ResourceArn=arn)
         assert set(told) == {"ResponseMetadata"}
-
-
-def test_the_security_groups_of_a_vpc(side, ec2, vpc):
-    found = ec2.get_security_groups_for_vpc(VpcId=vpc)["SecurityGroupForVpcs"]
-    assert [one["GroupId"] for one in found] == [f"sg-{1:017x}", f"sg-{2:017x}"]
-    (own,) = ec2.get_security_groups_for_vpc(
-        VpcId=vpc, Filters=[{"Name": "group-id", "Values": [f"sg-{2:017x}"]}]
-    )["SecurityGroupForVpcs"]
-    assert (own["PrimaryVpcId"], own["GroupName"]) == (vpc, "eks-cluster-sg-workbook-1")
 
 
 def test_reserved_capacity_and_pools(elb, balancer):
@@ -828,18 +687,6 @@ def test_reserved_capacity_and_pools(elb, balancer):
     elb.modify_ip_pools(**own, RemoveIpamPools=["ipv4"])
     pools = {"Ipv4IpamPoolId": "ipam-pool-1"}
     assert refused(elb.modify_ip_pools, **own, IpamPools=pools)[0] == "ValidationError"
-
-
-def test_what_the_controller_reads_of_the_network(side, ec2, vpc):
-    zones = ec2.describe_availability_zones()["AvailabilityZones"]
-    assert set(ZONES) <= {zone["ZoneName"] for zone in zones}
-    (own,) = ec2.describe_vpcs(VpcIds=[vpc])["Vpcs"]
-    assert [one["CidrBlock"] for one in own["CidrBlockAssociationSet"]] == ["10.0.0.0/16"]
-    tagged = [{"Name": "tag:kubernetes.io/role/elb", "Values": ["", "1"]}]
-    found = ec2.describe_subnets(Filters=[*tagged, {"Name": "vpc-id", "Values": [vpc]}])["Subnets"]
-    assert len(found) == 2
-    tables = ec2.describe_route_tables(Filters=[{"Name": "vpc-id", "Values": [vpc]}])
-    assert len(tables["RouteTables"]) == 3
 
 
 # Nothing is left.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 from moto.ec2.exceptions import (
@@ -52,6 +53,23 @@ class Network(EC2Backend):
             if self._is_used(group.id):
                 raise DependencyViolationError(f"resource {group.id} has a dependent object")
         super().delete_security_group(name, group_id)
+
+    def authorize_security_group_ingress(self, *words: Any, **named: Any) -> Any:
+        """Add rules to a security group.
+
+        Raises:
+            EC2ClientError: A rule names a group of another VPC, or is not as AWS takes it.
+        """
+        asked = inspect.signature(super().authorize_security_group_ingress).bind(*words, **named)
+        own = self.get_security_group_from_id(asked.arguments["group_name_or_id"])
+        for source in asked.arguments.get("source_groups") or ():
+            other = self.get_security_group_from_id(source.get("GroupId", ""))
+            if own and other and own.vpc_id != other.vpc_id:
+                raise EC2ClientError(
+                    "InvalidGroup.NotFound",
+                    "You have specified two resources that belong to different networks.",
+                )
+        return super().authorize_security_group_ingress(*words, **named)
 
     def delete_subnet(self, subnet_id: str) -> Any:
         """Delete a subnet.

@@ -43,6 +43,14 @@ class LoadBalancing(ELBv2Backend):
         super().__init__(region_name, account_id)
         self.observed: Callable[[str, str, int], Health | None] = _nothing_observed
 
+    def usage(self) -> dict[str, list[Any]]:
+        """Return the load balancers whose rules forward to each target group, by its ARN."""
+        found: dict[str, list[Any]] = {}
+        for one in self.load_balancers.values():
+            for arn in listeners.used(one):
+                found.setdefault(arn, []).append(one)
+        return found
+
     def users(self, target_group: str) -> list[Any]:
         """Return the load balancers whose rules forward to a target group."""
         return [one for one in self.load_balancers.values() if target_group in listeners.used(one)]
@@ -284,7 +292,7 @@ class LoadBalancing(ELBv2Backend):
         listeners.check_encryption(protocol, ssl_policy, certificates, self._certificates())
         if any(_overlap(one, protocol, port) for one in balancer.listeners.values()):
             raise errors.taken_port(load_balancer_arn)
-        default = self._actions(actions, balancer)
+        default = self._actions(actions, balancer, protocol)
         if protocol in listeners.ENCRYPTED:
             ssl_policy = ssl_policy or listeners.DEFAULT_POLICY
         place = load_balancer_arn.replace(":loadbalancer/", ":listener/")
@@ -327,7 +335,7 @@ class LoadBalancing(ELBv2Backend):
         others = (one for one in balancer.listeners.values() if one is not listener)
         if any(_overlap(one, to, number) for one in others):
             raise errors.taken_port(balancer.arn)
-        default = self._actions(actions, balancer) if actions else None
+        default = self._actions(actions, balancer, to) if actions else None
         listener.port, listener.protocol = number, to
         listener.certificates = wanted
         listener.certificate = wanted[0] if wanted else None
@@ -402,7 +410,8 @@ class LoadBalancing(ELBv2Backend):
         self._validate_conditions(conditions)
         if any(str(rule.priority) == str(number) for rule in listener.rules.values()):
             raise errors.taken_priority(number)
-        done = self._actions(actions, self._balancer(listener.load_balancer_arn))
+        balancer = self._balancer(listener.load_balancer_arn)
+        done = self._actions(actions, balancer, listener.protocol)
         place = listener_arn.replace(":listener/", ":listener-rule/")
         arn = f"{place}/{mock_random.get_random_hex(16)}"
         made = _RULE(listener_arn, arn, conditions, number, done)
@@ -429,7 +438,8 @@ class LoadBalancing(ELBv2Backend):
         if rule.is_default:
             raise errors.default_rule(rule_arn, "modified")
         self._validate_conditions(conditions)
-        done = self._actions(actions, self._balancer(listener.load_balancer_arn))
+        balancer = self._balancer(listener.load_balancer_arn)
+        done = self._actions(actions, balancer, listener.protocol)
         rule.conditions = conditions or rule.conditions
         rule.actions = done or rule.actions
         rule.transforms = rule.transforms if transforms is None else transforms
@@ -543,19 +553,22 @@ class LoadBalancing(ELBv2Backend):
                     self.ec2_backend, balancer, subnet, mappings[subnet.id]
                 )
 
-    def _actions(self, sent: Sequence[dict[str, Any]], balancer: Any) -> list[Any]:
-        """Return the actions of a request.
+    def _actions(self, sent: Sequence[dict[str, Any]], balancer: Any, protocol: str) -> list[Any]:
+        """Return the actions of a request for a listener of a protocol.
 
         Raises:
-            ELBClientError: A target group is not there, or another load balancer's.
+            ELBClientError: A target group is not there, does not fit, or is another one's.
         """
         found = listeners.actions(sent)
         self._validate_actions(found)
-        others = [
-            arn
-            for arn in listeners.forwarded(found)
-            if any(user is not balancer for user in self.users(arn))
-        ]
+        arns = list(listeners.forwarded(found))
+        for arn in arns:
+            group = self.target_groups[arn]
+            if group.vpc_id not in (balancer.vpc_id, None):
+                raise errors.other_vpcs(arn, balancer.arn)
+            if group.protocol and group.protocol not in listeners.FORWARDED[protocol]:
+                raise errors.incompatible(arn, protocol, group.protocol)
+        others = [arn for arn in arns if any(user is not balancer for user in self.users(arn))]
         if others:
             raise errors.other_balancer(others)
         return found

@@ -6,7 +6,7 @@ The form is that of the API's answers where they have one; `docs/architecture.md
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -50,12 +50,17 @@ def desired(balancing: Any, ec2: Any, acm: Any, now: datetime) -> dict[str, Any]
         acm: Its state of certificates.
         now: The present moment, in UTC without a zone.
     """
+    # Once for all: each target group would look through all rules.
+    usage = balancing.usage()
     return {
         "region": ec2.region_name,
         "load_balancers": [
             _balancer(one, acm._certificates) for one in balancing.load_balancers.values()
         ],
-        "target_groups": [_target_group(one, ec2, now) for one in balancing.target_groups.values()],
+        "target_groups": [
+            _target_group(one, usage.get(one.arn, ()), ec2, now)
+            for one in balancing.target_groups.values()
+        ],
         "interfaces": list(_interfaces(ec2.enis.values())),
         "security_groups": [
             _security_group(group, ec2.managed_prefix_lists)
@@ -127,7 +132,8 @@ def _certificate(arn: str, is_default: bool, certificate: Any) -> dict[str, Any]
     }
 
 
-def _target_group(group: Any, ec2: Any, now: datetime) -> dict[str, Any]:
+def _target_group(group: Any, users: Sequence[Any], ec2: Any, now: datetime) -> dict[str, Any]:
+    zones = {subnet.availability_zone for user in users for subnet in user.subnets}
     matcher = getattr(group, "matcher", None) or {}
     return {
         "arn": group.arn,
@@ -149,7 +155,7 @@ def _target_group(group: Any, ec2: Any, now: datetime) -> dict[str, Any]:
             "matcher": matcher.get("HttpCode") or matcher.get("GrpcCode") or "",
         },
         "attributes": {key: str(value) for key, value in group.attributes.items()},
-        "used_by": list(group.load_balancer_arns),
+        "used_by": [user.arn for user in users],
         "targets": [
             {
                 "id": one.id,
@@ -159,15 +165,19 @@ def _target_group(group: Any, ec2: Any, now: datetime) -> dict[str, Any]:
                 "draining_since": _iso(one.draining_since),
             }
             for one in group.present(now)
-            if group.instance_state(one) in ("", "running") and _is_reached(one, group)
+            if group.instance_state(one) in ("", "running") and _is_reached(one, zones)
         ],
     }
 
 
-def _is_reached(target: Any, group: Any) -> bool:
-    """Tell whether a load balancer that uses a group has a target's zone: else it is unused."""
-    zones = group.zones
-    return zones is None or target.zone in ("", "all") or target.zone in zones
+def _is_reached(target: Any, zones: Collection[str]) -> bool:
+    """Tell whether a load balancer that uses its group has a target's zone: else it is unused.
+
+    Args:
+        target: The target.
+        zones: The zones of the load balancers that use its group; empty when none does.
+    """
+    return not zones or target.zone in ("", "all") or target.zone in zones
 
 
 def _address(name: str, kind: str, ec2: Any) -> str:

@@ -122,6 +122,22 @@ def default_rule(arn: str, what: str) -> ELBClientError:
     return ELBClientError("OperationNotPermitted", f"Default rule '{arn}' cannot be {what}")
 
 
+def incompatible(arn: str, protocol: str, its_own: str) -> ELBClientError:
+    """Return the refusal of a target group of another protocol (seen, but for the end)."""
+    return ELBClientError(
+        "IncompatibleProtocols",
+        f"The listener and its associated target group '{arn}' have incompatible protocols: "
+        f"'{protocol}' and '{its_own}'",
+    )
+
+
+def other_vpcs(arn: str, balancer: str) -> ELBClientError:
+    """Return the refusal of a target group of another VPC (seen)."""
+    return invalid_configuration(
+        f"Target group '{arn}' is in a different VPC than load balancer '{balancer}'"
+    )
+
+
 def other_balancer(arns: Iterable[str]) -> ELBClientError:
     """Return the refusal of target groups that another load balancer uses (seen)."""
     return ELBClientError(

@@ -13,6 +13,15 @@ from eksnet.sandbox.aws.elb import errors
 
 # The protocols that need a certificate.
 ENCRYPTED = ("HTTPS", "TLS")
+# The protocols of the target groups that a listener can forward to, documented.
+FORWARDED: Mapping[str, tuple[str, ...]] = {
+    "HTTP": ("HTTP", "HTTPS"),
+    "HTTPS": ("HTTP", "HTTPS"),
+    "TCP": ("TCP", "TCP_UDP"),
+    "TLS": ("TCP", "TLS"),
+    "UDP": ("UDP", "TCP_UDP"),
+    "TCP_UDP": ("TCP_UDP",),
+}
 DEFAULT_POLICY = "ELBSecurityPolicy-2016-08"
 _ATTRIBUTES: Mapping[str, Mapping[str, str]] = {
     "HTTP": {"routing.http.response.server.enabled": "true"},
