@@ -558,7 +558,14 @@ class Cluster:
 
         Raises:
             DeadlineError: It did not end in time, or the image cannot be had.
+            EksnetError: The pod is to have a host network, and every node is Fargate's.
         """
+        if self.compute == "fargate" and (spec or {}).get("hostNetwork"):
+            raise EksnetError(
+                f"{self.target} has no node with a host network for a pod: it runs pods on Fargate",
+                "a cluster with nodes",
+                "go on with the next section",
+            )
         return pods.run(
             self._client,
             image,

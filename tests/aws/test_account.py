@@ -113,7 +113,7 @@ def test_every_operation_but_those_that_read_asks_the_guard(account, service):
     passed = set()
     for name in model.operation_names:
         event = f"before-call.{model.service_id.hyphenize()}.{name}"
-        sent = {"body": {}, "headers": {}, "url": "http://x/"}
+        sent = {"body": {"SourceRegion": "r"}, "headers": {}, "url": "http://x/"}
         said = {"params": sent, "request_signer": Mock(_region_name="r"), "context": {}}
         try:
             client.meta.events.emit(event, model=model.operation_model(name), **said)
