@@ -109,7 +109,18 @@ def _open(
     if found.auto_mode and opened.compute != "nodes":
         opened.compute = "auto"
     opened.helm_program = lambda: helm.of_access(opened.access)
+    _leave_from_the_sandbox(opened, setup.sts)
     return opened
+
+
+def _leave_from_the_sandbox(opened: Cluster, sts: str) -> None:
+    """Have connections from the internet begin in the sandbox, if its STS is what stands for AWS."""
+    from eksnet.sandbox import internet, paths
+
+    named = paths.paths()
+    if sts == f"http://127.0.0.1:{paths.known_port(named, 'aws')}":
+        opened.dial = functools.partial(internet.dial, name=named.state.name)
+        opened.certificates_ca = named.certificates_ca
 
 
 def _unreachable(error: UnreachableError, found: Described) -> EksnetError:

@@ -162,6 +162,21 @@ def require(cluster: Cluster, notebook: str) -> None:
             )
 
 
+def table() -> str:
+    """Return the whole table as Markdown: `yes`, or what is left out, by notebook and cluster."""
+    heads = [name.removeprefix("the ").removeprefix("a ") for name in COLUMNS.values()]
+    rows = [("notebook", *heads), ("---",) * (len(heads) + 1)]
+    rows += [(one.notebook, *(_cell(one, column) for column in COLUMNS)) for one in ROWS]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _cell(needed: Row, column: str) -> str:
+    if reason := needed.missing(column):
+        return f"no: {reason}"
+    skipped = [f"*{one.title}*" for one in needed.skipped(column)]
+    return f"without {_listed(skipped, 'and')}" if skipped else "yes"
+
+
 def line(notebook: str) -> str:
     """Return where a notebook runs, as its head says it.
 

@@ -1,4 +1,4 @@
-"""Write into each notebook's head where it runs: `uv run python tests/notebooks/heads.py`."""
+"""Write where each notebook runs into its head: `uv run python tests/notebooks/heads.py`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import nbformat
 from eksnet.course import catalogue, support
 
 CELL = "before-you-start"
+DOCUMENT = Path(support.__file__).parents[2] / "docs" / "own-cluster.md"
+_TABLE = re.compile(r"(?<=<!-- table -->\n).*?(?=<!-- end of table -->)", re.DOTALL)
 _ROW = re.compile(r"^\| Runs on \| .+ \|$", re.MULTILINE)
 _LAST = re.compile(r"(?:^\|.*\|$\n?)+", re.MULTILINE)
 
@@ -31,13 +33,19 @@ def with_row(source: str, notebook: str) -> str:
     return f"{source[:end]}\n{row}{source[end:]}"
 
 
+def with_table(text: str) -> str:
+    """Return the document with the whole table in its place."""
+    return _TABLE.sub(lambda _: f"{support.table()}\n", text)
+
+
 def head(notebook: Any) -> Any:
     """Return the cell that is a notebook's head."""
     return next(cell for cell in notebook.cells if cell.id == CELL)
 
 
 def main() -> None:
-    """Write every notebook whose head says something else."""
+    """Write every notebook whose head says something else, and the document."""
+    DOCUMENT.write_text(with_table(DOCUMENT.read_text()))
     for path in catalogue.course():
         notebook = nbformat.read(path, as_version=4)
         cell = head(notebook)

@@ -42,6 +42,12 @@ def test_the_head_shows_the_row(name):
     assert catalogue.lesson(catalogue.find(name)).before["Runs on"] == support.line(name)
 
 
+def test_the_document_has_the_whole_table():
+    text = heads.DOCUMENT.read_text()
+    assert heads.with_table(text) == text, "run tests/notebooks/heads.py"
+    assert all(f"\n| {name} |" in text for name in NAMES)
+
+
 def test_the_row_is_written_once_and_at_the_end_of_the_table():
     text = "## Before you start\n\n| | |\n|---|---|\n| Time | 5 |\n\nMore."
     said = heads.with_row(text, "02c_corefile")
