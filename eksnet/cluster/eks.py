@@ -114,7 +114,7 @@ def _open(
 
 
 def _leave_from_the_sandbox(opened: Cluster, sts: str) -> None:
-    """Have connections from the internet begin in the sandbox, if its STS is what stands for AWS."""
+    """Have connections from the internet begin in the sandbox, if it is what stands for AWS."""
     from eksnet.sandbox import internet, paths
 
     named = paths.paths()

@@ -1,7 +1,7 @@
 """What can go wrong between a learner and an EKS cluster, on the sandbox as one.
 
-Each call either succeeds after waiting, or stops with a clear word and can be made again; nothing of
-it is lost or left.
+Each call either succeeds after waiting, or stops with a clear word and can be made again; nothing
+of it is lost or left.
 """
 
 import os
@@ -247,7 +247,7 @@ def test_what_is_forbidden_says_what_and_leaves_nothing(student, way, cluster):
     with pytest.raises(RefusedError, match='cannot patch resource "namespaces"') as caught:
         own.apply(POD)
     assert "auth can-i --list" in caught.value.next_step
-    with pytest.raises(RefusedError, match="EKS refused: User: .*user/student is not authorized"):
+    with pytest.raises(RefusedError, match=r"EKS refused: User: .*user/student is not authorized"):
         own.aws("eks").create_addon(clusterName="workbook", addonName="coredns")
     assert cluster.find(f"namespace/{SPACE}") is None
 
