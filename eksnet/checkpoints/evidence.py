@@ -197,9 +197,7 @@ def _line(binding: Binding, result: Result, answer: Sequence[Sequence[str]] | No
             if answer is not None:
                 record["answer"] = list(_fitting(_plain_rows(answer), room))
             return json.dumps(record).encode() + b"\n"
-    raise EksnetError(
-        f"the record of the attempt at {result.id} is longer than {_LINE} bytes"
-    )
+    raise EksnetError(f"the record of the attempt at {result.id} is longer than {_LINE} bytes")
 
 
 def _fitting(rows: Iterable[list[str]], room: int) -> Iterator[list[str]]:

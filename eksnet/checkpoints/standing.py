@@ -38,7 +38,6 @@ class Standing:
         unknown = self.state is State.CANNOT_CHECK and not self.points
         return f"{'-' if unknown else self.points} of {self.definition.points}"
 
-
     def rank(self) -> tuple[int, int]:
         """Return what puts attempts in order, the best last."""
         return self.points, _RANKS.index(self.state)

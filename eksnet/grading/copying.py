@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from eksnet.grading.marking import Flag, Graded
+from eksnet.grading.marking import COPIED, Flag, Graded
 
 # Two learners pass one checkpoint in the same second by chance, but not several.
 _ENOUGH = 3
@@ -50,7 +50,7 @@ class Copies:
                 if count >= min(_ENOUGH, self._counts[name]):
                     yield Flag(
                         name,
-                        "copied",
+                        COPIED,
                         f"{count} of {self._counts[name]} counted attempts were made in the same "
                         f"seconds, with the same states, as those of {with_whose}: counted",
                     )
@@ -58,4 +58,6 @@ class Copies:
             for name in names if len(names) > 1 else ():
                 others = [one for one in names if one != name]
                 listed = ", ".join(others[:_NAMED]) + (", …" if len(others) > _NAMED else "")
-                yield Flag(name, "copied", f"the sandbox {cluster[:15]}… is also {listed}'s: counted")
+                yield Flag(
+                    name, COPIED, f"the sandbox {cluster[:15]}… is also that of {listed}: counted"
+                )

@@ -10,12 +10,12 @@ from enum import StrEnum
 from eksnet.checkpoints.criteria import Criterion, Definition, Prediction, State
 from eksnet.checkpoints.evidence import Attempt
 from eksnet.checkpoints.standing import Standing, standing
-from eksnet.grading.roster import Learner
 from eksnet.printable import cell
 
 # As evidence writes it; another one is no time that could be compared.
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", re.ASCII)
 _SHOWN = 40
+COPIED = "copied"
 
 
 class Which(StrEnum):
@@ -30,6 +30,27 @@ class Source(StrEnum):
 
     EVIDENCE = "evidence"
     NONE = "none"
+
+
+@dataclass(frozen=True)
+class Learner:
+    """A learner, as the roster has them.
+
+    Attributes:
+        id: The name of their submission.
+        first_name: Their first name.
+        last_name: Their last name.
+        email: Their address.
+        nonce: The nonce that was given to them alone; empty when none was.
+        cluster: The only cluster whose evidence counts; empty when any does.
+    """
+
+    id: str
+    first_name: str = ""
+    last_name: str = ""
+    email: str = ""
+    nonce: str = ""
+    cluster: str = ""
 
 
 @dataclass(frozen=True)
@@ -84,6 +105,12 @@ class Seen:
         """The points that it earned."""
         return self.criterion.points if self.state is State.PASS else 0
 
+    @property
+    def share(self) -> str:
+        """The points as text; a dash for those that nobody could look at."""
+        unknown = self.state is State.CANNOT_CHECK
+        return f"{'-' if unknown else self.points} of {self.criterion.points}"
+
 
 @dataclass(frozen=True)
 class Marked:
@@ -137,6 +164,11 @@ class Graded:
     def points(self) -> int:
         """All points."""
         return sum(mark.standing.points for mark in self.marks)
+
+    @property
+    def own_flags(self) -> tuple[Flag, ...]:
+        """What may be told to the learner: no other learner is named in it."""
+        return tuple(flag for flag in self.flags if flag.kind != COPIED)
 
 
 def grade(
@@ -201,7 +233,7 @@ def _of_nonce(
     for nonce, count in stale.items():
         owner = foreign.get(nonce)
         if owner and owner != learner.id:
-            kind, said = "copied", f"with the nonce that was given to {owner}"
+            kind, said = COPIED, f"with the nonce that was given to {owner}"
         else:
             kind = "stale nonce"
             said = f"with the nonce {cell(nonce)[:_SHOWN]!r}" if nonce else "without a nonce"

@@ -28,8 +28,8 @@ _KEPT = ("format", "checkpoint", "at", "cluster", "nonce", "state", "points", "o
 _ARN = re.compile(
     r"\barn:(aws[\w-]*):([\w-]*):([\w-]*):(\d{12}|[…\d]*):([\w-]+)([:/][^\s\"'\\,;)\]}]*)?"
 )
-_ACCOUNT = re.compile(r"(?<![\w.-])\d{8}(\d{4})(?![\w.-])")
-_ACCOUNT_WITH_DASHES = re.compile(r"(?<![\w.-])\d{4}-\d{4}-(\d{4})(?![\w.-])")
+_ACCOUNT = re.compile(r"(?<!\d)\d{8}(\d{4})(?!\d)")
+_ACCOUNT_WITH_DASHES = re.compile(r"(?<!\d)\d{4}-\d{4}-(\d{4})(?!\d)")
 # To the patterns of secrets it is white space, so that one is found over several lines.
 _BETWEEN = "\x1f"
 

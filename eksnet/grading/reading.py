@@ -227,7 +227,7 @@ def _check_directory(file: BinaryIO) -> None:
     file.seek(max(0, size - _END_SIZE - _LOCATOR_64_SIZE))
     end = file.read()
     file.seek(0)
-    last, before = end[-_END_SIZE:], end[: -_END_SIZE]
+    last, before = end[-_END_SIZE:], end[:-_END_SIZE]
     if len(last) < _END_SIZE or last[:4] != _END or last[-2:] != b"\0\0":
         raise _UnreadableError("it is no complete .zip file")
     listed = int.from_bytes(last[12:16], "little")

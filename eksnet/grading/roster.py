@@ -4,34 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
 
 from eksnet.errors import EksnetError
+from eksnet.grading.marking import Learner
 from eksnet.grading.reading import name_fault, normalized
 
 _LARGEST = 5_000_000
-
-
-@dataclass(frozen=True)
-class Learner:
-    """A learner, as the roster has them.
-
-    Attributes:
-        id: The name of their submission.
-        first_name: Their first name.
-        last_name: Their last name.
-        email: Their address.
-        nonce: The nonce that was given to them alone; empty when none was.
-        cluster: The only cluster whose evidence counts; empty when any does.
-    """
-
-    id: str
-    first_name: str = ""
-    last_name: str = ""
-    email: str = ""
-    nonce: str = ""
-    cluster: str = ""
+_FIX = "fix that line"
 
 
 def read(path: Path) -> dict[str, Learner]:
@@ -50,9 +31,6 @@ def read(path: Path) -> dict[str, Learner]:
             raise EksnetError(f"{path}:{number}: {name} is there twice", "a line for each", _FIX)
         learners[name] = Learner(name, **given)
     return learners
-
-
-_FIX = "fix that line"
 
 
 def rows(path: Path, *wanted: str) -> list[dict[str, str]]:
