@@ -251,9 +251,13 @@ def _of_cluster(
     # Nobody could look: such an attempt can have found nothing.
     unreached = of.pop("", [])
     honest = [one for one in unreached if State.PASS not in one.states.values()]
-    worth = {cluster: sum(m.standing.points for m in _marks(found, rules))
-             for cluster, found in of.items()}  # fmt: skip
-    own = learner.cluster or max(worth, key=lambda one: (worth[one], len(of[one])), default="")
+    worth: dict[str, int] = {}
+    if of.keys() - {learner.cluster} and len(of) + bool(learner.cluster) > 1:
+        worth = {
+            cluster: sum(mark.standing.points for mark in _marks(found, rules))
+            for cluster, found in of.items()
+        }
+    own = learner.cluster or max(of, key=lambda one: (worth.get(one, 0), len(of[one])), default="")
     yield from honest
     yield from of.pop(own, ())
     for cluster, found in of.items():

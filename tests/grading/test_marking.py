@@ -14,12 +14,13 @@ from eksnet.grading.marking import Flag, Graded, Learner, Rules, Which, grade
 LAB = definitions.of_notebook("05")
 FIRST, SECOND = LAB[0], next(one for one in LAB[1:] if len(one.criteria) > 1)
 PASS, FAIL, OPEN, BLIND = State.PASS, State.FAIL, State.NOT_STARTED, State.CANNOT_CHECK
+ADA = Learner("ada")
 EARLY, LATE = "2026-11-30T10:00:00+00:00", "2026-11-30T11:00:00+00:00"
 
 
 def graded(
     *records: dict[str, Any],
-    learner: Learner = Learner("ada"),
+    learner: Learner = ADA,
     which: Which = Which.BEST,
     nonces: Sequence[str] = (),
     foreign: dict[str, str] | None = None,
@@ -73,8 +74,8 @@ def flags(found: Graded) -> list[tuple[str, str]]:
 @pytest.mark.parametrize(
     ("nonce", "learner", "nonces", "kind", "said"),
     [
-        ("old", Learner("ada"), [NONCE], "stale nonce", "with the nonce 'old', not with 'autumn-7'"),
-        ("", Learner("ada"), [NONCE], "stale nonce", "without a nonce, not with 'autumn-7'"),
+        ("old", ADA, [NONCE], "stale nonce", "with the nonce 'old', not with 'autumn-7'"),
+        ("", ADA, [NONCE], "stale nonce", "without a nonce, not with 'autumn-7'"),
         ("b-1", Learner("ada", nonce="a-1"), [], "copied", "that was given to bob"),
         (NONCE, Learner("ada", nonce="a-1"), [NONCE], "stale nonce", "not with 'a-1'"),
     ],
