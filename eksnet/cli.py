@@ -726,6 +726,24 @@ def grade_class(
     raise typer.Exit(1 if found.has_notices else 0)
 
 
+@app.command("assignment")
+def nbgrader_assignment(
+    notebook: Annotated[
+        str, typer.Argument(help="A notebook, by the start of its name, such as 05.")
+    ],
+    folder: Annotated[str, typer.Argument(help="The folder of the nbgrader course.")] = ".",
+) -> None:
+    """Write a notebook as an assignment of nbgrader, whose checks are graded cells."""
+    from eksnet.grading import nbgrader
+
+    given = inputs.text(notebook, "NOTEBOOK", "a number such as 05")
+    written = nbgrader.write(
+        given, Path(inputs.text(folder, "FOLDER", "`.` is the present folder"))
+    )
+    console.print(printable(f"{written} is written; in its course's folder:"))
+    console.print(printable(f"nbgrader generate_assignment {written.stem} --create"))
+
+
 def _variables(given: list[str] | None) -> dict[str, str] | None:
     """Return the variables of --env; None where there is none."""
     if not given:

@@ -2,4 +2,5 @@
 
 `packing` writes a submission and `reading` reads one, whoever wrote it; `marking`, `copying`,
 `gradebook`, `feedback` and `overview` are pure; `grading` puts them together.
+`nbgrader` makes an assignment of a notebook.
 """

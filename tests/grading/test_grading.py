@@ -85,8 +85,8 @@ def six(classroom: Classroom, hand_in: Callable[..., Path]) -> Classroom:
     """Right, wrong, partial, untouched, copied and broken; one more has handed nothing in."""
     hand_in("right", *course(cluster="ca:right"))
     hand_in("wrong", *course(FAIL, "ca:wrong", 1, observed="10.0.0.9", expected="10.0.0.8"))
-    hand_in("partial", *course(cluster="ca:partial", minute=2)[:1],
-            attempt(LAB[1], BLIND, cluster="ca:partial", observed="the API did not answer"))  # fmt: skip
+    blind = attempt(LAB[1], BLIND, cluster="ca:partial", observed="the API did not answer")
+    hand_in("partial", *course(cluster="ca:partial", minute=2)[:1], blind)
     hand_in("untouched")
     hand_in("copied", *course(cluster="ca:right"))
     (classroom.folder / "submissions" / "broken.zip").write_bytes(b"PK\x03\x04 cut short")
@@ -245,8 +245,10 @@ def test_the_overview_draws_each_checkpoint_and_says_the_same_in_a_table(six: Cl
 def test_what_a_learner_writes_is_text_in_every_file(
     classroom: Classroom, hand_in: Callable[..., Path]
 ) -> None:
-    hand_in("eve", *course(BLIND, observed=HOSTILE, expected="=cmd|' /C calc'!A0"),
-            *course(FAIL, cluster=f"uid:{HOSTILE}", observed=HOSTILE), *course(nonce=HOSTILE))  # fmt: skip
+    formula = "=cmd|' /C calc'!A0"
+    records = course(BLIND, observed=HOSTILE, expected=formula)
+    records += course(FAIL, cluster=f"uid:{HOSTILE}", observed=HOSTILE)
+    hand_in("eve", *records, *course(nonce=HOSTILE))
     done = classroom.grade("--nonce", NONCE)
     assert done.output == printable(done.output)
     for name in ("out/eve.html", "gradebook-overview.html"):
