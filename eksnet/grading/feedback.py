@@ -8,7 +8,7 @@ from html import escape
 from itertools import groupby
 
 from eksnet import display
-from eksnet.checkpoints.criteria import Criterion, Definition, Prediction, State
+from eksnet.checkpoints.criteria import State
 from eksnet.checkpoints.results import marked, points
 from eksnet.grading.marking import Graded, Marked, Seen, Source
 from eksnet.printable import printable
@@ -72,7 +72,7 @@ def _notebooks(graded: Graded) -> Iterator[str]:
 
 def _checkpoint(mark: Marked) -> str:
     state = marked(mark.standing.state, mark.standing.points).html
-    head = f"<h3>{_title(mark.definition)}: {state} {mark.standing.share}</h3>"
+    head = f"<h3>{_title(mark.definition.id, mark.definition.title)}: {state} {mark.standing.share}</h3>"
     if not mark.attempt:
         return f"{head}<p>There is no attempt.</p>"
     return f"{head}{_HEAD}{''.join(map(_criterion, mark.criteria))}</tbody></table>"
@@ -86,7 +86,7 @@ _HEAD = f"<table><thead><tr>{_CELLS}</tr></thead><tbody>"
 def _criterion(seen: Seen) -> str:
     return (
         f'<tr><td class="n">{_state(seen.state)}</td><td class="n">{seen.share}</td>'
-        f"<td>{_description(seen.criterion)}</td><td>{_said(seen.observed)}</td>"
+        f"<td>{_description(seen.criterion.description)}</td><td>{_said(seen.observed)}</td>"
         f"<td>{_said(seen.expected)}</td></tr>"
     )
 
@@ -101,10 +101,10 @@ def _state(state: State) -> str:
 
 
 @functools.cache
-def _title(definition: Definition) -> str:
-    return f"{escape(definition.id)} {escape(definition.title)}"
+def _title(name: str, title: str) -> str:
+    return f"{escape(name)} {escape(title)}"
 
 
 @functools.cache
-def _description(criterion: Criterion | Prediction) -> str:
-    return display.prose(criterion.description)
+def _description(text: str) -> str:
+    return display.prose(text)

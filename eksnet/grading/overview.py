@@ -146,9 +146,9 @@ def _rows(tallies: Sequence[Tally]) -> Listing[Tally]:
 
 def overview(found: Class) -> str:
     """Return the class as a page for the instructor alone: it names everybody."""
-    drawn = picture(found.tallies)
+    drawn, twin = picture(found.tallies), _rows(found.tallies)
     parts = ["<p>For the instructor: everybody's marks are in it.</p>", drawn.inline]
-    parts.append(_table(drawn.twin.rows.columns, drawn.twin.rows.rows, drawn.caption))
+    parts.append(_table(twin.columns, twin.rows, drawn.caption))
     for title, column, flags in found.notices:
         parts.append(f"<h2>{title}: {len(flags)}</h2>")
         if flags:

@@ -55,6 +55,7 @@ def test_each_checkpoint_of_a_notebook_is_one_graded_cell(path: Path) -> None:
     assert len(graded) == len(wanted)
     for cell in graded:
         assert ".require(" in cell.source and ".check(" not in cell.source
+        assert cell.source.endswith(");")
     assert not [cell for cell in made.cells if cell.get("outputs")]
     predicted = [cell for cell in made.cells if PREDICT in cell.metadata.get("tags", ())]
     assert all("..." in cell.source for cell in predicted)
