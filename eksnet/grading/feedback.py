@@ -72,7 +72,8 @@ def _notebooks(graded: Graded) -> Iterator[str]:
 
 def _checkpoint(mark: Marked) -> str:
     state = marked(mark.standing.state, mark.standing.points).html
-    head = f"<h3>{_title(mark.definition.id, mark.definition.title)}: {state} {mark.standing.share}</h3>"
+    title = _title(mark.definition.id, mark.definition.title)
+    head = f"<h3>{title}: {state} {mark.standing.share}</h3>"
     if not mark.attempt:
         return f"{head}<p>There is no attempt.</p>"
     return f"{head}{_HEAD}{''.join(map(_criterion, mark.criteria))}</tbody></table>"

@@ -181,13 +181,13 @@ def _contents(path: Path) -> Iterator[bytes]:
     try:
         # A pipe would wait for its other end without the second flag.
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        most = _LARGEST_ARCHIVE if is_archive else _LARGEST_EVIDENCE
+        try:
+            _check_file(os.fstat(descriptor), most)
+        except _UnreadableError:
+            os.close(descriptor)
+            raise
         with os.fdopen(descriptor, "rb") as file:
-            about = os.fstat(descriptor)
-            most = _LARGEST_ARCHIVE if is_archive else _LARGEST_EVIDENCE
-            if not stat.S_ISREG(about.st_mode):
-                raise _UnreadableError("it is no ordinary file")
-            if about.st_size > most:
-                raise _UnreadableError(f"it has more than {most:,} bytes")
             if is_archive:
                 yield from _unpacked(file)
             else:
@@ -195,6 +195,13 @@ def _contents(path: Path) -> Iterator[bytes]:
     except _ODD as error:
         why = getattr(error, "strerror", "") or str(error) or type(error).__name__
         raise _UnreadableError(cell(f"it cannot be read: {why}")[:200]) from error
+
+
+def _check_file(about: os.stat_result, most: int) -> None:
+    if not stat.S_ISREG(about.st_mode):
+        raise _UnreadableError("it is no ordinary file")
+    if about.st_size > most:
+        raise _UnreadableError(f"it has more than {most:,} bytes")
 
 
 def _unpacked(file: BinaryIO) -> Iterator[bytes]:

@@ -307,6 +307,19 @@ def test_a_submission_that_is_not_on_the_roster_is_graded_and_flagged(
     assert classroom.marks() == {"ada": "0", "eve": str(ALL)}
 
 
+def test_anothers_nonce_is_told_to_the_instructor_and_not_to_the_learner(
+    classroom: Classroom, hand_in: Callable[..., Path]
+) -> None:
+    hand_in("adam", *course(cluster="ca:adam", nonce="n-1"))
+    hand_in("eve", *course(cluster="ca:eve", minute=1, nonce="n-1"))
+    (classroom.folder / "roster.csv").write_text("student_id,nonce\nadam,n-1\neve,n-2\n")
+    done = classroom.grade("--roster", str(classroom.folder / "roster.csv"), "--notebook", "05")
+    assert "with the nonce that was given to adam" in done.output
+    assert classroom.marks() == {"adam": str(ALL), "eve": "0"}
+    assert "adam" in classroom.page("gradebook-overview.html")
+    assert "adam" not in classroom.page("out/eve.html")
+
+
 def test_json_has_the_same(six: Classroom) -> None:
     import json
 
