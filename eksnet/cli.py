@@ -688,12 +688,22 @@ def grade_class(
     notebook: Annotated[
         str, typer.Option(help="Grade only this notebook, by the start of its name, such as 05.")
     ] = "",
+    live: Annotated[
+        bool, typer.Option("--live", help="Look at the clusters that the roster names as target.")
+    ] = False,
+    replay: Annotated[
+        bool, typer.Option("--replay", help="Run the notebooks again, each on a fresh sandbox.")
+    ] = False,
+    limit: Annotated[
+        float, typer.Option(help="How long the replay of one notebook may take, in seconds.")
+    ] = 900.0,
     as_json: Json = False,
 ) -> None:
     """Grade a class by the evidence that it has handed in; docs/instructor.md explains it.
 
     Beside the gradebook it writes a row per criterion and an overview of the class. Manual marks
-    that are in the gradebook stay.
+    that are in the gradebook stay. --live and --replay look again: at clusters, which are only
+    read, or at notebooks, which are run confined in a sandbox named `grading`.
 
     Exit code 1: something has to be looked at; 2: it could not be graded.
     """
@@ -711,7 +721,14 @@ def grade_class(
     )
     learners = rosters.read(Path(inputs.text(roster, "--roster"))) if roster else None
     folder = Path(inputs.text(submissions, "SUBMISSIONS", "`.` is the present folder"))
-    found = grading.grade_class(folder, places, rules, learners)
+    if not live and not replay:
+        found = grading.grade_class(folder, places, rules, learners)
+    else:
+        from eksnet.grading import again
+
+        how = again.How(live, replay, limit, lambda line: print(printable(line), file=sys.stderr))
+        with again.looking(how, rules, learners or {}) as looks:
+            found = grading.grade_class(folder, places, rules, learners, looks)
     if as_json:
         print(json.dumps(grading.to_json(found), indent=1))
     else:
@@ -720,7 +737,7 @@ def grade_class(
                 console.print(f"{title}:")
             for one in flags:
                 console.print(printable(f"    {one.learner}: {one.kind}: {one.reason}"))
-        console.print(printable(f"{len(found.totals)} learners, by evidence: {places.csv}"))
+        console.print(printable(f"{len(found.totals)} learners: {places.csv}"))
         console.print(printable(f"each criterion: {places.criteria}; class: {places.overview}"))
         console.print(printable(f"a page for each learner: {places.feedback}"))
     raise typer.Exit(1 if found.has_notices else 0)

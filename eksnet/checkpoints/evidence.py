@@ -85,6 +85,8 @@ class Attempt:
         states: How each criterion stood, by its id.
         points: What it was worth when it was made.
         seen: What was observed at each criterion, and what was expected, by its id.
+        answer: The learner's prediction as the line has it, whatever that is; None without one.
+        sources: Who has looked at a criterion, by its id, where that was not the learner's check.
     """
 
     checkpoint: str
@@ -93,6 +95,8 @@ class Attempt:
     states: dict[str, State]
     points: int = 0
     seen: dict[str, tuple[str, str]] = field(default_factory=dict)
+    answer: Any = None
+    sources: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -263,7 +267,10 @@ def _attempt(line: bytes) -> Attempt | None:
             points = record.get("points")
             earned = points if isinstance(points, int) else 0
             seen = {one["id"]: _said(one) for one in record["criteria"]}
-            return Attempt(record["checkpoint"], record["at"], binding, states, earned, seen)
+            answer = record.get("answer")
+            return Attempt(
+                record["checkpoint"], record["at"], binding, states, earned, seen, answer
+            )
     return None
 
 

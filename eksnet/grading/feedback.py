@@ -27,6 +27,11 @@ _STYLE = (
 _NOTHING = {
     Source.NONE: "<p>There is no submission that could be read: all points are zero.</p>",
     Source.EVIDENCE: "<p>The points come from the evidence that your checks recorded.</p>",
+    Source.LIVE: "<p>Your cluster was looked at again. Where it shows what was asked, the source "
+    "is <i>live</i>; all else is from the evidence that your checks recorded.</p>",
+    Source.REPLAY: "<p>Your notebook was run from its first cell to its last on a fresh cluster, "
+    "and that cluster was looked at after each check. The source <i>notebook</i> is what your own "
+    "cells said of a trial.</p>",
 }
 
 
@@ -79,7 +84,7 @@ def _checkpoint(mark: Marked) -> str:
     return f"{head}{_HEAD}{''.join(map(_criterion, mark.criteria))}</tbody></table>"
 
 
-_COLUMNS = ("state", "points", "criterion", "observed", "expected")
+_COLUMNS = ("state", "points", "source", "criterion", "observed", "expected")
 _CELLS = "".join(f'<th scope="col">{one}</th>' for one in _COLUMNS)
 _HEAD = f"<table><thead><tr>{_CELLS}</tr></thead><tbody>"
 
@@ -87,6 +92,7 @@ _HEAD = f"<table><thead><tr>{_CELLS}</tr></thead><tbody>"
 def _criterion(seen: Seen) -> str:
     return (
         f'<tr><td class="n">{_state(seen.state)}</td><td class="n">{seen.share}</td>'
+        f"<td>{seen.source}</td>"
         f"<td>{_description(seen.criterion.description)}</td><td>{_said(seen.observed)}</td>"
         f"<td>{_said(seen.expected)}</td></tr>"
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 
 from eksnet.grading.marking import Flag, Graded, Seen
@@ -128,7 +128,7 @@ def rows(graded: Graded) -> Iterator[Row]:
             "late_submission_penalty": "0",
             "score": points,
             "max_score": str(sum(mark.definition.points for mark in marks)),
-            "source": graded.source,
+            "source": replace(graded, marks=tuple(marks)).sources,
             MANUAL: "",
         }
 
@@ -147,7 +147,7 @@ def criteria(graded: Graded) -> Iterator[Sequence[str]]:
                 one.description,
                 *_state(found),
                 str(one.points),
-                graded.source,
+                found.source if found else graded.source,
                 at,
                 harmless(found.observed) if found else "",
                 harmless(found.expected) if found else "",

@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from eksnet.errors import EksnetError
 from eksnet.grading import gradebook, roster
@@ -24,6 +24,9 @@ from eksnet.grading.gradebook import Earlier
 from eksnet.grading.marking import Flag, Graded, Learner, Rules, grade, nothing
 from eksnet.grading.overview import Class, Tally, overview
 from eksnet.grading.reading import find, read
+
+if TYPE_CHECKING:
+    from eksnet.grading.again import Again
 
 _COMMAND = "eksnet grade DIRECTORY --csv gradebook.csv --feedback out/"
 
@@ -58,6 +61,7 @@ class _Work:
     rules: Rules
     learners: Mapping[str, Learner] | None
     found: Class
+    again: Again | None
     copies: Copies = field(default_factory=Copies)
 
     def graded(self, folder: Path) -> Iterator[Graded]:
@@ -71,8 +75,10 @@ class _Work:
             learner = given.get(name, Learner(name))
             files = submissions.learners.get(name)
             graded = self._one(learner, files, foreign) if files else self._absent(learner)
-            self.found.add(graded)
             self.copies.add(graded)
+            if self.again:
+                graded = self.again(graded, files or [])
+            self.found.add(graded)
             yield graded
         self.found.flags += self.copies.flags()
         self.found.flags.sort(key=lambda flag: flag.learner)
@@ -91,6 +97,9 @@ class _Work:
             self.found.flags.append(
                 Flag(learner.id, "several files", f"all attempts of {given.files} files count")
             )
+        if not given.files and not given.faults:
+            reason = "it has notebooks, and no evidence"
+            self.found.unreadable.append(Flag(learner.id, counted, reason))
         if not given.files:
             return nothing(learner, self.rules)
         return grade(learner, given.attempts, self.rules, foreign)
@@ -102,7 +111,11 @@ class _Work:
 
 
 def grade_class(
-    folder: Path, places: Places, rules: Rules, learners: Mapping[str, Learner] | None = None
+    folder: Path,
+    places: Places,
+    rules: Rules,
+    learners: Mapping[str, Learner] | None = None,
+    again: Again | None = None,
 ) -> Class:
     """Grade the submissions of a folder, and write what comes of it.
 
@@ -111,13 +124,14 @@ def grade_class(
         places: Where the results go.
         rules: What counts.
         learners: The roster; None without one.
+        again: Looks at each learner again; None takes what evidence says.
 
     Raises:
         EksnetError: The folder cannot be read, or a result cannot be written.
     """
     earlier = _earlier(places.csv)
     found = Class(tuple(map(Tally, rules.checkpoints)))
-    work = _Work(rules, learners, found)
+    work = _Work(rules, learners, found, again)
     try:
         places.feedback.mkdir(parents=True, exist_ok=True)
         with _replacing(places.csv) as book, _replacing(places.criteria) as details:

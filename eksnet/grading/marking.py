@@ -26,9 +26,15 @@ class Which(StrEnum):
 
 
 class Source(StrEnum):
-    """Where a mark comes from."""
+    """Where a mark comes from; docs/instructor.md says what each proves.
+
+    `NOTEBOOK` is what the notebook said of a trial of its own while it was replayed.
+    """
 
     EVIDENCE = "evidence"
+    LIVE = "live"
+    REPLAY = "replay"
+    NOTEBOOK = "notebook"
     NONE = "none"
 
 
@@ -43,6 +49,7 @@ class Learner:
         email: Their address.
         nonce: The nonce that was given to them alone; empty when none was.
         cluster: The only cluster whose evidence counts; empty when any does.
+        target: Where the instructor reaches the learner's cluster; empty when nowhere.
     """
 
     id: str
@@ -51,6 +58,7 @@ class Learner:
     email: str = ""
     nonce: str = ""
     cluster: str = ""
+    target: str = ""
 
 
 @dataclass(frozen=True)
@@ -93,12 +101,14 @@ class Seen:
         state: How it stood.
         observed: What was observed then.
         expected: What was expected; empty where it was as expected.
+        source: Who saw it.
     """
 
     criterion: Criterion | Prediction
     state: State
     observed: str
     expected: str
+    source: Source = Source.EVIDENCE
 
     @property
     def points(self) -> int:
@@ -141,7 +151,8 @@ class Marked:
             assert self.attempt
             observed, expected = self.attempt.seen.get(one.id, ("", ""))
             state = self.attempt.states.get(one.id, State.NOT_STARTED)
-            yield Seen(one, state, observed, expected)
+            source = Source(self.attempt.sources.get(one.id, Source.EVIDENCE))
+            yield Seen(one, state, observed, expected, source)
 
 
 @dataclass(frozen=True)
@@ -164,6 +175,15 @@ class Graded:
     def points(self) -> int:
         """All points."""
         return sum(mark.standing.points for mark in self.marks)
+
+    @property
+    def sources(self) -> str:
+        """Where the points come from: each source of one, or what there was to look at."""
+        attempts = [mark.attempt for mark in self.marks if mark.attempt]
+        if not any(attempt.sources for attempt in attempts):
+            return self.source
+        seen = [one for mark in self.marks for one in mark.criteria if one.points]
+        return " + ".join(sorted({one.source for one in seen})) or self.source
 
     @property
     def own_flags(self) -> tuple[Flag, ...]:
@@ -193,6 +213,20 @@ def grade(
 def nothing(learner: Learner, rules: Rules, flags: Sequence[Flag] = ()) -> Graded:
     """Return the zeros of a learner whose submission is missing, or cannot be read."""
     return Graded(learner, Source.NONE, _marks((), rules), tuple(flags))
+
+
+def replayed(
+    learner: Learner, attempts: Sequence[Attempt], rules: Rules, flags: Sequence[Flag] = ()
+) -> Graded:
+    """Grade what came of a learner's notebooks when they were run again.
+
+    Args:
+        learner: The learner.
+        attempts: The attempts, as they were asked meanwhile.
+        rules: What counts.
+        flags: What has to be looked at.
+    """
+    return Graded(learner, Source.REPLAY, _marks(attempts, rules), tuple(flags))
 
 
 def _marks(attempts: Sequence[Attempt], rules: Rules) -> tuple[Marked, ...]:

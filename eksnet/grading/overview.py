@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from eksnet.checkpoints.criteria import Definition, State
 from eksnet.display import table
 from eksnet.grading.feedback import page
-from eksnet.grading.marking import Flag, Graded, Source
+from eksnet.grading.marking import Flag, Graded
 from eksnet.listing import Listing
 from eksnet.printable import cell
 from eksnet.widgets.panel import Table
@@ -57,7 +57,7 @@ class Class:
     """
 
     tallies: tuple[Tally, ...]
-    totals: list[tuple[str, Source, int]] = field(default_factory=list)
+    totals: list[tuple[str, str, int]] = field(default_factory=list)
     flags: list[Flag] = field(default_factory=list)
     look: list[Flag] = field(default_factory=list)
     unreadable: list[Flag] = field(default_factory=list)
@@ -66,7 +66,7 @@ class Class:
     def add(self, graded: Graded) -> None:
         """Count a learner."""
         name = graded.learner.id
-        self.totals.append((name, graded.source, graded.points))
+        self.totals.append((name, graded.sources, graded.points))
         self.flags += graded.flags
         for tally, mark in zip(self.tallies, graded.marks, strict=True):
             tally.points += mark.standing.points

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
@@ -171,6 +172,16 @@ def _notebooks(folder: Path) -> Iterator[Entry]:
             yield Entry(f"notebooks/{path.name}", "a notebook, without outputs", _notebook(path))
 
 
+@functools.cache
+def _own_sources() -> frozenset[str]:
+    """Return the texts of the course's cells: as they are, each can be run again."""
+    return frozenset(
+        "".join(cell["source"])
+        for path in course()
+        for cell in json.loads(path.read_bytes())["cells"]
+    )
+
+
 def _notebook(path: Path) -> bytes:
     """Return a notebook's cells alone: their texts shortened, no outputs, no attachments."""
     try:
@@ -195,7 +206,7 @@ def _cell(cell: dict[str, Any]) -> dict[str, Any]:
         "cell_type": cell["cell_type"],
         "id": cell.get("id", ""),
         "metadata": {"tags": tags} if tags else {},
-        "source": shortened(text),
+        "source": text if text in _own_sources() else shortened(text),
     }
     if cell["cell_type"] == "code":
         kept |= {"outputs": [], "execution_count": None}

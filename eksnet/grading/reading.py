@@ -12,7 +12,7 @@ import stat
 import unicodedata
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -25,11 +25,16 @@ from eksnet.printable import cell
 _LARGEST_ARCHIVE = 16_000_000
 _LARGEST_EVIDENCE = 2 * evidence.CAP
 _LARGEST_DIRECTORY = 200_000
+_LARGEST_NOTEBOOK = 5_000_000
 _MOST_FILES = 64
+# Copies of one notebook that a learner may have: each is run.
+_MOST_COPIES = 3
 _DEEPEST = 4
+_IPYNB = ".ipynb"
 # A learner's name is a file's name and a spreadsheet's cell, where `=` would begin a formula.
 _NAME = re.compile(r"\w[\w .@+-]{0,98}\w|\w")
 _EVIDENCE = re.compile(r"(?:[^/]+/)?evidence/[\w.-]+\.jsonl")
+_NOTEBOOK = re.compile(r"(?:[^/]+/)?notebooks/([\w.-]+)\.ipynb")
 _END = b"PK\x05\x06"
 _END_SIZE = 22
 _LOCATOR_64, _LOCATOR_64_SIZE = b"PK\x06\x07", 20
@@ -80,7 +85,7 @@ def find(folder: Path) -> Found:
     """Find the submissions of a folder: files, and folders of them as nbgrader has them.
 
     Each entry of the folder is a learner's: `NAME.zip`, `NAME.jsonl`, or a folder `NAME` with such
-    files at any depth that nbgrader has.
+    files, and notebooks, at any depth that nbgrader has.
 
     Raises:
         EksnetError: The folder cannot be read.
@@ -113,8 +118,10 @@ def read(learner: str, files: Iterable[Path]) -> Submission:
     faults: list[str] = []
     unreadable = count = 0
     for path in files:
+        if path.suffix == _IPYNB:
+            continue
         try:
-            contents = list(_contents(path))
+            contents = list(_contents(path, _evidence))
             for content in contents:
                 found = evidence.parse(content)
                 attempts += found.attempts
@@ -123,6 +130,57 @@ def read(learner: str, files: Iterable[Path]) -> Submission:
         except _UnreadableError as error:
             faults.append(f"{cell(path.name)}: {error}")
     return Submission(learner, tuple(attempts), unreadable, tuple(faults), count)
+
+
+def notebooks(files: Iterable[Path], stem: str) -> tuple[list[bytes], list[str]]:
+    """Read a learner's copies of a notebook; never raises for what is in it.
+
+    Args:
+        files: What the learner has handed in.
+        stem: The notebook's name.
+
+    Returns:
+        The copies, by their names, and what could not be read, each with its reason.
+    """
+    found: list[tuple[str, bytes]] = []
+    faults: list[str] = []
+    for path in files:
+        try:
+            found += _copies(path, stem)
+        except _UnreadableError as error:
+            faults.append(f"{cell(path.name)}: {error}")
+    if len(found) > _MOST_COPIES:
+        faults.append(f"{len(found)} copies of {stem}: the first {_MOST_COPIES} were taken")
+    return [content for _, content in sorted(found)[:_MOST_COPIES]], faults
+
+
+def _copies(path: Path, stem: str) -> Iterator[tuple[str, bytes]]:
+    """Yield the copies of a notebook in a file, each with its name.
+
+    Raises:
+        _UnreadableError: It cannot be read, or is not what `eksnet submit` writes.
+    """
+    if path.suffix == _IPYNB and _is_copy(path.stem, stem):
+        for content in _contents(path, _evidence):
+            yield path.stem, content
+    if path.suffix != ".zip":
+        return
+    names: list[str] = []
+
+    def wanted(archive: zipfile.ZipFile) -> Iterator[bytes]:
+        for entry in archive.infolist():
+            named = _NOTEBOOK.fullmatch(entry.filename)
+            if named and _is_copy(named[1], stem) and len(names) <= _MOST_COPIES:
+                names.append(named[1])
+                yield _entry(archive, entry, _LARGEST_NOTEBOOK)
+
+    contents = list(_contents(path, wanted))
+    yield from zip(names, contents, strict=True)
+
+
+def _is_copy(name: str, stem: str) -> bool:
+    """Tell whether a file is a notebook or a copy of it: `05_lab_hosts-2`."""
+    return name == stem or name.removeprefix(f"{stem}-").isdigit()
 
 
 def name_fault(name: str) -> str:
@@ -151,7 +209,7 @@ def _files(entry: os.DirEntry[str]) -> Iterator[Path]:
         raise _UnreadableError("it is a link, which is not followed")
     if not entry.is_dir(follow_symlinks=False):
         if not _is_ours(entry.name):
-            raise _UnreadableError("it is neither a .zip nor a .jsonl file")
+            raise _UnreadableError("it is neither a .zip nor a .jsonl nor an .ipynb file")
         yield Path(entry.path)
         return
     found = []
@@ -161,27 +219,28 @@ def _files(entry: os.DirEntry[str]) -> Iterator[Path]:
         folders.sort()
         found += [Path(place) / name for name in sorted(names) if _is_ours(name)]
         if len(found) > _MOST_FILES:
-            raise _UnreadableError(f"it has more than {_MOST_FILES} files of evidence")
+            raise _UnreadableError(f"it has more than {_MOST_FILES} files")
     if not found:
-        raise _UnreadableError("there is no .zip and no .jsonl file in it")
+        raise _UnreadableError("there is no .zip, no .jsonl and no .ipynb file in it")
     yield from found
 
 
 def _is_ours(name: str) -> bool:
-    return name.endswith((".zip", ".jsonl"))
+    return name.endswith((".zip", ".jsonl", _IPYNB))
 
 
-def _contents(path: Path) -> Iterator[bytes]:
-    """Yield the evidence of a file.
+def _contents(path: Path, wanted: Callable[[zipfile.ZipFile], Iterator[bytes]]) -> Iterator[bytes]:
+    """Yield the content of a file; of an archive, what is wanted of it.
 
     Raises:
         _UnreadableError: It cannot be read, or is not what `eksnet submit` writes.
     """
     is_archive = path.suffix == ".zip"
+    largest = _LARGEST_NOTEBOOK if path.suffix == _IPYNB else _LARGEST_EVIDENCE
     try:
         # A pipe would wait for its other end without the second flag.
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        most = _LARGEST_ARCHIVE if is_archive else _LARGEST_EVIDENCE
+        most = _LARGEST_ARCHIVE if is_archive else largest
         try:
             _check_file(os.fstat(descriptor), most)
         except _UnreadableError:
@@ -189,7 +248,7 @@ def _contents(path: Path) -> Iterator[bytes]:
             raise
         with os.fdopen(descriptor, "rb") as file:
             if is_archive:
-                yield from _unpacked(file)
+                yield from _unpacked(file, wanted)
             else:
                 yield file.read(most)
     except _ODD as error:
@@ -204,28 +263,41 @@ def _check_file(about: os.stat_result, most: int) -> None:
         raise _UnreadableError(f"it has more than {most:,} bytes")
 
 
-def _unpacked(file: BinaryIO) -> Iterator[bytes]:
-    """Yield the evidence of an archive."""
+def _unpacked(
+    file: BinaryIO, wanted: Callable[[zipfile.ZipFile], Iterator[bytes]]
+) -> Iterator[bytes]:
+    """Yield what is wanted of an archive, once all that it lists is as it should be."""
     _check_directory(file)
-    room = _LARGEST_EVIDENCE
     with zipfile.ZipFile(file) as archive:
         entries = archive.infolist()
         for entry in entries:
             _check_entry(entry)
-        wanted = [entry for entry in entries if _EVIDENCE.fullmatch(entry.filename)]
-        titles = [entry for entry in entries if entry.filename.split("/")[-1] == "submission.json"]
-        if not titles and not wanted:
+        names = [entry.filename for entry in entries]
+        if not any(name.split("/")[-1] == "submission.json" or _EVIDENCE.fullmatch(name)
+                   for name in names):  # fmt: skip
             raise _UnreadableError("`eksnet submit` did not write it: it has no submission.json")
-        if len(wanted) > _MOST_FILES:
-            raise _UnreadableError(f"it has more than {_MOST_FILES} files of evidence")
-        for entry in wanted:
-            with archive.open(entry) as packed:
-                # What an entry says of its own size is its writer's word.
-                content = packed.read(room + 1)
-            room -= len(content)
-            if room < 0:
-                raise _UnreadableError(f"unpacked it has more than {_LARGEST_EVIDENCE:,} bytes")
-            yield content
+        yield from wanted(archive)
+
+
+def _evidence(archive: zipfile.ZipFile) -> Iterator[bytes]:
+    """Yield the evidence of an archive."""
+    wanted = [entry for entry in archive.infolist() if _EVIDENCE.fullmatch(entry.filename)]
+    if len(wanted) > _MOST_FILES:
+        raise _UnreadableError(f"it has more than {_MOST_FILES} files of evidence")
+    room = _LARGEST_EVIDENCE
+    for entry in wanted:
+        content = _entry(archive, entry, room)
+        room -= len(content)
+        yield content
+
+
+def _entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, room: int) -> bytes:
+    """Return what an entry holds: what it says of its own size is its writer's word."""
+    with archive.open(entry) as packed:
+        content = packed.read(room + 1)
+    if len(content) > room:
+        raise _UnreadableError(f"unpacked it has more than {room:,} bytes")
+    return content
 
 
 def _check_directory(file: BinaryIO) -> None:
