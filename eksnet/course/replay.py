@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -27,9 +28,11 @@ _COMMAND = (sys.executable, "-m", "eksnet.course.replay_inside")
 _SHORTEST, _LONGEST = 10.0, 86400.0
 _MOST_NAMED = 5
 _SAID = 200
+_FILE = re.compile(r"\w[\w.-]{0,150}\.json", re.ASCII)
 
-Told = Callable[[list[str]], None]
-"""Is given the lines of evidence that a cell's checks have recorded, before the next cell runs."""
+Told = Callable[[list[str], dict[str, str]], None]
+"""Is given the lines of evidence that a cell's checks have recorded, and the backups that there
+are by then, by the names of their files. The next cell runs after that."""
 
 
 @dataclass
@@ -129,7 +132,7 @@ def _follow(running: Confined, found: Replay, told: Told) -> str:
         if error := _text(said.get("error")):
             found.errors.append(f"{_text(said.get('cell'))}: {error}")
         if lines := _lines(said.get("attempts")):
-            told(lines)
+            told(lines, _files(said.get("backups")))
         running.send(b"\n")
     return where
 
@@ -145,6 +148,12 @@ def _message(line: bytes) -> Mapping[str, Any]:
 
 def _lines(value: object) -> list[str]:
     return [one for one in value if isinstance(one, str)] if isinstance(value, list) else []
+
+
+def _files(value: object) -> dict[str, str]:
+    """Return files whose names are no way out of a folder."""
+    given = value.items() if isinstance(value, dict) else ()
+    return {name: text for name, text in given if _FILE.fullmatch(name) and isinstance(text, str)}
 
 
 def _text(value: object) -> str:

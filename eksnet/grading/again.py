@@ -6,6 +6,9 @@ Both begin with what evidence says, and give marks whose sources are named.
 from __future__ import annotations
 
 import contextlib
+import functools
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -150,13 +153,15 @@ class Replays:
     ) -> list[Attempt]:
         attempts: list[Attempt] = []
 
-        def told(lines: list[str]) -> None:
+        def told(lines: list[str], backups: dict[str, str]) -> None:
+            look = functools.partial(_fresh, backups, Path(folder))
             said = evidence.parse("\n".join(lines).encode(errors="replace")).attempts
             for one in said[: _MOST_ATTEMPTS - len(attempts)]:
                 if definition := checkpoints.get(one.checkpoint):
-                    attempts.append(ask(definition, _fresh, one, _REPLAY, wait=True))
+                    attempts.append(ask(definition, look, one, _REPLAY, wait=True))
 
-        run = replay.replay(content, told, self.limits)
+        with tempfile.TemporaryDirectory(prefix="eksnet-grade-") as folder:
+            run = replay.replay(content, told, self.limits)
         self.seconds.append(run.seconds)
         flags += [Flag(learner, "replay", f"{stem}: {one}") for one in run.remarks()]
         ended = f": {run.ended}" if run.ended else ""
@@ -167,8 +172,15 @@ class Replays:
         return attempts
 
 
-def _fresh() -> Cluster:
-    return connect_read_only("sandbox")
+def _fresh(backups: Mapping[str, str], folder: Path) -> Cluster:
+    """Open the sandbox for reading, with the backups that the notebook has made of it."""
+    cluster = connect_read_only("sandbox")
+    cluster.keep_backups_in(folder)
+    shutil.rmtree(cluster.directory, ignore_errors=True)
+    cluster.directory.mkdir()
+    for name, text in backups.items():
+        (cluster.directory / name).write_text(text, encoding="utf-8", errors="replace")
+    return cluster
 
 
 def _differences(by_evidence: Graded, by_replay: Graded) -> list[str]:

@@ -24,7 +24,7 @@ from pathlib import Path
 from eksnet import data, interrupts
 from eksnet.bootstrap import engine_directory
 from eksnet.errors import EksnetError
-from eksnet.sandbox import build, launching, lending, preflight
+from eksnet.sandbox import build, launching, lending, preflight, rootfs
 from eksnet.sandbox.aws import interpreter
 from eksnet.sandbox.aws.access import access_of
 from eksnet.sandbox.paths import Paths, known_port
@@ -215,8 +215,10 @@ def _confinement(paths: Paths, stage: Path, command: Sequence[str], limits: Limi
     state = Paths(HOME / ".local" / "state" / "eksnet" / paths.state.name)
     programs = build.program("kube")
     engine = engine_directory() / programs.relative_to(engine_directory()).parts[0]
+    own = interpreter.shown().items()
     shown = {
-        **{name: str(place) for name, place in interpreter.shown().items()},
+        # What the system's own directories have is there already.
+        **{name: str(place) for name, place in own if place.parts[1] not in rootfs.SYSTEM},
         str(data.directory()): str(data.directory()),
         str(_ENGINE / engine.name): str(engine),
     }

@@ -33,6 +33,8 @@ def main() -> None:
     namespaces.end_with_parent()
     connection = socket.socket(fileno=int(sys.argv[1]))
     given = _received(connection)
+    # Before this computer runs out of memory, the kernel ends this and all below it.
+    Path("/proc/self/oom_score_adj").write_text(_FIRST_TO_GO)
     namespaces.new_mounts()
     mounts.make_private()
     mounts.mount("tmpfs", given.stage, "tmpfs", mounts.MS_NOSUID, "mode=755")
@@ -89,10 +91,10 @@ def _live(given: Confinement, connection: socket.socket) -> None:
     lender = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     lender.bind(given.lent)
     lender.listen()
-    socket.send_fds(connection, [b"\0"], [one.fileno() for one in (*listeners, lender)])
-    _limit(given)
     connection.set_inheritable(True)
     os.chdir(HOME)
+    _limit(given)
+    socket.send_fds(connection, [b"\0"], [one.fileno() for one in (*listeners, lender)])
     # From here on it is the program that would speak.
     nowhere = os.open("/dev/null", os.O_WRONLY)
     os.dup2(nowhere, 1)
@@ -104,7 +106,6 @@ def _live(given: Confinement, connection: socket.socket) -> None:
 
 def _limit(given: Confinement) -> None:
     """Set what no process from here on can have more of."""
-    Path("/proc/self/oom_score_adj").write_text(_FIRST_TO_GO)
     for what, most in {
         resource.RLIMIT_NPROC: given.processes,
         resource.RLIMIT_DATA: given.memory,

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from eksnet.sandbox import mounts
 
+SYSTEM = ("usr", "bin", "sbin", "lib", "lib64")
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 # What the machine's own programs (iptables, nft, conntrack) read besides /usr.
 _SHARED_ETC = ("alternatives", "ld.so.cache", "os-release", "protocols", "services", "ssl")
@@ -40,8 +41,7 @@ def give(root: Path, owner: int) -> None:
 
 def system(root: Path) -> None:
     """Show the computer's own programs and libraries, read-only."""
-    mounts.bind(Path("/usr"), root / "usr", mounts.MS_RDONLY)
-    for name in ("bin", "sbin", "lib", "lib64"):
+    for name in SYSTEM:
         source = Path("/") / name
         if source.is_symlink():
             link(root / name, os.readlink(source))
