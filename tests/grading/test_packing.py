@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from eksnet import cli
 from eksnet.checkpoints import definitions, evidence
+from eksnet.course.catalogue import course
 from eksnet.errors import EksnetError
 from eksnet.grading import packing, reading
 from eksnet.grading.packing import shortened
@@ -54,6 +55,17 @@ def notebook(path: Path, *sources: Any) -> None:
     path.write_text(
         json.dumps({"cells": cells, "metadata": about, "nbformat": 4, "nbformat_minor": 5})
     )
+
+
+def test_the_courses_own_cells_are_packed_as_they_are(tmp_path: Path) -> None:
+    for path in course():
+        given = json.loads(path.read_bytes())["cells"]
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+        (packed,) = (
+            one for one in packing.submission(tmp_path) if one.name == f"notebooks/{path.name}"
+        )
+        kept = [cell["source"] for cell in json.loads(packed.content)["cells"]]
+        assert kept == ["".join(cell["source"]) for cell in given]
 
 
 def evidence_file(*records: dict[str, Any], name: str = "ca-ada.jsonl") -> None:

@@ -12,7 +12,7 @@ from made import archive, attempt, lines, submission
 
 from eksnet.checkpoints import definitions
 from eksnet.errors import EksnetError
-from eksnet.grading.reading import find, read
+from eksnet.grading.reading import find, notebooks, read
 
 HOSTS = definitions.of_notebook("05")[0]
 GOOD = lines([attempt(HOSTS)])
@@ -186,3 +186,42 @@ def test_one_name_in_two_forms_of_unicode_is_one_learner(tmp_path: Path) -> None
 def test_a_folder_that_is_none_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(EksnetError, match="cannot be read"):
         find(tmp_path / "gone")
+
+
+def test_the_copies_of_a_notebook_are_read_wherever_they_are(tmp_path: Path) -> None:
+    packed = archive(
+        tmp_path / "ada.zip",
+        {"submission.json": b"{}", "notebooks/05_lab_hosts-2.ipynb": b"two",
+         "notebooks/05_lab_hosts.ipynb": b"one", "notebooks/05_lab_hosts-b.ipynb": b"no copy",
+         "notebooks/06_lab_cname.ipynb": b"another", "evidence/a.jsonl": GOOD},
+    )  # fmt: skip
+    plain = tmp_path / "ps1" / "05_lab_hosts.ipynb"
+    plain.parent.mkdir()
+    plain.write_bytes(b"three")
+    files = [packed, plain, tmp_path / "gone.ipynb"]
+    assert notebooks(files, "05_lab_hosts") == ([b"one", b"three", b"two"], [])
+    assert notebooks(files, "06_lab_cname") == ([b"another"], [])
+    assert notebooks(files, "07_lab_install_controller") == ([], [])
+    # By itself a notebook is no evidence, and no fault.
+    assert read("ada", [plain]).faults == ()
+
+
+def test_a_notebook_is_read_within_bounds(tmp_path: Path) -> None:
+    huge = tmp_path / "05_lab_hosts.ipynb"
+    huge.write_bytes(b"x" * 5_000_001)
+    bomb = archive(
+        tmp_path / "eve.zip",
+        {"submission.json": b"{}", "notebooks/05_lab_hosts.ipynb": b" " * 5_000_001},
+    )
+    many = archive(
+        tmp_path / "mallory.zip",
+        {"submission.json": b"{}",
+         **{f"notebooks/05_lab_hosts-{n}.ipynb": b"x" for n in range(1, 9)}},
+    )  # fmt: skip
+    link = tmp_path / "05_lab_hosts-2.ipynb"
+    link.symlink_to("/etc/passwd")
+    for path, said in ((huge, "more than"), (bomb, "unpacked"), (link, "cannot be read")):
+        found, (fault,) = notebooks([path], "05_lab_hosts")
+        assert found == [] and said in fault
+    found, (fault,) = notebooks([many], "05_lab_hosts")
+    assert len(found) == 3 and "the first 3" in fault
