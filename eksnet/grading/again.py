@@ -20,7 +20,8 @@ from eksnet.checkpoints.evidence import Attempt
 from eksnet.checkpoints.standing import standing
 from eksnet.cluster import Cluster
 from eksnet.cluster.connecting import connect_read_only
-from eksnet.course import replay
+from eksnet.course import catalogue, replay
+from eksnet.course.copies import is_untouched
 from eksnet.errors import EksnetError
 from eksnet.grading import reading
 from eksnet.grading.asking import ask, confirmed
@@ -123,7 +124,11 @@ class Replays:
             flags += [Flag(graded.learner.id, "not replayed", one) for one in faults]
             if files and not copies:
                 flags.append(Flag(graded.learner.id, "no notebook", f"{stem} was not handed in"))
-            for content in copies:
+            touched = [one for one in copies if not is_untouched(one, catalogue.find(stem))]
+            if copies and not touched:
+                reason = f"{stem} is as it was handed out: not run, and no points"
+                flags.append(Flag(graded.learner.id, "untouched", reason))
+            for content in touched:
                 try:
                     attempts += self._run(graded.learner.id, stem, content, checkpoints, flags)
                 except (EksnetError, OSError) as error:

@@ -30,7 +30,7 @@ from eksnet.sandbox.aws.access import access_of
 from eksnet.sandbox.paths import Paths, known_port
 from eksnet.sandbox.specification import Report, Specification
 
-HOME = Path("/home/learner")
+HOME = Path("/opt/eksnet/home")
 _ENGINE = Path("/opt/eksnet/engine")
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _POLL = 0.1

@@ -20,7 +20,7 @@ from eksnet.sandbox.confined import HOME, Confinement
 _ROOT = Path("/root")
 _FILE = 256 * 2**20
 # What it may keep in files, all of it in memory.
-_SIZES = {"/home/learner": "256m", "/tmp": "256m", "/run": "16m"}
+_SIZES = {str(HOME): "256m", "/tmp": "256m", "/run": "16m"}
 _SHARED_MEMORY = "mode=1777,size=64m"
 _OPEN_FILES = 4096
 _FIRST_TO_GO = "1000"

@@ -126,7 +126,7 @@ def test_the_guide_leads_from_six_submissions_to_their_feedback(
         "copied: copied: the sandbox ca:right… is also that of right: counted",
         "right: copied: the sandbox ca:right… is also that of copied: counted",
         f"partial: {LAB[1].criteria[0].id}: the API did not answer",
-        "7 learners, by evidence",
+        "7 learners: gradebook.csv",
     ):
         assert line in said
     pages = sorted(path.stem for path in (six.folder / "out").iterdir())

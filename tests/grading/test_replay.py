@@ -104,7 +104,7 @@ def test_a_class_is_replayed_and_no_submission_stops_it(learners_own: Path) -> N
     flags = {(one["learner"], one["about"]): one["reason"] for one in said["notices"]}
     # Where it ran there is no file of this computer, and nothing answers.
     reason = flags["a-probe", "replay"]
-    assert "['/home/learner', False, 'ConnectionRefusedError']" in reason
+    assert "['/opt/eksnet/home', False, 'ConnectionRefusedError']" in reason
     assert points["a-probe"] == 0 and "a-probe: 05_lab_hosts: replayed in" in done.stderr
     assert points["b-broken"] == 0 and "NotJSONError" in flags["b-broken", "replay"]
     # The cluster was asked: what nobody did is not there, whatever was written down.
