@@ -105,13 +105,13 @@ class Replays:
 
     Attributes:
         rules: What counts.
-        limits: What one run may use.
+        run: Runs a notebook, within its limits.
         progress: Called with a line for each run.
         seconds: How long each run took.
     """
 
     rules: Rules
-    limits: replay.Limits
+    run: Callable[[bytes, replay.Told], replay.Replay]
     progress: Progress = print
     seconds: list[float] = field(default_factory=list)
 
@@ -166,7 +166,7 @@ class Replays:
                     attempts.append(ask(definition, look, one, _REPLAY, wait=True))
 
         with tempfile.TemporaryDirectory(prefix="eksnet-grade-") as folder:
-            run = replay.replay(content, told, self.limits)
+            run = self.run(content, told)
         self.seconds.append(run.seconds)
         flags += [Flag(learner, "replay", f"{stem}: {one}") for one in run.remarks()]
         ended = f": {run.ended}" if run.ended else ""
@@ -251,7 +251,7 @@ def looking(how: How, rules: Rules, learners: Mapping[str, Learner]) -> Iterator
         return
     limits = replay.limits(how.seconds)
     with replay.sandbox():
-        runs = Replays(rules, limits, how.progress)
+        runs = Replays(rules, functools.partial(replay.replay, most=limits), how.progress)
         yield runs
         if runs.seconds:
             mean = sum(runs.seconds) / len(runs.seconds)

@@ -44,9 +44,12 @@ def ask(
     asked: list[Criterion | Prediction] = []
     of: dict[str, str] = {}
     for one in definition.criteria:
-        is_asked = isinstance(one, Criterion) or _can_be_asked(one, said)
-        of[one.id] = looked if is_asked else only_said
-        asked.append(one if is_asked else _as_said(one, said))
+        if isinstance(one, Criterion) or _can_be_asked(one, said):
+            of[one.id] = looked
+            asked.append(one)
+        else:
+            of[one.id] = only_said
+            asked.append(_as_said(one, said))
     checkpoint = Checkpoint(replace(definition, criteria=tuple(asked)), look)
     found = checkpoint.look(_rows(said.answer) if said else None, wait=wait)
     return Attempt(

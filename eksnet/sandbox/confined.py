@@ -274,9 +274,9 @@ def _memory(first: int) -> int:
             below.setdefault(int(stat[1]), []).append(int(pid))
     found, waiting = 0, [first]
     while waiting:
-        pid = waiting.pop()
-        waiting += below.get(pid, ())
-        found += _own_memory(pid)
+        one = waiting.pop()
+        waiting += below.get(one, ())
+        found += _own_memory(one)
     return found
 
 
