@@ -16,8 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
@@ -27,6 +25,8 @@ from eksnet.errors import EksnetError
 from eksnet.printable import cell, printable
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from eksnet.dns import Walk
     from eksnet.listing import Listing
     from eksnet.sandbox import lifecycle
@@ -93,17 +93,29 @@ corefile_app = typer.Typer(
 app.add_typer(corefile_app, name="corefile")
 
 
-class _Printer(Console):
+class _Printer:
     """What the command prints through: its own name as the reader has to type it."""
 
-    def print(self, *objects: object, **options: Any) -> None:
-        """Print; see `eksnet.commands`."""
-        texts = (runnable(one) if isinstance(one, str) else one for one in objects)
-        super().print(*texts, **options)
+    def print(self, what: object) -> None:
+        """Print a text as it is, or something that rich lays out; see `eksnet.commands`."""
+        if isinstance(what, str):
+            print(runnable(what), flush=True)
+            return
+        # Loading it takes longer than the work of many a command, which prints lines alone.
+        from rich.console import Console
+
+        # Paths and URLs stay in one piece, to be copied; a name in brackets or colons is no markup.
+        Console(highlight=False, soft_wrap=True, markup=False, emoji=False).print(what)
 
 
-# Paths and URLs stay in one piece, to be copied; a name in brackets or colons is no markup.
-console = _Printer(highlight=False, soft_wrap=True, markup=False, emoji=False)
+console = _Printer()
+
+
+def _table(*columns: str, title: str | None = None) -> Table:
+    from rich.table import Table
+
+    return Table(*columns, title=title, title_justify="left")
+
 
 Name = Annotated[str | None, typer.Option("--sandbox", help="The sandbox's name.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -225,7 +237,7 @@ def status(name: Name = None, as_json: Json = False) -> None:
 
 
 def _components(found: lifecycle.Status) -> Table:
-    table = Table("component", "state", "restarts", "last exit")
+    table = _table("component", "state", "restarts", "last exit")
     for name, said in found.components.items():
         last = "" if said.last_exit is None else str(said.last_exit)
         table.add_row(*map(cell, (name, said.state, str(said.restarts), last)))
@@ -238,7 +250,7 @@ def logs(component: Annotated[str, typer.Argument()] = "", name: Name = None) ->
     from eksnet.sandbox import lifecycle
 
     text = lifecycle.read_log(component, name)
-    console.file.write(printable(text) or "No component has written a log yet.\n")
+    sys.stdout.write(printable(text) or "No component has written a log yet.\n")
 
 
 @app.command(context_settings=PASS_THROUGH, add_help_option=False)
@@ -414,7 +426,7 @@ def _questions(walk: Walk) -> list[dict[str, str]]:
 
 
 def _walk_table(title: str, walk: Walk) -> Table:
-    table = Table(*walk.columns, title=f"{title}: {walk.cost}", title_justify="left")
+    table = _table(*walk.columns, title=f"{title}: {walk.cost}")
     for row in walk.rows:
         table.add_row(*map(cell, row))
     return table
@@ -566,7 +578,7 @@ def plan(
 
     Exit code 1: something would be refused; 2: it could not be planned.
     """
-    from eksnet.cluster.connecting import access_read_only
+    from eksnet.cluster.access import access_read_only
     from eksnet.loadbalancer import planning
 
     given = planning.files(*manifests)
@@ -655,7 +667,7 @@ def _variables(given: list[str] | None) -> dict[str, str] | None:
 
 
 def _listing(listing: Listing[Any]) -> Table:
-    table = Table(*listing.columns)
+    table = _table(*listing.columns)
     for row in listing.rows:
         table.add_row(*map(cell, row))
     return table
@@ -712,7 +724,7 @@ def engine_status(as_json: Json = False) -> None:
     if as_json:
         print(json.dumps([asdict(program) for program in found], default=str, indent=1))
     else:
-        table = Table("program", "state")
+        table = _table("program", "state")
         for program in found:
             table.add_row(program.name, program.state)
         console.print(table)
