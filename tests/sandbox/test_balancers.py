@@ -251,22 +251,33 @@ def test_every_process_sees_what_is_in_the_list(shop):
     assert seen.control_plane().keys() == {words[-1] for words in walls.CONTROL_PLANE}
 
 
-def test_a_data_plane_that_dies_ends_requests_with_an_error_and_comes_back(shop, cluster):
+def open_requests(shop, cluster, seconds):
+    """Begin requests that the pods answer after some seconds; return where their ends appear."""
     ends = []
 
     def ask():
         try:
-            found = loadbalancer.request(
-                cluster, f"{shop.public}/shell?shellCommand=sleep+600", timeout=300
-            )
-            ends.append(str(found.status))
+            url = f"{shop.public}/shell?shellCommand=sleep+{seconds}"
+            ends.append(str(loadbalancer.request(cluster, url, timeout=300).status))
         except UnreachableError as error:
             ends.append(error.seen)
 
     threads = [threading.Thread(target=ask, daemon=True) for _ in range(REQUESTS)]
     for one in threads:
         one.start()
-    faults.until("all requests are at a pod", lambda: sleeping(cluster) == REQUESTS)
+    faults.until("all requests are at a pod", lambda: sleeping(cluster, seconds) == REQUESTS)
+    return ends
+
+
+def sleeping(cluster, seconds):
+    """Return how many programs the pods run for requests."""
+    pods = [pod.name for pod in cluster.list("pods", selector="app=shop")]
+    count = ["sh", "-c", f"ps -o args | grep -cx 'sleep {seconds}' || true"]
+    return sum(int(cluster.exec(pod, count).stdout) for pod in pods)
+
+
+def test_a_data_plane_that_dies_ends_requests_with_an_error_and_comes_back(shop, cluster):
+    ends = open_requests(shop, cluster, 600)
     before = faults.restarts("load-balancers")
     faults.kill(faults.component_pid("loadbalancer"))
     faults.until("every request has ended", lambda: len(ends) == REQUESTS)
@@ -276,14 +287,8 @@ def test_a_data_plane_that_dies_ends_requests_with_an_error_and_comes_back(shop,
     faults.until("it runs", lambda: faults.restarts("load-balancers") == before + 1)
 
 
-def sleeping(cluster):
-    """Return how many programs the pods run for requests."""
-    pods = [pod.name for pod in cluster.list("pods", selector="app=shop")]
-    count = ["sh", "-c", "ps -o args | grep -cx 'sleep 600' || true"]
-    return sum(int(cluster.exec(pod, count).stdout) for pod in pods)
-
-
 def test_without_the_aws_services_traffic_goes_on(shop, cluster):
+    ends = open_requests(shop, cluster, 20)
     before = faults.restarts("aws")
     faults.kill(faults.component_pid("aws"))
     assert loadbalancer.request(cluster, f"{shop.public}/hostname").status == 200
@@ -291,7 +296,8 @@ def test_without_the_aws_services_traffic_goes_on(shop, cluster):
     faults.assert_goes_on(cluster)
     targets = shop.elb.describe_target_health(TargetGroupArn=shop.group)
     assert len(targets["TargetHealthDescriptions"]) == 2
-    assert loadbalancer.request(cluster, f"{shop.public}/hostname").status == 200
+    faults.until("every request has ended", lambda: len(ends) == REQUESTS)
+    assert set(ends) == {"200"}
 
 
 def test_after_down_and_up_all_is_as_before(shop):
