@@ -8,6 +8,7 @@ import sys
 import threading
 import urllib.request
 from types import SimpleNamespace
+from urllib.parse import urlencode
 
 import faults
 import pytest
@@ -57,6 +58,7 @@ spec:
   ports: [{{port: 80, targetPort: 8080, nodePort: {LATE_PORT}}}]
 """
 REQUESTS = 100
+HELD = "until [ -e /tmp/go ]; do sleep 1; done"
 
 
 @pytest.fixture(scope="module")
@@ -251,13 +253,13 @@ def test_every_process_sees_what_is_in_the_list(shop):
     assert seen.control_plane().keys() == {words[-1] for words in walls.CONTROL_PLANE}
 
 
-def open_requests(shop, cluster, seconds):
-    """Begin requests that the pods answer after some seconds; return where their ends appear."""
+def open_requests(shop, cluster, command, shown):
+    """Begin requests for which the pods run a command; return where their ends appear."""
     ends = []
 
     def ask():
         try:
-            url = f"{shop.public}/shell?shellCommand=sleep+{seconds}"
+            url = f"{shop.public}/shell?{urlencode({'shellCommand': command})}"
             ends.append(str(loadbalancer.request(cluster, url, timeout=300).status))
         except UnreachableError as error:
             ends.append(error.seen)
@@ -265,19 +267,22 @@ def open_requests(shop, cluster, seconds):
     threads = [threading.Thread(target=ask, daemon=True) for _ in range(REQUESTS)]
     for one in threads:
         one.start()
-    faults.until("all requests are at a pod", lambda: sleeping(cluster, seconds) == REQUESTS)
+    faults.until("all requests are at a pod", lambda: running(cluster, shown) == REQUESTS)
     return ends
 
 
-def sleeping(cluster, seconds):
+def running(cluster, shown):
     """Return how many programs the pods run for requests."""
-    pods = [pod.name for pod in cluster.list("pods", selector="app=shop")]
-    count = ["sh", "-c", f"ps -o args | grep -cx 'sleep {seconds}' || true"]
-    return sum(int(cluster.exec(pod, count).stdout) for pod in pods)
+    count = ["sh", "-c", f"ps -o args | grep -cxF '{shown}' || true"]
+    return sum(int(cluster.exec(pod, count).stdout) for pod in pods_of_shop(cluster))
+
+
+def pods_of_shop(cluster):
+    return [pod.name for pod in cluster.list("pods", selector="app=shop")]
 
 
 def test_a_data_plane_that_dies_ends_requests_with_an_error_and_comes_back(shop, cluster):
-    ends = open_requests(shop, cluster, 600)
+    ends = open_requests(shop, cluster, "sleep 600", "sleep 600")
     before = faults.restarts("load-balancers")
     faults.kill(faults.component_pid("loadbalancer"))
     faults.until("every request has ended", lambda: len(ends) == REQUESTS)
@@ -288,7 +293,7 @@ def test_a_data_plane_that_dies_ends_requests_with_an_error_and_comes_back(shop,
 
 
 def test_without_the_aws_services_traffic_goes_on(shop, cluster):
-    ends = open_requests(shop, cluster, 20)
+    ends = open_requests(shop, cluster, HELD, f"/bin/sh -c {HELD}")
     before = faults.restarts("aws")
     faults.kill(faults.component_pid("aws"))
     assert loadbalancer.request(cluster, f"{shop.public}/hostname").status == 200
@@ -296,6 +301,9 @@ def test_without_the_aws_services_traffic_goes_on(shop, cluster):
     faults.assert_goes_on(cluster)
     targets = shop.elb.describe_target_health(TargetGroupArn=shop.group)
     assert len(targets["TargetHealthDescriptions"]) == 2
+    assert ends == []
+    for pod in pods_of_shop(cluster):
+        cluster.exec(pod, ["touch", "/tmp/go"])
     faults.until("every request has ended", lambda: len(ends) == REQUESTS)
     assert set(ends) == {"200"}
 
