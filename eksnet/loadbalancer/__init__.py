@@ -9,6 +9,7 @@ from eksnet import faces
 if TYPE_CHECKING:
     from eksnet.loadbalancer import annotations
     from eksnet.loadbalancer.answers import Response, request, wait_until_answers
+    from eksnet.loadbalancer.clients import answers_during
     from eksnet.loadbalancer.controller import (
         iam_policy,
         install_controller,
@@ -49,6 +50,7 @@ __all__ = [
     "Rule",
     "Target",
     "annotations",
+    "answers_during",
     "delete_own_security_group",
     "explain",
     "hostname",
