@@ -56,9 +56,43 @@ class Commands(TyperGroup):
             code = _not_written(error)
         sys.exit(code if isinstance(code, int) else 0)
 
+    def get_params(self, context: Any) -> list[Any]:
+        """Return the command's own parameters."""
+        return _as_typed(super().get_params(context))
+
+    def get_command(self, context: Any, name: str) -> Any:
+        """Return the command of a name."""
+        found: Any = super().get_command(context, name)
+        if found is not None:
+            given = found.get_params
+            found.get_params = lambda context: _as_typed(given(context))
+        return found
+
     def invoke(self, context: Any) -> Any:
         """Do the work of the command that was named."""
         return interrupts.orderly(lambda: super(Commands, self).invoke(context))
+
+
+class _AsTyped:
+    """Takes texts and flags as the parser gives them.
+
+    Typer has pydantic make a text of a text, and to load that takes longer than what most commands
+    do.
+    """
+
+    def coerce(self, value: Any, param: Any, ctx: Any) -> Any:
+        if param.multiple or param.nargs == -1:
+            return list(value or ())
+        return value
+
+
+def _as_typed(parameters: list[Any]) -> list[Any]:
+    for one in parameters:
+        # Typer before 0.29 has no such description, and loads no pydantic.
+        described = getattr(one, "type_descriptor", None)
+        if described and described.annotation in (str, list[str], bool):
+            one._runtime_param = _AsTyped()
+    return parameters
 
 
 def _not_written(error: OSError) -> int:
