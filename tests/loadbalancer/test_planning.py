@@ -84,7 +84,7 @@ def test_the_request_has_what_the_program_needs(tmp_path: Path, program: Path) -
         },
         "aws": {
             "endpoint": "http://127.0.0.1:1", "region": "ap-northeast-2", "access_key": "AKIA",
-            "secret": "secret",
+            "secret": "secret", "session": "",
         },
         "name": "lab",
         "namespace": "shop",
