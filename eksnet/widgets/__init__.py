@@ -2,8 +2,8 @@
 
 A new widget is a subclass of `Model`, or of `Stepper` where something is walked through: traits for
 its settings, and `panel()` for what follows from them. `show(model)` is its view. `ladder`,
-`packet_path` and `curve` are pictures by themselves. How a tested notebook shows all of these
-stands in docs/architecture.md, under Widgets.
+`packet_path`, `curve` and `reconciling` are pictures by themselves. How a tested notebook shows all
+of these stands in docs/architecture.md, under Widgets.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from eksnet.widgets.packet_path import packet_path
 from eksnet.widgets.packet_stepper import A_POD, PacketStepper, scene
 from eksnet.widgets.panel import Panel, Table, Text
 from eksnet.widgets.picture import Picture
+from eksnet.widgets.reconciling import reconciling
 from eksnet.widgets.search_order import OBSERVES, SearchOrder
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ __all__ = [
     "ladder",
     "packet_path",
     "packet_stepper",
+    "reconciling",
     "search_order",
     "show",
 ]

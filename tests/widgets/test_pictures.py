@@ -60,6 +60,8 @@ PICTURES = {
         packet("10.0.128.10", "10.0.128.10", 22), 0
     ),
     "a path that ends": widgets.packet_path(packet(slices=()), 0),
+    "a load balancer": widgets.reconciling(),
+    "a load balancer with long ports": widgets.reconciling(65_535, 65_535),
 }
 
 
