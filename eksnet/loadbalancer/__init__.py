@@ -14,6 +14,7 @@ from eksnet.loadbalancer.controller import (
     wait_for_event,
     wait_until_unanswered,
 )
+from eksnet.loadbalancer.done import Done, controller_log
 from eksnet.loadbalancer.explaining import explain
 from eksnet.loadbalancer.faults import (
     delete_own_security_group,
@@ -39,10 +40,12 @@ from eksnet.loadbalancer.planning import plan
 
 __all__ = [
     "HEALTHY",
+    "Done",
     "Response",
     "Rule",
     "Target",
     "annotations",
+    "controller_log",
     "delete_own_security_group",
     "explain",
     "hostname",
