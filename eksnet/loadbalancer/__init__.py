@@ -36,6 +36,7 @@ from eksnet.loadbalancer.observe import (
     wait_for_targets,
     wait_until_as_planned,
 )
+from eksnet.loadbalancer.permissions import allowed_everywhere
 from eksnet.loadbalancer.planning import plan
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "Response",
     "Rule",
     "Target",
+    "allowed_everywhere",
     "annotations",
     "controller_log",
     "delete_own_security_group",

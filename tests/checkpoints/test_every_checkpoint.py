@@ -109,6 +109,12 @@ ELSEWHERE = lab.UNTOUCHED + "a:53 {\n" + lab.HOSTS + "}\n"
 FOUND = lab.nslookup("10.43.0.1")
 TWELVE = lab.SOLVED.replace("10.43.0.1", "10.43.0.12")
 WBE = {"app": "wbe"}
+PERMITTED = {
+    "delete a load balancer": "no",
+    "delete a security group": "no",
+    "open a port of a security group": "yes",
+    "register a target": "yes",
+}
 
 
 def hosts(*handed_in: Any, **fields: Any) -> Make:
@@ -519,6 +525,31 @@ CASES = {
         (
             (installed({**balancing.KINDS, "Ingress": "created"}), "Ingress: refused"),
             (installed(balancing.KINDS, webhooks=()), "Service: created"),
+        ),
+    ),
+    "balancer-01": Case(
+        nothing(),
+        ingress(),
+        (
+            (ingress(finalizers=()), "its finalizers are none"),
+            (ingress(finalizers=("other/resources",)), "its finalizers are other/resources"),
+            (ingress(host=""), "its status has no DNS name"),
+            (ingress(patterns=()), "the rules are: none"),
+            (ingress(states=("healthy", "initial")), "1 of 2 targets are initial"),
+        ),
+    ),
+    "balancer-02": Case(
+        made(balancing.put_nothing, PERMITTED),
+        made(balancing.put_role, PERMITTED),
+        (
+            (
+                made(balancing.put_role, {**PERMITTED, "register a target": "no"}),
+                "register a target: yes",
+            ),
+            (
+                made(balancing.put_role, {**PERMITTED, "delete a load balancer": "yes"}),
+                "delete a load balancer: no",
+            ),
         ),
     ),
     "ingress-01": Case(
