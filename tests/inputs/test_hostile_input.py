@@ -37,6 +37,7 @@ from eksnet.errors import EksnetError
 from eksnet.kubeproxy import Node, Packet, Ruleset, Settings
 from eksnet.kubeproxy.settings import MODES
 from eksnet.listing import Listing
+from eksnet.loadbalancer.planned import Stack
 from eksnet.printable import printable
 
 ROOT = Path(__file__).parent.parent.parent
@@ -155,10 +156,10 @@ RESULTS = {
     dns: "Attempt Profile Question Record Reply Walk",
     kubeproxy: "AddedRules Chain Connection Differences Line Lines LookupTime LookupTimes NamedSet "
     "PacketWalk PacketWalks RuleCounts Ruleset Share Skew Skews Step",
-    loadbalancer: "Response",
+    loadbalancer: "Done Response Rule",
     checkpoints: "Checkpoint CheckpointError Progress Result State",
-    widgets: "CorednsMemory CorednsReplicas CorefileEditor Model PacketStepper Panel Picture "
-    "SearchOrder Stepper Table Text",
+    widgets: "AnnotationChoices CorednsMemory CorednsReplicas CorefileEditor Model PacketStepper "
+    "Panel Picture SearchOrder Stepper Table Text",
     eksnet: "EksnetError",
 }
 
@@ -206,6 +207,8 @@ def samples(cluster: Cluster) -> Samples:
         widgets.CorednsMemory: [widgets.coredns_memory().model],
         widgets.CorednsReplicas: [widgets.coredns_replicas().model],
         widgets.CorefileEditor: [widgets.corefile().model],
+        widgets.AnnotationChoices: [widgets.annotation_choices().model],
+        Stack: [Stack("a/b", "ingress", ("a/b",), None, None)],
         coredns.Check: [coredns.Check("fine", "two pods are ready")],
         Measured: [Measured("default", 158_200, 198.0)],
     })  # fmt: skip
@@ -225,6 +228,7 @@ GOOD: dict[str, Any] = {
     "log": "", "plugin": "errors", "addresses": ("10.0.0.9",), "node": NODE, "endpoints": 2,
     "records": (), "replies": dns.given_answers(), "change": "text",
     "release": "1.14.3", "releases": "1.14.3", "controller": "2.7", "words": "scheme",
+    "action": "ec2:DeleteSecurityGroup", "first": "scheme: internal", "second": "",
     "version": "3.3", "older": "2.7", "newer": "3.3",
 }  # fmt: skip
 # By the function, where one name means two things.
