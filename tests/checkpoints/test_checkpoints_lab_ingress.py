@@ -69,6 +69,7 @@ def put_ingress(
     second: str = "",
     patterns: tuple[str, ...] = ("/*",),
     finalizers: tuple[str, ...] = ("ingress.k8s.aws/resources",),
+    scheme: str = "internet-facing",
 ) -> None:
     """Put the Ingress `web` there, and its load balancer.
 
@@ -84,6 +85,7 @@ def put_ingress(
         second: The name in the status of the Ingress `who`; there is none when empty.
         patterns: The path of each rule, in their order.
         finalizers: The finalizers of the Ingress.
+        scheme: The scheme of its load balancer.
     """
     status = {"loadBalancer": {"ingress": [{"hostname": host}]}} if host else {}
     api.put(
@@ -117,7 +119,7 @@ def put_ingress(
         }
         for number, pattern in enumerate(patterns, 1)
     ]
-    balancer = {"LoadBalancerArn": BALANCER, "DNSName": HOST}
+    balancer = {"LoadBalancerArn": BALANCER, "DNSName": HOST, "Scheme": scheme}
     api.elbv2 = FakeElb(  # type: ignore[attr-defined]
         api,
         {

@@ -109,6 +109,7 @@ ELSEWHERE = lab.UNTOUCHED + "a:53 {\n" + lab.HOSTS + "}\n"
 FOUND = lab.nslookup("10.43.0.1")
 TWELVE = lab.SOLVED.replace("10.43.0.1", "10.43.0.12")
 WBE = {"app": "wbe"}
+ALB = "alb.ingress.kubernetes.io/"
 PERMITTED = {
     "delete a load balancer": "no",
     "delete a security group": "no",
@@ -550,6 +551,19 @@ CASES = {
                 made(balancing.put_role, {**PERMITTED, "delete a load balancer": "yes"}),
                 "delete a load balancer: no",
             ),
+        ),
+    ),
+    "annotations-01": Case(
+        nothing(),
+        ingress(annotations={f"{ALB}scheme": "internet-facing"}),
+        (
+            (ingress(annotations={f"{ALB}schema": "internet-facing"}), "reads no annotation"),
+            (ingress(annotations={f"{ALB}scheme": "public"}), "scheme is 'public'"),
+            (
+                ingress(annotations={f"{ALB}scheme": "internal"}, scheme="internal"),
+                "it is internal",
+            ),
+            (ingress(host=""), "its status has no DNS name"),
         ),
     ),
     "ingress-01": Case(

@@ -37,7 +37,7 @@ from eksnet.errors import EksnetError
 from eksnet.kubeproxy import Node, Packet, Ruleset, Settings
 from eksnet.kubeproxy.settings import MODES
 from eksnet.listing import Listing
-from eksnet.loadbalancer.planned import Stack
+from eksnet.loadbalancer.planned import Plan, Stack
 from eksnet.printable import printable
 
 ROOT = Path(__file__).parent.parent.parent
@@ -209,6 +209,7 @@ def samples(cluster: Cluster) -> Samples:
         widgets.CorefileEditor: [widgets.corefile().model],
         widgets.AnnotationChoices: [widgets.annotation_choices().model],
         Stack: [Stack("a/b", "ingress", ("a/b",), None, None)],
+        Plan: [Plan("lab", "", (), Listing((), (), ()), (), (), ())],
         coredns.Check: [coredns.Check("fine", "two pods are ready")],
         Measured: [Measured("default", 158_200, 198.0)],
     })  # fmt: skip
