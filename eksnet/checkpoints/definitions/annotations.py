@@ -97,7 +97,7 @@ CHECKPOINTS = (
         ),
         hints=(
             "Look at the annotations of the Ingress `web` in `app-ns`.",
-            "Compare each key with `loadbalancer.annotations.search(WORD)`.",
+            'Compare each key with `loadbalancer.annotations.search("scheme")`.',
             "Take the misspelt key off and set `alb.ingress.kubernetes.io/scheme`.",
         ),
         solution="""\
