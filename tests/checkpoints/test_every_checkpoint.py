@@ -110,6 +110,8 @@ FOUND = lab.nslookup("10.43.0.1")
 TWELVE = lab.SOLVED.replace("10.43.0.1", "10.43.0.12")
 WBE = {"app": "wbe"}
 ALB = "alb.ingress.kubernetes.io/"
+OLDER = {"schema": "no", "target-type": "yes", "multi-cluster-target-group": "no"}
+MISSPELT = {f"{ALB}{key}": "a" for key in OLDER}
 PERMITTED = {
     "delete a load balancer": "no",
     "delete a security group": "no",
@@ -554,6 +556,20 @@ CASES = {
         ),
     ),
     "annotations-01": Case(
+        nothing(OLDER),
+        ingress(OLDER, annotations=MISSPELT),
+        (
+            (
+                ingress({**OLDER, "schema": "yes"}, annotations=MISSPELT),
+                "schema: no",
+            ),
+            (
+                ingress({**OLDER, "multi-cluster-target-group": "yes"}, annotations=MISSPELT),
+                "multi-cluster-target-group: no",
+            ),
+        ),
+    ),
+    "annotations-02": Case(
         nothing(),
         ingress(annotations={f"{ALB}scheme": "internet-facing"}),
         (

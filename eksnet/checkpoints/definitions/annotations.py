@@ -1,15 +1,16 @@
-"""The checkpoint of 04b_annotations: annotations that the controller reads, and what they do."""
+"""The checkpoints of 04b_annotations: annotations that the controller reads, and what they do."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from eksnet import loadbalancer
 from eksnet.checkpoints.criteria import (
     Criterion,
     Definition,
     Observation,
+    Prediction,
     failed,
     not_started,
     not_yet,
@@ -22,12 +23,16 @@ from eksnet.checkpoints.definitions.lab_ingress import (
     address,
     find_ingress,
 )
+from eksnet.loadbalancer.catalogues import INGRESS as PREFIX
+from eksnet.loadbalancer.catalogues import matching
 
 if TYPE_CHECKING:
     from eksnet.cluster import Cluster, Resource
 
 NOTEBOOK = "04b_annotations"
 _SCHEME = "internet-facing"
+OLDER = "2.7"
+KEYS = ("schema", "target-type", "multi-cluster-target-group")
 
 
 def read(cluster: Cluster) -> Observation:
@@ -71,27 +76,63 @@ def scheme(cluster: Cluster) -> Observation:
     return passed(f"it is {found}")
 
 
+def older(cluster: Cluster, _: Any) -> Any:
+    """Which annotations of the Ingress the older controller reads."""
+    ingress = find_ingress(cluster)
+    expected = f"the Ingress {INGRESS} with the annotations {', '.join(KEYS)}"
+    if ingress is None:
+        return not_started(f"there is no Ingress {INGRESS} in {NAMESPACE}", expected, "apply it")
+    found = ingress["metadata"].get("annotations") or {}
+    missing = [key for key in KEYS if PREFIX + key not in found]
+    if missing:
+        return not_started(f"it has no annotation {missing[0]}", expected, "apply the manifest")
+    return {key: "yes" if matching(PREFIX + key, OLDER) else "no" for key in KEYS}
+
+
 CHECKPOINTS = (
     Definition(
         id="annotations-01",
         notebook=NOTEBOOK,
+        title="An older controller",
+        criteria=(
+            Prediction(
+                "annotations-01.older",
+                "What you predicted of each annotation",
+                1,
+                f"Which annotations of the Ingress does a controller of version {OLDER} read?",
+                "prediction = {" + ", ".join(f'"{key}": ""' for key in KEYS) + "}",
+                older,
+            ),
+        ),
+        hints=(
+            "Look at the list of version 2.7, which the course document links to.",
+            "Compare it with that of 3.3: which of the three keys came later?",
+            '`loadbalancer.annotations.find("multi-cluster-target-group")` says since when',
+        ),
+        solution="""\
+prediction = {"schema": "no", "target-type": "yes", "multi-cluster-target-group": "no"}
+""",
+    ),
+    Definition(
+        id="annotations-02",
+        notebook=NOTEBOOK,
         title="Annotations that are read",
         criteria=(
-            Criterion("annotations-01.lint", "The controller reads all of them", 1, read),
+            Criterion("annotations-02.lint", "The controller reads all of them", 1, read),
             Criterion(
-                "annotations-01.address",
+                "annotations-02.address",
                 "The Ingress has a load balancer",
                 1,
                 address,
-                needs=("annotations-01.lint",),
+                needs=("annotations-02.lint",),
                 wait=ADDRESS,
             ),
             Criterion(
-                "annotations-01.scheme",
+                "annotations-02.scheme",
                 f"The load balancer is {_SCHEME}",
                 1,
                 scheme,
-                needs=("annotations-01.address",),
+                needs=("annotations-02.address",),
                 wait=ADDRESS,
             ),
         ),
