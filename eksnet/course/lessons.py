@@ -90,6 +90,7 @@ LESSONS = (
     Lesson("04a_load_balancer_controller", namespaces=("app-ns",), controller=True),
     Lesson("04b_annotations", namespaces=("app-ns",), controller=True),
     Lesson("05_lab_hosts", changes=(COREFILE,)),
+    Lesson("06_lab_cname", namespaces=("app-ns",), changes=(COREFILE,), controller=True),
     Lesson("07_lab_install_controller", namespaces=("app-ns",), installs_controller=True),
     Lesson("08a_lab_ingress", namespaces=("app-ns",), controller=True),
     Lesson(
