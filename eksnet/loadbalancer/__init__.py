@@ -14,6 +14,7 @@ from eksnet.loadbalancer.controller import (
     wait_for_event,
     wait_until_unanswered,
 )
+from eksnet.loadbalancer.diagnosis import diagnose
 from eksnet.loadbalancer.done import Done, controller_log
 from eksnet.loadbalancer.explaining import explain
 from eksnet.loadbalancer.faults import (
@@ -49,6 +50,7 @@ __all__ = [
     "annotations",
     "controller_log",
     "delete_own_security_group",
+    "diagnose",
     "explain",
     "hostname",
     "iam_policy",
