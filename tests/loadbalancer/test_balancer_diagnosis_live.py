@@ -23,7 +23,10 @@ SERVICE = """
 apiVersion: v1
 kind: Service
 metadata: {{name: {name}, namespace: {space}}}
-spec: {{type: NodePort, selector: {{app: web}}, ports: [{{name: http, port: 80, targetPort: 8080}}]}}
+spec:
+  type: NodePort
+  selector: {{app: web}}
+  ports: [{{name: http, port: 80, targetPort: 8080}}]
 """
 APP = f"""
 {{apiVersion: v1, kind: Namespace, metadata: {{name: {SPACE}}}}}
