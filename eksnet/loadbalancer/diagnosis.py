@@ -82,11 +82,11 @@ def diagnose(cluster: Cluster, about: str, namespace: str | None = None) -> Diag
 def _checks(around: Around) -> Iterator[tuple[str, Callable[[], Finding]]]:
     about, kind = around.about, around.about.kind
     if kind == INGRESS:
-        yield "its class", lambda: ingress_class(about, around.classes)
+        yield "class", lambda: ingress_class(about, around.classes)
     if kind == SERVICE:
-        yield "its class", lambda: service_class(about)
-    yield "the controller", lambda: runs(around.deployments)
-    yield "its last word", lambda: said(around.word, about)
+        yield "class", lambda: service_class(about)
+    yield "controller", lambda: runs(around.deployments)
+    yield "last word", lambda: said(around.word, about)
     yield "annotations", lambda: annotations(around.findings, around.word)
     yield "Services", lambda: services(around.behind, about.namespace)
     if kind == BINDING:

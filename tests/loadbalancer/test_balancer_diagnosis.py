@@ -280,11 +280,11 @@ def first(*objects: Object, about: str = "ingress/web") -> str:
     ("objects", "expected"),
     [
         ([*WHOLE, an_ingress(), CONTENT], "nothing"),
-        ([CONTROLLER, SERVICE, SLICE, an_ingress(), CONTENT], "its class: there is no Ingress"),
-        ([ALB, SERVICE, SLICE, an_ingress(), CONTENT], "the controller: it is not installed"),
+        ([CONTROLLER, SERVICE, SLICE, an_ingress(), CONTENT], "class: there is no Ingress"),
+        ([ALB, SERVICE, SLICE, an_ingress(), CONTENT], "controller: it is not installed"),
         (
             [*WHOLE, an_ingress(), said_of("web", "FailedBuildModel", "conflicting scheme: map[]")],
-            "its last word: FailedBuildModel: conflicting scheme: map[]. Members of the group",
+            "last word: FailedBuildModel: conflicting scheme: map[]. Members of the group",
         ),
         (
             [*WHOLE, an_ingress(schema="internal"), CONTENT],

@@ -127,11 +127,11 @@ def test_nothing_is_found_in_what_works(web: Cluster) -> None:
 @pytest.mark.parametrize(
     ("fault", "about", "check", "seen", "step"),
     [
-        ("A", "web", "its last word", "unable to find port htpp", ""),
+        ("A", "web", "last word", "unable to find port htpp", ""),
         ("B", "web", "targets", "Target.Timeout", "manage-backend-security-group-rules"),
         ("C", "web", "Services", "the Service reports is not in app-ns, but in team-ns", ""),
-        ("D", "orders", "its last word", "conflicting scheme", "Name the scheme on one member"),
-        ("E", "web", "its last word", "CertificateNotFound", ""),
+        ("D", "orders", "last word", "conflicting scheme", "Name the scheme on one member"),
+        ("E", "web", "last word", "CertificateNotFound", ""),
     ],
 )
 def test_a_fault_of_the_lab(
@@ -181,7 +181,7 @@ BROKEN: dict[str, tuple[Callable[[Cluster], Any], str, str, Callable[[Cluster], 
     ),
     "a class that is not there": (
         lambda web: web.patch("ingress", "web", {"spec": {"ingressClassName": None}}, SPACE),
-        "its class", "it has none",
+        "class", "it has none",
         lambda web: web.patch("ingress", "web", {"spec": {"ingressClassName": "alb"}}, SPACE),
     ),
     "no pod": (
@@ -191,7 +191,7 @@ BROKEN: dict[str, tuple[Callable[[Cluster], Any], str, str, Callable[[Cluster], 
     ),
     "no controller": (
         lambda web: _scaled(web, installed.DEPLOYMENT, installed.NAMESPACE, 0),
-        "the controller", "0 of 0 pods are ready",
+        "controller", "0 of 0 pods are ready",
         lambda web: _scaled(web, installed.DEPLOYMENT, installed.NAMESPACE, 2),
     ),
 }  # fmt: skip
@@ -210,4 +210,4 @@ def test_what_else_can_be_broken(name: str, web: Cluster) -> None:
 
 
 def test_a_service_without_a_load_balancer_of_its_own(web: Cluster) -> None:
-    assert comes("its class", "its type is NodePort", "service/web").next_step
+    assert comes("class", "its type is NodePort", "service/web").next_step
