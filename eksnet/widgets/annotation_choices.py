@@ -99,12 +99,16 @@ class AnnotationChoices(Model):
         return tuple(lint(one, self.release.strip() or _RELEASE) for one in self.manifests)
 
     def panel(self) -> Panel:
-        """Return for each choice the findings, the plan if there is one, and the YAML."""
+        """Return a column for each choice: the findings, the plan if there is one, the YAML."""
         plans = self.seen or (None,) * len(self.choices)
         each = tuple(zip(NAMES, self.findings, plans, self.manifests, strict=False))
-        parts = [part for one in each for part in _parts(*one)]
+        columns = [tuple(_parts(*one)) for one in each]
         said = [f"{name}: {summary(findings)}" for name, findings, _, _ in each]
-        return Panel(" ".join((*said, *self._planned())), tuple(parts))
+        return Panel(
+            " ".join((*said, *self._planned())),
+            tuple(part for column in columns for part in column),
+            tuple(map(len, columns)),
+        )
 
     def _planned(self) -> tuple[str, ...]:
         if self.seen is not None:

@@ -93,6 +93,11 @@ def test_two_choices_stand_side_by_side():
         "First choice: YAML", "Second choice: findings", "Second choice: YAML",
     ]  # fmt: skip
     assert "First choice: Nothing was found. Second choice: 1 error" in model.shown().sentence
+    # Each in a column of its own, however much there is to say of it.
+    assert model.shown().columns == (1, 2)
+    first, second = model.shown().live.split('<div class="eksnet-column">')[1:]
+    assert ("First choice" in first, "Second choice" in first) == (True, False)
+    assert "Second choice: findings" in second and "Second choice: YAML" in second
 
 
 def test_another_kind_has_other_annotations():

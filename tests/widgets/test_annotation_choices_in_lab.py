@@ -101,6 +101,19 @@ def test_axe_finds_nothing_and_colours_have_contrast(notebook, choices, theme):
     assert {what: ratio for what, ratio in borders.items() if ratio < 3} == {}
 
 
+def test_two_choices_stand_side_by_side(notebook, choices):
+    choices.control("Plan").press("Enter")
+    done = model()
+    done.act("look")
+    choices.wait_for(done)
+    first, second = (
+        column.bounding_box() for column in choices.root.locator(".eksnet-column").all()
+    )
+    assert first["x"] + first["width"] <= second["x"]
+    assert first["y"] == second["y"]
+    assert abs(first["width"] - second["width"]) < 2
+
+
 @pytest.mark.parametrize("percent", [200, 300])
 def test_zoomed_nothing_sticks_out(notebook, choices, percent):
     notebook.zoom(percent)
