@@ -87,7 +87,7 @@ def _checks(around: Around) -> Iterator[tuple[str, Callable[[], Finding]]]:
         yield "class", lambda: service_class(about)
     yield "controller", lambda: runs(around.deployments)
     yield "last word", lambda: said(around.word, about)
-    yield "annotations", lambda: annotations(around.findings, around.word)
+    yield "annotations", lambda: annotated(around.findings, around.word)
     yield "Services", lambda: services(around.behind, about.namespace)
     if kind == BINDING:
         yield "target group", lambda: target_group(around.target_group)
@@ -200,7 +200,7 @@ def _complaint(word: Word, of: str = "") -> Finding:
     return fails(f"{of}{word}{means and '.'}{means}", last_word.RECONCILED, fix)
 
 
-def annotations(found: Sequence[linting.Finding], word: Word | None) -> Finding:
+def annotated(found: Sequence[linting.Finding], word: Word | None) -> Finding:
     """Whether the controller reads all annotations as they are meant.
 
     Args:

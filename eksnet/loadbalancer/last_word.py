@@ -88,7 +88,7 @@ def last_word(
         one for one in cluster.list("events", about.namespace)
         if (one.get("involvedObject") or {}).get("uid") == uid
     ]  # fmt: skip
-    words = list(of_events(events))
+    words = list(of_events(one.raw for one in events))
     place = ("", group) if group else (about.namespace, about.name)
     named = About(about.kind, *place, _time(about["metadata"]["creationTimestamp"]))
     for pod in pods:
@@ -97,7 +97,7 @@ def last_word(
     return max(words, key=lambda one: (one.at, one.where == _EVENT), default=None)
 
 
-def of_events(events: Iterable[Json]) -> Iterator[Word]:
+def of_events(events: Iterable[dict[str, Any]]) -> Iterator[Word]:
     """Yield what the newest event of the controller says: one word, or none.
 
     Args:

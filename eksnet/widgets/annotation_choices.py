@@ -77,7 +77,7 @@ class AnnotationChoices(Model):
             EksnetError: A line is no annotation.
         """
         return tuple(
-            manifest(self.kind, annotations(self.kind, one), self.namespace, self.name)
+            manifest(self.kind, annotated(self.kind, one), self.namespace, self.name)
             for one in self.choices
         )
 
@@ -135,7 +135,7 @@ class AnnotationChoices(Model):
         return "The last plan was of other annotations."
 
 
-def annotations(kind: str, chosen: str) -> dict[str, str]:
+def annotated(kind: str, chosen: str) -> dict[str, str]:
     """Return annotations by their whole keys.
 
     Args:

@@ -16,6 +16,10 @@ SINCE = "2026-11-30T10:00:00Z"
 
 class Object(dict[str, Any]):
     @property
+    def raw(self) -> dict[str, Any]:
+        return dict(self)
+
+    @property
     def name(self) -> str:
         return str(self["metadata"]["name"])
 

@@ -10,7 +10,7 @@ from eksnet import widgets
 from eksnet.errors import EksnetError, UnreachableError
 from eksnet.loadbalancer import lint, planned
 from eksnet.widgets import AnnotationChoices
-from eksnet.widgets.annotation_choices import START, annotations, manifest
+from eksnet.widgets.annotation_choices import START, annotated, manifest
 
 ANSWER = json.loads(
     (Path(__file__).parents[1] / "loadbalancer" / "answers" / "two_ingresses.json").read_text()
@@ -44,13 +44,13 @@ def parts(model):
     ],
 )  # fmt: skip
 def test_annotations_are_read_line_by_line(kind, chosen, expected):
-    assert annotations(kind, chosen) == expected
+    assert annotated(kind, chosen) == expected
 
 
 @pytest.mark.parametrize("chosen", ["scheme", ": internal", "scheme: a\nscheme: b", "x" * 20_000])
 def test_what_is_no_annotation_is_a_sentence(chosen):
     with pytest.raises(EksnetError) as caught:
-        annotations("Ingress", chosen)
+        annotated("Ingress", chosen)
     model = AnnotationChoices(first=chosen)
     assert caught.value.seen in model.shown().sentence
     assert model.shown().parts == ()
