@@ -18,6 +18,7 @@ from ipaddress import IPv4Address
 from eksnet.sandbox.desired import Desired, Listener, LoadBalancer, Target, TargetGroup, Zone
 from eksnet.sandbox.vpc import NAT_GATEWAY, Vpc
 
+FILE = "observed.json"
 TABLE = "eksnet_network_load_balancers"
 # The listeners that are passed on, with the protocols of IP; one for TLS is none of them.
 _PROTOCOLS = {"TCP": ("tcp",), "UDP": ("udp",), "TCP_UDP": ("tcp", "udp")}
@@ -101,7 +102,7 @@ def read_states(text: str) -> dict[str, dict[str, str]]:
             for arn, targets in json.loads(text)["targets"].items()
         }
     except (AttributeError, KeyError, TypeError) as error:
-        raise ValueError(f"observed.json: {error!r}") from error
+        raise ValueError(f"{FILE}: {error!r}") from error
 
 
 def services(desired: Desired, states: States) -> tuple[Service, ...]:

@@ -50,7 +50,7 @@ class Router:
         self._vpc = vpc
         self._log = log
         self._seen: tuple[_Version, ...] | None = None
-        self._services: tuple[Service, ...] = ()
+        self._applied: tuple[Desired, tuple[Service, ...]] | None = None
         self._problem = ""
 
     def prepare(self) -> None:
@@ -81,7 +81,8 @@ class Router:
 
     def follow(self) -> None:
         """Apply what is wanted and seen if it has changed; failures are logged, and tried again."""
-        wanted, observed = self._paths.load_balancers / desired.FILE, self._paths.observed_targets
+        wanted = self._paths.load_balancers / desired.FILE
+        observed = self._paths.observed / balancing.FILE
         seen = _version(wanted), _version(observed)
         # Without the first, the AWS side has not written it yet.
         if seen[0] is None or seen == self._seen:
@@ -97,12 +98,11 @@ class Router:
             self._seen, self._problem = seen, ""
 
     def _read(self, wanted: Path, observed: Path) -> None:
-        before = self.desired
         self.desired = desired.read(wanted.read_text())
         states = balancing.read_states(observed.read_text()) if observed.exists() else {}
         services = balancing.services(self.desired, states)
         # What is seen of an Application Load Balancer's targets changes no table.
-        if self._seen is None or (before, self._services) != (self.desired, services):
+        if self._applied != (self.desired, services):
             self._apply(services)
 
     def _apply(self, services: tuple[Service, ...]) -> None:
@@ -115,9 +115,9 @@ class Router:
         network.configure(network.address_commands(present, self.desired.addresses))
         if self.desired.load_balancers and not os.path.ismount(self._paths.internet):
             self._connect_internet()
-        ended = balancing.ended(self._services, services)
-        self._services = services
-        for one in ended:
+        before = self._applied[1] if self._applied else ()
+        self._applied = self.desired, services
+        for one in balancing.ended(before, services):
             connections.end(one)
 
     def _connect_internet(self) -> None:
