@@ -208,9 +208,7 @@ def _side(
         yield from _chain(f"{interface.id}.{side}", "", *jumps, LOST)
 
 
-def _balanced_sides(
-    desired: Desired, held: Mapping[Interface, list[IPv4Network]]
-) -> Iterator[str]:
+def _balanced_sides(desired: Desired, held: Mapping[Interface, list[IPv4Network]]) -> Iterator[str]:
     """Return the chains of what Network Load Balancers bring, and of what the gateway brings them.
 
     A load balancer's group stands for what comes through it, also where the target sees the

@@ -2,7 +2,6 @@
 
 import json
 from collections import Counter
-from ipaddress import IPv4Address
 
 import pytest
 from wanted import (
@@ -23,7 +22,6 @@ from wanted import (
 )
 
 from eksnet.sandbox import balancing
-from eksnet.sandbox.balancing import Ended
 from eksnet.sandbox.desired import read
 
 NODE1, POD1, POD1B, NODE2 = "10.0.128.10", "10.0.129.7", "10.0.129.8", "10.0.144.10"
@@ -42,9 +40,7 @@ ENDS = {"target_health_state__unhealthy__connection_termination__enabled": "true
 def wanted(*groups, balancer=None, security=(OPEN,), front="sg-none", **more):
     """Return what is wanted of a load balancer without security groups, and of open targets."""
     made = balancer or network_balancer(listener(), attributes=CROSSED)
-    all_of_it = desired(
-        *security, balancers=[made], target_groups=groups, front=front, **more
-    )
+    all_of_it = desired(*security, balancers=[made], target_groups=groups, front=front, **more)
     if front == "sg-none":
         kept = [one for one in all_of_it["interfaces"] if one["id"] != "eni-4"]
         all_of_it["interfaces"] = kept
