@@ -79,6 +79,31 @@ def test_whether_targets_see_their_clients_address(elb, vpc, protocol, kind, kep
 
 
 @pytest.mark.parametrize(
+    ("protocol", "value", "code"),
+    [
+        ("TCP", "true", None),
+        ("TCP", "false", None),
+        ("UDP", "true", None),
+        ("UDP", "false", "ValidationError"),
+        ("TCP_UDP", "false", "ValidationError"),
+        ("HTTP", "true", "ValidationError"),
+    ],
+)
+def test_whether_that_can_be_changed(elb, vpc, protocol, value, code):
+    (made,) = elb.create_target_group(
+        Name="t", Protocol=protocol, Port=80, VpcId=vpc, TargetType="ip"
+    )["TargetGroups"]
+    sent = {
+        "TargetGroupArn": made["TargetGroupArn"],
+        "Attributes": [{"Key": "preserve_client_ip.enabled", "Value": value}],
+    }
+    if code:
+        assert refused(elb.modify_target_group_attributes, **sent)[0] == code
+    else:
+        elb.modify_target_group_attributes(**sent)
+
+
+@pytest.mark.parametrize(
     ("asked", "path", "matcher"),
     [
         ({"Protocol": "HTTP"}, "/", {"HttpCode": "200"}),
