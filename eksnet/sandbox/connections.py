@@ -7,35 +7,41 @@ import re
 import socket
 import struct
 import subprocess
+from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
-from eksnet.sandbox.balancing import PROD, Ended
+from eksnet.sandbox.balancing import PROD, Ended, Place
 
-_FIELD = re.compile(r"(src|dst|sport|dport)=(\S+)")
+_FIELD = re.compile(r"\b(?:src|dst|sport|dport)=(\S+)")
 _ACK = 0x10
 # Bytes of a header of TCP, and its length as the header has it, in words of four bytes.
 _HEADER, _WORDS = 20, 5
 
 
 @dataclass(frozen=True)
-class Ends:
-    """The two ends of a connection of TCP, as its client knows them.
+class Connection:
+    """A connection through a load balancer, as the kernel lists it.
 
     Attributes:
-        client: The client's address.
-        client_port: Its port.
-        asked: The address that it asked.
-        asked_port: The port.
+        protocol: `tcp` or `udp`.
+        client: The client's address and port.
+        asked: The address and the port that it asked.
+        target: The address and the port that answer.
     """
 
-    client: IPv4Address
-    client_port: int
-    asked: IPv4Address
-    asked_port: int
+    protocol: str
+    client: Place
+    asked: Place
+    target: Place
+
+    def ends_with(self, ended: Ended) -> bool:
+        """Tell whether it is one of those that end."""
+        is_asked = (self.protocol, *self.asked) == ended.door
+        return is_asked and ended.target in (None, self.target)
 
 
-def end(ended: Ended) -> None:
+def end(ended: Iterable[Ended]) -> None:
     """End connections: the kernel forgets them, and clients of TCP are reset.
 
     Args:
@@ -44,11 +50,19 @@ def end(ended: Ended) -> None:
     Raises:
         OSError: The kernel refused.
     """
-    words = ["conntrack", "-D", *selection(ended)]
-    # Its exit code is 1 when there was none.
-    said = subprocess.run(words, capture_output=True, text=True, check=False).stdout
-    if ended.door[0] == "tcp":
-        _prod(parse(said))
+    if not (ended := list(ended)):
+        return
+    # Once for all: most of them have no connection.
+    present = parse(_conntrack("-L", "--dst-nat"))
+    for one in ended:
+        if any(connection.ends_with(one) for connection in present):
+            _prod(parse(_conntrack("-D", *selection(one))))
+
+
+def _conntrack(*words: str) -> str:
+    # Its exit code is 1 when it finds none.
+    done = subprocess.run(["conntrack", *words], capture_output=True, text=True, check=False)
+    return done.stdout
 
 
 def selection(ended: Ended) -> list[str]:
@@ -61,24 +75,23 @@ def selection(ended: Ended) -> list[str]:
     return [*words, "--reply-src", str(target), "--reply-port-src", str(target_port)]
 
 
-def parse(said: str) -> list[Ends]:
-    """Return the connections that conntrack lists."""
-    found = []
-    for line in said.splitlines():
-        # Each line has the fields twice: as the client sends, and as the target answers.
-        fields = dict(reversed(_FIELD.findall(line)))
-        found.append(
-            Ends(
-                IPv4Address(fields["src"]),
-                int(fields["sport"]),
-                IPv4Address(fields["dst"]),
-                int(fields["dport"]),
-            )
+def parse(listed: str) -> list[Connection]:
+    """Return the connections of TCP and UDP that conntrack lists."""
+    return [
+        Connection(
+            line.split()[0],
+            client=(IPv4Address(source), int(source_port)),
+            asked=(IPv4Address(asked), int(port)),
+            target=(IPv4Address(target), int(target_port)),
         )
-    return found
+        for line in listed.splitlines()
+        # Each line has four fields twice: as the client sends, and as the target answers.
+        if len(fields := _FIELD.findall(line)) == 8
+        for source, asked, source_port, port, target, _, target_port, _ in [fields]
+    ]
 
 
-def _prod(found: list[Ends]) -> None:
+def _prod(found: Iterable[Connection]) -> None:
     """Have clients say something, which is then answered with a reset.
 
     A reset counts only with the number that the client expects, and nobody but the client knows it:
@@ -86,19 +99,21 @@ def _prod(found: list[Ends]) -> None:
     """
     with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as raw:
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, PROD)
-        for ends in found:
-            raw.sendto(packet(ends, os.urandom(4)), (str(ends.client), 0))
+        for one in found:
+            if one.protocol == "tcp":
+                raw.sendto(packet(one, os.urandom(4)), (str(one.client[0]), 0))
 
 
-def packet(ends: Ends, number: bytes) -> bytes:
+def packet(connection: Connection, number: bytes) -> bytes:
     """Return a packet with an empty segment, as from the address that a client asked.
 
     Args:
-        ends: The connection.
+        connection: The connection.
         number: The segment's sequence number, four bytes.
     """
-    source, target = ends.asked.packed, ends.client.packed
-    ports = struct.pack("!HH", ends.asked_port, ends.client_port)
+    (asked, port), (client, client_port) = connection.asked, connection.client
+    source, target = asked.packed, client.packed
+    ports = struct.pack("!HH", port, client_port)
     segment = ports + number + struct.pack("!IBBHHH", 0, _WORDS << 4, _ACK, 0, 0, 0)
     pseudo = source + target + struct.pack("!BBH", 0, socket.IPPROTO_TCP, _HEADER)
     segment = segment[:16] + struct.pack("!H", _checksum(pseudo + segment)) + segment[18:]

@@ -117,8 +117,7 @@ class Router:
             self._connect_internet()
         before = self._applied[1] if self._applied else ()
         self._applied = self.desired, services
-        for one in balancing.ended(before, services):
-            connections.end(one)
+        connections.end(balancing.ended(before, services))
 
     def _connect_internet(self) -> None:
         """Create the network of the internet; commands find it where it is mounted."""

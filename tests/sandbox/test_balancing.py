@@ -25,6 +25,7 @@ from eksnet.sandbox import balancing
 from eksnet.sandbox.desired import read
 
 NODE1, POD1, POD1B, NODE2 = "10.0.128.10", "10.0.129.7", "10.0.129.8", "10.0.144.10"
+API = "10.0.0.10"
 POD2, POD2B = "10.0.145.7", "10.0.145.8"
 PRIVATE, PUBLIC, OUTSIDE, NAT = "10.0.0.21", "203.0.113.21", "198.51.100.10", "203.0.113.10"
 PRIVATE_C, PUBLIC_C = "10.0.16.21", "203.0.113.22"
@@ -118,6 +119,21 @@ def test_who_asks_where_is_seen_as_whom():
     for one, source, to, _ in cases:
         steps += [apply(wanted(one), states(POD2)), ask(source, to)]
     assert ended_on(*steps) == [[f"{POD2} sees {source}"] for *_, source in cases]
+
+
+def test_a_target_beside_the_load_balancer_answers():
+    of_one, hides = target(API, 444, zone="all"), {}
+    keeps = {"preserve_client_ip__enabled": "true"}
+    front = {"front": FRONT, "security": [group(CLUSTER, [rule("tcp", 444, groups=[FRONT])])]}
+    found = ended_on(
+        serve(API, 444),
+        apply(wanted(target_group(of_one, **hides), **front), states(API, port=444)),
+        ask(POD1, PRIVATE), ask(OUTSIDE, PUBLIC), ask(POD1, PUBLIC),
+        apply(wanted(target_group(of_one, **keeps), **front), states(API, port=444)),
+        ask(POD1, PRIVATE), ask(OUTSIDE, PUBLIC), ask(POD1, PUBLIC),
+    )  # fmt: skip
+    sources = [PRIVATE, PRIVATE, PRIVATE, POD1, OUTSIDE, NAT]
+    assert found == [[f"{API} sees {source}"] for source in sources]
 
 
 def test_a_target_that_reaches_itself_gets_no_answer_if_its_address_is_kept():

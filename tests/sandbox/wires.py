@@ -254,8 +254,7 @@ def main() -> None:
             network.filter_packets(
                 filters.table(wanted, VPC), balancing.table(services, wanted, VPC)
             )
-            for one in balancing.ended(before, services):
-                connections.end(one)
+            connections.end(balancing.ended(before, services))
             before = services
             here = network.balancer_addresses(VPC)
             network.configure(network.address_commands(here, wanted.addresses))
