@@ -29,8 +29,6 @@ _RESET_DRAINED = "deregistration_delay.connection_termination.enabled"
 _MINIMUM = "target_group_health.unhealthy_state_routing.minimum_healthy_targets"
 # A connection with this mark gets the load balancer's address as its source.
 _MASQUERADED = 1
-# A packet with this mark belongs to no connection on purpose; see `connections`.
-PROD = 2
 _HEALTHY = ("healthy", "unavailable")
 
 # The state of each target by the ARN of its group and its key, as far as it was seen.
@@ -173,22 +171,24 @@ def _service(
             continue
         seen = states.get(arn, {})
         reached = [one for one in group.targets if _is_reached(one, zone, group, balancer)]
-        shares.append(_share(door, group, weight, _usable(group, reached, seen)))
+        registered = [one for one in reached if not one.draining]
+        is_open = _fails_open(group, registered, seen)
+        shares.append(_share(group, weight, _usable(registered, seen, is_open)))
         places = {_place(one) for one in group.targets if not _has_drained(one, seen)}
         known |= places
         if _is_on(group, _RESET_DRAINED):
             ends_when_gone |= places
-        if _is_on(group, _RESET_UNHEALTHY):
+        # What makes the group fail open keeps its connections, as documented.
+        if _is_on(group, _RESET_UNHEALTHY) and not is_open:
             ended |= {_place(one) for one in group.targets if seen.get(one.key) == "unhealthy"}
     return Service(
         door, tuple(shares), frozenset(ended), frozenset(known), frozenset(ends_when_gone)
     )
 
 
-def _share(door: Door, group: TargetGroup, weight: int, targets: Iterable[Target]) -> Share:
+def _share(group: TargetGroup, weight: int, targets: Iterable[Target]) -> Share:
     # With UDP the client's address is kept, whatever the attribute says.
     preserves = group.protocol in ("UDP", "TCP_UDP") or _is_on(group, _PRESERVE)
-    # Datagrams with a source port belong together, also after the kernel has forgotten them.
     sticky = _is_on(group, "stickiness.enabled")
     return Share(weight, preserves, sticky, tuple(sorted({_place(one) for one in targets})))
 
@@ -214,16 +214,16 @@ def _has_drained(target: Target, seen: Mapping[str, str]) -> bool:
     return target.draining and bool(seen) and target.key not in seen
 
 
-def _usable(group: TargetGroup, targets: Iterable[Target], seen: Mapping[str, str]) -> list[Target]:
-    """Return the targets of new connections: the healthy ones.
+def _fails_open(group: TargetGroup, registered: list[Target], seen: Mapping[str, str]) -> bool:
+    """Tell whether too few targets are healthy, so that unhealthy ones get connections, too."""
+    healthy = sum(seen.get(one.key) in _HEALTHY for one in registered)
+    return healthy < _minimum(group, len(registered))
 
-    If they are too few the group fails open, and unhealthy ones get connections, too.
-    """
-    registered = [one for one in targets if not one.draining]
-    healthy = [one for one in registered if seen.get(one.key) in _HEALTHY]
-    if len(healthy) >= _minimum(group, len(registered)):
-        return healthy
-    return [*healthy, *(one for one in registered if seen.get(one.key) == "unhealthy")]
+
+def _usable(registered: list[Target], seen: Mapping[str, str], is_open: bool) -> list[Target]:
+    """Return the targets of new connections; one that is not checked yet is none of them."""
+    states = (*_HEALTHY, "unhealthy") if is_open else _HEALTHY
+    return [one for one in registered if seen.get(one.key) in states]
 
 
 def _minimum(group: TargetGroup, registered: int) -> int:
@@ -237,13 +237,7 @@ def _minimum(group: TargetGroup, registered: int) -> int:
 
 
 def _strangers(found: Iterable[Service]) -> Iterator[str]:
-    """Return the chains that reset what belongs to no connection, before it could begin one."""
-    yield from (
-        "\tchain prods {",
-        "\t\ttype filter hook output priority raw; policy accept;",
-        f"\t\tmeta mark {PROD} notrack",
-        "\t}",
-    )
+    """Return the chain that resets what belongs to no connection, before it could begin one."""
     doors = ", ".join(f"{one.door[1]} . {one.door[2]}" for one in found if one.door[0] == "tcp")
     if doors:
         yield from (

@@ -1,22 +1,16 @@
-"""Connections through load balancers that end: the kernel forgets them, their clients are reset."""
+"""Connections through load balancers that end: the kernel forgets them."""
 
 from __future__ import annotations
 
-import os
 import re
-import socket
-import struct
 import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
-from eksnet.sandbox.balancing import PROD, Ended, Place
+from eksnet.sandbox.balancing import Ended, Place
 
 _FIELD = re.compile(r"\b(?:src|dst|sport|dport)=(\S+)")
-_ACK = 0x10
-# Bytes of a header of TCP, and its length as the header has it, in words of four bytes.
-_HEADER, _WORDS = 20, 5
 
 
 @dataclass(frozen=True)
@@ -42,7 +36,7 @@ class Connection:
 
 
 def end(ended: Iterable[Ended]) -> None:
-    """End connections: the kernel forgets them, and clients of TCP are reset.
+    """End connections: what comes on one of them afterwards is answered with a reset.
 
     Args:
         ended: Which ones.
@@ -56,7 +50,7 @@ def end(ended: Iterable[Ended]) -> None:
     present = parse(_conntrack("-L", "--dst-nat"))
     for one in ended:
         if any(connection.ends_with(one) for connection in present):
-            _prod(parse(_conntrack("-D", *selection(one))))
+            _conntrack("-D", *selection(one))
 
 
 def _conntrack(*words: str) -> str:
@@ -89,41 +83,3 @@ def parse(listed: str) -> list[Connection]:
         if len(fields := _FIELD.findall(line)) == 8
         for source, asked, source_port, port, target, _, target_port, _ in [fields]
     ]
-
-
-def _prod(found: Iterable[Connection]) -> None:
-    """Have clients say something, which is then answered with a reset.
-
-    A reset counts only with the number that the client expects, and nobody but the client knows it:
-    it says it in answer to a segment that does not fit.
-    """
-    with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as raw:
-        raw.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, PROD)
-        for one in found:
-            if one.protocol == "tcp":
-                raw.sendto(packet(one, os.urandom(4)), (str(one.client[0]), 0))
-
-
-def packet(connection: Connection, number: bytes) -> bytes:
-    """Return a packet with an empty segment, as from the address that a client asked.
-
-    Args:
-        connection: The connection.
-        number: The segment's sequence number, four bytes.
-    """
-    (asked, port), (client, client_port) = connection.asked, connection.client
-    source, target = asked.packed, client.packed
-    ports = struct.pack("!HH", port, client_port)
-    segment = ports + number + struct.pack("!IBBHHH", 0, _WORDS << 4, _ACK, 0, 0, 0)
-    pseudo = source + target + struct.pack("!BBH", 0, socket.IPPROTO_TCP, _HEADER)
-    segment = segment[:16] + struct.pack("!H", _checksum(pseudo + segment)) + segment[18:]
-    # The kernel fills in the checksum and the identification.
-    header = struct.pack("!BBHHHBBH", 0x45, 0, 20 + _HEADER, 0, 0, 64, socket.IPPROTO_TCP, 0)
-    return header + source + target + segment
-
-
-def _checksum(data: bytes) -> int:
-    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
-    while total >> 16:
-        total = (total >> 16) + (total & 0xFFFF)
-    return ~total & 0xFFFF

@@ -91,8 +91,6 @@ def _ways_through(desired: Desired, vpc: Vpc) -> Iterator[str]:
             f"type filter hook output priority {priority}",
             # The components of the control plane among themselves.
             'oifname "lo" accept',
-            # What the router sends to have a connection reset; see `connections`.
-            "ct state untracked accept",
             _ERRORS,
             f"jump {question}",
         )

@@ -223,12 +223,11 @@ def ask(wires: Wires, one: dict) -> list[str]:
 
 
 def say(wires: Wires, one: dict) -> str:
-    """Say something on a connection that is held, or only wait; return what comes back."""
+    """Say something on a connection that is held; return what comes back."""
     client = _held[one["held"]]
     client.settimeout(one.get("patience", _PATIENCE))
     try:
-        if not one.get("only_waits"):
-            client.sendall(b"?")
+        client.sendall(b"?")
         return client.recv(100).decode() or "closed"
     except OSError as error:
         return _words(error)
