@@ -253,18 +253,19 @@ def _ways_in(found: list[Service]) -> Iterator[str]:
     """Return the chains that choose a target."""
     # A service's chain is the same for both addresses of a zone, and often for all zones.
     chains: dict[tuple[tuple[Share, ...], str], str] = {}
-    jumps: list[str] = []
+    # AWS allows no door twice; nft would refuse the whole table.
+    jumps: dict[Door, str] = {}
     for one in found:
         protocol, address, port = one.door
         shares = tuple(share for share in one.shares if share.targets and share.weight > 0)
         name = chains.setdefault((shares, protocol), f"service_{len(chains)}")
-        jumps.append(f"{protocol} . {address} . {port} : jump {name}")
+        jumps.setdefault(one.door, f"{protocol} . {address} . {port} : jump {name}")
     for (shares, protocol), name in chains.items():
         yield from _choice(name, shares, protocol)
     yield "\tchain to_targets {"
     yield "\t\ttype nat hook prerouting priority dstnat; policy accept;"
     if jumps:
-        yield f"\t\tmeta l4proto . ip daddr . th dport vmap {{ {', '.join(jumps)} }}"
+        yield f"\t\tmeta l4proto . ip daddr . th dport vmap {{ {', '.join(jumps.values())} }}"
     yield "\t}"
 
 

@@ -1,13 +1,17 @@
 """Network Load Balancers as address translation: real packets through a router that has them."""
 
 import json
+import subprocess
 from collections import Counter
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from wanted import (
     CLUSTER,
     EVERYWHERE,
     FRONT,
+    IN_NAMESPACES,
     PLACES,
     desired,
     group,
@@ -21,9 +25,11 @@ from wanted import (
     target_group,
 )
 
-from eksnet.sandbox import balancing
+from eksnet.sandbox import balancing, filters
 from eksnet.sandbox.desired import read
+from eksnet.sandbox.vpc import plan
 
+VPC = plan()
 NODE1, POD1, POD1B, NODE2 = "10.0.128.10", "10.0.129.7", "10.0.129.8", "10.0.144.10"
 API = "10.0.0.10"
 POD2, POD2B = "10.0.145.7", "10.0.145.8"
@@ -404,3 +410,57 @@ def test_security_groups_are_asked_on_the_way_through_a_load_balancer(name):
     found = on_wires(apply(what, states(POD2)), *(one for one, _ in packets))[1:]
     expected = [end for _, end in packets]
     assert found == expected
+
+
+# At random: nft takes every text.
+ADDRESSES = (POD1, POD1B, POD2, NODE1, API)
+some_targets = st.lists(
+    st.builds(
+        target, st.sampled_from(ADDRESSES), st.integers(1, 65535), st.sampled_from(("", "all")),
+        draining=st.booleans(),
+    ),
+    max_size=4,
+)  # fmt: skip
+flags = st.sampled_from(("true", "false"))
+NAMES = ("one", "two", "three")
+some_listeners = st.lists(
+    st.builds(
+        listener,
+        st.sampled_from((1, 80, 65535)),
+        st.sampled_from(("TCP", "UDP", "TCP_UDP", "TLS")),
+        st.lists(st.sampled_from((*NAMES, "gone")), min_size=1, max_size=3, unique=True),
+        st.lists(st.integers(0, 999), max_size=1),
+    ),
+    max_size=4,
+)
+
+
+@st.composite
+def wishes(draw):
+    groups = [
+        target_group(
+            *draw(some_targets), name=name, protocol=draw(st.sampled_from(("TCP", "UDP"))),
+            preserve_client_ip__enabled=draw(flags), stickiness__enabled=draw(flags),
+        )
+        for name in NAMES
+    ]  # fmt: skip
+    zones = draw(st.sampled_from((BOTH_ZONES, BOTH_ZONES[:1], ((PRIVATE, None),))))
+    made = network_balancer(*draw(some_listeners), zones=zones)
+    what = wanted(*groups, balancer=made, front=draw(st.sampled_from((FRONT, "sg-none"))))
+    every = [HEALTHY, UNHEALTHY, INITIAL]
+    return what, {
+        one["arn"]: {f"{t['id']}:{t['port']}": draw(st.sampled_from(every)) for t in one["targets"]}
+        for one in groups
+    }
+
+
+@given(wishes())
+@settings(max_examples=60)
+def test_nft_takes_any_load_balancer(wish):
+    what, seen_states = wish
+    found = read(json.dumps(what))
+    services = balancing.services(found, seen_states)
+    text = filters.table(found, VPC) + balancing.table(services, found, VPC)
+    command = [*IN_NAMESPACES, "nft", "-c", "-f", "-"]
+    done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{done.stderr}\n{text}"

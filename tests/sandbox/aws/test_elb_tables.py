@@ -103,6 +103,36 @@ def test_whether_that_can_be_changed(elb, vpc, protocol, value, code):
         elb.modify_target_group_attributes(**sent)
 
 
+NONE = "arn:aws:elasticloadbalancing:ap-northeast-2:111122223333:targetgroup/none/0123456789abcdef"
+FOREIGN = NONE.replace("111122223333", "444455556666")
+
+
+@pytest.mark.parametrize(
+    ("arn", "refusal"),
+    [
+        (NONE, ("TargetGroupNotFound", "One or more target groups not found")),
+        (FOREIGN, ("ValidationError", f"'{FOREIGN}' is not a valid target group ARN")),
+        ("none", ("ValidationError", "'none' is not a valid target group ARN")),
+    ],
+)
+def test_target_groups_that_are_none(elb, arn, refusal):
+    one = [{"Id": "10.0.129.7"}]
+    for operation, sent in (
+        (elb.register_targets, {"Targets": one}),
+        (elb.deregister_targets, {"Targets": one}),
+        (elb.describe_target_health, {}),
+        (elb.modify_target_group, {"HealthCheckPath": "/"}),
+        (elb.modify_target_group_attributes, {"Attributes": [{"Key": "x", "Value": "y"}]}),
+    ):
+        assert refused(operation, TargetGroupArn=arn, **sent) == refusal
+    assert refused(elb.describe_target_groups, TargetGroupArns=[arn]) == refusal
+    if arn == NONE:
+        # What is not there is deleted already.
+        elb.delete_target_group(TargetGroupArn=arn)
+    else:
+        assert refused(elb.delete_target_group, TargetGroupArn=arn) == refusal
+
+
 @pytest.mark.parametrize(
     ("asked", "path", "matcher"),
     [

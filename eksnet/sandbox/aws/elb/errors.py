@@ -28,6 +28,11 @@ def always_preserved(protocol: str) -> ELBClientError:
     )
 
 
+def bad_arn(what: str, arn: str) -> ELBClientError:
+    """Return the refusal of what is no ARN of its kind in this account and region (seen)."""
+    return invalid(f"'{arn}' is not a valid {what} ARN")
+
+
 def no_balancer(message: str) -> ELBClientError:
     """Return the refusal of a load balancer that does not exist (seen)."""
     return ELBClientError("LoadBalancerNotFound", message)
