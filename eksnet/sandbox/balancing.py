@@ -174,7 +174,9 @@ def _service(
         registered = [one for one in reached if not one.draining]
         is_open = _fails_open(group, registered, seen)
         shares.append(_share(group, weight, _usable(registered, seen, is_open)))
-        places = {_place(one) for one in group.targets if not _has_drained(one, seen)}
+        # A deregistration is over when the checks know the target no longer.
+        over = {one for one in group.targets if one.draining and one.key not in seen}
+        places = {_place(one) for one in group.targets if arn not in states or one not in over}
         known |= places
         if _is_on(group, _RESET_DRAINED):
             ends_when_gone |= places
@@ -207,11 +209,6 @@ def _is_reached(target: Target, zone: Zone, group: TargetGroup, balancer: LoadBa
     usual = balancer.attributes.get(_CROSS_ZONE, "false")
     crosses = (own if own in ("true", "false") else usual) == "true"
     return crosses or target.zone in ("", "all", zone.name)
-
-
-def _has_drained(target: Target, seen: Mapping[str, str]) -> bool:
-    """Tell whether a target's deregistration is over: then its checks know it no longer."""
-    return target.draining and bool(seen) and target.key not in seen
 
 
 def _fails_open(group: TargetGroup, registered: list[Target], seen: Mapping[str, str]) -> bool:

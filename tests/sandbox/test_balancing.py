@@ -310,6 +310,17 @@ def test_a_deregistered_target_keeps_its_connections_and_gets_no_new_ones():
     assert found == [[first], first, [other] * 9, first, first, [first], first, RESET]
 
 
+@pytest.mark.parametrize(
+    ("observed", "is_known"),
+    [({}, True), ({"tg": {}}, False), ({"tg": states(POD1, state="draining")}, True)],
+)
+def test_a_deregistration_is_over_when_the_checks_say_so(observed, is_known):
+    made = read(json.dumps(wanted(target_group(target(POD1, draining=True)))))
+    for service in balancing.services(made, observed):
+        assert bool(service.known) is is_known
+        assert service.shares[0].targets == ()
+
+
 def test_without_a_listener_or_a_target_nothing_is_connected():
     made = wanted(target_group(target(POD1)))
     without = wanted(target_group(target(POD1)), balancer=network_balancer(listener(81)))
