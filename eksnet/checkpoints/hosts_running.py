@@ -46,10 +46,17 @@ def _refuses(changed: str, pod: Resource, log: str) -> bool:
 
 def running(cluster: Cluster) -> Observation:
     """Whether each CoreDNS pod logs the hash of the ConfigMap's Corefile as its last one."""
-    return _running(cluster, f"wait for the reload, or {RESTART}", NAME)
+    return runs_configmap(cluster, f"wait for the reload, or {RESTART}", NAME)
 
 
-def _running(cluster: Cluster, advice: str, names: str) -> Observation:
+def runs_configmap(cluster: Cluster, advice: str, names: str = "") -> Observation:
+    """Whether each CoreDNS pod runs the text of the ConfigMap.
+
+    Args:
+        cluster: The cluster.
+        advice: The next step while it is only a question of time.
+        names: The names in the block `hosts` that repairs a refused Corefile; empty for none.
+    """
     pods = pods_not_terminating(cluster)
     logs = [log_of(cluster, pod.name) for pod in pods]
     found = running_in(corefile_of(cluster), logs)
@@ -78,7 +85,7 @@ def _refusal_step(cluster: Cluster, names: str) -> str:
 
 def running_again(cluster: Cluster) -> Observation:
     """Whether each CoreDNS pod runs the Corefile that was restored."""
-    seen = _running(cluster, f"wait for the reload, or {RESTART}", "")
+    seen = runs_configmap(cluster, f"wait for the reload, or {RESTART}")
     if not seen.retryable or "CrashLoopBackOff" not in seen.observed:
         return seen
     # What was restored ran before, and a pod that crashes is started again ever more seldom.
@@ -91,7 +98,7 @@ def reloaded(cluster: Cluster) -> Observation:
     """Whether each CoreDNS pod took the Corefile over while it ran."""
     # After a restart nobody could see any more that it reloads.
     advice = "wait for the reload, up to two minutes; do not restart CoreDNS"
-    seen = _running(cluster, advice, BOTH_NAMES)
+    seen = runs_configmap(cluster, advice, BOTH_NAMES)
     if seen.state is not State.PASS:
         return seen
     histories = [logged_configurations(log) for log in logs_of_all(cluster)]

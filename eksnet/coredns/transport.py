@@ -10,14 +10,18 @@ import base64
 import functools
 import itertools
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from eksnet import inputs
 from eksnet.dns import Reply
 from eksnet.dns.spelling import labels_of
 from eksnet.errors import EksnetError, UnreachableError
 from eksnet.listing import Listing
+
+if TYPE_CHECKING:
+    import dns.rrset
 
 UDP, TCP = "udp", "tcp"
 # How long each query waits for its answer, in seconds. In it, a busy computer starts the programs
@@ -114,7 +118,40 @@ class Query:
             min((rrset.ttl for rrset in message.answer), default=None),
             tuple(sorted(map(str, records))),
             any(record.rdtype == wanted for record in records),
+            Listing.of(_records(message.answer), _COLUMNS),
         )
+
+
+@dataclass(frozen=True)
+class AnswerRecord:
+    """A record of an answer, as `dig` shows it.
+
+    Attributes:
+        owner: The name that the record has, which need not be the one that was asked.
+        rdtype: Its type.
+        data: Its data.
+    """
+
+    owner: str
+    rdtype: str
+    data: str
+
+
+_COLUMNS: Mapping[str, Callable[[AnswerRecord], object]] = {
+    "owner": lambda one: one.owner,
+    "type": lambda one: one.rdtype,
+    "data": lambda one: one.data,
+}
+
+
+def _records(answer: Iterable[dns.rrset.RRset]) -> Iterator[AnswerRecord]:
+    """Yield the records of an answer: in the server's order, those of one name and type sorted."""
+    import dns.rdatatype
+
+    for rrset in answer:
+        owner = rrset.name.to_text(omit_final_dot=True)
+        rdtype = dns.rdatatype.to_text(rrset.rdtype)
+        yield from (AnswerRecord(owner, rdtype, data) for data in sorted(map(str, rrset)))
 
 
 @dataclass(frozen=True)
@@ -127,6 +164,7 @@ class Answer:
         ttl: For how many seconds the answer may be kept; None without a record.
         rdata: The data of the records in the answer, sorted; those of an alias too.
         found: Whether a record of the type that was asked for is among them.
+        records: The records themselves, with their names and types.
     """
 
     name: str
@@ -134,6 +172,7 @@ class Answer:
     ttl: int | None
     rdata: tuple[str, ...]
     found: bool = False
+    records: Listing[AnswerRecord] = field(default=Listing((), (), ()), compare=False, repr=False)
 
     @property
     def reply(self) -> Reply:

@@ -78,12 +78,14 @@ class Left:
         by: The lesson that left it, as far as that is known; else empty.
         seen: How it differs.
         done: What became of it: empty while nothing has.
+        needed: Whether the lesson needs it, and no earlier one left it so.
     """
 
     what: str
     by: str
     seen: str
     done: str = ""
+    needed: bool = False
     _restore: Callable[[Cluster], str] = field(default=lambda _: "", repr=False, compare=False)
     _kept: tuple[Json, ...] = field(default=(), repr=False, compare=False)
 
@@ -111,11 +113,13 @@ class Beginning(Shown):
         notebook: The lesson.
         left: What was left, in the order in which it is put back.
         kept: The file that holds what was replaced or deleted; None when nothing was.
+        ready: What the lesson needs beside the cluster's own state, and has.
     """
 
     notebook: str
     left: tuple[Left, ...]
     kept: Path | None = None
+    ready: tuple[str, ...] = ()
 
     def _listing(self) -> Listing[Left]:
         return Listing.of(
@@ -146,6 +150,7 @@ class Beginning(Shown):
     def _lines(self) -> list[str]:
         return [
             self.headline,
+            *self.ready,
             *([f"The replaced objects are saved in {self.kept}"] if self.kept else []),
         ]
 
@@ -184,7 +189,8 @@ def begin(cluster: Cluster, notebook: str, restore: bool | None = None) -> Begin
     is_sandbox = cluster.target.kind == "sandbox"
     if left and restore is None and not is_sandbox:
         raise _asks(cluster, notebook, left)
-    kept = None
+    kept: Path | None = None
+    ready: tuple[str, ...] = ()
     if restore is not False:
         if left:
             left, kept = _put_back(cluster, left)
@@ -194,8 +200,11 @@ def begin(cluster: Cluster, notebook: str, restore: bool | None = None) -> Begin
         may_restart = is_sandbox or bool(restore and left)
         wait_until_ready(cluster, restarts=may_restart, changed=bool(left))
         _refuse_rest(cluster, wanted, record, left)
+        # The same words, whether this call has installed it or an earlier one.
+        ready = (_CONTROLLER_READY,) if wanted.controller else ()
+        left = tuple(one for one in left if not one.needed)
     record.write(cluster, wanted)
-    return Beginning(notebook, left, kept)
+    return Beginning(notebook, left, kept, ready)
 
 
 def _asks(cluster: Cluster, notebook: str, left: Sequence[Left]) -> EksnetError:
@@ -268,6 +277,7 @@ def _fault(cluster: Cluster, fault: Injected) -> Left:
 
 
 _CONTROLLER = "the AWS Load Balancer Controller"
+_CONTROLLER_READY = f"{_CONTROLLER} is ready"
 
 
 def _controller_left(cluster: Cluster, wanted: Lesson, record: _Record) -> Iterator[Left]:
@@ -298,7 +308,7 @@ def _controller_missing(cluster: Cluster, wanted: Lesson) -> Iterator[Left]:
         return "installed"
 
     if wanted.controller and (why := controller.what_is_wrong(cluster)):
-        yield Left(_CONTROLLER, "", why, _restore=install)
+        yield Left(_CONTROLLER, "", why, needed=True, _restore=install)
 
 
 def _addon(cluster: Cluster, record: _Record) -> Iterator[Left]:

@@ -88,6 +88,7 @@ LESSONS = (
     Lesson("03b_modes_and_growth", namespaces=("shop", "many"), changes=(_KUBE_PROXY,)),
     Lesson("03c_service_faults", namespaces=("shop",), faults="proxy"),
     Lesson("05_lab_hosts", changes=(COREFILE,)),
+    Lesson("06_lab_cname", namespaces=("app-ns",), changes=(COREFILE,), controller=True),
     Lesson("07_lab_install_controller", namespaces=("app-ns",), installs_controller=True),
     Lesson("08a_lab_ingress", namespaces=("app-ns",), controller=True),
     Lesson(

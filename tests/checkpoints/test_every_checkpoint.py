@@ -20,6 +20,7 @@ import test_checkpoints_dns_records as shelf
 import test_checkpoints_dns_troubleshooting as trouble
 import test_checkpoints_install_controller as balancing
 import test_checkpoints_kube_proxy as shop
+import test_checkpoints_lab_cname as named
 import test_checkpoints_lab_hosts as lab
 import test_checkpoints_lab_ingress as balanced
 import test_checkpoints_name_resolution as stage
@@ -133,6 +134,10 @@ def scaled(*handed_in: Any, **fields: Any) -> Make:
 
 def ingress(*handed_in: Any, **fields: Any) -> Make:
     return made(balanced.put_ingress, *handed_in, **fields)
+
+
+def cname(*handed_in: Any, **fields: Any) -> Make:
+    return made(named.put_cname, *handed_in, **fields)
 
 
 def served(**fields: Any) -> Make:
@@ -519,6 +524,69 @@ CASES = {
         (
             (installed({**balancing.KINDS, "Ingress": "created"}), "Ingress: refused"),
             (installed(balancing.KINDS, webhooks=()), "Service: created"),
+        ),
+    ),
+    "cname-01": Case(
+        cname(),
+        cname(text=named.SOLVED, backup=lab.UNTOUCHED),
+        (
+            (cname(text=named.SOLVED), "there is no backup that is not restored"),
+            (cname(text=named.SOLVED, backup=named.SOLVED), "in the backup already has"),
+            (
+                cname(text=named.corefile(named.OLD_HOST), backup=lab.UNTOUCHED),
+                "leads to another name",
+            ),
+            (
+                cname(
+                    text=named.corefile(rule="name suffix working.dot.com"), backup=lab.UNTOUCHED
+                ),
+                "the rule is suffix working.dot.com",
+            ),
+            (
+                cname(
+                    text=named.corefile(more=f"answer name {named.HOST} working.dot.com"),
+                    backup=lab.UNTOUCHED,
+                ),
+                "has a line answer",
+            ),
+            (
+                cname(text=named.SOLVED, backup=lab.UNTOUCHED, runs=lab.UNTOUCHED),
+                "0 of 2 CoreDNS pods run the Corefile",
+            ),
+        ),
+    ),
+    "cname-02": Case(
+        nothing(named.STATUSES, named.STATUSES),
+        cname(named.STATUSES, named.STATUSES),
+        (
+            (
+                cname(dict.fromkeys(named.STATUSES, 200), named.STATUSES),
+                "working.dot.com: 404",
+            ),
+            (
+                cname(dict.fromkeys(named.STATUSES, 404), named.STATUSES),
+                "shop.dot.com: 200",
+            ),
+        ),
+    ),
+    "cname-03": Case(
+        cname(),
+        cname(hosts=named.BOTH),
+        (
+            (cname(hosts=("working.dot.com",)), "there is no rule for shop.dot.com"),
+            (cname(hosts=named.BOTH, listens=named.BOTH[:1]), "no rule of the listener has it"),
+        ),
+    ),
+    "cname-04": Case(
+        cname(text=named.SOLVED),
+        cname(text=named.SOLVED, group="front"),
+        (
+            (cname(text=named.SOLVED, group="back"), "its group is back"),
+            (cname(text=named.corefile(named.OLD_HOST), group="front"), "leads to another name"),
+            (
+                cname(text=named.SOLVED, group="front", runs=lab.UNTOUCHED),
+                "0 of 2 CoreDNS pods run the Corefile",
+            ),
         ),
     ),
     "ingress-01": Case(

@@ -132,6 +132,10 @@ def test_the_smallest_ttl_counts(protocol):
     )  # fmt: skip
     answer = query.read(line)
     assert (answer.ttl, answer.rdata) == (20, ("10.43.0.1", "myapp.local."))
+    assert answer.records.rows == (
+        ("www.myapp.local", "CNAME", "myapp.local."),
+        ("myapp.local", "A", "10.43.0.1"),
+    )
 
 
 ALIAS = ("a.", 300, "IN", "CNAME", "shop.example.com.")

@@ -80,7 +80,9 @@ def test_the_parts_are_what_the_sandbox_installs():
 def test_the_rows_name_parts_that_there_are():
     titles = {part.title for part in PARTS}
     assert {title for one in LESSONS for title in one.changes} <= titles
-    assert lessons_that_change("the Corefile") == ("02a_coredns_addon", "05_lab_hosts")
+    assert lessons_that_change("the Corefile") == (
+        "02a_coredns_addon", "05_lab_hosts", "06_lab_cname",
+    )  # fmt: skip
     names = [one.notebook for one in LESSONS]
     assert sorted(set(names)) == names
 
@@ -96,6 +98,11 @@ def test_a_beginning_is_shown_as_text_and_as_html():
     clean = Beginning("05_lab_hosts", ())
     assert repr(clean) == "05_lab_hosts: the cluster is in the state that this lesson expects"
     assert clean._repr_html_() == f"<p>{clean!r}</p>"
+    ready = Beginning("08a_lab_ingress", (), ready=("the controller is ready",))
+    assert repr(ready).splitlines() == [
+        "08a_lab_ingress: the cluster is in the state that this lesson expects",
+        "the controller is ready",
+    ]
     edited = Left("the Corefile", "", "cache 10, <not> 30")
     waits = Beginning("05_lab_hosts", (edited,))
     assert repr(waits).splitlines() == [

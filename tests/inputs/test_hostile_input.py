@@ -37,6 +37,7 @@ from eksnet.errors import EksnetError
 from eksnet.kubeproxy import Node, Packet, Ruleset, Settings
 from eksnet.kubeproxy.settings import MODES
 from eksnet.listing import Listing
+from eksnet.loadbalancer.planned import Plan, Stack
 from eksnet.printable import printable
 
 ROOT = Path(__file__).parent.parent.parent
@@ -155,7 +156,7 @@ RESULTS = {
     dns: "Attempt Profile Question Record Reply Walk",
     kubeproxy: "AddedRules Chain Connection Differences Line Lines LookupTime LookupTimes NamedSet "
     "PacketWalk PacketWalks RuleCounts Ruleset Share Skew Skews Step",
-    loadbalancer: "Response",
+    loadbalancer: "Response Rule",
     checkpoints: "Checkpoint CheckpointError Progress Result State",
     widgets: "CorednsMemory CorednsReplicas CorefileEditor Model PacketStepper Panel Picture "
     "SearchOrder Stepper Table Text",
@@ -206,6 +207,8 @@ def samples(cluster: Cluster) -> Samples:
         widgets.CorednsMemory: [widgets.coredns_memory().model],
         widgets.CorednsReplicas: [widgets.coredns_replicas().model],
         widgets.CorefileEditor: [widgets.corefile().model],
+        Stack: [Stack("a/b", "ingress", ("a/b",), None, None)],
+        Plan: [Plan("lab", "", (), Listing((), (), ()), (), (), ())],
         coredns.Check: [coredns.Check("fine", "two pods are ready")],
         Measured: [Measured("default", 158_200, 198.0)],
     })  # fmt: skip

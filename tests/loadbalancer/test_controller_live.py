@@ -92,11 +92,14 @@ def test_from_nothing_to_nothing(cluster, capsys):
 
 
 def test_a_lesson_that_needs_it_gets_it_and_another_one_begins_without(cluster):
-    (left,) = eksnet.begin(cluster, "08a_lab_ingress").left
-    assert (left.what, left.seen, left.done) == (
-        "the AWS Load Balancer Controller", "it is not installed", "installed",
-    )  # fmt: skip
-    assert eksnet.begin(cluster, "08a_lab_ingress").left == ()
+    assert controller.what_is_wrong(cluster) == "it is not installed"
+    # What a learner reads is the same, whether this call has installed it or an earlier one.
+    for _ in range(2):
+        assert repr(eksnet.begin(cluster, "08a_lab_ingress")).splitlines() == [
+            "08a_lab_ingress: the cluster is in the state that this lesson expects",
+            "the AWS Load Balancer Controller is ready",
+        ]
+        assert controller.what_is_wrong(cluster) == ""
     (left,) = eksnet.begin(cluster, "05_lab_hosts").left
     assert (left.by, left.done) == ("08a_lab_ingress", "removed")
     assert not controller.is_installed(cluster)

@@ -76,6 +76,10 @@ class TestController(Compared):
     names = ("07_lab_install_controller",)
 
 
+class TestCname(Compared):
+    names = ("06_lab_cname",)
+
+
 class TestIngress(Compared):
     names = ("08a_lab_ingress", "08b_ingress_https_and_faults")
 
@@ -125,6 +129,7 @@ def test_a_notebook_prints_the_same_the_second_time(fresh_sandbox, name):
         ("03b_modes_and_growth", "proxy-08"),
         *(("05_lab_hosts", f"hosts-0{number}") for number in (2, 4, 5)),
         *(("07_lab_install_controller", f"controller-0{number}") for number in (3, 4)),
+        ("06_lab_cname", "cname-02"),
         ("08a_lab_ingress", "ingress-02"),
     ],
 )
