@@ -33,10 +33,7 @@ def load_table(name: str) -> pd.DataFrame:
 
     from eksnet.frames import Frame
 
-    # Looked up among those that are there: a name is no way out of the directory.
-    known = {path.stem: path for path in sorted(directory().glob("*.csv"))}
-    inputs.one_of(name, known, "table", "eksnet.data.load_table(NAME)")
-    return Frame(pd.read_csv(known[name]))
+    return Frame(pd.read_csv(_file(name, "load_table")))
 
 
 def rows(name: str) -> list[dict[str, str]]:
@@ -44,6 +41,16 @@ def rows(name: str) -> list[dict[str, str]]:
 
     Args:
         name: The file's name without `.csv`.
+
+    Raises:
+        EksnetError: There is no table of that name.
     """
-    with (directory() / f"{name}.csv").open(encoding="utf-8", newline="") as file:
+    with _file(name, "rows").open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
+
+
+def _file(name: str, function: str) -> Path:
+    # Looked up among those that are there: a name is no way out of the directory.
+    known = {path.stem: path for path in sorted(directory().glob("*.csv"))}
+    inputs.one_of(name, known, "table", f"eksnet.data.{function}(NAME)")
+    return known[name]

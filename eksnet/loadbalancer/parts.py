@@ -205,11 +205,15 @@ def _planned_listener(key: str, spec: Json, rules: Mapping[str, Json]) -> Part:
 def _existing_listener(found: Json, named: Callable[[object], str]) -> Part:
     spec = _low(found["Listener"])
     default = [one["certificatearn"] for one in spec.get("certificates") or ()]
-    certificates = [one["certificatearn"] for one in _low(found["Certificates"] or ())]
+    # The default one is told a second time where it was added like the others, too: the controller
+    # does so when two members of a group name the same certificates.
+    others = [
+        one["certificatearn"]
+        for one in _low(found["Certificates"] or ())
+        if not one.get("isdefault", one["certificatearn"] in default)
+    ]
     rules = [one for one in _low(found["Rules"] or ()) if str(one["priority"]) != "default"]
-    return _listener(
-        spec, default, [one for one in certificates if one not in default], rules, named
-    )
+    return _listener(spec, default, others, rules, named)
 
 
 def _listener(
@@ -222,7 +226,7 @@ def _listener(
     mutual = spec.get("mutualauthentication") or {}
     fields = _fields(
         protocol=spec["protocol"], certificate=", ".join(default),
-        further_certificates=", ".join(sorted(others)), ssl_policy=spec.get("sslpolicy"),
+        further_certificates=", ".join(sorted(set(others))), ssl_policy=spec.get("sslpolicy"),
         alpn=", ".join(spec.get("alpnpolicy") or ()),
         client_certificates="" if mutual.get("mode", "off") == "off" else mutual["mode"],
         default=_actions(spec.get("defaultactions") or (), named),

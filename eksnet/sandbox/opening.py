@@ -241,10 +241,11 @@ def open_url(url: str, host: str = "", name: str | None = None, *, browser: bool
             ) from None
         rest = parts._replace(scheme="", netloc="").geturl()
         shown = proxies.base(origin) + (rest or "/")
-        print(f"{shown} leads to {url} until you press Ctrl-C.", flush=True)
-        if browser and has_browser(os.environ):
-            webbrowser.open(shown)
+        # From the moment on at which somebody can have read it, Ctrl-C is the way to end.
         try:
+            print(f"{shown} leads to {url} until you press Ctrl-C.", flush=True)
+            if browser and has_browser(os.environ):
+                webbrowser.open(shown)
             threading.Event().wait()
         except KeyboardInterrupt:
             print()

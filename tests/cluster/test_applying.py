@@ -163,7 +163,7 @@ def test_delete_waits_for_the_object_not_for_its_name(fake: Cluster, api: FakeAp
 
 
 def test_a_kind_that_is_not_served_has_nothing_to_delete(fake: Cluster) -> None:
-    text = "{apiVersion: elbv2.k8s.aws/v1beta1, kind: TargetGroupBinding, metadata: {name: x}}"
+    text = "{apiVersion: example.com/v1, kind: Unknown, metadata: {name: x}}"
     assert len(fake.delete_manifest(text)) == 0
 
 

@@ -283,7 +283,9 @@ def methods(one: type) -> Iterator[tuple[str, Callable[..., Any]]]:
             if name in OF_THE_VIEW and issubclass(one, widgets.Model):
                 continue
             function = getattr(function, "__func__", function)
-            public = not name.startswith("_") and inspect.isfunction(function)
+            # A field's default that is a private function of its room is no method: `Cluster.dial`
+            # raises what sockets raise, and `loadbalancer.request` is what a learner calls.
+            public = inspect.isfunction(function) and not function.__name__.startswith("_")
             if public and len(inspect.signature(function).parameters) > 1:
                 yield name, function
 

@@ -298,3 +298,22 @@ def _rule(condition: dict) -> Part:
     action = {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "404"}}
     rule = {"Priority": "1", "Conditions": [condition], "Actions": [action]}
     return _listener(action, [rule]).of_kind("rule")[0]
+
+
+@pytest.mark.parametrize("named", [["a", "b"], ["a", "b", "a", "b"], ["a", "b", "b"]])
+def test_certificates_that_two_members_name_are_added_once_and_the_default_one_too(
+    named: list[str],
+) -> None:
+    spec = {"Port": 443, "Protocol": "HTTPS", "DefaultActions": [], "SslPolicy": "p"}
+    model = {**spec, "Certificates": [{"CertificateARN": one} for one in named]}
+    planned = parts._planned_listener("443", parts._low(model), {})
+    # As the controller's `buildSDKCertificates` has it: all but the first are added to the
+    # listener, and AWS tells the default one a second time when it is among them.
+    told = [{"CertificateArn": "a", "IsDefault": True}]
+    told += [{"CertificateArn": one, "IsDefault": False} for one in sorted(set(named[1:]))]
+    existing = {
+        "Listener": {**spec, "Certificates": [{"CertificateArn": "a"}]},
+        "Certificates": told,
+        "Rules": [],
+    }
+    assert planned == parts._existing_listener(existing, str)

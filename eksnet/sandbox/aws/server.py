@@ -124,7 +124,6 @@ class Side:
 
     def go_on(self) -> None:
         """Go on with what an earlier process began, if there is something."""
-        self._begin(self.account.load_changes)
         if self._store.records.addons or self._autoscaled.exists():
             self.worker.wake()
 
@@ -207,12 +206,14 @@ def main() -> None:
     """Serve until the supervisor ends the process."""
     settings = Settings.from_json(Path(sys.argv[1]).read_text())
     side = Side(settings)
-    # Before the front listens: who sees that one answer, can sign in.
+    # Before the front listens: who sees that one answer, can sign in. Where users, roles or keys
+    # were changed, that needs all of them; the API server gives up on a webhook after 30 seconds.
     webhooks = make_server(
         AUTHENTICATOR_ADDRESS, AUTHENTICATOR_PORT, side.webhooks, threaded=True,
         request_handler=_Quiet, ssl_context=tls(Path(settings.pki)),
     )  # fmt: skip
     threading.Thread(target=webhooks.serve_forever, daemon=True).start()
+    side.account.load_changes()
     server = make_server(
         settings.address, settings.port, side.front, threaded=True, request_handler=_Quiet
     )
