@@ -307,7 +307,7 @@ class LoadBalancing(ELBv2Backend):
         alpn_policy: list[str] | None = None,
         tags: list[dict[str, str]] | None = None,
     ) -> Any:
-        """Create a listener.
+        """Create a listener; one with the same settings stays as it is.
 
         Raises:
             ELBClientError: Something of it is not as AWS takes it.
@@ -316,11 +316,16 @@ class LoadBalancing(ELBv2Backend):
         self._check_protocol(balancer, port, protocol)
         certificates = [certificate] if certificate else []
         listeners.check_encryption(protocol, ssl_policy, certificates, self._certificates())
-        if any(_overlap(one, protocol, port) for one in balancer.listeners.values()):
-            raise errors.taken_port(load_balancer_arn)
         default = self._actions(actions, balancer, protocol)
         if protocol in listeners.ENCRYPTED:
             ssl_policy = ssl_policy or listeners.DEFAULT_POLICY
+        for one in balancer.listeners.values():
+            if not _overlap(one, protocol, port):
+                continue
+            if listeners.has(one, protocol, ssl_policy, certificates, default):
+                # The same call again, which creates no second one.
+                return one
+            raise errors.taken_port(load_balancer_arn)
         place = load_balancer_arn.replace(":loadbalancer/", ":listener/")
         made = _LISTENER(
             load_balancer_arn,
