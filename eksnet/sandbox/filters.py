@@ -219,9 +219,9 @@ def _balanced_sides(desired: Desired, held: Mapping[Interface, list[IPv4Network]
     asked: dict[str, list[IPv4Address]] = {}
     for interface in held:
         for private in (one for one in interface.addresses if one in own):
-            for group in interface.groups:
+            for name in interface.groups:
                 both = (private, public.get(private))
-                asked.setdefault(group, []).extend(one for one in both if one)
+                asked.setdefault(name, []).extend(one for one in both if one)
     for group in desired.security_groups:
         brought = (line for rule in group.ingress for line in _brought(rule, asked))
         yield from _chain(f"{group.id}.balanced", "", *brought)

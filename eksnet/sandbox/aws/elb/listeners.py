@@ -78,7 +78,7 @@ def has(
     return (
         listener.protocol == protocol
         and listener.ssl_policy == policy
-        and [listener.certificate] == (list(certificates) or [None])
+        and (listener.certificate or None) == next(iter(certificates), None)
         and [one.data for one in listener.default_actions] == [one.data for one in default]
     )
 
