@@ -301,12 +301,16 @@ def vpc_resolver(programs: Path, vpc: Vpc, observed: Path) -> Component:
 
 
 def vpc_resolver_corefile(vpc: Vpc) -> str:
-    """Return the resolver's Corefile: instances, load balancers, and NXDOMAIN for all else."""
+    """Return the resolver's Corefile: instances, load balancers, and NXDOMAIN for all else.
+
+    The addresses of a load balancer come in another order each time, as Route 53 has it.
+    """
     domain = vpc.search_domain
     balancers = "".join(
         f"""{name}:53 {{
     bind {vpc.resolver}
     errors
+    loadbalance
     file {aws_settings.OBSERVED}/{zone} {{
         reload {_RELOAD}
     }}

@@ -59,6 +59,8 @@ def test_the_vpc_resolver_knows_its_instances_and_nothing_else():
     assert "elb.ap-northeast-2.amazonaws.com:53 {" in corefile
     assert "file /run/load-balancers/zone {" in corefile
     assert "file /run/load-balancers/network-zone {" in corefile
+    # Clients take the first address: each of them is to be the first one now and then.
+    assert corefile.count("    loadbalance\n") == 2
     zone = components.vpc_resolver_zone(plan())
     assert "ip-10-0-144-10.ap-northeast-2.compute.internal. 60 IN A 10.0.144.10\n" in zone
     assert "rcode NXDOMAIN" in corefile
