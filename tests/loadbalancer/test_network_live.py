@@ -158,8 +158,11 @@ def test_datagrams_and_streams(cluster):
     )
     host = applied(cluster, manifest, count=4)
     pods = {one.name for one in cluster.list("pods", SPACE, selector="app=echo")}
-    ask = f"echo hostname | timeout 3 nc -u -w 1 {host} 81"
-    run = cluster.run("busybox:1.36", f"sh -c '{ask}; wget -qO- http://{host}/hostname'")
+    udp = f"exec 3<>/dev/udp/{host}/81; echo hostname >&3; timeout 3 cat <&3"
+    tcp = (
+        f"exec 4<>/dev/tcp/{host}/80; printf 'GET /hostname HTTP/1.0\\r\\n\\r\\n' >&4; tail -n1 <&4"
+    )
+    run = cluster.run("debian:12", ["bash", "-c", f"{udp}; echo; {tcp}"])
     assert set(run.output.split()) <= pods
     assert len(run.output.split()) == 2
     cluster.delete("service/both", namespace=SPACE)
