@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -95,9 +95,8 @@ def load_balancer(cluster: Cluster, what: str, namespace: str | None = None) -> 
     """
     kind, name = _named(what)
     host = hostname(cluster.get(kind, name, namespace))
-    for one in _pages(cluster, "describe_load_balancers", "LoadBalancers"):
-        if host and one["DNSName"].lower() == host.lower():
-            return one
+    if host and (found := balancer_of(cluster, host)):
+        return found
     raise EksnetError(
         f"the {_KINDS[kind]} {name} has no load balancer"
         if not host
@@ -105,6 +104,17 @@ def load_balancer(cluster: Cluster, what: str, namespace: str | None = None) -> 
         "one that the AWS Load Balancer Controller has reconciled",
         f'cluster.events("{kind}/{name}", namespace=…) says why',
     )
+
+
+def balancer_of(cluster: Cluster, host: str) -> dict[str, Any] | None:
+    """Return AWS' own description of the load balancer with a DNS name; None where there is none.
+
+    Args:
+        cluster: The cluster.
+        host: The DNS name.
+    """
+    found = _pages(cluster, "describe_load_balancers", "LoadBalancers")
+    return next((one for one in found if one["DNSName"].lower() == host.lower()), None)
 
 
 def rules(cluster: Cluster, ingress: str, namespace: str | None = None) -> Listing[Rule]:
@@ -119,9 +129,8 @@ def rules(cluster: Cluster, ingress: str, namespace: str | None = None) -> Listi
         EksnetError: The Ingress or its load balancer is not there.
     """
     balancer = load_balancer(cluster, ingress, namespace)
-    services = {arn: service for arn, (service, _) in _bindings(cluster).items()}
     return Listing.of(
-        _rules(cluster, balancer["LoadBalancerArn"], services),
+        rules_of(cluster, balancer["LoadBalancerArn"]),
         {
             "port": lambda one: one.port,
             "priority": lambda one: one.priority,
@@ -144,7 +153,7 @@ def targets(cluster: Cluster, what: str, namespace: str | None = None) -> Listin
     """
     return Listing.of(
         sorted(
-            _targets(cluster, _groups(cluster, what, namespace)),
+            targets_of(cluster, **_of(cluster, what, namespace)),
             key=lambda one: (one.service, one.name, one.port),
         ),
         {
@@ -250,7 +259,7 @@ def made_in_aws(cluster: Cluster) -> dict[str, int]:
 # From AWS.
 
 
-def _pages(cluster: Cluster, call: str, key: str, **arguments: str) -> Iterator[dict[str, Any]]:
+def _pages(cluster: Cluster, call: str, key: str, **arguments: Any) -> Iterator[dict[str, Any]]:
     for page in cluster.aws("elbv2").get_paginator(call).paginate(**arguments):
         yield from page[key]
 
@@ -276,7 +285,14 @@ def _bindings(cluster: Cluster) -> dict[str, tuple[str, str]]:
     }
 
 
-def _rules(cluster: Cluster, balancer: str, services: Mapping[str, str]) -> Iterator[Rule]:
+def rules_of(cluster: Cluster, balancer: str) -> Iterator[Rule]:
+    """Yield the rules of a load balancer by port, in the order in which it tries them.
+
+    Args:
+        cluster: The cluster.
+        balancer: The load balancer's ARN.
+    """
+    services = {arn: service for arn, (service, _) in _bindings(cluster).items()}
     listeners = _pages(cluster, "describe_listeners", "Listeners", LoadBalancerArn=balancer)
     for listener in sorted(listeners, key=lambda one: int(one["Port"])):
         found = cluster.aws("elbv2").describe_rules(ListenerArn=listener["ListenerArn"])["Rules"]
@@ -334,23 +350,29 @@ def _named(what: str) -> tuple[str, str]:
     return kind, name
 
 
-def _groups(cluster: Cluster, what: str, namespace: str | None) -> list[str]:
-    """Return the ARNs of the target groups of a load balancer or a binding."""
+def _of(cluster: Cluster, what: str, namespace: str | None) -> dict[str, Any]:
+    """Return which target groups those of a load balancer or a binding are, as AWS takes it."""
     kind, name = _named(what)
     if kind == "targetgroupbinding":
-        return [str(cluster.get(kind, name, namespace)["spec"]["targetGroupARN"])]
-    of = {"LoadBalancerArn": load_balancer(cluster, what, namespace)["LoadBalancerArn"]}
-    groups = _pages(cluster, "describe_target_groups", "TargetGroups", **of)
-    return [one["TargetGroupArn"] for one in groups]
+        found = cluster.get(kind, name, namespace)
+        return {"TargetGroupArns": [str(found["spec"]["targetGroupARN"])]}
+    return {"LoadBalancerArn": load_balancer(cluster, what, namespace)["LoadBalancerArn"]}
 
 
-def _targets(cluster: Cluster, groups: Iterable[str]) -> Iterator[Target]:
+def targets_of(cluster: Cluster, **of: Any) -> Iterator[Target]:
+    """Yield the targets of target groups.
+
+    Args:
+        cluster: The cluster.
+        of: Which ones, as DescribeTargetGroups takes it.
+    """
     bindings = _bindings(cluster)
     nodes = {
         str((one.get("spec") or {}).get("providerID", "")).rpartition("/")[2]: one.name
         for one in cluster.list("nodes")
     }
-    for arn in groups:
+    for group in _pages(cluster, "describe_target_groups", "TargetGroups", **of):
+        arn = group["TargetGroupArn"]
         service, namespace = bindings.get(arn, ("unknown", ""))
         names = {**nodes, **_pods(cluster, namespace)}
         health = cluster.aws("elbv2").describe_target_health(TargetGroupArn=arn)
