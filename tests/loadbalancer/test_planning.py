@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from eksnet import cli
 from eksnet.aws import Account
-from eksnet.cluster import access as reached
+from eksnet.cluster import access
 from eksnet.cluster.access import Access
 from eksnet.errors import EksnetError
 from eksnet.loadbalancer import planning
@@ -163,7 +163,7 @@ def test_a_program_that_fails_is_told(name: str, program: Path) -> None:
 
 @pytest.fixture
 def reached(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reached, "access_read_only", lambda: ACCESS)
+    monkeypatch.setattr(access, "access_read_only", lambda: ACCESS)
 
 
 def test_the_command_says_what_is_refused(
