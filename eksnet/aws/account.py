@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 # What changes nothing, by the first word of the operation's name.
-_READS = ("Describe", "List", "Get", "Search", "Lookup")
+_READS = ("Describe", "List", "Get", "Search", "Lookup", "Simulate")
 
 
 @dataclass(frozen=True)
