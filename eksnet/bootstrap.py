@@ -13,12 +13,13 @@ if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is not signal.SIG_
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 import argparse
+import contextlib
 import os
 import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -70,6 +71,25 @@ class SetupError(Exception):
     """A step needs the reader's help; the message says what was seen and what to do."""
 
 
+@contextlib.contextmanager
+def _interrupted_together() -> Iterator[None]:
+    """Hear Ctrl-C at the end of the block: a terminal interrupts the command in it as well.
+
+    Killed before it has ended by itself, apt would leave packages half installed. And a command
+    runs a moment before its starter has a name for it, so no exception may come in between.
+    """
+    came: list[int] = []
+    before = signal.getsignal(signal.SIGINT)
+    if callable(before):
+        signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if came:
+            raise KeyboardInterrupt
+
+
 @dataclass(frozen=True)
 class Computer:
     """The computer that is set up.
@@ -114,16 +134,10 @@ class Computer:
     def call(self, *command: str) -> int:
         """Run a command in the reader's sight and return its exit code."""
         sys.stdout.flush()
-        with subprocess.Popen(
-            command, env=self._environment(), stdin=subprocess.DEVNULL
-        ) as process:
-            try:
-                return process.wait()
-            except KeyboardInterrupt:
-                # A terminal interrupts the command as well. Killed before it has ended by itself,
-                # apt would leave packages half installed.
-                process.wait()
-                raise
+        with _interrupted_together():
+            return subprocess.run(
+                command, env=self._environment(), stdin=subprocess.DEVNULL, check=False
+            ).returncode
 
     def watch(self, *command: str) -> tuple[int, str]:
         """Run a command, its last line in the reader's sight; return its exit code and output.
@@ -132,7 +146,7 @@ class Computer:
         """
         sys.stdout.flush()
         lines: list[str] = []
-        with subprocess.Popen(
+        with _interrupted_together(), subprocess.Popen(
             command, env=self._environment(), stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
         ) as process:  # fmt: skip

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pexpect
 import pytest
@@ -451,6 +452,25 @@ def test_an_interrupted_command_may_end_by_itself(whole: Fake):
         said, _ = process.communicate(timeout=60)
     assert said.splitlines()[:3] == ["tidied up", "", "Interrupted. Left to do: apt"]
     assert process.returncode == 130
+
+
+@pytest.mark.usefixtures("interruptible")
+@pytest.mark.parametrize("way", ["call", "watch"])
+def test_an_interrupt_while_a_command_starts_waits_for_it_too(
+    way: str, whole: Fake, monkeypatch: pytest.MonkeyPatch
+):
+    class Interrupted(subprocess.Popen[Any]):
+        def __init__(self, *arguments: Any, **others: Any) -> None:
+            super().__init__(*arguments, **others)
+            # It runs, and its starter has no name for it yet.
+            signal.raise_signal(signal.SIGINT)
+
+    whole.command("apt-get", f"/bin/sleep 0.2; echo tidied up > {whole.home}/ended")
+    monkeypatch.setattr(subprocess, "Popen", Interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        getattr(whole.computer, way)("apt-get")
+    assert (whole.home / "ended").read_text() == "tidied up\n"
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def hear_interrupts() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import yaml
@@ -9,6 +11,7 @@ import yaml
 from eksnet.cluster import Cluster, Condition
 from eksnet.cluster.kinds import EVENT
 from eksnet.cluster.waiting import Watched, until
+from eksnet.loadbalancer import install_controller, uninstall_controller
 
 NAMESPACE = "plan"
 APP = f"""
@@ -47,6 +50,18 @@ spec: {{selector: {{app: web}}, ports: [{{port: 80, targetPort: 8080}}]}}
 PREFIX = "alb.ingress.kubernetes.io/"
 SERVICE = "service.beta.kubernetes.io/aws-load-balancer-"
 _DEADLINE = 120
+
+
+@contextlib.contextmanager
+def controller_on(cluster: Cluster) -> Iterator[Cluster]:
+    """The cluster with the controller and an application, and then without both."""
+    install_controller(cluster)
+    cluster.apply(APP)
+    cluster.rollout_status("deployment/web", NAMESPACE)
+    yield cluster
+    cluster.delete("namespace", NAMESPACE, timeout=300)
+    # Its webhook would see each Service of the tests after these, and IAM has one role of its name.
+    uninstall_controller(cluster)
 
 
 def ingress(

@@ -12,7 +12,7 @@ from controlled import NAMESPACE, ingress, text
 
 from eksnet.cluster import Cluster
 from eksnet.errors import EksnetError
-from eksnet.loadbalancer import install_controller, plan, uninstall_controller
+from eksnet.loadbalancer import plan
 from eksnet.loadbalancer.differences import compare
 from eksnet.loadbalancer.planned import Plan, Stack
 
@@ -69,13 +69,8 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
 @pytest.fixture(scope="module")
 def controller(cluster: Cluster) -> Iterator[Cluster]:
     """The suite's cluster with the controller and an application."""
-    install_controller(cluster)
-    cluster.apply(controlled.APP)
-    cluster.rollout_status("deployment/web", NAMESPACE)
-    yield cluster
-    cluster.delete("namespace", NAMESPACE, timeout=300)
-    # Its webhook would see each Service of the tests after these.
-    uninstall_controller(cluster)
+    with controlled.controller_on(cluster) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 import pytest
 
-from eksnet.loadbalancer import install_controller
 from tests.loadbalancer import controlled
 from tests.loadbalancer.controlled import NAMESPACE, ingress, text
 from tests.sandbox import faults
@@ -15,11 +14,8 @@ SINGLE = tuple(f"single-{number}" for number in range(3))
 @pytest.fixture(scope="module")
 def controller(cluster):
     """The suite's cluster with the controller and an application."""
-    install_controller(cluster)
-    cluster.apply(controlled.APP)
-    cluster.rollout_status("deployment/web", NAMESPACE)
-    yield cluster
-    cluster.delete("namespace", NAMESPACE, timeout=300)
+    with controlled.controller_on(cluster) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
