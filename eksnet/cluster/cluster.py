@@ -111,10 +111,18 @@ class Cluster:
         self._kinds = kinds
         self._nodes = nodes
         self._aws_clients: dict[str, Any] = {}
-        self._backups = Backups(client, identity, target.name, _backup_directory())
+        self.keep_backups_in(_backup_directory())
         client.before_write = lambda method, path: self.snapshots.before_write(
             method, path, client.find
         )
+
+    def keep_backups_in(self, base: Path) -> None:
+        """Have another folder for backups: those of somebody else's work on this cluster.
+
+        Args:
+            base: The folder, which has one for each cluster.
+        """
+        self._backups = Backups(self._client, self.identity, self.target.name, base)
 
     def __repr__(self) -> str:
         nodes = "" if self._nodes is None else f", {self._nodes} nodes"

@@ -68,7 +68,10 @@ def commands(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[s
 
 COMMANDS = dict(commands(typer.main.get_command(cli.app)))
 # What a command needs besides the argument that is hostile.
-REQUIRED = {"name": "web", "namespace": "default"}
+REQUIRED = {
+    "name": "web", "namespace": "default",
+    "submissions": ".", "csv": "gradebook.csv", "feedback": "out", "file": "ada.zip",
+}  # fmt: skip
 
 
 def places() -> Iterator[tuple[tuple[str, ...], str]]:
