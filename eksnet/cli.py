@@ -13,7 +13,7 @@ import subprocess
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -778,18 +778,59 @@ def manifests_lint(
 
 
 @app.command("explain")
-def explain_error(
+def explain_what(
     error: Annotated[
-        list[str], typer.Argument(help="An error or an event; `-` for the standard input.")
+        list[str],
+        typer.Argument(
+            metavar="ERROR|KIND/NAME",
+            help="An error or an event, `-` for the standard input; or an object: ingress/NAME, "
+            "service/NAME, targetgroupbinding/NAME.",
+        ),
     ],
+    namespace: Annotated[
+        str | None, typer.Option("--namespace", "-n", help="The namespace of the object.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Say what an error of the load balancer controller or of AWS means, and how to fix it.
 
     The text may be lines of a log: each known error in it is explained once. Nothing is asked.
 
-    Exit code 1: nothing is known of it.
+    Of an object, say why it has no load balancer that works: its class, the controller's events and
+    log, its annotations, and what AWS has, in this order; the first that fails is the cause.
+    Nothing is changed, on any target.
+
+    Exit code 1: nothing is known of the error, or something fails; 2: it cannot be told.
     """
+    from eksnet.loadbalancer import diagnosis
+
+    if len(error) == 1 and diagnosis.is_object(error[0]):
+        _explain_object(error[0], namespace, as_json)
+    if namespace is not None:
+        raise EksnetError(
+            f"--namespace {inputs.shown(namespace)} beside an error",
+            "an object, such as ingress/web",
+        )
+    _explain_error(error, as_json)
+
+
+def _explain_object(about: str, namespace: str | None, as_json: bool) -> NoReturn:
+    from eksnet.cluster import connect_read_only
+    from eksnet.findings import CANNOT_TELL
+    from eksnet.loadbalancer import diagnosis
+
+    found = diagnosis.diagnose(connect_read_only(), about, namespace)
+    if as_json:
+        first = asdict(found.first) if found.first else None
+        checks = [asdict(one) for one in found.checks]
+        print(json.dumps({"object": about, "first": first, "checks": checks}, indent=1))
+    else:
+        console.print(str(found))
+    open_ = any(one.verdict == CANNOT_TELL for one in found.checks)
+    raise typer.Exit(1 if found.first else 2 if open_ else 0)
+
+
+def _explain_error(error: list[str], as_json: bool) -> NoReturn:
     from eksnet.loadbalancer import explaining, reading
 
     given = reading.standard_input() if error == [reading.STDIN] else " ".join(error)
@@ -804,7 +845,7 @@ def explain_error(
             console.print(printable(f"    source: {one.where}"))
         if not found:
             console.print("Nothing is known of this text. Events and logs have the error itself:")
-            console.print("`kubectl describe ingress NAME`, and the logs of the controller's pods.")
+            console.print("`eksnet explain ingress/NAME`, and the logs of the controller's pods.")
     raise typer.Exit(0 if found else 1)
 
 

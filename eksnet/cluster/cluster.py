@@ -84,6 +84,7 @@ class Cluster:
             None elsewhere, where certificates are the public ones.
         helm_program: Says which Helm is called and how it finds the cluster, where one is asked
             for. None where that is not known.
+        compute: What its pods run on: `nodes`, `auto` for EKS Auto Mode, or `fargate`.
     """
 
     checks: Checks = MappingProxyType({})
@@ -91,6 +92,7 @@ class Cluster:
     dial: Callable[[str, int, float], socket.socket] = staticmethod(_dial)
     certificates_ca: Path | None = None
     helm_program: Callable[[], Helm] | None = None
+    compute: str = "nodes"
 
     def __init__(
         self,
@@ -151,8 +153,8 @@ class Cluster:
     def aws(self, service: str) -> Any:
         """Return a boto3 client for the cluster's own AWS account.
 
-        It is never the account of the learner's own AWS set-up, and what changes anything passes
-        the cluster's guard.
+        The learner's own AWS set-up is used for a target `eks:` alone, and what changes anything
+        passes the cluster's guard.
 
         Args:
             service: The service as boto3 calls it, such as `eks`.
@@ -170,8 +172,8 @@ class Cluster:
         if self.account is None:
             raise EksnetError(
                 f"for {self.target} no AWS account is known: a kubeconfig names none",
-                "the sandbox, which has an AWS account of its own",
-                'eksnet.connect("sandbox")',
+                "the sandbox, or an EKS cluster that is named by its account",
+                'eksnet.connect("sandbox"), or eksnet.connect("eks:NAME@REGION")',
             )
         return self.account()
 
@@ -611,7 +613,14 @@ class Cluster:
 
         Raises:
             DeadlineError: It did not end in time, or the image cannot be had.
+            EksnetError: The pod is to have a host network, and every node is Fargate's.
         """
+        if self.compute == "fargate" and (spec or {}).get("hostNetwork"):
+            raise EksnetError(
+                f"{self.target} has no node with a host network for a pod: it runs pods on Fargate",
+                "a cluster with nodes",
+                "go on with the next section",
+            )
         return pods.run(
             self._client,
             image,
