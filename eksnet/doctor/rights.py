@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from eksnet.aws import refusals
 from eksnet.doctor.findings import Finding, finding, ok
+from eksnet.errors import EksnetError, RefusedError
 
 if TYPE_CHECKING:
     from eksnet.cluster import Cluster
@@ -196,8 +198,18 @@ def principal(cluster: Cluster, arn: str) -> str:
         return arn
     # The ARN of a session leaves out the role's path, such as that of the roles of SSO.
     iam = cluster.aws("iam")
-    with refusals.in_words(iam, "IAM", {"AccessDenied": _SIMULATE}):
+    with _simulating(iam):
         return str(iam.get_role(RoleName=assumed["role"])["Role"]["Arn"])
+
+
+@contextlib.contextmanager
+def _simulating(iam: Any) -> Iterator[None]:
+    """Say which right is missing where IAM does not let anybody look."""
+    try:
+        with refusals.in_words(iam, "IAM"):
+            yield
+    except RefusedError as error:
+        raise EksnetError(error.seen, "the right to look at your own rights", _SIMULATE) from None
 
 
 _SIMULATE = "allow iam:GetRole and iam:SimulatePrincipalPolicy on your own user or role"
@@ -205,7 +217,7 @@ _SIMULATE = "allow iam:GetRole and iam:SimulatePrincipalPolicy on your own user 
 
 def _denied(cluster: Cluster, who: str, actions: Sequence[str], resource: str) -> list[str]:
     iam = cluster.aws("iam")
-    with refusals.in_words(iam, "IAM", {"AccessDenied": _SIMULATE}):
+    with _simulating(iam):
         found: list[dict[str, Any]] = iam.simulate_principal_policy(
             PolicySourceArn=who, ActionNames=list(actions), ResourceArns=[resource]
         )["EvaluationResults"]
