@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 # The largest request that a service here has use for; a Corefile of 2 MB is larger.
 _LONGEST_BODY = 2**20
+_PARTS_OF_AN_ARN = 6
 _STS = "https://sts.amazonaws.com/doc/2011-06-15/"
 # Services with one endpoint for all regions, and the region that signatures for it name.
 _GLOBAL, _GLOBAL_REGION = ("iam", "route53", "shield", "sts"), "us-east-1"
@@ -207,7 +208,11 @@ class Front:
         )
 
     def _tags(self, arn: str) -> Mapping[str, str]:
-        of_eks = arn.split(":")[2] == "eks"
+        # What a request names as an ARN may be none: whoever answers it says so.
+        parts = arn.split(":", _PARTS_OF_AN_ARN - 1)
+        if len(parts) < _PARTS_OF_AN_ARN:
+            return {}
+        of_eks = parts[2] == "eks"
         return self._resources.tags(arn) if of_eks else self._account.tags(arn)
 
     def _answer_eks(
