@@ -304,7 +304,7 @@ def doctor(target: Target = None, as_json: Json = False) -> None:
     if as_json:
         print(json.dumps(found.to_json(), indent=1))
     else:
-        console.print(found.coloured() if console.is_terminal else str(found))
+        console.print(found.coloured() if sys.stdout.isatty() else str(found))
     raise typer.Exit(found.exit_code)
 
 
