@@ -115,6 +115,8 @@ ROWS = (
         (Section("On the real node", "growth-real-iptables", _MODES),),
     ),
     Row("03c_service_faults", (_RULES, _PLACES), (Section(_BREAK, "fault-a", _FAULTS),)),
+    Row("04a_load_balancer_controller", (_ACCOUNT, _PLACES)),
+    Row("04b_annotations", (_ACCOUNT,)),
     Row("05_lab_hosts", (_COREDNS,)),
     Row("06_lab_cname", (_ACCOUNT, _COREDNS)),
     Row("07_lab_install_controller", (_ACCOUNT,)),
