@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from eksnet import inputs
-from eksnet.aws import Account
+from eksnet.aws import Account, tags
 from eksnet.cluster import (
     applying,
     conditions,
@@ -83,6 +83,8 @@ class Cluster:
             None elsewhere, where certificates are the public ones.
         helm_program: Says which Helm is called and how it finds the cluster, where one is asked
             for. None where that is not known.
+        marks: The labels of what is applied outside of namespaces, namespaces too: the course's,
+            and with `eksnet.begin` the lesson's. A clean-up finds it by them.
     """
 
     checks: Checks = MappingProxyType({})
@@ -90,6 +92,7 @@ class Cluster:
     dial: Callable[[str, int, float], socket.socket] = staticmethod(_dial)
     certificates_ca: Path | None = None
     helm_program: Callable[[], Helm] | None = None
+    marks: Mapping[str, str] = MappingProxyType(tags.COURSE)
 
     def __init__(
         self,
@@ -368,6 +371,7 @@ class Cluster:
         *,
         force: bool = False,
         unchecked: bool = False,
+        mark: bool = True,
     ) -> Listing[Applied]:
         """Apply a manifest on the server's side, in its order, as field manager `eksnet`.
 
@@ -376,6 +380,7 @@ class Cluster:
             namespace: Where objects go that name no namespace; the context's own when None.
             force: Whether to take over fields that others own.
             unchecked: Whether to write a ConfigMap whose text does not pass; see `edit_configmap`.
+            mark: Whether what is made is the course's, to be found and deleted by its `marks`.
 
         Raises:
             EksnetError: Bad YAML (with the line), an unknown kind or field, or a conflict (with
@@ -385,7 +390,8 @@ class Cluster:
         where = self._in(namespace)
         for one in found:
             self._refuse_unfit(one.kind, one.name, one.namespace or where, one.body, unchecked)
-        results = applying.apply(self._client, self._kinds, found, where, force=force)
+        marks = self.marks if mark else {}
+        results = applying.apply(self._client, self._kinds, found, where, marks, force=force)
         return objects.applied(results)
 
     def delete(
@@ -705,6 +711,14 @@ class Cluster:
             namespace: The namespace.
         """
         return tuple(map(Resource, contents.objects_in(self._client, self._kinds, namespace)))
+
+    def marked(self, selector: str) -> tuple[Resource, ...]:
+        """Return the objects outside of namespaces that have labels, namespaces among them.
+
+        Args:
+            selector: A label selector.
+        """
+        return tuple(map(Resource, contents.marked(self._client, self._kinds, selector)))
 
     def saved(
         self, configmap: str, namespace: str | None = None, *, restored: bool = False

@@ -1,10 +1,11 @@
-"""What is in a namespace: the objects that somebody made, without those that follow from others."""
+"""What the course made, and what is in a namespace without what follows from others."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from eksnet.aws.tags import COURSE, RUN
 from eksnet.cluster.client import Client
 from eksnet.cluster.kinds import Kind, Kinds
 from eksnet.errors import NotFoundError, RefusedError
@@ -15,6 +16,23 @@ MANAGED_BY = "app.kubernetes.io/managed-by"
 # What the control plane makes and keeps by itself.
 _FOLLOWS = {"Endpoints", "EndpointSlice", "Event", "Lease", "ControllerRevision"}
 _IN_EACH = {("ServiceAccount", "default"), ("ConfigMap", "kube-root-ca.crt")}
+
+
+def marks_of(one: Json) -> dict[str, str]:
+    """Return the labels by which an object is the course's; none for one of somebody else."""
+    labels = one["metadata"].get("labels") or {}
+    own = {key: labels[key] for key in (*COURSE, RUN) if key in labels}
+    return own if COURSE.items() <= own.items() else {}
+
+
+def marked(client: Client, kinds: Kinds, selector: str) -> Iterator[Json]:
+    """Yield the objects outside of namespaces, namespaces too, that a label selector picks."""
+    seen = set()
+    for kind in kinds.without_namespace():
+        for one in _list(client, kind, "", {"labelSelector": selector}):
+            if one["metadata"]["uid"] not in seen:
+                seen.add(one["metadata"]["uid"])
+                yield {"apiVersion": kind.api_version, "kind": kind.name, **one}
 
 
 def objects_in(client: Client, kinds: Kinds, namespace: str) -> Iterator[Json]:
@@ -33,9 +51,11 @@ def objects_in(client: Client, kinds: Kinds, namespace: str) -> Iterator[Json]:
                 yield {"apiVersion": kind.api_version, "kind": kind.name, **one}
 
 
-def _list(client: Client, kind: Kind, namespace: str) -> list[Json]:
+def _list(
+    client: Client, kind: Kind, namespace: str, query: Mapping[str, str] | None = None
+) -> list[Json]:
     try:
-        return list(client.get(kind.path(namespace)).get("items") or ())
+        return list(client.get(kind.path(namespace), query).get("items") or ())
     except (NotFoundError, RefusedError):
         # A kind that cannot be listed, or not by this user.
         return []

@@ -28,6 +28,7 @@ SERVED = {
         ("Service", "services", True, ["svc"]),
         ("ServiceAccount", "serviceaccounts", True, ["sa"]),
         ("ConfigMap", "configmaps", True, ["cm"]),
+        ("Secret", "secrets", True, []),
         ("Event", "events", True, ["ev"]),
     ],
     ("apps", "v1"): [
@@ -35,6 +36,10 @@ SERVED = {
         ("DaemonSet", "daemonsets", True, ["ds"]),
     ],
     ("batch", "v1"): [("Job", "jobs", True, [])],
+    ("coordination.k8s.io", "v1"): [("Lease", "leases", True, [])],
+    ("apiextensions.k8s.io", "v1"): [
+        ("CustomResourceDefinition", "customresourcedefinitions", False, ["crd"])
+    ],
     ("rbac.authorization.k8s.io", "v1"): [("ClusterRole", "clusterroles", False, [])],
     ("discovery.k8s.io", "v1"): [("EndpointSlice", "endpointslices", True, [])],
     ("admissionregistration.k8s.io", "v1"): [
