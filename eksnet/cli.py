@@ -672,11 +672,8 @@ def cleanup(
     if as_json:
         print(json.dumps(found.to_json(), indent=1))
     else:
-        if not found.clean:
-            console.print(_listing(found.listing()))
-        console.print(printable(found.headline))
-        if found.remark:
-            console.print(printable(found.remark))
+        # Names in full, however narrow the terminal is.
+        console.print(str(found))
     raise typer.Exit(0 if found.clean else 1)
 
 

@@ -95,7 +95,7 @@ def _apply_one(
     body = one.body
     if target.namespace:
         body = {**body, "metadata": {**body["metadata"], "namespace": target.namespace}}
-    else:
+    elif target.kind.name in contents.MARKED:
         body = _marked(body, found, marks)
     query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}
     if force:
@@ -129,10 +129,7 @@ def _is_of(entry: Json, manager: str) -> bool:
 
 
 def _marked(body: Json, found: Json | None, marks: Mapping[str, str]) -> Json:
-    """Return what is applied with the marks of the course, if the course makes it, or has made it.
-
-    What is in a namespace goes with it, so only what is outside of namespaces is marked.
-    """
+    """Return what is applied with the marks of the course, if the course makes it, or made it."""
     own = marks if found is None else contents.marks_of(found)
     if not own:
         return body

@@ -43,6 +43,7 @@ from eksnet.listing import Listing
 
 # How many lines of a log may be asked for: what the API server keeps the number in.
 _LINES = 2**63 - 1
+_COURSE = ",".join(f"{key}={value}" for key, value in tags.COURSE.items())
 _TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
 
 
@@ -83,8 +84,8 @@ class Cluster:
             None elsewhere, where certificates are the public ones.
         helm_program: Says which Helm is called and how it finds the cluster, where one is asked
             for. None where that is not known.
-        marks: The labels of what is applied outside of namespaces, namespaces too: the course's,
-            and with `eksnet.begin` the lesson's. A clean-up finds it by them.
+        marks: The labels of the namespaces, roles and bindings that `apply` makes: the course's,
+            and with `eksnet.begin` the lesson's. A clean-up finds them by these.
     """
 
     checks: Checks = MappingProxyType({})
@@ -712,13 +713,17 @@ class Cluster:
         """
         return tuple(map(Resource, contents.objects_in(self._client, self._kinds, namespace)))
 
-    def marked(self, selector: str) -> tuple[Resource, ...]:
-        """Return the objects outside of namespaces that have labels, namespaces among them.
+    def marked(self, selector: str = _COURSE) -> tuple[Resource, ...]:
+        """Return what the course has made outside of namespaces, by labels; namespaces last.
 
         Args:
-            selector: A label selector.
+            selector: Their labels: those of the course, or others.
+
+        Raises:
+            ApiError: They may not be read.
         """
-        return tuple(map(Resource, contents.marked(self._client, self._kinds, selector)))
+        kinds = contents.MARKED.values()
+        return tuple(one for kind in kinds for one in self.list(kind, selector=selector))
 
     def saved(
         self, configmap: str, namespace: str | None = None, *, restored: bool = False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from eksnet.aws.tags import COURSE, RUN
@@ -13,6 +13,13 @@ from eksnet.errors import NotFoundError, RefusedError
 Json = dict[str, Any]
 
 MANAGED_BY = "app.kubernetes.io/managed-by"
+# What the course makes outside of namespaces, and marks as its own; what is in a namespace goes
+# with it. By the plural; namespaces come last, as they are deleted.
+MARKED = {
+    "ClusterRoleBinding": "clusterrolebindings",
+    "ClusterRole": "clusterroles",
+    "Namespace": "namespaces",
+}
 # What the control plane makes and keeps by itself.
 _FOLLOWS = {"Endpoints", "EndpointSlice", "Event", "Lease", "ControllerRevision"}
 _IN_EACH = {("ServiceAccount", "default"), ("ConfigMap", "kube-root-ca.crt")}
@@ -23,16 +30,6 @@ def marks_of(one: Json) -> dict[str, str]:
     labels = one["metadata"].get("labels") or {}
     own = {key: labels[key] for key in (*COURSE, RUN) if key in labels}
     return own if COURSE.items() <= own.items() else {}
-
-
-def marked(client: Client, kinds: Kinds, selector: str) -> Iterator[Json]:
-    """Yield the objects outside of namespaces, namespaces too, that a label selector picks."""
-    seen = set()
-    for kind in kinds.without_namespace():
-        for one in _list(client, kind, "", {"labelSelector": selector}):
-            if one["metadata"]["uid"] not in seen:
-                seen.add(one["metadata"]["uid"])
-                yield {"apiVersion": kind.api_version, "kind": kind.name, **one}
 
 
 def objects_in(client: Client, kinds: Kinds, namespace: str) -> Iterator[Json]:
@@ -51,11 +48,9 @@ def objects_in(client: Client, kinds: Kinds, namespace: str) -> Iterator[Json]:
                 yield {"apiVersion": kind.api_version, "kind": kind.name, **one}
 
 
-def _list(
-    client: Client, kind: Kind, namespace: str, query: Mapping[str, str] | None = None
-) -> list[Json]:
+def _list(client: Client, kind: Kind, namespace: str) -> list[Json]:
     try:
-        return list(client.get(kind.path(namespace), query).get("items") or ())
+        return list(client.get(kind.path(namespace)).get("items") or ())
     except (NotFoundError, RefusedError):
         # A kind that cannot be listed, or not by this user.
         return []

@@ -94,10 +94,6 @@ class Kinds:
         """Return every kind whose objects live in namespaces."""
         return tuple(kind for kind in self._served() if kind.namespaced)
 
-    def without_namespace(self) -> tuple[Kind, ...]:
-        """Return every kind whose objects live outside of namespaces."""
-        return tuple(kind for kind in self._served() if not kind.namespaced)
-
     def _find(self, fits: Callable[[Kind], bool], what: str) -> Kind:
         # Definitions may have come since the last look, so a miss is looked up once more.
         for fresh in (False, True):

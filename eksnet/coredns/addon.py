@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from eksnet import inputs
-from eksnet.aws import refusals
+from eksnet.aws import refusals, tags
 from eksnet.cluster import countdown
 from eksnet.errors import EksnetError
 from eksnet.listing import Listing
@@ -79,8 +79,9 @@ def install(cluster: Cluster, conflicts: str = "NONE") -> Listing[Addon]:
         eks = cluster.aws("eks")
         with _refusals(eks):
             eks.create_addon(
-                clusterName=cluster.eks_name, addonName=NAME, resolveConflicts=conflicts
-            )
+                clusterName=cluster.eks_name, addonName=NAME, resolveConflicts=conflicts,
+                tags=dict(tags.COURSE),
+            )  # fmt: skip
     return _shown(_settled(cluster))
 
 

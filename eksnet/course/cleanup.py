@@ -18,10 +18,10 @@ from eksnet import inputs
 from eksnet.aws import leftovers
 from eksnet.aws.leftovers import Account, Kind, Leftover
 from eksnet.aws.tags import COURSE, RUN
-from eksnet.cluster import countdown, faults, simulated
+from eksnet.cluster import contents, countdown, faults, simulated
 from eksnet.cluster.contents import MANAGED_BY
 from eksnet.display import Shown, prose
-from eksnet.errors import EksnetError, NotFoundError, RefusedError
+from eksnet.errors import EksnetError
 from eksnet.listing import Listing
 from eksnet.loadbalancer import controller
 
@@ -202,11 +202,11 @@ class _Work:
                 yield Leftover("clock", "the autoscaler's", _HELPERS)
 
     def marked(self) -> list[Resource]:
-        """Return what is outside of namespaces with the course's labels; namespaces last."""
-        found = [*self.cluster.marked(_COURSE), *self.cluster.marked(_HELPERS)]
-        # Nodes are simulated, and have a way of their own.
-        once = {one["metadata"]["uid"]: one for one in found if one.kind != "Node"}
-        return sorted(once.values(), key=lambda one: (one.kind == "Namespace", one.kind, one.name))
+        """Return what is outside of namespaces with the labels of the course or of a helper."""
+        found = [*self.cluster.marked(), *self.cluster.marked(_HELPERS)]
+        once = {one["metadata"]["uid"]: one for one in found}
+        order = list(contents.MARKED)
+        return sorted(once.values(), key=lambda one: (order.index(one.kind), one.name))
 
     def _namespaces(self) -> Iterator[Resource]:
         yield from self.cluster.list("namespaces", selector=_COURSE)
@@ -215,10 +215,9 @@ class _Work:
         """Yield what helpers make for a moment, in namespaces that stay."""
         own = {one.name for one in self.marked() if one.kind == "Namespace"}
         for kind in _SHORT_LIVED:
-            with contextlib.suppress(NotFoundError, RefusedError):
-                for one in self.cluster.list(kind, selector=_HELPERS, all_namespaces=True):
-                    if one.namespace not in own:
-                        yield one
+            for one in self.cluster.list(kind, selector=_HELPERS, all_namespaces=True):
+                if one.namespace not in own:
+                    yield one
 
     # The deletions.
 
@@ -232,7 +231,10 @@ class _Work:
             )
         with contextlib.redirect_stdout(io.StringIO()):
             controller.delete_managed(self.cluster, objects, self.timeout)
-        yield from (f"{one.kind} {one.namespace}/{one.name}" for one in objects)
+        made = [one for one in objects if controller.is_from_ingress_or_service(one)]
+        if made:
+            yield _of_the_controller(len(made), controller.BINDING, f"{controller.BINDING}s")
+        yield from (f"{one.kind} {one.namespace}/{one.name}" for one in objects if one not in made)
 
     def delete_kind(self, kind: Kind, picks: Callable[[Leftover], bool]) -> Iterator[str]:
         """Delete things in the account until none of their kind is there."""
@@ -251,11 +253,15 @@ class _Work:
                 "an account in which nothing else uses it",
                 "eksnet cleanup --check shows what is left; eksnet cleanup goes on",
             )
-        # What the controller makes has names with a digest, which tell a reader nothing.
         made = sum(one.by_controller for one in done.values())
         if made:
-            yield f"{made} {kind.name if made == 1 else kind.plural} of the controller"
+            yield _of_the_controller(made, kind.name, kind.plural)
         yield from (f"{kind.name} {one.name}" for one in done.values() if not one.by_controller)
+
+
+def _of_the_controller(count: int, one: str, several: str) -> str:
+    """Count what the controller has made: the digests in its names tell a reader nothing."""
+    return f"{count} {one if count == 1 else several} of the controller"
 
 
 def _reverted(cluster: Cluster) -> list[str]:

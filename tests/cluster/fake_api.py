@@ -40,7 +40,10 @@ SERVED = {
     ("apiextensions.k8s.io", "v1"): [
         ("CustomResourceDefinition", "customresourcedefinitions", False, ["crd"])
     ],
-    ("rbac.authorization.k8s.io", "v1"): [("ClusterRole", "clusterroles", False, [])],
+    ("rbac.authorization.k8s.io", "v1"): [
+        ("ClusterRole", "clusterroles", False, []),
+        ("ClusterRoleBinding", "clusterrolebindings", False, []),
+    ],
     ("discovery.k8s.io", "v1"): [("EndpointSlice", "endpointslices", True, [])],
     ("admissionregistration.k8s.io", "v1"): [
         ("MutatingWebhookConfiguration", "mutatingwebhookconfigurations", False, []),

@@ -31,8 +31,10 @@ _TRIAL = """\
 observed = {"Ingress": "stays", "load balancer": "stays"}  # <WHAT YOU SAW>"""
 
 
-def without_controller(_: Cluster, observed: Any) -> Any:
+def without_controller(cluster: Cluster, observed: Any) -> Any:
     """What became of an Ingress and its load balancer that were deleted without the controller."""
+    # Who may not look at Ingresses has seen none.
+    cluster.list("ingresses", all_namespaces=True)
     if not isinstance(observed, Mapping) or set(observed) != set(_STUCK):
         return not_started("no such deletion was observed yet", f"a dict of {_STUCK}", "")
     return dict(observed)
@@ -58,6 +60,8 @@ def removed(cluster: Cluster) -> Observation:
 
 def account(cluster: Cluster) -> Observation:
     """Whether something of the course is in the account."""
+    # Whoever may not look into the cluster cannot be told about its account either.
+    cluster.list("namespaces")
     looked = Account(cluster.aws, cluster.eks_name)
     found = {kind.name: len(kind.find(looked)) for kind in leftovers.KINDS}
     left = [f"{count} {name}" for name, count in found.items() if count]
@@ -68,7 +72,7 @@ def account(cluster: Cluster) -> Observation:
 
 def marked(cluster: Cluster) -> Observation:
     """Whether something with the course's label is in the cluster."""
-    found = cluster.marked(_LABELS)
+    found = cluster.marked()
     if found:
         kinds = ", ".join(sorted({one.kind for one in found}))
         return failed(f"{len(found)} have it: {kinds}", f"no object with {_LABELS}", _CLEAN)
