@@ -31,8 +31,9 @@ def connect(target: str | None = None, *, changes: str | None = None) -> Cluster
     """Connect to a cluster; see `eksnet.cluster.connect`.
 
     Args:
-        target: `sandbox` or `context:NAME`; else what EKSNET_TARGET says, else the sandbox.
-        changes: The name of a context that this notebook may change.
+        target: `sandbox`, `context:NAME` or `eks:NAME[@REGION]`; else what EKSNET_TARGET says, else
+            the sandbox.
+        changes: The name of a cluster that this notebook may change.
     """
     from eksnet import cluster
     from eksnet.course.checks import CHECKS

@@ -14,7 +14,7 @@ import subprocess
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -615,18 +615,59 @@ def manifests_lint(
 
 
 @app.command("explain")
-def explain_error(
+def explain_what(
     error: Annotated[
-        list[str], typer.Argument(help="An error or an event; `-` for the standard input.")
+        list[str],
+        typer.Argument(
+            metavar="ERROR|KIND/NAME",
+            help="An error or an event, `-` for the standard input; or an object: ingress/NAME, "
+            "service/NAME, targetgroupbinding/NAME.",
+        ),
     ],
+    namespace: Annotated[
+        str | None, typer.Option("--namespace", "-n", help="The namespace of the object.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Say what an error of the load balancer controller or of AWS means, and how to fix it.
 
     The text may be lines of a log: each known error in it is explained once. Nothing is asked.
 
-    Exit code 1: nothing is known of it.
+    Of an object, say why it has no load balancer that works: its class, the controller's events and
+    log, its annotations, and what AWS has, in this order; the first that fails is the cause.
+    Nothing is changed, on any target.
+
+    Exit code 1: nothing is known of the error, or something fails; 2: it cannot be told.
     """
+    from eksnet.loadbalancer import diagnosis
+
+    if len(error) == 1 and diagnosis.is_object(error[0]):
+        _explain_object(error[0], namespace, as_json)
+    if namespace is not None:
+        raise EksnetError(
+            f"--namespace {inputs.shown(namespace)} beside an error",
+            "an object, such as ingress/web",
+        )
+    _explain_error(error, as_json)
+
+
+def _explain_object(about: str, namespace: str | None, as_json: bool) -> NoReturn:
+    from eksnet.cluster import connect_read_only
+    from eksnet.findings import CANNOT_TELL
+    from eksnet.loadbalancer import diagnosis
+
+    found = diagnosis.diagnose(connect_read_only(), about, namespace)
+    if as_json:
+        first = asdict(found.first) if found.first else None
+        checks = [asdict(one) for one in found.checks]
+        print(json.dumps({"object": about, "first": first, "checks": checks}, indent=1))
+    else:
+        console.print(str(found))
+    open_ = any(one.verdict == CANNOT_TELL for one in found.checks)
+    raise typer.Exit(1 if found.first else 2 if open_ else 0)
+
+
+def _explain_error(error: list[str], as_json: bool) -> NoReturn:
     from eksnet.loadbalancer import explaining, reading
 
     given = reading.standard_input() if error == [reading.STDIN] else " ".join(error)
@@ -641,7 +682,7 @@ def explain_error(
             console.print(printable(f"    source: {one.where}"))
         if not found:
             console.print("Nothing is known of this text. Events and logs have the error itself:")
-            console.print("`kubectl describe ingress NAME`, and the logs of the controller's pods.")
+            console.print("`eksnet explain ingress/NAME`, and the logs of the controller's pods.")
     raise typer.Exit(0 if found else 1)
 
 
@@ -675,6 +716,123 @@ def cleanup(
         # Names in full, however narrow the terminal is.
         console.print(str(found))
     raise typer.Exit(0 if found.clean else 1)
+
+
+@app.command()
+def submit(
+    file: Annotated[
+        str, typer.Argument(help="The archive to write: NAME.zip, NAME as your instructor says.")
+    ],
+    course: Annotated[str, typer.Option(help="The folder of your notebooks.")] = "~/eksnet-course",
+) -> None:
+    """Pack your evidence, progress and notebooks into one file, to hand it in.
+
+    It lists first what is in it. Credentials are left out, account ids and ARNs are shortened,
+    notebooks have no outputs. Nothing is sent anywhere.
+    """
+    from eksnet.grading import packing
+
+    path = Path(inputs.text(file, "FILE", "NAME.zip"))
+    entries = packing.submission(Path(inputs.text(course, "--course", "omit --course")))
+    table = Table("file", "what", "bytes")
+    for one in entries:
+        table.add_row(cell(one.name), one.what, f"{len(one.content):,}")
+    console.print(table)
+    packing.write(path, entries)
+    console.print(printable(f"{path} is written: hand in this file."))
+
+
+@app.command("grade")
+def grade_class(
+    submissions: Annotated[
+        str, typer.Argument(help="The folder of submissions; nbgrader's `submitted` is one, too.")
+    ],
+    csv: Annotated[
+        str, typer.Option("--csv", help="The gradebook to write, or to bring up to date.")
+    ],
+    feedback: Annotated[str, typer.Option(help="The folder for a page of each learner.")],
+    roster: Annotated[
+        str, typer.Option(help="A CSV file with student_id, and names, email, nonce, cluster.")
+    ] = "",
+    attempt: Annotated[str, typer.Option(help="Which attempt counts: best or last.")] = "best",
+    nonce: Annotated[
+        list[str] | None,
+        typer.Option(help="The nonce of your class; can be repeated. Others do not count."),
+    ] = None,
+    notebook: Annotated[
+        str, typer.Option(help="Grade only this notebook, by the start of its name, such as 05.")
+    ] = "",
+    live: Annotated[
+        bool, typer.Option("--live", help="Look at the clusters that the roster names as target.")
+    ] = False,
+    replay: Annotated[
+        bool, typer.Option("--replay", help="Run the notebooks again, each on a fresh sandbox.")
+    ] = False,
+    limit: Annotated[
+        float, typer.Option(help="How long the replay of one notebook may take, in seconds.")
+    ] = 900.0,
+    as_json: Json = False,
+) -> None:
+    """Grade a class by the evidence that it has handed in; docs/instructor.md explains it.
+
+    Beside the gradebook it writes a row per criterion and an overview of the class. Manual marks
+    that are in the gradebook stay. --live and --replay look again: at clusters, which are only
+    read, or at notebooks, which are run confined in a sandbox named `grading`.
+
+    Exit code 1: something has to be looked at; 2: it could not be graded.
+    """
+    from eksnet.checkpoints import definitions
+    from eksnet.grading import grading, marking
+    from eksnet.grading import roster as rosters
+
+    which = inputs.one_of(attempt, list(marking.Which), "attempt", "--attempt best")
+    places = grading.Places(
+        Path(inputs.text(csv, "--csv", "--csv gradebook.csv")),
+        Path(inputs.text(feedback, "--feedback", "--feedback out/")),
+    )
+    rules = marking.Rules(
+        definitions.of_notebook(notebook), marking.Which(which), tuple(nonce or ())
+    )
+    learners = rosters.read(Path(inputs.text(roster, "--roster"))) if roster else None
+    folder = Path(inputs.text(submissions, "SUBMISSIONS", "`.` is the present folder"))
+    if not live and not replay:
+        found = grading.grade_class(folder, places, rules, learners)
+    else:
+        from eksnet.grading import again
+
+        how = again.How(live, replay, limit, lambda line: print(printable(line), file=sys.stderr))
+        with again.looking(how, rules, learners or {}) as looks:
+            found = grading.grade_class(folder, places, rules, learners, looks)
+    if as_json:
+        print(json.dumps(grading.to_json(found), indent=1))
+    else:
+        for title, _, flags in found.notices:
+            if flags:
+                console.print(f"{title}:")
+            for one in flags:
+                console.print(printable(f"    {one.learner}: {one.kind}: {one.reason}"))
+        console.print(printable(f"{len(found.totals)} learners: {places.csv}"))
+        console.print(printable(f"each criterion: {places.criteria}; class: {places.overview}"))
+        console.print(printable(f"a page for each learner: {places.feedback}"))
+    raise typer.Exit(1 if found.has_notices else 0)
+
+
+@app.command("assignment")
+def nbgrader_assignment(
+    notebook: Annotated[
+        str, typer.Argument(help="A notebook, by the start of its name, such as 05.")
+    ],
+    folder: Annotated[str, typer.Argument(help="The folder of the nbgrader course.")] = ".",
+) -> None:
+    """Write a notebook as an assignment of nbgrader, whose checks are graded cells."""
+    from eksnet.grading import nbgrader
+
+    given = inputs.text(notebook, "NOTEBOOK", "a number such as 05")
+    written = nbgrader.write(
+        given, Path(inputs.text(folder, "FOLDER", "`.` is the present folder"))
+    )
+    console.print(printable(f"{written} is written; in its course's folder:"))
+    console.print(printable(f"nbgrader generate_assignment {written.stem} --create"))
 
 
 def _variables(given: list[str] | None) -> dict[str, str] | None:

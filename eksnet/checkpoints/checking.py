@@ -101,15 +101,8 @@ class Checkpoint:
             surplus: Nothing: what else is handed in is not looked at, and said so.
             wait: Whether to wait for what comes by itself.
         """
-        cluster: Cluster | None = None
-        rows: Rows | None = None
         with suppress_output():
-            try:
-                cluster = self._look()
-                rows = self._understood(answer, surplus)
-                outcomes = self._outcomes(cluster, rows, observed, wait=wait)
-            except Exception as error:
-                outcomes = self._not_checked(_error_as_observation(error))
+            cluster, rows, outcomes = self._looked(answer, surplus, observed, wait=wait)
             result = self._result(outcomes, self._unasked(answer, observed, *surplus))
             try:
                 binding = evidence.bind(cluster) if cluster else Binding()
@@ -118,6 +111,18 @@ class Checkpoint:
                 lost = f"This attempt was not recorded: {seen_of(error)}. Check again."
                 result = replace(result, note=f"{result.note} {lost}".strip())
         return result
+
+    def look(self, answer: Any = None, observed: Any = None, *, wait: bool = True) -> Result:
+        """Look at the cluster as `check` does, without recording the attempt.
+
+        Args:
+            answer: As in `check`.
+            observed: As in `check`.
+            wait: As in `check`.
+        """
+        with suppress_output():
+            _, _, outcomes = self._looked(answer, (), observed, wait=wait)
+        return self._result(outcomes, "")
 
     def require(self, answer: Any = None, observed: Any = None, *, wait: bool = True) -> Result:
         """Check, and raise on anything but a pass, for programs that run notebooks.
@@ -164,6 +169,19 @@ class Checkpoint:
             )
         solution = self.definition.solution.strip()
         return Text("", "\n".join(filter(None, (needed(solution), solution))))
+
+    def _looked(
+        self, answer: Any, surplus: Sequence[Any], observed: Any, *, wait: bool
+    ) -> tuple[Cluster | None, Rows | None, list[Outcome]]:
+        """Return the cluster and the prediction, as far as there are any, and what was found."""
+        cluster: Cluster | None = None
+        rows: Rows | None = None
+        try:
+            cluster = self._look()
+            rows = self._understood(answer, surplus)
+            return cluster, rows, self._outcomes(cluster, rows, observed, wait=wait)
+        except Exception as error:
+            return cluster, rows, self._not_checked(_error_as_observation(error))
 
     def _understood(self, answer: Any, surplus: Sequence[Any]) -> Rows | None:
         """Return the prediction as rows; None where the checkpoint asks for none.

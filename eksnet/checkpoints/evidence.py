@@ -15,7 +15,7 @@ import os
 import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -84,6 +84,9 @@ class Attempt:
         binding: What it belongs to.
         states: How each criterion stood, by its id.
         points: What it was worth when it was made.
+        seen: What was observed at each criterion, and what was expected, by its id.
+        answer: The learner's prediction as the line has it, whatever that is; None without one.
+        sources: Who has looked at a criterion, by its id, where that was not the learner's check.
     """
 
     checkpoint: str
@@ -91,6 +94,9 @@ class Attempt:
     binding: Binding
     states: dict[str, State]
     points: int = 0
+    seen: dict[str, tuple[str, str]] = field(default_factory=dict)
+    answer: Any = None
+    sources: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -171,11 +177,19 @@ def read(path: Path) -> Evidence:
     Raises:
         OSError: It cannot be opened.
     """
-    if not path.exists():
-        return Evidence((), 0)
-    lines = [line for line in path.read_bytes().split(b"\n") if line.strip()]
+    return parse(path.read_bytes()) if path.exists() else Evidence((), 0)
+
+
+def parse(content: bytes) -> Evidence:
+    """Return what the content of a file of evidence says, as `read` does."""
+    lines = [line for line in content.split(b"\n") if line.strip()]
     attempts = tuple(filter(None, map(_attempt, lines)))
     return Evidence(attempts, len(lines) - len(attempts))
+
+
+def withheld(text: str) -> str:
+    """Return a text without what looks like a credential."""
+    return _SECRETS.sub("(withheld)", text)
 
 
 def _line(binding: Binding, result: Result, answer: Sequence[Sequence[str]] | None) -> bytes:
@@ -187,11 +201,7 @@ def _line(binding: Binding, result: Result, answer: Sequence[Sequence[str]] | No
             if answer is not None:
                 record["answer"] = list(_fitting(_plain_rows(answer), room))
             return json.dumps(record).encode() + b"\n"
-    raise EksnetError(
-        f"the record of the record of the record of the record of the record of the record of "
-        f"the record of the record of the record of the record of the attempt at {result.id} is "
-        f"longer than {_LINE} bytes"
-    )
+    raise EksnetError(f"the record of the attempt at {result.id} is longer than {_LINE} bytes")
 
 
 def _fitting(rows: Iterable[list[str]], room: int) -> Iterator[list[str]]:
@@ -228,7 +238,7 @@ def _record(binding: Binding, result: Result, length: int) -> dict[str, Any]:
 
 def _plain(text: str) -> str:
     """Return a text without what looks like a credential, cut to a length that fits a line."""
-    return _SECRETS.sub("(withheld)", text[: 2 * _TEXT])[:_TEXT]
+    return withheld(text[: 2 * _TEXT])[:_TEXT]
 
 
 def _plain_rows(rows: Sequence[Sequence[str]]) -> Iterator[list[str]]:
@@ -239,7 +249,7 @@ def _plain_rows(rows: Sequence[Sequence[str]]) -> Iterator[list[str]]:
         if sum(map(len, lines)) + len(line) > _LINE:
             break
         lines.append(line)
-    for line in _SECRETS.sub("(withheld)", "\n".join(lines)).split("\n") if lines else ():
+    for line in withheld("\n".join(lines)).split("\n") if lines else ():
         yield [cell[:_TEXT] for cell in line.split(_CELL)]
 
 
@@ -256,8 +266,18 @@ def _attempt(line: bytes) -> Attempt | None:
             binding = Binding(record["cluster"], nonce)
             points = record.get("points")
             earned = points if isinstance(points, int) else 0
-            return Attempt(record["checkpoint"], record["at"], binding, states, earned)
+            seen = {one["id"]: _said(one) for one in record["criteria"]}
+            answer = record.get("answer")
+            return Attempt(
+                record["checkpoint"], record["at"], binding, states, earned, seen, answer
+            )
     return None
+
+
+def _said(criterion: Mapping[str, object]) -> tuple[str, str]:
+    """Return what was observed and expected, of a length that can be shown."""
+    observed, expected = criterion.get("observed", ""), criterion.get("expected", "")
+    return str(observed)[:_TEXT], str(expected)[:_TEXT]
 
 
 @contextlib.contextmanager

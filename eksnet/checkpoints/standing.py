@@ -38,6 +38,10 @@ class Standing:
         unknown = self.state is State.CANNOT_CHECK and not self.points
         return f"{'-' if unknown else self.points} of {self.definition.points}"
 
+    def rank(self) -> tuple[int, int]:
+        """Return what puts attempts in order, the best last."""
+        return self.points, _RANKS.index(self.state)
+
 
 @dataclass(frozen=True, repr=False)
 class Progress(Shown):
@@ -54,12 +58,12 @@ class Progress(Shown):
     @property
     def points(self) -> int:
         """The points of the best attempts."""
-        return sum(standing.points for standing in self.standings)
+        return sum(one.points for one in self.standings)
 
     @property
     def possible(self) -> int:
         """The points that there are."""
-        return sum(standing.definition.points for standing in self.standings)
+        return sum(one.definition.points for one in self.standings)
 
     @property
     def headline(self) -> str:
@@ -89,8 +93,8 @@ class Progress(Shown):
     def to_frame(self) -> pd.DataFrame:
         """Return a row per checkpoint, as text but for the points."""
         frame = self._listing().to_frame()
-        frame["points"] = [standing.points for standing in self.standings]
-        frame["of"] = [standing.definition.points for standing in self.standings]
+        frame["points"] = [one.points for one in self.standings]
+        frame["of"] = [one.definition.points for one in self.standings]
         return frame
 
 
@@ -100,15 +104,16 @@ def standings(
     """Return the best attempt at each checkpoint; criteria that are no more count for nothing."""
     return tuple(
         max(
-            (_standing(one, attempt) for attempt in attempts if attempt.checkpoint == one.id),
-            key=lambda standing: (standing.points, _RANKS.index(standing.state)),
+            (standing(one, attempt) for attempt in attempts if attempt.checkpoint == one.id),
+            key=Standing.rank,
             default=Standing(one, State.NOT_STARTED, 0),
         )
         for one in definitions
     )
 
 
-def _standing(definition: Definition, attempt: Attempt) -> Standing:
+def standing(definition: Definition, attempt: Attempt) -> Standing:
+    """Return what an attempt is worth by a definition, whatever its own line says of points."""
     states = [
         attempt.states.get(criterion.id, State.NOT_STARTED) for criterion in definition.criteria
     ]

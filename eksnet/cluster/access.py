@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -56,6 +58,23 @@ class Access:
             account,
         )
 
+    def kubeconfig(self) -> str:
+        """Return a kubeconfig that holds the credentials themselves, for a program's one call."""
+        cluster = {
+            "server": self.server,
+            "certificate-authority-data": base64.b64encode(self.authority.encode()).decode(),
+        }
+        context = {"cluster": "eks", "user": "own", "namespace": self.namespace}
+        # JSON is YAML too.
+        return json.dumps({
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "eks", "cluster": cluster}],
+            "users": [{"name": "own", "user": {"token": self.token}}],
+            "contexts": [{"name": "eks", "context": context}],
+            "current-context": "eks",
+        })  # fmt: skip
+
     def to_json(self) -> dict[str, Any]:
         """Return what the engine's programs read: the secrets go to their standard input alone."""
         names = ("server", "authority", "token", "certificate", "key", "insecure")
@@ -63,6 +82,7 @@ class Access:
         aws = None if account is None else {
             "endpoint": account.endpoint, "region": account.region,
             "access_key": account.access_key, "secret": account.secret,
+            "session": account.session,
         }  # fmt: skip
         return {
             "cluster": {name: getattr(self, name) for name in names},

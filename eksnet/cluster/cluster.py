@@ -86,6 +86,7 @@ class Cluster:
             for. None where that is not known.
         marks: The labels of the namespaces, roles and bindings that `apply` makes: the course's,
             and with `eksnet.begin` the lesson's. A clean-up finds them by these.
+        compute: What its pods run on: `nodes`, `auto` for EKS Auto Mode, or `fargate`.
     """
 
     checks: Checks = MappingProxyType({})
@@ -94,6 +95,7 @@ class Cluster:
     certificates_ca: Path | None = None
     helm_program: Callable[[], Helm] | None = None
     marks: Mapping[str, str] = MappingProxyType(tags.COURSE)
+    compute: str = "nodes"
 
     def __init__(
         self,
@@ -114,7 +116,15 @@ class Cluster:
         self._kinds = kinds
         self._nodes = nodes
         self._aws_clients: dict[str, Any] = {}
-        self._backups = Backups(client, identity, target.name, _backup_directory())
+        self.keep_backups_in(_backup_directory())
+
+    def keep_backups_in(self, base: Path) -> None:
+        """Have another folder for backups: those of somebody else's work on this cluster.
+
+        Args:
+            base: The folder, which has one for each cluster.
+        """
+        self._backups = Backups(self._client, self.identity, self.target.name, base)
 
     def __repr__(self) -> str:
         nodes = "" if self._nodes is None else f", {self._nodes} nodes"
@@ -143,8 +153,8 @@ class Cluster:
     def aws(self, service: str) -> Any:
         """Return a boto3 client for the cluster's own AWS account.
 
-        It is never the account of the learner's own AWS set-up, and what changes anything passes
-        the cluster's guard.
+        The learner's own AWS set-up is used for a target `eks:` alone, and what changes anything
+        passes the cluster's guard.
 
         Args:
             service: The service as boto3 calls it, such as `eks`.
@@ -162,8 +172,8 @@ class Cluster:
         if self.account is None:
             raise EksnetError(
                 f"for {self.target} no AWS account is known: a kubeconfig names none",
-                "the sandbox, which has an AWS account of its own",
-                'eksnet.connect("sandbox")',
+                "the sandbox, or an EKS cluster that is named by its account",
+                'eksnet.connect("sandbox"), or eksnet.connect("eks:NAME@REGION")',
             )
         return self.account()
 
@@ -563,7 +573,14 @@ class Cluster:
 
         Raises:
             DeadlineError: It did not end in time, or the image cannot be had.
+            EksnetError: The pod is to have a host network, and every node is Fargate's.
         """
+        if self.compute == "fargate" and (spec or {}).get("hostNetwork"):
+            raise EksnetError(
+                f"{self.target} has no node with a host network for a pod: it runs pods on Fargate",
+                "a cluster with nodes",
+                "go on with the next section",
+            )
         return pods.run(
             self._client,
             image,

@@ -29,6 +29,7 @@ from eksnet.cluster.faults import Injected
 from eksnet.cluster.pods import not_terminating
 from eksnet.cluster.rollout import ANNOTATION
 from eksnet.coredns import addon
+from eksnet.course import support
 from eksnet.course.lessons import (
     COREFILE,
     LESSONS,
@@ -181,12 +182,13 @@ def begin(cluster: Cluster, notebook: str, restore: bool | None = None) -> Begin
             there too, if the cluster may be changed. False changes nothing and goes on.
 
     Raises:
-        EksnetError: Something was left and nothing is to be changed, or it could not be put back,
-            or the cluster does not get ready.
+        EksnetError: The lesson does not run on this kind of cluster, something was left and nothing
+            is to be changed, it could not be put back, or the cluster does not get ready.
     """
     wanted = lesson(notebook)
     if restore not in (None, True, False):
         raise EksnetError(f"restore is {restore!r}; nothing was changed", "True, False or None")
+    support.require(cluster, wanted.notebook)
     record = _Record.of(cluster)
     left = tuple(_look(cluster, wanted, record))
     is_sandbox = cluster.target.kind == "sandbox"

@@ -44,6 +44,25 @@ def learners(notebook: Any) -> Any:
     return notebook
 
 
+def is_untouched(content: bytes, path: Path) -> bool:
+    """Tell whether the code of a copy is still what a learner begins with.
+
+    Args:
+        content: The copy; what is no notebook is none that nobody has touched.
+        path: The notebook of the course.
+    """
+    try:
+        given = [
+            "".join(cell["source"])
+            for cell in json.loads(content)["cells"]
+            if cell["cell_type"] == "code"
+        ]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return False
+    begun = json.loads(_learners_text(path))["cells"]
+    return given == ["".join(one["source"]) for one in begun if one["cell_type"] == "code"]
+
+
 def folded(prose: str) -> str:
     """Return an explanation that is not seen until the learner opens it.
 

@@ -91,6 +91,8 @@ LESSONS = (
     Lesson("03a_rules_and_packets", namespaces=("shop",)),
     Lesson("03b_modes_and_growth", namespaces=("shop", "many"), changes=(_KUBE_PROXY,)),
     Lesson("03c_service_faults", namespaces=("shop",), faults="proxy"),
+    Lesson("04a_load_balancer_controller", namespaces=("app-ns",), controller=True),
+    Lesson("04b_annotations", namespaces=("app-ns",), controller=True),
     Lesson("05_lab_hosts", changes=(COREFILE,)),
     Lesson("06_lab_cname", namespaces=("app-ns",), changes=(COREFILE,), controller=True),
     Lesson("07_lab_install_controller", namespaces=("app-ns",), installs_controller=True),

@@ -14,6 +14,8 @@ from eksnet.loadbalancer.controller import (
     wait_for_event,
     wait_until_unanswered,
 )
+from eksnet.loadbalancer.diagnosis import diagnose
+from eksnet.loadbalancer.done import Done, controller_log
 from eksnet.loadbalancer.explaining import explain
 from eksnet.loadbalancer.faults import (
     delete_own_security_group,
@@ -35,15 +37,20 @@ from eksnet.loadbalancer.observe import (
     wait_for_targets,
     wait_until_as_planned,
 )
+from eksnet.loadbalancer.permissions import allowed_everywhere
 from eksnet.loadbalancer.planning import plan
 
 __all__ = [
     "HEALTHY",
+    "Done",
     "Response",
     "Rule",
     "Target",
+    "allowed_everywhere",
     "annotations",
+    "controller_log",
     "delete_own_security_group",
+    "diagnose",
     "explain",
     "hostname",
     "iam_policy",

@@ -91,9 +91,8 @@ def load_balancer(cluster: Cluster, ingress: str, namespace: str | None = None) 
     """
     name = inputs.text(ingress, "the Ingress", "such as web")
     host = hostname(cluster.get("ingress", name, namespace))
-    for one in _pages(cluster, "describe_load_balancers", "LoadBalancers"):
-        if host and one["DNSName"] == host:
-            return one
+    if host and (found := balancer_of(cluster, host)):
+        return found
     raise EksnetError(
         f"the Ingress {name} has no load balancer"
         if not host
@@ -101,6 +100,17 @@ def load_balancer(cluster: Cluster, ingress: str, namespace: str | None = None) 
         "an Ingress that the AWS Load Balancer Controller has reconciled",
         f'cluster.events("ingress/{name}", namespace=…) says why',
     )
+
+
+def balancer_of(cluster: Cluster, host: str) -> dict[str, Any] | None:
+    """Return AWS' own description of the load balancer with a DNS name; None where there is none.
+
+    Args:
+        cluster: The cluster.
+        host: The DNS name.
+    """
+    found = _pages(cluster, "describe_load_balancers", "LoadBalancers")
+    return next((one for one in found if one["DNSName"].lower() == host.lower()), None)
 
 
 def rules(cluster: Cluster, ingress: str, namespace: str | None = None) -> Listing[Rule]:
@@ -115,9 +125,8 @@ def rules(cluster: Cluster, ingress: str, namespace: str | None = None) -> Listi
         EksnetError: The Ingress or its load balancer is not there.
     """
     balancer = load_balancer(cluster, ingress, namespace)
-    services = {arn: service for arn, (service, _) in _bindings(cluster).items()}
     return Listing.of(
-        _rules(cluster, balancer["LoadBalancerArn"], services),
+        rules_of(cluster, balancer["LoadBalancerArn"]),
         {
             "port": lambda one: one.port,
             "priority": lambda one: one.priority,
@@ -139,7 +148,7 @@ def targets(cluster: Cluster, ingress: str, namespace: str | None = None) -> Lis
         EksnetError: The Ingress or its load balancer is not there.
     """
     balancer = load_balancer(cluster, ingress, namespace)
-    found = _targets(cluster, balancer["LoadBalancerArn"])
+    found = targets_of(cluster, LoadBalancerArn=balancer["LoadBalancerArn"])
     return Listing.of(
         sorted(found, key=lambda one: (one.service, one.name, one.port)),
         {
@@ -241,7 +250,7 @@ def made_in_aws(cluster: Cluster) -> dict[str, int]:
 # From AWS.
 
 
-def _pages(cluster: Cluster, call: str, key: str, **arguments: str) -> Iterator[dict[str, Any]]:
+def _pages(cluster: Cluster, call: str, key: str, **arguments: Any) -> Iterator[dict[str, Any]]:
     for page in cluster.aws("elbv2").get_paginator(call).paginate(**arguments):
         yield from page[key]
 
@@ -267,7 +276,14 @@ def _bindings(cluster: Cluster) -> dict[str, tuple[str, str]]:
     }
 
 
-def _rules(cluster: Cluster, balancer: str, services: Mapping[str, str]) -> Iterator[Rule]:
+def rules_of(cluster: Cluster, balancer: str) -> Iterator[Rule]:
+    """Yield the rules of a load balancer by port, in the order in which it tries them.
+
+    Args:
+        cluster: The cluster.
+        balancer: The load balancer's ARN.
+    """
+    services = {arn: service for arn, (service, _) in _bindings(cluster).items()}
     listeners = _pages(cluster, "describe_listeners", "Listeners", LoadBalancerArn=balancer)
     for listener in sorted(listeners, key=lambda one: int(one["Port"])):
         found = cluster.aws("elbv2").describe_rules(ListenerArn=listener["ListenerArn"])["Rules"]
@@ -312,13 +328,18 @@ def _location(to: Json) -> str:
     return f"{to.get('Protocol', '#{protocol}').lower()}://{host}:{to.get('Port', '#{port}')}{path}"
 
 
-def _targets(cluster: Cluster, balancer: str) -> Iterator[Target]:
+def targets_of(cluster: Cluster, **of: Any) -> Iterator[Target]:
+    """Yield the targets of target groups.
+
+    Args:
+        cluster: The cluster.
+        of: Which ones, as DescribeTargetGroups takes it.
+    """
     bindings = _bindings(cluster)
     nodes = {
         str((one.get("spec") or {}).get("providerID", "")).rpartition("/")[2]: one.name
         for one in cluster.list("nodes")
     }
-    of = {"LoadBalancerArn": balancer}
     for group in _pages(cluster, "describe_target_groups", "TargetGroups", **of):
         arn = group["TargetGroupArn"]
         service, namespace = bindings.get(arn, ("unknown", ""))

@@ -520,6 +520,8 @@ def kubelet_configuration(node: Node, vpc: Vpc, sync_frequency: str) -> str:
         # Its first word may be that it is not ready yet; the next one would come 10 s later,
         # because the node in the store is Ready from before.
         "nodeStatusUpdateFrequency": "1s",
+        # Unset it is the one above, and each node writes its unchanged status every second.
+        "nodeStatusReportFrequency": "5m",
         "serializeImagePulls": False,
         "containerLogMaxSize": "5Mi",
         # No cgroups in a rootless namespace: nothing to enforce limits with, nothing to evict by.

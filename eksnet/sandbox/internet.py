@@ -117,6 +117,8 @@ def dial(host: str, port: int, seconds: float, name: str | None = None) -> socke
         OSError: There is no such name, or no connection; as `socket.create_connection` has it.
     """
     paths = sandbox_paths.paths(name)
+    if paths.lent.exists():
+        return _lent(paths.lent, host, port, seconds)
     entered = enter(paths)
     refuse_internal(paths, host)
     own, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -141,11 +143,24 @@ def dial(host: str, port: int, seconds: float, name: str | None = None) -> socke
     raise _error(said, complaint)
 
 
-def _error(said: bytes, complaint: bytes) -> OSError:
+def _lent(place: Path, host: str, port: int, seconds: float) -> socket.socket:
+    """Have whoever has lent the sandbox to this process connect; see `eksnet.sandbox.lending`."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as lender:
+        lender.connect(str(place))
+        lender.sendall(json.dumps([host, port, seconds]).encode())
+        said, descriptors, _, _ = socket.recv_fds(lender, _MESSAGE, 1)
+    for descriptor in descriptors:
+        return socket.socket(fileno=descriptor)
+    raise _error(said, b"the sandbox is lent no more")
+
+
+def _error(said: bytes, complaint: bytes) -> OSError | EksnetError:
     """Return the error that the dialer met; what went wrong before it ran is one, too."""
     if not said:
         return OSError(errno.EIO, complaint.decode(errors="replace").strip())
     told = json.loads(said)
+    if told["kind"] == EksnetError.__name__:
+        return EksnetError(told["text"], told["expected"], told["next"])
     if told["kind"] == socket.gaierror.__name__:
         return socket.gaierror(told["errno"], told["text"])
     # By its number it becomes the error of that kind; the time that is over has none.

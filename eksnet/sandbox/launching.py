@@ -219,6 +219,16 @@ def node_ids() -> str:
     return f"0 {_IDS if _has_ids(_NODE_IDS) else 0} {_IDS}"
 
 
+def confined_ids() -> str:
+    """Return the map of a confined program's ids to this computer's.
+
+    They are nobody's where root has some to spare; else it is the one id that this user has.
+    """
+    if owns_ids() and _has_ids(_NODE_IDS + _IDS):
+        return f"0 {_NODE_IDS + _IDS} {_IDS}"
+    return "0 0 1"
+
+
 def _has_ids(first: int) -> bool:
     """Tell whether this user namespace has 65536 ids from here on."""
     ranges = [line.split() for line in Path("/proc/self/uid_map").read_text().splitlines()]

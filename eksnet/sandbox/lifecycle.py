@@ -127,6 +127,9 @@ def _end(paths: Paths, launched: int, progress: Progress) -> None:
 
 def ensure_up() -> Sandbox:
     """Return the running sandbox; start it, saying so, when it is not up."""
+    paths = sandbox_paths.paths()
+    if paths.lent.exists():
+        return Sandbox(paths.state.name, paths.kubeconfig)
     return up() if status().phase == "ready" else up(progress=print)
 
 

@@ -28,7 +28,12 @@ def start_lock(paths: Paths, progress: Callable[[str], None]) -> Iterator[None]:
 
 
 def is_alive(paths: Paths) -> bool:
-    """Tell whether any process of the sandbox lives: it holds the lock, whatever its pid."""
+    """Tell whether any process of the sandbox lives: it holds the lock, whatever its pid.
+
+    One that is lent lives: its processes are out of sight here.
+    """
+    if paths.lent.exists():
+        return True
     if not paths.alive_lock.exists():
         return False
     with paths.alive_lock.open("a") as file:

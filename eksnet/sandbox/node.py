@@ -18,7 +18,7 @@ import socket
 import sys
 from pathlib import Path
 
-from eksnet.sandbox import mounts, namespaces
+from eksnet.sandbox import mounts, namespaces, rootfs
 from eksnet.sandbox.specification import NodeSpecification
 
 PROGRAMS = Path("/opt/eksnet/bin")
@@ -29,9 +29,6 @@ PKI = Path("/etc/kubernetes/pki")
 _ROOT = Path("/root")
 # What of a node's root is on its disk and so outlives `down`; the rest is in memory.
 _ON_DISK = ("data", "home", "mnt", "opt", "root", "srv", "var")
-_DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
-# What the machine's own programs (iptables, nft, conntrack) read besides /usr.
-_SHARED_ETC = ("alternatives", "ld.so.cache", "os-release", "protocols", "services", "ssl")
 
 
 def main() -> None:
@@ -44,7 +41,7 @@ def main() -> None:
     # Who may see these whole, may mount new ones in a user namespace.
     for name in ("proc", "sys"):
         mounts.bind(Path("/") / name, stage / name)
-    build_root(_inside(stage, _ROOT), specification)
+    build_root(rootfs.inside(stage, _ROOT), specification)
     # Of the computer, nothing else comes along: neither its mounts nor a path into them.
     mounts.pivot_root(stage)
     # Or a pod could mount the tree of control groups, a part of which may be the learner's own.
@@ -61,7 +58,7 @@ def live(hostname: str) -> None:
     socket.sethostname(hostname)
     # A mount that is locked cannot become the root; a second one of the same can.
     mounts.bind(_ROOT, _ROOT)
-    _kernel(_ROOT)
+    rootfs.kernel(_ROOT)
     mounts.pivot_root(_ROOT)
     # A node passes its pods' packets on.
     Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
@@ -82,23 +79,23 @@ def build_root(root: Path, specification: NodeSpecification) -> None:
     """
     owner = int(specification.ids.split()[1])
     root.mkdir()
-    _own(root, "mode=755", owner)
-    _system(root)
-    _devices(root, owner)
+    rootfs.own(root, "mode=755", owner)
+    rootfs.system(root)
+    rootfs.devices(root, owner)
     for directory in ("run", "tmp"):
         (root / directory).mkdir()
-        _own(root / directory, "mode=1777", owner)
+        rootfs.own(root / directory, "mode=1777", owner)
     for name in _ON_DISK:
         mounts.bind(_directory(specification.disk / name, owner), root / name)
     for name in ("lib", "log"):
         _directory(root / "var" / name, owner)
     # Programs look here for their locks (xtables) and sockets.
-    _link(root / "var" / "run", "../run")
-    mounts.bind(specification.programs, _inside(root, PROGRAMS), mounts.MS_RDONLY)
-    mounts.bind(specification.busybox, _inside(root, BUSYBOX), mounts.MS_RDONLY)
-    mounts.bind(specification.musl, _inside(root, MUSL), mounts.MS_RDONLY)
+    rootfs.link(root / "var" / "run", "../run")
+    mounts.bind(specification.programs, rootfs.inside(root, PROGRAMS), mounts.MS_RDONLY)
+    mounts.bind(specification.busybox, rootfs.inside(root, BUSYBOX), mounts.MS_RDONLY)
+    mounts.bind(specification.musl, rootfs.inside(root, MUSL), mounts.MS_RDONLY)
     _configuration(root, specification)
-    _give(root, owner)
+    rootfs.give(root, owner)
 
 
 def _directory(place: Path, owner: int) -> Path:
@@ -109,84 +106,18 @@ def _directory(place: Path, owner: int) -> Path:
     return place
 
 
-def _own(place: Path, options: str, owner: int) -> None:
-    """Mount an empty file system for the node."""
-    options = f"{options},uid={owner},gid={owner}"
-    mounts.mount("tmpfs", place, "tmpfs", mounts.MS_NOSUID, options)
-
-
-def _give(root: Path, owner: int) -> None:
-    """Give the node what was made for it; what is mounted from elsewhere stays the computer's."""
-    device = root.stat().st_dev
-    for directory, names, files in os.walk(root):
-        made = [n for n in (*names, *files) if os.lstat(f"{directory}/{n}").st_dev == device]
-        for name in made:
-            os.lchown(f"{directory}/{name}", owner, owner)
-        names[:] = [name for name in names if name in made]
-
-
-def _system(root: Path) -> None:
-    mounts.bind(Path("/usr"), root / "usr", mounts.MS_RDONLY)
-    for name in ("bin", "sbin", "lib", "lib64"):
-        source = Path("/") / name
-        if source.is_symlink():
-            _link(root / name, os.readlink(source))
-        elif source.is_dir():
-            mounts.bind(source, root / name, mounts.MS_RDONLY)
-
-
-def _kernel(root: Path) -> None:
-    (root / "proc").mkdir()
-    quiet = mounts.MS_NOSUID | mounts.MS_NODEV | mounts.MS_NOEXEC
-    mounts.mount("proc", root / "proc", "proc", quiet)
-    (root / "sys").mkdir()
-    try:
-        mounts.mount("sysfs", root / "sys", "sysfs", quiet | mounts.MS_RDONLY)
-    except PermissionError:
-        # A container host that covers parts of /sys forbids a new one; its own is what is left.
-        mounts.bind(Path("/sys"), root / "sys", mounts.MS_RDONLY)
-
-
-def _devices(root: Path, owner: int) -> None:
-    (root / "dev").mkdir()
-    for name in _DEVICES:
-        # They can be written to all the same; but their owner, where that is root of the node,
-        # cannot change their mode.
-        mounts.bind(Path("/dev") / name, root / "dev" / name, mounts.MS_RDONLY)
-    for name, target in {"fd": "/proc/self/fd", "ptmx": "pts/ptmx"}.items():
-        _link(root / "dev" / name, target)
-    for number, name in enumerate(("stdin", "stdout", "stderr")):
-        _link(root / "dev" / name, f"/proc/self/fd/{number}")
-    (root / "dev" / "pts").mkdir()
-    mounts.mount("devpts", root / "dev" / "pts", "devpts", data="newinstance,ptmxmode=0666")
-    (root / "dev" / "shm").mkdir()
-    _own(root / "dev" / "shm", "mode=1777", owner)
-
-
 def _configuration(root: Path, specification: NodeSpecification) -> None:
-    for name in _SHARED_ETC:
-        source = Path("/etc") / name
-        if source.exists():
-            mounts.bind(source.resolve(), root / "etc" / name, mounts.MS_RDONLY)
+    rootfs.shared_configuration(root)
     for name, text in specification.files.items():
-        path = _inside(root, Path(name))
+        path = rootfs.inside(root, Path(name))
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     # Copies: the computer's own may be read by their owner alone, and that is not the node.
-    keys = _inside(root, PKI)
+    keys = rootfs.inside(root, PKI)
     keys.mkdir(parents=True)
     for source in specification.pki.iterdir():
         (keys / source.name).touch(mode=0o600)
         (keys / source.name).write_bytes(source.read_bytes())
-
-
-def _inside(root: Path, path: Path) -> Path:
-    return root / path.relative_to("/")
-
-
-def _link(path: Path, target: str) -> None:
-    if not path.is_symlink():
-        path.symlink_to(target)
 
 
 if __name__ == "__main__":

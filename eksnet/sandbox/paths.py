@@ -143,6 +143,11 @@ class Paths:
         return self.run / "alive.lock"
 
     @property
+    def lent(self) -> Path:
+        """The socket of whoever lends a sandbox to a confined process; only that one has it."""
+        return self.run / "lent"
+
+    @property
     def pid(self) -> Path:
         """The process that holds the namespace, with its start time."""
         return self.run / "pid"

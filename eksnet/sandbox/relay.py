@@ -4,28 +4,39 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
 
 _CHUNK = 2**16
 
 
-async def serve(descriptor: int, address: str, port: int) -> asyncio.Server:
+async def serve(
+    descriptor: int, address: str, port: int, most: int = sys.maxsize
+) -> asyncio.Server:
     """Pass every connection of an inherited listening socket on to an address inside.
 
     Args:
         descriptor: The file descriptor of the listening socket.
         address: The address inside the namespace.
         port: The TCP port there.
+        most: How many connections at a time; one more is closed at once.
     """
+    present = 0
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            inner_reader, inner_writer = await asyncio.open_connection(address, port)
-        except OSError:
+        nonlocal present
+        if present == most:
             writer.close()
             return
-        await asyncio.gather(_copy(reader, inner_writer), _copy(inner_reader, writer))
-        inner_writer.close()
-        writer.close()
+        present += 1
+        try:
+            inner_reader, inner_writer = await asyncio.open_connection(address, port)
+            await asyncio.gather(_copy(reader, inner_writer), _copy(inner_reader, writer))
+            inner_writer.close()
+        except OSError:
+            pass  # who listens there is gone
+        finally:
+            present -= 1
+            writer.close()
 
     return await asyncio.start_server(connected, sock=socket.socket(fileno=descriptor))
 

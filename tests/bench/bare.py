@@ -68,11 +68,12 @@ def outside(component: components.Component, texts: Path) -> list[str]:
     """
     root = component.root
     places = {**root.shown, **root.copied, **root.owned}
-    for name, text in root.texts.items():
-        file = texts / component.name / name.removeprefix("/")
+    files = {name: texts / component.name / name.removeprefix("/") for name in root.texts}
+    # A text can name the file of another one.
+    places |= files
+    for name, file in files.items():
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(moved(text, places))
-        places[name] = file
+        file.write_text(moved(root.texts[name], places))
     return [moved(word, places) for word in component.command]
 
 

@@ -112,6 +112,15 @@ ELSEWHERE = lab.UNTOUCHED + "a:53 {\n" + lab.HOSTS + "}\n"
 FOUND = lab.nslookup("10.43.0.1")
 TWELVE = lab.SOLVED.replace("10.43.0.1", "10.43.0.12")
 WBE = {"app": "wbe"}
+ALB = "alb.ingress.kubernetes.io/"
+OLDER = {"schema": "no", "target-type": "yes", "multi-cluster-target-group": "no"}
+MISSPELT = {f"{ALB}{key}": "a" for key in OLDER}
+PERMITTED = {
+    "delete a load balancer": "no",
+    "delete a security group": "no",
+    "open a port of a security group": "yes",
+    "register a target": "yes",
+}
 
 
 def hosts(*handed_in: Any, **fields: Any) -> Make:
@@ -573,6 +582,58 @@ CASES = {
         (
             (installed({**balancing.KINDS, "Ingress": "created"}), "Ingress: refused"),
             (installed(balancing.KINDS, webhooks=()), "Service: created"),
+        ),
+    ),
+    "balancer-01": Case(
+        nothing(),
+        ingress(),
+        (
+            (ingress(finalizers=()), "its finalizers are none"),
+            (ingress(finalizers=("other/resources",)), "its finalizers are other/resources"),
+            (ingress(host=""), "its status has no DNS name"),
+            (ingress(patterns=()), "the rules are: none"),
+            (ingress(states=("healthy", "initial")), "1 of 2 targets are initial"),
+        ),
+    ),
+    "balancer-02": Case(
+        made(balancing.put_nothing, PERMITTED),
+        made(balancing.put_role, PERMITTED),
+        (
+            (
+                made(balancing.put_role, {**PERMITTED, "register a target": "no"}),
+                "register a target: yes",
+            ),
+            (
+                made(balancing.put_role, {**PERMITTED, "delete a load balancer": "yes"}),
+                "delete a load balancer: no",
+            ),
+        ),
+    ),
+    "annotations-01": Case(
+        nothing(OLDER),
+        ingress(OLDER, annotations=MISSPELT),
+        (
+            (
+                ingress({**OLDER, "schema": "yes"}, annotations=MISSPELT),
+                "schema: no",
+            ),
+            (
+                ingress({**OLDER, "multi-cluster-target-group": "yes"}, annotations=MISSPELT),
+                "multi-cluster-target-group: no",
+            ),
+        ),
+    ),
+    "annotations-02": Case(
+        nothing(),
+        ingress(annotations={f"{ALB}scheme": "internet-facing"}),
+        (
+            (ingress(annotations={f"{ALB}schema": "internet-facing"}), "reads no annotation"),
+            (ingress(annotations={f"{ALB}scheme": "public"}), "scheme is 'public'"),
+            (
+                ingress(annotations={f"{ALB}scheme": "internal"}, scheme="internal"),
+                "it is internal",
+            ),
+            (ingress(host=""), "its status has no DNS name"),
         ),
     ),
     "cname-01": Case(

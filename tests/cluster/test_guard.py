@@ -66,6 +66,11 @@ APART = {"helm", "dial"}
 
 @pytest.fixture
 def filled(api: FakeApi, config: Path) -> FakeApi:
+    return fill(api, "context:lab")
+
+
+def fill(api: FakeApi, target: str) -> FakeApi:
+    """Put what the methods need into a cluster, and return its API server."""
     base = "/api/v1/namespaces/default"
     ready = {"conditions": [{"type": "Ready", "status": "True"}]}
     owned = {"managedFields": [{"manager": "helm", "operation": "Update"}]}
@@ -76,7 +81,7 @@ def filled(api: FakeApi, config: Path) -> FakeApi:
     deployments = "/apis/apps/v1/namespaces/default/deployments"
     api.put(f"{deployments}/web", {"spec": {"replicas": 1}, "status": done})
     # What restore would put back is not what is there.
-    eksnet.connect("context:lab").backup("web")
+    eksnet.connect(target).backup("web")
     api.put(f"{base}/configmaps/web", {"data": {"Corefile": "edited"}})
     return api
 

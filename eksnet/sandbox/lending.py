@@ -1,0 +1,118 @@
+"""A sandbox lent to a confined process: its API server, its AWS services, and its internet.
+
+Whoever is confined hands three listening sockets out. What connects to them is led to the sandbox;
+that process can reach nothing else by them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import socket
+import threading
+from collections.abc import Iterator
+
+from eksnet.errors import EksnetError
+from eksnet.sandbox import internet, relay
+from eksnet.sandbox.paths import Paths, known_port
+
+# Connections at a time, to each of the two: a confined process could take all descriptors.
+_MOST = 128
+_PATIENCE, _LONGEST = 5.0, 30.0
+_MESSAGE = 4096
+
+
+@contextlib.contextmanager
+def lent(
+    paths: Paths, api: socket.socket, aws: socket.socket, dials: socket.socket
+) -> Iterator[None]:
+    """Serve three sockets that listen elsewhere.
+
+    Args:
+        paths: The sandbox's paths.
+        api: Leads to its API server.
+        aws: Leads to its AWS services.
+        dials: Takes a host, a port and seconds as JSON, and hands a connection back.
+    """
+    loop = asyncio.new_event_loop()
+
+    async def serve() -> list[asyncio.Server]:
+        return [
+            await relay.serve(one.detach(), "127.0.0.1", known_port(paths, name), _MOST)
+            for name, one in (("api", api), ("aws", aws))
+        ]
+
+    servers = loop.run_until_complete(serve())
+    threads = [
+        threading.Thread(target=loop.run_forever, daemon=True),
+        threading.Thread(target=_dial, args=(dials, paths), daemon=True),
+    ]
+    for one in threads:
+        one.start()
+    try:
+        yield
+    finally:
+        # This wakes whoever waits for a connection there.
+        with contextlib.suppress(OSError):
+            dials.shutdown(socket.SHUT_RDWR)
+        loop.call_soon_threadsafe(loop.stop)
+        for one in threads:
+            one.join()
+        loop.run_until_complete(_close(servers))
+        loop.close()
+        dials.close()
+
+
+async def _close(servers: list[asyncio.Server]) -> None:
+    """End the servers, and the connections that are still there."""
+    for server in servers:
+        server.close()
+    open_ones = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in open_ones:
+        task.cancel()
+    await asyncio.gather(*open_ones, return_exceptions=True)
+
+
+def _dial(dials: socket.socket, paths: Paths) -> None:
+    while True:
+        try:
+            asking, _ = dials.accept()
+        except OSError:
+            return
+        with asking, contextlib.suppress(OSError):
+            asking.settimeout(_PATIENCE)
+            _answer(asking, paths)
+
+
+def _answer(asking: socket.socket, paths: Paths) -> None:
+    """Connect on the sandbox's internet for whoever asks, and hand over what came of it."""
+    try:
+        host, port, seconds = json.loads(asking.recv(_MESSAGE))
+        patience = min(max(float(seconds), 0.0), _LONGEST)
+        connection = internet.dial(_host(host), int(port), patience, paths.state.name)
+    except OSError as error:
+        said = {"kind": type(error).__name__, "errno": error.errno, "text": error.strerror}
+    except EksnetError as error:
+        said = {
+            "kind": EksnetError.__name__, "text": error.seen, "expected": error.expected,
+            "next": error.next_step,
+        }  # fmt: skip
+    except (ValueError, TypeError):
+        return
+    else:
+        with connection:
+            socket.send_fds(asking, [b"{}"], [connection.fileno()])
+        return
+    asking.sendall(json.dumps(said).encode())
+
+
+def _host(given: object) -> str:
+    """Return a host's name or address.
+
+    Raises:
+        ValueError: It is none.
+    """
+    if not isinstance(given, str) or not 0 < len(given) < 256 or not given.isprintable():
+        raise ValueError(given)
+    return given

@@ -1,0 +1,145 @@
+"""Notebooks run again, confined, on a real sandbox, whose checkpoints are asked from outside."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+from made import archive, attempt, lines
+from typer.testing import CliRunner
+
+sys.path.append(str(Path(__file__).parents[1] / "sandbox"))
+from test_confined import serving
+
+from eksnet import cli
+from eksnet.checkpoints import definitions
+from eksnet.course.replay import SANDBOX
+from eksnet.sandbox import lifecycle
+
+pytestmark = pytest.mark.sandbox
+
+HOSTS = {one.id: one for one in definitions.of_notebook("05")}
+SOLVED = """
+import eksnet
+from eksnet import coredns
+cluster = eksnet.connect()
+cluster.backup("coredns", "kube-system")
+block = "hosts {\\n    10.43.0.1 myapp.local\\n    fallthrough\\n}\\n"
+before = coredns.running_configurations(cluster)
+cluster.edit_configmap(
+    "coredns", "Corefile", lambda text: coredns.set_plugin(text, block), "kube-system"
+)
+cluster.rollout_restart("deployment/coredns", "kube-system")
+cluster.rollout_status("deployment/coredns", "kube-system")
+"""
+CHECK = 'import eksnet\neksnet.checkpoint("hosts-01").check()'
+# Every criterion of the notebook as a pass, in the file that the checks write.
+FORGED = f"""
+from pathlib import Path
+place = Path.home() / ".local/state/eksnet-evidence"
+place.mkdir(parents=True, exist_ok=True)
+(place / "ca-forged.jsonl").write_bytes({lines(attempt(one) for one in HOSTS.values())!r})
+"""
+# What would be on the instructor's computer, and what answers there.
+PROBE = """
+import os, socket
+found = [os.environ["HOME"], os.path.exists({home!r})]
+try:
+    socket.create_connection(("127.0.0.1", {port}), 3)
+    found.append("connected")
+except OSError as error:
+    found.append(type(error).__name__)
+raise RuntimeError(found)
+"""
+
+
+def notebook(*sources: str) -> bytes:
+    cells = [nbformat.v4.new_code_cell(source) for source in sources]
+    for number, cell in enumerate(cells):
+        cell.id = f"c{number}"
+    return nbformat.writes(nbformat.v4.new_notebook(cells=cells)).encode()
+
+
+@pytest.fixture
+def learners_own(tmp_path: Path, live_sandbox: Any) -> Iterator[Path]:
+    """The instructor's folder; the instructor's own sandbox is up, and stays so."""
+    yield tmp_path
+    assert lifecycle.status().phase == "ready"
+    assert lifecycle.status(SANDBOX).phase == "down"
+
+
+def grade(folder: Path, *more: str) -> tuple[Any, dict[str, Any], dict[str, dict[str, str]]]:
+    words = [
+        "grade", str(folder / "submissions"), "--csv", str(folder / "gradebook.csv"), "--feedback",
+        str(folder / "out"), "--notebook", "05", "--replay", "--json",
+    ]  # fmt: skip
+    done = CliRunner().invoke(cli.app, [*words, *more])
+    assert done.exit_code in (0, 1), done.output
+    with (folder / "gradebook-criteria.csv").open(newline="", encoding="utf-8") as file:
+        rows = {f"{row['student_id']} {row['criterion']}": row for row in csv.DictReader(file)}
+    return done, json.loads(done.stdout), rows
+
+
+def flagged(said: dict[str, Any]) -> dict[str, str]:
+    """Return what was said of each learner's runs."""
+    found: dict[str, str] = {}
+    for one in said["notices"]:
+        if one["about"] == "replay":
+            found[one["learner"]] = f"{found.get(one['learner'], '')}{one['reason']}; "
+    return found
+
+
+def hand_in(folder: Path, learner: str, content: bytes) -> None:
+    files = {"submission.json": b"{}", "notebooks/05_lab_hosts.ipynb": content}
+    archive(folder / "submissions" / f"{learner}.zip", files)
+
+
+def test_a_class_is_replayed_and_no_submission_stops_it(learners_own: Path) -> None:
+    folder = learners_own
+    with serving() as port:
+        probe = PROBE.format(home=str(folder), port=port)
+        hand_in(folder, "a-probe", notebook(probe, "import os; os.kill(os.getppid(), 9)", CHECK))
+        hand_in(folder, "b-broken", b"no notebook")
+        hand_in(folder, "c-forger", notebook(FORGED, CHECK))
+        hand_in(folder, "d-right", notebook(SOLVED, "1 / 0", CHECK, FORGED))
+        done, said, rows = grade(folder)
+    points = {one["student_id"]: one["points"] for one in said["learners"]}
+    flags = flagged(said)
+    # Where it ran there is no file of this computer, and nothing answers.
+    assert "['/opt/eksnet/home', False, 'ConnectionRefusedError']" in flags["a-probe"]
+    assert "its processes were ended from inside" in flags["a-probe"]
+    assert points["a-probe"] == 0 and "a-probe: 05_lab_hosts: replayed in" in done.stderr
+    assert points["b-broken"] == 0 and "NotJSONError" in flags["b-broken"]
+    # The cluster was asked: what nobody did is not there, whatever was written down.
+    facts = [one.id for lab in HOSTS.values() for one in lab.criteria if not hasattr(one, "takes")]
+    forged = [rows[f"c-forger {one}"] for one in facts]
+    assert {row["source"] for row in forged} == {"replay"}
+    # Where the Corefile is as it was in the beginning, what says so is true.
+    earned = {row["criterion"] for row in forged if row["score"] != "0"}
+    assert earned <= {"hosts-06.restored", "hosts-06.running"}, earned
+    # A cell that fails does not end the run.
+    assert "ZeroDivisionError" in flags["d-right"]
+    right = [rows[f"d-right {one.id}"] for one in HOSTS["hosts-01"].criteria]
+    assert {(row["state"], row["source"]) for row in right} == {("PASS", "replay")}
+    # A trial of the notebook's own is its own word, and is named so.
+    assert rows["d-right hosts-02.plugin"]["source"] == "notebook"
+    assert "4 notebooks were replayed, in" in done.stderr
+
+
+def test_a_run_that_does_not_end_is_ended_and_the_next_one_is_on_a_fresh_cluster(
+    learners_own: Path,
+) -> None:
+    folder = learners_own
+    hand_in(folder, "a-loop", notebook(SOLVED, CHECK, "while True: pass"))
+    hand_in(folder, "b-next", notebook(CHECK))
+    done, said, rows = grade(folder, "--limit", "60")
+    assert "it took more than 60 s, after cell c1" in flagged(said)["a-loop"]
+    # What was done before it counts.
+    assert rows["a-loop hosts-01.entry"]["state"] == "PASS", done.output
+    assert rows["b-next hosts-01.entry"]["state"] == "NOT_STARTED"
