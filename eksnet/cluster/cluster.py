@@ -34,9 +34,10 @@ from eksnet.cluster.edits import Checks, Edit
 from eksnet.cluster.fields import Owned, owners
 from eksnet.cluster.guard import Identity
 from eksnet.cluster.helm import Helm
-from eksnet.cluster.kinds import ENDPOINT_SLICE, EVENT, Kinds
+from eksnet.cluster.kinds import ENDPOINT_SLICE, EVENT, REVIEW, Kinds
 from eksnet.cluster.objects import Applied, Event, Resource
 from eksnet.cluster.pods import Command, Exec, PodRun
+from eksnet.cluster.snapshots import Snapshots
 from eksnet.cluster.targets import Target
 from eksnet.errors import EksnetError
 from eksnet.listing import Listing
@@ -117,6 +118,9 @@ class Cluster:
         self._nodes = nodes
         self._aws_clients: dict[str, Any] = {}
         self.keep_backups_in(_backup_directory())
+        client.before_write = lambda method, path: self.snapshots.before_write(
+            method, path, client.find
+        )
 
     def keep_backups_in(self, base: Path) -> None:
         """Have another folder for backups: those of somebody else's work on this cluster.
@@ -327,6 +331,49 @@ class Cluster:
             ApiError: There is no such object, or it may not be read.
         """
         return owners(self.get(kind, name, namespace), below)
+
+    def may(
+        self, verb: str, resource: str, namespace: str = "", *, group: str = "", name: str = ""
+    ) -> bool:
+        """Ask the API server whether you may do something; nothing is changed.
+
+        Args:
+            verb: The verb, such as `create`.
+            resource: The kind's plural, such as `pods`, or `pods/exec` for a part of it.
+            namespace: The namespace; empty for all of them, or for what is in none.
+            group: The API group; empty for the core group.
+            name: The object's name; empty for all of them.
+
+        Raises:
+            ApiError: It cannot be asked.
+        """
+        kind, _, part = inputs.text(resource, "the resource", "such as pods").partition("/")
+        wanted = {
+            "verb": verb, "group": group, "resource": kind, "subresource": part,
+            "namespace": namespace, "name": name,
+        }  # fmt: skip
+        body = {
+            "apiVersion": REVIEW.api_version,
+            "kind": REVIEW.name,
+            "spec": {"resourceAttributes": {key: said for key, said in wanted.items() if said}},
+        }
+        status = self._client.ask(REVIEW.path(), body).get("status") or {}
+        return bool(status.get("allowed"))
+
+    def try_create(self, manifest: str, namespace: str | None = None) -> None:
+        """Have the API server and its admission webhooks judge a new object; nothing is created.
+
+        Args:
+            manifest: YAML text with one object, or several.
+            namespace: Where it would go if it names no namespace; the context's own when None.
+
+        Raises:
+            EksnetError: It would be refused; the message says by what.
+        """
+        for one in manifests.read(manifest):
+            kind = self._kinds.of(one.api_version, one.kind)
+            place = applying.place(kind, one.name, one.namespace or self._in(namespace))
+            self._client.ask(kind.path(place.namespace), one.body)
 
     # Waiting.
 
@@ -719,6 +766,11 @@ class Cluster:
     def directory(self) -> Path:
         """Where this computer keeps this cluster's backups, and what `begin` replaced."""
         return self._backups.directory
+
+    @property
+    def snapshots(self) -> Snapshots:
+        """What was there before risky changes; `eksnet rollback` puts it back."""
+        return self._backups.snapshots
 
     def objects_in(self, namespace: str) -> tuple[Resource, ...]:
         """Return the objects of a namespace that nothing else made, as the API server gives them.

@@ -69,6 +69,9 @@ class Request:
 
     @property
     def writes(self) -> bool:
+        """Whether it could change anything; a dry run stores nothing, nor does a review."""
+        if self.query.get("dryRun") == "All":
+            return False
         return self.method != "GET" or self.headers.get("upgrade", "").lower() == "websocket"
 
     def __repr__(self) -> str:
@@ -87,6 +90,7 @@ class FakeApi:
         logs: The logs by a pod's path.
         refuse: Returns a status and a body to answer with, or None to go on.
         react: Called with each object that was created or changed, and its path.
+        allows: Answers a review: whether a verb, group, resource … may be done.
     """
 
     def __init__(self) -> None:
@@ -95,6 +99,7 @@ class FakeApi:
         self.logs: dict[str, str] = {}
         self.refuse: Callable[[Request], Refusal | None] = lambda request: None
         self.react: Callable[[str, Json], None] = lambda path, one: None
+        self.allows: Callable[[Json], bool] = lambda attributes: True
         self._version = 100
         self._history: list[tuple[int, str, str, Json]] = []
         self._changed = threading.Condition(threading.RLock())
@@ -275,6 +280,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     def handle_post(self, request: Request) -> None:
         body = json.loads(request.body)
+        if request.path.endswith("/selfsubjectaccessreviews"):
+            allowed = self.fake.allows(body["spec"]["resourceAttributes"])
+            self.answer(201, {**body, "status": {"allowed": allowed}})
+            return
+        if request.query.get("dryRun") == "All":
+            self.answer(201, body)
+            return
         path = f"{request.path}/{body['metadata']['name']}"
         if path in self.fake.objects:
             self.answer(409, failure(409, "AlreadyExists", "it is there already"))
