@@ -48,7 +48,7 @@ from eksnet.course.readiness import wait_until_ready
 from eksnet.display import Mark, Shown, Tone, prose
 from eksnet.errors import ConflictError, EksnetError, NotFoundError, RefusedError
 from eksnet.listing import Listing
-from eksnet.loadbalancer import controller
+from eksnet.loadbalancer import by_hand, controller
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -258,6 +258,8 @@ def _look(cluster: Cluster, wanted: Lesson, record: _Record) -> Iterator[Left]:
     yield from _controller_missing(cluster, wanted)
     yield from _backup(cluster)
     yield from _namespaces(cluster, wanted, record)
+    # After the bindings in there, which take their rules away with them.
+    yield from _by_hand(cluster, wanted)
     yield from _objects(cluster, wanted)
     yield from _short_lived(cluster)
 
@@ -311,6 +313,18 @@ def _controller_missing(cluster: Cluster, wanted: Lesson) -> Iterator[Left]:
 
     if wanted.controller and (why := controller.what_is_wrong(cluster)):
         yield Left(_CONTROLLER, "", why, needed=True, _restore=install)
+
+
+def _by_hand(cluster: Cluster, wanted: Lesson) -> Iterator[Left]:
+    """Find what a lesson has made in AWS by itself, which nobody else takes away."""
+
+    def delete(cluster: Cluster) -> str:
+        by_hand.delete_by_hand(cluster)
+        return "deleted"
+
+    if wanted.by_hand and (found := by_hand.left_by_hand(cluster)):
+        yield Left("a load balancer made by hand", wanted.notebook, ", ".join(found),
+                   _restore=delete)  # fmt: skip
 
 
 def _addon(cluster: Cluster, record: _Record) -> Iterator[Left]:

@@ -32,6 +32,7 @@ class Lesson:
         simulates: Whether it makes up nodes and a clock, which only the sandbox has.
         installs_controller: Whether it installs the AWS Load Balancer Controller, from nothing.
         controller: Whether it needs that controller; then `begin` installs it where it is missing.
+        by_hand: Whether it makes a load balancer in AWS by itself, without the controller.
     """
 
     notebook: str
@@ -43,6 +44,7 @@ class Lesson:
     simulates: bool = False
     installs_controller: bool = False
     controller: bool = False
+    by_hand: bool = False
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,7 @@ LESSONS = (
         faults="ingress",
         controller=True,
     ),
+    Lesson("09_lab_target_group_binding", namespaces=("app-ns",), controller=True, by_hand=True),
 )
 
 PARTS = (

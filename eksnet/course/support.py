@@ -124,6 +124,7 @@ ROWS = (
         (_ACCOUNT, _QUICK_PODS),
         (Section(_BREAK, "fault-a", _FAULTS),),
     ),
+    Row("09_lab_target_group_binding", (_ACCOUNT, _PLACES)),
 )
 
 

@@ -3,6 +3,7 @@
 # Without `from __future__ import annotations`: that name is a module of this room.
 from eksnet.loadbalancer import annotations
 from eksnet.loadbalancer.answers import Response, request, wait_until_answers
+from eksnet.loadbalancer.by_hand import delete_by_hand, delete_security_group
 from eksnet.loadbalancer.controller import (
     iam_policy,
     install_controller,
@@ -49,7 +50,9 @@ __all__ = [
     "allowed_everywhere",
     "annotations",
     "controller_log",
+    "delete_by_hand",
     "delete_own_security_group",
+    "delete_security_group",
     "diagnose",
     "explain",
     "hostname",
