@@ -16,6 +16,7 @@ from eksnet.sandbox.aws import (
     operations,
     published,
     refusals,
+    simulation,
     unused,
     web_identity,
 )
@@ -141,9 +142,18 @@ class Front:
             return refusals.unknown_operation(service, message, request_id)
         if denied := self._denied(operation, signer, principal):
             return refusals.denied(service, denied, request_id)
-        if service in unused.SERVICES:
-            return unused.answer(service, operation.name, request_id)
-        return self._account.answer(_sent(request, signer), operation)
+        return self._served(operation, principal, _sent(request, signer), request_id)
+
+    def _served(
+        self, operation: Operation, principal: Principal, sent: Sent, request_id: str
+    ) -> Answer:
+        """Return the answer to an operation that is allowed."""
+        if simulation.is_call(operation):
+            context = self._context(principal)
+            return simulation.answer(operation, self._account.identity, context, request_id)
+        if operation.service in unused.SERVICES:
+            return unused.answer(operation.service, operation.name, request_id)
+        return self._account.answer(sent, operation)
 
     def _federated(self, request: Request, request_id: str) -> Answer:
         """Answer the one call that nobody signs: who has a token has no key yet."""
@@ -174,16 +184,15 @@ class Front:
             return False
         if operation.values(_UNKNOWN_PARAMETERS):
             return False
+        if simulation.is_call(operation):
+            return True
         if operation.service in unused.SERVICES:
             return unused.knows(operation.service, operation.name)
         return self._account.knows(operation.service, operation.name)
 
     def _denied(self, operation: Operation, signer: Signer, principal: Principal) -> str:
         """Return why IAM denies an operation; empty when it allows it."""
-        context = Context(
-            ACCOUNT, self._region, principal, self._tags, self._account.arn, self._resources.arn
-        )
-        asked = authorization.asked(operation, context)
+        asked = authorization.asked(operation, self._context(principal))
         try:
             grants = self._account.grants(principal, signer.access_key)
         except PolicyError as error:
@@ -192,6 +201,11 @@ class Front:
             (one,) = asked
             return decisions.assuming(one, self._account.trust(one.resource), grants, principal)
         return decisions.refusal(asked, grants, principal)
+
+    def _context(self, principal: Principal) -> Context:
+        return Context(
+            ACCOUNT, self._region, principal, self._tags, self._account.arn, self._resources.arn
+        )
 
     def _tags(self, arn: str) -> Mapping[str, str]:
         # What a request names as an ARN may be none: whoever answers it says so.
