@@ -42,7 +42,8 @@ def run(*arguments: str | Path, cwd: Path | None = None) -> subprocess.Completed
         "--override-ini=addopts=", *map(str, arguments),
     ]  # fmt: skip
     # As in `eksnet run`: the commands in the outputs are those that work in a kernel of the course.
-    variables = {**environment(os.environ), "PYTHONPATH": str(Path(__file__).parent)}
+    paths = [str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
+    variables = {**environment(os.environ), "PYTHONPATH": os.pathsep.join(filter(None, paths))}
     return subprocess.run(
         command, cwd=cwd, env=variables, capture_output=True, text=True, check=False
     )

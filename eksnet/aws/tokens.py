@@ -41,12 +41,14 @@ class Tokens:
     """The tokens of one account for its cluster, each renewed before it ends."""
 
     def __init__(
-        self, account: Account, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self,
+        account: Callable[[], Account],
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """Prepare; nothing is signed yet.
 
         Args:
-            account: Whose keys sign.
+            account: Returns whose keys sign, asked each time: those of a role are renewed, too.
             now: Tells the time.
         """
         self._account = account
@@ -57,8 +59,12 @@ class Tokens:
         """Return a token that lasts for minutes."""
         now = self._now()
         if self._token is None or self._token.ends - now < _RENEWED:
-            self._token = token(self._account, now)
+            self._token = token(self._account(), now)
         return self._token.text
+
+    def forget(self) -> None:
+        """Have the next token be a new one: this one was refused."""
+        self._token = None
 
 
 def token(account: Account, now: datetime) -> Token:
@@ -83,16 +89,19 @@ def _presigned(account: Account, now: datetime) -> str:
         "X-Amz-Credential": f"{account.access_key}/{scope}",
         "X-Amz-Date": stamp,
         "X-Amz-Expires": "60",
+        **({"X-Amz-Security-Token": account.session} if account.session else {}),
         "X-Amz-SignedHeaders": _HEADERS,
     }
+    # In the order of the names: so it is signed.
     query = "&".join(f"{name}={quote(value, safe='-_.~')}" for name, value in said.items())
-    headers = f"host:{urlsplit(account.endpoint).netloc}\nx-k8s-aws-id:{account.cluster}\n"
+    sts = account.sts or account.endpoint
+    headers = f"host:{urlsplit(sts).netloc}\nx-k8s-aws-id:{account.cluster}\n"
     call = "\n".join(("GET", "/", query, headers, _HEADERS, _digest("")))
     text = "\n".join((_ALGORITHM, stamp, scope, _digest(call)))
     key = f"AWS4{account.secret}".encode()
     for part in scope.split("/"):
         key = _mac(key, part)
-    return f"{account.endpoint}/?{query}&X-Amz-Signature={_mac(key, text).hex()}"
+    return f"{sts}/?{query}&X-Amz-Signature={_mac(key, text).hex()}"
 
 
 def _digest(text: str) -> str:

@@ -1,14 +1,15 @@
 """Requests to the API server, through the official client's connection and credentials.
 
 One door in and one door out: whatever could change the cluster goes through `Client.send` or
-`Client.open_channel`, and both ask the guard first. Whatever goes wrong becomes an `ApiError`.
+`Client.open_channel`, and both ask the guard first. `Client.ask` posts too, but never without
+`dryRun=All`. Whatever goes wrong becomes an `ApiError`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -17,6 +18,7 @@ from urllib.parse import urlencode, urlsplit
 from eksnet import inputs
 from eksnet.cluster.guard import Guard
 from eksnet.cluster.targets import Target
+from eksnet.cluster.waits import Waits
 from eksnet.errors import (
     ConflictError,
     EksnetError,
@@ -126,20 +128,34 @@ class Answer:
 class Client:
     """Requests to one API server, as one user."""
 
-    def __init__(self, configuration: Any, guard: Guard, target: Target) -> None:
+    # Whether a cut of the connection is waited for; a sandbox that is down is told at once.
+    is_patient = False
+
+    def __init__(
+        self,
+        configuration: Any,
+        guard: Guard,
+        target: Target,
+        sign_in_again: Callable[[], None] | None = None,
+    ) -> None:
         """Prepare; nothing is sent yet.
 
         Args:
             configuration: The official client's configuration, with credentials loaded.
             guard: Called before every request that could change the cluster.
             target: What was connected to.
+            sign_in_again: Has the next request be signed in with new credentials; None where they
+                are what they are.
         """
         from kubernetes.client import ApiClient
 
         self._configuration = configuration
         self._pool = ApiClient(configuration).rest_client.pool_manager
         self._guard = guard
+        self._sign_in_again = sign_in_again
         self.target = target
+        # Called with method and path before each write: what is there may have to be kept.
+        self.before_write: Callable[[str, str], None] = lambda method, path: None
 
     def ask_guard(self) -> None:
         """Ask the guard whether something may be changed.
@@ -154,7 +170,8 @@ class Client:
         """How the reader calls kubectl for this cluster."""
         if self.target.kind == "sandbox":
             return "eksnet kubectl"
-        return f"kubectl --context {self.target.name}"
+        # No context need be of that name: `aws eks update-kubeconfig` makes one, the current one.
+        return "kubectl" if self.target.kind == "eks" else f"kubectl --context {self.target.name}"
 
     @property
     def configuration(self) -> Any:
@@ -253,8 +270,22 @@ class Client:
         """
         data = None if body is None else _encoded(body)
         self._guard()
+        if query.get("dryRun") != "All":
+            self.before_write(method, path)
         headers = {"Accept": "application/json", "Content-Type": content_type}
         return self._decode(self._request(method, path, query, headers=headers, body=data))
+
+    def ask(self, path: str, body: object) -> Json:
+        """Post what changes nothing: a review of rights, or an object that is only tried.
+
+        The API server stores nothing of it, and so the guard is not asked.
+
+        Raises:
+            ApiError: The API server, or an admission webhook, refused.
+        """
+        data, query = _encoded(body), {"dryRun": "All"}
+        headers = {"Accept": "application/json", "Content-Type": "application/json"}
+        return self._decode(self._request("POST", path, query, headers=headers, body=data)).body
 
     def open_channel(self, path: str, query: Query) -> Any:
         """Open a WebSocket to a program in a pod, if the guard lets it pass.
@@ -271,15 +302,23 @@ class Client:
         from websocket import WebSocketBadStatusException, WebSocketException
 
         url = ws_client.get_websocket_url(self._url(path, query))  # type: ignore[no-untyped-call]
-        try:
-            return ws_client.WSClient(  # type: ignore[no-untyped-call]
-                self._configuration, url, self._credentials(), capture_all=False, binary=True
-            )
-        except WebSocketBadStatusException as error:
-            body = error.resp_body or b""
-            raise self._failure(error.status_code, _status(body)) from None
-        except (WebSocketException, OSError) as error:
-            raise self._no_answer(error) from None
+        waits = Waits(self.target)
+        while True:
+            try:
+                return ws_client.WSClient(  # type: ignore[no-untyped-call]
+                    self._configuration, url, self._credentials(), capture_all=False, binary=True
+                )
+            except WebSocketBadStatusException as error:
+                if error.status_code != 401 or not self._sign_in_again or not waits.once():
+                    raise self._failure(
+                        error.status_code, _status(error.resp_body or b"")
+                    ) from None
+                self._sign_in_again()
+            except (WebSocketException, OSError) as error:
+                # Anything else may have begun the command.
+                refused = isinstance(error, ConnectionRefusedError)
+                if not (self.is_patient and refused and waits.for_connection()):
+                    raise self._no_answer(error) from None
 
     def _request(
         self,
@@ -295,20 +334,30 @@ class Client:
         from urllib3 import Timeout
         from urllib3.exceptions import HTTPError
 
-        try:
-            return self._pool.request(
-                method,
-                self._url(path, query),
-                headers={**(headers or {}), **self._credentials()},
-                body=body,
-                preload_content=not stream,
-                timeout=Timeout(connect=_CONNECT_SECONDS, read=read),
-                # A silent second try would tell the reader less, and write twice.
-                retries=False,
-                redirect=False,
-            )
-        except (HTTPError, OSError) as error:
-            raise self._no_answer(error) from None
+        url, waits = self._url(path, query), Waits(self.target)
+        while True:
+            try:
+                response = self._pool.request(
+                    method,
+                    url,
+                    headers={**(headers or {}), **self._credentials()},
+                    body=body,
+                    preload_content=not stream,
+                    timeout=Timeout(connect=_CONNECT_SECONDS, read=read),
+                    # What may be repeated is decided here: a silent second try may write twice.
+                    retries=False,
+                    redirect=False,
+                )
+            except (HTTPError, OSError) as error:
+                if self.is_patient and _may_be_repeated(method, error) and waits.for_connection():
+                    continue
+                raise self._no_answer(error) from None
+            if response.status == 401 and self._sign_in_again and waits.once():
+                self._sign_in_again()
+            elif not waits.for_server(response):
+                return response
+            response.drain_conn()
+            response.release_conn()
 
     def _url(self, path: str, query: Query) -> str:
         try:
@@ -407,6 +456,15 @@ class Client:
             else f"`{self.kubectl} cluster-info`, then eksnet.connect() again",
             reason="NoAnswer",
         )
+
+
+def _may_be_repeated(method: str, error: Exception) -> bool:
+    """Tell whether a request without an answer did nothing, or would do the same once more."""
+    from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+
+    cause = getattr(error, "reason", None) or error
+    # A POST that was sent may have created what it asks for; and with a name the second is refused.
+    return method != "POST" or isinstance(cause, ConnectTimeoutError | NewConnectionError)
 
 
 def _encoded(body: object) -> bytes:

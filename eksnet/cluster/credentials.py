@@ -108,6 +108,20 @@ def _hold(configuration: Any, directory: Path) -> None:
     name_them()
 
 
+def kept(name: str, content: str) -> str:
+    """Return the path of a file that other programs of this user read, for as long as this process.
+
+    Args:
+        name: The file's name; what it held before is replaced.
+        content: What it holds.
+    """
+    path = Path(_directory(os.getpid()).name) / name
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with open(descriptor, "w") as file:
+        file.write(content)
+    return str(path)
+
+
 @functools.cache
 def _copy(content: bytes) -> str:
     """Return the path of a file that no other user reads and that goes with this process."""

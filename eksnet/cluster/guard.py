@@ -58,6 +58,8 @@ _NAMES = {
     "uid": "UID of kube-system",
 }
 
+_LOOK = {"context": "kubectl config view", "eks": "aws eks describe-cluster"}
+
 # The clusters that were named in this process; naming one holds for the whole kernel.
 _named: set[Identity] = set()
 
@@ -142,5 +144,6 @@ def check_unchanged(target: Target, seen: Identity, now: Identity) -> None:
         raise EksnetError(
             f"{target} has changed since eksnet.connect(): another {' and another '.join(changed)}",
             f"the API server {seen.server} of that time",
-            f'look at `kubectl config view`; if it is correct, run eksnet.connect("{target}")',
+            f"look at `{_LOOK.get(target.kind, _LOOK['context'])}`; if it is correct, run "
+            f'eksnet.connect("{target}")',
         )

@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from eksnet.cluster import credentials
+from eksnet.cluster.access import Access
 from eksnet.cluster.pods import Command, Exec, words
 from eksnet.errors import EksnetError
 
@@ -42,6 +44,23 @@ def of_context(context: str) -> Helm:
     Raises:
         EksnetError: There is no Helm on the path.
     """
+    return Helm(_own(), arguments=("--kube-context", context))
+
+
+def of_access(access: Access) -> Helm:
+    """Return the learner's own Helm on a cluster that no kubeconfig names, with a token of now.
+
+    Args:
+        access: How the cluster is reached.
+
+    Raises:
+        EksnetError: There is no Helm on the path.
+    """
+    return Helm(_own(), {"KUBECONFIG": credentials.kept("kubeconfig", access.kubeconfig())})
+
+
+def _own() -> Path:
+    """Return the learner's own Helm."""
     found = shutil.which(_PROGRAM)
     if found is None:
         raise EksnetError(
@@ -49,7 +68,7 @@ def of_context(context: str) -> Helm:
             "Helm 3, which the EKS user guide has installed too",
             "install it from https://helm.sh/docs/intro/install/",
         )
-    return Helm(Path(found), arguments=("--kube-context", context))
+    return Path(found)
 
 
 def run(helm: Helm, command: Command, guard: Callable[[], None], timeout: float) -> Exec:

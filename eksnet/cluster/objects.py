@@ -108,7 +108,7 @@ def applied(results: Iterable[Applied]) -> Listing[Applied]:
 def events(raw: Iterable[Json]) -> Listing[Event]:
     """Show events in the order in which they happened last, without their times."""
     return Listing.of(
-        map(_event, sorted(raw, key=_last_seen)),
+        map(_event, sorted(raw, key=last_seen)),
         {
             "type": lambda one: one.type,
             "reason": lambda one: one.reason,
@@ -125,7 +125,8 @@ def _event(raw: Json) -> Event:
     return Event(str(raw.get("type", "")), str(raw.get("reason", "")), what, str(message).strip())
 
 
-def _last_seen(raw: Json) -> tuple[str, str]:
+def last_seen(raw: Json) -> tuple[str, str]:
+    """Return when an event happened last, as the API writes a time, and its name."""
     series = raw.get("series") or {}
     times = (
         series.get("lastObservedTime"),

@@ -14,7 +14,7 @@ from eksnet.cluster.conditions import READY, Condition, describe
 from eksnet.cluster.countdown import Countdown
 from eksnet.cluster.kinds import EVENT, POD, Kind
 from eksnet.cluster.objects import events
-from eksnet.errors import DeadlineError
+from eksnet.errors import DeadlineError, UnreachableError
 
 Json = dict[str, Any]
 
@@ -112,7 +112,9 @@ def states(client: Client, what: Watched) -> Iterator[Sequence[Json]]:
         try:
             yield from _changes(client, what, objects, version)
         except ApiError as error:
-            if error.status != _GONE:
+            # A watch that was cut off begins anew; whoever lists first waits for an answer.
+            cut = client.is_patient and isinstance(error, UnreachableError)
+            if error.status != _GONE and not cut:
                 raise
 
 

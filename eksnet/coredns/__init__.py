@@ -16,7 +16,6 @@ from eksnet.coredns.editing import (
     set_plugin,
 )
 from eksnet.coredns.faults import inject_fault, revert_faults
-from eksnet.coredns.findings import Check, Diagnosis
 from eksnet.coredns.installed import IMAGE
 from eksnet.coredns.linting import Finding, lint
 from eksnet.coredns.memory_growth import measure_memory
@@ -36,6 +35,7 @@ from eksnet.coredns.releases import plugin_order
 from eksnet.coredns.transport import Answer
 from eksnet.coredns.trial import try_corefile
 from eksnet.coredns.witness import look_up, start_client, start_server
+from eksnet.findings import Check, Diagnosis
 
 __all__ = [
     "IMAGE",

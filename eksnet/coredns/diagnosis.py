@@ -23,12 +23,12 @@ from eksnet.cluster.conditions import READY
 from eksnet.cluster.pods import not_terminating
 from eksnet.coredns.configuration import errors, running
 from eksnet.coredns.corefile import CorefileError
-from eksnet.coredns.findings import OK, Check, Diagnosis, Finding, cannot_tell, fails, ok
 from eksnet.coredns.installed import CONFIGMAP, DEPLOYMENT, SERVICE, SYSTEM, all_pods, log_of
 from eksnet.coredns.probe import INSIDE, NO_ANSWER, OUTSIDE, Probe, ask_from_a_pod
 from eksnet.coredns.transport import TCP, UDP
 from eksnet.endpoints import ready_endpoints
 from eksnet.errors import EksnetError, NotFoundError
+from eksnet.findings import OK, Check, Diagnosis, Finding, cannot_tell, fails, ok
 
 if TYPE_CHECKING:
     from eksnet.cluster import Cluster, Resource

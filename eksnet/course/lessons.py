@@ -32,6 +32,8 @@ class Lesson:
         simulates: Whether it makes up nodes and a clock, which only the sandbox has.
         installs_controller: Whether it installs the AWS Load Balancer Controller, from nothing.
         controller: Whether it needs that controller; then `begin` installs it where it is missing.
+        empty_account: Whether it counts what is in the account: then what lessons have made there
+            by hand, and have left, is deleted first.
     """
 
     notebook: str
@@ -43,6 +45,7 @@ class Lesson:
     simulates: bool = False
     installs_controller: bool = False
     controller: bool = False
+    empty_account: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,7 @@ _KUBE_PROXY = "kube-proxy's configuration"
 _DEPLOYMENT, _BUDGET = "the Deployment coredns", "the PodDisruptionBudget coredns"
 
 LESSONS = (
+    Lesson("00_setup"),
     Lesson("01a_dns_records", namespaces=("my-namespace",)),
     Lesson(
         "01b_name_resolution",
@@ -87,6 +91,8 @@ LESSONS = (
     Lesson("03a_rules_and_packets", namespaces=("shop",)),
     Lesson("03b_modes_and_growth", namespaces=("shop", "many"), changes=(_KUBE_PROXY,)),
     Lesson("03c_service_faults", namespaces=("shop",), faults="proxy"),
+    Lesson("04a_load_balancer_controller", namespaces=("app-ns",), controller=True),
+    Lesson("04b_annotations", namespaces=("app-ns",), controller=True),
     Lesson("05_lab_hosts", changes=(COREFILE,)),
     Lesson("06_lab_cname", namespaces=("app-ns",), changes=(COREFILE,), controller=True),
     Lesson("07_lab_install_controller", namespaces=("app-ns",), installs_controller=True),
@@ -97,6 +103,7 @@ LESSONS = (
         faults="ingress",
         controller=True,
     ),
+    Lesson("99_cleanup", namespaces=("app-ns",), controller=True, empty_account=True),
 )
 
 PARTS = (

@@ -288,14 +288,16 @@ def lint_texts(texts: Iterable[tuple[str, str]], controller: str = "") -> Listin
     for file, content in texts:
         for one in reading.read(file, content):
             (objects if isinstance(one, Object) else unreadable).append(one)  # type: ignore[arg-type]
-    context = Context(tuple(objects), tuple(unreadable), release)
-    return listed(
-        [
-            Finding(rule.id, rule.severity, about.file, line, _title(about), seen, fix)
-            for rule in _rules()
-            for about, line, seen, fix in rule.find(context)
-        ]
-    )
+    return listed(found_in(Context(tuple(objects), tuple(unreadable), release)))
+
+
+def found_in(context: Context) -> list[Finding]:
+    """Return what the rules find, by rule."""
+    return [
+        Finding(rule.id, rule.severity, about.file, line, _title(about), seen, fix)
+        for rule in _rules()
+        for about, line, seen, fix in rule.find(context)
+    ]
 
 
 def _title(about: Object | Unreadable) -> str:

@@ -2,8 +2,8 @@
 
 A new widget is a subclass of `Model`, or of `Stepper` where something is walked through: traits for
 its settings, and `panel()` for what follows from them. `show(model)` is its view. `ladder`,
-`packet_path` and `curve` are pictures by themselves. How a tested notebook shows all of these
-stands in docs/architecture.md, under Widgets.
+`packet_path`, `curve`, `reconciling` and `balancer_tree` are pictures by themselves. How a tested
+notebook shows all of these stands in docs/architecture.md, under Widgets.
 """
 
 from __future__ import annotations
@@ -15,6 +15,10 @@ from eksnet.coredns.memory import Measured
 from eksnet.dns import Walk
 from eksnet.kubeproxy import Node, Ruleset, Settings, predict
 from eksnet.kubeproxy.settings import MODES
+from eksnet.loadbalancer.planned import Plan
+from eksnet.widgets.annotation_choices import START as CHOSEN
+from eksnet.widgets.annotation_choices import AnnotationChoices
+from eksnet.widgets.balancer_tree import balancer_tree
 from eksnet.widgets.coredns_memory import CorednsMemory
 from eksnet.widgets.coredns_replicas import CorednsReplicas
 from eksnet.widgets.corefile import START, CorefileEditor
@@ -25,12 +29,14 @@ from eksnet.widgets.packet_path import packet_path
 from eksnet.widgets.packet_stepper import A_POD, PacketStepper, scene
 from eksnet.widgets.panel import Panel, Table, Text
 from eksnet.widgets.picture import Picture
+from eksnet.widgets.reconciling import reconciling
 from eksnet.widgets.search_order import OBSERVES, SearchOrder
 
 if TYPE_CHECKING:
     from eksnet.widgets.view import View
 
 __all__ = [
+    "AnnotationChoices",
     "CorednsMemory",
     "CorednsReplicas",
     "CorefileEditor",
@@ -42,6 +48,8 @@ __all__ = [
     "Stepper",
     "Table",
     "Text",
+    "annotation_choices",
+    "balancer_tree",
     "coredns_memory",
     "coredns_replicas",
     "corefile",
@@ -49,6 +57,7 @@ __all__ = [
     "ladder",
     "packet_path",
     "packet_stepper",
+    "reconciling",
     "search_order",
     "show",
 ]
@@ -197,3 +206,33 @@ def coredns_replicas(
     """
     bounds = {"minimum": minimum, "maximum": maximum or 0}
     return show(CorednsReplicas(nodes=nodes, cores=cores, **bounds))
+
+
+def annotation_choices(
+    first: str = CHOSEN,
+    second: str = "",
+    *,
+    kind: str = "Ingress",
+    release: str = "",
+    namespace: str = "app-ns",
+    name: str = "web",
+    plan: Callable[[str], Plan] | None = None,
+) -> View:
+    """Return the widget *annotation choices*: annotations that are checked as they are chosen.
+
+    Args:
+        first: The annotations to begin with: KEY: VALUE in each line.
+        second: Others, to be compared with them.
+        kind: Ingress or Service.
+        release: The release of the controller for which they are checked; empty for the engine's.
+        namespace: Where the object is.
+        name: The name of the object, and of the Service behind an Ingress.
+        plan: Returns the plan for a manifest, behind a button *Plan*:
+            `lambda text: loadbalancer.plan(cluster, text)`. What it raises as EksnetError the
+            reader sees in words. Without it the widget says that it needs a cluster for this.
+    """
+    model = AnnotationChoices(kind=kind, first=first, second=second, namespace=namespace, name=name)
+    model.release = release or model.release
+    if plan is not None:
+        model.witness = lambda asked: tuple(map(plan, asked.manifests))
+    return show(model)

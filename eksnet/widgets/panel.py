@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
@@ -90,10 +91,12 @@ class Panel:
     Attributes:
         sentence: The outcome in words. A screen reader reads it out whenever it changes.
         parts: What stands below it, in order; side by side where there is room.
+        columns: How many of them stand below each other, for each column; empty for one in each.
     """
 
     sentence: str
     parts: tuple[Part, ...] = ()
+    columns: tuple[int, ...] = ()
 
     def __repr__(self) -> str:
         return printable("\n\n".join((self.sentence, *map(repr, self.parts))))
@@ -109,4 +112,7 @@ class Panel:
         return self._html(part._repr_html_() for part in self.parts)
 
     def _html(self, parts: Iterable[str]) -> str:
-        return "".join(f"<div>{part}</div>" for part in parts)
+        each = iter([f"<div>{part}</div>" for part in parts])
+        columns = ("".join(itertools.islice(each, count)) for count in self.columns)
+        whole = "".join(f'<div class="eksnet-column">{one}</div>' for one in columns)
+        return whole + "".join(each)

@@ -4,12 +4,13 @@ import re
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from unittest.mock import Mock
 
-import botocore.exceptions
 import pytest
 
 import eksnet
 from eksnet.aws import Account
+from eksnet.errors import UnreachableError
 
 ELSEWHERE = "AKIAREALLOOKINGKEY00"
 
@@ -101,13 +102,37 @@ def test_reading_passes_and_changing_asks_the_guard(account, listener):
     assert [method for method, _, _ in listener.seen] == ["GET"]
 
 
+# What the first word of an operation that only reads can be.
+READING = {"Describe", "Get", "List", "Lookup", "Search", "Simulate"}
+
+
+@pytest.mark.parametrize("service", ["acm", "ec2", "eks", "elbv2", "iam", "sts"])
+def test_every_operation_but_those_that_read_asks_the_guard(account, service):
+    client = account.client(service, refuse)
+    model = client.meta.service_model
+    passed = set()
+    for name in model.operation_names:
+        event = f"before-call.{model.service_id.hyphenize()}.{name}"
+        sent = {"body": {"SourceRegion": "r"}, "headers": {}, "url": "http://x/"}
+        said = {"params": sent, "request_signer": Mock(_region_name="r"), "context": {}}
+        try:
+            client.meta.events.emit(event, model=model.operation_model(name), **said)
+        except PermissionError:
+            continue
+        passed.add(name)
+    assert {re.match("[A-Z][a-z]+", name)[0] for name in passed} <= READING
+    assert len(passed) < len(model.operation_names)
+
+
 def test_the_secret_is_not_shown(account):
     assert "secret" not in repr(account)
+    role = Account("", "r", "ASIA", "secret", "c", session="token", sts="https://sts")
+    assert repr(role) == "<Account ASIA at https://sts>"
 
 
 def test_an_endpoint_that_nobody_serves_is_told(account, listener):
     listener.server_close()
-    with pytest.raises(botocore.exceptions.EndpointConnectionError):
+    with pytest.raises(UnreachableError, match=r"EKS did not answer at http://127.0.0.1:1"):
         Account("http://127.0.0.1:1", "r", "k", "s", "c").client("eks", free).list_clusters()
 
 

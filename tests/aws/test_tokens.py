@@ -19,7 +19,9 @@ NOW = datetime(2026, 3, 1, 23, 59, 30, tzinfo=UTC)
 SANDBOX = Account(
     "http://127.0.0.1:20123", "ap-northeast-2", "AKIAEXAMPLE", "a/se+cret", "workbook"
 )
-REAL = Account("https://sts.us-east-1.amazonaws.com", "us-east-1", "AKIAREAL", "secret", "my_c-1")
+STS = "https://sts.us-east-1.amazonaws.com"
+REAL = Account("", "us-east-1", "AKIAREAL", "secret", "my_c-1", sts=STS)
+ROLE = Account("", "us-east-1", "ASIAROLE", "secret", "my_c-1", session="a/b+c==", sts=STS)
 
 
 def url_in(text):
@@ -27,22 +29,28 @@ def url_in(text):
     return base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)).decode()
 
 
-@pytest.mark.parametrize("account", [SANDBOX, REAL], ids=["sandbox", "real"])
+@pytest.mark.parametrize("account", [SANDBOX, REAL, ROLE], ids=["sandbox", "real", "role"])
 def test_a_token_is_what_botocore_signs(account, monkeypatch):
     monkeypatch.setattr(botocore.auth, "get_current_datetime", lambda **_: NOW)
     request = AWSRequest(
         "GET",
-        f"{account.endpoint}/?Action=GetCallerIdentity&Version=2011-06-15",
+        f"{account.sts or account.endpoint}/?Action=GetCallerIdentity&Version=2011-06-15",
         headers={"x-k8s-aws-id": account.cluster},
     )
-    credentials = Credentials(account.access_key, account.secret)
+    credentials = Credentials(account.access_key, account.secret, account.session or None)
     botocore.auth.SigV4QueryAuth(credentials, "sts", account.region, 60).add_auth(request)
-    assert url_in(token(account, NOW).text) == request.url
+    assert parameters(url_in(token(account, NOW).text)) == parameters(request.url)
+
+
+def parameters(url):
+    """Return a URL without the order of its parameters."""
+    place, _, query = url.partition("?")
+    return place, sorted(query.split("&"))
 
 
 def test_a_token_is_used_until_its_last_minutes():
     moment = NOW
-    tokens = Tokens(SANDBOX, lambda: moment)
+    tokens = Tokens(lambda: SANDBOX, lambda: moment)
     first = tokens()
     moment = NOW + timedelta(minutes=9)
     assert tokens() == first

@@ -68,6 +68,8 @@ def put_ingress(
     targets: tuple[str, ...] = ("10.0.0.0", "10.0.0.1"),
     second: str = "",
     patterns: tuple[str, ...] = ("/*",),
+    finalizers: tuple[str, ...] = ("ingress.k8s.aws/resources",),
+    scheme: str = "internet-facing",
 ) -> None:
     """Put the Ingress `web` there, and its load balancer.
 
@@ -82,12 +84,14 @@ def put_ingress(
         targets: The ids of its targets.
         second: The name in the status of the Ingress `who`; there is none when empty.
         patterns: The path of each rule, in their order.
+        finalizers: The finalizers of the Ingress.
+        scheme: The scheme of its load balancer.
     """
     status = {"loadBalancer": {"ingress": [{"hostname": host}]}} if host else {}
     api.put(
         f"{INGRESSES}/web",
         {
-            "metadata": {"annotations": annotations or {}},
+            "metadata": {"annotations": annotations or {}, "finalizers": list(finalizers)},
             "spec": {
                 "ingressClassName": ingress_class,
                 "rules": [{"http": {"paths": [{"path": "/", "pathType": path_type}]}}],
@@ -115,7 +119,7 @@ def put_ingress(
         }
         for number, pattern in enumerate(patterns, 1)
     ]
-    balancer = {"LoadBalancerArn": BALANCER, "DNSName": HOST}
+    balancer = {"LoadBalancerArn": BALANCER, "DNSName": HOST, "Scheme": scheme}
     api.elbv2 = FakeElb(  # type: ignore[attr-defined]
         api,
         {

@@ -6,7 +6,7 @@ import pytest
 from fake_api import FakeApi, failure, kubeconfig, sandbox_access
 
 import eksnet
-from eksnet.cluster import ApiError, Target, targets
+from eksnet.cluster import ApiError, Target, targets, waits
 from eksnet.cluster import kubeconfig as kubeconfig_reader
 from eksnet.errors import EksnetError
 
@@ -77,11 +77,6 @@ def test_the_sandbox_is_started_and_free_to_change(
     ]
 
 
-def test_eks_is_not_there_yet() -> None:
-    with pytest.raises(EksnetError, match="eks:prod is not supported yet"):
-        eksnet.connect("eks:prod")
-
-
 def test_a_context_that_is_not_there_is_refused_with_those_that_are(config: Path) -> None:
     with pytest.raises(EksnetError, match="no context 'other'") as caught:
         eksnet.connect("context:other")
@@ -116,7 +111,10 @@ def test_the_users_token_travels(api: FakeApi, config: Path) -> None:
     assert {request.headers["authorization"] for request in api.requests} == {"Bearer t1"}
 
 
-def test_an_api_server_that_is_down_is_told(api: FakeApi, config: Path) -> None:
+def test_an_api_server_that_is_down_is_told(
+    api: FakeApi, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waits, "PATIENCE", 0.0)
     cluster = eksnet.connect("context:lab")
     api.close()
     with pytest.raises(ApiError, match=r"did not answer: Connection refused") as caught:

@@ -33,10 +33,13 @@ READING: dict[str, Callable[[Cluster], object]] = {
     "get": lambda cluster: cluster.get("configmap/web"),
     "list": lambda cluster: cluster.list("pods"),
     "logs": lambda cluster: cluster.logs("web"),
+    "may": lambda cluster: cluster.may("create", "pods/exec", "default"),
     "objects_in": lambda cluster: cluster.objects_in("default"),
     "owners": lambda cluster: cluster.owners("pod/web"),
     "rollout_status": lambda cluster: cluster.rollout_status("deployment/web"),
     "saved": lambda cluster: cluster.saved("web"),
+    # A dry run: the API server judges it and stores nothing.
+    "try_create": lambda cluster: cluster.try_create(MANIFEST),
     "archive_backup": lambda cluster: cluster.archive_backup("web"),
     "wait": lambda cluster: cluster.wait("pod/web", condition="Ready"),
 }
@@ -66,6 +69,11 @@ APART = {"helm", "dial"}
 
 @pytest.fixture
 def filled(api: FakeApi, config: Path) -> FakeApi:
+    return fill(api, "context:lab")
+
+
+def fill(api: FakeApi, target: str) -> FakeApi:
+    """Put what the methods need into a cluster, and return its API server."""
     base = "/api/v1/namespaces/default"
     ready = {"conditions": [{"type": "Ready", "status": "True"}]}
     owned = {"managedFields": [{"manager": "helm", "operation": "Update"}]}
@@ -76,7 +84,7 @@ def filled(api: FakeApi, config: Path) -> FakeApi:
     deployments = "/apis/apps/v1/namespaces/default/deployments"
     api.put(f"{deployments}/web", {"spec": {"replicas": 1}, "status": done})
     # What restore would put back is not what is there.
-    eksnet.connect("context:lab").backup("web")
+    eksnet.connect(target).backup("web")
     api.put(f"{base}/configmaps/web", {"data": {"Corefile": "edited"}})
     return api
 

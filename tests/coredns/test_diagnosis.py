@@ -15,11 +15,11 @@ from eksnet.cluster.countdown import until
 from eksnet.coredns import diagnosis, faults
 from eksnet.coredns import probe as probing
 from eksnet.coredns.configuration import configuration_hash, errors
-from eksnet.coredns.findings import CANNOT_TELL, FAILS, OK, Check, Diagnosis, Finding
 from eksnet.coredns.probe import Probe
 from eksnet.coredns.transport import TCP, Query
 from eksnet.dns.resolvconf import ResolvConf, pod_resolv_conf
 from eksnet.errors import EksnetError
+from eksnet.findings import CANNOT_TELL, FAILS, OK, Check, Diagnosis, Finding
 
 COREFILE = ".:53 {\n    errors\n    reload\n}\n"
 RUNS = f"[INFO] plugin/reload: Running configuration SHA512 = {configuration_hash(COREFILE)}\n"

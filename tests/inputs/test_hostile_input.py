@@ -141,7 +141,7 @@ def test_every_command_is_walked() -> None:
 FACES = (eksnet, coredns, dns, kubeproxy, loadbalancer, cluster_room, checkpoints, widgets)
 # The modules that a face shows as they are, such as `coredns.memory`.
 PARTS = [
-    one for face in FACES for name in face.__all__ if inspect.ismodule(one := vars(face)[name])
+    one for face in FACES for name in face.__all__ if inspect.ismodule(one := getattr(face, name))
 ]
 COREFILE = ".:53 {\n    errors\n    reload\n    forward . /etc/resolv.conf\n}\n"
 NODE = Node("node", ("10.0.128.10",))
@@ -159,10 +159,10 @@ RESULTS = {
     dns: "Attempt Profile Question Record Reply Walk",
     kubeproxy: "AddedRules Chain Connection Differences Line Lines LookupTime LookupTimes NamedSet "
     "PacketWalk PacketWalks RuleCounts Ruleset Share Skew Skews Step",
-    loadbalancer: "Response Rule",
+    loadbalancer: "Done Response Rule",
     checkpoints: "Checkpoint CheckpointError Progress Result State",
-    widgets: "CorednsMemory CorednsReplicas CorefileEditor Model PacketStepper Panel Picture "
-    "SearchOrder Stepper Table Text",
+    widgets: "AnnotationChoices CorednsMemory CorednsReplicas CorefileEditor Model PacketStepper "
+    "Panel Picture SearchOrder Stepper Table Text",
     eksnet: "EksnetError",
 }
 
@@ -210,6 +210,7 @@ def samples(cluster: Cluster) -> Samples:
         widgets.CorednsMemory: [widgets.coredns_memory().model],
         widgets.CorednsReplicas: [widgets.coredns_replicas().model],
         widgets.CorefileEditor: [widgets.corefile().model],
+        widgets.AnnotationChoices: [widgets.annotation_choices().model],
         Stack: [Stack("a/b", "ingress", ("a/b",), None, None)],
         Plan: [Plan("lab", "", (), Listing((), (), ()), (), (), ())],
         coredns.Check: [coredns.Check("fine", "two pods are ready")],
@@ -231,6 +232,7 @@ GOOD: dict[str, Any] = {
     "log": "", "plugin": "errors", "addresses": ("10.0.0.9",), "node": NODE, "endpoints": 2,
     "records": (), "replies": dns.given_answers(), "change": "text",
     "release": "1.14.3", "releases": "1.14.3", "controller": "2.7", "words": "scheme",
+    "action": "ec2:DeleteSecurityGroup", "first": "scheme: internal", "second": "",
     "version": "3.3", "older": "2.7", "newer": "3.3",
 }  # fmt: skip
 # By the function, where one name means two things.

@@ -68,6 +68,10 @@ class TestRules(Compared):
     names = ("03c_service_faults", "03a_rules_and_packets")
 
 
+class TestLoadBalancers(Compared):
+    names = ("04a_load_balancer_controller", "04b_annotations")
+
+
 class TestHosts(Compared):
     names = ("05_lab_hosts",)
 
@@ -85,7 +89,11 @@ class TestIngress(Compared):
 
 
 class TestNames(Compared):
-    names = ("01b_name_resolution", "01a_dns_records")
+    names = ("01b_name_resolution", "01a_dns_records", "00_setup")
+
+
+class TestCleanup(Compared):
+    names = ("99_cleanup",)
 
 
 def test_every_notebook_is_compared():
@@ -127,10 +135,14 @@ def test_a_notebook_prints_the_same_the_second_time(fresh_sandbox, name):
         ("02d_coredns_autoscaling", "scaling-06"),
         ("03a_rules_and_packets", "proxy-02"),
         ("03b_modes_and_growth", "proxy-08"),
+        ("04a_load_balancer_controller", "balancer-02"),
+        ("04b_annotations", "annotations-01"),
         *(("05_lab_hosts", f"hosts-0{number}") for number in (2, 4, 5)),
         *(("07_lab_install_controller", f"controller-0{number}") for number in (3, 4)),
         ("06_lab_cname", "cname-02"),
         ("08a_lab_ingress", "ingress-02"),
+        ("00_setup", "setup-01"),
+        ("99_cleanup", "cleanup-01"),
     ],
 )
 def test_run_all_gives_no_answer_away(name, checkpoint):

@@ -94,3 +94,15 @@ def tried(model):
     answers = tuple(Tried(one, *seen) for one in names)
     rows = tuple((one.name, one.outcome, one.plugin) for one in answers)
     return DryRun("", 0, Listing(("name", "outcome", "plugin"), rows, answers))
+
+
+def a_plan(text):
+    """Return a plan that the engine's program has once made; of another scheme without a stack."""
+    import json
+    from dataclasses import replace
+
+    from eksnet.loadbalancer import planned
+
+    file = Path(__file__).parents[1] / "loadbalancer" / "answers" / "two_ingresses.json"
+    found = planned.of_answer(json.loads(file.read_text()))
+    return replace(found, stacks=()) if "internal" in text else found

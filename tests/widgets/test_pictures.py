@@ -10,12 +10,14 @@ from xml.etree import ElementTree
 import demo
 import pytest
 import shop
+import test_balancer_tree as balancers
 from lab import contrast
 
 from eksnet import dns, kubeproxy, widgets
 from eksnet.dns.walk import walk
 from eksnet.errors import EksnetError
 from eksnet.kubeproxy import LookupTime, Packet
+from eksnet.loadbalancer.planned import Stack
 from eksnet.widgets import CorednsMemory, CorednsReplicas, picture
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -60,6 +62,21 @@ PICTURES = {
         packet("10.0.128.10", "10.0.128.10", 22), 0
     ),
     "a path that ends": widgets.packet_path(packet(slices=()), 0),
+    "a load balancer": widgets.reconciling(),
+    "a load balancer with long ports": widgets.reconciling(65_535, 65_535),
+    "a planned load balancer": widgets.balancer_tree(balancers.stack()),
+    "a planned load balancer of many rules": widgets.balancer_tree(
+        balancers.stack(
+            *(
+                balancers.rule(n, "path-pattern /" + "x" * 90, "forward to a/web:80")
+                for n in range(9)
+            ),
+            targets=9,
+        )
+    ),
+    "a load balancer that is not built": widgets.balancer_tree(
+        Stack("a/b", "ingress", ("a/b",), None, None)
+    ),
 }
 
 

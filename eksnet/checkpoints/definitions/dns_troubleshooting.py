@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from eksnet import findings
 from eksnet.checkpoints.criteria import (
     Criterion,
     Definition,
@@ -15,7 +16,7 @@ from eksnet.checkpoints.criteria import (
     passed,
 )
 from eksnet.checkpoints.object_checks import Check, after, judge
-from eksnet.coredns import diagnosis, faults, findings
+from eksnet.coredns import diagnosis, faults
 from eksnet.coredns.corefile import CorefileError
 from eksnet.coredns.installed import DEPLOYMENT, SELECTOR, SERVICE, SYSTEM, pods_not_terminating
 

@@ -1,0 +1,148 @@
+"""Lint of random manifests with mistakes, held against the controller's own code.
+
+What lint calls an error the controller refuses or passes over, and what the controller refuses lint
+has found, but for the two lists in docs/manifest-rules.md. `plan` is the controller's code.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import controlled
+import mistaken
+import pytest
+from drawn import Account
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_plan_differential import QUIET, account
+from test_plan_live import controller
+
+from eksnet.cluster import Cluster
+from eksnet.loadbalancer import plan, reading
+from eksnet.loadbalancer.linting import ERROR, Finding, lint
+from eksnet.loadbalancer.planned import Plan
+
+__all__ = ["account", "controller"]
+Json = dict[str, Any]
+PAGE = (Path(__file__).parents[2] / "docs" / "manifest-rules.md").read_text()
+# So many load balancers are planned in one call.
+BATCH = 20
+numbers = count(1)
+
+
+def listed(title: str) -> dict[str, str]:
+    """Return a list of the page: the first column of each row with the second."""
+    after = PAGE.partition(f"**{title}**")[2].partition("\n\n")[2].partition("\n\n")[0]
+    rows = re.findall(r"^\| `(.+?)` \| (.+?) \|$", after, re.MULTILINE)
+    return dict(rows)
+
+
+# Rules whose errors the controller does not see, and what it refuses without lint.
+BY_OTHERS = listed("Errors that AWS or the API server finds, not the controller")
+NOT_FOUND = listed("What the controller refuses and lint does not find")
+
+
+def written(objects: list[Json]) -> str:
+    return controlled.text(*objects)
+
+
+def errors(objects: list[Json]) -> list[Finding]:
+    """Return the errors that lint finds in what is drawn, beside the application."""
+    return [
+        one for one in lint([controlled.APP, written(objects)])
+        if one.severity == ERROR and one.file == "manifest 2"
+    ]  # fmt: skip
+
+
+def key_at(objects: list[Json], finding: Finding) -> tuple[int, str]:
+    """Return the object and the annotation that a finding is about; no annotation for another."""
+    for place, one in enumerate(reading.read("manifest 2", written(objects))):
+        assert isinstance(one, reading.Object)
+        for key, line in one.lines.items():
+            if line == finding.line:
+                return place, key
+    return -1, ""
+
+
+def names(objects: list[Json]) -> set[str]:
+    return {f"{one['metadata']['namespace']}/{one['metadata']['name']}" for one in objects}
+
+
+def refused(found: Plan, objects: list[Json]) -> list[str]:
+    return [one.message for one in found.refused if one.name in names(objects)]
+
+
+def built(found: Plan, objects: list[Json]) -> str:
+    """Return the models of what becomes of some objects, as text."""
+    return json.dumps(
+        [one.model for one in found.stacks if names(objects) & {one.id, *one.members}],
+        sort_keys=True,
+    )
+
+
+def without(objects: list[Json], at: tuple[int, str]) -> list[Json]:
+    place, key = at
+    found = copy.deepcopy(objects)
+    del found[place]["metadata"]["annotations"][key]
+    return found
+
+
+def is_listed(message: str) -> bool:
+    return any(part in message for part in NOT_FOUND)
+
+
+def disagreements(cluster: Cluster, drawn: list[list[Json]]) -> Iterator[str]:
+    """Plan manifests together and yield where lint and the controller disagree."""
+    found = plan(cluster, written([one for objects in drawn for one in objects]))
+    doubted: list[tuple[list[Json], Finding, list[Json]]] = []
+    for objects in drawn:
+        said, wrong = refused(found, objects), errors(objects)
+        if said and not wrong and not all(map(is_listed, said)):
+            yield f"the controller refuses, lint finds nothing: {said}\n{written(objects)}"
+        for one in wrong if not said else ():
+            if one.rule in BY_OTHERS:
+                continue
+            at = key_at(objects, one)
+            if at[1]:
+                doubted.append((objects, one, without(objects, at)))
+            elif built(found, objects) != "[]":
+                yield f"lint finds {one}, the controller builds it\n{written(objects)}"
+    # Each in a plan of its own: they have the names of those that they are compared with.
+    for objects, one, bare in doubted:
+        other = plan(cluster, written(bare))
+        if built(other, bare) != built(found, objects):
+            yield f"lint finds {one}, and the controller reads it\n{written(objects)}"
+
+
+def check(cluster: Cluster, account: Account, data: st.DataObject) -> None:
+    drawn = [data.draw(mistaken.objects(account, next(numbers))) for _ in range(BATCH)]
+    assert list(disagreements(cluster, drawn)) == []
+
+
+def test_the_lists_are_there() -> None:
+    assert BY_OTHERS and NOT_FOUND
+
+
+@pytest.mark.sandbox
+@settings(max_examples=2, derandomize=True, **QUIET)  # type: ignore[arg-type]
+@given(data=st.data())
+def test_lint_and_the_controller_agree(
+    controller: Cluster, account: Account, data: st.DataObject
+) -> None:
+    check(controller, account, data)
+
+
+@pytest.mark.sandbox
+@pytest.mark.soak
+@settings(max_examples=300 // BATCH, **QUIET)  # type: ignore[arg-type]
+@given(data=st.data())
+def test_lint_and_the_controller_agree_on_300(
+    controller: Cluster, account: Account, data: st.DataObject
+) -> None:
+    check(controller, account, data)

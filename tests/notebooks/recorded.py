@@ -1,0 +1,111 @@
+"""Calls that were recorded, as IAM and RBAC see them; and whether files of rights allow them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+DIRECTORY = Path(__file__).with_name("recording")
+_VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
+
+
+@dataclass(frozen=True, order=True)
+class Request:
+    """A request to the API server, as RBAC sees it.
+
+    Attributes:
+        verb: The verb.
+        group: The API group; empty for the first one.
+        resource: The resource, with its subresource.
+        namespace: The namespace; empty for what has none, or for all.
+        name: The object's name; empty for a collection.
+    """
+
+    verb: str
+    group: str
+    resource: str
+    namespace: str = ""
+    name: str = ""
+
+
+def request(method: str, path: str, *, watch: bool) -> Request | None:
+    """Return a request as RBAC sees it; None for what everybody may read, such as /version.
+
+    Args:
+        method: The HTTP method.
+        path: The path.
+        watch: Whether it asks for a watch.
+    """
+    parts = path.strip("/").split("/")
+    group = "" if parts[0] == "api" else parts[1] if len(parts) > 1 else ""
+    rest = parts[2:] if parts[0] == "api" else parts[3:]
+    if parts[0] not in ("api", "apis") or not rest:
+        return None
+    namespace = ""
+    if rest[0] == "namespaces" and len(rest) > 2:
+        namespace, rest = rest[1], rest[2:]
+    resource, name = rest[0], rest[1] if len(rest) > 1 else ""
+    if len(rest) > 2:
+        resource = f"{resource}/{rest[2]}"
+    if method == "GET":
+        verb = "get" if name else "watch" if watch else "list"
+    else:
+        verb = _VERBS[method] if name or method != "DELETE" else "deletecollection"
+    return Request(verb, group, resource, namespace, name)
+
+
+def read(file: Path) -> tuple[set[Request], set[str]]:
+    """Return the requests and the actions of IAM that a file of recorded calls holds."""
+    requests, actions = set(), set()
+    for line in file.read_text().splitlines():
+        call = json.loads(line)
+        if "operation" in call:
+            actions.add(f"{call['service']}:{call['operation']}")
+        elif found := request(call["method"], call["path"], watch=call["watch"]):
+            requests.add(found)
+    return requests, actions
+
+
+def allows(roles: Iterable[Mapping[str, Any]], asked: Request) -> bool:
+    """Tell whether roles allow a request; a Role does so in its own namespace alone.
+
+    Args:
+        roles: ClusterRoles and Roles.
+        asked: The request.
+    """
+    return any(
+        one["metadata"].get("namespace", asked.namespace) == asked.namespace
+        and any(covers(rule, asked) for rule in one.get("rules") or ())
+        for one in roles
+    )
+
+
+def covers(rule: Mapping[str, Any], asked: Request) -> bool:
+    """Tell whether one rule of a role allows a request."""
+    return (
+        asked.verb in rule["verbs"]
+        and asked.group in rule.get("apiGroups", ())
+        and asked.resource in rule.get("resources", ())
+        and (not rule.get("resourceNames") or asked.name in rule["resourceNames"])
+    )
+
+
+def roles(text: str) -> list[dict[str, Any]]:
+    """Return the objects of a file of manifests."""
+    return [one for one in yaml.safe_load_all(text) if one]
+
+
+def allowed_actions(policy: Mapping[str, Any]) -> Sequence[str]:
+    """Return the actions of a policy."""
+    return [action for one in policy["Statement"] for action in one["Action"]]
+
+
+def is_allowed(action: str, allowed: Iterable[str]) -> bool:
+    """Tell whether a list of actions, with `*` in them, has an action."""
+    return any(fnmatchcase(action, one) for one in allowed)
