@@ -5,6 +5,7 @@ Exit codes: 0 fine, 1 found something, 2 could not do it.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -16,8 +17,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
-from rich.console import Console
-from rich.table import Table
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
@@ -27,7 +26,9 @@ from eksnet.errors import EksnetError
 from eksnet.printable import cell, printable
 
 if TYPE_CHECKING:
-    from eksnet.dns import Walk
+    from rich.table import Table
+
+    from eksnet.dns import ResolvConf, Walk
     from eksnet.listing import Listing
     from eksnet.sandbox import lifecycle
 
@@ -56,9 +57,43 @@ class Commands(TyperGroup):
             code = _not_written(error)
         sys.exit(code if isinstance(code, int) else 0)
 
+    def get_params(self, context: Any) -> list[Any]:
+        """Return the command's own parameters."""
+        return _as_typed(super().get_params(context))
+
+    def get_command(self, context: Any, name: str) -> Any:
+        """Return the command of a name."""
+        found: Any = super().get_command(context, name)
+        if found is not None:
+            given = found.get_params
+            found.get_params = lambda context: _as_typed(given(context))
+        return found
+
     def invoke(self, context: Any) -> Any:
         """Do the work of the command that was named."""
         return interrupts.orderly(lambda: super(Commands, self).invoke(context))
+
+
+class _AsTyped:
+    """Takes texts and flags as the parser gives them.
+
+    Typer has pydantic make a text of a text, and to load that takes longer than what most commands
+    do.
+    """
+
+    def coerce(self, value: Any, param: Any, ctx: Any) -> Any:
+        if param.multiple or param.nargs == -1:
+            return list(value or ())
+        return value
+
+
+def _as_typed(parameters: list[Any]) -> list[Any]:
+    for one in parameters:
+        # Typer before 0.29 has no such description, and loads no pydantic.
+        described = getattr(one, "type_descriptor", None)
+        if described and described.annotation in (str, list[str], bool):
+            one._runtime_param = _AsTyped()
+    return parameters
 
 
 def _not_written(error: OSError) -> int:
@@ -91,19 +126,36 @@ corefile_app = typer.Typer(
     help="A Corefile before CoreDNS gets it: look for mistakes, try it.", no_args_is_help=True
 )
 app.add_typer(corefile_app, name="corefile")
+cluster_app = typer.Typer(
+    help="A cluster of your own on EKS: shown first, made and deleted with eksctl.",
+    no_args_is_help=True,
+)
+app.add_typer(cluster_app, name="cluster")
 
 
-class _Printer(Console):
+class _Printer:
     """What the command prints through: its own name as the reader has to type it."""
 
-    def print(self, *objects: object, **options: Any) -> None:
-        """Print; see `eksnet.commands`."""
-        texts = (runnable(one) if isinstance(one, str) else one for one in objects)
-        super().print(*texts, **options)
+    def print(self, what: object) -> None:
+        """Print a text as it is, or something that rich lays out; see `eksnet.commands`."""
+        if isinstance(what, str):
+            print(runnable(what), flush=True)
+            return
+        # Loading it takes longer than the work of many a command, which prints lines alone.
+        from rich.console import Console
+
+        # Paths and URLs stay in one piece, to be copied; a name in brackets or colons is no markup.
+        Console(highlight=False, soft_wrap=True, markup=False, emoji=False).print(what)
 
 
-# Paths and URLs stay in one piece, to be copied; a name in brackets or colons is no markup.
-console = _Printer(highlight=False, soft_wrap=True, markup=False, emoji=False)
+console = _Printer()
+
+
+def _table(*columns: str, title: str | None = None) -> Table:
+    from rich.table import Table
+
+    return Table(*columns, title=title, title_justify="left")
+
 
 Name = Annotated[str | None, typer.Option("--sandbox", help="The sandbox's name.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -225,11 +277,103 @@ def status(name: Name = None, as_json: Json = False) -> None:
 
 
 def _components(found: lifecycle.Status) -> Table:
-    table = Table("component", "state", "restarts", "last exit")
+    table = _table("component", "state", "restarts", "last exit")
     for name, said in found.components.items():
         last = "" if said.last_exit is None else str(said.last_exit)
         table.add_row(*map(cell, (name, said.state, str(said.restarts), last)))
     return table
+
+
+Target = Annotated[
+    str | None,
+    typer.Option(help="sandbox, context:NAME or eks:NAME@REGION; else what EKSNET_TARGET says."),
+]
+
+
+@app.command()
+def doctor(target: Target = None, as_json: Json = False) -> None:
+    """Look whether this computer, a cluster and its AWS account are ready for the course.
+
+    It reads, asks what you may do, and has objects judged in dry runs; nothing is changed. Each
+    finding says what was seen, why it matters and what to do.
+
+    Exit code 1: something was found; 2: something could not be looked at.
+    """
+    from eksnet.doctor import examine
+
+    found = examine(target)
+    if as_json:
+        print(json.dumps(found.to_json(), indent=1))
+    else:
+        console.print(found.coloured() if sys.stdout.isatty() else str(found))
+    raise typer.Exit(found.exit_code)
+
+
+@app.command()
+def cost(target: Target = None, as_json: Json = False) -> None:
+    """List what is billing now in the cluster's AWS account and region, by the hour.
+
+    Prices are those of a dated table, data/aws_prices.csv, or said to be unknown. Nothing is
+    changed.
+    """
+    from eksnet.aws.billing import bill
+    from eksnet.cluster import connect_read_only
+
+    cluster = connect_read_only(target)
+    sandbox = cluster.target.kind == "sandbox"
+    found = bill(cluster.aws, cluster.region, cluster.eks_name, is_sandbox=sandbox)
+    if as_json:
+        print(json.dumps(found.to_json(), indent=1))
+        return
+    if found.items:
+        console.print(_listing(found.listing))
+    for line in (found.headline, *found.notes):
+        console.print(printable(line))
+
+
+@app.command()
+def rollback(
+    number: Annotated[
+        int | None, typer.Argument(min=1, help="The snapshot; without one, all are listed.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    target: Target = None,
+    as_json: Json = False,
+) -> None:
+    """List what was there before risky changes, or put one of them back.
+
+    A snapshot is taken before each change of a ConfigMap of kube-system, such as the Corefile, and
+    before each change of the add-on coredns. What a rollback replaces is a snapshot, too.
+
+    Exit code 1: it was not put back, because you said no.
+    """
+    from eksnet.course import rollback as rolling
+
+    if number is None:
+        found = rolling.listed(target)
+        if as_json:
+            print(json.dumps(rolling.to_json(found), indent=1))
+        else:
+            console.print(_listing(found) if found else "Nothing risky was changed so far.")
+        return
+    plan = rolling.planned(number, target)
+    console.print(printable(plan.difference or f"{plan.snapshot.what} is as it was."))
+    if plan.difference and not (yes or _agrees(f"Put {plan.snapshot.what} back?")):
+        raise typer.Exit(1)
+    console.print(printable(rolling.put_back(plan)))
+
+
+def _agrees(question: str) -> bool:
+    """Ask for a yes; who cannot be asked has said none.
+
+    Raises:
+        EksnetError: There is nobody to ask.
+    """
+    if not sys.stdin.isatty():
+        raise EksnetError(
+            f"{question} Nobody can answer here", "a terminal, or --yes", "add --yes to agree"
+        )
+    return typer.confirm(question)
 
 
 @app.command()
@@ -238,7 +382,7 @@ def logs(component: Annotated[str, typer.Argument()] = "", name: Name = None) ->
     from eksnet.sandbox import lifecycle
 
     text = lifecycle.read_log(component, name)
-    console.file.write(printable(text) or "No component has written a log yet.\n")
+    sys.stdout.write(printable(text) or "No component has written a log yet.\n")
 
 
 @app.command(context_settings=PASS_THROUGH, add_help_option=False)
@@ -337,7 +481,9 @@ def _kubectl(arguments: list[str], name: str | None) -> None:
 @app.command()
 def resolve(
     name: Annotated[str, typer.Argument(help="The name to look up, as a program would give it.")],
-    namespace: Annotated[str, typer.Option("--from", help="The namespace of the pod.")],
+    namespace: Annotated[
+        str | None, typer.Option("--from", help="The namespace of the pod.")
+    ] = None,
     profile: Annotated[
         str, typer.Option(help="The resolver: glibc, musl, go or busybox.")
     ] = "glibc",
@@ -347,6 +493,24 @@ def resolve(
     exists: Annotated[
         list[str] | None, typer.Option(help="A full name that has an address; can be repeated.")
     ] = None,
+    resolv_conf: Annotated[
+        str | None,
+        typer.Option(help="A pod's own resolv.conf, or `-`; then --from is not needed."),
+    ] = None,
+    region: Annotated[
+        str | None, typer.Option(help="The nodes' AWS region, whose domain pods search.")
+    ] = None,
+    cluster_domain: Annotated[
+        str | None, typer.Option(help="The cluster's domain, if it is not cluster.local.")
+    ] = None,
+    nameserver: Annotated[
+        list[str] | None,
+        typer.Option(help="A nameserver instead of kube-dns; can be repeated, in order."),
+    ] = None,
+    silent: Annotated[
+        list[str] | None,
+        typer.Option(help="A nameserver that does not answer; can be repeated."),
+    ] = None,
     live: Annotated[
         bool, typer.Option("--live", help="Observe the lookup on a cluster too.")
     ] = False,
@@ -354,8 +518,9 @@ def resolve(
 ) -> None:
     """Show the queries that a pod's resolver sends for a name, in order, and their answers.
 
-    A prediction is of rules alone, for a pod on EKS in ap-northeast-2: which names exist it learns
-    from --exists. With --live a pod with that resolver (Debian, Alpine, a Go program or busybox),
+    A prediction is of rules alone, for a pod on EKS in ap-northeast-2, unless --region,
+    --cluster-domain, --nameserver or --resolv-conf say otherwise: which names exist it learns from
+    --exists. With --live a pod with that resolver (Debian, Alpine, a Go program or busybox),
     in a namespace made for it, looks the name up in the sandbox, or where EKSNET_TARGET says, and
     a CoreDNS between it and the cluster's DNS logs what it asks; the prediction then has the
     cluster's own replies.
@@ -365,18 +530,25 @@ def resolve(
     """
     from eksnet import dns
 
+    own = {"--region": region, "--cluster-domain": cluster_domain, "--nameserver": nameserver,
+           "--resolv-conf": resolv_conf, "--silent": silent, "--exists": exists}  # fmt: skip
     if live:
-        walks = _predicted_and_observed(name, namespace, profile, ndots, exists)
+        given = [option for option, value in own.items() if value is not None]
+        walks = _predicted_and_observed(name, namespace, profile, ndots, given)
     else:
-        conf = dns.pod_resolv_conf(namespace)
+        conf = _resolv_conf(namespace, resolv_conf, region, cluster_domain, nameserver)
         conf = conf if ndots is None else conf.with_option("ndots", str(ndots))
-        walks = {"predicted": dns.search_walk(name, conf, exists or (), profile)}
+        walk = dns.search_walk(name, conf, exists or (), profile, silent=silent or ())
+        walks = {"predicted": walk}
     if as_json:
         print(json.dumps({title: _questions(walk) for title, walk in walks.items()}, indent=1))
     else:
         for title, walk in walks.items():
             console.print(_walk_table(title, walk))
         console.print(printable(walks["predicted"].why))
+        if servers := {one.servers for one in walks["predicted"].questions if one.servers}:
+            for to in sorted(servers):
+                console.print(printable(f"Each query goes to {', '.join(to)}."))
         if not (live or exists):
             console.print(
                 "This assumes that no such name exists. --exists FULL-NAME gives a name that"
@@ -387,13 +559,50 @@ def resolve(
     raise typer.Exit(0 if fine and not dns.first_difference(walks["predicted"], walk) else 1)
 
 
-def _predicted_and_observed(
-    name: str, namespace: str, profile: str, ndots: int | None, exists: list[str] | None
-) -> dict[str, Walk]:
-    if exists:
+def _resolv_conf(
+    namespace: str | None,
+    file: str | None,
+    region: str | None,
+    domain: str | None,
+    nameservers: list[str] | None,
+) -> ResolvConf:
+    """Return the resolv.conf that a prediction is for: one that is given, or what a pod gets."""
+    from eksnet import dns
+    from eksnet.coredns.files import read_text
+
+    if file is None:
+        first, *others = nameservers or [dns.KUBE_DNS]
+        return dns.pod_resolv_conf(
+            _pods_namespace(namespace), nameserver=first, region=region or dns.REGION,
+            domain=domain or dns.CLUSTER_DOMAIN, dns_config={"nameservers": others},
+        )  # fmt: skip
+    if region or domain or nameservers:
         raise EksnetError(
-            "--live with --exists",
-            "the names that the cluster has",
+            "--resolv-conf with --region, --cluster-domain or --nameserver",
+            "the file alone: it names the domains and the nameservers",
+            "change the file, or omit it",
+        )
+    print_it = "`kubectl exec POD -- cat /etc/resolv.conf` prints a pod's"
+    return dns.ResolvConf.parse(read_text(file, "a resolv.conf", print_it))
+
+
+def _pods_namespace(namespace: str | None) -> str:
+    if namespace is None:
+        raise EksnetError(
+            "no namespace", "the pod's namespace, whose domain comes first",
+            "eksnet resolve NAME --from NAMESPACE, or with --resolv-conf FILE",
+        )  # fmt: skip
+    return namespace
+
+
+def _predicted_and_observed(
+    name: str, namespace: str | None, profile: str, ndots: int | None, given: list[str]
+) -> dict[str, Walk]:
+    namespace = _pods_namespace(namespace)
+    if given:
+        raise EksnetError(
+            f"--live with {given[0]}",
+            "what the cluster itself has",
             f"eksnet resolve {shlex.quote(name)} --from {shlex.quote(namespace)} --live",
         )
     import eksnet
@@ -407,14 +616,16 @@ def _predicted_and_observed(
     return {"predicted": lookup.predicted, "observed": lookup.observed}
 
 
-def _questions(walk: Walk) -> list[dict[str, str]]:
+def _questions(walk: Walk) -> list[dict[str, Any]]:
     return [
-        {"name": one.name, "rdtype": one.rdtype, "answer": str(one.reply)} for one in walk.questions
-    ]
+        {"name": one.name, "rdtype": one.rdtype, "answer": str(one.reply), "queries": one.sent,
+         "nameservers": list(one.servers)}
+        for one in walk.questions
+    ]  # fmt: skip
 
 
 def _walk_table(title: str, walk: Walk) -> Table:
-    table = Table(*walk.columns, title=f"{title}: {walk.cost}", title_justify="left")
+    table = _table(*walk.columns, title=f"{title}: {walk.cost}")
     for row in walk.rows:
         table.add_row(*map(cell, row))
     return table
@@ -566,7 +777,7 @@ def plan(
 
     Exit code 1: something would be refused; 2: it could not be planned.
     """
-    from eksnet.cluster.connecting import access_read_only
+    from eksnet.cluster.access import access_read_only
     from eksnet.loadbalancer import planning
 
     given = planning.files(*manifests)
@@ -686,6 +897,38 @@ def _explain_error(error: list[str], as_json: bool) -> NoReturn:
 
 
 @app.command()
+def cleanup(
+    check: Annotated[bool, typer.Option("--check", help="Only look; nothing is changed.")] = False,
+    timeout: Annotated[
+        float, typer.Option(help="How long to wait for each kind of thing, in seconds.")
+    ] = 300,
+    as_json: Json = False,
+) -> None:
+    """Delete what the course has made, in the cluster and in its AWS account, and prove it.
+
+    The sandbox, or where EKSNET_TARGET says. Only what has the tags or labels of the course, or of
+    the AWS Load Balancer Controller that it has installed. Interrupted, it goes on when run again.
+
+    Exit code 1: something is left; 2: it could not be looked at, or deleted.
+    """
+    import eksnet
+    from eksnet.cluster import connect_read_only
+    from eksnet.course import cleanup as cleaning
+
+    if check:
+        found = cleaning.left_over(connect_read_only())
+    else:
+        with contextlib.redirect_stdout(sys.stderr if as_json else sys.stdout):
+            found = cleaning.clean_up(eksnet.connect(), timeout)
+    if as_json:
+        print(json.dumps(found.to_json(), indent=1))
+    else:
+        # Names in full, however narrow the terminal is.
+        console.print(str(found))
+    raise typer.Exit(0 if found.clean else 1)
+
+
+@app.command()
 def submit(
     file: Annotated[
         str, typer.Argument(help="The archive to write: NAME.zip, NAME as your instructor says.")
@@ -701,7 +944,7 @@ def submit(
 
     path = Path(inputs.text(file, "FILE", "NAME.zip"))
     entries = packing.submission(Path(inputs.text(course, "--course", "omit --course")))
-    table = Table("file", "what", "bytes")
+    table = _table("file", "what", "bytes")
     for one in entries:
         table.add_row(cell(one.name), one.what, f"{len(one.content):,}")
     console.print(table)
@@ -813,10 +1056,94 @@ def _variables(given: list[str] | None) -> dict[str, str] | None:
 
 
 def _listing(listing: Listing[Any]) -> Table:
-    table = Table(*listing.columns)
+    table = _table(*listing.columns)
     for row in listing.rows:
         table.add_row(*map(cell, row))
     return table
+
+
+ClusterName = Annotated[str, typer.Option("--name", help="The cluster's name.")]
+ClusterRegion = Annotated[str, typer.Option("--region", help="The AWS region.")]
+
+
+@cluster_app.command("create")
+def cluster_create(
+    name: ClusterName = "workbook",
+    region: ClusterRegion = "ap-northeast-2",
+    zone: Annotated[
+        list[str] | None, typer.Option(help="An availability zone; can be repeated.")
+    ] = None,
+    show: Annotated[
+        bool, typer.Option("--show", help="Only print the config file, and create nothing.")
+    ] = False,
+) -> None:
+    """Show eksctl's config file for a cluster, what it makes and costs; after a yes, create it.
+
+    The yes is the cluster's name, typed on a terminal. `eksnet cluster create --show >FILE` is for
+    those who call eksctl themselves.
+
+    Exit code 1: you did not agree, or eksctl failed.
+    """
+    from eksnet.aws import new_cluster
+
+    one = new_cluster.NewCluster(name, region, tuple(zone or ()))
+    if show:
+        print(one.config, end="")
+        return
+    console.print(one.config)
+    console.print("It makes:")
+    for what in one.makes:
+        console.print(printable(f"  - {what}"))
+    console.print(_listing(one.estimate.listing))
+    for line in (one.estimate.headline, *one.estimate.notes):
+        console.print(printable(line))
+    new_cluster.check()
+    console.print(f"It takes about {new_cluster.MINUTES} minutes, and costs until you delete it:")
+    console.print(f"eksnet cluster delete --name {name} --region {region}")
+    _typed(name, f"create {name} in {region}, in your AWS account")
+    code = new_cluster.create(one)
+    if code == 0:
+        console.print(f"export EKSNET_TARGET=eks:{name}@{region} EKSNET_CHANGES={name}")
+    raise typer.Exit(min(code, 1))
+
+
+@cluster_app.command("delete")
+def cluster_delete(
+    name: ClusterName = "workbook", region: ClusterRegion = "ap-northeast-2"
+) -> None:
+    """Delete a cluster that `eksnet cluster create` has made, with its VPC; after a yes.
+
+    First clean up: load balancers that are left keep their VPC from being deleted.
+
+    Exit code 1: you did not agree, or eksctl failed.
+    """
+    from eksnet.aws import new_cluster
+
+    one = new_cluster.NewCluster(name, region)
+    new_cluster.check()
+    console.print(f"First: EKSNET_TARGET=eks:{name}@{region} eksnet cleanup")
+    console.print(
+        "Then this deletes the cluster, its nodes and its VPC, and waits until it is done:"
+    )
+    console.print(shlex.join(new_cluster.delete_command(one)))
+    _typed(name, f"delete {name} in {region}, with all that is in it")
+    raise typer.Exit(min(new_cluster.delete(one), 1))
+
+
+def _typed(name: str, what: str) -> None:
+    """Go on after a yes: the cluster's name, typed on a terminal.
+
+    Raises:
+        EksnetError: There is no terminal: nobody has agreed.
+    """
+    if not sys.stdin.isatty():
+        raise EksnetError(
+            f"nobody has agreed to {what}", "a terminal, on which the name is typed",
+            "run the command in a terminal",
+        )  # fmt: skip
+    if typer.prompt(f"To {what}, type its name", default="", show_default=False) != name:
+        console.print("Nothing was done.")
+        raise typer.Exit(1)
 
 
 @engine_app.command("build")
@@ -870,7 +1197,7 @@ def engine_status(as_json: Json = False) -> None:
     if as_json:
         print(json.dumps([asdict(program) for program in found], default=str, indent=1))
     else:
-        table = Table("program", "state")
+        table = _table("program", "state")
         for program in found:
             table.add_row(program.name, program.state)
         console.print(table)

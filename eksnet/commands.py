@@ -23,6 +23,7 @@ _TYPED, _UV_RUN = "EKSNET_COMMAND", "UV_RUN_RECURSION_DEPTH"
 NAMES = (
     "up", "down", "reset", "status", "logs", "kubectl", "shell", "env", "resolve", "run", "lab",
     "engine", "remove", "corefile", "curl", "open", "plan", "lint", "explain", "helm",
+    "doctor", "cost", "rollback", "cluster", "cleanup",
     "submit", "grade", "assignment",
 )  # fmt: skip
 _NAMED = re.compile(rf"(?<![\w./-])(?<!uv run )(?<!-m )eksnet (?=(?:{'|'.join(NAMES)})\b|--)")

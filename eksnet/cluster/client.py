@@ -1,7 +1,8 @@
 """Requests to the API server, through the official client's connection and credentials.
 
 One door in and one door out: whatever could change the cluster goes through `Client.send` or
-`Client.open_channel`, and both ask the guard first. Whatever goes wrong becomes an `ApiError`.
+`Client.open_channel`, and both ask the guard first. `Client.ask` posts too, but never without
+`dryRun=All`. Whatever goes wrong becomes an `ApiError`.
 """
 
 from __future__ import annotations
@@ -153,6 +154,8 @@ class Client:
         self._guard = guard
         self._sign_in_again = sign_in_again
         self.target = target
+        # Called with method and path before each write: what is there may have to be kept.
+        self.before_write: Callable[[str, str], None] = lambda method, path: None
 
     def ask_guard(self) -> None:
         """Ask the guard whether something may be changed.
@@ -267,8 +270,22 @@ class Client:
         """
         data = None if body is None else _encoded(body)
         self._guard()
+        if query.get("dryRun") != "All":
+            self.before_write(method, path)
         headers = {"Accept": "application/json", "Content-Type": content_type}
         return self._decode(self._request(method, path, query, headers=headers, body=data))
+
+    def ask(self, path: str, body: object) -> Json:
+        """Post what changes nothing: a review of rights, or an object that is only tried.
+
+        The API server stores nothing of it, and so the guard is not asked.
+
+        Raises:
+            ApiError: The API server, or an admission webhook, refused.
+        """
+        data, query = _encoded(body), {"dryRun": "All"}
+        headers = {"Accept": "application/json", "Content-Type": "application/json"}
+        return self._decode(self._request("POST", path, query, headers=headers, body=data)).body
 
     def open_channel(self, path: str, query: Query) -> Any:
         """Open a WebSocket to a program in a pod, if the guard lets it pass.

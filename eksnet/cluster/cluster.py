@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from eksnet import inputs
-from eksnet.aws import Account
+from eksnet.aws import Account, tags
 from eksnet.cluster import (
     applying,
     conditions,
@@ -34,15 +34,17 @@ from eksnet.cluster.edits import Checks, Edit
 from eksnet.cluster.fields import Owned, owners
 from eksnet.cluster.guard import Identity
 from eksnet.cluster.helm import Helm
-from eksnet.cluster.kinds import ENDPOINT_SLICE, EVENT, Kinds
+from eksnet.cluster.kinds import ENDPOINT_SLICE, EVENT, REVIEW, Kinds
 from eksnet.cluster.objects import Applied, Event, Resource
 from eksnet.cluster.pods import Command, Exec, PodRun
+from eksnet.cluster.snapshots import Snapshots
 from eksnet.cluster.targets import Target
 from eksnet.errors import EksnetError
 from eksnet.listing import Listing
 
 # How many lines of a log may be asked for: what the API server keeps the number in.
 _LINES = 2**63 - 1
+_COURSE = ",".join(f"{key}={value}" for key, value in tags.COURSE.items())
 _TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
 
 
@@ -83,6 +85,8 @@ class Cluster:
             None elsewhere, where certificates are the public ones.
         helm_program: Says which Helm is called and how it finds the cluster, where one is asked
             for. None where that is not known.
+        marks: The labels of the namespaces, roles and bindings that `apply` makes: the course's,
+            and with `eksnet.begin` the lesson's. A clean-up finds them by these.
         compute: What its pods run on: `nodes`, `auto` for EKS Auto Mode, or `fargate`.
     """
 
@@ -91,6 +95,7 @@ class Cluster:
     dial: Callable[[str, int, float], socket.socket] = staticmethod(_dial)
     certificates_ca: Path | None = None
     helm_program: Callable[[], Helm] | None = None
+    marks: Mapping[str, str] = MappingProxyType(tags.COURSE)
     compute: str = "nodes"
 
     def __init__(
@@ -113,6 +118,9 @@ class Cluster:
         self._nodes = nodes
         self._aws_clients: dict[str, Any] = {}
         self.keep_backups_in(_backup_directory())
+        client.before_write = lambda method, path: self.snapshots.before_write(
+            method, path, client.find
+        )
 
     def keep_backups_in(self, base: Path) -> None:
         """Have another folder for backups: those of somebody else's work on this cluster.
@@ -324,6 +332,49 @@ class Cluster:
         """
         return owners(self.get(kind, name, namespace), below)
 
+    def may(
+        self, verb: str, resource: str, namespace: str = "", *, group: str = "", name: str = ""
+    ) -> bool:
+        """Ask the API server whether you may do something; nothing is changed.
+
+        Args:
+            verb: The verb, such as `create`.
+            resource: The kind's plural, such as `pods`, or `pods/exec` for a part of it.
+            namespace: The namespace; empty for all of them, or for what is in none.
+            group: The API group; empty for the core group.
+            name: The object's name; empty for all of them.
+
+        Raises:
+            ApiError: It cannot be asked.
+        """
+        kind, _, part = inputs.text(resource, "the resource", "such as pods").partition("/")
+        wanted = {
+            "verb": verb, "group": group, "resource": kind, "subresource": part,
+            "namespace": namespace, "name": name,
+        }  # fmt: skip
+        body = {
+            "apiVersion": REVIEW.api_version,
+            "kind": REVIEW.name,
+            "spec": {"resourceAttributes": {key: said for key, said in wanted.items() if said}},
+        }
+        status = self._client.ask(REVIEW.path(), body).get("status") or {}
+        return bool(status.get("allowed"))
+
+    def try_create(self, manifest: str, namespace: str | None = None) -> None:
+        """Have the API server and its admission webhooks judge a new object; nothing is created.
+
+        Args:
+            manifest: YAML text with one object, or several.
+            namespace: Where it would go if it names no namespace; the context's own when None.
+
+        Raises:
+            EksnetError: It would be refused; the message says by what.
+        """
+        for one in manifests.read(manifest):
+            kind = self._kinds.of(one.api_version, one.kind)
+            place = applying.place(kind, one.name, one.namespace or self._in(namespace))
+            self._client.ask(kind.path(place.namespace), one.body)
+
     # Waiting.
 
     def wait(
@@ -378,6 +429,7 @@ class Cluster:
         *,
         force: bool = False,
         unchecked: bool = False,
+        mark: bool = True,
     ) -> Listing[Applied]:
         """Apply a manifest on the server's side, in its order, as field manager `eksnet`.
 
@@ -386,6 +438,7 @@ class Cluster:
             namespace: Where objects go that name no namespace; the context's own when None.
             force: Whether to take over fields that others own.
             unchecked: Whether to write a ConfigMap whose text does not pass; see `edit_configmap`.
+            mark: Whether what is made is the course's, to be found and deleted by its `marks`.
 
         Raises:
             EksnetError: Bad YAML (with the line), an unknown kind or field, or a conflict (with
@@ -395,7 +448,8 @@ class Cluster:
         where = self._in(namespace)
         for one in found:
             self._refuse_unfit(one.kind, one.name, one.namespace or where, one.body, unchecked)
-        results = applying.apply(self._client, self._kinds, found, where, force=force)
+        marks = self.marks if mark else {}
+        results = applying.apply(self._client, self._kinds, found, where, marks, force=force)
         return objects.applied(results)
 
     def delete(
@@ -713,6 +767,11 @@ class Cluster:
         """Where this computer keeps this cluster's backups, and what `begin` replaced."""
         return self._backups.directory
 
+    @property
+    def snapshots(self) -> Snapshots:
+        """What was there before risky changes; `eksnet rollback` puts it back."""
+        return self._backups.snapshots
+
     def objects_in(self, namespace: str) -> tuple[Resource, ...]:
         """Return the objects of a namespace that nothing else made, as the API server gives them.
 
@@ -722,6 +781,18 @@ class Cluster:
             namespace: The namespace.
         """
         return tuple(map(Resource, contents.objects_in(self._client, self._kinds, namespace)))
+
+    def marked(self, selector: str = _COURSE) -> tuple[Resource, ...]:
+        """Return what the course has made outside of namespaces, by labels; namespaces last.
+
+        Args:
+            selector: Their labels: those of the course, or others.
+
+        Raises:
+            ApiError: They may not be read.
+        """
+        kinds = contents.MARKED.values()
+        return tuple(one for kind in kinds for one in self.list(kind, selector=selector))
 
     def saved(
         self, configmap: str, namespace: str | None = None, *, restored: bool = False

@@ -58,6 +58,9 @@ POD = Kind("", "v1", "Pod", "pods", True)
 EVENT = Kind("", "v1", "Event", "events", True)
 CONFIG_MAP = Kind("", "v1", "ConfigMap", "configmaps", True)
 ENDPOINT_SLICE = Kind("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices", True)
+REVIEW = Kind(
+    "authorization.k8s.io", "v1", "SelfSubjectAccessReview", "selfsubjectaccessreviews", False
+)
 
 
 class UnknownKindError(NotFoundError):

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from eksnet import inputs
-from eksnet.aws import refusals
+from eksnet.aws import refusals, tags
 from eksnet.cluster import countdown
+from eksnet.cluster.snapshots import ADDON
 from eksnet.errors import EksnetError
 from eksnet.listing import Listing
 
@@ -77,10 +78,12 @@ def install(cluster: Cluster, conflicts: str = "NONE") -> Listing[Addon]:
     inputs.one_of(conflicts, MODES, "conflicts")
     if _described(cluster).status == "self-managed":
         eks = cluster.aws("eks")
+        _keep(cluster, "its installation")
         with _refusals(eks):
             eks.create_addon(
-                clusterName=cluster.eks_name, addonName=NAME, resolveConflicts=conflicts
-            )
+                clusterName=cluster.eks_name, addonName=NAME, resolveConflicts=conflicts,
+                tags=dict(tags.COURSE),
+            )  # fmt: skip
     return _shown(_settled(cluster))
 
 
@@ -102,6 +105,7 @@ def update(
     configuration: Mapping[str, Any] | str | None = None,
     conflicts: str = "NONE",
     timeout: float = 300,
+    version: str = "",
 ) -> Listing[Update]:
     """Update the add-on, wait, and say what became of it.
 
@@ -111,6 +115,7 @@ def update(
             as they are.
         conflicts: What becomes of fields that others changed: NONE, OVERWRITE or PRESERVE.
         timeout: How long to wait, in seconds.
+        version: The version to have; the present one when empty.
 
     Raises:
         EksnetError: The cluster has no AWS account, EKS refused the values, or the update was still
@@ -119,6 +124,8 @@ def update(
     inputs.one_of(conflicts, MODES, "conflicts")
     eks, where = cluster.aws("eks"), {"addonName": NAME}
     values = {} if configuration is None else {"configurationValues": _text(configuration)}
+    values |= {"addonVersion": inputs.text(version, "the version")} if version else {}
+    _keep(cluster, "an update")
     with _refusals(eks):
         asked = eks.update_addon(
             clusterName=cluster.eks_name, resolveConflicts=conflicts, **where, **values
@@ -164,10 +171,54 @@ def remove(cluster: Cluster, *, preserve: bool = True) -> None:
     if _described(cluster).status != "self-managed":
         _settled(cluster)
         eks = cluster.aws("eks")
+        _keep(cluster, "its removal")
         with _refusals(eks):
             eks.delete_addon(clusterName=cluster.eks_name, addonName=NAME, preserve=preserve)
         _settled(cluster)
     print("CoreDNS is self-managed" if preserve else "CoreDNS is no add-on any more")
+
+
+def put_back(cluster: Cluster, version: str, values: str, timeout: float = 300) -> None:
+    """Let the add-on be as a snapshot has it; what others have changed of its objects stays.
+
+    Args:
+        cluster: The cluster.
+        version: The version; empty for none: CoreDNS was self-managed.
+        values: The configuration values as JSON; empty for none.
+        timeout: How long to wait, in seconds.
+
+    Raises:
+        EksnetError: The cluster has no AWS account, or the add-on did not get there.
+    """
+    if not version:
+        remove(cluster)
+        return
+    install(cluster, "PRESERVE")
+    (done, *_) = update(cluster, values or "{}", "PRESERVE", timeout, version)
+    if done.status != "Successful":
+        (_, message), *_ = done.errors or (("", done.status),)
+        raise EksnetError(
+            f"the add-on coredns was not put back: {message}", "a successful update", _LOOK
+        )
+
+
+def _keep(cluster: Cluster, before: str) -> None:
+    """Keep a snapshot of the add-on as it is."""
+    cluster.snapshots.take(ADDON, state(cluster), before)
+
+
+def state(cluster: Cluster) -> dict[str, Any]:
+    """Return the add-on as a snapshot has it: its version, and its values as JSON.
+
+    Args:
+        cluster: The cluster.
+
+    Raises:
+        EksnetError: The cluster has no AWS account.
+    """
+    found = _described(cluster)
+    values = json.dumps(found.configuration) if found.configuration else ""
+    return {"metadata": {"name": NAME}, "version": found.version, "values": values}
 
 
 def _refusals(eks: Any) -> contextlib.AbstractContextManager[None]:

@@ -9,7 +9,14 @@ from __future__ import annotations
 from eksnet.dns.profiles import PROFILES, Question
 from eksnet.dns.records import Record, dashed, records
 from eksnet.dns.replies import Reply, autopath, given_answers, marks
-from eksnet.dns.resolvconf import POLICIES, ResolvConf, pod_resolv_conf
+from eksnet.dns.resolvconf import (
+    CLUSTER_DOMAIN,
+    KUBE_DNS,
+    POLICIES,
+    REGION,
+    ResolvConf,
+    pod_resolv_conf,
+)
 from eksnet.dns.walk import (
     Attempt,
     Walk,
@@ -22,8 +29,11 @@ from eksnet.dns.walk import (
 )
 
 __all__ = [
+    "CLUSTER_DOMAIN",
+    "KUBE_DNS",
     "POLICIES",
     "PROFILES",
+    "REGION",
     "Attempt",
     "Question",
     "Record",

@@ -51,13 +51,16 @@ class Question:
         name: The name, without the final dot, as `presented` writes it; `.` is the root.
         rdtype: The record type: A or AAAA, PTR where busybox looks for the name of an address.
         reply: What comes back.
-        sent: How many queries carry it; more than one where the resolver tries again.
+        sent: How many queries carry it; more than one where the resolver tries again, or asks
+            several nameservers.
+        servers: Where these queries go, in order; empty where there is one nameserver.
     """
 
     name: str
     rdtype: str
     reply: Reply
     sent: int = 1
+    servers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ DEFAULT_ATTEMPTS = 2
 POLICIES = ("ClusterFirst", "ClusterFirstWithHostNet", "Default", "None")
 VPC_RESOLVER = "10.0.0.2"
 KUBE_DNS = "10.100.0.10"
+REGION, CLUSTER_DOMAIN = "ap-northeast-2", "cluster.local"
 _MAX_NDOTS = 15
 _MAX_NAMESERVERS = 3
 _MAX_SEARCH_DOMAINS = 32
@@ -171,8 +172,8 @@ def pod_resolv_conf(
     namespace: str,
     *,
     nameserver: str = KUBE_DNS,
-    region: str | None = "ap-northeast-2",
-    domain: str = "cluster.local",
+    region: str | None = REGION,
+    domain: str = CLUSTER_DOMAIN,
     policy: str = "ClusterFirst",
     dns_config: Mapping[str, Any] | None = None,
     host_network: bool = False,

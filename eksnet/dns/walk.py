@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from eksnet import inputs
+from eksnet.dns.nameservers import is_lost, routed
 from eksnet.dns.profiles import (
     PROFILES,
     Asked,
@@ -195,10 +196,12 @@ def search_walk(
     profile: str = "glibc",
     *,
     answers: Answers | Mapping[str | tuple[str, str], Reply | str] | None = None,
+    silent: Collection[str] = (),
 ) -> Walk:
     """Predict the queries for a name, up to the one that ends the walk.
 
-    Holds for one nameserver, which is what a pod has, and for names that /etc/hosts does not have.
+    Holds for names that /etc/hosts does not have. A pod mostly has one nameserver; with several
+    ones, `eksnet.dns.nameservers` says what is known.
 
     Args:
         name: The name as the program gives it; a final dot makes it absolute.
@@ -207,6 +210,7 @@ def search_walk(
         profile: The resolver: glibc, musl, go or busybox (its nslookup).
         answers: What comes back, beside `exists`: for a name or a (name, type), or a function of
             the two. Every name that neither mentions is NXDOMAIN.
+        silent: The nameservers that never answer.
 
     Raises:
         EksnetError: The profile is not known, or no program looks such a name up: it is empty, has
@@ -230,6 +234,8 @@ def search_walk(
     rules = profile_called(profile)
     check_name(name)
     replies = answers if callable(answers) else given_answers(exists, answers)
+    if is_lost(conf.nameservers, silent):
+        replies = _lost
     asked = tuple(_asked(name, conf, rules, replies))
     marked = [
         (one.name, _mark(one.questions, one.verdict is Verdict.FOUND))
@@ -240,8 +246,13 @@ def search_walk(
     if rules.by_rdtype:
         # Stable: names stay in their order within a type.
         questions = tuple(sorted(questions, key=lambda question: question.rdtype))
+    questions = routed(questions, rules.name, conf.nameservers, silent)
     why = _why(name, conf, rules, asked)
     return _listed(marked, questions, why, in_turn=not rules.by_rdtype)
+
+
+def _lost(name: str, rdtype: str) -> Reply:
+    return Reply.TIMEOUT
 
 
 def _asked(name: str, conf: ResolvConf, rules: Profile, replies: Answers) -> Iterable[Asked]:

@@ -37,6 +37,8 @@ class Situation:
         marks: Its marks and its connection's, with what of them is in doubt.
         translated: The hooks at which a rule of nat has translated it.
         state: The state of its connection: NEW, INVALID or UNTRACKED.
+        incoming: The interface that it came in by; empty for none, None where that is not known.
+        outgoing: The interface that it leaves by, in the same form.
     """
 
     rules: Ruleset
@@ -46,6 +48,8 @@ class Situation:
     marks: Marks
     translated: frozenset[str] = frozenset()
     state: str = NEW
+    incoming: str | None = None
+    outgoing: str | None = None
 
 
 def _address(here: Situation, chain: Chain, statement: Statement) -> Judgement:
@@ -147,6 +151,29 @@ def _is_remembered(here: Situation, chain: Chain, statement: Statement) -> Judge
     return _judged(source, fits, statement, "is remembered in", "is not remembered in")
 
 
+def _interface(here: Situation, chain: Chain, statement: Statement) -> Judgement:
+    name = here.incoming if statement.what == parsing.INCOMING else here.outgoing
+    if name is None:
+        return _cannot_tell(here, chain, statement)
+    try:
+        patterns = [
+            one
+            for value in statement.values
+            for one in (_elements(here, chain.table, value) if value[:1] == "@" else (value,))
+        ]
+    except ValueError:
+        return _cannot_tell(here, chain, statement)
+    fits = any(_is_named(name, pattern) for pattern in patterns)
+    return _judged(f"{statement.what} {name or '(none)'}", fits, statement, "is", "is not")
+
+
+def _is_named(name: str, pattern: str) -> bool:
+    """Tell whether an interface's name fits; iptables ends a beginning with +, nft with *."""
+    if pattern[-1:] in ("+", "*"):
+        return name.startswith(pattern[:-1])
+    return name == pattern
+
+
 def _cannot_tell(here: Situation, chain: Chain, statement: Statement) -> Judgement:
     return None, f"cannot tell: {statement.what} {parsing.advised(', '.join(statement.values))}"
 
@@ -193,8 +220,8 @@ _JUDGES: dict[str, Callable[[Situation, Chain, Statement], Judgement]] = {
     parsing.MARK: _marked,
     parsing.CONNECTION_MARK: _marked,
     parsing.REMEMBERED: _is_remembered,
-    parsing.INCOMING: _cannot_tell,
-    parsing.OUTGOING: _cannot_tell,
+    parsing.INCOMING: _interface,
+    parsing.OUTGOING: _interface,
     parsing.UNKNOWN: _cannot_tell,
 }
 CONDITIONS = frozenset(_JUDGES)

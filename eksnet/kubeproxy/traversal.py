@@ -29,6 +29,7 @@ _DEEPEST = 64
 # At prerouting and output the kernel looks a packet's connection up with this priority.
 _TRACKING = -200
 _CHOICES = (parsing.CHANCE, parsing.CHOOSE)
+_LOOPBACK = "lo"
 _PASSING = (parsing.OTHER, parsing.PASS)
 
 
@@ -142,6 +143,8 @@ class Traversal:
 
     def __init__(self, here: Situation, turns: tuple[int, ...] = ()) -> None:
         self.here = here
+        # What was said of the way in and out; at each hook the kernel knows only one, or both.
+        self._said = (here.incoming, here.outgoing)
         self.verdict = ""
         self.hooks: tuple[str, ...] = ()
         self.new_memory: tuple[str, ...] = ()
@@ -249,8 +252,30 @@ class Traversal:
         self._hook, *rest = self._hooks_ahead
         self._hooks_ahead = tuple(rest)
         self.hooks = (*self.hooks, self._hook)
+        incoming, outgoing = self._interfaces()
+        self.here = replace(self.here, incoming=incoming, outgoing=outgoing)
         self._bases = self.here.rules.bases.get(self._hook, ())
         return True
+
+    def _interfaces(self) -> tuple[str | None, str | None]:
+        """Return the interfaces that the kernel knows at this hook; see `Situation`.
+
+        Before the route is known there is none that the packet leaves by. What starts on the node
+        gets its route before rules of `output` translate it: the interface that it leaves by in the
+        end is not the one that those rules see, if they do.
+
+        Source: Linux, net/ipv4/ip_input.c, ip_forward.c and ip_output.c (since 5.7 postrouting
+        knows the way in); tests/kubeproxy/test_kubeproxy_interfaces.py asks the kernel.
+        """
+        node, (incoming, outgoing) = self.here.node, self._said
+        if not node.owns(self._came.source):
+            return incoming, "" if self._hook in ("prerouting", "input") else outgoing
+        to_itself = node.owns(self.here.packet.destination)
+        if self._hook == "output":
+            return "", _LOOPBACK if node.owns(self._came.destination) else None
+        if self._hook == "postrouting":
+            return "", _LOOPBACK if to_itself else outgoing
+        return _LOOPBACK, ""
 
     def _hooks_from_here(self) -> tuple[str, ...]:
         """Return the first hook, or those that come after it: the route decides on them."""

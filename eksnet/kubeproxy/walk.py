@@ -10,9 +10,11 @@ goes on as if the rule did nothing, and says so: such rules are its `uncertain` 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 
+from eksnet import inputs
 from eksnet.errors import EksnetError
 from eksnet.kubeproxy.conditions import UNTRACKED, Situation
 from eksnet.kubeproxy.marks import Marks
@@ -150,7 +152,13 @@ class PacketWalks(Listing[PacketWalk]):
 
 
 def packet_walks(
-    rules: Ruleset, packet: Packet, node: Node, *, remembered: Collection[str] = ()
+    rules: Ruleset,
+    packet: Packet,
+    node: Node,
+    *,
+    remembered: Collection[str] = (),
+    incoming: str = "",
+    outgoing: str = "",
 ) -> PacketWalks:
     """Return every way that a packet may go through a node's rules.
 
@@ -161,11 +169,16 @@ def packet_walks(
         node: The node: which addresses are local depends on it.
         remembered: Names of the session affinity lists that already hold the packet's source:
             KUBE-SEP-… or affinity-….
+        incoming: The interface that the packet comes in by, such as `eni1234abcd`, where rules ask
+            for it; empty where that is not known.
+        outgoing: The interface that it leaves by in the end, such as `eth0`: `ip route get` on the
+            node says it.
 
     Raises:
-        EksnetError: Rules lead in a circle.
+        EksnetError: Rules lead in a circle, or an interface's name is none.
     """
-    ahead = [Traversal(_begin(rules, packet, node, remembered))]
+    here = _begin(rules, packet, node, remembered, incoming, outgoing)
+    ahead = [Traversal(here)]
     found: list[tuple[tuple[int, ...], PacketWalk]] = []
     while ahead:
         one = ahead.pop()
@@ -189,6 +202,8 @@ def packet_walk(
     *,
     turns: Sequence[int] = (),
     remembered: Collection[str] = (),
+    incoming: str = "",
+    outgoing: str = "",
 ) -> PacketWalk:
     """Return one way that a packet may go through a node's rules.
 
@@ -199,17 +214,49 @@ def packet_walk(
         turns: Which way to go at each choice, in order, from 0; 0 where none is said. A rule of
             iptables with a probability has two ways, applied and not; `numgen … mod n` has n.
         remembered: See `packet_walks`.
+        incoming: See `packet_walks`.
+        outgoing: See `packet_walks`.
 
     Raises:
-        EksnetError: Rules lead in a circle, or a turn is one too many.
+        EksnetError: Rules lead in a circle, a turn is one too many, or an interface's name is none.
     """
-    one = Traversal(_begin(rules, packet, node, remembered), tuple(turns))
+    here = _begin(rules, packet, node, remembered, incoming, outgoing)
+    one = Traversal(here, tuple(turns))
     one.go([])
     return _walk(one, packet)
 
 
-def _begin(rules: Ruleset, packet: Packet, node: Node, remembered: Collection[str]) -> Situation:
-    return Situation(rules, node, frozenset(remembered), packet, Marks(packet.mark))
+def _begin(
+    rules: Ruleset,
+    packet: Packet,
+    node: Node,
+    remembered: Collection[str],
+    incoming: str,
+    outgoing: str,
+) -> Situation:
+    return Situation(
+        rules,
+        node,
+        frozenset(remembered),
+        packet,
+        Marks(packet.mark),
+        incoming=_interface(incoming, "the incoming interface"),
+        outgoing=_interface(outgoing, "the outgoing interface"),
+    )
+
+
+# As the kernel has it: IFNAMSIZ without the final NUL, no slash and no white space.
+_INTERFACE = re.compile(r"[^\s/:]{1,15}", re.ASCII)
+
+
+def _interface(name: str, what: str) -> str | None:
+    if name and not _INTERFACE.fullmatch(inputs.text(name, what)):
+        raise EksnetError(
+            f"{what} is {inputs.shown(name)}",
+            "a name of at most 15 characters without blanks and slashes",
+            "such as eth0: `ip link` on the node lists them",
+        )
+    return name or None
 
 
 def _walk(done: Traversal, came: Packet) -> PacketWalk:

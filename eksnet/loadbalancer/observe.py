@@ -1,4 +1,4 @@
-"""What the controller has made for an Ingress, as AWS describes it, in tables for a reader."""
+"""What AWS has for an Ingress, a Service or a TargetGroupBinding, in tables for a reader."""
 
 from __future__ import annotations
 
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 BINDINGS = "targetgroupbindings.elbv2.k8s.aws"
 HEALTHY = "healthy"
+# What has a load balancer, or a target group, in AWS.
+_KINDS = {
+    "ingress": "Ingress", "service": "Service", "targetgroupbinding": "TargetGroupBinding",
+}  # fmt: skip
 _CLUSTER_TAG = "elbv2.k8s.aws/cluster"
 # AWS describes the tags of so many things in one call.
 _AT_ONCE = 20
@@ -78,27 +82,27 @@ def provisioned(ingress: Json) -> bool:
     return bool(hostname(ingress))
 
 
-def load_balancer(cluster: Cluster, ingress: str, namespace: str | None = None) -> dict[str, Any]:
-    """Return AWS' own description of an Ingress' load balancer.
+def load_balancer(cluster: Cluster, what: str, namespace: str | None = None) -> dict[str, Any]:
+    """Return AWS' own description of the load balancer of an Ingress or a Service.
 
     Args:
         cluster: The cluster.
-        ingress: The Ingress' name.
+        what: The Ingress' name, or `service/` and the name of a Service of type LoadBalancer.
         namespace: Its namespace; the context's own when None.
 
     Raises:
-        EksnetError: The Ingress or its load balancer is not there.
+        EksnetError: It or its load balancer is not there.
     """
-    name = inputs.text(ingress, "the Ingress", "such as web")
-    host = hostname(cluster.get("ingress", name, namespace))
+    kind, name = _named(what)
+    host = hostname(cluster.get(kind, name, namespace))
     if host and (found := balancer_of(cluster, host)):
         return found
     raise EksnetError(
-        f"the Ingress {name} has no load balancer"
+        f"the {_KINDS[kind]} {name} has no load balancer"
         if not host
         else f"there is no load balancer {host}",
-        "an Ingress that the AWS Load Balancer Controller has reconciled",
-        f'cluster.events("ingress/{name}", namespace=…) says why',
+        "one that the AWS Load Balancer Controller has reconciled",
+        f'cluster.events("{kind}/{name}", namespace=…) says why',
     )
 
 
@@ -136,21 +140,22 @@ def rules(cluster: Cluster, ingress: str, namespace: str | None = None) -> Listi
     )
 
 
-def targets(cluster: Cluster, ingress: str, namespace: str | None = None) -> Listing[Target]:
-    """Return the targets of an Ingress' load balancer and their health, by Service and name.
+def targets(cluster: Cluster, what: str, namespace: str | None = None) -> Listing[Target]:
+    """Return the targets of a load balancer or a binding and their health, by Service and name.
 
     Args:
         cluster: The cluster.
-        ingress: The Ingress' name.
+        what: The name of an Ingress, or `service/NAME`, or `targetgroupbinding/NAME`.
         namespace: Its namespace; the context's own when None.
 
     Raises:
-        EksnetError: The Ingress or its load balancer is not there.
+        EksnetError: It, its load balancer or its target group is not there.
     """
-    balancer = load_balancer(cluster, ingress, namespace)
-    found = targets_of(cluster, LoadBalancerArn=balancer["LoadBalancerArn"])
     return Listing.of(
-        sorted(found, key=lambda one: (one.service, one.name, one.port)),
+        sorted(
+            targets_of(cluster, **_of(cluster, what, namespace)),
+            key=lambda one: (one.service, one.name, one.port),
+        ),
         {
             "service": lambda one: one.service,
             "target": lambda one: one.name,
@@ -164,39 +169,43 @@ def targets(cluster: Cluster, ingress: str, namespace: str | None = None) -> Lis
 
 def wait_for_targets(
     cluster: Cluster,
-    ingress: str,
+    what: str,
     namespace: str | None = None,
     *,
     count: int,
     state: str = HEALTHY,
+    draining: int = 0,
     timeout: float = 120,
 ) -> Listing[Target]:
-    """Wait until a load balancer has so many targets, all of them in one state; return them.
+    """Wait until there are so many targets, all of them in one state; return them.
 
     Args:
         cluster: The cluster.
-        ingress: The Ingress' name.
+        what: As `targets` takes it.
         namespace: Its namespace; the context's own when None.
         count: How many targets there are then.
         state: Their state.
+        draining: How many more are being deregistered.
         timeout: How long at most, in seconds.
 
     Raises:
         DeadlineError: It did not come to that.
-        EksnetError: The Ingress or its load balancer is not there.
+        EksnetError: As `targets` raises it.
     """
-    found = targets(cluster, ingress, namespace)
+    found = targets(cluster, what, namespace)
+    wanted = sorted([state] * count + ["draining"] * draining)
 
     def there() -> bool:
         nonlocal found
-        found = targets(cluster, ingress, namespace)
-        return [one.state for one in found] == [state] * count
+        found = targets(cluster, what, namespace)
+        return sorted(one.state for one in found) == wanted
 
-    if not until(f"{count} {state} targets", there, timeout):
+    title = f"{count} {state} targets" + (f" and {draining} draining" if draining else "")
+    if not until(title, there, timeout):
         seen = "; ".join(f"{one.name} {one.state} {one.reason}".strip() for one in found)
         raise DeadlineError(
             f"after {timeout:g} s the targets are: {seen or 'none'}",
-            f"{count} targets that are {state}",
+            title.replace(f"{count} {state} targets", f"{count} targets that are {state}"),
             "the reason code of a target says what its last health check found",
         )
     return found
@@ -326,6 +335,28 @@ def _action(one: Json, services: Mapping[str, str]) -> str:
 def _location(to: Json) -> str:
     host, path = to.get("Host", "#{host}"), to.get("Path", "/#{path}")
     return f"{to.get('Protocol', '#{protocol}').lower()}://{host}:{to.get('Port', '#{port}')}{path}"
+
+
+def _named(what: str) -> tuple[str, str]:
+    """Return kind and name of what has a load balancer; a name alone is an Ingress'."""
+    text = inputs.text(what, "the object", "such as web, or service/web")
+    kind, slash, name = text.partition("/")
+    if not slash:
+        return "ingress", text
+    if kind not in _KINDS:
+        raise EksnetError(
+            f"{kind!r} has no load balancer", f"one of {', '.join(_KINDS)}", f"ingress/{name}"
+        )
+    return kind, name
+
+
+def _of(cluster: Cluster, what: str, namespace: str | None) -> dict[str, Any]:
+    """Return which target groups those of a load balancer or a binding are, as AWS takes it."""
+    kind, name = _named(what)
+    if kind == "targetgroupbinding":
+        found = cluster.get(kind, name, namespace)
+        return {"TargetGroupArns": [str(found["spec"]["targetGroupARN"])]}
+    return {"LoadBalancerArn": load_balancer(cluster, what, namespace)["LoadBalancerArn"]}
 
 
 def targets_of(cluster: Cluster, **of: Any) -> Iterator[Target]:

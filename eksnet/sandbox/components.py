@@ -54,8 +54,9 @@ _OWN = {
 # How long the API server believes either webhook: changed access entries count after so long.
 _BELIEVED = "5s"
 _COREFILE, _ZONE = "/etc/coredns/vpc-resolver.Corefile", "/etc/coredns/vpc-resolver.zone"
-# The zone of load balancers' names, in the directory of what the load balancers write.
-BALANCERS_ZONE = "zone"
+# The zones of load balancers' names, in the directory of what the load balancers write: those of
+# Application and of Network Load Balancers.
+BALANCERS_ZONE, NETWORK_ZONE = "zone", "network-zone"
 # How often the resolver looks whether that zone has another serial number.
 _RELOAD = "250ms"
 _AWS_SETTINGS = "/etc/eksnet/aws.json"
@@ -290,7 +291,7 @@ def vpc_resolver(programs: Path, vpc: Vpc, observed: Path) -> Component:
     Args:
         programs: The directory of the engine's programs.
         vpc: The address plan.
-        observed: The directory in which the zone of load balancers' names is; see `empty_zone`.
+        observed: The directory in which the zones of load balancers' names are; see `empty_zone`.
     """
     texts = {_COREFILE: vpc_resolver_corefile(vpc), _ZONE: vpc_resolver_zone(vpc)}
     # The directory, because the file in it is replaced.
@@ -300,21 +301,29 @@ def vpc_resolver(programs: Path, vpc: Vpc, observed: Path) -> Component:
 
 
 def vpc_resolver_corefile(vpc: Vpc) -> str:
-    """Return the resolver's Corefile: instances, load balancers, and NXDOMAIN for all else."""
+    """Return the resolver's Corefile: instances, load balancers, and NXDOMAIN for all else.
+
+    The addresses of a load balancer come in another order each time, as Route 53 has it.
+    """
     domain = vpc.search_domain
+    balancers = "".join(
+        f"""{name}:53 {{
+    bind {vpc.resolver}
+    errors
+    loadbalance
+    file {aws_settings.OBSERVED}/{zone} {{
+        reload {_RELOAD}
+    }}
+}}
+"""
+        for zone, name in balancer_zones(vpc).items()
+    )
     return f"""{domain}:53 {{
     bind {vpc.resolver}
     errors
     file {_ZONE}
 }}
-{vpc.balancers_domain}:53 {{
-    bind {vpc.resolver}
-    errors
-    file {aws_settings.OBSERVED}/{BALANCERS_ZONE} {{
-        reload {_RELOAD}
-    }}
-}}
-.:53 {{
+{balancers}.:53 {{
     bind {vpc.resolver}
     errors
     template ANY ANY {{
@@ -343,12 +352,16 @@ def names_on_the_internet(vpc: Vpc) -> dict[str, str]:
     return {"resolv.conf": f"nameserver {vpc.resolver}\n", "nsswitch.conf": "hosts: files dns\n"}
 
 
-def empty_zone(vpc: Vpc) -> str:
+def balancer_zones(vpc: Vpc) -> dict[str, str]:
+    """Return the files of the zones of load balancers' names, each with its domain."""
+    return {BALANCERS_ZONE: vpc.balancers_domain, NETWORK_ZONE: vpc.network_balancers_domain}
+
+
+def empty_zone(domain: str) -> str:
     """Return the zone of load balancers' names before there is one.
 
     Its serial number is none that the load balancers give: so theirs is taken for another one.
     """
-    domain = vpc.balancers_domain
     return f"{domain}. 60 IN SOA ns.{domain}. host.{domain}. 1 60 60 60 60\n"
 
 

@@ -4,11 +4,46 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 FILE = "desired.json"
+
+
+@dataclass(frozen=True)
+class Zone:
+    """A zone in which a load balancer has an interface.
+
+    Attributes:
+        name: The zone's name.
+        private: The interface's address.
+        public: The public address that stands for it, if there is one.
+    """
+
+    name: str
+    private: IPv4Address
+    public: IPv4Address | None
+
+    @property
+    def addresses(self) -> tuple[IPv4Address, ...]:
+        """Both, or the one that there is."""
+        return (self.private, self.public) if self.public else (self.private,)
+
+
+@dataclass(frozen=True)
+class Listener:
+    """A port of a load balancer.
+
+    Attributes:
+        port: The port.
+        protocol: Its protocol, such as `HTTP`, `TCP` or `TCP_UDP`.
+        groups: The target groups of its default rule, each with its weight.
+    """
+
+    port: int
+    protocol: str
+    groups: tuple[tuple[str, int], ...]
 
 
 @dataclass(frozen=True)
@@ -18,14 +53,20 @@ class LoadBalancer:
     Attributes:
         name: Its name.
         dns_name: The name that leads to it.
+        kind: `application` or `network`.
         scheme: `internal` or `internet-facing`.
-        zones: The private address of each zone, and the public one if there is one.
+        zones: Where it has addresses.
+        listeners: Its listeners.
+        attributes: Its attributes, as the API names them.
     """
 
     name: str
     dns_name: str
+    kind: str
     scheme: str
-    zones: tuple[tuple[IPv4Address, IPv4Address | None], ...]
+    zones: tuple[Zone, ...]
+    listeners: tuple[Listener, ...] = ()
+    attributes: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_internal(self) -> bool:
@@ -33,9 +74,50 @@ class LoadBalancer:
         return self.scheme == "internal"
 
     @property
+    def is_network(self) -> bool:
+        """Whether it is a Network Load Balancer, which is the router's work."""
+        return self.kind == "network"
+
+    @property
     def addresses(self) -> tuple[IPv4Address, ...]:
         """All its addresses."""
-        return tuple(address for zone in self.zones for address in zone if address)
+        return tuple(address for zone in self.zones for address in zone.addresses)
+
+
+@dataclass(frozen=True)
+class Target:
+    """A registered target.
+
+    Attributes:
+        key: Its name in its group: id and port.
+        address: Its address.
+        port: Its port.
+        zone: Its zone; `all` and an empty one are in every zone.
+        draining: Whether it is being deregistered.
+    """
+
+    key: str
+    address: IPv4Address
+    port: int
+    zone: str
+    draining: bool
+
+
+@dataclass(frozen=True)
+class TargetGroup:
+    """A target group.
+
+    Attributes:
+        arn: Its ARN.
+        protocol: Its protocol.
+        attributes: Its attributes, as the API names them.
+        targets: Its targets, those that drain included.
+    """
+
+    arn: str
+    protocol: str
+    attributes: Mapping[str, str]
+    targets: tuple[Target, ...]
 
 
 @dataclass(frozen=True)
@@ -93,11 +175,13 @@ class Desired:
 
     Attributes:
         load_balancers: The load balancers.
+        target_groups: The target groups.
         interfaces: The network interfaces.
         security_groups: The security groups.
     """
 
     load_balancers: tuple[LoadBalancer, ...] = ()
+    target_groups: tuple[TargetGroup, ...] = ()
     interfaces: tuple[Interface, ...] = ()
     security_groups: tuple[SecurityGroup, ...] = ()
 
@@ -110,7 +194,12 @@ class Desired:
     def public_addresses(self) -> dict[IPv4Address, IPv4Address]:
         """The public addresses of load balancers, each with the private one that it stands for."""
         zones = (zone for balancer in self.load_balancers for zone in balancer.zones)
-        return {public: private for private, public in zones if public}
+        return {zone.public: zone.private for zone in zones if zone.public}
+
+    @property
+    def network_load_balancers(self) -> tuple[LoadBalancer, ...]:
+        """The Network Load Balancers."""
+        return tuple(one for one in self.load_balancers if one.is_network)
 
 
 def read(text: str) -> Desired:
@@ -123,6 +212,7 @@ def read(text: str) -> Desired:
         said = json.loads(text)
         return Desired(
             tuple(map(_load_balancer, said["load_balancers"])),
+            tuple(map(_target_group, said["target_groups"])),
             tuple(map(_interface, said["interfaces"])),
             tuple(map(_security_group, said["security_groups"])),
         )
@@ -131,11 +221,44 @@ def read(text: str) -> Desired:
 
 
 def _load_balancer(said: Mapping[str, Any]) -> LoadBalancer:
-    zones = tuple(
-        (IPv4Address(zone["private"]), IPv4Address(zone["public"]) if zone["public"] else None)
-        for zone in said["zones"]
+    return LoadBalancer(
+        said["name"],
+        said["dns_name"],
+        said["type"],
+        said["scheme"],
+        tuple(map(_zone, said["zones"])),
+        tuple(map(_listener, said["listeners"])),
+        said["attributes"],
     )
-    return LoadBalancer(said["name"], said["dns_name"], said["scheme"], zones)
+
+
+def _zone(said: Mapping[str, Any]) -> Zone:
+    public = IPv4Address(said["public"]) if said["public"] else None
+    return Zone(said["zone"], IPv4Address(said["private"]), public)
+
+
+def _listener(said: Mapping[str, Any]) -> Listener:
+    default = (rule for rule in said["rules"] if rule["priority"] == "default")
+    groups = tuple(
+        (group["TargetGroupArn"], int(group.get("Weight", 1)))
+        for rule in default
+        for action in rule["actions"]
+        for group in action.get("ForwardConfig", {}).get("TargetGroups", ())
+    )
+    return Listener(int(said["port"]), said["protocol"], groups)
+
+
+def _target_group(said: Mapping[str, Any]) -> TargetGroup:
+    # The targets of a function or of an Application Load Balancer have no address.
+    is_routed = said["type"] in ("instance", "ip")
+    targets = tuple(map(_target, said["targets"])) if is_routed else ()
+    return TargetGroup(said["arn"], said["protocol"], said["attributes"], targets)
+
+
+def _target(said: Mapping[str, Any]) -> Target:
+    key = f"{said['id']}:{said['port']}"
+    address, port = IPv4Address(said["address"]), int(said["port"])
+    return Target(key, address, port, said["zone"], said["draining_since"] is not None)
 
 
 def _interface(said: Mapping[str, Any]) -> Interface:

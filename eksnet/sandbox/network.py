@@ -136,6 +136,9 @@ def prepare_router() -> None:
         ("ip_nonlocal_bind", "1"),
         # What cannot be passed on is answered by the router, not by the API server's address.
         ("icmp_errors_use_inbound_ifaddr", "1"),
+        # A load balancer's client may be beside its target: it is to keep asking the router.
+        ("conf/all/send_redirects", "0"),
+        ("conf/default/send_redirects", "0"),
     ):
         Path("/proc/sys/net/ipv4", name).write_text(value)
 
@@ -188,17 +191,18 @@ def configure(commands: Iterable[str], enter: Iterable[str] = ()) -> None:
     )
 
 
-def filter_packets(table: str) -> None:
-    """Replace the router's packet filters in one step.
+def filter_packets(*tables: str) -> None:
+    """Replace tables of the router's packet filters in one step.
 
     Args:
-        table: Text for `nft -f`.
+        tables: Text for `nft -f`.
 
     Raises:
         subprocess.CalledProcessError: They were refused, and stay as they were; the message is in
             `stderr`.
     """
-    subprocess.run(["nft", "-f", "-"], input=table, text=True, capture_output=True, check=True)
+    text = "".join(tables)
+    subprocess.run(["nft", "-f", "-"], input=text, text=True, capture_output=True, check=True)
 
 
 def restore_rules(rules: str, enter: Iterable[str]) -> None:

@@ -8,17 +8,30 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from eksnet.sandbox import components, desired, filters, mounts, namespaces, network
+from eksnet.sandbox import (
+    balancing,
+    components,
+    connections,
+    desired,
+    filters,
+    mounts,
+    namespaces,
+    network,
+)
+from eksnet.sandbox.balancing import Service
 from eksnet.sandbox.desired import Desired
 from eksnet.sandbox.paths import Paths, write_private
 from eksnet.sandbox.vpc import Vpc
+
+# What tells one content of a file from another: its inode, its time, its length.
+_Version = tuple[int, int, int] | None
 
 
 class Router:
     """The router of one sandbox, which is this process's own network namespace.
 
-    Everything that it has to know is in the desired state and in the kernel, so that a second one
-    continues where the first one stopped.
+    Everything that it has to know is in the desired state, in what was seen of targets, and in the
+    kernel, so that a second one continues where the first one stopped.
 
     Attributes:
         desired: The desired state that it read last.
@@ -36,7 +49,8 @@ class Router:
         self._paths = paths
         self._vpc = vpc
         self._log = log
-        self._seen: tuple[int, ...] | None = None
+        self._seen: tuple[_Version, ...] | None = None
+        self._applied: tuple[Desired, tuple[Service, ...]] | None = None
         self._problem = ""
 
     def prepare(self) -> None:
@@ -52,31 +66,29 @@ class Router:
         self.follow()
         if self._seen is None:
             # Connections are tracked from the first one on: none is cut by the first filter.
-            self._apply()
+            self._apply(())
 
     def _forget_observations(self) -> None:
         """Delete what the load balancers of an earlier start have observed."""
         observed = self._paths.observed
         shutil.rmtree(observed, ignore_errors=True)
         observed.mkdir(mode=0o700)
-        write_private(observed / components.BALANCERS_ZONE, components.empty_zone(self._vpc))
+        for zone, domain in components.balancer_zones(self._vpc).items():
+            write_private(observed / zone, components.empty_zone(domain))
         self._paths.internet.unlink(missing_ok=True)
         for name, text in components.names_on_the_internet(self._vpc).items():
             write_private(self._paths.internet_names / name, text)
 
     def follow(self) -> None:
-        """Apply the desired state if it has changed; what fails is logged, and tried again."""
-        path = self._paths.load_balancers / desired.FILE
-        try:
-            found = path.stat()
-        except FileNotFoundError:
-            return  # the AWS side has not written it yet
-        seen = (found.st_ino, found.st_mtime_ns, found.st_size)
-        if seen == self._seen:
+        """Apply what is wanted and seen if it has changed; failures are logged, and tried again."""
+        wanted = self._paths.load_balancers / desired.FILE
+        observed = self._paths.observed / balancing.FILE
+        seen = _version(wanted), _version(observed)
+        # Without the first, the AWS side has not written it yet.
+        if seen[0] is None or seen == self._seen:
             return
         try:
-            self.desired = desired.read(path.read_text())
-            self._apply()
+            self._read(wanted, observed)
         except (OSError, ValueError, subprocess.CalledProcessError) as error:
             said = f"{error} {getattr(error, 'stderr', None) or ''}".rstrip()
             if said != self._problem:
@@ -85,13 +97,27 @@ class Router:
         else:
             self._seen, self._problem = seen, ""
 
-    def _apply(self) -> None:
-        """Replace the filters first: no address is reachable before its security groups count."""
-        network.filter_packets(filters.table(self.desired, self._vpc))
+    def _read(self, wanted: Path, observed: Path) -> None:
+        self.desired = desired.read(wanted.read_text())
+        states = balancing.read_states(observed.read_text()) if observed.exists() else {}
+        services = balancing.services(self.desired, states)
+        # What is seen of an Application Load Balancer's targets changes no table.
+        if self._applied != (self.desired, services):
+            self._apply(services)
+
+    def _apply(self, services: tuple[Service, ...]) -> None:
+        """Replace the tables first: no address is reachable before its security groups count."""
+        network.filter_packets(
+            filters.table(self.desired, self._vpc),
+            balancing.table(services, self.desired, self._vpc),
+        )
         present = network.balancer_addresses(self._vpc)
         network.configure(network.address_commands(present, self.desired.addresses))
         if self.desired.load_balancers and not os.path.ismount(self._paths.internet):
             self._connect_internet()
+        before = self._applied[1] if self._applied else ()
+        self._applied = self.desired, services
+        connections.end(balancing.ended(before, services))
 
     def _connect_internet(self) -> None:
         """Create the network of the internet; commands find it where it is mounted."""
@@ -105,3 +131,11 @@ class Router:
             mounts.bind(place, self._paths.internet)
         finally:
             os.close(descriptor)
+
+
+def _version(path: Path) -> _Version:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size

@@ -107,6 +107,11 @@ class Vpc:
         return f"{self.region}.elb.amazonaws.com"
 
     @property
+    def network_balancers_domain(self) -> str:
+        """The domain of the names of Network Load Balancers."""
+        return f"elb.{self.region}.amazonaws.com"
+
+    @property
     def search_domain(self) -> str:
         """The domain that the VPC's DHCP options give an instance to search."""
         return internal_domain(self.region)

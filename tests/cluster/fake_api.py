@@ -28,6 +28,7 @@ SERVED = {
         ("Service", "services", True, ["svc"]),
         ("ServiceAccount", "serviceaccounts", True, ["sa"]),
         ("ConfigMap", "configmaps", True, ["cm"]),
+        ("Secret", "secrets", True, []),
         ("Event", "events", True, ["ev"]),
     ],
     ("apps", "v1"): [
@@ -35,7 +36,14 @@ SERVED = {
         ("DaemonSet", "daemonsets", True, ["ds"]),
     ],
     ("batch", "v1"): [("Job", "jobs", True, [])],
-    ("rbac.authorization.k8s.io", "v1"): [("ClusterRole", "clusterroles", False, [])],
+    ("coordination.k8s.io", "v1"): [("Lease", "leases", True, [])],
+    ("apiextensions.k8s.io", "v1"): [
+        ("CustomResourceDefinition", "customresourcedefinitions", False, ["crd"])
+    ],
+    ("rbac.authorization.k8s.io", "v1"): [
+        ("ClusterRole", "clusterroles", False, []),
+        ("ClusterRoleBinding", "clusterrolebindings", False, []),
+    ],
     ("discovery.k8s.io", "v1"): [("EndpointSlice", "endpointslices", True, [])],
     ("admissionregistration.k8s.io", "v1"): [
         ("MutatingWebhookConfiguration", "mutatingwebhookconfigurations", False, []),
@@ -61,6 +69,9 @@ class Request:
 
     @property
     def writes(self) -> bool:
+        """Whether it could change anything; a dry run stores nothing, nor does a review."""
+        if self.query.get("dryRun") == "All":
+            return False
         return self.method != "GET" or self.headers.get("upgrade", "").lower() == "websocket"
 
     def __repr__(self) -> str:
@@ -79,6 +90,7 @@ class FakeApi:
         logs: The logs by a pod's path.
         refuse: Returns a status and a body to answer with, or None to go on.
         react: Called with each object that was created or changed, and its path.
+        allows: Answers a review: whether a verb, group, resource … may be done.
     """
 
     def __init__(self) -> None:
@@ -87,6 +99,7 @@ class FakeApi:
         self.logs: dict[str, str] = {}
         self.refuse: Callable[[Request], Refusal | None] = lambda request: None
         self.react: Callable[[str, Json], None] = lambda path, one: None
+        self.allows: Callable[[Json], bool] = lambda attributes: True
         self._version = 100
         self._history: list[tuple[int, str, str, Json]] = []
         self._changed = threading.Condition(threading.RLock())
@@ -267,6 +280,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     def handle_post(self, request: Request) -> None:
         body = json.loads(request.body)
+        if request.path.endswith("/selfsubjectaccessreviews"):
+            allowed = self.fake.allows(body["spec"]["resourceAttributes"])
+            self.answer(201, {**body, "status": {"allowed": allowed}})
+            return
+        if request.query.get("dryRun") == "All":
+            self.answer(201, body)
+            return
         path = f"{request.path}/{body['metadata']['name']}"
         if path in self.fake.objects:
             self.answer(409, failure(409, "AlreadyExists", "it is there already"))

@@ -33,10 +33,13 @@ READING: dict[str, Callable[[Cluster], object]] = {
     "get": lambda cluster: cluster.get("configmap/web"),
     "list": lambda cluster: cluster.list("pods"),
     "logs": lambda cluster: cluster.logs("web"),
+    "may": lambda cluster: cluster.may("create", "pods/exec", "default"),
     "objects_in": lambda cluster: cluster.objects_in("default"),
     "owners": lambda cluster: cluster.owners("pod/web"),
     "rollout_status": lambda cluster: cluster.rollout_status("deployment/web"),
     "saved": lambda cluster: cluster.saved("web"),
+    # A dry run: the API server judges it and stores nothing.
+    "try_create": lambda cluster: cluster.try_create(MANIFEST),
     "archive_backup": lambda cluster: cluster.archive_backup("web"),
     "wait": lambda cluster: cluster.wait("pod/web", condition="Ready"),
 }

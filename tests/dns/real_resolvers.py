@@ -28,7 +28,8 @@ class Case:
     """One lookup: the resolver, the name, the file, and what the server is to say.
 
     `answers` holds "NAME KIND" and a reply; to all else the server says NXDOMAIN. `file` is the
-    resolv.conf as it is, where what the model makes of it is what matters.
+    resolv.conf as it is, where what the model makes of it is what matters. `servers` are the
+    addresses at which there is a server, and `silent` those of them that do not answer.
     """
 
     profile: str
@@ -36,19 +37,23 @@ class Case:
     conf: ResolvConf
     answers: Mapping[str, str] = field(hash=False)
     file: str = ""
+    servers: tuple[str, ...] = ("127.0.0.1",)
+    silent: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Seen:
     """What a lookup did: its exit code, its output, and (kind, name, protocol) of each query.
 
-    `longest` is how long at most a query lay at the server before its reply left, in seconds.
+    `longest` is how long at most a query lay at the server before its reply left, in seconds;
+    `servers` is where each query came.
     """
 
     code: int
     output: str
     queries: tuple[tuple[str, str, str], ...]
     longest: float
+    servers: tuple[str, ...] = ()
 
 
 def build(where: Path) -> dict[str, list[str]]:
@@ -98,13 +103,15 @@ class Networks:
                 "command": [*self._commands[case.profile], case.name],
                 "resolv_conf": case.file or case.conf.render(),
                 "answers": case.answers,
+                "servers": case.servers,
+                "silent": case.silent,
             }
             network.stdin.write(f"{json.dumps(line)}\n")
             network.stdin.flush()
-            code, output, queries, longest = json.loads(network.stdout.readline())
+            code, output, queries, longest, servers = json.loads(network.stdout.readline())
         finally:
             self._free.put(network)
-        return Seen(code, output, tuple(tuple(query) for query in queries), longest)
+        return Seen(code, output, tuple(map(tuple, queries)), longest, tuple(servers))
 
     def end(self) -> None:
         for network in self._all:

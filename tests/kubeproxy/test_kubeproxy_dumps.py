@@ -184,7 +184,7 @@ def test_an_address_that_nft_alone_understands_is_not_followed():
         (["*nat", ":A", "COMMIT"], "line 2: ':A'"),
         (["# nothing"], "the dump has no table"),
         (["# x", "COMMIT"], "line 2: COMMIT outside a table"),
-        (["table ip kube-proxy {", "}"], "line 1 is 'table ip kube-proxy {'"),
+        (["table ip kube-proxy {", "}"], "the text has no chain for IPv4"),
         (["{", '"nftables": [', "}"], "line 3: not JSON"),
         (["[]"], "line 1 is"),
         (["{}"], "line 1: the list `nftables` is missing"),

@@ -59,7 +59,9 @@ class Cluster:
     def aws(self, _service):
         return self.elb
 
-    def get(self, _kind, name, _namespace):
+    def get(self, kind, name, _namespace):
+        if kind == "targetgroupbinding":
+            return named(name, spec={"targetGroupARN": "arn:group"})
         found = [{"hostname": self.host}] if self.host else []
         return named(name, status={"loadBalancer": {"ingress": found}})
 
@@ -133,6 +135,36 @@ def test_rules_stand_in_the_order_in_which_they_are_tried():
     found = [rule("default"), rule("10"), rule("9")]
     told = rules(Cluster(Elb(found)), "web", "app-ns")
     assert [one.priority for one in told] == ["9", "10", "default"]
+
+
+@pytest.mark.parametrize(
+    "what", ["web", "ingress/web", "service/web", "targetgroupbinding/k8s-web"]
+)
+def test_targets_are_those_of_what_has_a_load_balancer(what):
+    (told,) = targets(Cluster(Elb(health=[health("10.0.0.1", "healthy")])), what, "app-ns")
+    assert (told.service, told.name, told.state) == ("web:80", "web-a", "healthy")
+
+
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [
+        ("pod/web", "'pod' has no load balancer"),
+        ("service/web", "the Service web has no load balancer"),
+        ("web", "the Ingress web has no load balancer"),
+    ],
+)
+def test_what_has_no_load_balancer_is_said(what, said):
+    with pytest.raises(EksnetError, match=said):
+        targets(Cluster(Elb(), host=""), what, "app-ns")
+
+
+def test_targets_that_drain_are_counted_apart():
+    both = Cluster(Elb(health=[health("10.0.0.1", "healthy"), health("10.0.0.9", "draining")]))
+    found = wait_for_targets(both, "web", "app-ns", count=1, draining=1, timeout=0)
+    assert [one.state for one in found] == ["draining", "healthy"]
+    with pytest.raises(DeadlineError) as error:
+        wait_for_targets(both, "web", "app-ns", count=1, timeout=0)
+    assert error.value.expected == "1 targets that are healthy"
 
 
 def test_targets_have_the_names_of_pods_and_nodes():

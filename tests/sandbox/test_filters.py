@@ -226,7 +226,7 @@ def test_before_anything_is_wanted_nothing_is_filtered_but_the_internet():
     assert "vmap" not in text
     assert accepted_by_nft(text)
     assert outcomes(
-        {"load_balancers": [], "interfaces": [], "security_groups": []},
+        {"load_balancers": [], "target_groups": [], "interfaces": [], "security_groups": []},
         step(POD1, POD2), step(POD1, API), step(OUTSIDE, POD1),
     ) == [POD1, POD1, LOST]  # fmt: skip
 

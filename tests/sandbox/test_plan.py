@@ -54,6 +54,13 @@ def test_pods_never_take_a_nodes_address():
 def test_the_vpc_resolver_knows_its_instances_and_nothing_else():
     corefile = components.vpc_resolver_corefile(plan())
     assert "ap-northeast-2.compute.internal:53 {" in corefile
+    # The names of load balancers, in the files that their program replaces.
+    assert "ap-northeast-2.elb.amazonaws.com:53 {" in corefile
+    assert "elb.ap-northeast-2.amazonaws.com:53 {" in corefile
+    assert "file /run/load-balancers/zone {" in corefile
+    assert "file /run/load-balancers/network-zone {" in corefile
+    # Clients take the first address: each of them is to be the first one now and then.
+    assert corefile.count("    loadbalance\n") == 2
     zone = components.vpc_resolver_zone(plan())
     assert "ip-10-0-144-10.ap-northeast-2.compute.internal. 60 IN A 10.0.144.10\n" in zone
     assert "rcode NXDOMAIN" in corefile

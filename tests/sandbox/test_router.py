@@ -5,7 +5,16 @@ import subprocess
 import sys
 
 import pytest
-from wanted import IN_NAMESPACES, balancer, desired
+from wanted import (
+    IN_NAMESPACES,
+    balancer,
+    desired,
+    listener,
+    network_balancer,
+    seen,
+    target,
+    target_group,
+)
 
 from eksnet.sandbox import components
 from eksnet.sandbox.paths import Paths
@@ -16,7 +25,7 @@ FIRST = ["10.0.0.21", "203.0.113.21"]
 SCRIPT = """
 import json, os, subprocess, sys
 from pathlib import Path
-from eksnet.sandbox import filters, mounts, network
+from eksnet.sandbox import balancing, filters, mounts, network
 from eksnet.sandbox.paths import Paths
 from eksnet.sandbox.router import Router
 from eksnet.sandbox.vpc import plan
@@ -32,15 +41,17 @@ def run(*words):
 def seen():
     return {
         "addresses": sorted(map(str, network.balancer_addresses(vpc))),
+        "balanced": run("nft", "list", "table", "ip", balancing.TABLE).count("dnat"),
+        "handle": run("nft", "-a", "list", "table", "inet", filters.TABLE).splitlines()[:1],
         "filtered": "vmap" in run("nft", "list", "table", "inet", filters.TABLE),
         "internet": os.path.ismount(paths.internet),
         "log": list(log),
     }
 
-def file(text):
-    draft = paths.load_balancers / "draft"
+def file(text, place=paths.load_balancers / "desired.json"):
+    draft = place.with_name("draft")
     draft.write_text(text)
-    draft.rename(paths.load_balancers / "desired.json")
+    draft.rename(place)
 
 router = Router(paths, vpc, log.append)
 said = []
@@ -51,7 +62,10 @@ for action, text in json.loads(sys.stdin.read()):
         router = Router(paths, vpc, log.append)
         router.follow()
     else:
-        file(text)
+        if action == "observe":
+            file(text, paths.observed / "observed.json")
+        else:
+            file(text)
         router.follow()
     said.append(seen())
 there = ["nsenter", f"--net={paths.internet}", "ip", "-4", "-o", "addr", "show", "dev", "eth0"]
@@ -95,6 +109,32 @@ def test_a_router_that_begins_again_goes_on(tmp_path):
     assert said[-1]["log"] == []
 
 
+def observe(states):
+    return "observe", json.dumps(seen(states)) if isinstance(states, dict) else states
+
+
+def test_a_router_follows_what_is_seen_of_targets(tmp_path):
+    made = desired(
+        balancers=[network_balancer(listener())], target_groups=[target_group(target("10.0.129.7"))]
+    )
+    key = "10.0.129.7:8080"
+    said, *_ = follow(
+        tmp_path, ("prepare", ""), write(made), observe({key: "initial"}),
+        observe({key: "healthy"}), observe({key: "healthy", "10.0.0.9:1": "healthy"}),
+        ("again", ""), observe("{"), observe({key: "unhealthy"}), observe({}),
+        write(desired(balancers=[])),
+    )  # fmt: skip
+    # One chain for both addresses, since their targets are the same; hooks and sources beside it.
+    counts = [one["balanced"] for one in said]
+    assert counts == [0, *counts[1:3], *[counts[3]] * 5, counts[1], 0]
+    assert counts[1] == counts[2] < counts[3]
+    # What changes nothing for the router replaces no table.
+    handles = [one["handle"] for one in said]
+    assert handles[3] == handles[4] != handles[2]
+    (line,) = said[-1]["log"]
+    assert line.startswith("the router cannot apply the desired state: ")
+
+
 BROKEN = [
     "",
     "[]",
@@ -128,8 +168,11 @@ def test_a_start_forgets_what_an_earlier_one_observed(tmp_path):
         input='[["prepare", ""]]', capture_output=True, text=True, check=True,
     )  # fmt: skip
     _, _, route = json.loads(done.stdout)
-    assert [one.name for one in paths.observed.iterdir()] == [components.BALANCERS_ZONE]
-    assert (paths.observed / "zone").read_text() == components.empty_zone(VPC)
+    written = {one.name: one.read_text() for one in paths.observed.iterdir()}
+    assert written == {
+        "zone": components.empty_zone("ap-northeast-2.elb.amazonaws.com"),
+        "network-zone": components.empty_zone("elb.ap-northeast-2.amazonaws.com"),
+    }
     assert not paths.internet.exists()
     # Packets to a public address that nobody has are lost.
     assert route == ""

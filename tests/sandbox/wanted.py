@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import sys
@@ -44,15 +45,58 @@ def balancer(
         "scheme": scheme,
         "state": "active",
         "listeners": [],
+        "attributes": {},
         "zones": [
-            {"zone": "ap-northeast-2a", "subnet": "subnet-1", "private": private, "public": public}
-            for private, public in zones
+            {"zone": f"ap-northeast-2{zone}", "subnet": "s", "private": private, "public": public}
+            for zone, (private, public) in zip("ac", zones, strict=False)
         ],
     }
 
 
+def network_balancer(*listeners: dict[str, Any], attributes=None, **named: Any) -> dict[str, Any]:
+    """Return a Network Load Balancer with listeners."""
+    made = balancer(**named)
+    name = made["dns_name"].replace("ap-northeast-2.elb", "elb.ap-northeast-2")
+    kind = {"type": "network", "dns_name": name, "attributes": attributes or {}}
+    return made | kind | {"listeners": list(listeners)}
+
+
+def listener(port=80, protocol="TCP", groups=("tg",), weights=()) -> dict[str, Any]:
+    """Return a listener; a group without a weight has 1."""
+    forwarded = [
+        {"TargetGroupArn": name, **({"Weight": weight} if weight is not None else {})}
+        for name, weight in itertools.zip_longest(groups, weights)
+    ]
+    action = {"Type": "forward", "ForwardConfig": {"TargetGroups": forwarded}}
+    rule = {"arn": "r", "priority": "default", "conditions": [], "actions": [action]}
+    return {"arn": f"{protocol}{port}", "port": port, "protocol": protocol, "rules": [rule]}
+
+
+def target_group(
+    *targets: dict[str, Any], name="tg", protocol="TCP", kind="ip", **attributes: str
+) -> dict[str, Any]:
+    """Return a target group; of an attribute's name the dots are two underscores."""
+    named = {key.replace("__", "."): value for key, value in attributes.items()}
+    return {"arn": name, "type": kind, "protocol": protocol, "attributes": named,
+            "targets": list(targets)}  # fmt: skip
+
+
+def target(address: str, port=8080, zone="", *, draining=False) -> dict[str, Any]:
+    """Return a target; by default it is in the zone of its node."""
+    own = "ap-northeast-2c" if address.startswith("10.0.14") else "ap-northeast-2a"
+    since = "2026-01-01T00:00:00+00:00" if draining else None
+    return {"id": address, "address": address, "port": port, "zone": zone or own,
+            "draining_since": since}  # fmt: skip
+
+
+def seen(states: dict[str, str], name="tg") -> dict[str, Any]:
+    """Return what was seen of a group's targets, by `address:port`."""
+    found = {key: {"state": state, "reason": ""} for key, state in states.items()}
+    return {"targets": {name: found}, "load_balancers": {}}
+
+
 def desired(
-    *groups: dict[str, Any], nodes=CLUSTER, front=FRONT, balancers=None, more=()
+    *groups: dict[str, Any], nodes=CLUSTER, front=FRONT, balancers=None, more=(), target_groups=()
 ) -> dict[str, Any]:
     """Return the course's VPC with one load balancer; the cluster's group lets its members in.
 
@@ -62,6 +106,7 @@ def desired(
         front: The group of the load balancer.
         balancers: The load balancers.
         more: More interfaces.
+        target_groups: The target groups.
     """
     usual = [
         group(CLUSTER, [rule(groups=[CLUSTER])]),
@@ -71,7 +116,7 @@ def desired(
     return {
         "region": "ap-northeast-2",
         "load_balancers": [balancer()] if balancers is None else balancers,
-        "target_groups": [],
+        "target_groups": list(target_groups),
         "interfaces": [
             interface("eni-1", ["10.0.128.10", "10.0.129.7"], [nodes]),
             interface("eni-2", ["10.0.144.10"], [nodes]),
@@ -88,6 +133,7 @@ def desired(
 PLACES = {
     "10.0.128.10": "node1", "10.0.129.7": "node1", "10.0.144.10": "node2", "10.0.145.7": "node2",
     "10.0.145.8": "node2", "10.0.0.10": "router", "10.0.0.2": "router", "10.0.0.11": "router",
+    "10.0.129.8": "node1", "10.0.16.21": "router", "203.0.113.22": "router",
     "10.0.0.21": "router", "203.0.113.21": "router", "203.0.113.10": "router",
     "198.51.100.10": "internet", "192.0.2.1": "router", "0.0.0.0": "router",
 }  # fmt: skip

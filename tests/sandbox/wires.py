@@ -20,7 +20,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from eksnet.sandbox import desired, filters, network
+from eksnet.sandbox import balancing, connections, desired, filters, network
 from eksnet.sandbox.vpc import plan
 
 _NEWNET = 0x40000000
@@ -88,6 +88,7 @@ def _nft(*words: str) -> str:
 def probe(wires: Wires, one: dict) -> str:
     """Send a packet and tell what becomes of it: `lost`, or the source with which it arrives."""
     protocol, port = one["protocol"], one.get("port", 0)
+    arrives = one.get("arrives", port)
     before, mark = lost(), os.urandom(8)
     with (
         wires.socket(one["at"], socket.SOCK_RAW, _RAW[protocol]) as receiver,
@@ -97,7 +98,7 @@ def probe(wires: Wires, one: dict) -> str:
         while time.monotonic() < deadline:
             while select.select([receiver], [], [], 0)[0]:
                 packet, (source, _) = receiver.recvfrom(2048)
-                if _is_it(packet, protocol, port, mark):
+                if _is_it(packet, protocol, arrives, mark):
                     return source
             if lost() > before:
                 return "lost"
@@ -171,15 +172,89 @@ def refused(wires: Wires, one: dict) -> str:
     return "connected"
 
 
+_held: dict[str, socket.socket] = {}
+_serving: set[tuple[str, int]] = set()
+
+
+def serve(wires: Wires, one: dict) -> str:
+    """Begin to answer each line at an address with it, and with the client that was seen."""
+    key = (one["to"], one["port"])
+    if key not in _serving:
+        _serving.add(key)
+        server = wires.socket(one["at"], socket.SOCK_STREAM)
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        server.bind(key)
+        server.listen(100)
+        threading.Thread(target=_accept, args=(server, one["to"]), daemon=True).start()
+    return "serving"
+
+
+def _accept(server: socket.socket, name: str) -> None:
+    while True:
+        connection, (client, _) = server.accept()
+        said = f"{name} sees {client}"
+        threading.Thread(target=_echo, args=(connection, said), daemon=True).start()
+
+
+def _echo(connection: socket.socket, said: str) -> None:
+    with connection, contextlib.suppress(OSError):
+        while connection.recv(100):
+            connection.sendall(said.encode())
+
+
+def ask(wires: Wires, one: dict) -> list[str]:
+    """Connect some times, each from another port, and say something; return what is answered."""
+    found = []
+    for number in range(one.get("times", 1)):
+        client = wires.socket(one["of"], socket.SOCK_STREAM)
+        client.settimeout(one.get("patience", _PATIENCE))
+        try:
+            client.bind((one["source"], one.get("source_port", 0)))
+            client.connect((one["to"], one["port"]))
+            client.sendall(b"?")
+            found.append(client.recv(100).decode())
+        except OSError as error:
+            found.append(_words(error))
+        if "hold" in one:
+            _held[f"{one['hold']}{number}"] = client
+        else:
+            client.close()
+    return found
+
+
+def say(wires: Wires, one: dict) -> str:
+    """Say something on a connection that is held; return what comes back."""
+    client = _held[one["held"]]
+    client.settimeout(one.get("patience", _PATIENCE))
+    try:
+        client.sendall(b"?")
+        return client.recv(100).decode() or "closed"
+    except OSError as error:
+        return _words(error)
+
+
+def _words(error: OSError) -> str:
+    return "timed out" if isinstance(error, TimeoutError) else os.strerror(error.errno or 0)
+
+
 def main() -> None:
     """Do what standard input says; see the tests."""
     wires = Wires()
-    doing = {"probe": probe, "exchange": exchange, "refused": refused}
-    said = []
+    doing = {
+        "probe": probe, "exchange": exchange, "refused": refused,
+        "serve": serve, "ask": ask, "say": say,
+    }  # fmt: skip
+    said, before = [], ()
     for step in json.load(sys.stdin):
         if "desired" in step:
             wanted = desired.read(json.dumps(step["desired"]))
-            network.filter_packets(filters.table(wanted, VPC))
+            states = balancing.read_states(json.dumps(step.get("seen", {"targets": {}})))
+            services = balancing.services(wanted, states)
+            network.filter_packets(
+                filters.table(wanted, VPC), balancing.table(services, wanted, VPC)
+            )
+            connections.end(balancing.ended(before, services))
+            before = services
             here = network.balancer_addresses(VPC)
             network.configure(network.address_commands(here, wanted.addresses))
             said.append(sorted(map(str, network.balancer_addresses(VPC))))

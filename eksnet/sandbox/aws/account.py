@@ -120,6 +120,16 @@ class Account:
         with self._lock:
             return self._directory.grants(principal, access_key)
 
+    def identity(self, arn: str) -> tuple[Principal, Grants] | None:
+        """Return a user or role by its own ARN, with what its policies say; None without one.
+
+        Raises:
+            PolicyError: One of them cannot be read here.
+        """
+        with self._lock:
+            found = self._directory.identity(arn)
+            return None if found is None else (found, self._directory.grants(found, ""))
+
     @property
     def _untouched(self) -> bool:
         """Whether the account's users, roles and keys are those of the start."""

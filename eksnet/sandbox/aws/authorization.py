@@ -162,7 +162,7 @@ def _asked(operation: Operation, context: Context) -> Iterator[Asked]:
     created = tuple(_CREATED[service](operation, context)) if service in _CREATED else ()
     named = tuple(_NAMED[service](operation, context)) if service in _NAMED else ()
     tags = operation.tags()
-    common = _principal_keys(context) | _own_keys(operation)
+    common = principal_keys(context.principal, context.region) | _own_keys(operation)
     tagged = created or (named if tags else ())
     for resource in (*created, *named) or ("*",):
         keys = common | (_request_tags(tags) if resource in tagged or resource == "*" else {})
@@ -264,7 +264,7 @@ def _iam_named(operation: Operation, context: Context) -> Iterator[str]:
     if re.fullmatch(r"Create(User|Role|Group|Policy|InstanceProfile)", operation.name):
         return
     sent = operation.parameters
-    if arn := sent.get("OpenIDConnectProviderArn"):
+    if arn := sent.get("OpenIDConnectProviderArn") or sent.get("PolicySourceArn"):
         yield arn
         return
     for parameter, kind in _IAM_KINDS.items():
@@ -341,16 +341,21 @@ _NAMED: Mapping[str, _Resources] = {
 # The condition context.
 
 
-def _principal_keys(context: Context) -> dict[str, Values]:
-    who = context.principal
+def principal_keys(who: Principal, region: str) -> dict[str, Values]:
+    """Return the keys of the condition context that tell who asks, and where.
+
+    Args:
+        who: Who asks.
+        region: The region.
+    """
     keys: dict[str, Values] = {
         "aws:principalaccount": (who.account,),
         "aws:principalarn": (who.identity,),
         "aws:principaltype": ("User" if who.kind == "user" else "AssumedRole",),
-        "aws:requestedregion": (context.region,),
+        "aws:requestedregion": (region,),
         "aws:securetransport": ("false",),
         "aws:userid": (who.user_id,),
-        "ec2:region": (context.region,),
+        "ec2:region": (region,),
     }
     if who.kind == "user":
         keys["aws:username"] = (who.name,)

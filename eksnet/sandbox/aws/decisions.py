@@ -27,6 +27,19 @@ def refusal(asked: Iterable[Asked], grants: Grants, principal: Principal) -> str
     return ""
 
 
+def simulated(asked: Asked, grants: Grants) -> str:
+    """Return the decision on a request as IAM's simulation writes it.
+
+    Args:
+        asked: The request.
+        grants: What the principal's policies say.
+    """
+    reason = _reason(asked, grants)
+    if not reason:
+        return "allowed"
+    return "explicitDeny" if reason == _DENIED else "implicitDeny"
+
+
 def assuming(asked: Asked, trust: str | None, grants: Grants, principal: Principal) -> str:
     """Return why a role may not be assumed; empty when it may.
 

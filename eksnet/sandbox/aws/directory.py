@@ -59,6 +59,18 @@ class Directory:
                 )  # fmt: skip
         raise KeyError(access_key)
 
+    def identity(self, arn: str) -> Principal | None:
+        """Return a user or role by its own ARN; None when there is none."""
+        if role := self.role(arn):
+            return Principal(
+                "role", ACCOUNT, role.name, arn, arn, role.id, tags=_tags(role.tags)
+            )  # fmt: skip
+        for user in self._iam.users.values():
+            if user.arn == arn:
+                return Principal("user", ACCOUNT, user.name, arn, arn, user.id,
+                                 tags=_tags(user.tags))  # fmt: skip
+        return None
+
     def grants(self, principal: Principal, access_key: str) -> Grants:
         """Return what a principal's policies say.
 

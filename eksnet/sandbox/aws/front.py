@@ -16,6 +16,7 @@ from eksnet.sandbox.aws import (
     operations,
     published,
     refusals,
+    simulation,
     unused,
     web_identity,
 )
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 # The largest request that a service here has use for; a Corefile of 2 MB is larger.
 _LONGEST_BODY = 2**20
+_PARTS_OF_AN_ARN = 6
 _STS = "https://sts.amazonaws.com/doc/2011-06-15/"
 # Services with one endpoint for all regions, and the region that signatures for it name.
 _GLOBAL, _GLOBAL_REGION = ("iam", "route53", "shield", "sts"), "us-east-1"
@@ -140,9 +142,18 @@ class Front:
             return refusals.unknown_operation(service, message, request_id)
         if denied := self._denied(operation, signer, principal):
             return refusals.denied(service, denied, request_id)
-        if service in unused.SERVICES:
-            return unused.answer(service, operation.name, request_id)
-        return self._account.answer(_sent(request, signer), operation)
+        return self._served(operation, principal, _sent(request, signer), request_id)
+
+    def _served(
+        self, operation: Operation, principal: Principal, sent: Sent, request_id: str
+    ) -> Answer:
+        """Return the answer to an operation that is allowed."""
+        if simulation.is_call(operation):
+            context = self._context(principal)
+            return simulation.answer(operation, self._account.identity, context, request_id)
+        if operation.service in unused.SERVICES:
+            return unused.answer(operation.service, operation.name, request_id)
+        return self._account.answer(sent, operation)
 
     def _federated(self, request: Request, request_id: str) -> Answer:
         """Answer the one call that nobody signs: who has a token has no key yet."""
@@ -173,16 +184,15 @@ class Front:
             return False
         if operation.values(_UNKNOWN_PARAMETERS):
             return False
+        if simulation.is_call(operation):
+            return True
         if operation.service in unused.SERVICES:
             return unused.knows(operation.service, operation.name)
         return self._account.knows(operation.service, operation.name)
 
     def _denied(self, operation: Operation, signer: Signer, principal: Principal) -> str:
         """Return why IAM denies an operation; empty when it allows it."""
-        context = Context(
-            ACCOUNT, self._region, principal, self._tags, self._account.arn, self._resources.arn
-        )
-        asked = authorization.asked(operation, context)
+        asked = authorization.asked(operation, self._context(principal))
         try:
             grants = self._account.grants(principal, signer.access_key)
         except PolicyError as error:
@@ -192,8 +202,17 @@ class Front:
             return decisions.assuming(one, self._account.trust(one.resource), grants, principal)
         return decisions.refusal(asked, grants, principal)
 
+    def _context(self, principal: Principal) -> Context:
+        return Context(
+            ACCOUNT, self._region, principal, self._tags, self._account.arn, self._resources.arn
+        )
+
     def _tags(self, arn: str) -> Mapping[str, str]:
-        of_eks = arn.split(":")[2] == "eks"
+        # What a request names as an ARN may be none: whoever answers it says so.
+        parts = arn.split(":", _PARTS_OF_AN_ARN - 1)
+        if len(parts) < _PARTS_OF_AN_ARN:
+            return {}
+        of_eks = parts[2] == "eks"
         return self._resources.tags(arn) if of_eks else self._account.tags(arn)
 
     def _answer_eks(

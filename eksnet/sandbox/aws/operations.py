@@ -57,8 +57,12 @@ class Operation:
 
     def values(self, pattern: str) -> tuple[str, ...]:
         """Return the values of all parameters whose name matches a regular expression."""
+        return tuple(self.parameters[name] for name in self.names(pattern))
+
+    def names(self, pattern: str) -> tuple[str, ...]:
+        """Return the names of all parameters that match a regular expression."""
         found = re.compile(pattern)
-        return tuple(v for name, v in self.parameters.items() if found.fullmatch(name))
+        return tuple(filter(found.fullmatch, self.parameters))
 
     def tags(self) -> dict[str, str]:
         """Return the tags that it sets or asks for at a creation."""

@@ -1,10 +1,11 @@
 """Process 1 of the resolvers' own network: a scripted DNS server, and the lookups that ask it.
 
 Reads cases as lines of JSON, each with `command`, `resolv_conf` and `answers`; writes for each a
-line with the exit code, the output, every query that came, in order, and how long at most one lay
-before its reply left, in seconds. One thread does it all: a query is written down before it is
-answered, and on the loopback device whatever a process has sent is there when the process has
-ended. So the log is whole and its order is certain.
+line with the exit code, the output, every query that came, in order, how long at most one lay
+before its reply left, in seconds, and at which address each query came. There is one server unless
+`servers` names several addresses; those in `silent` do not answer. One thread does it all: a query
+is written down before it is answered, and on the loopback device whatever a process has sent is
+there when the process has ended. So the log is whole and its order is certain.
 
 Arguments: the files that are bound over /etc/resolv.conf and over /etc/nsswitch.conf.
 """
@@ -24,28 +25,43 @@ import dns.rcode
 import dns.rdatatype
 import dns.rrset
 
-ADDRESS = ("127.0.0.1", 53)
+FIRST = "127.0.0.1"
 RECORDS = {"A": "192.0.2.1", "AAAA": "2001:db8::1", "PTR": "host.example."}
 # Asks the kernel when a datagram came; Python has no name for it.
 SO_TIMESTAMPNS = 35
 SOA = "ns. admin. 1 7200 1800 86400 5"
 
 
+class Log:
+    """What came, at all servers."""
+
+    def __init__(self):
+        self.start()
+
+    def start(self):
+        self.queries = []
+        self.servers = []
+        self.longest = 0.0
+
+
 class Server:
     """Answers as the script says, NXDOMAIN to what it does not mention, and remembers."""
 
-    def __init__(self):
+    def __init__(self, address, log):
+        self.address, self.log, self.silent = address, log, False
         self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.udp.bind(ADDRESS)
+        self.udp.bind((address, 53))
         self.udp.setblocking(False)
         self.udp.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
-        self.tcp = socket.create_server(ADDRESS)
+        self.tcp = socket.create_server((address, 53))
         self.start({})
 
-    def start(self, answers):
-        self.answers = answers
-        self.queries = []
-        self.longest = 0.0
+    def start(self, answers, silent=False):
+        self.answers, self.silent = answers, silent
+
+    def close(self):
+        self.udp.close()
+        self.tcp.close()
 
     def serve_udp(self):
         while True:
@@ -57,7 +73,7 @@ class Server:
                 self.udp.sendto(reply, client)
                 seconds, nanoseconds = struct.unpack("qq", stamp)
                 lay = time.time() - seconds - nanoseconds / 1e9
-                self.longest = max(self.longest, lay)
+                self.log.longest = max(self.log.longest, lay)
 
     def serve_tcp(self):
         connection, _ = self.tcp.accept()
@@ -73,7 +89,10 @@ class Server:
         (question,) = query.question
         kind = dns.rdatatype.to_text(question.rdtype)
         name = question.name.to_text(omit_final_dot=True)
-        self.queries.append((kind, name, protocol))
+        self.log.queries.append((kind, name, protocol))
+        self.log.servers.append(self.address)
+        if self.silent:
+            return b""
         answer = self.answers.get(f"{name.lower()} {kind}", "NXDOMAIN")
         if answer == "TIMEOUT":
             return b""
@@ -90,13 +109,14 @@ class Server:
         return reply.to_wire()
 
 
-def run(command, server):
+def run(command, servers):
     """Run a lookup to its end and serve it meanwhile; return its exit code and output."""
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     ended = os.pidfd_open(process.pid)
     with selectors.DefaultSelector() as selector:
-        selector.register(server.udp, selectors.EVENT_READ, server.serve_udp)
-        selector.register(server.tcp, selectors.EVENT_READ, server.serve_tcp)
+        for server in servers:
+            selector.register(server.udp, selectors.EVENT_READ, server.serve_udp)
+            selector.register(server.tcp, selectors.EVENT_READ, server.serve_tcp)
         selector.register(ended, selectors.EVENT_READ, None)
         while process.returncode is None:
             for key, _ in selector.select():
@@ -105,7 +125,8 @@ def run(command, server):
                 else:
                     process.wait()
     os.close(ended)
-    server.serve_udp()
+    for server in servers:
+        server.serve_udp()
     with process.stdout:
         return process.returncode, process.stdout.read().decode()
 
@@ -118,15 +139,21 @@ def main(resolv_conf, nsswitch):
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     # A name without a dot: resolvers that find no search list make one of the host's domain.
     socket.sethostname("pod")
-    server = Server()
+    log = Log()
+    first = Server(FIRST, log)
     print("ready", flush=True)
     for line in sys.stdin:
         case = json.loads(line)
         with open(resolv_conf, "w") as file:
             file.write(case["resolv_conf"])
-        server.start(case["answers"])
-        code, output = run(case["command"], server)
-        print(json.dumps([code, output, server.queries, server.longest]), flush=True)
+        log.start()
+        others = [Server(one, log) for one in case["servers"] if one != FIRST]
+        for server in (first, *others):
+            server.start(case["answers"], server.address in case["silent"])
+        code, output = run(case["command"], [first, *others])
+        for server in others:
+            server.close()
+        print(json.dumps([code, output, log.queries, log.longest, log.servers]), flush=True)
 
 
 if __name__ == "__main__":

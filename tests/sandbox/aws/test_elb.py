@@ -97,8 +97,10 @@ def test_the_same_again_is_the_same_one_and_something_else_is_refused(
         "DuplicateTargetGroupName",
         "A target group with the same name 'web' exists, but with different settings",
     )
-    listen(elb, balancer, group)
-    assert refused_to(listen, elb, balancer, group) == (
+    arn = listen(elb, balancer, group)
+    assert listen(elb, balancer, group) == arn
+    (other,) = elb.create_target_group(**wanted | {"Name": "other"}, Port=1)["TargetGroups"]
+    assert refused_to(listen, elb, balancer, other["TargetGroupArn"]) == (
         "DuplicateListener",
         "A listener already exists on this port for this load balancer "
         f"'{balancer['LoadBalancerArn']}'",
@@ -462,8 +464,13 @@ def test_tcp_and_udp_have_each_their_own_port(elb, vpc, subnets):
             "LoadBalancerArn": one["LoadBalancerArn"], "Protocol": protocol, "Port": 53,
             "DefaultActions": forward(made["TargetGroups"][0]["TargetGroupArn"]),
         }  # fmt: skip
-        elb.create_listener(**own)
-        assert refused(elb.create_listener, **own)[0] == "DuplicateListener"
+        (made,), (again,) = (elb.create_listener(**own)["Listeners"] for _ in range(2))
+        assert again == made
+    (other,) = elb.create_target_group(Name="other", Protocol="UDP", Port=53, VpcId=vpc)[
+        "TargetGroups"
+    ]
+    own["DefaultActions"] = forward(other["TargetGroupArn"])
+    assert refused(elb.create_listener, **own)[0] == "DuplicateListener"
 
 
 def test_a_target_group_is_of_one_load_balancer(elb, balancer, group, subnets):

@@ -79,6 +79,61 @@ def test_whether_targets_see_their_clients_address(elb, vpc, protocol, kind, kep
 
 
 @pytest.mark.parametrize(
+    ("protocol", "value", "code"),
+    [
+        ("TCP", "true", None),
+        ("TCP", "false", None),
+        ("UDP", "true", None),
+        ("UDP", "false", "ValidationError"),
+        ("TCP_UDP", "false", "ValidationError"),
+        ("HTTP", "true", "ValidationError"),
+    ],
+)
+def test_whether_that_can_be_changed(elb, vpc, protocol, value, code):
+    (made,) = elb.create_target_group(
+        Name="t", Protocol=protocol, Port=80, VpcId=vpc, TargetType="ip"
+    )["TargetGroups"]
+    sent = {
+        "TargetGroupArn": made["TargetGroupArn"],
+        "Attributes": [{"Key": "preserve_client_ip.enabled", "Value": value}],
+    }
+    if code:
+        assert refused(elb.modify_target_group_attributes, **sent)[0] == code
+    else:
+        elb.modify_target_group_attributes(**sent)
+
+
+NONE = "arn:aws:elasticloadbalancing:ap-northeast-2:111122223333:targetgroup/none/0123456789abcdef"
+FOREIGN = NONE.replace("111122223333", "444455556666")
+
+
+@pytest.mark.parametrize(
+    ("arn", "refusal"),
+    [
+        (NONE, ("TargetGroupNotFound", "One or more target groups not found")),
+        (FOREIGN, ("ValidationError", f"'{FOREIGN}' is not a valid target group ARN")),
+        ("none", ("ValidationError", "'none' is not a valid target group ARN")),
+    ],
+)
+def test_target_groups_that_are_none(elb, arn, refusal):
+    one = [{"Id": "10.0.129.7"}]
+    for operation, sent in (
+        (elb.register_targets, {"Targets": one}),
+        (elb.deregister_targets, {"Targets": one}),
+        (elb.describe_target_health, {}),
+        (elb.modify_target_group, {"HealthCheckPath": "/"}),
+        (elb.modify_target_group_attributes, {"Attributes": [{"Key": "x", "Value": "y"}]}),
+    ):
+        assert refused(operation, TargetGroupArn=arn, **sent) == refusal
+    assert refused(elb.describe_target_groups, TargetGroupArns=[arn]) == refusal
+    if arn == NONE:
+        # What is not there is deleted already.
+        elb.delete_target_group(TargetGroupArn=arn)
+    else:
+        assert refused(elb.delete_target_group, TargetGroupArn=arn) == refusal
+
+
+@pytest.mark.parametrize(
     ("asked", "path", "matcher"),
     [
         ({"Protocol": "HTTP"}, "/", {"HttpCode": "200"}),

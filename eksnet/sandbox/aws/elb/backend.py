@@ -199,6 +199,7 @@ class LoadBalancing(ELBv2Backend):
         Raises:
             ELBClientError: A rule forwards to it.
         """
+        self._check_arn("target group", target_group_arn)
         if target_group_arn not in self.target_groups:
             return None
         if self.users(target_group_arn):
@@ -222,6 +223,8 @@ class LoadBalancing(ELBv2Backend):
         if load_balancer_arn and not (target_group_arns or names):
             used = listeners.used(self._balancer(load_balancer_arn))
             return [one for one in self.target_groups.values() if one.arn in used]
+        for arn in target_group_arns or ():
+            self._check_arn("target group", arn)
         return super().describe_target_groups(load_balancer_arn, target_group_arns, names)
 
     def modify_target_group_attributes(
@@ -232,9 +235,7 @@ class LoadBalancing(ELBv2Backend):
         Raises:
             ELBClientError: It is not there, or has no such attribute.
         """
-        if target_group_arn not in self.target_groups:
-            raise exceptions.TargetGroupNotFoundError()
-        self.target_groups[target_group_arn].set_attributes(attributes)
+        self.target_group(target_group_arn).set_attributes(attributes)
 
     def describe_target_health(
         self, target_group_arn: str, targets: list[dict[str, Any]]
@@ -244,10 +245,35 @@ class LoadBalancing(ELBv2Backend):
         Raises:
             ELBClientError: The target group is not there.
         """
-        if target_group_arn not in self.target_groups:
-            raise exceptions.TargetGroupNotFoundError()
-        found: list[Any] = self.target_groups[target_group_arn].described(targets)
+        found: list[Any] = self.target_group(target_group_arn).described(targets)
         return found
+
+    def register_targets(self, target_group_arn: str, instances: list[Any]) -> None:
+        """Register targets.
+
+        Raises:
+            ELBClientError: The target group is not there, or a target does not fit.
+        """
+        self.target_group(target_group_arn).register(instances)
+
+    def deregister_targets(self, target_group_arn: str, instances: list[dict[str, Any]]) -> None:
+        """Begin to deregister targets.
+
+        Raises:
+            ELBClientError: The target group is not there.
+        """
+        self.target_group(target_group_arn).deregister(instances)
+
+    def target_group(self, arn: str) -> Any:
+        """Return a target group.
+
+        Raises:
+            ELBClientError: It is not there, or can be none.
+        """
+        self._check_arn("target group", arn)
+        if arn not in self.target_groups:
+            raise exceptions.TargetGroupNotFoundError()
+        return self.target_groups[arn]
 
     # Listeners.
 
@@ -281,7 +307,7 @@ class LoadBalancing(ELBv2Backend):
         alpn_policy: list[str] | None = None,
         tags: list[dict[str, str]] | None = None,
     ) -> Any:
-        """Create a listener.
+        """Create a listener; one with the same settings stays as it is.
 
         Raises:
             ELBClientError: Something of it is not as AWS takes it.
@@ -290,11 +316,16 @@ class LoadBalancing(ELBv2Backend):
         self._check_protocol(balancer, port, protocol)
         certificates = [certificate] if certificate else []
         listeners.check_encryption(protocol, ssl_policy, certificates, self._certificates())
-        if any(_overlap(one, protocol, port) for one in balancer.listeners.values()):
-            raise errors.taken_port(load_balancer_arn)
         default = self._actions(actions, balancer, protocol)
         if protocol in listeners.ENCRYPTED:
             ssl_policy = ssl_policy or listeners.DEFAULT_POLICY
+        for one in balancer.listeners.values():
+            if not _overlap(one, protocol, port):
+                continue
+            if listeners.has(one, protocol, ssl_policy, certificates, default):
+                # The same call again, which creates no second one.
+                return one
+            raise errors.taken_port(load_balancer_arn)
         place = load_balancer_arn.replace(":loadbalancer/", ":listener/")
         made = _LISTENER(
             load_balancer_arn,
@@ -492,7 +523,14 @@ class LoadBalancing(ELBv2Backend):
     def _check_protocol(self, balancer: Any, port: Any, protocol: str) -> None:
         self._validate_port_and_protocol(balancer.type, port, protocol)
 
+    def _check_arn(self, what: str, arn: str) -> None:
+        kind = what.replace(" ", "")
+        own = f"arn:aws:elasticloadbalancing:{self.region_name}:{self.account_id}:{kind}/"
+        if not arn.startswith(own):
+            raise errors.bad_arn(what, arn)
+
     def _balancer(self, arn: str) -> Any:
+        self._check_arn("load balancer", arn)
         if arn not in self.load_balancers:
             raise errors.no_balancer(f"Load balancer '{arn}' not found")
         return self.load_balancers[arn]
@@ -563,6 +601,7 @@ class LoadBalancing(ELBv2Backend):
         self._validate_actions(found)
         arns = list(listeners.forwarded(found))
         for arn in arns:
+            self._check_arn("target group", arn)
             group = self.target_groups[arn]
             if group.vpc_id not in (balancer.vpc_id, None):
                 raise errors.other_vpcs(arn, balancer.arn)

@@ -21,6 +21,18 @@ def invalid_configuration(message: str) -> ELBClientError:
     return ELBClientError("InvalidConfigurationRequest", message)
 
 
+def always_preserved(protocol: str) -> ELBClientError:
+    """Return the refusal to hide clients from targets of datagrams (words are a guess)."""
+    return invalid(
+        f"Client IP preservation cannot be disabled for target groups with the protocol {protocol}"
+    )
+
+
+def bad_arn(what: str, arn: str) -> ELBClientError:
+    """Return the refusal of what is no ARN of its kind in this account and region (seen)."""
+    return invalid(f"'{arn}' is not a valid {what} ARN")
+
+
 def no_balancer(message: str) -> ELBClientError:
     """Return the refusal of a load balancer that does not exist (seen)."""
     return ELBClientError("LoadBalancerNotFound", message)

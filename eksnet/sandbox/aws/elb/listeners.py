@@ -59,6 +59,30 @@ class Listener(FakeListener):
         default.actions = list(actions)
 
 
+def has(
+    listener: Any,
+    protocol: str,
+    policy: str | None,
+    certificates: Sequence[str],
+    default: Iterable[FakeAction],
+) -> bool:
+    """Tell whether a listener has these settings already.
+
+    Args:
+        listener: The listener.
+        protocol: The protocol.
+        policy: The SSL policy, its default too; None where nothing is encrypted.
+        certificates: The ARNs of the certificates that a request names.
+        default: The actions of the default rule.
+    """
+    return (
+        listener.protocol == protocol
+        and listener.ssl_policy == policy
+        and (listener.certificate or None) == next(iter(certificates), None)
+        and [one.data for one in listener.default_actions] == [one.data for one in default]
+    )
+
+
 def check_encryption(
     protocol: str, policy: str | None, certificates: Sequence[str], known: Iterable[str]
 ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from moto.core.responses import ActionResult
-from moto.elbv2.exceptions import ELBClientError, TargetGroupNotFoundError
+from moto.elbv2.exceptions import ELBClientError
 from moto.elbv2.responses import ELBV2Response
 
 
@@ -66,10 +66,9 @@ class Responses(ELBV2Response):
     def modify_target_group(self) -> ActionResult:
         """Change the health check of a target group."""
         sent = self._get_params()
-        group = self.elbv2_backend.target_groups.get(sent["TargetGroupArn"])
-        if group is None:
-            raise TargetGroupNotFoundError()
-        group.change_health_check(sent)  # type: ignore[attr-defined]
+        balancing: Any = self.elbv2_backend
+        group = balancing.target_group(sent["TargetGroupArn"])
+        group.change_health_check(sent)
         return ActionResult({"TargetGroups": [group]})
 
     def describe_trust_stores(self) -> ActionResult:

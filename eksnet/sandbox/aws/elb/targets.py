@@ -34,6 +34,8 @@ _CHECK = {
 _PRIVATE = tuple(
     map(IPv4Network, ("10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16"))
 )
+# Of these protocols targets see the client's address always, documented.
+_DATAGRAMS, _PRESERVE = ("UDP", "TCP_UDP"), "preserve_client_ip.enabled"
 _COMMON = {
     DELAY: "300",
     "load_balancing.cross_zone.enabled": "use_load_balancer_configuration",
@@ -152,6 +154,8 @@ class TargetGroup(FakeTargetGroup):
             raise errors.invalid(
                 f"'{DELAY}' value '{delay}' must be between '0-{_LONGEST_DELAY}' inclusive"
             )
+        if self.protocol in _DATAGRAMS and attributes.get(_PRESERVE) == "false":
+            raise errors.always_preserved(str(self.protocol))
         self.attributes.update(attributes)
 
     def _set_check_defaults(self, named: Mapping[str, Any]) -> None:
@@ -316,5 +320,5 @@ def _attributes(protocol: str | None, target_type: str) -> dict[str, Any]:
     if protocol in ("HTTP", "HTTPS"):
         return {**_COMMON, **_HTTP}
     # An instance sees its client's address; an address does so for UDP alone.
-    keeps = target_type == "instance" or protocol in ("UDP", "TCP_UDP")
-    return {**_COMMON, **_NETWORK, "preserve_client_ip.enabled": str(keeps).lower()}
+    keeps = target_type == "instance" or protocol in _DATAGRAMS
+    return {**_COMMON, **_NETWORK, _PRESERVE: str(keeps).lower()}

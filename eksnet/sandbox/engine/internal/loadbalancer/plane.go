@@ -18,11 +18,8 @@ import (
 	"eksnet.dev/engine/internal/loadbalancer/targets"
 )
 
-// The names of what is written.
-const (
-	observedFile = "observed.json"
-	zoneFile     = "zone"
-)
+// observedFile is the name of what is written about targets.
+const observedFile = "observed.json"
 
 const (
 	// looking is how often the file is looked at.
@@ -44,7 +41,8 @@ type Plane struct {
 	// failure is why something of the state could not be made; then it is tried again.
 	failure string
 	changed chan struct{}
-	zone    zone
+	// zones are the zone files by their names.
+	zones map[string]*zone
 }
 
 // New returns a data plane that has not begun.
@@ -52,6 +50,7 @@ func New(desired, observed string) *Plane {
 	p := &Plane{
 		desired: desired, observed: observed,
 		balancers: map[string]*alb.Balancer{},
+		zones:     map[string]*zone{},
 		changed:   make(chan struct{}, 1),
 	}
 	p.registry = targets.NewRegistry(readObserved(filepath.Join(observed, observedFile)).Targets, p.noteChange)
@@ -200,7 +199,7 @@ func (p *Plane) publish() {
 		names := make([]string, 0, len(zones))
 		for _, zone := range zones {
 			names = append(names, zone.Zone)
-			records = append(records, recordOf(balancer, zone))
+			records = append(records, recordsOf(balancer, zone)...)
 		}
 		now.LoadBalancers[balancer.ARN] = inDNS{names}
 	}
@@ -209,12 +208,23 @@ func (p *Plane) publish() {
 		err = replace(filepath.Join(p.observed, observedFile), text)
 	}
 	if p.state.Region != "" {
-		err = errors.Join(err, p.zone.write(filepath.Join(p.observed, zoneFile), p.state.Region, records))
+		err = errors.Join(err, p.publishNames(records))
 	}
 	if err != nil {
 		log.Printf("write what is observed: %v", err)
 		time.AfterFunc(time.Second, p.noteChange)
 	}
+}
+
+func (p *Plane) publishNames(records []record) error {
+	var failures []error
+	for name, origin := range origins(p.state.Region) {
+		if p.zones[name] == nil {
+			p.zones[name] = &zone{}
+		}
+		failures = append(failures, p.zones[name].write(filepath.Join(p.observed, name), origin, records))
+	}
+	return errors.Join(failures...)
 }
 
 // replace writes a file whole or not at all, and not when it is so already.

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -65,6 +66,22 @@ func TestHealthFollowsTheTarget(t *testing.T) {
 	})
 	status.Store(200)
 	b.waitForStatus(target, health.IsHealthy)
+}
+
+func TestANetworkLoadBalancerKnowsOneReason(t *testing.T) {
+	b := newBed(t, toGroup())
+	silent, closed := b.listenTarget(), b.listenTarget()
+	t.Cleanup(func() { silent.Close() })
+	closed.Close()
+	wrong := b.serveAll(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(503) })
+	group := newGroup(targetAt(silent.Addr()), targetAt(closed.Addr()), wrong)
+	group.Protocol = "TCP"
+	b.state.TargetGroups = []desired.TargetGroup{group}
+	b.write()
+	reason := health.Status{State: health.Unhealthy, Reason: "Target.FailedHealthChecks", Description: "Health checks failed"}
+	for _, target := range []desired.Target{targetAt(silent.Addr()), targetAt(closed.Addr()), wrong} {
+		b.waitForStatus(target, reason)
+	}
 }
 
 func TestTargetsThatGetNoRequests(t *testing.T) {
@@ -202,7 +219,7 @@ func TestDraining(t *testing.T) {
 func TestTheZoneFile(t *testing.T) {
 	b := newBed(t, toGroup())
 	read := func() string {
-		text, err := os.ReadFile(filepath.Join(b.folder, "observed", zoneFile))
+		text, err := os.ReadFile(filepath.Join(b.folder, "observed", "zone"))
 		if err != nil && !os.IsNotExist(err) {
 			t.Fatal(err)
 		}
@@ -228,6 +245,50 @@ func TestTheZoneFile(t *testing.T) {
 	b.state.LoadBalancers = nil
 	b.write()
 	b.waitFor("no record", func() bool { return !strings.Contains(read(), " IN A ") })
+}
+
+func TestNamesOfNetworkLoadBalancers(t *testing.T) {
+	b := newBed(t, toGroup())
+	network := *b.balancer()
+	network.ARN, network.Type = "nlb", desired.Network
+	network.DNSName = "Shop-1f.elb.ap-northeast-2.amazonaws.com"
+	network.Zones = []desired.Zone{{Zone: zoneA, Private: newAddress(), Public: newAddress()}, {Zone: zoneC, Private: newAddress()}}
+	inA, inC := b.serveAll(say("")), b.serveAll(say(""))
+	inC.Zone = zoneC
+	group := newGroup(inA, inC)
+	group.Protocol, group.UsedBy = "TCP", []string{"nlb"}
+	group.HealthCheck.Protocol, group.HealthCheck.Path, group.HealthCheck.Matcher = "TCP", "", ""
+	b.state.LoadBalancers = append(b.state.LoadBalancers, network)
+	b.state.TargetGroups = []desired.TargetGroup{group}
+	b.write()
+	b.waitForStatus(inC, health.IsHealthy)
+	read := func(name string) string {
+		text, err := os.ReadFile(filepath.Join(b.folder, "observed", name))
+		if err != nil && !os.IsNotExist(err) {
+			t.Fatal(err)
+		}
+		_, body, _ := strings.Cut(string(text), "@ IN NS ns.\n")
+		return body
+	}
+	line := func(name, address string) string {
+		return name + "shop-1f.elb.ap-northeast-2.amazonaws.com. 60 IN A " + address + "\n"
+	}
+	first, second := network.Zones[0].Public, network.Zones[1].Private
+	b.waitFor("a record for each zone, and each zone's own", func() bool {
+		lines := []string{line(zoneA+".", first), line(zoneC+".", second), line("", first), line("", second)}
+		slices.Sort(lines)
+		return read("network-zone") == strings.Join(lines, "")
+	})
+	if other := read("zone"); strings.Contains(other, "shop") || !strings.Contains(other, "web-1") {
+		t.Errorf("the zone of Application Load Balancers: %s", other)
+	}
+	// With cross-zone load balancing off, its default, a zone without a healthy target leaves.
+	b.state.TargetGroups[0].Targets = b.state.TargetGroups[0].Targets[:1]
+	b.write()
+	b.waitFor("one zone", func() bool { return read("network-zone") == line("ap-northeast-2a.", first)+line("", first) })
+	b.state.LoadBalancers[1].Attributes = desired.Attributes{"load_balancing.cross_zone.enabled": "true"}
+	b.write()
+	b.waitFor("both zones again", func() bool { return strings.Contains(read("network-zone"), second) })
 }
 
 func serialOf(t *testing.T, text string) (serial int) {

@@ -19,8 +19,13 @@ type State struct {
 	TargetGroups  []TargetGroup  `json:"target_groups"`
 }
 
-// Application is the type of the load balancers that speak HTTP.
-const Application = "application"
+// The types of load balancers: those that speak HTTP, and those that the router carries.
+const (
+	Application = "application"
+	Network     = "network"
+)
+
+const crossZone = "load_balancing.cross_zone.enabled"
 
 // LoadBalancer is one load balancer of the account.
 type LoadBalancer struct {
@@ -36,6 +41,10 @@ type LoadBalancer struct {
 
 // Internal tells whether only the VPC reaches it.
 func (l LoadBalancer) Internal() bool { return l.Scheme == "internal" }
+
+// CrossZone tells whether each zone's node sends to the targets of all zones, if the target group says
+// nothing else. It is the default of an Application Load Balancer.
+func (l LoadBalancer) CrossZone() bool { return l.Attributes.Enabled(crossZone, l.Type != Network) }
 
 // Zone is a zone in which a load balancer has an interface.
 type Zone struct {
@@ -90,11 +99,15 @@ func (g TargetGroup) DeregistrationDelay() time.Duration {
 	return g.Attributes.Seconds("deregistration_delay.timeout_seconds", 300)
 }
 
-// CrossZone tells whether each zone's node sends to the targets of all zones. It is the default of an
-// Application Load Balancer.
-func (g TargetGroup) CrossZone() bool {
-	return g.Attributes["load_balancing.cross_zone.enabled"] != "false"
+// CrossZone tells whether each zone's node sends to the targets of all zones: as the group says, or else
+// as the load balancers that use it.
+func (g TargetGroup) CrossZone(users []LoadBalancer) bool {
+	crosses := !slices.ContainsFunc(users, func(l LoadBalancer) bool { return !l.CrossZone() })
+	return g.Attributes.Enabled(crossZone, crosses)
 }
+
+// Layer4 tells whether its load balancer passes on connections, and not requests.
+func (g TargetGroup) Layer4() bool { return g.Protocol != "HTTP" && g.Protocol != "HTTPS" }
 
 // HealthCheck is how a target group's targets are asked.
 type HealthCheck struct {

@@ -65,8 +65,8 @@ func TestTheFile(t *testing.T) {
 	if check := group.HealthCheck; check.Port != "8080" || check.Interval != 15 || check.Path != "" {
 		t.Errorf("health check %+v", check)
 	}
-	if !group.CrossZone() || group.DeregistrationDelay() != 300*time.Second {
-		t.Errorf("cross-zone %v, delay %s", group.CrossZone(), group.DeregistrationDelay())
+	if group.DeregistrationDelay() != 300*time.Second {
+		t.Errorf("delay %s", group.DeregistrationDelay())
 	}
 	noon := time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
 	if since := group.Targets[0].DrainingSince; !since.Equal(noon) {
@@ -88,5 +88,27 @@ func TestAFileThatIsNoState(t *testing.T) {
 	}
 	if _, _, err := Read(filepath.Join(t.TempDir(), "missing")); !os.IsNotExist(err) {
 		t.Errorf("a file that is missing: %v", err)
+	}
+}
+
+func TestCrossZone(t *testing.T) {
+	for _, c := range []struct {
+		kind, balancer, group string
+		want                  bool
+	}{
+		{Application, "", "", true},
+		{Application, "true", "use_load_balancer_configuration", true},
+		{Application, "true", "false", false},
+		{Network, "", "", false},
+		{Network, "false", "use_load_balancer_configuration", false},
+		{Network, "true", "use_load_balancer_configuration", true},
+		{Network, "true", "false", false},
+		{Network, "false", "true", true},
+	} {
+		user := LoadBalancer{Type: c.kind, Attributes: Attributes{crossZone: c.balancer}}
+		group := TargetGroup{Attributes: Attributes{crossZone: c.group}}
+		if got := group.CrossZone([]LoadBalancer{user}); got != c.want {
+			t.Errorf("%+v: %v", c, got)
+		}
 	}
 }

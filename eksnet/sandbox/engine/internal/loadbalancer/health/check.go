@@ -44,7 +44,9 @@ type Check struct {
 	protocol, path     string
 	port               int
 	grpc, http2        bool
-	matches            func(code int) bool
+	// layer4 is a group of a Network Load Balancer, which knows one reason for all failures.
+	layer4  bool
+	matches func(code int) bool
 }
 
 // NewCheck reads a target group's settings.
@@ -60,6 +62,7 @@ func NewCheck(group desired.TargetGroup) (Check, error) {
 		path:      given.Path,
 		grpc:      group.ProtocolVersion == "GRPC",
 		http2:     group.ProtocolVersion == "GRPC" || group.ProtocolVersion == "HTTP2",
+		layer4:    group.Layer4(),
 	}
 	if !given.Enabled {
 		return check, nil
@@ -133,13 +136,17 @@ func (c Check) Run(ctx context.Context, source netip.Addr, target desired.Target
 	if c.protocol == "TCP" {
 		return c.connect(ctx, dialer, address)
 	}
-	return c.request(ctx, dialer, address)
+	outcome := c.request(ctx, dialer, address)
+	if c.layer4 && !outcome.Passed() {
+		return failed
+	}
+	return outcome
 }
 
 func (c Check) connect(ctx context.Context, dialer *net.Dialer, address string) Outcome {
 	connection, err := dialer.DialContext(ctx, "tcp", address)
 	if err != nil {
-		return failed // a Network Load Balancer knows no other reason
+		return failed
 	}
 	connection.Close()
 	return passed

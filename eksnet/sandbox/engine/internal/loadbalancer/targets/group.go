@@ -40,9 +40,11 @@ type Group struct {
 	mu      sync.Mutex
 	targets map[string]*Target
 	// nodes are those of all load balancers that use the group.
-	nodes   []Node
-	check   health.Check
-	resumed map[string]health.Status
+	nodes []Node
+	// crossZone tells whether each of them sends to the targets of all zones.
+	crossZone bool
+	check     health.Check
+	resumed   map[string]health.Status
 }
 
 func newGroup(arn string, resumed map[string]health.Status, changed func()) *Group {
@@ -65,7 +67,7 @@ func (g *Group) Version() string {
 
 // update takes new settings, targets and nodes over. A health check that cannot be read leaves the
 // one that there was.
-func (g *Group) update(given desired.TargetGroup, nodes []Node) {
+func (g *Group) update(given desired.TargetGroup, nodes []Node, crossZone bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	check, err := health.NewCheck(given)
@@ -76,7 +78,7 @@ func (g *Group) update(given desired.TargetGroup, nodes []Node) {
 	old := g.Settings()
 	again := !reflect.DeepEqual(old.HealthCheck, given.HealthCheck) || !slices.Equal(g.nodes, nodes)
 	g.settings.Store(&given)
-	g.check, g.nodes = check, nodes
+	g.check, g.nodes, g.crossZone = check, nodes, crossZone
 	g.updateTargets(given)
 	for _, target := range g.targets {
 		g.adjustChecks(target, again)
@@ -183,7 +185,7 @@ func (g *Group) route() {
 		targets = append(targets, target)
 		statuses[target] = g.status(target).State
 	}
-	g.routing.Store(newRouting(g.Settings(), targets, statuses, g.nodes))
+	g.routing.Store(newRouting(g.Settings(), g.crossZone, targets, statuses, g.nodes))
 	g.changed()
 }
 

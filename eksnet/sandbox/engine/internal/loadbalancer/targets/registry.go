@@ -46,7 +46,10 @@ func (r *Registry) Update(state desired.State) {
 		for _, user := range slices.Sorted(slices.Values(given.UsedBy)) {
 			users = append(users, nodes[user]...)
 		}
-		group.update(given, users)
+		balancers := slices.DeleteFunc(slices.Clone(state.LoadBalancers), func(l desired.LoadBalancer) bool {
+			return !slices.Contains(given.UsedBy, l.ARN)
+		})
+		group.update(given, users, given.CrossZone(balancers))
 	}
 	for arn, group := range r.groups {
 		if !wanted[arn] {

@@ -23,9 +23,9 @@ const (
 	dnsFailover     = "target_group_health.dns_failover."
 )
 
-func newRouting(group *desired.TargetGroup, targets []*Target, states map[*Target]health.State, nodes []Node) *routing {
+func newRouting(group *desired.TargetGroup, crossZone bool, targets []*Target, states map[*Target]health.State, nodes []Node) *routing {
 	r := &routing{
-		crossZone: group.CrossZone(), zones: map[string][]*Target{}, failing: map[string]bool{},
+		crossZone: crossZone, zones: map[string][]*Target{}, failing: map[string]bool{},
 		fewest: group.Attributes["load_balancing.algorithm.type"] == "least_outstanding_requests",
 	}
 	r.everywhere = usable(group, targets, states)

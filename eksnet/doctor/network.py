@@ -1,0 +1,254 @@
+"""Checks of the account's network: the VPC's DNS, the subnets of load balancers, and limits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from eksnet.aws import refusals
+from eksnet.doctor.findings import Finding, finding, ok
+from eksnet.loadbalancer import subnets
+from eksnet.loadbalancer.subnets import Subnet
+
+if TYPE_CHECKING:
+    from eksnet.cluster import Cluster
+
+Json = dict[str, Any]
+
+# An Application Load Balancer has to be in two zones.
+_ZONES = 2
+_SCHEMES = {
+    "internet-facing": ("kubernetes.io/role/elb", "public"),
+    "internal": ("kubernetes.io/role/internal-elb", "private"),
+}
+_ATTRIBUTES = {
+    "enableDnsSupport": "--enable-dns-support",
+    "enableDnsHostnames": "--enable-dns-hostnames",
+}
+# Of load balancers and what belongs to them: what the lessons have at one time, at most.
+NEEDED: Mapping[str, int] = {
+    "application-load-balancers": 2,
+    "network-load-balancers": 2,
+    "target-groups": 8,
+}
+
+
+def described(cluster: Cluster) -> Json:
+    """Return the cluster as EKS describes it.
+
+    Args:
+        cluster: The cluster.
+    """
+    eks = cluster.aws("eks")
+    with refusals.in_words(eks, "EKS"):
+        found: Json = eks.describe_cluster(name=cluster.eks_name)["cluster"]
+    return found
+
+
+def vpc(cluster: Cluster) -> str:
+    """Return the id of the cluster's VPC."""
+    return str(described(cluster)["resourcesVpcConfig"]["vpcId"])
+
+
+# DNS.
+
+
+def dns(cluster: Cluster) -> Iterator[Finding]:
+    """Look at the VPC's DNS settings.
+
+    Args:
+        cluster: The cluster.
+    """
+    ec2, where = cluster.aws("ec2"), vpc(cluster)
+    wrong = 0
+    for attribute, option in _ATTRIBUTES.items():
+        with refusals.in_words(ec2, "EC2"):
+            found = ec2.describe_vpc_attribute(VpcId=where, Attribute=attribute)
+        if not found[f"{attribute[0].upper()}{attribute[1:]}"]["Value"]:
+            wrong += 1
+            yield finding(
+                f"{attribute} is off in {where}",
+                f"aws ec2 modify-vpc-attribute --region {cluster.region} --vpc-id {where} {option}",
+            )
+    if servers := _other_servers(ec2, where):
+        wrong += 1
+        yield finding(
+            f"the DHCP options of {where} name the servers {', '.join(servers)}",
+            "have these servers forward `amazonaws.com` and `compute.internal` to the VPC's "
+            "resolver, or give the VPC options with domain-name-servers=AmazonProvidedDNS",
+        )
+    if not wrong:
+        yield ok(f"DNS support and DNS host names are on in {where}")
+
+
+def _other_servers(ec2: Any, where: str) -> list[str]:
+    """Return the name servers of a VPC's DHCP options, if they are not AWS's own."""
+    with refusals.in_words(ec2, "EC2"):
+        (found,) = ec2.describe_vpcs(VpcIds=[where])["Vpcs"]
+        options = found.get("DhcpOptionsId") or ""
+        if not options.startswith("dopt-"):
+            return []
+        sets = ec2.describe_dhcp_options(DhcpOptionsIds=[options])["DhcpOptions"]
+    values = [
+        value["Value"]
+        for one in sets
+        for setting in one["DhcpConfigurations"]
+        if setting["Key"] == "domain-name-servers"
+        for value in setting["Values"]
+    ]
+    return [] if "AmazonProvidedDNS" in values else values
+
+
+# Subnets.
+
+
+def load_balancer_subnets(cluster: Cluster) -> Iterator[Finding]:
+    """Look whether load balancers of either scheme find subnets in two zones.
+
+    Args:
+        cluster: The cluster.
+    """
+    found = subnets_of(cluster, vpc(cluster))
+    for scheme in _SCHEMES:
+        yield judged(scheme, found, cluster.eks_name)
+
+
+def judged(scheme: str, found: Sequence[Subnet], cluster: str) -> Finding:
+    """Return whether load balancers of a scheme find subnets, by the controller's own rules.
+
+    Args:
+        scheme: `internet-facing` or `internal`.
+        found: All subnets of the VPC.
+        cluster: The cluster's name.
+    """
+    fit, zones = _fitting(scheme, found, cluster)
+    if len(zones) >= _ZONES:
+        return ok(f"{scheme}: {', '.join(one.id for one in fit)} in {', '.join(zones)}")
+    where = f"only in {zones[0]}" if zones else "in no zone"
+    choices = subnets.choices(found, None, scheme, cluster)
+    left = "; ".join(f"{one.subnet.id} ({one.subnet.zone}): {one.why}" for one in choices)
+    return finding(
+        f"{scheme} load balancers find subnets {where}: {left or 'the VPC has no subnets'}",
+        _remedy(scheme, found, cluster),
+    )
+
+
+def _fitting(scheme: str, found: Sequence[Subnet], cluster: str) -> tuple[list[Subnet], list[str]]:
+    """Return the subnets that load balancers of a scheme can take, and their zones."""
+    choices = subnets.choices(found, None, scheme, cluster)
+    fit = [one.subnet for one in choices if one.verdict == "fits"]
+    return fit, sorted({one.zone for one in fit})
+
+
+def _remedy(scheme: str, found: Sequence[Subnet], cluster: str) -> str:
+    """Return the command that tags what would fit then, or what else there has to be."""
+    role, kind = _SCHEMES[scheme]
+    tagged = [
+        replace(one, tags={**one.tags, role: "1"}) if one.public == (kind == "public") else one
+        for one in found
+    ]
+    fit, zones = _fitting(scheme, tagged, cluster)
+    if len(zones) < _ZONES:
+        return f"create {kind} subnets with 8 free addresses in two zones, tagged {role}=1"
+    ids = " ".join(one.id for one in fit)
+    return f"aws ec2 create-tags --resources {ids} --tags Key={role},Value=1"
+
+
+def subnets_of(cluster: Cluster, where: str) -> tuple[Subnet, ...]:
+    """Return the subnets of a VPC.
+
+    Args:
+        cluster: The cluster.
+        where: The VPC's id.
+    """
+    ec2, of_vpc = cluster.aws("ec2"), [{"Name": "vpc-id", "Values": [where]}]
+    with refusals.in_words(ec2, "EC2"):
+        found = list(_pages(ec2, "describe_subnets", "Subnets", of_vpc))
+        tables = list(_pages(ec2, "describe_route_tables", "RouteTables", of_vpc))
+    return tuple(
+        Subnet(
+            one["SubnetId"],
+            one["AvailabilityZone"],
+            one["CidrBlock"],
+            one["AvailableIpAddressCount"],
+            is_public(one["SubnetId"], tables),
+            {tag["Key"]: tag["Value"] for tag in one.get("Tags") or ()},
+        )
+        for one in found
+    )
+
+
+def _pages(ec2: Any, call: str, key: str, filters: Sequence[Json]) -> Iterator[Json]:
+    for page in ec2.get_paginator(call).paginate(Filters=filters):
+        yield from page[key]
+
+
+def is_public(subnet: str, tables: Iterable[Json]) -> bool:
+    """Tell whether a subnet's routes lead to an internet gateway.
+
+    Args:
+        subnet: The subnet's id.
+        tables: The route tables of its VPC; the main one is of subnets that name none.
+    """
+    own: Json = {}
+    for table in tables:
+        for one in table.get("Associations") or ():
+            if one.get("SubnetId") == subnet or (one.get("Main") and not own):
+                own = table
+    return any(str(one.get("GatewayId", "")).startswith("igw-") for one in own.get("Routes") or ())
+
+
+# Limits.
+
+
+def limits(cluster: Cluster) -> Iterator[Finding]:
+    """Look whether the account's limits leave room for the lessons' load balancers.
+
+    Args:
+        cluster: The cluster.
+    """
+    elb = cluster.aws("elbv2")
+    with refusals.in_words(elb, "Elastic Load Balancing"):
+        found = elb.describe_account_limits()["Limits"]
+        kinds = [
+            one["Type"]
+            for page in elb.get_paginator("describe_load_balancers").paginate()
+            for one in page["LoadBalancers"]
+        ]
+        groups = sum(
+            len(page["TargetGroups"])
+            for page in elb.get_paginator("describe_target_groups").paginate()
+        )
+    used = {
+        "application-load-balancers": kinds.count("application"),
+        "network-load-balancers": kinds.count("network"),
+        "target-groups": groups,
+    }
+    yield from room({one["Name"]: int(one["Max"]) for one in found}, used, cluster.region)
+
+
+def room(most: Mapping[str, int], used: Mapping[str, int], region: str) -> Iterator[Finding]:
+    """Yield whether limits leave room.
+
+    Args:
+        most: The limits by name.
+        used: How many there are by now.
+        region: The region.
+    """
+    full = {
+        name: most[name] - used[name]
+        for name, needed in NEEDED.items()
+        if name in most and most[name] - used[name] < needed
+    }
+    for name, free in full.items():
+        yield finding(
+            f"{name}: {used[name]} of {most[name]} are in use, so {max(free, 0)} are free, and the "
+            f"lessons need {NEEDED[name]}",
+            "delete what is no longer used, or ask for more: "
+            f"https://{region}.console.aws.amazon.com/servicequotas/home/services/"
+            "elasticloadbalancing/quotas",
+        )
+    if not full:
+        said = ", ".join(f"{used[name]} of {most[name]} {name}" for name in NEEDED if name in most)
+        yield ok(f"in use: {said}")

@@ -1,0 +1,71 @@
+"""Which connections end, as conntrack lists and selects them."""
+
+from ipaddress import IPv4Address
+
+import pytest
+
+from eksnet.sandbox import connections
+from eksnet.sandbox.balancing import Ended, Service, Share, ended
+from eksnet.sandbox.connections import Connection
+
+BALANCER, OTHER = IPv4Address("10.0.0.21"), IPv4Address("10.0.16.21")
+ONE, TWO = (IPv4Address("10.0.129.7"), 8080), (IPv4Address("10.0.145.7"), 8080)
+DOOR = ("tcp", BALANCER, 80)
+LISTED = """\
+tcp      6 431999 ESTABLISHED src=198.51.100.10 dst=10.0.0.21 sport=40404 dport=80 \
+src=10.0.129.7 dst=10.0.0.21 sport=8080 dport=40404 [ASSURED] mark=1 use=1
+udp      17 27 src=10.0.144.10 dst=10.0.0.21 sport=5353 dport=53 [UNREPLIED] \
+src=10.0.145.7 dst=10.0.144.10 sport=5300 dport=5353 mark=0 use=1
+icmp     1 29 src=10.0.144.10 dst=10.0.0.21 type=8 code=0 id=1 src=10.0.0.21 dst=10.0.144.10 \
+type=0 code=0 id=1 mark=0 use=1
+"""
+STREAM = Connection("tcp", (IPv4Address("198.51.100.10"), 40404), (BALANCER, 80), ONE)
+
+
+def test_what_conntrack_lists():
+    datagrams = Connection(
+        "udp", (IPv4Address("10.0.144.10"), 5353), (BALANCER, 53), (TWO[0], 5300)
+    )
+    assert connections.parse(LISTED) == [STREAM, datagrams]
+
+
+@pytest.mark.parametrize(
+    ("which", "ends"),
+    [
+        (Ended(DOOR), True),
+        (Ended(DOOR, ONE), True),
+        (Ended(DOOR, TWO), False),
+        (Ended(("udp", BALANCER, 80)), False),
+        (Ended(("tcp", BALANCER, 81)), False),
+        (Ended(("tcp", OTHER, 80), ONE), False),
+    ],
+)
+def test_which_connections_end(which, ends):
+    assert STREAM.ends_with(which) is ends
+
+
+def service(door=DOOR, unhealthy=(), known=(ONE, TWO), with_registration=()):
+    share = Share(1, preserves=False, sticky=False, targets=known)
+    return Service(
+        door, (share,), frozenset(unhealthy), frozenset(known), frozenset(with_registration)
+    )
+
+
+CHANGES = {
+    "nothing": (service(), service(), []),
+    "it turns unhealthy": (service(), service(unhealthy=[ONE]), [Ended(DOOR, ONE)]),
+    "it stays unhealthy": (service(unhealthy=[ONE]), service(unhealthy=[ONE]), []),
+    "it is deregistered": (service(), service(known=[TWO]), []),
+    "that ends its connections": (
+        service(with_registration=[ONE]), service(known=[TWO]), [Ended(DOOR, ONE)],
+    ),
+    "the listener moves": (service(), service(("tcp", BALANCER, 81)), [Ended(DOOR)]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_what_ends_with_a_change(name):
+    before, after, expected = CHANGES[name]
+    assert ended([before], [after]) == expected
+    # Whoever begins again knows nothing that could end.
+    assert ended([], [after]) == []
