@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
@@ -258,7 +259,8 @@ def doctor(target: Target = None, as_json: Json = False) -> None:
     if as_json:
         print(json.dumps(found.to_json(), indent=1))
     else:
-        console.print(found.coloured() if console.is_terminal else str(found))
+        # As text, where a column is as wide as its ids; rich takes the colours out where none are.
+        console.print(Text.from_ansi(found.coloured()))
     raise typer.Exit(found.exit_code)
 
 
@@ -277,11 +279,8 @@ def cost(target: Target = None, as_json: Json = False) -> None:
     found = bill(cluster.aws, cluster.region, cluster.eks_name, is_sandbox=sandbox)
     if as_json:
         print(json.dumps(found.to_json(), indent=1))
-        return
-    if found.items:
-        console.print(_listing(found.listing))
-    for line in (found.headline, *found.notes):
-        console.print(printable(line))
+    else:
+        console.print(str(found))
 
 
 @app.command()
@@ -307,7 +306,7 @@ def rollback(
         if as_json:
             print(json.dumps(rolling.to_json(found), indent=1))
         else:
-            console.print(_listing(found) if found else "Nothing risky was changed so far.")
+            console.print(str(found) if found else "Nothing risky was changed so far.")
         return
     plan = rolling.planned(number, target)
     console.print(printable(plan.difference or f"{plan.snapshot.what} is as it was."))
@@ -1015,9 +1014,7 @@ def cluster_create(
     console.print("It makes:")
     for what in one.makes:
         console.print(printable(f"  - {what}"))
-    console.print(_listing(one.estimate.listing))
-    for line in (one.estimate.headline, *one.estimate.notes):
-        console.print(printable(line))
+    console.print(str(one.estimate))
     new_cluster.check()
     console.print(f"It takes about {new_cluster.MINUTES} minutes, and costs until you delete it:")
     console.print(f"eksnet cluster delete --name {name} --region {region}")
