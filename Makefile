@@ -53,6 +53,7 @@ bench: setup-tests engine
 	uv run python tests/bench/lint.py
 	uv run python tests/bench/manifests.py
 	uv run python tests/bench/plan.py
+	uv run python tests/bench/controller.py
 	uv run python tests/bench/alb.py
 	uv run python tests/bench/grading.py
 

@@ -5,6 +5,7 @@ Exit codes: 0 fine, 1 found something, 2 could not do it.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -16,9 +17,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
@@ -28,6 +26,8 @@ from eksnet.errors import EksnetError
 from eksnet.printable import cell, printable
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from eksnet.dns import ResolvConf, Walk
     from eksnet.listing import Listing
     from eksnet.sandbox import lifecycle
@@ -57,9 +57,43 @@ class Commands(TyperGroup):
             code = _not_written(error)
         sys.exit(code if isinstance(code, int) else 0)
 
+    def get_params(self, context: Any) -> list[Any]:
+        """Return the command's own parameters."""
+        return _as_typed(super().get_params(context))
+
+    def get_command(self, context: Any, name: str) -> Any:
+        """Return the command of a name."""
+        found: Any = super().get_command(context, name)
+        if found is not None:
+            given = found.get_params
+            found.get_params = lambda context: _as_typed(given(context))
+        return found
+
     def invoke(self, context: Any) -> Any:
         """Do the work of the command that was named."""
         return interrupts.orderly(lambda: super(Commands, self).invoke(context))
+
+
+class _AsTyped:
+    """Takes texts and flags as the parser gives them.
+
+    Typer has pydantic make a text of a text, and to load that takes longer than what most commands
+    do.
+    """
+
+    def coerce(self, value: Any, param: Any, ctx: Any) -> Any:
+        if param.multiple or param.nargs == -1:
+            return list(value or ())
+        return value
+
+
+def _as_typed(parameters: list[Any]) -> list[Any]:
+    for one in parameters:
+        # Typer before 0.29 has no such description, and loads no pydantic.
+        described = getattr(one, "type_descriptor", None)
+        if described and described.annotation in (str, list[str], bool):
+            one._runtime_param = _AsTyped()
+    return parameters
 
 
 def _not_written(error: OSError) -> int:
@@ -99,17 +133,29 @@ cluster_app = typer.Typer(
 app.add_typer(cluster_app, name="cluster")
 
 
-class _Printer(Console):
+class _Printer:
     """What the command prints through: its own name as the reader has to type it."""
 
-    def print(self, *objects: object, **options: Any) -> None:
-        """Print; see `eksnet.commands`."""
-        texts = (runnable(one) if isinstance(one, str) else one for one in objects)
-        super().print(*texts, **options)
+    def print(self, what: object) -> None:
+        """Print a text as it is, or something that rich lays out; see `eksnet.commands`."""
+        if isinstance(what, str):
+            print(runnable(what), flush=True)
+            return
+        # Loading it takes longer than the work of many a command, which prints lines alone.
+        from rich.console import Console
+
+        # Paths and URLs stay in one piece, to be copied; a name in brackets or colons is no markup.
+        Console(highlight=False, soft_wrap=True, markup=False, emoji=False).print(what)
 
 
-# Paths and URLs stay in one piece, to be copied; a name in brackets or colons is no markup.
-console = _Printer(highlight=False, soft_wrap=True, markup=False, emoji=False)
+console = _Printer()
+
+
+def _table(*columns: str, title: str | None = None) -> Table:
+    from rich.table import Table
+
+    return Table(*columns, title=title, title_justify="left")
+
 
 Name = Annotated[str | None, typer.Option("--sandbox", help="The sandbox's name.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -231,7 +277,7 @@ def status(name: Name = None, as_json: Json = False) -> None:
 
 
 def _components(found: lifecycle.Status) -> Table:
-    table = Table("component", "state", "restarts", "last exit")
+    table = _table("component", "state", "restarts", "last exit")
     for name, said in found.components.items():
         last = "" if said.last_exit is None else str(said.last_exit)
         table.add_row(*map(cell, (name, said.state, str(said.restarts), last)))
@@ -259,8 +305,7 @@ def doctor(target: Target = None, as_json: Json = False) -> None:
     if as_json:
         print(json.dumps(found.to_json(), indent=1))
     else:
-        # As text, where a column is as wide as its ids; rich takes the colours out where none are.
-        console.print(Text.from_ansi(found.coloured()))
+        console.print(found.coloured() if sys.stdout.isatty() else str(found))
     raise typer.Exit(found.exit_code)
 
 
@@ -334,7 +379,7 @@ def logs(component: Annotated[str, typer.Argument()] = "", name: Name = None) ->
     from eksnet.sandbox import lifecycle
 
     text = lifecycle.read_log(component, name)
-    console.file.write(printable(text) or "No component has written a log yet.\n")
+    sys.stdout.write(printable(text) or "No component has written a log yet.\n")
 
 
 @app.command(context_settings=PASS_THROUGH, add_help_option=False)
@@ -577,7 +622,7 @@ def _questions(walk: Walk) -> list[dict[str, Any]]:
 
 
 def _walk_table(title: str, walk: Walk) -> Table:
-    table = Table(*walk.columns, title=f"{title}: {walk.cost}", title_justify="left")
+    table = _table(*walk.columns, title=f"{title}: {walk.cost}")
     for row in walk.rows:
         table.add_row(*map(cell, row))
     return table
@@ -729,7 +774,7 @@ def plan(
 
     Exit code 1: something would be refused; 2: it could not be planned.
     """
-    from eksnet.cluster.connecting import access_read_only
+    from eksnet.cluster.access import access_read_only
     from eksnet.loadbalancer import planning
 
     given = planning.files(*manifests)
@@ -849,6 +894,38 @@ def _explain_error(error: list[str], as_json: bool) -> NoReturn:
 
 
 @app.command()
+def cleanup(
+    check: Annotated[bool, typer.Option("--check", help="Only look; nothing is changed.")] = False,
+    timeout: Annotated[
+        float, typer.Option(help="How long to wait for each kind of thing, in seconds.")
+    ] = 300,
+    as_json: Json = False,
+) -> None:
+    """Delete what the course has made, in the cluster and in its AWS account, and prove it.
+
+    The sandbox, or where EKSNET_TARGET says. Only what has the tags or labels of the course, or of
+    the AWS Load Balancer Controller that it has installed. Interrupted, it goes on when run again.
+
+    Exit code 1: something is left; 2: it could not be looked at, or deleted.
+    """
+    import eksnet
+    from eksnet.cluster import connect_read_only
+    from eksnet.course import cleanup as cleaning
+
+    if check:
+        found = cleaning.left_over(connect_read_only())
+    else:
+        with contextlib.redirect_stdout(sys.stderr if as_json else sys.stdout):
+            found = cleaning.clean_up(eksnet.connect(), timeout)
+    if as_json:
+        print(json.dumps(found.to_json(), indent=1))
+    else:
+        # Names in full, however narrow the terminal is.
+        console.print(str(found))
+    raise typer.Exit(0 if found.clean else 1)
+
+
+@app.command()
 def submit(
     file: Annotated[
         str, typer.Argument(help="The archive to write: NAME.zip, NAME as your instructor says.")
@@ -864,7 +941,7 @@ def submit(
 
     path = Path(inputs.text(file, "FILE", "NAME.zip"))
     entries = packing.submission(Path(inputs.text(course, "--course", "omit --course")))
-    table = Table("file", "what", "bytes")
+    table = _table("file", "what", "bytes")
     for one in entries:
         table.add_row(cell(one.name), one.what, f"{len(one.content):,}")
     console.print(table)
@@ -976,7 +1053,7 @@ def _variables(given: list[str] | None) -> dict[str, str] | None:
 
 
 def _listing(listing: Listing[Any]) -> Table:
-    table = Table(*listing.columns)
+    table = _table(*listing.columns)
     for row in listing.rows:
         table.add_row(*map(cell, row))
     return table
@@ -1115,7 +1192,7 @@ def engine_status(as_json: Json = False) -> None:
     if as_json:
         print(json.dumps([asdict(program) for program in found], default=str, indent=1))
     else:
-        table = Table("program", "state")
+        table = _table("program", "state")
         for program in found:
             table.add_row(program.name, program.state)
         console.print(table)

@@ -16,7 +16,7 @@ from eksnet import checkpoints, cluster, coredns, dns, kubeproxy, widgets
 ROOMS = (eksnet, checkpoints, cluster, coredns, dns, kubeproxy, widgets)
 # With the modules that a room shows as they are, such as `coredns.memory`.
 PARTS = [
-    one for room in ROOMS for name in room.__all__ if inspect.ismodule(one := vars(room)[name])
+    one for room in ROOMS for name in room.__all__ if inspect.ismodule(one := getattr(room, name))
 ]
 FACES = (*ROOMS, *PARTS)
 # What is measured, and the words that name its unit.

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from eksnet.aws import Account
+from eksnet.cluster import targets
+from eksnet.errors import EksnetError
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,54 @@ class Access:
             "aws": aws,
             "name": account.cluster if account else "",
         }
+
+
+def access_read_only(target: str | None = None) -> Access:
+    """Return how another program reaches a cluster; nothing is started.
+
+    For the sandbox nothing is asked and nothing heavy is loaded, so it takes no time.
+
+    Args:
+        target: As `connect` takes it.
+
+    Raises:
+        EksnetError: The sandbox is down, or the context's cluster does not answer.
+    """
+    if targets.chosen(target).kind != "sandbox":
+        from eksnet.cluster.connecting import connect_read_only
+
+        return connect_read_only(target).access
+    from eksnet.aws.tokens import Tokens
+    from eksnet.sandbox import locks, paths
+    from eksnet.sandbox.aws.access import access
+
+    named = paths.paths()
+    if not locks.is_alive(named):
+        raise sandbox_is_down()
+    found = access(named.state.name)
+    account = sandbox_account(named.state.name)
+    token = Tokens(lambda: account)()
+    authority = found.authority.read_text()
+    return Access(found.api_server, authority, token=token, account=account)
+
+
+def sandbox_is_down() -> EksnetError:
+    """Return what is said where a sandbox has to be up."""
+    return EksnetError("the sandbox is down", "a sandbox that is up", "`eksnet up`")
+
+
+def sandbox_account(name: str) -> Account:
+    """Return a sandbox's own AWS account.
+
+    Args:
+        name: The sandbox.
+    """
+    from eksnet.sandbox.aws import keys
+    from eksnet.sandbox.aws.access import access
+
+    found = access(name)
+    own = keys.read(found.keys)
+    return Account(found.endpoint, found.region, own.access_key, own.secret, found.cluster)
 
 
 def _content(file: str | None) -> str:

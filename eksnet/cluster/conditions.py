@@ -181,6 +181,8 @@ def describe(objects: Sequence[Json]) -> str:
 def _facts(one: Json) -> list[str]:
     state = one.get("status") or {}
     facts = [f"phase: {state['phase']}"] if state.get("phase") else []
+    if "deletionTimestamp" in one["metadata"] and (left := one["metadata"].get("finalizers")):
+        facts.append(f"on its way out: whoever set {', '.join(left)} has not removed it yet")
     for condition in state.get("conditions") or ():
         because = ": ".join(filter(None, (condition.get("reason"), condition.get("message"))))
         fact = f"{condition.get('type')}: {condition.get('status')}"

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import functools
 
-from eksnet.aws import Account, ApiServer
-from eksnet.aws.tokens import Tokens
+from eksnet.aws import ApiServer
 from eksnet.cluster import eks, guard, targets
-from eksnet.cluster.access import Access
+from eksnet.cluster.access import sandbox_account, sandbox_is_down
 from eksnet.cluster.cluster import Cluster
 from eksnet.cluster.guard import Guard
 from eksnet.cluster.helm import Helm
@@ -66,7 +65,7 @@ def connect_read_only(target: str | None = None) -> Cluster:
         state = lifecycle.status()
         # In every other phase the API server may answer, and it is told when it does not.
         if state.phase == "down":
-            raise _down()
+            raise sandbox_is_down()
         return _open_sandbox(wanted, state.name, guard.refuse_changes)
     if wanted.kind == "context":
         found = open_context(wanted, wanted.name, guard.refuse_changes)
@@ -81,36 +80,6 @@ def connect_read_only(target: str | None = None) -> Cluster:
     return found
 
 
-def access_read_only(target: str | None = None) -> Access:
-    """Return how another program reaches a cluster; nothing is started.
-
-    For the sandbox nothing is asked and nothing heavy is loaded, so it takes no time.
-
-    Args:
-        target: As `connect` takes it.
-
-    Raises:
-        EksnetError: The sandbox is down, or the context's cluster does not answer.
-    """
-    if targets.chosen(target).kind != "sandbox":
-        return connect_read_only(target).access
-    from eksnet.sandbox import locks, paths
-    from eksnet.sandbox.aws.access import access
-
-    named = paths.paths()
-    if not locks.is_alive(named):
-        raise _down()
-    found = access(named.state.name)
-    account = _account(named.state.name)
-    token = Tokens(lambda: account)()
-    authority = found.authority.read_text()
-    return Access(found.api_server, authority, token=token, account=account)
-
-
-def _down() -> EksnetError:
-    return EksnetError("the sandbox is down", "a sandbox that is up", "`eksnet up`")
-
-
 def _open_sandbox(target: Target, name: str, check: Guard) -> Cluster:
     """Open a sandbox's cluster with tokens of its own AWS account."""
     from eksnet.sandbox import internet, paths
@@ -119,7 +88,7 @@ def _open_sandbox(target: Target, name: str, check: Guard) -> Cluster:
     found = access(name)
     api = ApiServer(found.api_server, found.authority_data)
     # Asked anew each time: after a start the AWS services may be at another port.
-    account = functools.partial(_account, name)
+    account = functools.partial(sandbox_account, name)
     opened = open_eks(target, account, api, account().access_key, lambda *_: check)
     opened.dial = functools.partial(internet.dial, name=name)
     opened.certificates_ca = paths.paths(name).certificates_ca
@@ -132,13 +101,3 @@ def _sandbox_helm(name: str) -> Helm:
     from eksnet.sandbox import lifecycle
 
     return Helm(*lifecycle.helm(name))
-
-
-def _account(name: str) -> Account:
-    """Return a sandbox's own AWS account."""
-    from eksnet.sandbox.aws import keys
-    from eksnet.sandbox.aws.access import access
-
-    found = access(name)
-    own = keys.read(found.keys)
-    return Account(found.endpoint, found.region, own.access_key, own.secret, found.cluster)

@@ -125,6 +125,17 @@ def test_a_state_is_described() -> None:
     assert conditions.describe([]) == "it is missing"
 
 
+def test_what_keeps_an_object_is_described() -> None:
+    leaving = one("Ingress")
+    leaving["metadata"] |= {"finalizers": ["ingress.k8s.aws/resources"]}
+    empty = "it exists, but its status is empty"
+    assert conditions.describe([leaving]) == empty
+    leaving["metadata"] |= {"deletionTimestamp": "2026-01-01T00:00:00Z"}
+    assert conditions.describe([leaving]) == (
+        "on its way out: whoever set ingress.k8s.aws/resources has not removed it yet"
+    )
+
+
 def workload(kind: str, spec: Json, generation: int = 2, **status: Any) -> Json:
     status = {"observedGeneration": 2, **status}
     metadata = {"name": "web", "generation": generation}

@@ -141,7 +141,7 @@ def test_every_command_is_walked() -> None:
 FACES = (eksnet, coredns, dns, kubeproxy, loadbalancer, cluster_room, checkpoints, widgets)
 # The modules that a face shows as they are, such as `coredns.memory`.
 PARTS = [
-    one for face in FACES for name in face.__all__ if inspect.ismodule(one := vars(face)[name])
+    one for face in FACES for name in face.__all__ if inspect.ismodule(one := getattr(face, name))
 ]
 COREFILE = ".:53 {\n    errors\n    reload\n    forward . /etc/resolv.conf\n}\n"
 NODE = Node("node", ("10.0.128.10",))

@@ -18,6 +18,9 @@ from eksnet.loadbalancer.planned import Plan, Stack
 
 pytestmark = pytest.mark.sandbox
 HTTPS = '[{"HTTPS": 443}]'
+NO_CERTIFICATE = (
+    "arn:aws:acm:ap-northeast-2:111122223333:certificate/00000000-0000-0000-0000-000000000000"
+)
 BACKEND = {"service": {"name": "web", "port": {"number": 80}}}
 PATHS = [{"path": "/", "pathType": "Prefix", "backend": BACKEND}]
 HOST = [{"host": "nowhere.example.com", "http": {"paths": PATHS}}]
@@ -112,15 +115,50 @@ def test_a_class_that_is_missing_is_refused_at_admission(controller: Cluster) ->
     assert refused.message in str(raised.value)
 
 
-def test_what_aws_would_refuse_is_not_seen(controller: Cluster) -> None:
-    arn = "arn:aws:acm:ap-northeast-2:111122223333:certificate/00000000-0000-0000-0000-000000000000"
-    manifest = text(ingress("bad-arn", {"listen-ports": HTTPS, "certificate-arn": arn}))
-    assert plan(controller, manifest).fine
+# What AWS refuses when the controller deploys its model; a plan does not see it.
+NOT_DEPLOYED = {
+    "bad-arn": (
+        ingress("bad-arn", {"listen-ports": HTTPS, "certificate-arn": NO_CERTIFICATE}),
+        f"CertificateNotFound: Certificate '{NO_CERTIFICATE}' not found",
+    ),
+    # The controller looks for certificates by the hosts of rules, and here is none.
+    "no-host": (
+        ingress("no-host", {"listen-ports": HTTPS}),
+        "ValidationError: A certificate must be specified for HTTPS listeners",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NOT_DEPLOYED)
+def test_what_aws_would_refuse_is_not_seen(name: str, controller: Cluster) -> None:
+    manifest, words = NOT_DEPLOYED[name]
+    assert plan(controller, text(manifest)).fine
+    controller.apply(text(manifest))
+    _, message = controlled.event(controller, "Ingress", name, ("FailedDeployModel",))
+    assert words in message
+
+
+@pytest.fixture
+def certificate(controller: Cluster) -> Iterator[str]:
+    """A certificate for the hosts of one domain."""
+    acm = controller.aws("acm")
+    arn: str = acm.request_certificate(DomainName="*.example.org")["CertificateArn"]
+    yield arn
+    controller.delete("ingress", "by-host", NAMESPACE)
+    acm.delete_certificate(CertificateArn=arn)
+
+
+def test_a_certificate_is_found_by_the_host_of_a_rule(
+    controller: Cluster, certificate: str
+) -> None:
+    rules = [{"host": "shop.example.org", "http": {"paths": PATHS}}]
+    manifest = text(ingress("by-host", {"listen-ports": HTTPS}, rules))
+    before = plan(controller, manifest)
+    (listener,) = [one for one in before.stacks[0].planned or () if one.kind == "listener"]
+    assert certificate.endswith(listener["certificate"])
     controller.apply(manifest)
-    reason, _ = controlled.event(
-        controller, "Ingress", "bad-arn", ("FailedDeployModel", "SuccessfullyReconciled")
-    )
-    assert reason == "FailedDeployModel"
+    controlled.wait_for_address(controller, "ingress", "by-host")
+    made_as_planned(before, plan(controller, manifest))
 
 
 def made_as_planned(before: Plan, after: Plan) -> None:
@@ -225,6 +263,10 @@ def test_without_tags_subnets_are_found_by_their_routes(controller: Cluster) -> 
             ids
         )
         assert "public: its routes lead to an internet gateway" in repr(found)
+        controller.apply(manifest)
+        controlled.wait_for_address(controller, "ingress", "routed")
+        made_as_planned(found, plan(controller, manifest))
+        controller.delete("ingress", "routed", NAMESPACE)
         ec2.delete_route(**anywhere)
         (refused,) = plan(controller, manifest).refused
         assert refused.message == (
@@ -232,6 +274,9 @@ def test_without_tags_subnets_are_found_by_their_routes(controller: Cluster) -> 
             "Evaluated 0 subnets: 0 are tagged for other clusters, and 0 have insufficient "
             "available IP addresses"
         )
+        controller.apply(manifest)
+        _, message = controlled.event(controller, "Ingress", "routed", ("FailedBuildModel",))
+        assert message == refused.message
     finally:
         (now,) = ec2.describe_route_tables(RouteTableIds=[table["RouteTableId"]])["RouteTables"]
         if not any(one.get("GatewayId") == route["GatewayId"] for one in now["Routes"]):

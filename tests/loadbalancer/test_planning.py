@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from eksnet import cli
 from eksnet.aws import Account
-from eksnet.cluster import connecting
+from eksnet.cluster import access
 from eksnet.cluster.access import Access
 from eksnet.errors import EksnetError
 from eksnet.loadbalancer import planning
@@ -84,7 +84,7 @@ def test_the_request_has_what_the_program_needs(tmp_path: Path, program: Path) -
         },
         "aws": {
             "endpoint": "http://127.0.0.1:1", "region": "ap-northeast-2", "access_key": "AKIA",
-            "secret": "secret",
+            "secret": "secret", "session": "",
         },
         "name": "lab",
         "namespace": "shop",
@@ -163,7 +163,7 @@ def test_a_program_that_fails_is_told(name: str, program: Path) -> None:
 
 @pytest.fixture
 def reached(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connecting, "access_read_only", lambda: ACCESS)
+    monkeypatch.setattr(access, "access_read_only", lambda: ACCESS)
 
 
 def test_the_command_says_what_is_refused(

@@ -8,6 +8,7 @@ import sys
 import threading
 import urllib.request
 from types import SimpleNamespace
+from urllib.parse import urlencode
 
 import faults
 import pytest
@@ -57,6 +58,7 @@ spec:
   ports: [{{port: 80, targetPort: 8080, nodePort: {LATE_PORT}}}]
 """
 REQUESTS = 100
+HELD = "until [ -e /tmp/go ]; do sleep 1; done"
 
 
 @pytest.fixture(scope="module")
@@ -251,22 +253,36 @@ def test_every_process_sees_what_is_in_the_list(shop):
     assert seen.control_plane().keys() == {words[-1] for words in walls.CONTROL_PLANE}
 
 
-def test_a_data_plane_that_dies_ends_requests_with_an_error_and_comes_back(shop, cluster):
+def open_requests(shop, cluster, command, shown):
+    """Begin requests for which the pods run a command; return where their ends appear."""
     ends = []
 
     def ask():
         try:
-            found = loadbalancer.request(
-                cluster, f"{shop.public}/shell?shellCommand=sleep+600", timeout=300
-            )
-            ends.append(str(found.status))
+            url = f"{shop.public}/shell?{urlencode({'shellCommand': command})}"
+            ends.append(str(loadbalancer.request(cluster, url, timeout=300).status))
         except UnreachableError as error:
             ends.append(error.seen)
 
     threads = [threading.Thread(target=ask, daemon=True) for _ in range(REQUESTS)]
     for one in threads:
         one.start()
-    faults.until("all requests are at a pod", lambda: sleeping(cluster) == REQUESTS)
+    faults.until("all requests are at a pod", lambda: running(cluster, shown) == REQUESTS)
+    return ends
+
+
+def running(cluster, shown):
+    """Return how many programs the pods run for requests."""
+    count = ["sh", "-c", f"ps -o args | grep -cxF '{shown}' || true"]
+    return sum(int(cluster.exec(pod, count).stdout) for pod in pods_of_shop(cluster))
+
+
+def pods_of_shop(cluster):
+    return [pod.name for pod in cluster.list("pods", selector="app=shop")]
+
+
+def test_a_data_plane_that_dies_ends_requests_with_an_error_and_comes_back(shop, cluster):
+    ends = open_requests(shop, cluster, "sleep 600", "sleep 600")
     before = faults.restarts("load-balancers")
     faults.kill(faults.component_pid("loadbalancer"))
     faults.until("every request has ended", lambda: len(ends) == REQUESTS)
@@ -276,14 +292,8 @@ def test_a_data_plane_that_dies_ends_requests_with_an_error_and_comes_back(shop,
     faults.until("it runs", lambda: faults.restarts("load-balancers") == before + 1)
 
 
-def sleeping(cluster):
-    """Return how many programs the pods run for requests."""
-    pods = [pod.name for pod in cluster.list("pods", selector="app=shop")]
-    count = ["sh", "-c", "ps -o args | grep -cx 'sleep 600' || true"]
-    return sum(int(cluster.exec(pod, count).stdout) for pod in pods)
-
-
 def test_without_the_aws_services_traffic_goes_on(shop, cluster):
+    ends = open_requests(shop, cluster, HELD, f"/bin/sh -c {HELD}")
     before = faults.restarts("aws")
     faults.kill(faults.component_pid("aws"))
     assert loadbalancer.request(cluster, f"{shop.public}/hostname").status == 200
@@ -291,7 +301,11 @@ def test_without_the_aws_services_traffic_goes_on(shop, cluster):
     faults.assert_goes_on(cluster)
     targets = shop.elb.describe_target_health(TargetGroupArn=shop.group)
     assert len(targets["TargetHealthDescriptions"]) == 2
-    assert loadbalancer.request(cluster, f"{shop.public}/hostname").status == 200
+    assert ends == []
+    for pod in pods_of_shop(cluster):
+        cluster.exec(pod, ["touch", "/tmp/go"])
+    faults.until("every request has ended", lambda: len(ends) == REQUESTS)
+    assert set(ends) == {"200"}
 
 
 def test_after_down_and_up_all_is_as_before(shop):

@@ -8,11 +8,11 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from eksnet.errors import EksnetError
 from eksnet.sandbox.build import cache, toolchain
-from eksnet.sandbox.build.cache import Record, Shelf, State
-from eksnet.sandbox.build.compiler import AGAIN, Compiler
+from eksnet.sandbox.build.cache import AGAIN, Record, Shelf, State
 from eksnet.sandbox.build.gocaches import GoCaches
 from eksnet.sandbox.build.modules import Chart, Module, Program
 from eksnet.sandbox.build.progress import (
@@ -24,6 +24,9 @@ from eksnet.sandbox.build.progress import (
     shown,
     write_progress,
 )
+
+if TYPE_CHECKING:
+    from eksnet.sandbox.build.compiler import Compiler
 
 _POLL = 0.2
 
@@ -219,6 +222,9 @@ class Engine:
             watch(report)
 
         cache.check_space(self.base, self.module.peak - self.go_caches.size // 10**6)
+        # Whoever only uses a program does not load what builds it.
+        from eksnet.sandbox.build.compiler import Compiler
+
         count = Count(tell)
         count.fetching()
         go = toolchain.find(self.base, self.module.go_directive)

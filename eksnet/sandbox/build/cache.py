@@ -17,10 +17,11 @@ from typing import Literal
 from eksnet.bootstrap import engine_directory
 from eksnet.errors import EksnetError
 
-__all__ = ["Record", "Shelf", "State", "check_space", "drafts", "engine_directory", "lock", "prune",
-           "remove_all", "use"]  # fmt: skip
+__all__ = ["AGAIN", "Record", "Shelf", "State", "check_space", "drafts", "engine_directory", "lock",
+           "prune", "remove_all", "use"]  # fmt: skip
 
 State = Literal["built", "missing", "damaged"]
+AGAIN = "`eksnet engine build`; it continues where it stopped"
 # Back and forth between two branches builds nothing again.
 _KEPT = 2
 

@@ -16,12 +16,12 @@ from pathlib import Path
 from eksnet import interrupts
 from eksnet.errors import EksnetError
 from eksnet.sandbox.build import cache, charts, toolchain
+from eksnet.sandbox.build.cache import AGAIN
 from eksnet.sandbox.build.modules import Chart, Module, Program
 from eksnet.sandbox.build.toolchain import Go
 
 OnLine = Callable[[str], None]
 
-AGAIN = "`eksnet engine build`; it continues where it stopped"
 # Main packages are left out: to Go they are stale for as long as they are not installed.
 _STALE = '{{if and .Stale (ne .Name "main")}}{{.ImportPath}}{{end}}'
 _DOWNLOAD = "go: downloading "

@@ -9,10 +9,10 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as RichProgress
+if TYPE_CHECKING:
+    from rich.progress import Progress as RichProgress
 
 ProgressCallback = Callable[[str], None]
 
@@ -90,6 +90,11 @@ class Count:
 @contextlib.contextmanager
 def shown(callback: ProgressCallback) -> Iterator[Watch]:
     """Give a function that shows reports: a bar on a terminal, now and then a line elsewhere."""
+    # Loading these takes longer than a command that builds nothing.
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as RichProgress
+
     console = Console(stderr=True)
     # rich shows nothing at all on a terminal that cannot move its cursor.
     if not sys.stderr.isatty() or console.is_dumb_terminal:

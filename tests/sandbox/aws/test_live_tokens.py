@@ -13,7 +13,8 @@ import pytest
 import eksnet
 from eksnet.aws import Account
 from eksnet.aws.tokens import token
-from eksnet.cluster import connect, connecting
+from eksnet.cluster import access as reached
+from eksnet.cluster import connect
 from eksnet.cluster.countdown import until
 from eksnet.sandbox import lifecycle, paths
 from eksnet.sandbox.aws.access import access
@@ -30,7 +31,7 @@ PATIENCE = 30
 @pytest.fixture
 def own(live_sandbox):
     """The learner's account of the suite's sandbox."""
-    return connecting._account(live_sandbox.name)
+    return reached.sandbox_account(live_sandbox.name)
 
 
 def made(account, minutes=0, **changes):
