@@ -17,12 +17,13 @@ if TYPE_CHECKING:
     from eksnet.checkpoints import Checkpoint, Progress
     from eksnet.cluster import Cluster
     from eksnet.course.begin import Beginning
+    from eksnet.course.cleanup import Audit
     from eksnet.course.dryrun import DryRun
     from eksnet.listing import Listing
 
 __all__ = [
-    "EksnetError", "begin", "checkpoint", "compare", "connect", "data", "dry_run", "progress",
-    "traceback",
+    "EksnetError", "begin", "checkpoint", "clean_up", "compare", "connect", "data", "dry_run",
+    "left_over", "progress", "traceback",
 ]  # fmt: skip
 
 
@@ -53,6 +54,29 @@ def begin(cluster: Cluster, notebook: str, restore: bool | None = None) -> Begin
     from eksnet.course.begin import begin
 
     return begin(cluster, notebook, restore)
+
+
+def clean_up(cluster: Cluster, timeout: float = 300) -> Audit:
+    """Delete what the course has made in a cluster and its account; see `eksnet.course.cleanup`.
+
+    Args:
+        cluster: The cluster.
+        timeout: How long to wait for each kind of thing to be gone, in seconds.
+    """
+    from eksnet.course.cleanup import clean_up
+
+    return clean_up(cluster, timeout)
+
+
+def left_over(cluster: Cluster) -> Audit:
+    """Return what the course has made and is still there; see `eksnet.course.cleanup`.
+
+    Args:
+        cluster: The cluster.
+    """
+    from eksnet.course.cleanup import left_over
+
+    return left_over(cluster)
 
 
 def checkpoint(name: str, target: str | None = None) -> Checkpoint:

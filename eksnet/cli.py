@@ -5,6 +5,7 @@ Exit codes: 0 fine, 1 found something, 2 could not do it.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -893,6 +894,38 @@ def _explain_error(error: list[str], as_json: bool) -> NoReturn:
             console.print("Nothing is known of this text. Events and logs have the error itself:")
             console.print("`eksnet explain ingress/NAME`, and the logs of the controller's pods.")
     raise typer.Exit(0 if found else 1)
+
+
+@app.command()
+def cleanup(
+    check: Annotated[bool, typer.Option("--check", help="Only look; nothing is changed.")] = False,
+    timeout: Annotated[
+        float, typer.Option(help="How long to wait for each kind of thing, in seconds.")
+    ] = 300,
+    as_json: Json = False,
+) -> None:
+    """Delete what the course has made, in the cluster and in its AWS account, and prove it.
+
+    The sandbox, or where EKSNET_TARGET says. Only what has the tags or labels of the course, or of
+    the AWS Load Balancer Controller that it has installed. Interrupted, it goes on when run again.
+
+    Exit code 1: something is left; 2: it could not be looked at, or deleted.
+    """
+    import eksnet
+    from eksnet.cluster import connect_read_only
+    from eksnet.course import cleanup as cleaning
+
+    if check:
+        found = cleaning.left_over(connect_read_only())
+    else:
+        with contextlib.redirect_stdout(sys.stderr if as_json else sys.stdout):
+            found = cleaning.clean_up(eksnet.connect(), timeout)
+    if as_json:
+        print(json.dumps(found.to_json(), indent=1))
+    else:
+        # Names in full, however narrow the terminal is.
+        console.print(str(found))
+    raise typer.Exit(0 if found.clean else 1)
 
 
 @app.command()

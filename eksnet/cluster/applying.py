@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from eksnet import inputs
-from eksnet.cluster import conditions, waiting
+from eksnet.cluster import conditions, contents, waiting
 from eksnet.cluster.client import ApiError, Client, Json
 from eksnet.cluster.kinds import Kind, Kinds, UnknownKindError
 from eksnet.cluster.manifests import Manifest
@@ -67,7 +67,13 @@ def place(kind: Kind, name: str, namespace: str) -> Place:
 
 
 def apply(
-    client: Client, kinds: Kinds, manifests: Sequence[Manifest], namespace: str, *, force: bool
+    client: Client,
+    kinds: Kinds,
+    manifests: Sequence[Manifest],
+    namespace: str,
+    marks: Mapping[str, str],
+    *,
+    force: bool,
 ) -> Iterator[Applied]:
     """Apply objects in the manifest's order; see `Cluster.apply`."""
     done: list[Applied] = []
@@ -75,17 +81,22 @@ def apply(
         try:
             # Looked up one by one: a manifest may define the kind of an object further down.
             target = _place(kinds, one, namespace)
-            done.append(_apply_one(client, target, one, force=force))
+            done.append(_apply_one(client, target, one, marks, force=force))
         except EksnetError as error:
             raise _with_context(error, one, done) from None
         yield done[-1]
 
 
-def _apply_one(client: Client, target: Place, one: Manifest, *, force: bool) -> Applied:
-    before = _version(client, target.path)
+def _apply_one(
+    client: Client, target: Place, one: Manifest, marks: Mapping[str, str], *, force: bool
+) -> Applied:
+    found = client.find(target.path)
+    before = "" if found is None else str(found["metadata"].get("resourceVersion", ""))
     body = one.body
     if target.namespace:
         body = {**body, "metadata": {**body["metadata"], "namespace": target.namespace}}
+    elif target.kind.name in contents.MARKED:
+        body = _marked(body, found, marks)
     query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}
     if force:
         query["force"] = "true"
@@ -117,9 +128,14 @@ def _is_of(entry: Json, manager: str) -> bool:
     return entry.get("manager") == manager and entry.get("operation") == "Apply"
 
 
-def _version(client: Client, path: str) -> str:
-    found = client.find(path)
-    return "" if found is None else str(found["metadata"].get("resourceVersion", ""))
+def _marked(body: Json, found: Json | None, marks: Mapping[str, str]) -> Json:
+    """Return what is applied with the marks of the course, if the course makes it, or made it."""
+    own = marks if found is None else contents.marks_of(found)
+    if not own:
+        return body
+    metadata = body["metadata"]
+    labels = {**(metadata.get("labels") or {}), **own}
+    return {**body, "metadata": {**metadata, "labels": labels}}
 
 
 def _await_service_account(client: Client, namespace: str) -> None:

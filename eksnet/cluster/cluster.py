@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from eksnet import inputs
-from eksnet.aws import Account
+from eksnet.aws import Account, tags
 from eksnet.cluster import (
     applying,
     conditions,
@@ -44,6 +44,7 @@ from eksnet.listing import Listing
 
 # How many lines of a log may be asked for: what the API server keeps the number in.
 _LINES = 2**63 - 1
+_COURSE = ",".join(f"{key}={value}" for key, value in tags.COURSE.items())
 _TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
 
 
@@ -84,6 +85,8 @@ class Cluster:
             None elsewhere, where certificates are the public ones.
         helm_program: Says which Helm is called and how it finds the cluster, where one is asked
             for. None where that is not known.
+        marks: The labels of the namespaces, roles and bindings that `apply` makes: the course's,
+            and with `eksnet.begin` the lesson's. A clean-up finds them by these.
         compute: What its pods run on: `nodes`, `auto` for EKS Auto Mode, or `fargate`.
     """
 
@@ -92,6 +95,7 @@ class Cluster:
     dial: Callable[[str, int, float], socket.socket] = staticmethod(_dial)
     certificates_ca: Path | None = None
     helm_program: Callable[[], Helm] | None = None
+    marks: Mapping[str, str] = MappingProxyType(tags.COURSE)
     compute: str = "nodes"
 
     def __init__(
@@ -425,6 +429,7 @@ class Cluster:
         *,
         force: bool = False,
         unchecked: bool = False,
+        mark: bool = True,
     ) -> Listing[Applied]:
         """Apply a manifest on the server's side, in its order, as field manager `eksnet`.
 
@@ -433,6 +438,7 @@ class Cluster:
             namespace: Where objects go that name no namespace; the context's own when None.
             force: Whether to take over fields that others own.
             unchecked: Whether to write a ConfigMap whose text does not pass; see `edit_configmap`.
+            mark: Whether what is made is the course's, to be found and deleted by its `marks`.
 
         Raises:
             EksnetError: Bad YAML (with the line), an unknown kind or field, or a conflict (with
@@ -442,7 +448,8 @@ class Cluster:
         where = self._in(namespace)
         for one in found:
             self._refuse_unfit(one.kind, one.name, one.namespace or where, one.body, unchecked)
-        results = applying.apply(self._client, self._kinds, found, where, force=force)
+        marks = self.marks if mark else {}
+        results = applying.apply(self._client, self._kinds, found, where, marks, force=force)
         return objects.applied(results)
 
     def delete(
@@ -774,6 +781,18 @@ class Cluster:
             namespace: The namespace.
         """
         return tuple(map(Resource, contents.objects_in(self._client, self._kinds, namespace)))
+
+    def marked(self, selector: str = _COURSE) -> tuple[Resource, ...]:
+        """Return what the course has made outside of namespaces, by labels; namespaces last.
+
+        Args:
+            selector: Their labels: those of the course, or others.
+
+        Raises:
+            ApiError: They may not be read.
+        """
+        kinds = contents.MARKED.values()
+        return tuple(one for kind in kinds for one in self.list(kind, selector=selector))
 
     def saved(
         self, configmap: str, namespace: str | None = None, *, restored: bool = False

@@ -1,10 +1,11 @@
-"""What is in a namespace: the objects that somebody made, without those that follow from others."""
+"""What the course made, and what is in a namespace without what follows from others."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
 
+from eksnet.aws.tags import COURSE, RUN
 from eksnet.cluster.client import Client
 from eksnet.cluster.kinds import Kind, Kinds
 from eksnet.errors import NotFoundError, RefusedError
@@ -12,9 +13,23 @@ from eksnet.errors import NotFoundError, RefusedError
 Json = dict[str, Any]
 
 MANAGED_BY = "app.kubernetes.io/managed-by"
+# What the course makes outside of namespaces, and marks as its own; what is in a namespace goes
+# with it. By the plural; namespaces come last, as they are deleted.
+MARKED = {
+    "ClusterRoleBinding": "clusterrolebindings",
+    "ClusterRole": "clusterroles",
+    "Namespace": "namespaces",
+}
 # What the control plane makes and keeps by itself.
 _FOLLOWS = {"Endpoints", "EndpointSlice", "Event", "Lease", "ControllerRevision"}
 _IN_EACH = {("ServiceAccount", "default"), ("ConfigMap", "kube-root-ca.crt")}
+
+
+def marks_of(one: Json) -> dict[str, str]:
+    """Return the labels by which an object is the course's; none for one of somebody else."""
+    labels = one["metadata"].get("labels") or {}
+    own = {key: labels[key] for key in (*COURSE, RUN) if key in labels}
+    return own if COURSE.items() <= own.items() else {}
 
 
 def objects_in(client: Client, kinds: Kinds, namespace: str) -> Iterator[Json]:

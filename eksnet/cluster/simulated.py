@@ -123,7 +123,7 @@ def _create(cluster: Cluster, name: str, cores: int) -> None:
     objects = [_node(name, cores, now), _lease(name, now)]
     everything = {"apiVersion": "v1", "kind": "List", "items": objects}
     # A lease may be left of a fleet whose kernel has ended, and was renewed since it was made.
-    cluster.apply(json.dumps(everything), force=True)
+    cluster.apply(json.dumps(everything), force=True, mark=False)
 
 
 def _node(name: str, cores: int, now: datetime) -> _Json:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from eksnet import inputs
-from eksnet.aws import refusals
+from eksnet.aws import refusals, tags
 from eksnet.cluster import countdown
 from eksnet.cluster.snapshots import ADDON
 from eksnet.errors import EksnetError
@@ -81,8 +81,9 @@ def install(cluster: Cluster, conflicts: str = "NONE") -> Listing[Addon]:
         _keep(cluster, "its installation")
         with _refusals(eks):
             eks.create_addon(
-                clusterName=cluster.eks_name, addonName=NAME, resolveConflicts=conflicts
-            )
+                clusterName=cluster.eks_name, addonName=NAME, resolveConflicts=conflicts,
+                tags=dict(tags.COURSE),
+            )  # fmt: skip
     return _shown(_settled(cluster))
 
 

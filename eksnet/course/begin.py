@@ -20,6 +20,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from eksnet.aws import leftovers
+from eksnet.aws.leftovers import Kind, Leftover
+from eksnet.aws.tags import COURSE, RUN
 from eksnet.cluster import faults, simulated
 from eksnet.cluster.contents import MANAGED_BY, is_ours
 from eksnet.cluster.faults import Injected
@@ -206,6 +209,7 @@ def begin(cluster: Cluster, notebook: str, restore: bool | None = None) -> Begin
         ready = (_CONTROLLER_READY,) if wanted.controller else ()
         left = tuple(one for one in left if not one.needed)
     record.write(cluster, wanted)
+    cluster.marks = {**COURSE, RUN: notebook}
     return Beginning(notebook, left, kept, ready)
 
 
@@ -259,6 +263,7 @@ def _look(cluster: Cluster, wanted: Lesson, record: _Record) -> Iterator[Left]:
     yield from _backup(cluster)
     yield from _namespaces(cluster, wanted, record)
     yield from _objects(cluster, wanted)
+    yield from _by_hand(cluster, wanted)
     yield from _short_lived(cluster)
 
 
@@ -414,7 +419,7 @@ def _restoring(part: Part, expected: Json, manifest: Json | None) -> Callable[[C
         # Read once more: a fault that was reverted meanwhile may have been all that was wrong.
         current = _get(cluster, part.kind, part.name, SYSTEM)
         if current is None:
-            cluster.apply(json.dumps(manifest))
+            cluster.apply(json.dumps(manifest), mark=False)
             return "created"
         if picked(current, tuple(expected)) != expected:
             cluster.replace(with_fields(current, expected), unchecked=True)
@@ -545,6 +550,25 @@ def _objects(cluster: Cluster, wanted: Lesson) -> Iterator[Left]:
                 _restore=_deleting(what, ""),
                 _kept=(found,),
             )
+
+
+def _by_hand(cluster: Cluster, wanted: Lesson) -> Iterator[Left]:
+    """Find what lessons have made in the sandbox's account by hand; elsewhere it is a clean-up's.
+
+    The identities of the controller stay: the lesson needs it.
+    """
+    if cluster.target.kind != "sandbox" or not wanted.empty_account:
+        return
+    account = leftovers.Account(cluster.aws, cluster.eks_name)
+    for kind in (*leftovers.LOAD_BALANCING, *leftovers.NETWORK):
+        for one in kind.find(account):
+            if not one.by_controller:
+
+                def delete(_: Cluster, kind: Kind = kind, one: Leftover = one) -> str:
+                    return kind.delete(account, one) or "deleted"
+
+                seen = f"it exists, {one.whose}"
+                yield Left(f"the {one.what} {one.name}", "", seen, _restore=delete)
 
 
 def _short_lived(cluster: Cluster) -> Iterator[Left]:

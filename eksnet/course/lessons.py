@@ -32,6 +32,8 @@ class Lesson:
         simulates: Whether it makes up nodes and a clock, which only the sandbox has.
         installs_controller: Whether it installs the AWS Load Balancer Controller, from nothing.
         controller: Whether it needs that controller; then `begin` installs it where it is missing.
+        empty_account: Whether it counts what is in the account: then what lessons have made there
+            by hand, and have left, is deleted first.
     """
 
     notebook: str
@@ -43,6 +45,7 @@ class Lesson:
     simulates: bool = False
     installs_controller: bool = False
     controller: bool = False
+    empty_account: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,7 @@ _KUBE_PROXY = "kube-proxy's configuration"
 _DEPLOYMENT, _BUDGET = "the Deployment coredns", "the PodDisruptionBudget coredns"
 
 LESSONS = (
+    Lesson("00_setup"),
     Lesson("01a_dns_records", namespaces=("my-namespace",)),
     Lesson(
         "01b_name_resolution",
@@ -99,6 +103,7 @@ LESSONS = (
         faults="ingress",
         controller=True,
     ),
+    Lesson("99_cleanup", namespaces=("app-ns",), controller=True, empty_account=True),
 )
 
 PARTS = (

@@ -98,9 +98,16 @@ _HOST_NETWORK = Need({"fargate": "a Fargate pod has no host network"})
 _FAULTS = _but_sandbox("faults are injected into the sandbox alone")
 _MODES = _but_sandbox("hundreds of Services and another mode of kube-proxy burden every node")
 
+_NODE_GROUP = Need({
+    "auto": "EKS makes the nodes by itself, and there is no node group to look at",
+    "fargate": "there is no node group to look at",
+})  # fmt: skip
+_END = _but_sandbox("the cluster and its VPC would be deleted")
+
 _BREAK = "Break and fix"
 
 ROWS = (
+    Row("00_setup", (_ACCOUNT, _NODE_GROUP)),
     Row("01a_dns_records", (_COREDNS,), (Section("Other settings", "policies", _HOST_NETWORK),)),
     Row("01b_name_resolution", (_COREDNS,)),
     Row("01c_dns_troubleshooting", (_COREDNS,), (Section(_BREAK, "a-fault", _FAULTS),)),
@@ -124,6 +131,7 @@ ROWS = (
         (_ACCOUNT, _QUICK_PODS),
         (Section(_BREAK, "fault-a", _FAULTS),),
     ),
+    Row("99_cleanup", (_ACCOUNT, _PLACES), (Section("Cluster and VPC", "cluster", _END),)),
 )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from eksnet import data
@@ -31,7 +31,18 @@ _TIMEOUT = 180
 # The groups of the kinds that its chart brings, and what its finalizers end with.
 _GROUPS = ("elbv2.k8s.aws", "gateway.k8s.aws", "aga.k8s.aws")
 _KINDS_OF_CHART = "customresourcedefinitions"
-_BINDINGS = "targetgroupbindings.elbv2.k8s.aws"
+# What the controller puts finalizers on: the kind, and how it is asked for. The last are those that
+# it makes for the others, or that are made by hand.
+BINDING = "TargetGroupBinding"
+_KINDS_MANAGED = {
+    "Ingress": "ingresses",
+    "Service": "services",
+    BINDING: "targetgroupbindings.elbv2.k8s.aws",
+}
+# Its labels on a binding that it has made, without their ends.
+_MADE_FOR = ("ingress.k8s.aws/stack", "service.k8s.aws/stack")
+# What is installed beside the chart, or made by the controller's pods.
+_BESIDE = (f"serviceaccount/{NAME}", f"lease/{NAME}-leader")
 _FINALIZERS = ("ingress.k8s.aws", "service.k8s.aws", "elbv2.k8s.aws")
 
 
@@ -325,25 +336,87 @@ def uninstall_controller(cluster: Cluster, timeout: float = _TIMEOUT) -> None:
     Raises:
         EksnetError: Something is still there.
     """
-    if managed := list(_managed(cluster)):
-        if why_not_ready(cluster):
-            # Finalizers are the controller's own: without it, nothing of this can be deleted.
-            install_controller(cluster, timeout)
-        for one in managed:
-            cluster.delete(one.kind, one.name, one.namespace, timeout=timeout)
-    if _release(cluster):
-        cluster.helm(f"uninstall {NAME} -n {NAMESPACE} --wait")
-    # Helm never deletes what a chart has in its folder of kinds.
-    for kind in _kinds(cluster):
-        cluster.delete(_KINDS_OF_CHART, kind)
-    for what in (f"serviceaccount/{NAME}", f"lease/{NAME}-leader"):
-        cluster.delete(what, namespace=NAMESPACE)
+    delete_managed(cluster, managed(cluster), timeout)
+    uninstall_chart(cluster)
     _delete_groups(cluster)
     _delete_identities(cluster)
     print("the AWS Load Balancer Controller is removed")
 
 
+def delete_managed(cluster: Cluster, objects: Iterable[Resource], timeout: float) -> None:
+    """Delete objects that the controller has to delete something for in AWS, and wait for each.
+
+    Args:
+        cluster: The cluster.
+        objects: The objects.
+        timeout: How long to wait for each, in seconds.
+
+    Raises:
+        EksnetError: One is still there.
+    """
+    found = list(objects)
+    if found and why_not_ready(cluster):
+        # Finalizers are the controller's own: without it, nothing of this can be deleted.
+        install_controller(cluster, timeout)
+    for one in found:
+        cluster.delete(_KINDS_MANAGED[one.kind], one.name, one.namespace, timeout=timeout)
+
+
+def uninstall_chart(cluster: Cluster) -> tuple[str, ...]:
+    """Remove the Helm release with all that it leaves in the cluster; return what there was."""
+    found = parts_in_cluster(cluster)
+    if _release(cluster):
+        cluster.helm(f"uninstall {NAME} -n {NAMESPACE} --wait")
+    # Helm never deletes what a chart has in its folder of kinds.
+    for kind in _kinds(cluster):
+        cluster.delete(_KINDS_OF_CHART, kind)
+    for what in _BESIDE:
+        cluster.delete(what, namespace=NAMESPACE)
+    return found
+
+
 # What is there.
+
+
+def parts_in_cluster(cluster: Cluster) -> tuple[str, ...]:
+    """Return what of the controller is in the cluster, as a reader calls it; reads only."""
+    selector = f"owner=helm,name={NAME}"
+    kinds = len(_kinds(cluster))
+    return (
+        *([f"release {NAME}"] if cluster.list("secrets", NAMESPACE, selector=selector) else []),
+        *([f"{kinds} kinds of its chart"] if kinds else []),
+        *(what for what in _BESIDE if cluster.find(what, namespace=NAMESPACE)),
+    )
+
+
+def is_foreign(cluster: Cluster) -> bool:
+    """Tell whether the cluster has a controller that somebody else has installed.
+
+    What the course installs puts the course's tag on all that it makes, and the sandbox has no
+    other user.
+    """
+    if cluster.target.kind == "sandbox":
+        return False
+    selector = f"app.kubernetes.io/name={NAME}"
+    found = cluster.list("deployments", selector=selector, all_namespaces=True)
+    wanted = ",".join(f"{key}={value}" for key, value in tags.COURSE.items())
+    return any(not _has_default_tags(one, wanted) for one in found)
+
+
+def _has_default_tags(deployment: Resource, wanted: str) -> bool:
+    flag = "--default-tags="
+    return any(
+        wanted in argument.removeprefix(flag).split(",")
+        for container in deployment["spec"]["template"]["spec"]["containers"]
+        for argument in container.get("args") or ()
+        if argument.startswith(flag)
+    )
+
+
+def is_from_ingress_or_service(binding: Resource) -> bool:
+    """Tell whether the controller has made a TargetGroupBinding, for an Ingress or a Service."""
+    labels = binding["metadata"].get("labels") or {}
+    return any(key.startswith(_MADE_FOR) for key in labels)
 
 
 def role(cluster: Cluster) -> dict[str, Any] | None:
@@ -405,9 +478,9 @@ def _kinds(cluster: Cluster) -> list[str]:
     return [one.name for one in found if one["spec"]["group"] in _GROUPS]
 
 
-def _managed(cluster: Cluster) -> Iterator[Resource]:
+def managed(cluster: Cluster) -> Iterator[Resource]:
     """Yield what the controller has to delete something for in AWS, bindings last."""
-    for kind in ("ingresses", "services", _BINDINGS):
+    for kind in _KINDS_MANAGED.values():
         try:
             found = cluster.list(kind, all_namespaces=True)
         except NotFoundError:

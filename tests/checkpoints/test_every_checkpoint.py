@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import test_checkpoints_cleanup as cleaned
 import test_checkpoints_coredns_addon as addon
 import test_checkpoints_coredns_scaling as scaling
 import test_checkpoints_corefile as corefile
@@ -24,6 +25,7 @@ import test_checkpoints_lab_cname as named
 import test_checkpoints_lab_hosts as lab
 import test_checkpoints_lab_ingress as balanced
 import test_checkpoints_name_resolution as stage
+import test_checkpoints_setup as network
 from fake_api import FakeApi, Refusal, Request, failure
 from lab_api import Check, forbid, write_kubeconfig
 from test_definitions import whole
@@ -161,7 +163,54 @@ def installed(*handed_in: Any, **fields: Any) -> Make:
     return made(balancing.put_controller, *handed_in, **fields)
 
 
+def left(*handed_in: Any, **fields: Any) -> Make:
+    return made(cleaned.put_left, *handed_in, **fields)
+
+
+def vpc(*handed_in: Any, **fields: Any) -> Make:
+    return made(network.put_setup, *handed_in, **fields)
+
+
 CASES = {
+    "setup-01": Case(
+        vpc(network.PLACES, nodes=None),
+        vpc(network.PLACES),
+        (
+            (vpc(network.PLACES, nodes="public"), "nodes: public"),
+            (vpc({**network.PLACES, "NAT gateway": "private"}), "NAT gateway: public"),
+        ),
+    ),
+    "setup-02": Case(
+        vpc(zones=(), ready=(), hostnames=False),
+        vpc(),
+        (
+            (vpc(zones=("zone-a",)), "1 zones have a public subnet"),
+            (vpc(hostnames=False), "enableDnsHostnames is off"),
+            (vpc(ready=(True, False)), "1 of 2 nodes are not Ready"),
+            (vpc(node_zones=("zone-a", "zone-a")), "all nodes are in 1 zone"),
+        ),
+    ),
+    "cleanup-01": Case(
+        nothing(cleaned.STUCK, None),
+        nothing(cleaned.STUCK, cleaned.STUCK),
+        (
+            (nothing({**cleaned.STUCK, "Ingress": "goes"}, cleaned.STUCK), "Ingress: stays"),
+            (
+                nothing({**cleaned.STUCK, "load balancer": "goes"}, cleaned.STUCK),
+                "load balancer: stays",
+            ),
+        ),
+    ),
+    "cleanup-02": Case(
+        left(ingress=True, installed=True, role="x", namespace="app-ns"),
+        left(),
+        (
+            (left(installed=True), "there is serviceaccount/"),
+            (left(ingress=True), "1 have one: Ingress"),
+            (left(role="x"), "there is left: 1 role"),
+            (left(namespace="app-ns"), "1 have it: Namespace"),
+        ),
+    ),
     "records-01": Case(
         nothing(shelf.RIGHT, shelf.TOLD),
         made(shelf.put_shelf, shelf.RIGHT, shelf.TOLD),

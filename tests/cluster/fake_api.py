@@ -28,6 +28,7 @@ SERVED = {
         ("Service", "services", True, ["svc"]),
         ("ServiceAccount", "serviceaccounts", True, ["sa"]),
         ("ConfigMap", "configmaps", True, ["cm"]),
+        ("Secret", "secrets", True, []),
         ("Event", "events", True, ["ev"]),
     ],
     ("apps", "v1"): [
@@ -35,16 +36,20 @@ SERVED = {
         ("DaemonSet", "daemonsets", True, ["ds"]),
     ],
     ("batch", "v1"): [("Job", "jobs", True, [])],
-    ("rbac.authorization.k8s.io", "v1"): [("ClusterRole", "clusterroles", False, [])],
+    ("coordination.k8s.io", "v1"): [("Lease", "leases", True, [])],
+    ("apiextensions.k8s.io", "v1"): [
+        ("CustomResourceDefinition", "customresourcedefinitions", False, ["crd"])
+    ],
+    ("rbac.authorization.k8s.io", "v1"): [
+        ("ClusterRole", "clusterroles", False, []),
+        ("ClusterRoleBinding", "clusterrolebindings", False, []),
+    ],
     ("discovery.k8s.io", "v1"): [("EndpointSlice", "endpointslices", True, [])],
     ("admissionregistration.k8s.io", "v1"): [
         ("MutatingWebhookConfiguration", "mutatingwebhookconfigurations", False, []),
         ("ValidatingWebhookConfiguration", "validatingwebhookconfigurations", False, []),
     ],
     ("networking.k8s.io", "v1"): [("Ingress", "ingresses", True, ["ing"])],
-    ("apiextensions.k8s.io", "v1"): [
-        ("CustomResourceDefinition", "customresourcedefinitions", False, ["crd"])
-    ],
     ("elbv2.k8s.aws", "v1beta1"): [("TargetGroupBinding", "targetgroupbindings", True, [])],
 }
 _PLURALS = {plural for kinds in SERVED.values() for _, plural, _, _ in kinds}

@@ -7,6 +7,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from eksnet.cluster.contents import MARKED
 from eksnet.course.begin import Beginning, Left, begin
 from eksnet.course.lessons import (
     LESSONS,
@@ -85,6 +86,11 @@ def test_the_rows_name_parts_that_there_are():
     )  # fmt: skip
     names = [one.notebook for one in LESSONS]
     assert sorted(set(names)) == names
+
+
+def test_a_clean_up_knows_the_kinds_of_what_lessons_make_outside_of_namespaces():
+    made = {what.partition("/")[0] for one in LESSONS for what in one.objects}
+    assert made < {kind.lower() for kind in MARKED}
 
 
 @pytest.mark.parametrize("name", ["", "05", "no such", "05_lab_hosts.ipynb"])

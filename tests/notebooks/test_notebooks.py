@@ -89,7 +89,11 @@ class TestIngress(Compared):
 
 
 class TestNames(Compared):
-    names = ("01b_name_resolution", "01a_dns_records")
+    names = ("01b_name_resolution", "01a_dns_records", "00_setup")
+
+
+class TestCleanup(Compared):
+    names = ("99_cleanup",)
 
 
 def test_every_notebook_is_compared():
@@ -137,6 +141,8 @@ def test_a_notebook_prints_the_same_the_second_time(fresh_sandbox, name):
         *(("07_lab_install_controller", f"controller-0{number}") for number in (3, 4)),
         ("06_lab_cname", "cname-02"),
         ("08a_lab_ingress", "ingress-02"),
+        ("00_setup", "setup-01"),
+        ("99_cleanup", "cleanup-01"),
     ],
 )
 def test_run_all_gives_no_answer_away(name, checkpoint):

@@ -19,7 +19,7 @@ NAMES = [path.stem for path in catalogue.course()]
 # The calls of a section that refuse it: each has a test of its own that nothing was changed.
 REFUSING = (
     "coredns.inject_fault(", "kubeproxy.inject_fault(", "loadbalancer.inject_fault(",
-    "kubeproxy.count_added_rules(", "cluster.run(",
+    "kubeproxy.count_added_rules(", "cluster.run(", "faults.require_sandbox(",
 )  # fmt: skip
 
 

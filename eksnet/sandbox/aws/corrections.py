@@ -7,6 +7,7 @@ from typing import Any
 from moto.acm import models as acm_models
 from moto.ec2.models import ec2_backends
 from moto.ec2.models.elastic_network_interfaces import NetworkInterface
+from moto.ec2.models.security_groups import SecurityGroupRule
 from moto.elbv2 import models as elbv2_models
 
 from eksnet.sandbox.aws.certificates import Certificate, Certificates
@@ -25,6 +26,16 @@ def install() -> None:
     setattr(elbv2_models, "FakeTargetGroup", TargetGroup)  # noqa: B010 (mypy: they are typed)
     setattr(acm_models, "CertBundle", Certificate)  # noqa: B010
     _install_address_filter()
+    _install_rule_description()
+
+
+def _install_rule_description() -> None:
+    def description(self: SecurityGroupRule) -> str | None:
+        """Return a rule's description: moto knows that of a block of addresses alone."""
+        found = self.ip_range.get("Description") or self.source_group.get("Description")
+        return None if found is None else str(found)
+
+    setattr(SecurityGroupRule, "description", property(description))  # noqa: B010 (mypy: it is typed)
 
 
 def _install_address_filter() -> None:

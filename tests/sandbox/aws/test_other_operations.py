@@ -30,6 +30,16 @@ def test_the_node_group(side, eks):
     )  # fmt: skip
 
 
+def test_a_cluster_with_a_node_group_stays(eks):
+    with pytest.raises(eks.exceptions.ResourceInUseException) as told:
+        eks.delete_cluster(name="workbook")
+    answer = told.value.response
+    assert answer["Error"]["Message"] == "Cluster has nodegroups attached"
+    assert (answer["clusterName"], answer["nodegroupName"]) == ("workbook", "workbook")
+    assert eks.describe_cluster(name="workbook")["cluster"]["status"] == "ACTIVE"
+    assert refused(eks.delete_cluster, name="other")[0] == "ResourceNotFoundException"
+
+
 def test_the_versions_of_clusters(eks):
     listed = eks.describe_cluster_versions()["clusterVersions"]
     assert [one["clusterVersion"] for one in listed] == ["1.36", "1.35", "1.34", "1.33"]
@@ -104,7 +114,7 @@ def test_what_an_association_cannot_have_here(eks):
             "create_fargate_profile",
             {**HERE, "fargateProfileName": "x", "podExecutionRoleArn": ROLE},
         ),
-        ("delete_cluster", {"name": "workbook"}),
+        ("delete_nodegroup", {**HERE, "nodegroupName": "workbook"}),
         ("list_insights", HERE),
         ("list_fargate_profiles", HERE),
     ],

@@ -135,9 +135,17 @@ class Network(EC2Backend):
         Raises:
             EC2ClientError: Something is in it, or it is not there.
         """
+        in_use = DependencyViolationError(
+            f"The vpc '{vpc_id}' has dependencies and cannot be deleted."
+        )
+        if self._is_in_vpc(vpc_id):
+            raise in_use
         self._going = vpc_id
         try:
             return super().delete_vpc(vpc_id)
+        except DependencyViolationError:
+            # moto has words of its own for some of these.
+            raise in_use from None
         finally:
             self._going = ""
 
@@ -161,6 +169,13 @@ class Network(EC2Backend):
             for group in others
             if group.id != group_id
             for rule in (*group.ingress_rules, *group.egress_rules)
+        )
+
+    def _is_in_vpc(self, vpc: str) -> bool:
+        """Tell whether a VPC has a gateway or a security group, which moto does not look at."""
+        gateways = (gateway.vpc for gateway in self.internet_gateways.values())
+        return any(one is not None and one.id == vpc for one in gateways) or any(
+            not group.is_default for group in self.groups.get(vpc, {}).values()
         )
 
     def _is_in_subnet(self, subnet: str) -> bool:

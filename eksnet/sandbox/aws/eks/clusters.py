@@ -1,4 +1,4 @@
-"""The operations that tell of the sandbox's one cluster."""
+"""The operations on the sandbox's one cluster, which can be described and not changed."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from eksnet import versions
+from eksnet.sandbox.aws.eks.model import EksError
 from eksnet.sandbox.aws.eks.service import Answer, Operations, Parameters, page
 from eksnet.sandbox.aws.settings import ClusterFacts, issuer
+from eksnet.sandbox.vpc import NODE_GROUP
 
 _CALENDAR = Path(__file__).with_name("cluster_versions.json")
 # Months from a version's release to the end of its standard support, and of its extended support.
@@ -40,6 +42,7 @@ class Clusters:
             "ListClusters": self.list,
             "DescribeCluster": self.describe,
             "DescribeClusterVersions": self.versions,
+            "DeleteCluster": self.delete,
         }
 
     def list(self, parameters: Parameters) -> Answer:
@@ -80,6 +83,19 @@ class Clusters:
             "tags": {},
         }
         return {"cluster": cluster}
+
+    def delete(self, _: Parameters) -> Answer:
+        """Refuse DeleteCluster: the node group, which cannot be deleted here, has to go first.
+
+        Raises:
+            EksError: Always.
+        """
+        raise EksError(
+            "ResourceInUseException",
+            "Cluster has nodegroups attached",
+            clusterName=self._facts.name,
+            nodegroupName=NODE_GROUP,
+        )
 
     def versions(self, parameters: Parameters) -> Answer:
         """Answer DescribeClusterVersions."""
