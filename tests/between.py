@@ -30,13 +30,19 @@ class Wire:
         """End every connection and let none in, for a time; returns at once."""
         with self._lock:
             self.cuts += 1
-            self._listener.close()
+            self._stop()
             for one in self._open:
                 with contextlib.suppress(OSError):
                     one.shutdown(socket.SHUT_RDWR)
         threading.Timer(seconds, self._reopen).start()
 
     def close(self) -> None:
+        self._stop()
+
+    def _stop(self) -> None:
+        # Whoever waits in accept() holds the port; this wakes them.
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
 
     def _reopen(self) -> None:

@@ -21,7 +21,7 @@ class Waits:
     """The pauses of one request."""
 
     def __init__(self, target: Target) -> None:
-        """Remember whom the countdown names; nothing has been waited for yet."""
+        """Remember which cluster the countdown names; nothing has been waited for yet."""
         self._target = target
         self._began = time.monotonic()
         self._asked = 0

@@ -1,6 +1,6 @@
 """Which notebook runs on which kind of cluster, and what of it is left out there, with the reason.
 
-A notebook, or a section of it, needs something; a kind of cluster lacks some of these. The table of
+A notebook, or a section of it, needs something; a kind of cluster may not have it. The table of
 both is all that stands here: `begin` refuses a lesson that cannot run, the functions that a section
 calls refuse the section, and each notebook's head shows its row.
 """
@@ -31,10 +31,10 @@ class Need:
     """What a notebook or a section needs.
 
     Attributes:
-        lacking: Why it is not there, by the kind of cluster that lacks it.
+        absent: Why it is not there, by the kind of cluster.
     """
 
-    lacking: Mapping[str, str]
+    absent: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -68,12 +68,12 @@ class Row:
 
     def missing(self, column: str) -> str:
         """Return why the notebook does not run on a kind of cluster; empty when it does."""
-        reasons = (need.lacking.get(column, "") for need in self.needs)
+        reasons = (need.absent.get(column, "") for need in self.needs)
         return next(filter(None, reasons), "")
 
     def skipped(self, column: str) -> tuple[Section, ...]:
         """Return the sections that are left out on a kind of cluster."""
-        return tuple(one for one in self.sections if column in one.need.lacking)
+        return tuple(one for one in self.sections if column in one.need.absent)
 
 
 def _but_sandbox(reason: str) -> Need:
@@ -84,7 +84,7 @@ _COREDNS = Need({"auto": "CoreDNS is a part of each node there, not a Deployment
 _ACCOUNT = Need({"context": "a kubeconfig names no AWS account"})
 _KUBE_PROXY = Need({"auto": "kube-proxy is a part of each node there, and not a pod"})
 _RULES = Need({
-    **_KUBE_PROXY.lacking,
+    **_KUBE_PROXY.absent,
     "fargate": "each Fargate pod has a node of its own, whose rules nobody can read",
 })  # fmt: skip
 _PLACES = Need({
@@ -122,6 +122,8 @@ ROWS = (
         (Section("On the real node", "growth-real-iptables", _MODES),),
     ),
     Row("03c_service_faults", (_RULES, _PLACES), (Section(_BREAK, "fault-a", _FAULTS),)),
+    Row("04a_load_balancer_controller", (_ACCOUNT, _PLACES)),
+    Row("04b_annotations", (_ACCOUNT,)),
     Row("05_lab_hosts", (_COREDNS,)),
     Row("06_lab_cname", (_ACCOUNT, _COREDNS)),
     Row("07_lab_install_controller", (_ACCOUNT,)),
@@ -211,7 +213,7 @@ def _verdict(needed: Row, column: str) -> str:
         return f"not {{on}}: {reason}"
     if skipped := needed.skipped(column):
         left_out = _listed([f"*{one.title}*" for one in skipped], "and")
-        return f"{{on}} without {left_out}: {skipped[0].need.lacking[column]}"
+        return f"{{on}} without {left_out}: {skipped[0].need.absent[column]}"
     return _ALL
 
 

@@ -72,9 +72,18 @@ def read(file: Path) -> tuple[set[Request], set[str]]:
     return requests, actions
 
 
-def allows(rules: Iterable[Mapping[str, Any]], asked: Request) -> bool:
-    """Tell whether rules of a role allow a request."""
-    return any(covers(rule, asked) for rule in rules)
+def allows(roles: Iterable[Mapping[str, Any]], asked: Request) -> bool:
+    """Tell whether roles allow a request; a Role does so in its own namespace alone.
+
+    Args:
+        roles: ClusterRoles and Roles.
+        asked: The request.
+    """
+    return any(
+        one["metadata"].get("namespace", asked.namespace) == asked.namespace
+        and any(covers(rule, asked) for rule in one.get("rules") or ())
+        for one in roles
+    )
 
 
 def covers(rule: Mapping[str, Any], asked: Request) -> bool:
