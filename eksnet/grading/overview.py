@@ -10,9 +10,9 @@ from eksnet.display import table
 from eksnet.grading.feedback import page
 from eksnet.grading.marking import Flag, Graded
 from eksnet.listing import Listing
+from eksnet.panel import Table
+from eksnet.picture import FAINT, LETTER, Picture, line, text
 from eksnet.printable import cell
-from eksnet.widgets.panel import Table
-from eksnet.widgets.picture import FAINT, LETTER, Picture, line, text
 
 _ROW, _TOP, _BAR, _BAR_WIDTH, _MARGIN = 20.0, 40.0, 12.0, 300.0, 12.0
 _LONGEST_ID = 28
