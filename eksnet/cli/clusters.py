@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from eksnet.cli.command import Json, Target, app, cluster_app
-from eksnet.cli.printing import console, listing_table
+from eksnet.cli.printing import console
 from eksnet.errors import EksnetError
 from eksnet.printable import printable
 
@@ -50,11 +50,8 @@ def cost(target: Target = None, as_json: Json = False) -> None:
     found = bill(cluster.aws, cluster.region, cluster.eks_name, is_sandbox=sandbox)
     if as_json:
         print(json.dumps(found.to_json(), indent=1))
-        return
-    if found.items:
-        console.print(listing_table(found.listing))
-    for line in (found.headline, *found.notes):
-        console.print(printable(line))
+    else:
+        console.print(str(found))
 
 
 @app.command()
@@ -80,7 +77,7 @@ def rollback(
         if as_json:
             print(json.dumps(rolling.to_json(found), indent=1))
         else:
-            console.print(listing_table(found) if found else "Nothing risky was changed so far.")
+            console.print(str(found) if found else "Nothing risky was changed so far.")
         return
     plan = rolling.planned(number, target)
     console.print(printable(plan.difference or f"{plan.snapshot.what} is as it was."))
@@ -166,9 +163,7 @@ def cluster_create(
     console.print("It makes:")
     for what in one.makes:
         console.print(printable(f"  - {what}"))
-    console.print(listing_table(one.estimate.listing))
-    for line in (one.estimate.headline, *one.estimate.notes):
-        console.print(printable(line))
+    console.print(str(one.estimate))
     new_cluster.check()
     console.print(f"It takes about {new_cluster.MINUTES} minutes, and costs until you delete it:")
     console.print(f"eksnet cluster delete --name {name} --region {region}")

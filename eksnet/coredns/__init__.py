@@ -28,6 +28,7 @@ from eksnet.coredns.observe import (
     wait_for_refusal,
     wait_for_reload,
     wait_for_restart,
+    wait_until_forgotten,
     witness_walk,
 )
 from eksnet.coredns.querylog import LoggedQuery, observed_walk, parse_query_log
@@ -77,5 +78,6 @@ __all__ = [
     "wait_for_refusal",
     "wait_for_reload",
     "wait_for_restart",
+    "wait_until_forgotten",
     "witness_walk",
 ]

@@ -61,6 +61,34 @@ def ask(cluster: Cluster, *names: str, rdtype: str = "A", server: str = "") -> L
     return read_answers(queries, run.output)
 
 
+def wait_until_forgotten(cluster: Cluster, name: str, timeout: float = 150) -> Answer:
+    """Ask until the cluster's DNS has no record of a name any more, and return that answer.
+
+    A cache may keep an answer for as long as its TTL after the record is gone.
+
+    Args:
+        cluster: The cluster.
+        name: The name.
+        timeout: How long at most, in seconds.
+
+    Raises:
+        EksnetError: It still has one, or the name cannot be asked.
+    """
+    answers: list[Answer] = []
+
+    def forgotten() -> bool:
+        answers[:] = ask(cluster, name)
+        return not answers[0].found
+
+    if not until(f"the DNS to forget {name}", forgotten, timeout, _POLL):
+        raise EksnetError(
+            f"after {timeout:g} s, {name} still has a record: {', '.join(answers[0].rdata)}",
+            "an answer without a record",
+            f'coredns.ask(cluster, "{name}")[0].ttl says how long it may be kept',
+        )
+    return answers[0]
+
+
 def ask_each(
     asked: Iterable[tuple[str, str]], run: Callable[[list[str]], str], server: str = ""
 ) -> dict[tuple[str, str], Answer]:

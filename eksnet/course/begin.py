@@ -51,7 +51,7 @@ from eksnet.course.readiness import wait_until_ready
 from eksnet.display import Mark, Shown, Tone, prose
 from eksnet.errors import ConflictError, EksnetError, NotFoundError, RefusedError
 from eksnet.listing import Listing
-from eksnet.loadbalancer import controller
+from eksnet.loadbalancer import by_hand, controller
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -262,6 +262,8 @@ def _look(cluster: Cluster, wanted: Lesson, record: _Record) -> Iterator[Left]:
     yield from _controller_missing(cluster, wanted)
     yield from _backup(cluster)
     yield from _namespaces(cluster, wanted, record)
+    # After the bindings in there, which take their rules away with them.
+    yield from _own_balancer(cluster, wanted)
     yield from _objects(cluster, wanted)
     yield from _by_hand(cluster, wanted)
     yield from _short_lived(cluster)
@@ -316,6 +318,18 @@ def _controller_missing(cluster: Cluster, wanted: Lesson) -> Iterator[Left]:
 
     if wanted.controller and (why := controller.what_is_wrong(cluster)):
         yield Left(_CONTROLLER, "", why, needed=True, _restore=install)
+
+
+def _own_balancer(cluster: Cluster, wanted: Lesson) -> Iterator[Left]:
+    """Find the load balancer that a lesson has made by itself; nobody else takes it away."""
+
+    def delete(cluster: Cluster) -> str:
+        by_hand.delete_by_hand(cluster)
+        return "deleted"
+
+    if wanted.by_hand and (found := by_hand.left_by_hand(cluster)):
+        yield Left("a load balancer made by hand", wanted.notebook, ", ".join(found),
+                   _restore=delete)  # fmt: skip
 
 
 def _addon(cluster: Cluster, record: _Record) -> Iterator[Left]:

@@ -32,6 +32,7 @@ class Lesson:
         simulates: Whether it makes up nodes and a clock, which only the sandbox has.
         installs_controller: Whether it installs the AWS Load Balancer Controller, from nothing.
         controller: Whether it needs that controller; then `begin` installs it where it is missing.
+        by_hand: Whether it makes a load balancer in AWS by itself, without the controller.
         empty_account: Whether it counts what is in the account: then what lessons have made there
             by hand, and have left, is deleted first.
     """
@@ -45,6 +46,7 @@ class Lesson:
     simulates: bool = False
     installs_controller: bool = False
     controller: bool = False
+    by_hand: bool = False
     empty_account: bool = False
 
 
@@ -103,6 +105,7 @@ LESSONS = (
         faults="ingress",
         controller=True,
     ),
+    Lesson("09_lab_target_group_binding", namespaces=("app-ns",), controller=True, by_hand=True),
     Lesson("99_cleanup", namespaces=("app-ns",), controller=True, empty_account=True),
 )
 

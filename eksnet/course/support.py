@@ -133,6 +133,7 @@ ROWS = (
         (_ACCOUNT, _QUICK_PODS),
         (Section(_BREAK, "fault-a", _FAULTS),),
     ),
+    Row("09_lab_target_group_binding", (_ACCOUNT, _PLACES)),
     Row("99_cleanup", (_ACCOUNT, _PLACES), (Section("Cluster and VPC", "cluster", _END),)),
 )
 

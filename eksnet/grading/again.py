@@ -122,7 +122,7 @@ class Replays:
         for stem, checkpoints in self._notebooks().items():
             copies, faults = reading.notebooks(files, stem)
             flags += [Flag(graded.learner.id, "not replayed", one) for one in faults]
-            if files and not copies:
+            if files and not copies and not faults:
                 flags.append(Flag(graded.learner.id, "no notebook", f"{stem} was not handed in"))
             touched = [one for one in copies if not is_untouched(one, catalogue.find(stem))]
             if copies and not touched:

@@ -8,11 +8,12 @@ from html import escape
 from itertools import groupby
 
 from eksnet import display
-from eksnet.checkpoints.criteria import State
+from eksnet.checkpoints.criteria import Prediction, State
 from eksnet.checkpoints.results import marked, points
 from eksnet.grading.marking import Graded, Marked, Seen, Source
 from eksnet.printable import printable
 
+_MOST_ROWS, _LONGEST = 12, 300
 # A page is opened as a file: nothing is loaded, and nothing in it can run.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 _STYLE = (
@@ -20,9 +21,14 @@ _STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem}"
     "table{border-collapse:collapse;width:100%;margin:.5rem 0 1.5rem}"
     "th,td{text-align:left;vertical-align:top;padding:.25rem .6rem;"
-    "border-bottom:1px solid #808080;overflow-wrap:anywhere}"
-    "td.n{white-space:nowrap}code{font-size:.95em}h3{margin-bottom:0}"
+    "border-bottom:1px solid #808080;overflow-wrap:break-word}"
+    "th,td.n{white-space:nowrap}caption{text-align:left}code{font-size:.95em}h3{margin-bottom:0}"
     "svg{max-width:100%;height:auto}"
+    # On a narrow screen words stay whole for as long as they can.
+    "@media(max-width:45rem){body{margin:1rem auto;padding:0 .5rem}"
+    "table{font-size:.75rem}th,td{padding:.15rem .2rem}th{white-space:normal}"
+    "td{overflow-wrap:anywhere}td.n{white-space:normal}"
+    "td:nth-last-child(-n+2){min-width:3.2rem}}"
 )
 _NOTHING = {
     Source.NONE: "<p>There is no submission that could be read: all points are zero.</p>",
@@ -81,21 +87,40 @@ def _checkpoint(mark: Marked) -> str:
     head = f"<h3>{title}: {state} {mark.standing.share}</h3>"
     if not mark.attempt:
         return f"{head}<p>There is no attempt.</p>"
-    return f"{head}{_HEAD}{''.join(map(_criterion, mark.criteria))}</tbody></table>"
+    seen = list(mark.criteria)
+    # Where all is as it was expected, nothing stands there.
+    columns = _COLUMNS if any(one.expected for one in seen) else _COLUMNS[:-1]
+    rows = "".join(_criterion(one, len(columns)) for one in seen)
+    return f"{head}{_head(columns)}{rows}</tbody></table>{_prediction(mark)}"
 
 
 _COLUMNS = ("state", "points", "source", "criterion", "observed", "expected")
-_CELLS = "".join(f'<th scope="col">{one}</th>' for one in _COLUMNS)
-_HEAD = f"<table><thead><tr>{_CELLS}</tr></thead><tbody>"
 
 
-def _criterion(seen: Seen) -> str:
+@functools.cache
+def _head(columns: tuple[str, ...]) -> str:
+    cells = "".join(f'<th scope="col">{one}</th>' for one in columns)
+    return f"<table><thead><tr>{cells}</tr></thead><tbody>"
+
+
+def _criterion(seen: Seen, columns: int) -> str:
+    expected = f"<td>{_said(seen.expected)}</td>" if columns == len(_COLUMNS) else ""
     return (
         f'<tr><td class="n">{_state(seen.state)}</td><td class="n">{seen.share}</td>'
-        f"<td>{seen.source}</td>"
-        f"<td>{_description(seen.criterion.description)}</td><td>{_said(seen.observed)}</td>"
-        f"<td>{_said(seen.expected)}</td></tr>"
+        f'<td class="n">{seen.source}</td><td>{_description(seen.criterion.description)}</td>'
+        f"<td>{_said(seen.observed)}</td>{expected}</tr>"
     )
+
+
+def _prediction(mark: Marked) -> str:
+    """Return what the learner had predicted, where that was not all right."""
+    asked = any(isinstance(one.criterion, Prediction) and not one.points for one in mark.criteria)
+    answer = mark.attempt.answer if mark.attempt and asked else None
+    if not isinstance(answer, list):
+        return ""
+    rows = [row for row in answer[:_MOST_ROWS] if isinstance(row, list)]
+    said = "; ".join(": ".join(map(str, row[:_MOST_ROWS])) for row in rows)
+    return f"<p>Your prediction: {_said(said[:_LONGEST])}</p>" if said else ""
 
 
 def _said(text: str) -> str:

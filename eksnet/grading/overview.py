@@ -10,9 +10,9 @@ from eksnet.display import table
 from eksnet.grading.feedback import page
 from eksnet.grading.marking import Flag, Graded
 from eksnet.listing import Listing
+from eksnet.panel import Table
+from eksnet.picture import FAINT, LETTER, Picture, line, text
 from eksnet.printable import cell
-from eksnet.widgets.panel import Table
-from eksnet.widgets.picture import FAINT, LETTER, Picture, line, text
 
 _ROW, _TOP, _BAR, _BAR_WIDTH, _MARGIN = 20.0, 40.0, 12.0, 300.0, 12.0
 _LONGEST_ID = 28
@@ -146,21 +146,21 @@ def _rows(tallies: Sequence[Tally]) -> Listing[Tally]:
 
 def overview(found: Class) -> str:
     """Return the class as a page for the instructor alone: it names everybody."""
-    drawn, twin = picture(found.tallies), _rows(found.tallies)
+    drawn, numbers = picture(found.tallies), _rows(found.tallies)
     parts = ["<p>For the instructor: everybody's marks are in it.</p>", drawn.inline]
-    parts.append(_table(twin.columns, twin.rows, drawn.caption))
+    parts.append(_table(numbers.columns, numbers.rows, "The same in numbers"))
     for title, column, flags in found.notices:
         parts.append(f"<h2>{title}: {len(flags)}</h2>")
         if flags:
             rows = [(one.learner, one.kind, one.reason) for one in flags]
-            parts.append(_table(("learner", column, "reason"), rows, title))
+            parts.append(_table(("learner", column, "reason"), rows))
     totals = [(name, source, str(points)) for name, source, points in found.totals]
     parts.append(f"<h2>Learners: {len(totals)}</h2>")
-    title = f"Points of {found.possible}, without manual marks"
-    parts.append(_table(("learner", "source", "points"), totals, title))
+    caption = f"Points of {found.possible}, without manual marks"
+    parts.append(_table(("learner", "source", "points"), totals, caption))
     return page("The class", "".join(parts))
 
 
-def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], caption: str) -> str:
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], caption: str = "") -> str:
     shown = [tuple(map(cell, row)) for row in rows]
     return table(columns, shown, caption=caption, folded=False)

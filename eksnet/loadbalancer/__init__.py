@@ -9,6 +9,7 @@ from eksnet import faces
 if TYPE_CHECKING:
     from eksnet.loadbalancer import annotations
     from eksnet.loadbalancer.answers import Response, request, wait_until_answers
+    from eksnet.loadbalancer.by_hand import delete_by_hand, delete_security_group
     from eksnet.loadbalancer.clients import answers_during
     from eksnet.loadbalancer.controller import (
         iam_policy,
@@ -57,7 +58,9 @@ __all__ = [
     "annotations",
     "answers_during",
     "controller_log",
+    "delete_by_hand",
     "delete_own_security_group",
+    "delete_security_group",
     "diagnose",
     "explain",
     "hostname",

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+# How many load balancers are drawn at most; the text has all.
+_DRAWN = 4
+
+
 @dataclass(frozen=True)
 class Target:
     """What a target group registers.
@@ -187,7 +191,12 @@ class Plan(Shown):
         return display.diff_coloured(text) if colours else text
 
     def _repr_html_(self) -> str:
-        return display.diff(printable("\n".join(self._lines())))
+        # The command shows plans as text alone, and a picture takes a moment to be loaded.
+        from eksnet.loadbalancer.balancer_tree import balancer_tree
+
+        built = [stack for stack in self.stacks if stack.planned][:_DRAWN]
+        drawn = "".join(balancer_tree(stack).image for stack in built)
+        return drawn + display.diff(printable("\n".join(self._lines())))
 
     def _lines(self) -> Iterator[str]:
         yield self._summary()

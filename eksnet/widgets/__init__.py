@@ -15,10 +15,12 @@ from eksnet.coredns.memory import Measured
 from eksnet.dns import Walk
 from eksnet.kubeproxy import Node, Ruleset, Settings, predict
 from eksnet.kubeproxy.settings import MODES
+from eksnet.loadbalancer.balancer_tree import balancer_tree
 from eksnet.loadbalancer.planned import Plan
+from eksnet.panel import Panel, Table, Text
+from eksnet.picture import Picture
 from eksnet.widgets.annotation_choices import START as CHOSEN
 from eksnet.widgets.annotation_choices import AnnotationChoices
-from eksnet.widgets.balancer_tree import balancer_tree
 from eksnet.widgets.coredns_memory import CorednsMemory
 from eksnet.widgets.coredns_replicas import CorednsReplicas
 from eksnet.widgets.corefile import START, CorefileEditor
@@ -27,8 +29,6 @@ from eksnet.widgets.ladder import ladder
 from eksnet.widgets.model import Model, Stepper
 from eksnet.widgets.packet_path import packet_path
 from eksnet.widgets.packet_stepper import A_POD, PacketStepper, scene
-from eksnet.widgets.panel import Panel, Table, Text
-from eksnet.widgets.picture import Picture
 from eksnet.widgets.reconciling import reconciling
 from eksnet.widgets.search_order import OBSERVES, SearchOrder
 

@@ -11,13 +11,13 @@ from traitlets import Enum, Unicode
 from eksnet import inputs
 from eksnet.errors import EksnetError
 from eksnet.listing import Listing
+from eksnet.loadbalancer.balancer_tree import balancer_tree
 from eksnet.loadbalancer.catalogues import INGRESS, VERSIONS
 from eksnet.loadbalancer.linting import OF_SERVICE, Finding, lint, summary
 from eksnet.loadbalancer.planned import Plan
 from eksnet.loadbalancer.releases import PINNED, written
-from eksnet.widgets.balancer_tree import balancer_tree
+from eksnet.panel import Panel, Table, Text
 from eksnet.widgets.model import Model
-from eksnet.widgets.panel import Panel, Table, Text
 
 KINDS = ("Ingress", "Service")
 START = "scheme: internet-facing\ntarget-type: ip\n"

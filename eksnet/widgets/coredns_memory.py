@@ -17,9 +17,9 @@ from eksnet.coredns.memory import (
     published,
 )
 from eksnet.listing import Listing
+from eksnet.panel import Panel, Table
 from eksnet.widgets.curve import curve
 from eksnet.widgets.model import Model
-from eksnet.widgets.panel import Panel, Table
 
 FORMULA, POINTS, FIT = "formula", "published", "their fit"
 _AXES = ("pods and Services", "MB")

@@ -22,9 +22,9 @@ from eksnet.coredns.replicas import (
     steps_down,
 )
 from eksnet.listing import Listing
+from eksnet.panel import Panel, Table
 from eksnet.widgets.curve import curve
 from eksnet.widgets.model import Model
-from eksnet.widgets.panel import Panel, Table
 
 EKS, PROPORTIONAL = "EKS", "CPA"
 MOST_NODES, MOST_CORES = 5_000, 448

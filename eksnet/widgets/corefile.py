@@ -13,8 +13,8 @@ from eksnet.coredns.releases import epochs
 from eksnet.errors import EksnetError
 from eksnet.inputs import count
 from eksnet.listing import Listing
+from eksnet.panel import MARK, Panel, Table, Text
 from eksnet.widgets.model import Model
-from eksnet.widgets.panel import MARK, Panel, Table, Text
 
 START = """\
 .:53 {

@@ -11,8 +11,8 @@ from typing import Any
 from eksnet import inputs
 from eksnet.errors import EksnetError
 from eksnet.listing import Listing
-from eksnet.widgets.panel import Table
-from eksnet.widgets.picture import (
+from eksnet.panel import Table
+from eksnet.picture import (
     BAD,
     DASHED,
     DOTTED,

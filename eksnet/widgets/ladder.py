@@ -8,8 +8,8 @@ from eksnet.dns import Attempt, Walk
 from eksnet.dns.profiles import Question
 from eksnet.dns.replies import Reply
 from eksnet.listing import Listing
-from eksnet.widgets.panel import Table
-from eksnet.widgets.picture import (
+from eksnet.panel import Table
+from eksnet.picture import (
     BAD,
     DASHED,
     FAINT,

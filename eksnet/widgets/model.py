@@ -15,7 +15,7 @@ from traitlets import All, Bunch, Callable, Dict, HasTraits, Int, TraitError, Tr
 from eksnet import inputs
 from eksnet.errors import EksnetError
 from eksnet.listing import Listing
-from eksnet.widgets.panel import Panel, Table
+from eksnet.panel import Panel, Table
 
 Rows = tuple[tuple[str, ...], ...]
 _OBSERVE = "look"

@@ -10,8 +10,8 @@ from types import MappingProxyType
 from eksnet import inputs
 from eksnet.kubeproxy import Packet, PacketWalk, Step
 from eksnet.kubeproxy.walk import ACCEPTED
-from eksnet.widgets.panel import MARK, Text
-from eksnet.widgets.picture import (
+from eksnet.panel import MARK, Text
+from eksnet.picture import (
     BAD,
     DASHED,
     FAINT,

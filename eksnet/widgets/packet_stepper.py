@@ -12,9 +12,9 @@ from eksnet.errors import EksnetError
 from eksnet.kubeproxy import Node, Packet, PacketWalk, PacketWalks, Ruleset, Step, packet_walks
 from eksnet.kubeproxy.services import ServicePort, service_ports
 from eksnet.listing import Listing
+from eksnet.panel import Panel, Part, Table, Text
 from eksnet.widgets.model import Stepper
 from eksnet.widgets.packet_path import packet_path
-from eksnet.widgets.panel import Panel, Part, Table, Text
 
 PROTOCOLS = ("tcp", "udp", "icmp")
 # Addresses that documentation may use: RFC 5737, TEST-NET-3.

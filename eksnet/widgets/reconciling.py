@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from eksnet import inputs
 from eksnet.listing import Listing
-from eksnet.widgets.panel import Table
-from eksnet.widgets.picture import DASHED, HERE, Picture, Point, arrow, box, text
+from eksnet.panel import Table
+from eksnet.picture import DASHED, HERE, Picture, Point, arrow, box, text
 
 _TITLE = "From an object to a load balancer, and on to a pod"
 _SIZE = (630.0, 388.0)

@@ -17,9 +17,9 @@ from eksnet.dns import (
 )
 from eksnet.dns.resolvconf import KUBE_DNS
 from eksnet.errors import EksnetError
+from eksnet.panel import Panel, Table, Text
 from eksnet.widgets.ladder import ladder
 from eksnet.widgets.model import Model, word
-from eksnet.widgets.panel import Panel, Table, Text
 
 REGIONS = ("ap-northeast-2", "us-east-1", "us-west-2", "eu-central-1")
 OBSERVES = ("name", "namespace", "ndots")

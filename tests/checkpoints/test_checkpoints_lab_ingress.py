@@ -26,6 +26,8 @@ STATUSES = {"/": 200, "/index.html": 404, "/cgi-bin/who": 404, "/?page=2": 200}
 class FakeElb:
     """An account with one load balancer and one target group; refuses what the API server does."""
 
+    exceptions = SimpleNamespace(ClientError=botocore.exceptions.ClientError)
+
     def __init__(self, api: FakeApi, answers: dict[str, Any]) -> None:
         self.api, self.answers = api, answers
 

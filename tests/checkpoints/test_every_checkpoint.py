@@ -21,6 +21,7 @@ import test_checkpoints_dns_records as shelf
 import test_checkpoints_dns_troubleshooting as trouble
 import test_checkpoints_install_controller as balancing
 import test_checkpoints_kube_proxy as shop
+import test_checkpoints_lab_binding as bound
 import test_checkpoints_lab_cname as named
 import test_checkpoints_lab_hosts as lab
 import test_checkpoints_lab_ingress as balanced
@@ -149,6 +150,14 @@ def ingress(*handed_in: Any, **fields: Any) -> Make:
 
 def cname(*handed_in: Any, **fields: Any) -> Make:
     return made(named.put_cname, *handed_in, **fields)
+
+
+def binding(*handed_in: Any, **fields: Any) -> Make:
+    return made(bound.put_binding, *handed_in, **fields)
+
+
+def unmade(*handed_in: Any) -> Make:
+    return made(bound.put_empty, *handed_in)
 
 
 def served(**fields: Any) -> Make:
@@ -634,6 +643,80 @@ CASES = {
                 "it is internal",
             ),
             (ingress(host=""), "its status has no DNS name"),
+        ),
+    ),
+    "binding-01": Case(
+        unmade(),
+        binding(),
+        (
+            (binding(groups=()), "it has no security group"),
+            (binding(kind="application"), "its type is application"),
+            (binding(target_type="instance"), "its type and protocol are instance and TCP"),
+            (binding(forwards=bound.INSTANCES), "its listener forwards to another target group"),
+            (binding(listens=8080), "it has no listener on port 80"),
+        ),
+    ),
+    "binding-02": Case(
+        unmade(),
+        binding(),
+        (
+            (binding(arn=bound.INSTANCES), "it binds another target group"),
+            (binding(service="shop"), "it binds the Service shop"),
+            (binding(opened={}), "it has no spec.networking"),
+            (binding(opened=bound.networking(port=80)), "its rules open another port"),
+            (
+                binding(states=("healthy", "unhealthy")),
+                "1 of 2 targets are unhealthy (Target.Timeout)",
+            ),
+            (binding(targets=()), "the target group has no target"),
+        ),
+    ),
+    "binding-03": Case(
+        unmade(bound.ITSELF, bound.ITSELF),
+        binding(bound.ITSELF, bound.ITSELF, preserves=True),
+        (
+            (
+                binding({**bound.ITSELF, "web-a": "answered"}, bound.ITSELF, preserves=True),
+                "web-a: no answer",
+            ),
+            (
+                binding({**bound.ITSELF, "client": "no answer"}, bound.ITSELF, preserves=True),
+                "client: answered",
+            ),
+        ),
+    ),
+    "binding-04": Case(
+        unmade(bound.FITS, bound.FITS),
+        binding(bound.FITS, bound.FITS, second="ip"),
+        (
+            (
+                binding({**bound.FITS, "second binding": "accepted"}, bound.FITS, second="ip"),
+                "second binding: refused",
+            ),
+            (
+                binding(dict.fromkeys(bound.FITS, "refused"), bound.FITS, second="ip"),
+                "another target type: accepted",
+            ),
+        ),
+    ),
+    "binding-05": Case(
+        unmade(),
+        binding(second="instance", targets=balanced.NODES),
+        (
+            (binding(second="ip"), "its type is ip, and the target group's instance"),
+            (binding(second="instance", targets=()), "0 of 2 nodes are targets"),
+            (
+                binding(second="instance", targets=balanced.NODES, states=("healthy",)),
+                "1 of 2 nodes are targets",
+            ),
+        ),
+    ),
+    "binding-06": Case(
+        unmade(0, 0),
+        binding(0, 0, port=8080),
+        (
+            (binding(2, 0, port=8080), "0"),
+            (binding(0, 2, port=8080), "2"),
         ),
     ),
     "cname-01": Case(

@@ -89,6 +89,7 @@ class FakeApi:
         objects: The objects by path.
         logs: The logs by a pod's path.
         refuse: Returns a status and a body to answer with, or None to go on.
+        retry_after: How many seconds a client is to wait after status 429; empty says nothing.
         react: Called with each object that was created or changed, and its path.
         allows: Answers a review: whether a verb, group, resource … may be done.
     """
@@ -98,6 +99,7 @@ class FakeApi:
         self.objects: dict[str, Json] = {}
         self.logs: dict[str, str] = {}
         self.refuse: Callable[[Request], Refusal | None] = lambda request: None
+        self.retry_after = ""
         self.react: Callable[[str, Json], None] = lambda path, one: None
         self.allows: Callable[[Json], bool] = lambda attributes: True
         self._version = 100
@@ -239,6 +241,8 @@ class _Handler(BaseHTTPRequestHandler):
     def answer(self, status: int, body: Json | str) -> None:
         data = (body if isinstance(body, str) else json.dumps(body)).encode()
         self.send_response(status)
+        if status == 429 and self.fake.retry_after:
+            self.send_header("Retry-After", self.fake.retry_after)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()

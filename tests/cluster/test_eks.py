@@ -419,6 +419,36 @@ def cluster_tokens(cluster: eksnet.cluster.Cluster) -> eksnet.aws.tokens.Tokens:
     return cluster._client._sign_in_again.__self__  # type: ignore[union-attr]
 
 
+def test_a_busy_api_server_is_waited_for(
+    aws: FakeAws, api: FakeApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr("eksnet.cluster.waits.time.sleep", pauses.append)
+    cluster = connect()
+    busy, api.retry_after = iter(range(3)), "2"
+    api.refuse = lambda request: (
+        (429, failure(429, "TooManyRequests", "try again"))
+        if next(busy, None) is not None
+        else None
+    )
+    assert cluster.apply(MANIFEST)[0].result == "created"
+    assert pauses == [2.0] * 3
+
+
+def test_an_api_server_that_stays_busy_is_told(
+    aws: FakeAws, api: FakeApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("eksnet.cluster.waits.time.sleep", lambda _: None)
+    cluster = connect()
+    api.retry_after = "1"
+    api.refuse = lambda request: (429, failure(429, "TooManyRequests", "try again"))
+    with pytest.raises(EksnetError, match="says: try again") as caught:
+        cluster.apply(MANIFEST)
+    assert "repeat the call" in caught.value.next_step
+    api.refuse = lambda request: None
+    assert cluster.apply(MANIFEST)[0].result == "created"
+
+
 def test_credentials_that_end_in_the_middle_stop_with_a_clear_word(
     aws: FakeAws, api: FakeApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -36,35 +36,6 @@ spec:
 """
 CUT = 10
 STUDENT = f"arn:aws:iam::{ACCOUNT}:user/student"
-ADMINISTRATORS = """
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRoleBinding
-metadata: {name: students}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: cluster-admin}
-subjects: [{apiGroup: rbac.authorization.k8s.io, kind: Group, name: students}]
-"""
-# A level of the API server's own fairness that lets nothing in, for one user.
-BUSY = """
-apiVersion: flowcontrol.apiserver.k8s.io/v1
-kind: PriorityLevelConfiguration
-metadata: {name: busy}
-spec:
-  type: Limited
-  limited:
-    {nominalConcurrencyShares: 0, borrowingLimitPercent: 0, limitResponse: {type: Reject}}
----
-apiVersion: flowcontrol.apiserver.k8s.io/v1
-kind: FlowSchema
-metadata: {name: busy}
-spec:
-  priorityLevelConfiguration: {name: busy}
-  matchingPrecedence: 2
-  rules:
-  - subjects: [{kind: User, user: {name: "%s"}}]
-    resourceRules:
-    - {apiGroups: ["*"], resources: ["*"], verbs: ["*"], namespaces: ["*"], clusterScope: true}
-    nonResourceRules: [{nonResourceURLs: ["*"], verbs: ["*"]}]
-"""
 
 
 @dataclass
@@ -201,32 +172,6 @@ def test_an_expired_token_is_replaced_in_the_middle(own):
     tokens._token = Token(old.text, now + timedelta(hours=1))
     assert [one.result for one in own.apply(POD)] == ["created", "created"]
     assert tokens._token.text != old.text
-
-
-def test_a_busy_api_server_is_waited_for(student, way, cluster):
-    # It is busy for this user alone: whoever ends that has to get through.
-    try:
-        cluster.apply(f"{ADMINISTRATORS}---{BUSY % STUDENT}")
-        own = eks.open_own(TARGET, None)
-        between.until(lambda: is_refused(own), 20)
-        threading.Timer(4, lambda: free(cluster)).start()
-        assert [one.result for one in own.apply(POD)] == ["created", "created"]
-    finally:
-        free(cluster)
-        cluster.delete("clusterrolebinding/students")
-        cluster.delete(f"namespace/{SPACE}")
-
-
-def is_refused(own):
-    response = own._client._pool.request(
-        "GET", own._client.server + "/api/v1/namespaces", headers=own._client._credentials()
-    )
-    return response.status == 429
-
-
-def free(cluster):
-    for kind in ("flowschema", "prioritylevelconfiguration"):
-        cluster.delete(f"{kind}/busy")
 
 
 def test_a_busy_aws_is_waited_for(own, way):

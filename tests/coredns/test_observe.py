@@ -16,6 +16,7 @@ from eksnet.coredns import (
     wait_for_answer,
     wait_for_reload,
     wait_for_restart,
+    wait_until_forgotten,
     witness_walk,
 )
 from eksnet.coredns.configuration import configuration_hash
@@ -395,6 +396,25 @@ def test_a_name_that_is_never_found_is_told(monkeypatch):
     monkeypatch.setattr(observe, "until", lambda what, holds, timeout, poll: holds())
     with pytest.raises(EksnetError, match=r"still waiting for an answer for 10-0-129-7"):
         wait_for_answer(Learning(9), "op", "10-0-129-7.here.pod.cluster.local", "here")
+
+
+@pytest.mark.parametrize("after", range(3))
+def test_a_name_is_asked_until_no_cache_has_its_record(after, monkeypatch):
+    monkeypatch.setattr(observe, "_POLL", 0)
+    kept = Answer("x.example", "NOERROR", 9, ("10.0.0.9",), found=True)
+    gone = Answer("x.example", "NXDOMAIN", None, ())
+    answers = iter([*[kept] * after, gone])
+    monkeypatch.setattr(observe, "ask", lambda _cluster, name: [next(answers)])
+    assert wait_until_forgotten(None, "x.example") == gone
+    assert list(answers) == []
+
+
+def test_a_name_that_keeps_its_record_is_told(monkeypatch):
+    kept = Answer("x.example", "NOERROR", 9, ("10.0.0.9",), found=True)
+    monkeypatch.setattr(observe, "ask", lambda _cluster, name: [kept])
+    monkeypatch.setattr(observe, "until", lambda what, holds, timeout, poll: holds())
+    with pytest.raises(EksnetError, match=r"x\.example still has a record: 10\.0\.0\.9"):
+        wait_until_forgotten(None, "x.example")
 
 
 def test_names_and_types_are_asked_in_one_run_and_never_along_a_search_list() -> None:

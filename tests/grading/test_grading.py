@@ -368,3 +368,17 @@ def test_feedback_is_never_written_through_a_link(
     classroom.grade()
     assert mine.read_text() == "mine"
     assert "Feedback for ada" in classroom.page("out/ada.html")
+
+
+def test_feedback_shows_a_prediction_that_was_not_right_as_text(
+    classroom: Classroom, hand_in: Callable[..., Path]
+) -> None:
+    wrong = attempt(LAB[1], FAIL) | {"answer": [["without cache", HOSTILE], ["b", "2"]]}
+    right = attempt(LAB[4], PASS) | {"answer": [["never shown"]]}
+    odd = attempt(LAB[3], FAIL) | {"answer": {"a": [1]}}
+    hand_in("ada", wrong, right, odd)
+    classroom.grade("--notebook", "05")
+    page = classroom.page("out/ada.html")
+    assert "Your prediction: without cache: &lt;script&gt;" in page and "; b: 2" in page
+    assert page.count("Your prediction") == 1
+    assert "never shown" not in page and "<script" not in page

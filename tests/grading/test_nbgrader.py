@@ -94,7 +94,6 @@ def lab(tmp_path: Path) -> Any:
 def test_nbgrader_scores_a_right_a_wrong_and_an_untouched_submission(
     tmp_path: Path, lab: dict[str, str]
 ) -> None:
-    pytest.importorskip("nbgrader")
     folder = tmp_path / "class"
     source = folder / "source" / "ps1" / "ps1.ipynb"
     source.parent.mkdir(parents=True)

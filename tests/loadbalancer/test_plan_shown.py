@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from eksnet.loadbalancer import planned
+from eksnet.loadbalancer.balancer_tree import balancer_tree
 from eksnet.loadbalancer.planned import Plan
 
 ANSWERS = Path(__file__).parent / "answers"
@@ -58,6 +60,20 @@ def test_a_plan_as_html(plan: Plan) -> None:
     assert "listener HTTP 80" in html
     assert "tinted" not in html
     assert html.count("background-color") == TEXT.count("\n+")
+
+
+def test_a_plan_in_a_notebook_begins_with_a_picture_of_what_is_built(plan: Plan) -> None:
+    drawn = balancer_tree(plan.stack("app/web")).image
+    html = plan._repr_html_()
+    # The other one is refused: nothing of it could be drawn.
+    assert html.startswith(drawn) and html.count("<img") == 1
+    assert "target i-0a:30080" in html.removeprefix(drawn)
+
+
+def test_many_load_balancers_are_not_all_drawn(plan: Plan) -> None:
+    many = replace(plan, stacks=(plan.stack("app/web"),) * 20)
+    assert many._repr_html_().count("<img") == planned._DRAWN
+    assert many._repr_html_().count("target i-0a:30080") == 20
 
 
 def test_a_plan_as_a_table(plan: Plan) -> None:

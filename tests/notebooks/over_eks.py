@@ -28,6 +28,8 @@ except eksnet.EksnetError as error:
     print(error.expected)
     print(error.seen.partition(", and this is ")[2])
 """
+# How an error names the cluster.
+_SPEAKS = "the API server of sandbox says"
 # Cells that do something else where nodes cannot be simulated, and say so.
 _COMPUTED = {"02d_coredns_autoscaling": ("up", "up-compare", "up-pods", "clock", "down")}
 
@@ -77,6 +79,9 @@ def expected(notebook: str, said: str) -> Any:
         if cell.id in _COMPUTED.get(notebook, ()):
             cell.metadata["tags"] = ["nbval-ignore-output"]
         cell.source = cell.source.replace(_THROUGH, 'through = "kube-proxy"')
+        for output in cell.get("outputs", ()):
+            if "text" in output:
+                output.text = output.text.replace(_SPEAKS, f"the API server of {TARGET} says")
     (connect,) = [cell for cell in found.cells if "eksnet.connect()" in cell.source]
     connect.outputs.insert(0, new_output("stream", name="stdout", text=said))
     if any(one.controller for one in LESSONS if one.notebook == notebook):

@@ -88,6 +88,10 @@ class TestIngress(Compared):
     names = ("08a_lab_ingress", "08b_ingress_https_and_faults")
 
 
+class TestBinding(Compared):
+    names = ("09_lab_target_group_binding",)
+
+
 class TestNames(Compared):
     names = ("01b_name_resolution", "01a_dns_records", "00_setup")
 
@@ -141,6 +145,7 @@ def test_a_notebook_prints_the_same_the_second_time(fresh_sandbox, name):
         *(("07_lab_install_controller", f"controller-0{number}") for number in (3, 4)),
         ("06_lab_cname", "cname-02"),
         ("08a_lab_ingress", "ingress-02"),
+        *(("09_lab_target_group_binding", f"binding-0{number}") for number in (3, 4, 6)),
         ("00_setup", "setup-01"),
         ("99_cleanup", "cleanup-01"),
     ],

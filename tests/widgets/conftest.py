@@ -18,6 +18,12 @@ QUIET = (
     "--no-sandbox", "--disable-gpu", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--no-first-run",
 )  # fmt: skip
+# What nbgrader, a package of the tests alone, would add to a learner's JupyterLab.
+NOT_THE_LEARNERS = {
+    **{f"nbgrader.server_extensions.{name}": False
+       for name in ("formgrader", "validate_assignment", "assignment_list", "course_list")},
+    "notebook": False,
+}  # fmt: skip
 DIRECTORIES = (
     "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR",
     "JUPYTERLAB_SETTINGS_DIR", "JUPYTERLAB_WORKSPACES_DIR",
@@ -31,6 +37,7 @@ def server(tmp_path_factory):
     command = lab_command(
         course, "--no-browser", "--expose-app-in-browser", f"--IdentityProvider.token={TOKEN}",
         "--ServerApp.ip=127.0.0.1", "--ServerApp.port=0",
+        f"--ServerApp.jpserver_extensions={NOT_THE_LEARNERS}",
     )  # fmt: skip
     with pytest.MonkeyPatch.context() as patch, (home / "log").open("w") as log:
         for name in DIRECTORIES:

@@ -7,9 +7,9 @@ import pytest
 
 from eksnet import widgets
 from eksnet.loadbalancer import planned
+from eksnet.loadbalancer.balancer_tree import boxes
 from eksnet.loadbalancer.parts import Part
 from eksnet.loadbalancer.planned import Stack, Target
-from eksnet.widgets.balancer_tree import boxes
 
 ANSWER = json.loads(
     (Path(__file__).parents[1] / "loadbalancer" / "answers" / "two_ingresses.json").read_text()

@@ -13,12 +13,12 @@ import shop
 import test_balancer_tree as balancers
 from lab import contrast
 
-from eksnet import dns, kubeproxy, widgets
+from eksnet import dns, kubeproxy, picture, widgets
 from eksnet.dns.walk import walk
 from eksnet.errors import EksnetError
 from eksnet.kubeproxy import LookupTime, Packet
 from eksnet.loadbalancer.planned import Stack
-from eksnet.widgets import CorednsMemory, CorednsReplicas, picture
+from eksnet.widgets import CorednsMemory, CorednsReplicas
 
 SVG = "{http://www.w3.org/2000/svg}"
 CONF = dns.pod_resolv_conf("ops-ns")

@@ -13,6 +13,7 @@ import pytest
 from eksnet import coredns
 from eksnet.cluster import connect
 from eksnet.cluster.countdown import until
+from eksnet.errors import UnreachableError
 from eksnet.sandbox import lifecycle, paths
 from eksnet.sandbox.aws.access import access
 
@@ -102,7 +103,7 @@ def test_an_answered_write_outlives_the_process_and_the_sandbox(fresh):
             found = eks.describe_update(name=fresh.eks_name, addonName="coredns", updateId=asked)[
                 "update"
             ]
-        except (botocore.exceptions.HTTPClientError, botocore.exceptions.ClientError):
+        except (UnreachableError, botocore.exceptions.ClientError):
             return False  # the process is being started again
         return found["status"] == "Successful"
 

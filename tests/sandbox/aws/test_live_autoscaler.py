@@ -11,6 +11,7 @@ from eksnet import coredns
 from eksnet.cluster import simulated
 from eksnet.cluster.countdown import until
 from eksnet.coredns import autoscaling
+from eksnet.errors import UnreachableError
 
 pytestmark = pytest.mark.sandbox
 SYSTEM = "kube-system"
@@ -55,5 +56,5 @@ def test_replicas_follow_a_fleet_up_and_down(scaled):
 def _answers(cluster):
     try:
         return coredns.addon.describe(cluster)[0].status != "self-managed"
-    except (botocore.exceptions.HTTPClientError, botocore.exceptions.ClientError):
+    except (UnreachableError, botocore.exceptions.ClientError):
         return False

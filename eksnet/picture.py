@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from html import escape
 
 from eksnet import display
-from eksnet.widgets.panel import Part
+from eksnet.panel import Part
 
 Point = tuple[float, float]
 

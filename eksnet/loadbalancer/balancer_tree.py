@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from eksnet.listing import Listing
 from eksnet.loadbalancer.parts import Part
-from eksnet.loadbalancer.planned import Stack
-from eksnet.widgets.panel import Table
-from eksnet.widgets.picture import FAINT, LINE, Picture, arrow, box, lines, text, texts
+from eksnet.panel import Table
+from eksnet.picture import FAINT, LINE, Picture, arrow, box, lines, text, texts
+
+if TYPE_CHECKING:
+    from eksnet.loadbalancer.planned import Stack
 
 _WIDTH = 620.0
 _INDENT, _LEFT, _GAP, _PAD = 26.0, 12.0, 12.0, 8.0
