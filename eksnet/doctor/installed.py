@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from eksnet import versions
-from eksnet.aws import refusals, tags
+from eksnet.aws import refusals
 from eksnet.cluster.client import ApiError
 from eksnet.coredns.autoscaling import VALUE, fields_of
 from eksnet.doctor.findings import Finding, cannot_tell, finding, ok
@@ -302,11 +302,11 @@ def load_balancer_controller(cluster: Cluster) -> Iterator[Finding]:
 
 def _installed(cluster: Cluster, deployment: Resource) -> Iterator[Finding]:
     release = _tag(deployment)
-    if not of_course(deployment):
+    if not controller.is_ours(deployment):
         yield finding(
             f"a controller {release} is there that the course has not installed",
-            "use another cluster for 06 to 09; they would install it anew with another role, and "
-            "at their end remove it with all load balancers that it has made",
+            "06, 08 and 09 use it as it is and leave it; for 07, which installs one, use another "
+            "cluster",
         )
     elif why := controller.why_not_ready(cluster):
         yield finding(
@@ -316,15 +316,3 @@ def _installed(cluster: Cluster, deployment: Resource) -> Iterator[Finding]:
     else:
         made = f"the course was made with {versions.CONTROLLER}"
         yield ok(f"installed by the course, ready: {release}; {made}")
-
-
-def of_course(deployment: Mapping[str, Any]) -> bool:
-    """Tell whether the course has installed a controller: its default tags say so.
-
-    Args:
-        deployment: The controller's Deployment.
-    """
-    arguments = deployment["spec"]["template"]["spec"]["containers"][0].get("args") or ()
-    given = [one for one in arguments if one.startswith("--default-tags=")]
-    own = [f"{key}={value}" for key, value in tags.COURSE.items()]
-    return any(tag in one for one in given for tag in own)
