@@ -184,5 +184,5 @@ def test_only_the_command_and_the_package_itself_know_the_course():
         for path in package.rglob("*.py")
         if re.search(r"(from|import) eksnet(\.| import )course\b", path.read_text())
     }
-    assert knowing == {"__init__.py", "cli.py", "course"} & knowing
-    assert "cli.py" in knowing
+    assert knowing == {"__init__.py", "cli", "course"} & knowing
+    assert "cli" in knowing
