@@ -303,8 +303,7 @@ def _installed(cluster: Cluster, deployment: Resource) -> Finding:
     release = _tag(deployment)
     if not controller.is_ours(deployment):
         return finding(
-            f"a controller {release} is in {deployment.namespace}, and the course has not installed "
-            "it",
+            f"a controller {release} is in {deployment.namespace}, not installed by the course",
             "06, 08 and 09 use it as it is; do 07 on another cluster, or remove it first if nobody "
             "needs it",
         )

@@ -197,7 +197,7 @@ BROKEN = {
         "a new Pod is refused", "exempt the namespaces",
     ),
     "somebody else's controller": (
-        "controller", a_controller(), "is in kube-system, and the course has not",
+        "controller", a_controller(), "is in kube-system, not installed by the course",
         "do 07 on another cluster",
     ),
     "kinds of a controller that is gone": (
