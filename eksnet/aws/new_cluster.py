@@ -5,6 +5,7 @@ It is the pre-setup of the course document. The config file is `cluster.yaml`, b
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -54,9 +55,7 @@ class NewCluster:
     def config(self) -> str:
         """The config file for eksctl."""
         zones = self.zones or _ZONES.get(self.region, ())
-        line = (
-            f"availabilityZones: [{', '.join(zones)}]" if zones else "# eksctl chooses the zones."
-        )
+        line = f"availabilityZones: {json.dumps(zones)}" if zones else "# eksctl chooses the zones."
         return Template(_TEMPLATE.read_text()).substitute(
             name=self.name,
             region=self.region,

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from eksnet.cluster import connect, connect_read_only
 from eksnet.cluster.snapshots import ADDON, Snapshot
 from eksnet.coredns import addon
-from eksnet.course.checks import CHECKS
 
 if TYPE_CHECKING:
     from eksnet.cluster import Cluster
@@ -80,7 +79,6 @@ def put_back(plan: Rollback) -> str:
         EksnetError: The cluster was not named where it has to be, or something refused.
     """
     cluster, snapshot = connect(plan.target), plan.snapshot
-    cluster.checks = CHECKS
     if snapshot.kind != ADDON:
         # It was there: what is wrong with it was so before, too.
         return repr(cluster.restore(snapshot.path, unchecked=True))

@@ -7,7 +7,7 @@ log has each turn, until the pod ends.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -88,13 +88,30 @@ def last_word(
         one for one in cluster.list("events", about.namespace)
         if (one.get("involvedObject") or {}).get("uid") == uid
     ]  # fmt: skip
-    words = list(of_events(one.raw for one in events))
     place = ("", group) if group else (about.namespace, about.name)
     named = About(about.kind, *place, _time(about["metadata"]["creationTimestamp"]))
-    for pod in pods:
-        words.extend(of_log(_log(cluster, pod), named))
-    # Where both are of one second, the event has more to say.
-    return max(words, key=lambda one: (one.at, one.where == _EVENT), default=None)
+    lines = [one for pod in pods for one in of_log(_log(cluster, pod), named)]
+    return _later(next(of_events(one.raw for one in events), None), _last(lines), about.kind)
+
+
+def _last(lines: Sequence[Word]) -> Word | None:
+    """Return the newest of some lines; of those of one second the last."""
+    return max(reversed(lines), key=lambda one: one.at, default=None)
+
+
+def _later(event: Word | None, line: Word | None, kind: str) -> Word | None:
+    """Return which of both is newer, as far as seconds tell it.
+
+    In one second there are many turns, when the controller tries again at once. Only the log has
+    their order: an event that came before has one more in its count, and its old name.
+    """
+    if event is None or line is None:
+        return event or line
+    if event.at != line.at:
+        return max(event, line, key=lambda one: one.at)
+    knows_the_end = bool(_IN_LOG[kind][1])
+    # Where both tell of the same failure, the event has more to say.
+    return line if knows_the_end and (line.fine or event.fine) else event
 
 
 def of_events(events: Iterable[dict[str, Any]]) -> Iterator[Word]:
@@ -103,12 +120,18 @@ def of_events(events: Iterable[dict[str, Any]]) -> Iterator[Word]:
     Args:
         events: The events of one object; those of others than the controller are passed over.
     """
-    for one in sorted(events, key=last_seen, reverse=True):
+    for one in sorted(events, key=_order, reverse=True):
         fine = one.get("reason") == RECONCILED
         if fine or one.get("type") == _WARNING:
             text = str(one.get("message") or "").strip()
             yield Word(_time(last_seen(one)[0]), fine, _EVENT, str(one.get("reason", "")), text)
             return
+
+
+def _order(event: dict[str, Any]) -> tuple[str, int]:
+    """Return what sorts events: their time to the second, then the order of their writes."""
+    version = str(event["metadata"].get("resourceVersion") or "")
+    return last_seen(event)[0], int(version) if version.isdecimal() else 0
 
 
 def of_log(log: str, about: About) -> Iterator[Word]:

@@ -53,6 +53,13 @@ def test_name_region_and_zones_are_the_learners():
     assert "availabilityZones" not in yaml.safe_load(NewCluster("mine", "eu-west-1").config)
 
 
+@pytest.mark.parametrize("word", ["2001-99-99", "1e3", "yes", "0x10", "null"])
+def test_a_word_that_yaml_takes_for_something_else_stays_a_word(word):
+    config = yaml.safe_load(NewCluster(word, word, (word,)).config)
+    assert config["metadata"]["name"] == config["metadata"]["region"] == word
+    assert (config["availabilityZones"], config["managedNodeGroups"][0]["name"]) == ([word], word)
+
+
 @pytest.mark.parametrize("name", ["", "a b", "x: {y: z}", "-a", "${region}"])
 def test_a_name_that_is_none_is_refused(name):
     with pytest.raises(EksnetError):

@@ -223,7 +223,10 @@ def test_every_state_that_a_restore_replaces_is_kept(api: FakeApi, learner: Clus
         assert replaced is not None
         kept.append(json.loads(replaced.read_text())["data"]["Corefile"][-2:-1])
     assert kept == ["1", "2", "2", "3"]
-    assert len(set(learner.directory.glob("*.replaced*"))) == 3
+    # With what each edit replaced, in the order in which it was there.
+    states = [one.content["data"]["Corefile"] for one in learner.snapshots.all()]
+    edited = [f"{COREFILE}# {number}\n" for number in (1, 2, 2, 3)]
+    assert states == [state for one in edited for state in (COREFILE, one)]
 
 
 def test_a_backup_may_be_given_for_its_file(api: FakeApi, learner: Cluster) -> None:

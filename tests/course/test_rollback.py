@@ -16,7 +16,7 @@ from eksnet import cli
 from eksnet.aws import Account
 from eksnet.coredns import addon
 from eksnet.course import rollback
-from tests.doctor.conftest import api, cluster, eks, side  # noqa: F401
+from tests.doctor.conftest import api, eks, lab, side  # noqa: F401
 
 COREDNS = "/api/v1/namespaces/kube-system/configmaps/coredns"
 FIRST, SECOND = ".:53 {\n    errors\n}\n", ".:53 {\n    errors\n    health\n}\n"

@@ -59,15 +59,15 @@ def side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Side]:
 
 
 @pytest.fixture
-def cluster(api: FakeApi) -> Cluster:
+def lab(api: FakeApi) -> Cluster:
     """The cluster, of which no AWS account is known."""
     return eksnet.connect("context:lab")
 
 
 @pytest.fixture
-def eks(cluster: Cluster, side: Side) -> Cluster:
+def eks(lab: Cluster, side: Side) -> Cluster:
     """The cluster, in its account."""
     keys = side.keys
     account = Account(side.url, "ap-northeast-2", keys.access_key, keys.secret, "workbook")
-    cluster.account = lambda: account
-    return cluster
+    lab.account = lambda: account
+    return lab

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from eksnet.aws.rights import policy
 from eksnet.cluster import Cluster
 from eksnet.cluster.targets import Target
 from eksnet.doctor import installed, network, rights
@@ -178,9 +179,51 @@ def test_actions_that_are_denied_are_named_with_their_lessons(eks: Cluster, side
     )
     told = [one.what for one in findings("rights in AWS", eks)]
     assert told == [
-        f"{LEARNER} is not allowed eks:UpdateAddon: lessons 02a, 02d need it",
-        f"{LEARNER} is not allowed iam:CreateRole: lessons 07 need it",
+        f"{LEARNER} is not allowed eks:UpdateAddon, of the statement CoreDnsAddon",
+        f"{LEARNER} is not allowed iam:CreateRole, of the statement ControllerIdentity",
     ]
+
+
+def test_the_policy_for_learners_is_what_is_asked_for(eks: Cluster, side: Side) -> None:
+    iam = side.client("iam")
+    document = json.dumps(policy())
+    arn = iam.create_policy(PolicyName="own", PolicyDocument=document)["Policy"]["Arn"]
+    simulate = {**DENY, "Statement": [{"Effect": "Allow", "Action": "iam:Simulate*",
+                                       "Resource": "*"}]}  # fmt: skip
+    iam.put_user_policy(
+        UserName="learner", PolicyName="simulate", PolicyDocument=json.dumps(simulate)
+    )
+    iam.attach_user_policy(UserName="learner", PolicyArn=arn)
+    everything = "arn:aws:iam::aws:policy/AdministratorAccess"
+    iam.detach_user_policy(UserName="learner", PolicyArn=everything)
+    # Smallest as it is, it has all of that; without a statement, that one is named.
+    assert findings("rights in AWS", eks) == []
+
+
+@pytest.mark.parametrize("left_out", ["CoreDnsAddon", "LoadBalancers", "Certificates"])
+def test_each_statement_that_is_missing_is_named(left_out: str, eks: Cluster, side: Side) -> None:
+    mine = policy()
+    mine["Statement"] = [one for one in mine["Statement"] if one["Sid"] != left_out]
+    mine["Statement"] += [{"Effect": "Allow", "Action": "iam:Simulate*", "Resource": "*"}]
+    iam = side.client("iam")
+    iam.put_user_policy(UserName="learner", PolicyName="own", PolicyDocument=json.dumps(mine))
+    everything = "arn:aws:iam::aws:policy/AdministratorAccess"
+    iam.detach_user_policy(UserName="learner", PolicyArn=everything)
+    (one,) = findings("rights in AWS", eks)
+    assert one.what.endswith(f"of the statement {left_out}")
+
+
+def test_every_action_is_one_with_a_resource_of_its_own() -> None:
+    for one in rights.grants("111122223333", "eu-west-1", "mine"):
+        assert "*" not in one.action
+        assert one.resource == "*" or ":111122223333:" in one.resource
+    resources = {one.action: one.resource for one in rights.grants("1", "eu-west-1", "mine")}
+    assert resources["eks:DescribeCluster"] == "arn:aws:eks:eu-west-1:1:cluster/mine"
+    assert resources["eks:UpdateAddon"] == "arn:aws:eks:eu-west-1:1:addon/mine/coredns/*"
+    assert ":role/" in resources["iam:CreateRole"]
+    assert ":policy/" in resources["iam:GetPolicy"]
+    assert ":role/" in resources["iam:AttachRolePolicy"]
+    assert ":oidc-provider/" in resources["iam:GetOpenIDConnectProvider"]
 
 
 def test_who_may_not_simulate_is_told_so(eks: Cluster, side: Side) -> None:

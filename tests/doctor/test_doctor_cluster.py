@@ -26,8 +26,8 @@ LAB = Target("context", "lab")
 Break = Callable[[FakeApi], object]
 
 
-def found(name: str, cluster: Any) -> list[Finding]:
-    return list(made(CHECK[name], LAB, cluster))
+def found(name: str, lab: Any) -> list[Finding]:
+    return list(made(CHECK[name], LAB, lab))
 
 
 # This computer.
@@ -118,10 +118,12 @@ def refusing(part: str, status: int, reason: str, message: str) -> Break:
 
 
 def forbidding(**attributes: str) -> Break:
-    """Have the API server say no to reviews of some rights."""
+    """Have the API server say no to reviews of some rights, and to everything at once."""
 
     def forbid(api: FakeApi) -> None:
-        api.allows = lambda asked: not attributes.items() <= asked.items()
+        api.allows = lambda asked: (
+            asked["verb"] != "*" and not (attributes.items() <= asked.items())
+        )
 
     return forbid
 
@@ -136,6 +138,7 @@ def a_proxy(tag: str) -> Break:
 
 def a_controller(*arguments: str, ready: bool = True) -> Break:
     one = workload("aws-load-balancer-controller:v3.3.0", args=list(arguments))
+    one["metadata"] = {"labels": {"app.kubernetes.io/name": "aws-load-balancer-controller"}}
     if not ready:
         one["status"] = {"updatedReplicas": 1, "replicas": 1}
 
@@ -173,11 +176,12 @@ BROKEN = {
     ),
     "no exec": (
         "rights on Kubernetes", forbidding(resource="pods", subresource="exec"),
-        "you may not create pods/exec: all lessons need it", "associate-access-policy",
+        "you may not create/get pods/exec: all lessons need it", "create-access-entry",
     ),
-    "no change of kube-system": (
-        "rights on Kubernetes", forbidding(resource="configmaps", namespace="kube-system"),
-        "update/patch configmaps in kube-system: lessons 02, 05, 06 need it", "ClusterRole",
+    "no Secrets, where Helm keeps its releases": (
+        "rights on Kubernetes", forbidding(resource="secrets", namespace="kube-system"),
+        "create/delete/get/list/patch/update secrets in kube-system: 06 to 09 need it",
+        "learner_role.yaml",
     ),
     "a webhook without endpoints": (
         "admission", refusing("/ingresses", 500, "InternalError", NO_ENDPOINTS),
@@ -193,7 +197,17 @@ BROKEN = {
         "a new Pod is refused", "exempt the namespaces",
     ),
     "somebody else's controller": (
-        "controller", a_controller(), "that the course has not installed", "use another cluster",
+        "controller", a_controller(), "is in kube-system, not installed by the course",
+        "do 07 on another cluster",
+    ),
+    "kinds of a controller that is gone": (
+        "controller",
+        lambda api: api.put(
+            "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/"
+            "ingressclassparams.elbv2.k8s.aws",
+            {"spec": {"group": "elbv2.k8s.aws"}},
+        ),
+        "kinds of the AWS Load Balancer Controller are there", "07 installs it",
     ),
     "a controller that is not ready": (
         "controller", a_controller(COURSE, ready=False), "v3.3.0 is not ready",
@@ -203,11 +217,11 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("what", BROKEN)
-def test_what_is_broken_is_found_with_its_remedy(what: str, api: FakeApi, cluster: Cluster) -> None:
+def test_what_is_broken_is_found_with_its_remedy(what: str, api: FakeApi, lab: Cluster) -> None:
     name, break_, says, remedy = BROKEN[what]
-    assert {one.verdict for one in found(name, cluster)} == {Verdict.OK}
+    assert {one.verdict for one in found(name, lab)} == {Verdict.OK}
     break_(api)
-    told = [one for one in found(name, cluster) if one.verdict is Verdict.FINDING]
+    told = [one for one in found(name, lab) if one.verdict is Verdict.FINDING]
     assert len(told) == 1, told
     assert says in told[0].what
     assert remedy in told[0].remedy
@@ -216,51 +230,61 @@ def test_what_is_broken_is_found_with_its_remedy(what: str, api: FakeApi, cluste
     assert api.writes == []
 
 
-def test_a_cluster_without_nodes(api: FakeApi, cluster: Cluster) -> None:
+def test_a_cluster_without_nodes(api: FakeApi, lab: Cluster) -> None:
     for name in ("one", "two"):
         api.remove(f"/api/v1/nodes/{name}")
-    (one,) = found("nodes", cluster)
+    (one,) = found("nodes", lab)
     assert (one.verdict, one.what) == (Verdict.FINDING, "the cluster has no nodes")
 
 
-def test_an_old_api_server(cluster: Cluster) -> None:
-    cluster.version = "v1.30.2"
-    (one, *_) = installed.cluster_versions(cluster)
+def test_an_old_api_server(lab: Cluster) -> None:
+    lab.version = "v1.30.2"
+    (one, *_) = installed.cluster_versions(lab)
     assert one.verdict is Verdict.FINDING
     assert "--kubernetes-version 1.31" in one.remedy
 
 
-def test_the_courses_own_controller_is_fine(api: FakeApi, cluster: Cluster) -> None:
+def test_the_courses_own_controller_is_fine(api: FakeApi, lab: Cluster) -> None:
     a_controller(COURSE)(api)
-    (one,) = found("controller", cluster)
+    (one,) = found("controller", lab)
     assert one.verdict is Verdict.OK
     assert "installed by the course" in one.what
 
 
-def test_a_right_to_create_that_is_missing_is_no_policy(api: FakeApi, cluster: Cluster) -> None:
+def test_a_right_to_create_that_is_missing_is_no_policy(api: FakeApi, lab: Cluster) -> None:
     said = 'pods is forbidden: User "x" cannot create resource "pods"'
     refusing("/pods", 403, "Forbidden", said)(api)
-    assert [one.verdict for one in found("admission", cluster)] == [
+    assert [one.verdict for one in found("admission", lab)] == [
         Verdict.CANNOT_TELL, Verdict.OK,
     ]  # fmt: skip
 
 
-def test_each_verb_of_each_right_is_asked_for(api: FakeApi, cluster: Cluster) -> None:
+def test_each_verb_of_each_right_is_asked_for(api: FakeApi, lab: Cluster) -> None:
     asked: list[Any] = []
-    api.allows = lambda attributes: bool(asked.append(attributes)) or True
-    assert [one.verdict for one in rights.kubernetes(cluster)] == [Verdict.OK]
-    assert len(asked) == sum(len(one.verbs) for one in rights.RIGHTS)
-    exec_ = {"verb": "create", "resource": "pods", "subresource": "exec"}
-    assert exec_ in asked
+    api.allows = lambda attributes: not asked.append(attributes) and attributes["verb"] != "*"
+    assert [one.verdict for one in rights.kubernetes(lab)] == [Verdict.OK]
+    everything, *single = asked
+    assert everything == {"verb": "*", "group": "*", "resource": "*"}
+    assert len(single) == len(rights.rights()) > 100
+    assert {"verb": "create", "resource": "pods", "subresource": "exec"} in single
+    bind = {"verb": "bind", "group": "rbac.authorization.k8s.io", "resource": "clusterroles"}
+    assert {**bind, "name": "system:coredns"} in single
 
 
-def test_what_may_not_be_read_is_no_finding(api: FakeApi, cluster: Cluster) -> None:
+def test_who_may_do_everything_is_asked_once(api: FakeApi, lab: Cluster) -> None:
+    asked: list[Any] = []
+    api.allows = lambda attributes: not asked.append(attributes)
+    (one,) = rights.kubernetes(lab)
+    assert (one.what, len(asked)) == ("you may do everything", 1)
+
+
+def test_what_may_not_be_read_is_no_finding(api: FakeApi, lab: Cluster) -> None:
     api.refuse = lambda request: (
         (403, failure(403, "Forbidden", "nodes is forbidden"))
         if request.path.endswith("/nodes")
         else None
     )
-    (one,) = found("nodes", cluster)
+    (one,) = found("nodes", lab)
     assert one.verdict is Verdict.CANNOT_TELL
     assert "nodes is forbidden" in one.what
 
@@ -268,8 +292,8 @@ def test_what_may_not_be_read_is_no_finding(api: FakeApi, cluster: Cluster) -> N
 # The whole.
 
 
-def test_a_context_has_no_account_to_look_at(cluster: Cluster) -> None:
-    (one,) = found("subnets", cluster)
+def test_a_context_has_no_account_to_look_at(lab: Cluster) -> None:
+    (one,) = found("subnets", lab)
     assert (one.verdict, one.check) == (Verdict.SKIPPED, "subnets")
 
 
@@ -318,7 +342,7 @@ def one_command() -> str:
     return runnable("`eksnet up`")
 
 
-def test_the_command(api: FakeApi, cluster: Cluster, monkeypatch: Any) -> None:
+def test_the_command(api: FakeApi, lab: Cluster, monkeypatch: Any) -> None:
     helm = finding("there is no helm", "install it")
     checks = [dataclasses.replace(CHECK["programs"], look=lambda _: [helm]), CHECK["nodes"]]
     monkeypatch.setattr(doctor.examination, "CHECKS", checks)

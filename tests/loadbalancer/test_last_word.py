@@ -32,11 +32,14 @@ class Object(dict[str, Any]):
         return str(self["kind"])
 
 
-def event(reason: str, at: str, message: str = "said", uid: str = "u1", **fields: Any) -> Object:
+def event(
+    reason: str, at: str, message: str = "said", uid: str = "u1", version: str = "1", **fields: Any
+) -> Object:
     kind = "Normal" if reason == "SuccessfullyReconciled" else "Warning"
     return Object(
         {
-            "metadata": {"name": f"web.{at}"}, "involvedObject": {"uid": uid}, "type": kind,
+            "metadata": {"name": f"web.{at}", "resourceVersion": version}, "type": kind,
+            "involvedObject": {"uid": uid},
             "reason": reason, "message": message, "lastTimestamp": at, **fields,
         }
     )  # fmt: skip
@@ -81,6 +84,14 @@ GROUP = about(namespace="", name="front")
                 event("SuccessfullyReconciled", "2026-11-30T10:02:00Z"),
             ],
             ["FailedDeployModel: said"],
+        ),
+        (
+            # In the same second: the one that was written later, which the first success is again.
+            [
+                event("SuccessfullyReconciled", SINCE, version="9", count=2),
+                event("FailedDeployModel", SINCE, version="8"),
+            ],
+            ["SuccessfullyReconciled: said"],
         ),
         # Of another controller.
         ([{**event("Sync", SINCE), "type": "Normal"}], []),
@@ -141,14 +152,20 @@ class Cluster:
         return found
 
 
-def word(events: list[Object], logs: dict[str, str | int], group: str = "") -> Word | None:
+def word(
+    events: list[Object], logs: dict[str, str | int], group: str = "", kind: str = "Ingress"
+) -> Word | None:
     metadata = {"name": "web", "namespace": "app-ns", "uid": "u1", "creationTimestamp": SINCE}
     pods = [Object({"metadata": {"name": name, "namespace": "kube-system"}}) for name in logs]
-    ingress: Any = Object({"kind": "Ingress", "metadata": metadata})
-    return last_word(Cluster(events, logs), ingress, group, pods)  # type: ignore[arg-type]
+    about: Any = Object({"kind": kind, "metadata": metadata})
+    return last_word(Cluster(events, logs), about, group, pods)  # type: ignore[arg-type]
 
 
-WRONG = event("FailedBuildModel", "2026-11-30T10:05:00Z", "due to x")
+WRONG_AT = "2026-11-30T10:05:00Z"
+WRONG = event("FailedBuildModel", WRONG_AT, "due to x")
+RIGHT = event("SuccessfullyReconciled", WRONG_AT)
+DONE = deployed(WRONG_AT, ingressGroup="app-ns/web")
+AGAIN = f"{failed(WRONG_AT)}\n{DONE}"
 
 
 @pytest.mark.parametrize(
@@ -165,6 +182,9 @@ WRONG = event("FailedBuildModel", "2026-11-30T10:05:00Z", "due to x")
          "FailedBuildModel: due to x"),
         # In the same second the event has more to say.
         ([WRONG], {"a": failed("2026-11-30T10:05:00.7Z")}, "FailedBuildModel: due to x"),
+        # The controller tries again at once: the last line of a second counts.
+        ([WRONG], {"a": AGAIN}, "successfully deployed model"),
+        ([RIGHT], {"a": f"{DONE}\n{failed(WRONG_AT)}"}, "conflicting scheme"),
         # Either pod may have worked; one's log may not be read.
         ([], {"a": failed("2026-11-30T10:05:00Z"), "b": 403}, "conflicting scheme"),
         ([], {"a": "", "b": failed("2026-11-30T10:05:00Z")}, "conflicting scheme"),
@@ -173,6 +193,13 @@ WRONG = event("FailedBuildModel", "2026-11-30T10:05:00Z", "due to x")
 def test_the_last_word(events: list[Object], logs: Any, said: str | None) -> None:
     found = word(events, logs)
     assert (str(found) if found else None) == said
+
+
+def test_a_binding_whose_success_no_line_tells_of_is_known_by_its_event() -> None:
+    # The log of bindings has failures alone.
+    fine = event("SuccessfullyReconciled", WRONG_AT, version="2")
+    log = failed(WRONG_AT, controller="targetGroupBinding")
+    assert str(word([WRONG, fine], {"a": log}, kind="TargetGroupBinding")).startswith("Success")
 
 
 def test_an_ingress_in_a_group_is_called_by_its_group() -> None:

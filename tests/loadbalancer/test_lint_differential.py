@@ -60,14 +60,18 @@ def errors(objects: list[Json]) -> list[Finding]:
     ]  # fmt: skip
 
 
-def key_at(objects: list[Json], finding: Finding) -> tuple[int, str]:
-    """Return the object and the annotation that a finding is about; no annotation for another."""
+def without(objects: list[Json], finding: Finding) -> list[Json]:
+    """Return objects without the annotation that a finding is about, else without the object."""
+    found = copy.deepcopy(objects)
     for place, one in enumerate(reading.read("manifest 2", written(objects))):
         assert isinstance(one, reading.Object)
-        for key, line in one.lines.items():
-            if line == finding.line:
-                return place, key
-    return -1, ""
+        if one.title != finding.object:
+            continue
+        keys = [key for key, line in one.lines.items() if line == finding.line]
+        for key in keys:
+            del found[place]["metadata"]["annotations"][key]
+        return found if keys else found[:place] + found[place + 1 :]
+    raise AssertionError(f"{finding} is about none of them")
 
 
 def names(objects: list[Json]) -> set[str]:
@@ -86,13 +90,6 @@ def built(found: Plan, objects: list[Json]) -> str:
     )
 
 
-def without(objects: list[Json], at: tuple[int, str]) -> list[Json]:
-    place, key = at
-    found = copy.deepcopy(objects)
-    del found[place]["metadata"]["annotations"][key]
-    return found
-
-
 def is_listed(message: str) -> bool:
     return any(part in message for part in NOT_FOUND)
 
@@ -100,24 +97,21 @@ def is_listed(message: str) -> bool:
 def disagreements(cluster: Cluster, drawn: list[list[Json]]) -> Iterator[str]:
     """Plan manifests together and yield where lint and the controller disagree."""
     found = plan(cluster, written([one for objects in drawn for one in objects]))
-    doubted: list[tuple[list[Json], Finding, list[Json]]] = []
     for objects in drawn:
         said, wrong = refused(found, objects), errors(objects)
         if said and not wrong and not all(map(is_listed, said)):
             yield f"the controller refuses, lint finds nothing: {said}\n{written(objects)}"
         for one in wrong if not said else ():
-            if one.rule in BY_OTHERS:
-                continue
-            at = key_at(objects, one)
-            if at[1]:
-                doubted.append((objects, one, without(objects, at)))
-            elif built(found, objects) != "[]":
-                yield f"lint finds {one}, the controller builds it\n{written(objects)}"
-    # Each in a plan of its own: they have the names of those that they are compared with.
-    for objects, one, bare in doubted:
-        other = plan(cluster, written(bare))
-        if built(other, bare) != built(found, objects):
-            yield f"lint finds {one}, and the controller reads it\n{written(objects)}"
+            if one.rule not in BY_OTHERS and is_read(cluster, found, objects, one):
+                yield f"lint finds {one}, and the controller reads it\n{written(objects)}"
+
+
+def is_read(cluster: Cluster, found: Plan, objects: list[Json], one: Finding) -> bool:
+    """Tell whether what lint calls an error makes a difference to the controller."""
+    bare = without(objects, one)
+    # In a plan of its own: it has the names of what it is compared with.
+    other = built(plan(cluster, written(bare)), bare) if bare else "[]"
+    return other != built(found, objects)
 
 
 def check(cluster: Cluster, account: Account, data: st.DataObject) -> None:

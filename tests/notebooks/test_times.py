@@ -1,10 +1,14 @@
 """The times that are told: computed from a notebook and what its cells took."""
 
+import re
+from decimal import Decimal
+
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from eksnet import data
+from eksnet.aws import prices
 from eksnet.course import catalogue, runner, times
 from eksnet.course.times import Time, time_of
 
@@ -72,6 +76,22 @@ def test_a_notebook_takes_twenty_to_thirty_five_minutes_and_says_so(path):
     assert time.seconds is not None, "not measured: eksnet run --save"
     assert 20 <= time.minutes <= 35, time
     assert lesson.before["Time"].startswith(f"about {time.minutes} minutes")
+
+
+MAKES = ("What it creates", "What it makes", "What it changes")
+
+
+@each
+def test_a_notebook_says_what_it_makes_and_what_that_costs(path):
+    before = catalogue.lesson(path).before
+    assert any(len(before.get(row, "")) > 20 for row in MAKES)
+    cost = before["Cost on EKS"]
+    # A load balancer, and its public address in each of two zones, where its price is known.
+    known = (prices.price(item, "us-east-1").usd for item in
+             ("application load balancer", prices.ADDRESS, prices.ADDRESS))  # fmt: skip
+    said = re.findall(r"([\d.]+) USD an hour", cost)
+    assert [Decimal(one) for one in said] == [round(sum(known), 2)] * len(said)
+    assert said or re.search(r"no additional|nothing|none", cost), cost
 
 
 @each
