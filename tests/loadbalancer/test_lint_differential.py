@@ -34,6 +34,8 @@ Json = dict[str, Any]
 PAGE = (Path(__file__).parents[2] / "docs" / "manifest-rules.md").read_text()
 # So many load balancers are planned in one call.
 BATCH = 20
+# What a dry run chooses anew: a Service's UID, of which names are made, and its node ports.
+CHOSEN = re.compile(r"-[0-9a-f]{10}\b|\b3[0-2]\d{3}\b")
 UNLOADED = "cannot be loaded"
 numbers = count(1)
 
@@ -85,11 +87,18 @@ def refused(found: Plan, objects: list[Json]) -> list[str]:
 
 
 def built(found: Plan, objects: list[Json]) -> str:
-    """Return the models of what becomes of some objects, as text."""
-    return json.dumps(
-        [one.model for one in found.stacks if names(objects) & {one.id, *one.members}],
-        sort_keys=True,
-    )
+    """Return the models of what becomes of some objects, as text that is the same each time."""
+    models = [one.model for one in found.stacks if names(objects) & {one.id, *one.members}]
+    return CHOSEN.sub("", json.dumps(steady(models), sort_keys=True))
+
+
+def steady(part: Any) -> Any:
+    """Return a part of a model with its lists sorted: some are made of Go's maps."""
+    if isinstance(part, dict):
+        return {key: steady(value) for key, value in part.items()}
+    if isinstance(part, list):
+        return sorted(map(steady, part), key=lambda one: json.dumps(one, sort_keys=True))
+    return part
 
 
 def is_listed(message: str) -> bool:
