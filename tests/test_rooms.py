@@ -53,3 +53,9 @@ def _lint(directory):
     program = Path(sys.executable).with_name("lint-imports")
     command = [str(program), "--no-cache", "--no-logo", str(HERE / "pyproject.toml")]
     return subprocess.run(command, cwd=directory, capture_output=True, text=True)
+
+
+def test_no_two_test_files_have_one_name():
+    # pytest imports them by their names alone, and refuses the second one.
+    names = [path.name for path in (HERE / "tests").rglob("test_*.py")]
+    assert sorted(names) == sorted(set(names))

@@ -181,7 +181,7 @@ def describe(objects: Sequence[Json]) -> str:
 def _facts(one: Json) -> list[str]:
     state = one.get("status") or {}
     facts = [f"phase: {state['phase']}"] if state.get("phase") else []
-    if "deletionTimestamp" in one["metadata"] and (left := one["metadata"].get("finalizers")):
+    if left := _finalizers(one["metadata"]):
         facts.append(f"on its way out: whoever set {', '.join(left)} has not removed it yet")
     for condition in state.get("conditions") or ():
         because = ": ".join(filter(None, (condition.get("reason"), condition.get("message"))))
@@ -193,6 +193,13 @@ def _facts(one: Json) -> list[str]:
         total = len(one.get("endpoints") or ())
         facts.append(f"{total} endpoints, {'ready' if has_ready_endpoint(one) else 'none ready'}")
     return facts or ["it exists, but its status is empty"]
+
+
+def _finalizers(metadata: Json) -> list[str]:
+    """Return what keeps an object that is being deleted, but for the API server's own."""
+    if "deletionTimestamp" not in metadata:
+        return []
+    return [one for one in metadata.get("finalizers") or () if one != "foregroundDeletion"]
 
 
 def _container(status: Json) -> list[str]:

@@ -115,7 +115,7 @@ def lab_command(directory: Path, *arguments: str) -> list[str]:
     """Return the command that starts JupyterLab on a directory, with the course's settings.
 
     They answer its question about news, which would cover the first page, show pages as they are
-    read, and leave the names of files room.
+    read, leave the names of files room, and hide nbgrader's buttons where that is installed.
     """
     root = ["--allow-root"] if os.geteuid() == 0 else []
     settings = f"--LabApp.app_settings_dir={_SETTINGS}"

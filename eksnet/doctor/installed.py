@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from eksnet import versions
-from eksnet.aws import refusals, tags
+from eksnet.aws import refusals
 from eksnet.cluster.client import ApiError
 from eksnet.coredns.autoscaling import VALUE, fields_of
 from eksnet.doctor.findings import Finding, cannot_tell, finding, ok
@@ -287,44 +287,30 @@ def load_balancer_controller(cluster: Cluster) -> Iterator[Finding]:
     Args:
         cluster: The cluster.
     """
-    deployment = cluster.find("deployment", controller.DEPLOYMENT, controller.NAMESPACE)
-    if deployment is None:
-        if controller.is_installed(cluster):
-            yield finding(
-                "kinds of the AWS Load Balancer Controller are there, and it is not",
-                "07 and `loadbalancer.uninstall_controller(cluster)` remove them; or install it",
-            )
-        else:
-            yield ok("not installed; 07_lab_install_controller installs it")
-        return
-    yield from _installed(cluster, deployment)
-
-
-def _installed(cluster: Cluster, deployment: Resource) -> Iterator[Finding]:
-    release = _tag(deployment)
-    if not of_course(deployment):
+    label = f"app.kubernetes.io/name={controller.NAME}"
+    found = list(cluster.list("deployments", selector=label, all_namespaces=True))
+    yield from (_installed(cluster, one) for one in found)
+    if not found and controller.is_installed(cluster):
         yield finding(
-            f"a controller {release} is there that the course has not installed",
-            "use another cluster for 06 to 09; they would install it anew with another role, and "
-            "at their end remove it with all load balancers that it has made",
+            "kinds of the AWS Load Balancer Controller are there, and it is not",
+            "07 installs it; or remove them: `loadbalancer.uninstall_controller(cluster)`",
         )
-    elif why := controller.why_not_ready(cluster):
-        yield finding(
+    elif not found:
+        yield ok("not installed; 07_lab_install_controller installs it")
+
+
+def _installed(cluster: Cluster, deployment: Resource) -> Finding:
+    release = _tag(deployment)
+    if not controller.is_ours(deployment):
+        return finding(
+            f"a controller {release} is in {deployment.namespace}, not installed by the course",
+            "06, 08 and 09 use it as it is; do 07 on another cluster, or remove it first if nobody "
+            "needs it",
+        )
+    if why := controller.why_not_ready(cluster):
+        return finding(
             f"the controller {release} is not ready: {why}",
             f"kubectl -n {controller.NAMESPACE} describe deployment {controller.DEPLOYMENT}",
         )
-    else:
-        made = f"the course was made with {versions.CONTROLLER}"
-        yield ok(f"installed by the course, ready: {release}; {made}")
-
-
-def of_course(deployment: Mapping[str, Any]) -> bool:
-    """Tell whether the course has installed a controller: its default tags say so.
-
-    Args:
-        deployment: The controller's Deployment.
-    """
-    arguments = deployment["spec"]["template"]["spec"]["containers"][0].get("args") or ()
-    given = [one for one in arguments if one.startswith("--default-tags=")]
-    own = [f"{key}={value}" for key, value in tags.COURSE.items()]
-    return any(tag in one for one in given for tag in own)
+    made = f"the course was made with {versions.CONTROLLER}"
+    return ok(f"installed by the course, ready: {release}; {made}")

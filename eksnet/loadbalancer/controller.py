@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from eksnet import data
-from eksnet.aws import refusals, tags
+from eksnet.aws import leftovers, refusals, tags
 from eksnet.cluster import countdown, rollout
 from eksnet.endpoints import usable_endpoints
 from eksnet.errors import EksnetError, NotFoundError
@@ -41,6 +41,7 @@ _KINDS_MANAGED = {
 }
 # Its labels on a binding that it has made, without their ends.
 _MADE_FOR = ("ingress.k8s.aws/stack", "service.k8s.aws/stack")
+_RELEASE = f"release {NAME}"
 # What is installed beside the chart, or made by the controller's pods.
 _BESIDE = (f"serviceaccount/{NAME}", f"lease/{NAME}-leader")
 _FINALIZERS = ("ingress.k8s.aws", "service.k8s.aws", "elbv2.k8s.aws")
@@ -103,6 +104,8 @@ def helm_command(cluster: Cluster) -> str:
 def install_controller(cluster: Cluster, timeout: float = _TIMEOUT) -> None:
     """Install the AWS Load Balancer Controller, and wait until it is ready.
 
+    One that somebody else has installed is left as it is.
+
     Args:
         cluster: The cluster.
         timeout: How long to wait, in seconds.
@@ -111,6 +114,10 @@ def install_controller(cluster: Cluster, timeout: float = _TIMEOUT) -> None:
         EksnetError: The cluster has no AWS account, something was refused, or it is not ready in
             time.
     """
+    if is_foreign(cluster):
+        wait_until_ready(cluster, timeout)
+        print(f"the AWS Load Balancer Controller of {cluster.target} is ready; it is not ours")
+        return
     problem = what_is_wrong(cluster)
     policy = _ensure_policy(cluster)
     _ensure_provider(cluster)
@@ -171,7 +178,8 @@ def what_is_wrong(cluster: Cluster) -> str:
     Raises:
         EksnetError: The cluster has no AWS account.
     """
-    return why_not_ready(cluster) or _why_no_role(cluster)
+    # How a controller of somebody else gets its role is their business.
+    return why_not_ready(cluster) or ("" if is_foreign(cluster) else _why_no_role(cluster))
 
 
 def _why_no_role(cluster: Cluster) -> str:
@@ -334,8 +342,15 @@ def uninstall_controller(cluster: Cluster, timeout: float = _TIMEOUT) -> None:
         timeout: How long to wait for each of these, in seconds.
 
     Raises:
-        EksnetError: Something is still there.
+        EksnetError: Something is still there, or it is somebody else's controller.
     """
+    if is_foreign(cluster):
+        raise EksnetError(
+            f"the controller of {cluster.target} was not installed by the course; nothing was "
+            "changed",
+            "a controller with the course's tag among its default tags",
+            "eksnet.clean_up(cluster) deletes what is the course's",
+        )
     delete_managed(cluster, managed(cluster), timeout)
     uninstall_chart(cluster)
     _delete_groups(cluster)
@@ -365,11 +380,13 @@ def delete_managed(cluster: Cluster, objects: Iterable[Resource], timeout: float
 def uninstall_chart(cluster: Cluster) -> tuple[str, ...]:
     """Remove the Helm release with all that it leaves in the cluster; return what there was."""
     found = parts_in_cluster(cluster)
-    if _release(cluster):
+    if _RELEASE in found:
         cluster.helm(f"uninstall {NAME} -n {NAMESPACE} --wait")
     # Helm never deletes what a chart has in its folder of kinds.
     for kind in _kinds(cluster):
-        cluster.delete(_KINDS_OF_CHART, kind)
+        # With a kind go its objects; on a cluster of others these may be somebody else's.
+        if cluster.target.kind == "sandbox" or not cluster.list(kind, all_namespaces=True):
+            cluster.delete(_KINDS_OF_CHART, kind)
     for what in _BESIDE:
         cluster.delete(what, namespace=NAMESPACE)
     return found
@@ -383,8 +400,8 @@ def parts_in_cluster(cluster: Cluster) -> tuple[str, ...]:
     selector = f"owner=helm,name={NAME}"
     kinds = len(_kinds(cluster))
     return (
-        *([f"release {NAME}"] if cluster.list("secrets", NAMESPACE, selector=selector) else []),
-        *([f"{kinds} kinds of its chart"] if kinds else []),
+        *([_RELEASE] if cluster.list("secrets", NAMESPACE, selector=selector) else []),
+        *([f"{kinds} {'kind' if kinds == 1 else 'kinds'} of its chart"] if kinds else []),
         *(what for what in _BESIDE if cluster.find(what, namespace=NAMESPACE)),
     )
 
@@ -399,18 +416,24 @@ def is_foreign(cluster: Cluster) -> bool:
         return False
     selector = f"app.kubernetes.io/name={NAME}"
     found = cluster.list("deployments", selector=selector, all_namespaces=True)
-    wanted = ",".join(f"{key}={value}" for key, value in tags.COURSE.items())
-    return any(not _has_default_tags(one, wanted) for one in found)
+    return any(not is_ours(one) for one in found)
 
 
-def _has_default_tags(deployment: Resource, wanted: str) -> bool:
+def is_ours(deployment: Mapping[str, Any]) -> bool:
+    """Tell whether the course has installed a controller: its default tags say so.
+
+    Args:
+        deployment: The controller's Deployment.
+    """
     flag = "--default-tags="
-    return any(
-        wanted in argument.removeprefix(flag).split(",")
+    given = {
+        tag
         for container in deployment["spec"]["template"]["spec"]["containers"]
         for argument in container.get("args") or ()
         if argument.startswith(flag)
-    )
+        for tag in argument.removeprefix(flag).split(",")
+    }
+    return {f"{key}={value}" for key, value in tags.COURSE.items()} <= given
 
 
 def is_from_ingress_or_service(binding: Resource) -> bool:
@@ -568,7 +591,19 @@ def _delete_groups(cluster: Cluster) -> None:
 
 
 def _delete_identities(cluster: Cluster) -> None:
-    """Delete role, policy and provider; what is not there is no error."""
+    """Delete role, policy and provider; what is not there is no error.
+
+    On another cluster than the sandbox these may have been there before, under the same names: only
+    what has the course's tag goes.
+    """
+    own = {ROLE, f"{_iam(cluster)}:policy/{POLICY}", provider_arn(cluster)}
+    if cluster.target.kind != "sandbox":
+        account = leftovers.Account(cluster.aws, cluster.eks_name)
+        for kind in leftovers.IDENTITIES:
+            for one in kind.find(account):
+                if one.id in own:
+                    kind.delete(account, one)
+        return
     iam = cluster.aws("iam")
     policy = f"{_iam(cluster)}:policy/{POLICY}"
     provider = provider_arn(cluster)

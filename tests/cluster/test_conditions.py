@@ -127,7 +127,7 @@ def test_a_state_is_described() -> None:
 
 def test_what_keeps_an_object_is_described() -> None:
     leaving = one("Ingress")
-    leaving["metadata"] |= {"finalizers": ["ingress.k8s.aws/resources"]}
+    leaving["metadata"] |= {"finalizers": ["ingress.k8s.aws/resources", "foregroundDeletion"]}
     empty = "it exists, but its status is empty"
     assert conditions.describe([leaving]) == empty
     leaving["metadata"] |= {"deletionTimestamp": "2026-01-01T00:00:00Z"}

@@ -70,6 +70,8 @@ COMMANDS = dict(commands(typer.main.get_command(cli.app)))
 # What a command needs besides the argument that is hostile.
 REQUIRED = {
     "name": "web", "namespace": "default",
+    "url": "http://web.example.com/", "manifests": "none.yaml", "files": "none.yaml",
+    "error": "AccessDenied", "notebook": "01a", "source": "none.engine",
     "submissions": ".", "csv": "gradebook.csv", "feedback": "out", "file": "ada.zip",
 }  # fmt: skip
 
@@ -88,7 +90,9 @@ def words(path: tuple[str, ...], place: str, value: str, flags: bool) -> list[st
     """Return a command line with a hostile value in one place."""
     before, after = [], []
     for parameter in COMMANDS[path].params:
-        said = value if parameter.name == place else REQUIRED.get(parameter.name)
+        said = value
+        if parameter.required and parameter.name != place:
+            said = REQUIRED[parameter.name]
         if getattr(parameter, "is_flag", False):
             before += [parameter.opts[0]] if flags and parameter.name != "help" else []
         elif parameter.name == place or parameter.required:

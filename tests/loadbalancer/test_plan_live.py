@@ -12,7 +12,7 @@ from controlled import NAMESPACE, ingress, text
 
 from eksnet.cluster import Cluster
 from eksnet.errors import EksnetError
-from eksnet.loadbalancer import plan
+from eksnet.loadbalancer import parts, plan
 from eksnet.loadbalancer.differences import compare
 from eksnet.loadbalancer.planned import Plan, Stack
 
@@ -154,8 +154,8 @@ def test_a_certificate_is_found_by_the_host_of_a_rule(
     rules = [{"host": "shop.example.org", "http": {"paths": PATHS}}]
     manifest = text(ingress("by-host", {"listen-ports": HTTPS}, rules))
     before = plan(controller, manifest)
-    (listener,) = [one for one in before.stacks[0].planned or () if one.kind == "listener"]
-    assert certificate.endswith(listener["certificate"])
+    planned = parts.walk(before.stacks[0].planned or ())
+    assert [one["certificate"] for one in planned if one.kind == "listener"] == [certificate]
     controller.apply(manifest)
     controlled.wait_for_address(controller, "ingress", "by-host")
     made_as_planned(before, plan(controller, manifest))

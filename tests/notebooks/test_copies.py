@@ -158,6 +158,20 @@ def test_no_copy_holds_a_prediction_that_is_answered_already(path):
     assert given == []
 
 
+@pytest.mark.parametrize("path", catalogue.course(), ids=lambda path: path.stem)
+def test_a_copy_says_which_words_a_prediction_takes(path):
+    notebook = nbformat.read(path, as_version=4)
+    seen = ""
+    for cell, learners_cell in zip(notebook.cells, learners(notebook).cells, strict=True):
+        seen += f"{learners_cell.source}\n"
+        if catalogue.PREDICT in cell.metadata.get("tags", ()):
+            used = [getattr(node, "value", None) for node in ast.walk(ast.parse(cell.source))]
+            words = [one for one in used if isinstance(one, str)]
+            # Learners put full names together themselves.
+            unknown = [one for one in words if one not in seen and ".cluster.local" not in one]
+            assert unknown == [], cell.id
+
+
 @pytest.fixture
 def the_course(tmp_path, monkeypatch):
     """A course of two notebooks, and what makes a newer one of a part of it."""

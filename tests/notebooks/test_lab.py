@@ -13,6 +13,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from jupyterlab_server.config import get_page_config
 
 import eksnet
 from eksnet.cluster.countdown import until
@@ -239,6 +240,12 @@ def test_the_sidebar_shows_names_alone_and_pages_are_shown_as_they_are_read():
     viewers = settings["@jupyterlab/docmanager-extension:plugin"]["defaultViewers"]
     assert viewers == {"markdown": "Markdown Preview"}
     assert not settings["@jupyterlab/filebrowser-extension:browser"]["showLastModifiedColumn"]
+
+
+def test_a_learner_sees_no_buttons_of_nbgrader():
+    # It comes with what `make test` installs.
+    page = get_page_config([], app_settings_dir=str(CLONE / "eksnet/lab_settings"))
+    assert page["disabledExtensions"] == ["@jupyter/nbgrader"]
 
 
 def test_an_installed_wheel_makes_the_copies_too(tmp_path):

@@ -179,8 +179,15 @@ def _keep_managed_policies() -> None:
     models.aws_managed_policies_data = json.dumps(kept)
 
 
+def _remember_methods() -> None:
+    """Look once which methods a class has: moto does at each request."""
+    responses: Any = import_module("moto.core.responses")
+    responses.method_names_from_class = cache(responses.method_names_from_class)
+
+
 corrections.install()
 _keep_managed_policies()
+_remember_methods()
 
 
 @cache

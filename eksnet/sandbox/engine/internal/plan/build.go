@@ -189,7 +189,6 @@ func (p *planner) balancers(tried []candidate) []*corev1.Service {
 type builders struct {
 	ingress ingress.ModelBuilder
 	service service.ModelBuilder
-	byTags  elbv2.TaggingManager
 	metrics lbcmetrics.MetricCollector
 }
 
@@ -202,7 +201,7 @@ func (p *planner) builders(events record.EventRecorder) builders {
 		gates.Enabled(config.SubnetDiscoveryByReachability), silent)
 	vpcs := networking.NewDefaultVPCInfoProvider(cloud.EC2(), silent)
 	groups := networking.NewDefaultSecurityGroupResolver(cloud.EC2(), cloud.VpcID())
-	byTags := elbv2.NewDefaultTaggingManager(cloud.ELBV2(), cloud.VpcID(), gates, cloud.RGT(), silent)
+	byTags := p.byTags()
 	backend := &backendGroup{planner: p}
 
 	ofIngress := annotations.NewSuffixAnnotationParser(annotations.AnnotationPrefixIngress)
@@ -232,8 +231,14 @@ func (p *planner) builders(events record.EventRecorder) builders {
 			known.EnableManageBackendSecurityGroupRules, known.DisableRestrictedSGRules, silent, metrics,
 			gates.Enabled(config.EnableTCPUDPListenerType),
 			service.NewDefaultEnhancedBackendBuilder(p.over, ofService, silent)),
-		byTags: byTags, metrics: metrics,
+		metrics: metrics,
 	}
+}
+
+// byTags finds what AWS has by the controller's tags.
+func (p *planner) byTags() elbv2.TaggingManager {
+	return elbv2.NewDefaultTaggingManager(p.cloud.ELBV2(), p.cloud.VpcID(), p.settings.FeatureGates, p.cloud.RGT(),
+		logr.Discard())
 }
 
 func (p *planner) tracking(prefix string) tracking.Provider {
@@ -277,54 +282,60 @@ func (p *planner) buildGroup(ctx context.Context, id ingress.GroupID) (built, er
 	if err != nil {
 		return built{}, fmt.Errorf("the Ingress group %s cannot be loaded: %w", id, err)
 	}
-	events := &journal{}
-	with := p.builders(events)
-	found := built{tracking: p.tracking(ingressTags)}
-	stack, _, _, _, _, _, err := with.ingress.Build(ctx, group, with.metrics)
-	if err != nil {
+	build := func(ctx context.Context, with builders) (core.Stack, error) {
+		stack, _, _, _, _, _, err := with.ingress.Build(ctx, group, with.metrics)
+		return stack, err
+	}
+	found, refused, err := p.complete(ctx, said, p.tracking(ingressTags), core.StackID(id), build)
+	if refused != nil {
 		for _, member := range group.Members {
 			found.refused = append(found.refused, failed("Ingress", k8s.NamespacedName(member.Ing),
-				k8s.IngressEventReasonFailedBuildModel, err))
+				k8s.IngressEventReasonFailedBuildModel, refused))
 		}
-		stack = nil
 	}
-	return p.complete(ctx, found, said, stack, core.NewDefaultStack(core.StackID(id)), events, with)
+	return found, err
 }
 
 func (p *planner) buildService(ctx context.Context, one *corev1.Service) (built, error) {
 	key := k8s.NamespacedName(one)
-	said := p.ofService(one)
-	events := &journal{}
-	with := p.builders(events)
-	found := built{tracking: p.tracking(serviceTags)}
-	stack, _, _, err := with.service.Build(ctx, one.DeepCopy(), with.metrics)
-	if err != nil {
-		found.refused = append(found.refused, failed("Service", key, k8s.ServiceEventReasonFailedBuildModel, err))
-		stack = nil
+	build := func(ctx context.Context, with builders) (core.Stack, error) {
+		stack, _, _, err := with.service.Build(ctx, one.DeepCopy(), with.metrics)
+		return stack, err
 	}
-	return p.complete(ctx, found, said, stack, core.NewDefaultStack(core.StackID(key)), events, with)
+	found, refused, err := p.complete(ctx, p.ofService(one), p.tracking(serviceTags), core.StackID(key), build)
+	if refused != nil {
+		found.refused = append(found.refused, failed("Service", key, k8s.ServiceEventReasonFailedBuildModel, refused))
+	}
+	return found, err
 }
 
 func failed(kind string, key types.NamespacedName, reason string, err error) Refusal {
 	return Refusal{kind, key.Namespace, key.Name, reason, fmt.Sprintf("Failed build model due to %v", err)}
 }
 
-// complete adds what the stack is made of, and what AWS has of it.
+// complete builds a stack, and meanwhile asks AWS what it has of it. What the controller refuses to
+// build is told apart from what could not be asked.
 func (p *planner) complete(
-	ctx context.Context, found built, said Stack, stack, empty core.Stack, events *journal, with builders,
-) (built, error) {
-	said.Events, said.Targets = append([]string{}, events.lines...), map[string][]Target{}
-	if stack != nil {
-		model, err := modelOf(ctx, stack)
-		if err != nil {
-			return built{}, err
-		}
-		said.Model = model
+	ctx context.Context, said Stack, tracks tracking.Provider, id core.StackID,
+	build func(context.Context, builders) (core.Stack, error),
+) (found built, refused, err error) {
+	found = built{said: said, tracking: tracks}
+	events := &journal{}
+	group, inside := errgroup.WithContext(ctx)
+	group.Go(func() (err error) {
+		found.said.Existing, err = p.existing(inside, tracks, core.NewDefaultStack(id))
+		return err
+	})
+	stack, refused := build(inside, p.builders(events))
+	if err := group.Wait(); err != nil {
+		return built{}, nil, err
 	}
-	var err error
-	said.Existing, err = p.existing(ctx, with, found.tracking, empty)
-	found.said, found.stack = said, stack
-	return found, err
+	found.said.Events, found.said.Targets = append([]string{}, events.lines...), map[string][]Target{}
+	if refused == nil {
+		found.stack = stack
+		found.said.Model, err = modelOf(ctx, stack)
+	}
+	return found, refused, err
 }
 
 // modelOf is the stack as the controller logs it, with the certificates of its listeners: the log

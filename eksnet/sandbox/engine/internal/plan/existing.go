@@ -11,6 +11,7 @@ import (
 	elbv2types "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
 	"github.com/aws/smithy-go"
 	"github.com/go-logr/logr"
+	"golang.org/x/sync/errgroup"
 	elbv2api "sigs.k8s.io/aws-load-balancer-controller/apis/elbv2/v1beta1"
 	"sigs.k8s.io/aws-load-balancer-controller/pkg/aws/services"
 	deployec2 "sigs.k8s.io/aws-load-balancer-controller/pkg/deploy/ec2"
@@ -24,31 +25,51 @@ import (
 )
 
 // existing is what AWS has of a stack, by the tags that the controller gives its own.
-func (p *planner) existing(ctx context.Context, with builders, tracks tracking.Provider, stack core.Stack) (*Existing, error) {
+func (p *planner) existing(ctx context.Context, tracks tracking.Provider, stack core.Stack) (*Existing, error) {
 	filter := tracking.TagsAsTagFilter(tracks.StackTags(stack))
-	found := &Existing{
-		LoadBalancers: []ExistingLoadBalancer{}, TargetGroups: []ExistingTargetGroup{},
-		SecurityGroups: []networking.SecurityGroupInfo{}, Bindings: []string{},
+	found := &Existing{Bindings: []string{}}
+	group, inside := errgroup.WithContext(ctx)
+	group.Go(func() (err error) {
+		found.LoadBalancers, err = p.loadBalancers(inside, filter)
+		return err
+	})
+	group.Go(func() (err error) {
+		found.TargetGroups, err = p.targetGroups(inside, filter)
+		return err
+	})
+	group.Go(func() (err error) {
+		manager := networking.NewDefaultSecurityGroupManager(p.cloud.EC2(), logr.Discard())
+		tagged := deployec2.NewDefaultTaggingManager(p.cloud.EC2(), manager, p.cloud.VpcID(), logr.Discard())
+		found.SecurityGroups, err = tagged.ListSecurityGroups(inside, filter)
+		return err
+	})
+	for _, one := range p.bindingsOf(ctx, tracks.StackLabels(stack)) {
+		found.Bindings = append(found.Bindings, k8s.NamespacedName(&one).String())
 	}
-	balancers, err := with.byTags.ListLoadBalancers(ctx, filter)
-	if err != nil {
-		return nil, err
-	}
-	for _, one := range balancers {
-		complete, err := p.balancer(ctx, with, one)
+	return found, group.Wait()
+}
+
+func (p *planner) loadBalancers(ctx context.Context, filter tracking.TagFilter) ([]ExistingLoadBalancer, error) {
+	byTags := p.byTags()
+	listed, err := byTags.ListLoadBalancers(ctx, filter)
+	found := []ExistingLoadBalancer{}
+	for _, one := range listed {
+		complete, err := p.balancer(ctx, byTags, one)
 		if isGone(err) {
 			continue
 		}
 		if err != nil {
 			return nil, err
 		}
-		found.LoadBalancers = append(found.LoadBalancers, complete)
+		found = append(found, complete)
 	}
-	groups, err := with.byTags.ListTargetGroups(ctx, filter)
-	if err != nil {
-		return nil, err
-	}
-	for _, one := range groups {
+	return found, err
+}
+
+func (p *planner) targetGroups(ctx context.Context, filter tracking.TagFilter) ([]ExistingTargetGroup, error) {
+	listed, err := p.byTags().ListTargetGroups(ctx, filter)
+	found := []ExistingTargetGroup{}
+	for _, one := range listed {
 		attributes, err := p.cloud.ELBV2().DescribeTargetGroupAttributesWithContext(ctx,
 			&elbv2sdk.DescribeTargetGroupAttributesInput{TargetGroupArn: one.TargetGroup.TargetGroupArn})
 		if isGone(err) {
@@ -57,18 +78,9 @@ func (p *planner) existing(ctx context.Context, with builders, tracks tracking.P
 		if err != nil {
 			return nil, err
 		}
-		found.TargetGroups = append(found.TargetGroups,
-			ExistingTargetGroup{*one.TargetGroup, attributes.Attributes, one.Tags})
+		found = append(found, ExistingTargetGroup{*one.TargetGroup, attributes.Attributes, one.Tags})
 	}
-	manager := networking.NewDefaultSecurityGroupManager(p.cloud.EC2(), logr.Discard())
-	tagged := deployec2.NewDefaultTaggingManager(p.cloud.EC2(), manager, p.cloud.VpcID(), logr.Discard())
-	if found.SecurityGroups, err = tagged.ListSecurityGroups(ctx, filter); err != nil {
-		return nil, err
-	}
-	for _, one := range p.bindingsOf(ctx, tracks.StackLabels(stack)) {
-		found.Bindings = append(found.Bindings, k8s.NamespacedName(&one).String())
-	}
-	return found, nil
+	return found, err
 }
 
 // isGone tells whether something was deleted since it was listed: the controller may be at work.
@@ -84,7 +96,7 @@ func isGone(err error) bool {
 	return false
 }
 
-func (p *planner) balancer(ctx context.Context, with builders, one elbv2.LoadBalancerWithTags) (ExistingLoadBalancer, error) {
+func (p *planner) balancer(ctx context.Context, byTags elbv2.TaggingManager, one elbv2.LoadBalancerWithTags) (ExistingLoadBalancer, error) {
 	arn := one.LoadBalancer.LoadBalancerArn
 	found := ExistingLoadBalancer{LoadBalancer: *one.LoadBalancer, Tags: one.Tags, Listeners: []ExistingListener{}}
 	attributes, err := p.cloud.ELBV2().DescribeLoadBalancerAttributesWithContext(ctx,
@@ -93,12 +105,12 @@ func (p *planner) balancer(ctx context.Context, with builders, one elbv2.LoadBal
 		return found, err
 	}
 	found.Attributes = attributes.Attributes
-	listeners, err := with.byTags.ListListeners(ctx, value(arn))
+	listeners, err := byTags.ListListeners(ctx, value(arn))
 	if err != nil {
 		return found, err
 	}
 	for _, listener := range listeners {
-		complete, err := p.listener(ctx, with, listener, one.LoadBalancer.Type)
+		complete, err := p.listener(ctx, byTags, listener, one.LoadBalancer.Type)
 		if isGone(err) {
 			continue
 		}
@@ -111,7 +123,7 @@ func (p *planner) balancer(ctx context.Context, with builders, one elbv2.LoadBal
 }
 
 func (p *planner) listener(
-	ctx context.Context, with builders, one elbv2.ListenerWithTags, kind elbv2types.LoadBalancerTypeEnum,
+	ctx context.Context, byTags elbv2.TaggingManager, one elbv2.ListenerWithTags, kind elbv2types.LoadBalancerTypeEnum,
 ) (ExistingListener, error) {
 	arn := one.Listener.ListenerArn
 	found := ExistingListener{Listener: *one.Listener, Tags: one.Tags}
@@ -124,7 +136,7 @@ func (p *planner) listener(
 		}
 	}
 	if kind == elbv2types.LoadBalancerTypeEnumApplication {
-		rules, err := with.byTags.ListListenerRules(ctx, value(arn))
+		rules, err := byTags.ListListenerRules(ctx, value(arn))
 		if err != nil {
 			return found, err
 		}

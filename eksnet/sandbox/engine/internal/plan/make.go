@@ -82,6 +82,20 @@ type planner struct {
 }
 
 func (p *planner) run(ctx context.Context, manifests []manifest) error {
+	group, inside := errgroup.WithContext(ctx)
+	group.Go(func() error { return p.of(inside, manifests) })
+	if p.cloud != nil {
+		// The VPC's subnets depend on no manifest: AWS is asked while the API server is.
+		group.Go(func() (err error) {
+			p.answer.Subnets, err = subnets(inside, p.cloud)
+			return err
+		})
+	}
+	return group.Wait()
+}
+
+// of plans manifests.
+func (p *planner) of(ctx context.Context, manifests []manifest) error {
 	tried, err := p.tryAll(ctx, manifests)
 	if err != nil {
 		return err
@@ -105,8 +119,7 @@ func (p *planner) run(ctx context.Context, manifests []manifest) error {
 	for _, one := range built {
 		p.answer.Stacks = append(p.answer.Stacks, one.said)
 	}
-	p.answer.Subnets, err = subnets(ctx, p.cloud)
-	return err
+	return nil
 }
 
 // tryAll asks the API server of each manifest; classes first, because Ingresses are refused without theirs.

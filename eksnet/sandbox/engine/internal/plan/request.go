@@ -60,9 +60,7 @@ type Answer struct {
 	Subnets []Subnet         `json:"subnets"`
 	// NewServices are those whose UID, and so the names made of it, is known after they were made.
 	NewServices []string `json:"new_services"`
-	// BackendGroup is the shared backend security group; empty where it would have to be made.
-	BackendGroup string   `json:"backend_group"`
-	Remarks      []string `json:"remarks"`
+	Remarks     []string `json:"remarks"`
 }
 
 // Controller is what the plan takes the controller for.
