@@ -28,6 +28,8 @@ _HERE = ' aria-current="step"'
 # JupyterLab sets the cells of tables flush right and in the middle.
 LEFT = "text-align: left; vertical-align: top"
 _RIGHT = "text-align: right; vertical-align: top"
+# JupyterLab breaks long lines within words, unless a word is longer than a line.
+_WRAPPED = "white-space: pre-wrap; word-break: normal; overflow-wrap: anywhere"
 
 
 class Tone(Enum):
@@ -125,8 +127,7 @@ def prose(text: str) -> str:
 def code(text: str) -> str:
     """Return lines of code as HTML, to be copied as they are."""
     style = (
-        "margin: 2px 0; padding: 4px 8px; white-space: pre-wrap; "
-        "background-color: rgba(128, 128, 128, 0.15)"
+        f"margin: 2px 0; padding: 4px 8px; {_WRAPPED}; background-color: rgba(128, 128, 128, 0.15)"
     )
     return f'<pre style="{style}">{escape(text)}</pre>'
 
@@ -192,7 +193,7 @@ def diff(text: str) -> str:
     lines = "".join(
         f'<span style="{_diff_style(kind)}">{escape(line)}</span>' for kind, line in _kinds(text)
     )
-    return f'<pre style="margin: 0; white-space: pre-wrap">{lines}</pre>'
+    return f'<pre style="margin: 0; {_WRAPPED}">{lines}</pre>'
 
 
 def diff_coloured(text: str) -> str:

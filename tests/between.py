@@ -24,17 +24,21 @@ class Wire:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
         self.cuts = 0
+        # When a cut ends; 0 while there is none.
+        self._ends = 0.0
         threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
 
     def cut(self, seconds: float) -> None:
-        """End every connection and let none in, for a time; returns at once."""
+        """End every connection and let none in, for a time from now on; returns at once."""
         with self._lock:
             self.cuts += 1
+            was_cut, self._ends = self._ends, time.monotonic() + seconds
             self._stop()
             for one in self._open:
                 with contextlib.suppress(OSError):
                     one.shutdown(socket.SHUT_RDWR)
-        threading.Timer(seconds, self._reopen).start()
+        if not was_cut:
+            threading.Thread(target=self._reopen, daemon=True).start()
 
     def close(self) -> None:
         self._stop()
@@ -46,8 +50,19 @@ class Wire:
         self._listener.close()
 
     def _reopen(self) -> None:
-        self._listener = socket.create_server(("127.0.0.1", self.port))
-        threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
+        while True:
+            time.sleep(max(0.05, self._ends - time.monotonic()))
+            with self._lock:
+                if time.monotonic() < self._ends:
+                    continue
+                try:
+                    self._listener = socket.create_server(("127.0.0.1", self.port))
+                except OSError:
+                    # A client that tries and tries may have met itself at this port.
+                    continue
+                self._ends = 0.0
+            threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
+            return
 
     def _accept(self, listener: socket.socket) -> None:
         while True:

@@ -235,6 +235,22 @@ def test_the_readme_names_commands_as_they_work_in_a_clone():
     assert re.findall(r"`eksnet [a-z]+|uv run eksnet", readme) == []
 
 
+def test_the_readme_has_a_row_for_each_command():
+    rows = re.findall(r"^\| (`.+?) \| ", (CLONE / "README.md").read_text(), re.MULTILINE)
+    named = {words.split()[0] for row in rows for words in re.findall(r"`(.+?)`", row)}
+    assert set(typer.main.get_command(cli.app).commands) - named == set()
+
+
+@pytest.mark.parametrize("words", [["plan"], ["engine", "build"]])
+def test_the_paragraphs_of_a_help_are_as_wide_as_the_terminal(words):
+    done = run(LAUNCHER, *words, "--help", COLUMNS="400", NO_COLOR="1")
+    command = typer.main.get_command(cli.app)
+    for word in words:
+        command = command.commands[word]
+    for paragraph in command.help.split("\n\n"):
+        assert " ".join(paragraph.split()) in done.stdout
+
+
 @pytest.mark.parametrize("words", [["--help"], ["engine", "--help"]])
 def test_a_full_standard_output_is_told_in_words(words):
     with Path("/dev/full").open("wb") as full:

@@ -114,12 +114,9 @@ def standings(
 
 def standing(definition: Definition, attempt: Attempt) -> Standing:
     """Return what an attempt is worth by a definition, whatever its own line says of points."""
-    states = [
-        attempt.states.get(criterion.id, State.NOT_STARTED) for criterion in definition.criteria
-    ]
-    earned = sum(
-        criterion.points
-        for criterion, state in zip(definition.criteria, states, strict=True)
-        if state is State.PASS
-    )
+    states, earned = [], 0
+    for criterion in definition.criteria:
+        state = attempt.states.get(criterion.id, State.NOT_STARTED)
+        states.append(state)
+        earned += criterion.points if state is State.PASS else 0
     return Standing(definition, whole(states), earned)

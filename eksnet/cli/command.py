@@ -51,11 +51,18 @@ class Commands(TyperGroup):
         if found is not None:
             given = found.get_params
             found.get_params = lambda context: _as_typed(given(context))
+            for one in (found, *getattr(found, "commands", {}).values()):
+                one.help = _flowing(one.help or "")
         return found
 
     def invoke(self, context: Any) -> Any:
         """Do the work of the command that was named."""
         return interrupts.orderly(lambda: super(Commands, self).invoke(context))
+
+
+def _flowing(text: str) -> str:
+    """Return a help whose paragraphs are single lines, which a terminal of any width breaks."""
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
 
 
 class _AsTyped:

@@ -102,12 +102,10 @@ def left_over(cluster: Cluster) -> Audit:
         cluster: The cluster.
 
     Raises:
-        EksnetError: The cluster has no AWS account, or does not let itself be looked at.
+        EksnetError: The cluster or its AWS account does not let itself be looked at.
     """
     work = _Work.of(cluster)
-    found = [one for kind in leftovers.KINDS for one in kind.find(work.account)]
-    remark = f"{_CONTROLLER} is not the course's: what it has made is its owner's"
-    return Audit((*work.managed(), *found, *work.inside()), remark if work.foreign else "")
+    return Audit((*work.managed(), *work.in_account(), *work.inside()), work.remark)
 
 
 def clean_up(cluster: Cluster, timeout: float = _TIMEOUT) -> Audit:
@@ -141,26 +139,38 @@ class _Work:
 
     Attributes:
         cluster: The cluster.
-        account: Its account.
+        account: Its account; None where none is known, and no lesson has made anything there.
         foreign: Whether its controller was installed by somebody else.
         timeout: How long to wait for each kind of thing, in seconds.
     """
 
     cluster: Cluster
-    account: Account
+    account: Account | None
     foreign: bool
     timeout: float = _TIMEOUT
 
     @classmethod
     def of(cls, cluster: Cluster, timeout: float = _TIMEOUT) -> _Work:
-        """Return the work on a cluster.
-
-        Raises:
-            EksnetError: No AWS account is known for it.
-        """
-        foreign = controller.is_foreign(cluster)
-        account = Account(cluster.aws, cluster.eks_name, controlled=not foreign)
+        """Return the work on a cluster."""
+        foreign, account = controller.is_foreign(cluster), None
+        if cluster.account is not None:
+            account = Account(cluster.aws, cluster.eks_name, controlled=not foreign)
         return cls(cluster, account, foreign, timeout)
+
+    @property
+    def remark(self) -> str:
+        """What is not looked at, and why."""
+        if self.account is None:
+            return f"no AWS account is known for {self.cluster.target}: only the cluster counts"
+        if self.foreign:
+            return f"{_CONTROLLER} is not the course's: what it has made is its owner's"
+        return ""
+
+    def in_account(self) -> Iterator[Leftover]:
+        """Yield what is in the account, in the order in which it is deleted."""
+        if self.account is not None:
+            for kind in leftovers.KINDS:
+                yield from kind.find(self.account)
 
     # What is in the cluster.
 
@@ -236,15 +246,24 @@ class _Work:
             yield _of_the_controller(len(made), controller.BINDING, f"{controller.BINDING}s")
         yield from (f"{one.kind} {one.namespace}/{one.name}" for one in objects if one not in made)
 
-    def delete_kind(self, kind: Kind, picks: Callable[[Leftover], bool]) -> Iterator[str]:
-        """Delete things in the account until none of their kind is there."""
+    def delete_kinds(
+        self, kinds: Iterable[Kind], picks: Callable[[Leftover], bool]
+    ) -> Iterator[str]:
+        """Delete things in the account, kind by kind, until none is there."""
+        if self.account is not None:
+            for kind in kinds:
+                yield from self._delete_kind(kind, self.account, picks)
+
+    def _delete_kind(
+        self, kind: Kind, account: Account, picks: Callable[[Leftover], bool]
+    ) -> Iterator[str]:
         done: dict[str, Leftover] = {}
         why: list[str] = []
 
         def gone() -> bool:
-            found = [one for one in kind.find(self.account) if picks(one)]
+            found = [one for one in kind.find(account) if picks(one)]
             done.update({one.id: one for one in found})
-            why[:] = [f"{one.name}: {kind.delete(self.account, one)}" for one in found]
+            why[:] = [f"{one.name}: {kind.delete(account, one)}" for one in found]
             return not found
 
         if not countdown.until(f"each {kind.name} to be gone", gone, self.timeout, poll=1):
@@ -280,8 +299,7 @@ def _bindings(work: _Work) -> Iterator[str]:
 
 
 def _by_hand(work: _Work) -> Iterator[str]:
-    for kind in leftovers.LOAD_BALANCING:
-        yield from work.delete_kind(kind, lambda one: not one.by_controller)
+    yield from work.delete_kinds(leftovers.LOAD_BALANCING, lambda one: not one.by_controller)
 
 
 def _ingresses(work: _Work) -> Iterator[str]:
@@ -289,8 +307,7 @@ def _ingresses(work: _Work) -> Iterator[str]:
     # Bindings of these have gone with them; and in AWS only what nobody watches any more is left.
     yield from work.delete_objects(work.objects(controller.BINDING))
     if not work.foreign:
-        for kind in leftovers.LOAD_BALANCING:
-            yield from work.delete_kind(kind, lambda one: one.by_controller)
+        yield from work.delete_kinds(leftovers.LOAD_BALANCING, lambda one: one.by_controller)
 
 
 def _controller(work: _Work) -> Iterator[str]:
@@ -298,8 +315,7 @@ def _controller(work: _Work) -> Iterator[str]:
         with contextlib.redirect_stdout(io.StringIO()):
             parts = controller.uninstall_chart(work.cluster)
         yield from parts
-    for kind in (*leftovers.NETWORK, *leftovers.IDENTITIES):
-        yield from work.delete_kind(kind, lambda _: True)
+    yield from work.delete_kinds((*leftovers.NETWORK, *leftovers.IDENTITIES), lambda _: True)
 
 
 def _in_cluster(work: _Work) -> Iterator[str]:

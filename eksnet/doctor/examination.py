@@ -125,7 +125,7 @@ CHECKS = (
     ),
     Check(
         "controller",
-        "two controllers, or one that others rely on, do not go together with lessons 06 to 09",
+        "lessons 06 to 09 need one; one that others rely on is used, and never changed or removed",
         Needs.CLUSTER,
         installed.load_balancer_controller,
     ),

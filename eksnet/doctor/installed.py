@@ -287,32 +287,30 @@ def load_balancer_controller(cluster: Cluster) -> Iterator[Finding]:
     Args:
         cluster: The cluster.
     """
-    deployment = cluster.find("deployment", controller.DEPLOYMENT, controller.NAMESPACE)
-    if deployment is None:
-        if controller.is_installed(cluster):
-            yield finding(
-                "kinds of the AWS Load Balancer Controller are there, and it is not",
-                "07 and `loadbalancer.uninstall_controller(cluster)` remove them; or install it",
-            )
-        else:
-            yield ok("not installed; 07_lab_install_controller installs it")
-        return
-    yield from _installed(cluster, deployment)
+    label = f"app.kubernetes.io/name={controller.NAME}"
+    found = list(cluster.list("deployments", selector=label, all_namespaces=True))
+    yield from (_installed(cluster, one) for one in found)
+    if not found and controller.is_installed(cluster):
+        yield finding(
+            "kinds of the AWS Load Balancer Controller are there, and it is not",
+            "07 installs it; or remove them: `loadbalancer.uninstall_controller(cluster)`",
+        )
+    elif not found:
+        yield ok("not installed; 07_lab_install_controller installs it")
 
 
-def _installed(cluster: Cluster, deployment: Resource) -> Iterator[Finding]:
+def _installed(cluster: Cluster, deployment: Resource) -> Finding:
     release = _tag(deployment)
     if not controller.is_ours(deployment):
-        yield finding(
-            f"a controller {release} is there that the course has not installed",
-            "06, 08 and 09 use it as it is and leave it; for 07, which installs one, use another "
-            "cluster",
+        return finding(
+            f"a controller {release} is in {deployment.namespace}, not installed by the course",
+            "06, 08 and 09 use it as it is; do 07 on another cluster, or remove it first if nobody "
+            "needs it",
         )
-    elif why := controller.why_not_ready(cluster):
-        yield finding(
+    if why := controller.why_not_ready(cluster):
+        return finding(
             f"the controller {release} is not ready: {why}",
             f"kubectl -n {controller.NAMESPACE} describe deployment {controller.DEPLOYMENT}",
         )
-    else:
-        made = f"the course was made with {versions.CONTROLLER}"
-        yield ok(f"installed by the course, ready: {release}; {made}")
+    made = f"the course was made with {versions.CONTROLLER}"
+    return ok(f"installed by the course, ready: {release}; {made}")

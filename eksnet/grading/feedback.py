@@ -87,7 +87,7 @@ def _checkpoint(mark: Marked) -> str:
     head = f"<h3>{title}: {state} {mark.standing.share}</h3>"
     if not mark.attempt:
         return f"{head}<p>There is no attempt.</p>"
-    seen = list(mark.criteria)
+    seen = mark.criteria
     # Where all is as it was expected, nothing stands there.
     columns = _COLUMNS if any(one.expected for one in seen) else _COLUMNS[:-1]
     rows = "".join(_criterion(one, len(columns)) for one in seen)

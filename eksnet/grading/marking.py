@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -142,17 +143,20 @@ class Marked:
     @property
     def at(self) -> str:
         """When the attempt was made; empty when that is not known."""
-        return _time(self.attempt) if self.attempt else ""
+        return _time(self.attempt.at) if self.attempt else ""
 
-    @property
-    def criteria(self) -> Iterator[Seen]:
+    @functools.cached_property
+    def criteria(self) -> tuple[Seen, ...]:
         """Each criterion as it was seen; none of an attempt that there is not."""
-        for one in self.definition.criteria if self.attempt else ():
-            assert self.attempt
-            observed, expected = self.attempt.seen.get(one.id, ("", ""))
-            state = self.attempt.states.get(one.id, State.NOT_STARTED)
-            source = Source(self.attempt.sources.get(one.id, Source.EVIDENCE))
-            yield Seen(one, state, observed, expected, source)
+        return tuple(map(self._seen, self.definition.criteria)) if self.attempt else ()
+
+    def _seen(self, one: Criterion | Prediction) -> Seen:
+        assert self.attempt
+        observed, expected = self.attempt.seen.get(one.id, ("", ""))
+        state = self.attempt.states.get(one.id, State.NOT_STARTED)
+        of = self.attempt.sources
+        source = Source(of[one.id]) if one.id in of else Source.EVIDENCE
+        return Seen(one, state, observed, expected, source)
 
 
 @dataclass(frozen=True)
@@ -321,5 +325,6 @@ def _attempts(count: int) -> str:
     return "1 attempt was" if count == 1 else f"{count} attempts were"
 
 
-def _time(attempt: Attempt) -> str:
-    return attempt.at if _TIME.fullmatch(attempt.at) else ""
+@functools.lru_cache(maxsize=1024)
+def _time(at: str) -> str:
+    return at if _TIME.fullmatch(at) else ""

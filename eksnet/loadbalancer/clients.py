@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -71,10 +72,10 @@ def _clients(cluster: Cluster, url: str, namespace: str | None) -> Iterator[None
         "spec": {"terminationGracePeriodSeconds": 0, "containers": [container]},
     }  # fmt: skip
     try:
-        with contextlib.redirect_stdout(None):
+        with contextlib.redirect_stdout(io.StringIO()):
             cluster.apply(json.dumps(pod), namespace)
             cluster.wait(f"pod/{_NAME}", namespace=namespace)
         yield
     finally:
-        with contextlib.redirect_stdout(None):
+        with contextlib.redirect_stdout(io.StringIO()):
             cluster.delete(f"pod/{_NAME}", namespace=namespace)

@@ -41,6 +41,7 @@ _KINDS_MANAGED = {
 }
 # Its labels on a binding that it has made, without their ends.
 _MADE_FOR = ("ingress.k8s.aws/stack", "service.k8s.aws/stack")
+_RELEASE = f"release {NAME}"
 # What is installed beside the chart, or made by the controller's pods.
 _BESIDE = (f"serviceaccount/{NAME}", f"lease/{NAME}-leader")
 _FINALIZERS = ("ingress.k8s.aws", "service.k8s.aws", "elbv2.k8s.aws")
@@ -379,11 +380,13 @@ def delete_managed(cluster: Cluster, objects: Iterable[Resource], timeout: float
 def uninstall_chart(cluster: Cluster) -> tuple[str, ...]:
     """Remove the Helm release with all that it leaves in the cluster; return what there was."""
     found = parts_in_cluster(cluster)
-    if _release(cluster):
+    if _RELEASE in found:
         cluster.helm(f"uninstall {NAME} -n {NAMESPACE} --wait")
     # Helm never deletes what a chart has in its folder of kinds.
     for kind in _kinds(cluster):
-        cluster.delete(_KINDS_OF_CHART, kind)
+        # With a kind go its objects; on a cluster of others these may be somebody else's.
+        if cluster.target.kind == "sandbox" or not cluster.list(kind, all_namespaces=True):
+            cluster.delete(_KINDS_OF_CHART, kind)
     for what in _BESIDE:
         cluster.delete(what, namespace=NAMESPACE)
     return found
@@ -397,8 +400,8 @@ def parts_in_cluster(cluster: Cluster) -> tuple[str, ...]:
     selector = f"owner=helm,name={NAME}"
     kinds = len(_kinds(cluster))
     return (
-        *([f"release {NAME}"] if cluster.list("secrets", NAMESPACE, selector=selector) else []),
-        *([f"{kinds} kinds of its chart"] if kinds else []),
+        *([_RELEASE] if cluster.list("secrets", NAMESPACE, selector=selector) else []),
+        *([f"{kinds} {'kind' if kinds == 1 else 'kinds'} of its chart"] if kinds else []),
         *(what for what in _BESIDE if cluster.find(what, namespace=NAMESPACE)),
     )
 

@@ -81,6 +81,8 @@ def _live(given: Confinement, connection: socket.socket) -> None:
     mounts.bind(_ROOT, _ROOT)
     rootfs.processes(_ROOT)
     mounts.pivot_root(_ROOT)
+    # In a user namespace of its own it could mount memory without an end.
+    Path("/proc/sys/user/max_user_namespaces").write_text("0")
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True, env=given.environment)
     for name, text in given.files.items():
         place = Path(name)

@@ -68,10 +68,11 @@ async def _close(servers: list[asyncio.Server]) -> None:
     """End the servers, and the connections that are still there."""
     for server in servers:
         server.close()
-    open_ones = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in open_ones:
-        task.cancel()
-    await asyncio.gather(*open_ones, return_exceptions=True)
+    # One that was being accepted just now comes after the others.
+    while open_ones := asyncio.all_tasks() - {asyncio.current_task()}:
+        for task in open_ones:
+            task.cancel()
+        await asyncio.gather(*open_ones, return_exceptions=True)
 
 
 def _dial(dials: socket.socket, paths: Paths) -> None:

@@ -42,7 +42,14 @@ def test_the_config_has_the_network_of_the_sandbox():
     assert config["availabilityZones"] == [node.zone for node in vpc.nodes]
     (group,) = config["managedNodeGroups"]
     assert (group["instanceType"], group["desiredCapacity"]) == (INSTANCE_TYPE, len(vpc.nodes))
-    assert config["metadata"]["tags"] == group["tags"] == COURSE
+
+
+def test_no_clean_up_takes_the_clusters_own_parts_for_a_lessons():
+    config = yaml.safe_load(NewCluster().config)
+    (group,) = config["managedNodeGroups"]
+    for tags in (config["metadata"]["tags"], group["tags"]):
+        assert tags
+        assert not COURSE.items() <= tags.items()
 
 
 def test_name_region_and_zones_are_the_learners():

@@ -223,3 +223,44 @@ def test_a_manifest_has_a_method_of_its_own(what: str | Path, fake: Cluster, api
         fake.delete(what)  # type: ignore[arg-type]
     assert "cluster.delete_manifest(" in refused.value.next_step
     assert api.writes == []
+
+
+NAMESPACE_PATH = "/api/v1/namespaces/shop"
+MANIFEST = "{apiVersion: v1, kind: Namespace, metadata: {name: shop, labels: {team: x}}}"
+OURS = {"eksnet": "course", "eksnet-run": "01a_dns_records"}
+
+
+@pytest.mark.parametrize(
+    ("before", "marks", "mark", "labels"),
+    [
+        (None, OURS, True, {"team": "x", **OURS}),
+        (None, OURS, False, {"team": "x"}),
+        # What was there before is somebody else's, and stays so.
+        ({}, OURS, True, {"team": "x"}),
+        ({"eksnet": "other"}, OURS, True, {"team": "x"}),
+        # What an earlier lesson has made stays that lesson's.
+        (OURS, {"eksnet": "course", "eksnet-run": "05_lab_hosts"}, True, {"team": "x", **OURS}),
+        (OURS, {"eksnet": "course"}, True, {"team": "x", **OURS}),
+    ],
+)
+def test_a_namespace_is_marked_by_whoever_makes_it(
+    api: FakeApi,
+    fake: Cluster,
+    before: dict[str, str] | None,
+    marks: dict[str, str],
+    mark: bool,
+    labels: dict[str, str],
+) -> None:
+    if before is not None:
+        api.put(NAMESPACE_PATH, {"metadata": {"labels": before}})
+    fake.marks = marks
+    fake.apply(MANIFEST, mark=mark)
+    (sent,) = [json.loads(one.body) for one in api.writes if one.path == NAMESPACE_PATH]
+    assert sent["metadata"]["labels"] == labels
+
+
+@pytest.mark.parametrize("kind", ["ConfigMap", "Node"])
+def test_nothing_else_is_marked(api: FakeApi, fake: Cluster, kind: str) -> None:
+    fake.apply(f"{{apiVersion: v1, kind: {kind}, metadata: {{name: x}}}}")
+    (sent,) = [json.loads(one.body) for one in api.writes]
+    assert "labels" not in sent["metadata"]

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
+sys.path.append(str(Path(__file__).parents[1] / "cluster"))
+from fake_api import FakeApi, kubeconfig
+
+import eksnet
 from eksnet import cli, cluster
 from eksnet.aws.leftovers import Leftover
 from eksnet.course import cleanup
@@ -105,3 +112,73 @@ def test_as_json_nothing_else_is_on_the_standard_output(run: Any, words: tuple[s
         ],
         "remark": REMARK,
     }  # fmt: skip
+
+
+@pytest.fixture
+def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeApi]:
+    """The API server of a context, for which no AWS account is known."""
+    server = FakeApi()
+    (tmp_path / "kubeconfig").write_text(kubeconfig(server.url))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
+    yield server
+    server.close()
+
+
+LABELS = {"labels": {"eksnet": "course", "eksnet-run": "01a_dns_records"}}
+KINDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+BINDINGS = "targetgroupbindings.elbv2.k8s.aws"
+
+
+def test_on_a_context_only_the_cluster_is_cleaned_and_only_of_what_is_the_courses(
+    api: FakeApi, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("theirs", "my-namespace"):
+        api.put(f"/api/v1/namespaces/{name}", {"metadata": LABELS if name != "theirs" else {}})
+    pod = {"metadata": {"labels": {"app.kubernetes.io/managed-by": "eksnet"}}}
+    api.put("/api/v1/namespaces/default/pods/eksnet-1", pod)
+    learner = eksnet.connect("context:lab", changes="lab")
+    found = cleanup.left_over(learner)
+    assert [(one.what, one.name, one.whose) for one in found.left] == [
+        ("Namespace", "my-namespace", "eksnet=course, eksnet-run=01a_dns_records"),
+        ("Pod", "default/eksnet-1", "app.kubernetes.io/managed-by=eksnet"),
+    ]
+    assert found.remark == "no AWS account is known for context:lab: only the cluster counts"
+    assert not api.writes
+    assert cleanup.clean_up(learner).clean
+    said = capsys.readouterr().out.splitlines()
+    assert said[-1] == "5. the rest in the cluster: deleted Pod eksnet-1, Namespace my-namespace"
+    assert {"default", "kube-system", "theirs"} <= {
+        path.rpartition("/")[2] for path in api.objects if path.count("/") == 4
+    }
+
+
+@pytest.mark.parametrize(("used", "deleted"), [(False, True), (True, False)])
+def test_a_kind_of_the_chart_that_others_use_stays(api: FakeApi, used: bool, deleted: bool) -> None:
+    api.put(f"{KINDS}/{BINDINGS}", {"spec": {"group": "elbv2.k8s.aws"}})
+    if used:
+        api.put("/apis/elbv2.k8s.aws/v1beta1/namespaces/default/targetgroupbindings/theirs", {})
+    learner = eksnet.connect("context:lab", changes="lab")
+    assert [one.name for one in cleanup.left_over(learner).left] == ["1 kind of its chart"]
+    assert cleanup.clean_up(learner).clean is deleted
+    assert (f"{KINDS}/{BINDINGS}" in api.objects) is not deleted
+
+
+def test_what_waits_for_a_controller_of_somebody_else_that_is_not_ready_is_told(
+    api: FakeApi,
+) -> None:
+    name = "aws-load-balancer-controller"
+    spec = {"replicas": 2, "template": {"spec": {"containers": [{"name": "main"}]}}}
+    labels = {"labels": {"app.kubernetes.io/name": name}}
+    api.put(f"/apis/apps/v1/namespaces/kube-system/deployments/{name}",
+            {"metadata": labels, "spec": spec, "status": {}})  # fmt: skip
+    api.put("/api/v1/namespaces/app-ns", {"metadata": LABELS})
+    for namespace in ("app-ns", "default"):
+        path = f"/apis/networking.k8s.io/v1/namespaces/{namespace}/ingresses/web"
+        api.put(path, {"metadata": {"finalizers": ["ingress.k8s.aws/resources"]}})
+    learner = eksnet.connect("context:lab", changes="lab")
+    # The other one is not in a namespace of the course.
+    assert [one.name for one in cleanup.left_over(learner).left] == ["app-ns/web", "app-ns"]
+    with pytest.raises(EksnetError, match="cannot delete what it has made"):
+        cleanup.clean_up(learner)
+    assert not api.writes

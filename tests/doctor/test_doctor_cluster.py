@@ -138,6 +138,7 @@ def a_proxy(tag: str) -> Break:
 
 def a_controller(*arguments: str, ready: bool = True) -> Break:
     one = workload("aws-load-balancer-controller:v3.3.0", args=list(arguments))
+    one["metadata"] = {"labels": {"app.kubernetes.io/name": "aws-load-balancer-controller"}}
     if not ready:
         one["status"] = {"updatedReplicas": 1, "replicas": 1}
 
@@ -196,7 +197,17 @@ BROKEN = {
         "a new Pod is refused", "exempt the namespaces",
     ),
     "somebody else's controller": (
-        "controller", a_controller(), "that the course has not installed", "use another cluster",
+        "controller", a_controller(), "is in kube-system, not installed by the course",
+        "do 07 on another cluster",
+    ),
+    "kinds of a controller that is gone": (
+        "controller",
+        lambda api: api.put(
+            "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/"
+            "ingressclassparams.elbv2.k8s.aws",
+            {"spec": {"group": "elbv2.k8s.aws"}},
+        ),
+        "kinds of the AWS Load Balancer Controller are there", "07 installs it",
     ),
     "a controller that is not ready": (
         "controller", a_controller(COURSE, ready=False), "v3.3.0 is not ready",

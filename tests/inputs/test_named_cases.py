@@ -103,7 +103,7 @@ def test_a_long_name_that_no_domain_can_follow_is_asked_as_it_is() -> None:
         ([f"--{COLOUR}"], r"No such option: --\x1b[31mred"),
         (["status", COLOUR], r"unexpected extra argument(s) (\x1b[31mred)"),
         (["logs", COLOUR], r"there is no log of a component '\x1b[31mred'"),
-        (["resolve", "a"], "Missing option '--from'"),
+        (["resolve", "a"], "no namespace"),
         (["up", "--port", "70000"], "Invalid value for '--port'"),
     ],
 )  # fmt: skip

@@ -32,6 +32,7 @@ class Cluster:
         self.done.append(("apply", namespace))
 
     def wait(self, what, *, namespace):
+        print(f"{what} is Ready", flush=True)
         self.done.append(("wait", what))
 
     def logs(self, _name, _namespace):

@@ -1,9 +1,14 @@
-"""Calls that were recorded, as IAM and RBAC see them; and whether files of rights allow them."""
+"""Calls that were recorded, as IAM and RBAC see them; and whether files of rights allow them.
+
+`uv run python tests/notebooks/recorded.py DIRECTORY` prints what the files allow and no notebook
+has asked for; the tests of test_learner_rights.py keep the calls there when KEEP_CALLS names it.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import sys
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -109,3 +114,44 @@ def allowed_actions(policy: Mapping[str, Any]) -> Sequence[str]:
 def is_allowed(action: str, allowed: Iterable[str]) -> bool:
     """Tell whether a list of actions, with `*` in them, has an action."""
     return any(fnmatchcase(action, one) for one in allowed)
+
+
+def unused(
+    roles: Iterable[Mapping[str, Any]], requests: Collection[Request]
+) -> Iterator[tuple[str, str, str]]:
+    """Yield each role's resources and verbs that no request needed.
+
+    Args:
+        roles: ClusterRoles and Roles.
+        requests: The requests.
+    """
+    asked = {(one.verb, one.group, one.resource) for one in requests}
+    for one in roles:
+        for rule in one.get("rules") or ():
+            for group in rule["apiGroups"]:
+                for resource in rule["resources"]:
+                    idle = [verb for verb in rule["verbs"] if (verb, group, resource) not in asked]
+                    if idle:
+                        yield one["metadata"]["name"], resource, ", ".join(idle)
+
+
+def main() -> None:
+    """Print what is allowed and was not needed."""
+    from eksnet.aws import rights as aws_rights
+    from eksnet.cluster import rights
+
+    requests: set[Request] = set()
+    actions: set[str] = set()
+    for file in Path(sys.argv[1]).iterdir():
+        more, others = read(file)
+        requests |= more
+        actions |= others
+    for name, resource, verbs in unused(roles(rights.MANIFEST.read_text()), requests):
+        print(f"{name}: {resource}: {verbs}")
+    for allowed in allowed_actions(aws_rights.policy()):
+        if not any(is_allowed(one, [allowed]) for one in actions):
+            print(allowed)
+
+
+if __name__ == "__main__":
+    main()

@@ -177,12 +177,12 @@ def test_an_interrupt_of_one_begins_no_other(write, monkeypatch):
     assert begun == ["07_small"]
 
 
-def test_only_the_command_and_the_package_itself_know_the_course():
+def test_only_the_command_grading_and_the_package_itself_know_the_course():
     package = Path(catalogue.__file__).parent.parent
     knowing = {
         path.relative_to(package).parts[0]
         for path in package.rglob("*.py")
         if re.search(r"(from|import) eksnet(\.| import )course\b", path.read_text())
     }
-    assert knowing == {"__init__.py", "cli", "course"} & knowing
+    assert knowing == {"__init__.py", "cli", "course", "grading"} & knowing
     assert "cli" in knowing

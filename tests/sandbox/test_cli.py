@@ -171,7 +171,7 @@ def test_a_command_for_kubectl_reaches_it_whole(monkeypatch):
     from eksnet import cli
 
     given = []
-    monkeypatch.setattr(cli, "_kubectl", lambda words, name: given.append((words, name)))
+    monkeypatch.setattr(cli.sandbox, "_kubectl", lambda words, name: given.append((words, name)))
     words = ["exec", "-n", "shop", "cl", "--", "sh", "-c", "echo -- there"]
     assert CliRunner().invoke(cli.app, ["kubectl", "--sandbox", "two", *words]).exit_code == 0
     assert given == [(words, "two")]
