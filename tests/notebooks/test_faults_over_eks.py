@@ -116,7 +116,8 @@ def left(admin):
 
 
 def printed(notebook, cell_id):
-    (cell,) = [cell for cell in notebook.cells if cell.id == cell_id]
+    # The last of those that were run again.
+    cell = [cell for cell in notebook.cells if cell.id == cell_id][-1]
     return [
         output.get("data", {}).get("text/plain") or output.get("text") for output in cell.outputs
     ]
