@@ -53,8 +53,10 @@ def other_class(context: Context) -> Iterator[Found]:
 def two_classes(context: Context) -> Iterator[Found]:
     """Find a class in two places."""
     for one in context.of("Ingress"):
-        if CLASS_ANNOTATION in one.annotations and "ingressClassName" in one.spec:
-            seen = f"it has {CLASS_ANNOTATION} and ingressClassName: the API server refuses both"
+        old, new = one.annotations.get(CLASS_ANNOTATION), one.spec.get("ingressClassName")
+        # The same one twice is allowed.
+        if old is not None and new is not None and old != new:
+            seen = f"{CLASS_ANNOTATION} is {inputs.shown(old)}, ingressClassName is another one"
             yield at(one, CLASS_ANNOTATION, seen, "keep ingressClassName")
 
 
@@ -153,6 +155,9 @@ def service_types(context: Context) -> Iterator[Found]:
             yield one, one.line, seen, f"type: NodePort, or {INGRESS}target-type: ip"
 
 
+_CHECKED = f"{INGRESS}healthcheck-port"
+
+
 def service_ports(context: Context) -> Iterator[Found]:
     """Find a port that the Service does not have."""
     for one, backend, service in _backed(context):
@@ -162,6 +167,12 @@ def service_ports(context: Context) -> Iterator[Found]:
         if backend.port not in known:
             seen = f"the Service {service.name} has no port {inputs.shown(backend.port)}"
             yield one, one.line, seen, f"one of {', '.join(map(str, known)) or 'no port'}"
+        checked = text(service.annotations.get(_CHECKED)) or text(one.annotations.get(_CHECKED))
+        names = [port.get("name") for port in ports]
+        is_name = checked and checked != "traffic-port" and values.integer(checked) is None
+        if is_name and checked not in names and not VARIABLE.search(checked):
+            seen = f"{short(_CHECKED)} is {inputs.shown(checked)}, no port of {service.name}"
+            yield at(one, _CHECKED, seen, "traffic-port, a number, or the name of a port")
 
 
 def other_namespace(context: Context) -> Iterator[Found]:

@@ -32,6 +32,7 @@ from eksnet.cluster import Cluster, Condition
 from eksnet.cluster.access import Access
 from eksnet.coredns.memory import Measured
 from eksnet.course.begin import Beginning
+from eksnet.course.cleanup import Audit
 from eksnet.course.dryrun import DryRun
 from eksnet.errors import EksnetError
 from eksnet.kubeproxy import Node, Packet, Ruleset, Settings
@@ -306,8 +307,8 @@ CLASSES = {
 }
 KNOWN = {
     **CLASSES, "pd": pd, "Callable": Callable, "Iterator": Iterator, "Cluster": Cluster,
-    "View": object, "Beginning": Beginning, "Resource": cluster_room.Resource, "DryRun": DryRun,
-    "Listing": Listing, "Access": Access,
+    "View": object, "Beginning": Beginning, "Audit": Audit, "Resource": cluster_room.Resource,
+    "DryRun": DryRun, "Listing": Listing, "Access": Access, "Stack": Stack,
 }  # fmt: skip
 
 

@@ -414,3 +414,27 @@ def test_fields_are_read_as_go_reads_them():
     assert wrong.fix == "did you mean redirectConfig?"
     (wrong,) = json_values.problems("actions", {"type": "redirect", "redirectConfig": {}})
     assert wrong.seen == "redirectConfig.statusCode is missing"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [("alb", "alb", []), ("nginx", "alb", ["two-classes"]), ("alb", "nginx", ["two-classes"])],
+)
+def test_one_class_may_stand_in_both_places(old, new, expected):
+    text = ingress(f"kubernetes.io/ingress.class: {old}").replace(
+        "ingressClassName: alb", f"ingressClassName: {new}"
+    )
+    assert found(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("port", "expected"),
+    [
+        ("traffic-port", []), ("8080", []), ("http", []), ("htpp", ["service-port"]),
+        ("$PORT", ["variable"]),
+    ],
+)  # fmt: skip
+def test_the_port_of_a_health_check_is_one_of_the_service(port, expected):
+    text = ingress(f'{A}healthcheck-port: "{port}"')
+    behind = service(kind="NodePort")
+    assert found(f"{text}---\n{behind}") == expected

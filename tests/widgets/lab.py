@@ -12,6 +12,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_notebook
 from playwright.sync_api import Locator, Page, TimeoutError
 
+from eksnet.display import Mark
 from eksnet.widgets import Model, Picture, Table, Text
 
 KERNEL = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
@@ -254,9 +255,14 @@ def found_of(part: Table | Text | Picture) -> dict:
     if isinstance(part, Text):
         return {"caption": part.caption, "text": part.text}
     # The sign and the mark for screen readers are on the same row, and on no other.
-    rows = [list(row) for row in (part.listing.columns, *part.listing.rows)]
+    rows = [list(map(_in_html, row)) for row in (part.listing.columns, *part.listing.rows)]
     marked = -1 if part.marked is None else part.marked
     return {"caption": part.caption, "marked": marked, "rows": rows}
+
+
+def _in_html(cell: str) -> str:
+    """Return a cell as the page has it: a verdict with its sign."""
+    return f"{cell.tone.sign} {cell}" if isinstance(cell, Mark) else cell
 
 
 def contrast(one: list[int], other: list[int]) -> float:
