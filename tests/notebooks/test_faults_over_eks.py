@@ -118,9 +118,9 @@ def left(admin):
 def printed(notebook, cell_id):
     # The last of those that were run again.
     cell = [cell for cell in notebook.cells if cell.id == cell_id][-1]
-    return [
-        output.get("data", {}).get("text/plain") or output.get("text") for output in cell.outputs
-    ]
+    texts = [one.get("data", {}).get("text/plain") or one.get("text") for one in cell.outputs]
+    # An ended countdown shows nothing.
+    return [text for text in texts if text]
 
 
 def as_committed(name, ids, notebook):
