@@ -172,6 +172,16 @@ def test_an_account_is_used_through_the_cluster_alone(name):
     assert not {one.partition(".")[0] for one in imported} & {"boto3", "botocore", "os"}
 
 
+def test_each_notebook_leads_to_the_next_one_and_back():
+    files = [path.name for path in catalogue.course()]
+    for before, name, after in zip(["", *files], files, [*files[1:], ""], strict=False):
+        title = nbformat.read(catalogue.find(name), as_version=4).cells[0].source
+        links = re.findall(r"(Previous|Next): \[[^\]]+\]\(([^)]+)\)\.", title)
+        assert dict(links) == {
+            word: to for word, to in (("Previous", before), ("Next", after)) if to
+        }, name
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_the_form_of_a_notebook(name):
     notebook = nbformat.read(catalogue.find(name), as_version=4)
