@@ -16,6 +16,7 @@ from eksnet.checkpoints.criteria import (
     not_yet,
     passed,
 )
+from eksnet.cluster import NotFoundError
 from eksnet.loadbalancer import by_hand
 from eksnet.loadbalancer.by_hand import BALANCER, GROUPS
 
@@ -101,7 +102,11 @@ def listener(cluster: Cluster) -> Observation:
 
 
 def _binding(cluster: Cluster, name: str = BINDING) -> Resource | None:
-    return cluster.find(f"targetgroupbinding/{name}", namespace=NAMESPACE)
+    try:
+        return cluster.find(f"targetgroupbinding/{name}", namespace=NAMESPACE)
+    except NotFoundError:
+        # The kind is the controller's.
+        return None
 
 
 def bound(cluster: Cluster) -> Observation:
