@@ -16,7 +16,7 @@ from eksnet.checkpoints.criteria import (
     not_yet,
     passed,
 )
-from eksnet.cluster import NotFoundError
+from eksnet.errors import NotFoundError
 from eksnet.loadbalancer import by_hand
 from eksnet.loadbalancer.by_hand import BALANCER, GROUPS
 
