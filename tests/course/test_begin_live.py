@@ -1,6 +1,7 @@
 """What one lesson leaves, the next one finds and puts back: on a live sandbox, and elsewhere."""
 
 import json
+import shutil
 import subprocess
 
 import pytest
@@ -127,8 +128,7 @@ def elsewhere(live_sandbox, cluster, monkeypatch):
     monkeypatch.setenv("KUBECONFIG", str(live_sandbox.kubeconfig))
     context = live_sandbox.context
     found = eksnet.connect(f"context:{context}", changes=context)
-    for file in found.directory.glob("*"):
-        file.unlink()
+    shutil.rmtree(found.directory, ignore_errors=True)
     assert CLEAN in repr(eksnet.begin(found, "03c_service_faults"))
     return found
 

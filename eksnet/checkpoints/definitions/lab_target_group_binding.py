@@ -16,7 +16,9 @@ from eksnet.checkpoints.criteria import (
     not_yet,
     passed,
 )
-from eksnet.loadbalancer.by_hand import BALANCER, GROUPS, balancer, target_group
+from eksnet.errors import NotFoundError
+from eksnet.loadbalancer import by_hand
+from eksnet.loadbalancer.by_hand import BALANCER, GROUPS
 
 if TYPE_CHECKING:
     from eksnet.cluster import Cluster, Resource
@@ -38,10 +40,25 @@ _TARGETS = Wait("the health checks of the targets", deadline=90)
 _REGISTERED = Wait("the controller to register targets", deadline=60)
 
 
+def _balancer(cluster: Cluster) -> dict[str, Any] | None:
+    _service(cluster)
+    return by_hand.balancer(cluster)
+
+
+def _target_group(cluster: Cluster, name: str) -> dict[str, Any] | None:
+    _service(cluster)
+    return by_hand.target_group(cluster, name)
+
+
+def _service(cluster: Cluster) -> Resource | None:
+    # Whoever may not look into the cluster cannot be told about its load balancers either.
+    return cluster.find(f"service/{SERVICE}", namespace=NAMESPACE)
+
+
 def made(cluster: Cluster) -> Observation:
     """Whether there is a Network Load Balancer with a security group."""
     expected = f"a Network Load Balancer {BALANCER} with a security group"
-    found = balancer(cluster)
+    found = _balancer(cluster)
     if found is None:
         return not_started(
             f"there is no load balancer {BALANCER}", expected, "run the cell that creates it"
@@ -57,7 +74,7 @@ def made(cluster: Cluster) -> Observation:
 def group(cluster: Cluster) -> Observation:
     """Whether there is a target group for addresses of pods."""
     expected = f"a target group {WEB} with the type ip and the protocol TCP"
-    found = target_group(cluster, WEB)
+    found = _target_group(cluster, WEB)
     if found is None:
         return not_started(f"there is no target group {WEB}", expected, "run its cell")
     seen = f"{found['TargetType']} and {found['Protocol']}"
@@ -70,7 +87,7 @@ def group(cluster: Cluster) -> Observation:
 def listener(cluster: Cluster) -> Observation:
     """Whether the load balancer's port 80 forwards to the target group."""
     expected = f"a listener on port 80 that forwards to {WEB}"
-    found, to = balancer(cluster), target_group(cluster, WEB)
+    found, to = _balancer(cluster), _target_group(cluster, WEB)
     if found is None or to is None:
         return not_started("the load balancer or the target group is missing", expected, "")
     elb = cluster.aws("elbv2")
@@ -85,13 +102,17 @@ def listener(cluster: Cluster) -> Observation:
 
 
 def _binding(cluster: Cluster, name: str = BINDING) -> Resource | None:
-    return cluster.find(f"targetgroupbinding/{name}", namespace=NAMESPACE)
+    try:
+        return cluster.find(f"targetgroupbinding/{name}", namespace=NAMESPACE)
+    except NotFoundError:
+        # The kind is the controller's.
+        return None
 
 
 def bound(cluster: Cluster) -> Observation:
     """Whether the target group is bound to the Service."""
     expected = f"a TargetGroupBinding {BINDING} of {WEB} and the Service {SERVICE}"
-    found, to = _binding(cluster), target_group(cluster, WEB)
+    found, to = _binding(cluster), _target_group(cluster, WEB)
     if found is None:
         return not_started(_NO_BINDING.format(BINDING), expected, "apply it")
     if to is None or found["spec"].get("targetGroupARN") != to["TargetGroupArn"]:
@@ -106,7 +127,7 @@ def bound(cluster: Cluster) -> Observation:
 def networking(cluster: Cluster) -> Observation:
     """Whether the binding opens the pods' port to the load balancer."""
     expected = f"a rule in spec.networking for the security group of {BALANCER} and the pods' port"
-    found, front = _binding(cluster), balancer(cluster)
+    found, front = _binding(cluster), _balancer(cluster)
     if found is None or front is None:
         return not_started("there is no binding, or no load balancer", expected, "apply it")
     rules = (found["spec"].get("networking") or {}).get("ingress") or ()
@@ -148,7 +169,7 @@ def healthy(cluster: Cluster) -> Observation:
 def itself(cluster: Cluster, observed: Any) -> Any:
     """Who gets an answer, while the target group keeps the client's address."""
     expected = f"the target group {WEB} with {PRESERVE} on"
-    found = target_group(cluster, WEB)
+    found = _target_group(cluster, WEB)
     if found is None:
         return not_started(f"there is no target group {WEB}", expected, "")
     arn = found["TargetGroupArn"]
@@ -173,7 +194,7 @@ def tried(cluster: Cluster, observed: Any) -> Any:
 def target_type(cluster: Cluster) -> Observation:
     """Whether the second binding has the type of its target group."""
     expected = f"the type of the target group {NODES}, instance"
-    found, to = _binding(cluster, SECOND), target_group(cluster, NODES)
+    found, to = _binding(cluster, SECOND), _target_group(cluster, NODES)
     if found is None or to is None:
         return not_started(f"there is no binding {SECOND}, or no {NODES}", expected, "apply it")
     said = found["spec"].get("targetType", "not set")
@@ -205,7 +226,7 @@ def without_port(cluster: Cluster, observed: Any) -> Any:
     """How many targets are left, while the binding names a port that the Service does not have."""
     expected = f"the binding {BINDING} with a port that the Service does not have"
     found = _binding(cluster)
-    service = cluster.find(f"service/{SERVICE}", namespace=NAMESPACE)
+    service = _service(cluster)
     if found is None or service is None:
         return not_started("there is no binding, or no Service", expected, "")
     ports = service["spec"].get("ports") or ()
