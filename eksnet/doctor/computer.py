@@ -93,10 +93,12 @@ def programs(target: Target) -> Iterator[Finding]:
 
 
 def _for_the_sandbox() -> Iterator[Finding]:
-    from eksnet.sandbox import preflight
+    from eksnet.sandbox import lifecycle, preflight
 
     try:
-        preflight.check_computer()
+        # What a running one has taken, another one would have to find free.
+        if lifecycle.status().phase == "down":
+            preflight.check_computer()
     except EksnetError as error:
         yield finding(error.seen, error.next_step)
     else:

@@ -102,6 +102,7 @@ def listener(cluster: Cluster) -> Observation:
 
 
 def _binding(cluster: Cluster, name: str = BINDING) -> Resource | None:
+    _service(cluster)
     try:
         return cluster.find(f"targetgroupbinding/{name}", namespace=NAMESPACE)
     except NotFoundError:
