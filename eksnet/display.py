@@ -28,8 +28,7 @@ _HERE = ' aria-current="step"'
 # JupyterLab sets the cells of tables flush right and in the middle.
 LEFT = "text-align: left; vertical-align: top"
 _RIGHT = "text-align: right; vertical-align: top"
-# JupyterLab breaks long lines within words, unless a word is longer than a line.
-_WRAPPED = "white-space: pre-wrap; word-break: normal; overflow-wrap: anywhere"
+_WRAPPED = "white-space: pre-wrap"
 
 
 class Tone(Enum):

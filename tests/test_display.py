@@ -172,12 +172,6 @@ def test_colours_are_for_terminals_alone(shown, monkeypatch) -> None:
     assert pretty(shown) == repr(shown)
 
 
-@pytest.mark.parametrize("html", [display.diff("+ a-long-word"), display.code("a-long-word")])
-def test_lines_are_broken_between_words(html: str) -> None:
-    (style,) = re.findall(r'^<pre style="([^"]+)"', html)
-    assert "word-break: normal; overflow-wrap: anywhere" in style
-
-
 def test_what_stands_between_backticks_is_code() -> None:
     assert display.prose("run `a < b` & see") == "run <code>a &lt; b</code> &amp; see"
 

@@ -206,6 +206,14 @@ class Widget:
         self.root = root
         self.status = root.get_by_role("status")
 
+    def sticks_out(self) -> list[str]:
+        """Return what sticks out once JupyterLab has laid out again, a moment after a zoom."""
+        settled = f"root => !({STICKS_OUT})(root).length"
+        with suppress(TimeoutError):
+            self.page.wait_for_function(settled, arg=self.root.element_handle(), timeout=10_000)
+        found: list[str] = self.root.evaluate(STICKS_OUT)
+        return found
+
     def control(self, label: str) -> Locator:
         """Return a control by what a screen reader calls it."""
         field = self.root.get_by_label(label, exact=True)

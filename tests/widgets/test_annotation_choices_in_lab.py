@@ -3,7 +3,7 @@
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from demo import a_plan
-from lab import COLOURS, STICKS_OUT, THEMES, contrast
+from lab import COLOURS, THEMES, contrast
 
 from eksnet.widgets import AnnotationChoices
 
@@ -119,6 +119,6 @@ def test_two_choices_stand_side_by_side(notebook, choices):
 def test_zoomed_nothing_sticks_out(notebook, choices, percent):
     notebook.zoom(percent)
     try:
-        assert choices.root.evaluate(STICKS_OUT) == []
+        assert choices.sticks_out() == []
     finally:
         notebook.zoom(100)

@@ -3,7 +3,7 @@
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from demo import tried
-from lab import COLOURS, STICKS_OUT, THEMES, contrast
+from lab import COLOURS, THEMES, contrast
 
 from eksnet.widgets import CorefileEditor
 
@@ -105,6 +105,6 @@ def test_axe_finds_nothing_and_colours_have_contrast(notebook, editor, theme):
 def test_zoomed_nothing_sticks_out(notebook, editor, percent):
     notebook.zoom(percent)
     try:
-        assert editor.root.evaluate(STICKS_OUT) == []
+        assert editor.sticks_out() == []
     finally:
         notebook.zoom(100)

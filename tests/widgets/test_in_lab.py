@@ -8,7 +8,7 @@ import pytest
 import shop
 from axe_playwright_python.sync_playwright import Axe
 from demo import Way
-from lab import COLOURS, OVERLAPS, STICKS_OUT, THEMES, contrast, find_chromium
+from lab import COLOURS, OVERLAPS, THEMES, contrast, find_chromium
 
 import eksnet
 from eksnet.widgets import CorednsMemory, CorednsReplicas, SearchOrder
@@ -238,7 +238,7 @@ def test_zoomed_nothing_sticks_out_or_stands_on_something_else(notebook, order, 
         widget = notebook.widget(index)
         drawings = widget.root.locator("svg[role=img]")
         drawings.first.wait_for()
-        assert widget.root.evaluate(STICKS_OUT) == []
+        assert widget.sticks_out() == []
         assert widget.root.evaluate(OVERLAPS) == []
     finally:
         notebook.zoom(100)

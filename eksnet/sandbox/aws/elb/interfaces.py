@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Network, ip_address, ip_network
+from itertools import islice
 from typing import Any
 
 from moto.ec2.models.elastic_network_interfaces import NetworkInterface
@@ -72,11 +73,11 @@ def check(ec2: Any, subnet: Any, mapping: dict[str, str]) -> None:
     Raises:
         ELBClientError: It has not, or an address that was asked for cannot be had.
     """
-    found = set(free(ec2, subnet))
-    if len(found) < _LEAST_FREE:
+    # A subnet has thousands: no more are looked at than the answer needs.
+    if len(list(islice(free(ec2, subnet), _LEAST_FREE))) < _LEAST_FREE:
         raise errors.no_room(subnet.id, _LEAST_FREE)
     private = mapping.get("PrivateIPv4Address")
-    if private and ip_address(private) not in found:
+    if private and ip_address(private) not in set(free(ec2, subnet)):
         raise errors.invalid_configuration(
             f"The private IP address '{private}' is not available in subnet '{subnet.id}'"
         )
@@ -87,11 +88,12 @@ def free(ec2: Any, subnet: Any) -> Iterator[IPv4Address]:
     """Yield the free addresses of a subnet in the order in which they are handed out."""
     block = ip_network(subnet.cidr_block)
     assert isinstance(block, IPv4Network)
+    kept = _kept(ec2.region_name)
     used = _private(ec2)
     low, high = int(block[0]), int(block[-1])
     for number in (*range(low + _FIRST, high), *range(low + _OWN, min(low + _FIRST, high))):
         address = IPv4Address(number)
-        if address not in used and not _planned(address, ec2.region_name):
+        if address not in used and not any(address in block for block in kept):
             yield address
 
 
@@ -123,8 +125,8 @@ def _private(ec2: Any) -> set[IPv4Address]:
     }
 
 
-def _planned(address: IPv4Address, region: str) -> bool:
-    """Tell whether the address plan keeps an address for something that has no interface here."""
+def _kept(region: str) -> list[IPv4Network]:
+    """Return what the address plan keeps for things that have no interface here."""
     vpc = plan(region)
     own = (vpc.resolver, vpc.api_server, vpc.aws, *(node.address.ip for node in vpc.nodes))
-    return address in own or any(address in node.pods for node in vpc.nodes)
+    return [*map(IPv4Network, own), *(node.pods for node in vpc.nodes)]
