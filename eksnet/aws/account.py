@@ -269,3 +269,10 @@ def _in_words() -> Iterator[None]:
         raise refusals.told(error, "AWS", "its endpoint", own=True) or EksnetError(
             f"your AWS set-up cannot be used: {error}", "a set-up that the AWS CLI can use"
         ) from None
+
+
+def failures() -> tuple[type[Exception], ...]:
+    """Return what a call of a client can raise that is no error of the course."""
+    import botocore.exceptions
+
+    return (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError)

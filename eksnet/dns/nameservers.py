@@ -27,6 +27,9 @@ def is_lost(servers: Sequence[str], silent: Collection[str]) -> bool:
     Args:
         servers: The nameservers.
         silent: Those that do not answer.
+
+    >>> is_lost(["10.0.0.2", "10.0.0.3"], silent=["10.0.0.2"])
+    False
     """
     return bool(servers) and set(servers) <= set(silent)
 

@@ -180,13 +180,14 @@ def made(check: Check, target: Target, cluster: Cluster | EksnetError) -> Iterat
 
 def _attempted(check: Check, target: Target, cluster: Cluster | EksnetError) -> Iterator[Finding]:
     """Yield what a check finds, and as its last finding why it could not go on."""
-    from botocore.exceptions import BotoCoreError, ClientError
+    from eksnet.aws import account
 
+    odd: tuple[type[Exception], ...] = (*account.failures(), *inputs.ODD)
     try:
         yield from _looked(check, target, cluster)
     except EksnetError as error:
         yield cannot_tell(error.seen, error.next_step or error.expected)
-    except (BotoCoreError, ClientError, *inputs.ODD) as error:
+    except odd as error:
         # One check that fails must not keep the others from being made.
         yield cannot_tell(f"it cannot be made: {type(error).__name__}: {error}")
 
