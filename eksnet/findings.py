@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from eksnet.commands import runnable
 from eksnet.display import Mark, Shown, Tone, prose
+from eksnet.errors import EksnetError, NotFoundError
 from eksnet.listing import Listing
 
 if TYPE_CHECKING:
@@ -68,6 +70,20 @@ def fails(seen: str, expected: str, next_step: str, *, final: bool = False) -> F
 def cannot_tell(seen: str, expected: str = "", next_step: str = "") -> Finding:
     """Return that a check could not be made."""
     return Finding(CANNOT_TELL, seen, expected, next_step)
+
+
+def attempted(check: Callable[[], Finding]) -> Finding:
+    """Make a check; what it misses fails it, what may not be read leaves it open.
+
+    Args:
+        check: Looks, and returns what it found.
+    """
+    try:
+        return check()
+    except NotFoundError as error:
+        return fails(error.seen, error.expected, error.next_step)
+    except EksnetError as error:
+        return cannot_tell(error.seen, error.expected, error.next_step)
 
 
 @dataclass(frozen=True, repr=False)

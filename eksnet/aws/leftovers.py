@@ -179,13 +179,19 @@ def _tagged(account: Account, found: Sequence[Json], arn: str) -> Iterator[tuple
                 yield some[told["ResourceArn"]], whose, made
 
 
-def _load_balancers(account: Account) -> Iterator[Leftover]:
-    found = list(account.pages("elbv2", "describe_load_balancers", "LoadBalancers"))
-    for one, whose, made in _tagged(account, found, "LoadBalancerArn"):
-        yield Leftover(
-            "load balancer", one["LoadBalancerName"], whose, one["LoadBalancerArn"],
-            by_controller=made,
-        )  # fmt: skip
+def _named(what: str, call: str, kind: str) -> Find:
+    """Return what finds the things of a kind that have a name."""
+
+    def find(account: Account) -> Iterator[Leftover]:
+        found = list(account.pages("elbv2", call, f"{kind}s"))
+        for one, whose, made in _tagged(account, found, f"{kind}Arn"):
+            yield Leftover(what, one[f"{kind}Name"], whose, one[f"{kind}Arn"], by_controller=made)
+
+    return find
+
+
+_load_balancers = _named("load balancer", "describe_load_balancers", "LoadBalancer")
+_target_groups = _named("target group", "describe_target_groups", "TargetGroup")
 
 
 def _all_listeners(account: Account) -> Iterator[tuple[str, Json]]:
@@ -219,15 +225,6 @@ def _rules(account: Account) -> Iterator[Leftover]:
     for one, whose, made in _tagged(account, listed, "RuleArn"):
         name = f"{found[one['RuleArn']][0]} rule {one['Priority']}"
         yield Leftover("listener rule", name, whose, one["RuleArn"], by_controller=made)
-
-
-def _target_groups(account: Account) -> Iterator[Leftover]:
-    found = list(account.pages("elbv2", "describe_target_groups", "TargetGroups"))
-    for one, whose, made in _tagged(account, found, "TargetGroupArn"):
-        yield Leftover(
-            "target group", one["TargetGroupName"], whose, one["TargetGroupArn"],
-            by_controller=made,
-        )  # fmt: skip
 
 
 def _elbv2(call: str, parameter: str) -> Delete:

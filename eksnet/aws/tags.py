@@ -4,6 +4,8 @@ from __future__ import annotations
 
 # One tag: what carries it can be found, and taken away, whoever made it.
 COURSE = {"eksnet": "course"}
+# The same as a selector of labels.
+SELECTOR = ",".join(f"{key}={value}" for key, value in COURSE.items())
 # The label of the run: the lesson that was begun last when something was made.
 RUN = "eksnet-run"
 

@@ -44,7 +44,6 @@ from eksnet.listing import Listing
 
 # How many lines of a log may be asked for: what the API server keeps the number in.
 _LINES = 2**63 - 1
-_COURSE = ",".join(f"{key}={value}" for key, value in tags.COURSE.items())
 _TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
 
 
@@ -782,7 +781,7 @@ class Cluster:
         """
         return tuple(map(Resource, contents.objects_in(self._client, self._kinds, namespace)))
 
-    def marked(self, selector: str = _COURSE) -> tuple[Resource, ...]:
+    def marked(self, selector: str = tags.SELECTOR) -> tuple[Resource, ...]:
         """Return what the course has made outside of namespaces, by labels; namespaces last.
 
         Args:

@@ -27,8 +27,8 @@ from eksnet.coredns.installed import CONFIGMAP, DEPLOYMENT, SERVICE, SYSTEM, all
 from eksnet.coredns.probe import INSIDE, NO_ANSWER, OUTSIDE, Probe, ask_from_a_pod
 from eksnet.coredns.transport import TCP, UDP
 from eksnet.endpoints import ready_endpoints
-from eksnet.errors import EksnetError, NotFoundError
-from eksnet.findings import OK, Check, Diagnosis, Finding, cannot_tell, fails, ok
+from eksnet.errors import EksnetError
+from eksnet.findings import OK, Check, Diagnosis, Finding, attempted, cannot_tell, fails, ok
 
 if TYPE_CHECKING:
     from eksnet.cluster import Cluster, Resource
@@ -84,17 +84,7 @@ def _checks(cluster: Cluster, namespace: str | None) -> Iterator[Check]:
         return asks and ports(_known(service)).verdict == behind.verdict == OK
 
     for title, check in checks:
-        yield _made(check).titled(title)
-
-
-def _made(check: Callable[[], Finding]) -> Finding:
-    """Make a check; what it misses fails it, what may not be read leaves it open."""
-    try:
-        return check()
-    except NotFoundError as error:
-        return fails(error.seen, error.expected, error.next_step)
-    except EksnetError as error:
-        return cannot_tell(error.seen, error.expected, error.next_step)
+        yield attempted(check).titled(title)
 
 
 def _value_or_error(look: Callable[[], Any]) -> Any:

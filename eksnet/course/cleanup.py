@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from eksnet import inputs
 from eksnet.aws import leftovers
 from eksnet.aws.leftovers import Account, Kind, Leftover
-from eksnet.aws.tags import COURSE, RUN
+from eksnet.aws.tags import RUN, SELECTOR
 from eksnet.cluster import contents, countdown, faults, simulated
 from eksnet.cluster.contents import MANAGED_BY
 from eksnet.display import Shown, prose
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from eksnet.cluster import Cluster, Resource
 
 _TIMEOUT = 300.0
-_COURSE = ",".join(f"{key}={value}" for key, value in COURSE.items())
 _HELPERS = f"{MANAGED_BY}=eksnet"
 # The kinds of what helpers make for a moment, wherever the learner is.
 _SHORT_LIVED = ("pods", "configmaps")
@@ -219,7 +218,7 @@ class _Work:
         return sorted(once.values(), key=lambda one: (order.index(one.kind), one.name))
 
     def _namespaces(self) -> Iterator[Resource]:
-        yield from self.cluster.list("namespaces", selector=_COURSE)
+        yield from self.cluster.list("namespaces", selector=SELECTOR)
 
     def short_lived(self) -> Iterator[Resource]:
         """Yield what helpers make for a moment, in namespaces that stay."""
@@ -347,4 +346,4 @@ def _labels(one: Resource) -> str:
     if MANAGED_BY in labels:
         return _HELPERS
     run = f", {RUN}={labels[RUN]}" if RUN in labels else ""
-    return f"{_COURSE}{run}"
+    return f"{SELECTOR}{run}"

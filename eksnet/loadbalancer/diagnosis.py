@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from eksnet import data, inputs
-from eksnet.errors import EksnetError, NotFoundError
-from eksnet.findings import Diagnosis, Finding, cannot_tell, fails, ok
+from eksnet.errors import EksnetError
+from eksnet.findings import Diagnosis, Finding, attempted, cannot_tell, fails, ok
 from eksnet.loadbalancer import last_word, linting
 from eksnet.loadbalancer.around import BINDING, INGRESS, SERVICE, Around, Behind
 from eksnet.loadbalancer.explaining import explain
@@ -76,7 +76,7 @@ def diagnose(cluster: Cluster, about: str, namespace: str | None = None) -> Diag
             "`eksnet explain ingress/NAME`",
         )
     around = Around(cluster, found)
-    return Diagnosis(tuple(_made(check).titled(title) for title, check in _checks(around)))
+    return Diagnosis(tuple(attempted(check).titled(title) for title, check in _checks(around)))
 
 
 def _checks(around: Around) -> Iterator[tuple[str, Callable[[], Finding]]]:
@@ -98,16 +98,6 @@ def _checks(around: Around) -> Iterator[tuple[str, Callable[[], Finding]]]:
     if kind == INGRESS:
         yield "rules", lambda: rules(around.behind, around.actions)
     yield "targets", lambda: targets(around.targets, around.findings, local=_is_local(about))
-
-
-def _made(check: Callable[[], Finding]) -> Finding:
-    """Make a check; what it misses fails it, what may not be read leaves it open."""
-    try:
-        return check()
-    except NotFoundError as error:
-        return fails(error.seen, error.expected, error.next_step)
-    except EksnetError as error:
-        return cannot_tell(error.seen, error.expected, error.next_step)
 
 
 def _is_local(about: Json) -> bool:

@@ -13,16 +13,10 @@ import pytest
 from eksnet import data
 from eksnet.aws import billing, prices
 from eksnet.aws.billing import Bill, Item, bill
-from tests.sandbox.aws.conftest import Side
+from tests.sandbox.aws.conftest import side
 
+__all__ = ["side"]
 REGION = "ap-northeast-2"
-
-
-@pytest.fixture
-def side(tmp_path, monkeypatch):
-    started = Side(tmp_path, monkeypatch).start()
-    yield started
-    started.stop()
 
 
 @pytest.fixture

@@ -1,15 +1,15 @@
 """Rules that ask for interfaces: the walk takes them, and the kernel says whether it is right."""
 
-import kubeproxy_dumps as dumps
 import kubeproxy_kernel as kernel
-import kubeproxy_objects as make
 import kubeproxy_packets as packets
 import pytest
 from kubeproxy_objects import HERE
+from test_kubeproxy_foreign import eks
 
 from eksnet.errors import EksnetError
-from eksnet.kubeproxy import Packet, Settings, packet_walk, packet_walks, parse_dump, predict
+from eksnet.kubeproxy import Packet, packet_walk, packet_walks, parse_dump
 
+__all__ = ["eks"]
 POD, NODE, AWAY = "10.0.129.77", HERE.addresses[0], "198.51.100.1"
 IN, OUT = "clients", "servers"
 ONE = Packet(packets.CLIENT, AWAY, 80, "udp")
@@ -104,13 +104,6 @@ def test_the_interfaces_of_nft_are_as_the_kernel_has_them(condition, applies, te
 
 
 # EKS.
-
-
-@pytest.fixture(scope="module")
-def eks():
-    rules = predict([make.node_port()], make.three(), HERE, Settings(nfacct=False))
-    text = kernel.iptables_text(rules)
-    return parse_dump(dumps.vpc_cni(text[text.index("*nat") :]))
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from botocore.session import get_session
 from typer.testing import CliRunner
 
 from eksnet import cli, cluster, data
+from eksnet.cluster import Resource
 from eksnet.errors import EksnetError
 from eksnet.findings import CANNOT_TELL, FAILS, OK, Check, Diagnosis, Finding
 from eksnet.loadbalancer import diagnosis, lint_rules, linting
@@ -176,28 +177,10 @@ def test_what_the_controller_passes_over_are_rules_of_lint() -> None:
 # The whole.
 
 
-class Object(dict[str, Any]):
-    @property
-    def raw(self) -> dict[str, Any]:
-        return dict(self)
-
-    @property
-    def name(self) -> str:
-        return str(self["metadata"]["name"])
-
-    @property
-    def namespace(self) -> str:
-        return str(self["metadata"].get("namespace", ""))
-
-    @property
-    def kind(self) -> str:
-        return str(self["kind"])
-
-
-def made(kind: str, name: str, namespace: str = "app-ns", **fields: Any) -> Object:
+def made(kind: str, name: str, namespace: str = "app-ns", **fields: Any) -> Resource:
     metadata = {"name": name, "namespace": namespace, "uid": name, "labels": {}}
     metadata |= {"creationTimestamp": "2026-11-30T10:00:00Z"} | fields.pop("metadata", {})
-    return Object({"kind": kind, "metadata": metadata, **fields})
+    return Resource({"kind": kind, "metadata": metadata, **fields})
 
 
 PLURALS = {
@@ -210,20 +193,20 @@ PLURALS = {
 class Canned:
     """A cluster that has these objects, and no account."""
 
-    def __init__(self, *objects: Object) -> None:
+    def __init__(self, *objects: Resource) -> None:
         self.objects = objects
 
-    def get(self, about: str, namespace: str | None = None) -> Object:
+    def get(self, about: str, namespace: str | None = None) -> Resource:
         kind, _, name = about.partition("/")
         found = self.find(kind, name, namespace)
         assert found is not None
         return found
 
-    def find(self, kind: str, name: str, namespace: str | None = None) -> Object | None:
+    def find(self, kind: str, name: str, namespace: str | None = None) -> Resource | None:
         found = [one for one in self.list(PLURALS[kind], namespace) if one.name == name]
         return found[0] if found else None
 
-    def list(self, kind: str, namespace: str | None = None, **_: Any) -> list[Object]:
+    def list(self, kind: str, namespace: str | None = None, **_: Any) -> list[Resource]:
         wanted = kind.partition(".")[0]
         return [
             one for one in self.objects
@@ -246,7 +229,7 @@ SERVICE = made("Service", "web", spec={"selector": {"app": "web"}, "ports": [{"p
 SLICE = made("EndpointSlice", "web-1", endpoints=[{"addresses": ["10.0.0.1"]}])
 
 
-def an_ingress(name: str = "web", service_: str = "web", **annotations: str) -> Object:
+def an_ingress(name: str = "web", service_: str = "web", **annotations: str) -> Resource:
     backend = {"service": {"name": service_, "port": {"number": 80}}}
     keys = {
         f"alb.ingress.kubernetes.io/{key.replace('__', '.').replace('_', '-')}": value
@@ -259,7 +242,7 @@ def an_ingress(name: str = "web", service_: str = "web", **annotations: str) -> 
     )  # fmt: skip
 
 
-def said_of(uid: str, reason: str, message: str = "Successfully reconciled") -> Object:
+def said_of(uid: str, reason: str, message: str = "Successfully reconciled") -> Resource:
     kind = "Normal" if reason == "SuccessfullyReconciled" else "Warning"
     return made(
         "Event", f"{uid}.1", involvedObject={"uid": uid}, type=kind, reason=reason, message=message,
@@ -271,7 +254,7 @@ CONTENT = said_of("web", "SuccessfullyReconciled")
 WHOLE = (ALB, CONTROLLER, SERVICE, SLICE)
 
 
-def first(*objects: Object, about: str = "ingress/web") -> str:
+def first(*objects: Resource, about: str = "ingress/web") -> str:
     found = diagnosis.diagnose(Canned(*objects), about, "app-ns")  # type: ignore[arg-type]
     return f"{found.first.check}: {found.first.seen}" if found.first else "nothing"
 
@@ -322,7 +305,7 @@ def first(*objects: Object, about: str = "ingress/web") -> str:
         ),
     ],
 )  # fmt: skip
-def test_the_first_cause(objects: list[Object], expected: str) -> None:
+def test_the_first_cause(objects: list[Resource], expected: str) -> None:
     assert first(*objects).startswith(expected)
 
 

@@ -8,35 +8,17 @@ from typing import Any
 
 import pytest
 
-from eksnet.cluster import ApiError
+from eksnet.cluster import ApiError, Resource
 from eksnet.loadbalancer.last_word import About, Word, last_word, of_events, of_log
 
 SINCE = "2026-11-30T10:00:00Z"
 
 
-class Object(dict[str, Any]):
-    @property
-    def raw(self) -> dict[str, Any]:
-        return dict(self)
-
-    @property
-    def name(self) -> str:
-        return str(self["metadata"]["name"])
-
-    @property
-    def namespace(self) -> str:
-        return str(self["metadata"].get("namespace", ""))
-
-    @property
-    def kind(self) -> str:
-        return str(self["kind"])
-
-
 def event(
     reason: str, at: str, message: str = "said", uid: str = "u1", version: str = "1", **fields: Any
-) -> Object:
+) -> Resource:
     kind = "Normal" if reason == "SuccessfullyReconciled" else "Warning"
-    return Object(
+    return Resource(
         {
             "metadata": {"name": f"web.{at}", "resourceVersion": version}, "type": kind,
             "involvedObject": {"uid": uid},
@@ -138,10 +120,10 @@ def test_a_line_of_the_log(line: str, who: About, said: str | None) -> None:
 
 
 class Cluster:
-    def __init__(self, events: list[Object], logs: dict[str, str | int]) -> None:
+    def __init__(self, events: list[Resource], logs: dict[str, str | int]) -> None:
         self.events, self.logs_ = events, logs
 
-    def list(self, kind: str, namespace: str) -> list[Object]:
+    def list(self, kind: str, namespace: str) -> list[Resource]:
         assert (kind, namespace) == ("events", "app-ns")
         return self.events
 
@@ -153,11 +135,11 @@ class Cluster:
 
 
 def word(
-    events: list[Object], logs: dict[str, str | int], group: str = "", kind: str = "Ingress"
+    events: list[Resource], logs: dict[str, str | int], group: str = "", kind: str = "Ingress"
 ) -> Word | None:
     metadata = {"name": "web", "namespace": "app-ns", "uid": "u1", "creationTimestamp": SINCE}
-    pods = [Object({"metadata": {"name": name, "namespace": "kube-system"}}) for name in logs]
-    about: Any = Object({"kind": kind, "metadata": metadata})
+    pods = [Resource({"metadata": {"name": name, "namespace": "kube-system"}}) for name in logs]
+    about: Any = Resource({"kind": kind, "metadata": metadata})
     return last_word(Cluster(events, logs), about, group, pods)  # type: ignore[arg-type]
 
 
@@ -190,7 +172,7 @@ AGAIN = f"{failed(WRONG_AT)}\n{DONE}"
         ([], {"a": "", "b": failed("2026-11-30T10:05:00Z")}, "conflicting scheme"),
     ],
 )  # fmt: skip
-def test_the_last_word(events: list[Object], logs: Any, said: str | None) -> None:
+def test_the_last_word(events: list[Resource], logs: Any, said: str | None) -> None:
     found = word(events, logs)
     assert (str(found) if found else None) == said
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from eksnet.aws import leftovers
 from eksnet.aws.leftovers import Account
-from eksnet.aws.tags import COURSE
+from eksnet.aws.tags import SELECTOR
 from eksnet.checkpoints.criteria import (
     Criterion,
     Definition,
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 NOTEBOOK = "99_cleanup"
 _STUCK = ("Ingress", "load balancer")
 _CLEAN = then("delete it", "eksnet.clean_up(cluster)")
-_LABELS = ",".join(f"{key}={value}" for key, value in COURSE.items())
 _TRIAL = """\
 observed = {"Ingress": "stays", "load balancer": "stays"}  # <WHAT YOU SAW>"""
 
@@ -75,8 +74,8 @@ def marked(cluster: Cluster) -> Observation:
     found = cluster.marked()
     if found:
         kinds = ", ".join(sorted({one.kind for one in found}))
-        return failed(f"{len(found)} have it: {kinds}", f"no object with {_LABELS}", _CLEAN)
-    return passed(f"no namespace or other object has the label {_LABELS}")
+        return failed(f"{len(found)} have it: {kinds}", f"no object with {SELECTOR}", _CLEAN)
+    return passed(f"no namespace or other object has the label {SELECTOR}")
 
 
 CHECKPOINTS = (

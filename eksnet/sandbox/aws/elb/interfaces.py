@@ -93,7 +93,7 @@ def free(ec2: Any, subnet: Any) -> Iterator[IPv4Address]:
     low, high = int(block[0]), int(block[-1])
     for number in (*range(low + _FIRST, high), *range(low + _OWN, min(low + _FIRST, high))):
         address = IPv4Address(number)
-        if address not in used and not any(address in block for block in kept):
+        if address not in used and not any(address in one for one in kept):
             yield address
 
 
