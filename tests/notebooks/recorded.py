@@ -7,6 +7,8 @@ has asked for; the tests of test_learner_rights.py keep the calls there when KEE
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +18,11 @@ from typing import Any
 
 import yaml
 
+from eksnet.aws import rights as aws_rights
+from eksnet.cluster import rights
+
 DIRECTORY = Path(__file__).with_name("recording")
+_ANYBODY = "sts:GetCallerIdentity"
 _VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 
 
@@ -135,18 +141,47 @@ def unused(
                         yield one["metadata"]["name"], resource, ", ".join(idle)
 
 
+def variables(file: Path) -> dict[str, str]:
+    """Return the variables of a process whose calls are appended to a file."""
+    return {"PYTHONPATH": str(DIRECTORY), "EKSNET_RECORDED": str(file)}
+
+
+def keep(file: Path, name: str) -> None:
+    """Keep recorded calls under a name, where KEEP_CALLS names a directory for them."""
+    if kept := os.environ.get("KEEP_CALLS"):
+        shutil.copy(file, Path(kept) / name)
+
+
+def learner_roles() -> list[dict[str, Any]]:
+    """Return the objects of the file for whoever administers a cluster."""
+    return roles(rights.MANIFEST.read_text())
+
+
+def outside(file: Path) -> tuple[list[Request], list[str]]:
+    """Return the calls of a run that the learner's files do not allow.
+
+    Args:
+        file: The recorded calls.
+    """
+    requests, actions = read(file)
+    allowed = allowed_actions(aws_rights.policy())
+    granted = learner_roles()
+    return (
+        sorted(one for one in requests if not allows(granted, one)),
+        # Who asks who it is, is never denied, whatever a policy says.
+        sorted(one for one in actions if one != _ANYBODY and not is_allowed(one, allowed)),
+    )
+
+
 def main() -> None:
     """Print what is allowed and was not needed."""
-    from eksnet.aws import rights as aws_rights
-    from eksnet.cluster import rights
-
     requests: set[Request] = set()
     actions: set[str] = set()
     for file in Path(sys.argv[1]).iterdir():
         more, others = read(file)
         requests |= more
         actions |= others
-    for name, resource, verbs in unused(roles(rights.MANIFEST.read_text()), requests):
+    for name, resource, verbs in unused(learner_roles(), requests):
         print(f"{name}: {resource}: {verbs}")
     for allowed in allowed_actions(aws_rights.policy()):
         if not any(is_allowed(one, [allowed]) for one in actions):
