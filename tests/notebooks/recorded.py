@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import yaml
 
@@ -50,9 +51,11 @@ def request(method: str, path: str, *, watch: bool) -> Request | None:
 
     Args:
         method: The HTTP method.
-        path: The path.
+        path: The path, with a query or without.
         watch: Whether it asks for a watch.
     """
+    path, _, query = unquote(path).partition("?")
+    watch = watch or "watch=true" in query.split("&")
     parts = path.strip("/").split("/")
     group = "" if parts[0] == "api" else parts[1] if len(parts) > 1 else ""
     rest = parts[2:] if parts[0] == "api" else parts[3:]

@@ -53,6 +53,12 @@ def test_a_learner_with_these_rights_alone_installs_the_controller(admin, tmp_pa
         ("GET", "/api/v1/nodes", False, Request("list", "", "nodes")),
         ("GET", "/api/v1/namespaces/a", False, Request("get", "", "namespaces", "", "a")),
         ("GET", "/api/v1/namespaces/a/pods", True, Request("watch", "", "pods", "a")),
+        # As a program asks that has its own words: CoreDNS in a trial.
+        ("GET", "/api/v1/services?limit=5&watch=true", False, Request("watch", "", "services")),
+        (
+            "GET", "/apis/rbac.authorization.k8s.io/v1/clusterroles/system%3Aa", False,
+            Request("get", "rbac.authorization.k8s.io", "clusterroles", "", "system:a"),
+        ),
         (
             "GET", "/api/v1/namespaces/a/pods/b/log", False,
             Request("get", "", "pods/log", "a", "b"),
