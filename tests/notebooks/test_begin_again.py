@@ -6,7 +6,6 @@ Its kernel is killed: no `finally` of a cell, and no clean-up at the notebook's 
 import os
 import re
 import signal
-import time
 from dataclasses import dataclass, field
 
 import nbformat
@@ -54,27 +53,33 @@ WITH_HELM = KILL_HELM.replace("HELM", "running.kill()")
 WITHOUT_HELM = KILL_HELM.replace("HELM", "")
 SHORT = "05_lab_hosts"
 CUT = "cut-off"
-# What a cell calls that makes something for a moment, or takes more than one step.
-STEPS = {
-    "try_corefile(": KILL_WITHIN,
-    "cluster.run(": KILL_WITHIN,
-    "count_added_rules(": KILL_WITHIN,
-    "switch_mode(": KILL_WITHIN,
-    "rollout_restart(": KILL_WITHIN,
-    "inject_fault(": KILL_WITHIN,
-    "addon.install(": KILL_WITHIN,
-    "preserve = coredns.addon.update(": KILL_WITHIN,
-    "autoscaling.grow(": KILL_WITHIN,
-    "condition=loadbalancer.provisioned": KILL_WITHIN,
-    "wait_for_targets(cluster, web,": KILL_WITHIN,
-    'cluster.delete("namespace", "app-ns")': KILL_WITHIN,
-    "\ninstall aws-load-balancer-controller": WITH_HELM,
-    "upgrade aws-load-balancer-controller": WITH_HELM,
-    'helm("uninstall aws-load-balancer-controller': WITHOUT_HELM,
-    "install_controller(": KILL_WITHIN,
-    "uninstall_controller(": KILL_WITHIN,
-    "eksnet.clean_up(": KILL_WITHIN,
-}
+# What a cell calls that makes something for a moment, or takes more than one step: the lesson that
+# comes to it soonest, a word of the cell, and how it is cut off.
+STEPS = (
+    ("01b_name_resolution", "cluster.run(", KILL_WITHIN),
+    ("01c_dns_troubleshooting", "inject_fault(", KILL_WITHIN),
+    ("02a_coredns_addon", "addon.install(", KILL_WITHIN),
+    ("02a_coredns_addon", '"PRESERVE")', KILL_WITHIN),
+    ("02a_coredns_addon", "addon.reset(", KILL_WITHIN),
+    ("02d_coredns_autoscaling", "autoscaling.grow(", KILL_WITHIN),
+    ("03b_modes_and_growth", "count_added_rules(", KILL_WITHIN),
+    ("03b_modes_and_growth", "switch_mode(", KILL_WITHIN),
+    ("05_lab_hosts", "rollout_restart(", KILL_WITHIN),
+    ("05_lab_hosts", "try_corefile(", KILL_WITHIN),
+)
+STEPS_WITH_CONTROLLER = (
+    ("04b_annotations", "condition=loadbalancer.provisioned", KILL_WITHIN),
+    ("04b_annotations", 'cluster.delete("ingress/web"', KILL_WITHIN),
+    ("07_lab_install_controller", "install aws-load-balancer-controller", WITH_HELM),
+    ("07_lab_install_controller", "upgrade aws-load-balancer-controller", WITH_HELM),
+    ("07_lab_install_controller", "uninstall_controller(", KILL_WITHIN),
+    ("08a_lab_ingress", 'wait_for_targets(cluster, "web"', KILL_WITHIN),
+    ("08b_ingress_https_and_faults", "inject_fault(", KILL_WITHIN),
+    ("09_lab_target_group_binding", "wait_for_targets(cluster, web", KILL_WITHIN),
+    ("99_cleanup", 'helm("uninstall aws-load-balancer-controller', WITHOUT_HELM),
+    ("99_cleanup", "loadbalancer.install_controller(", KILL_WITHIN),
+    ("99_cleanup", "eksnet.clean_up(", KILL_WITHIN),
+)
 
 
 def code_cells(name):
@@ -94,7 +99,8 @@ def cut_off(name, cell_id, directory, *, within=""):
     nbformat.write(notebook, path)
     said = []
     assert not runner.run_one(path, progress=said.append)
-    assert re.search(rf"in cell {cell_id if within else CUT}$", said[0]), said
+    # What it would wait for may be there already.
+    assert re.search(rf"in cell ({cell_id if within else CUT}|{CUT})$", said[0]), said
     assert "died" in said[1].lower(), said
 
 
@@ -241,45 +247,98 @@ class Cuts:
             try:
                 return run_cells(self.name, directory, self.leaves_something_new)
             except CutOffError:
-                print(f"{time.monotonic():.0f} {self.name}: cut off after {self.made[-1]}")
+                print(f"{self.name}: cut off after {self.made[-1]}")
 
 
-@pytest.mark.notebook
-@pytest.mark.sandbox
-@pytest.mark.soak
-@pytest.mark.parametrize("name", [path.stem for path in catalogue.course()])
-def test_a_lesson_that_is_cut_off_after_any_cell_ends_the_same(found, tmp_path, name):
-    """A killed kernel leaves nothing but the state of the cluster and of its account.
+class LessonsCutOff:
+    """Lessons that are cut off after their cells; a class goes to one worker.
 
-    So after each cell these are looked at, and each run is cut off where it leaves what no run
-    before it has left: the next one finds that, puts it back, and comes further. The last one comes
-    through to the end.
+    A killed kernel leaves nothing but the state of the cluster and of its account. So after each
+    cell these are looked at, and each run is cut off where it leaves what no run before it has
+    left: the next one finds that, puts it back, and comes further. The last one comes through to
+    the end.
     """
-    before = found.begun(name)
-    cuts = Cuts(found, name, before)
-    ran = cuts.run(tmp_path)
-    print(f"{time.monotonic():.0f} {name}: {len(cuts.made)} cuts")
-    assert bool(cuts.made) == (lesson(name) != Lesson(name))
-    assert_ends_the_same(found, name, ran, before)
+
+    names: tuple[str, ...] = ()
+
+    @pytest.mark.notebook
+    @pytest.mark.sandbox
+    @pytest.mark.soak
+    def test_it_ends_the_same(self, found, tmp_path, name):
+        before = found.begun(name)
+        cuts = Cuts(found, name, before)
+        ran = cuts.run(tmp_path)
+        assert bool(cuts.made) == (lesson(name) != Lesson(name))
+        assert_ends_the_same(found, name, ran, before)
 
 
-def soonest(word):
-    """Return the notebook and the cell that calls something after the fewest other cells."""
-    calls = [
-        (number, path.stem, cell.id)
-        for path in catalogue.course()
-        for number, cell in enumerate(code_cells(path.stem))
-        if word in cell.source
-    ]
-    return min(calls)[1:]
+class TestLessonsOfTheDns(LessonsCutOff):
+    names = (
+        "00_setup", "01a_dns_records", "01b_name_resolution", "01c_dns_troubleshooting",
+        "02c_corefile", "05_lab_hosts",
+    )  # fmt: skip
 
 
-@pytest.mark.notebook
-@pytest.mark.sandbox
-@pytest.mark.soak
-@pytest.mark.parametrize("word", STEPS)
-def test_a_lesson_that_is_cut_off_within_a_cell_begins_the_same(found, tmp_path, word):
-    name, cell_id = soonest(word)
-    before = found.begun(name)
-    cut_off(name, cell_id, tmp_path, within=STEPS[word])
-    assert found.begun(name) == before
+class TestLessonsOfTheAddonAndOfKubeProxy(LessonsCutOff):
+    names = (
+        "02a_coredns_addon", "02b_coredns_scaling", "02d_coredns_autoscaling",
+        "03a_rules_and_packets", "03b_modes_and_growth", "03c_service_faults",
+    )  # fmt: skip
+
+
+class TestLessonsOfTheController(LessonsCutOff):
+    names = (
+        "04a_load_balancer_controller", "04b_annotations", "06_lab_cname", "08a_lab_ingress",
+        "09_lab_target_group_binding",
+    )  # fmt: skip
+
+
+class TestLessonsOfItsEndAndFaults(LessonsCutOff):
+    names = ("07_lab_install_controller", "08b_ingress_https_and_faults", "99_cleanup")
+
+
+def test_every_lesson_is_cut_off():
+    names = [name for one in LessonsCutOff.__subclasses__() for name in one.names]
+    assert sorted(names) == [path.stem for path in catalogue.course()]
+
+
+class CutOffWithinACell:
+    """A cell is cut off when what it has made is there, and it begins to wait."""
+
+    steps: tuple[tuple[str, str, str], ...] = ()
+
+    @pytest.mark.notebook
+    @pytest.mark.sandbox
+    @pytest.mark.soak
+    def test_its_lesson_begins_the_same(self, found, tmp_path, name, word, within):
+        before = found.begun(name)
+        cell_id = next(cell.id for cell in code_cells(name) if word in cell.source)
+        cut_off(name, cell_id, tmp_path, within=within)
+        assert found.begun(name) == before
+
+
+class TestCutOffWithinACell(CutOffWithinACell):
+    steps = STEPS
+
+
+class TestCutOffWithinACellOfTheController(CutOffWithinACell):
+    steps = STEPS_WITH_CONTROLLER
+
+    @pytest.mark.notebook
+    @pytest.mark.sandbox
+    @pytest.mark.soak
+    def test_a_lesson_that_installs_the_controller_when_it_begins(self, found, tmp_path):
+        name = "08a_lab_ingress"
+        before = found.begun(name)
+        found.begun(SHORT)
+        (first, *_) = code_cells(name)
+        cut_off(name, first.id, tmp_path, within=KILL_WITHIN)
+        assert found.begun(name) == before
+
+
+def pytest_generate_tests(metafunc):
+    """Give each class its lessons, or the steps in them."""
+    if "word" in metafunc.fixturenames:
+        metafunc.parametrize(("name", "word", "within"), metafunc.cls.steps)
+    elif "name" in metafunc.fixturenames:
+        metafunc.parametrize("name", metafunc.cls.names)
