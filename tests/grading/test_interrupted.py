@@ -204,9 +204,7 @@ def test_an_interrupt_before_anybody_was_looked_at_changes_nothing(
     hand_in(tmp_path, "ada", "ada")
     grade(tmp_path)
     before = (tmp_path / "gradebook.csv").read_text()
-    monkeypatch.setattr(
-        "eksnet.grading.grading.find", lambda _: signal.raise_signal(signal.SIGINT)
-    )
+    monkeypatch.setattr("eksnet.grading.grading.find", lambda _: signal.raise_signal(signal.SIGINT))
     done = grade(tmp_path)
     assert done.exit_code == 130 and done.stderr == "eksnet: interrupted\n"
     assert (tmp_path / "gradebook.csv").read_text() == before
