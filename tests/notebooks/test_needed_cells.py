@@ -1,8 +1,10 @@
 """Which cells a run needs: on small notebooks, and that what is left out is not missed."""
 
+import nbformat
 import pytest
 from needed_cells import names, needed
-from test_run_twice import NAMES, code_of
+
+from eksnet.course import catalogue
 
 LINES = {
     "import": "import eksnet",
@@ -55,10 +57,11 @@ def test_names_are_bound_and_used(source, said):
     assert names(source) == said
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_each_cell_has_its_names_from_those_that_are_kept(name):
+@pytest.mark.parametrize("path", catalogue.course(), ids=lambda path: path.stem)
+def test_each_cell_has_its_names_from_those_that_are_kept(path):
     """Whatever cell a run is to come to: none before it is left out that gives a name to it."""
-    sources = [cell.source for cell in code_of(name)]
+    cells = nbformat.read(path, as_version=4).cells
+    sources = [cell.source for cell in cells if cell.cell_type == "code"]
     known = [names(source) for source in sources]
     for first in range(1, len(sources)):
         kept = needed(sources, {0}, first)
