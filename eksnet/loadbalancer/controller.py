@@ -86,6 +86,17 @@ def trust_policy(cluster: Cluster, subject: str = SUBJECT) -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
 
 
+def default_tags(cluster: Cluster) -> dict[str, str]:
+    """Return the tags that the controller is to put on all that it makes.
+
+    Not the lesson: the controller stays for several.
+
+    Args:
+        cluster: The cluster.
+    """
+    return {**tags.COURSE, tags.RUN: cluster.run_id}
+
+
 def helm_command(cluster: Cluster) -> str:
     """Return what follows the word `helm` in the command that installs the chart."""
     found = _described(cluster)
@@ -95,7 +106,7 @@ def helm_command(cluster: Cluster) -> str:
         "serviceAccount.name": NAME,
         "region": cluster.region,
         "vpcId": found["resourcesVpcConfig"]["vpcId"],
-        **{f"defaultTags.{key}": value for key, value in tags.COURSE.items()},
+        **{f"defaultTags.{key}": value for key, value in default_tags(cluster).items()},
     }
     options = " ".join(f"--set {name}={value}" for name, value in values.items())
     return f"install {NAME} eks/{NAME} -n {NAMESPACE} {options}"
