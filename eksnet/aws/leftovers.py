@@ -507,8 +507,8 @@ def _associations(account: Account) -> Iterator[Leftover]:
         name = {**of, "associationId": one["associationId"]}
         found = eks.describe_pod_identity_association(**name)["association"]
         if owner := account.owner(found.get("tags") or {}):
-            whom = f"{one['namespace']}/{one['serviceAccount']}"
-            yield owner.of("Pod Identity association", whom, one["associationId"])
+            account_of = f"{one['namespace']}/{one['serviceAccount']}"
+            yield owner.of("Pod Identity association", account_of, one["associationId"])
 
 
 def _addons(account: Account) -> Iterator[Leftover]:

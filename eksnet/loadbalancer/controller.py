@@ -596,27 +596,25 @@ def _delete_identities(cluster: Cluster) -> None:
 
     On another cluster than the sandbox these may have been there before, under the same names: only
     what has the course's tag goes.
+
+    Raises:
+        EksnetError: Something else uses one of them.
     """
-    own = {ROLE, f"{_iam(cluster)}:policy/{POLICY}", provider_arn(cluster)}
-    if cluster.target.kind != "sandbox":
-        account = leftovers.Account(cluster.aws, cluster.eks_name)
-        for kind in leftovers.IDENTITIES:
-            for one in kind.find(account):
-                if one.id in own:
-                    kind.delete(account, one)
-        return
-    iam = cluster.aws("iam")
-    policy = f"{_iam(cluster)}:policy/{POLICY}"
-    provider = provider_arn(cluster)
-    deletions: tuple[tuple[Callable[..., Any], dict[str, str]], ...] = (
-        (iam.detach_role_policy, {"RoleName": ROLE, "PolicyArn": policy}),
-        (iam.delete_role, {"RoleName": ROLE}),
-        (iam.delete_policy, {"PolicyArn": policy}),
-        (iam.delete_open_id_connect_provider, {"OpenIDConnectProviderArn": provider}),
-    )
-    for delete, names in deletions:
-        with (
-            refusals.in_words(iam, "IAM"),
-            contextlib.suppress(iam.exceptions.NoSuchEntityException),
+    own = {
+        "role": ROLE,
+        "policy": f"{_iam(cluster)}:policy/{POLICY}",
+        "OIDC provider": provider_arn(cluster),
+    }
+    account = leftovers.Account(cluster.aws, cluster.eks_name)
+    for kind in leftovers.IDENTITIES:
+        name = own.get(kind.name)
+        if name is None or not (
+            cluster.target.kind == "sandbox" or any(one.id == name for one in kind.find(account))
         ):
-            delete(**names)
+            continue
+        if why := kind.delete(account, leftovers.Leftover(kind.name, name, "", name)):
+            raise EksnetError(
+                f"the {kind.name} {name} of the controller is still in use: {why}",
+                "an account in which nothing else uses it",
+                "delete what uses it, then run the cell again",
+            )
