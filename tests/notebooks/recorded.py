@@ -7,16 +7,23 @@ has asked for; the tests of test_learner_rights.py keep the calls there when KEE
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import yaml
 
+from eksnet.aws import rights as aws_rights
+from eksnet.cluster import rights
+
 DIRECTORY = Path(__file__).with_name("recording")
+_ANYBODY = "sts:GetCallerIdentity"
 _VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 
 
@@ -44,9 +51,11 @@ def request(method: str, path: str, *, watch: bool) -> Request | None:
 
     Args:
         method: The HTTP method.
-        path: The path.
+        path: The path, with a query or without.
         watch: Whether it asks for a watch.
     """
+    path, _, query = unquote(path).partition("?")
+    watch = watch or "watch=true" in query.split("&")
     parts = path.strip("/").split("/")
     group = "" if parts[0] == "api" else parts[1] if len(parts) > 1 else ""
     rest = parts[2:] if parts[0] == "api" else parts[3:]
@@ -135,18 +144,47 @@ def unused(
                         yield one["metadata"]["name"], resource, ", ".join(idle)
 
 
+def variables(file: Path) -> dict[str, str]:
+    """Return the variables of a process whose calls are appended to a file."""
+    return {"PYTHONPATH": str(DIRECTORY), "EKSNET_RECORDED": str(file)}
+
+
+def keep(file: Path, name: str) -> None:
+    """Keep recorded calls under a name, where KEEP_CALLS names a directory for them."""
+    if kept := os.environ.get("KEEP_CALLS"):
+        shutil.copy(file, Path(kept) / name)
+
+
+def learner_roles() -> list[dict[str, Any]]:
+    """Return the objects of the file for whoever administers a cluster."""
+    return roles(rights.MANIFEST.read_text())
+
+
+def outside(file: Path) -> tuple[list[Request], list[str]]:
+    """Return the calls of a run that the learner's files do not allow.
+
+    Args:
+        file: The recorded calls.
+    """
+    requests, actions = read(file)
+    allowed = allowed_actions(aws_rights.policy())
+    granted = learner_roles()
+    return (
+        sorted(one for one in requests if not allows(granted, one)),
+        # Who asks who it is, is never denied, whatever a policy says.
+        sorted(one for one in actions if one != _ANYBODY and not is_allowed(one, allowed)),
+    )
+
+
 def main() -> None:
     """Print what is allowed and was not needed."""
-    from eksnet.aws import rights as aws_rights
-    from eksnet.cluster import rights
-
     requests: set[Request] = set()
     actions: set[str] = set()
     for file in Path(sys.argv[1]).iterdir():
         more, others = read(file)
         requests |= more
         actions |= others
-    for name, resource, verbs in unused(roles(rights.MANIFEST.read_text()), requests):
+    for name, resource, verbs in unused(learner_roles(), requests):
         print(f"{name}: {resource}: {verbs}")
     for allowed in allowed_actions(aws_rights.policy()):
         if not any(is_allowed(one, [allowed]) for one in actions):
