@@ -24,7 +24,6 @@ from test_plan_differential import QUIET, account
 from test_plan_live import controller
 
 from eksnet.cluster import Cluster
-from eksnet.errors import EksnetError
 from eksnet.loadbalancer import plan, reading
 from eksnet.loadbalancer.linting import ERROR, Finding, lint
 from eksnet.loadbalancer.planned import Plan
@@ -36,7 +35,6 @@ PAGE = (Path(__file__).parents[2] / "docs" / "manifest-rules.md").read_text()
 BATCH = 20
 # What a dry run chooses anew: a Service's UID, of which names are made, and its node ports.
 CHOSEN = re.compile(r"-[0-9a-f]{10}\b|\b3[0-2]\d{3}\b")
-UNLOADED = "cannot be loaded"
 numbers = count(1)
 
 
@@ -105,30 +103,11 @@ def is_listed(message: str) -> bool:
     return any(part in message for part in NOT_FOUND)
 
 
-def asked(
-    cluster: Cluster, drawn: list[list[Json]]
-) -> Iterator[tuple[list[Json], list[str], Plan]]:
-    """Plan manifests together; yield for each what is refused, and the plan."""
-    try:
-        found = plan(cluster, written([one for objects in drawn for one in objects]))
-    except EksnetError as error:
-        # The controller cannot load a group of which one annotation is no number: nothing is
-        # planned then.
-        assert UNLOADED in error.seen
-        if len(drawn) == 1:
-            yield drawn[0], [error.seen], plan(cluster, controlled.APP)
-            return
-        for objects in drawn:
-            yield from asked(cluster, [objects])
-        return
-    for objects in drawn:
-        yield objects, refused(found, objects), found
-
-
 def disagreements(cluster: Cluster, drawn: list[list[Json]]) -> Iterator[str]:
     """Plan manifests together and yield where lint and the controller disagree."""
-    for objects, said, found in asked(cluster, drawn):
-        wrong = errors(objects)
+    found = plan(cluster, written([one for objects in drawn for one in objects]))
+    for objects in drawn:
+        said, wrong = refused(found, objects), errors(objects)
         if said and not wrong and not all(map(is_listed, said)):
             yield f"the controller refuses, lint finds nothing: {said}\n{written(objects)}"
         for one in wrong if not said else ():

@@ -168,11 +168,11 @@ def made_as_planned(before: Plan, after: Plan) -> None:
         assert stack.planned is not None
         existing = there[stack.id].existing or ()
         assert list(map(str, compare(stack.planned, existing))) == []
-        assert names(stack) <= {part["name"] for part in existing}
+        assert known_names(stack) <= {part["name"] for part in existing}
     assert list(map(str, after.changes)) == []
 
 
-def names(stack: Stack) -> set[str]:
+def known_names(stack: Stack) -> set[str]:
     """Return the names that were known before they were made."""
     found = {part["name"] for part in stack.planned or () if part.kind != "security group"}
     return {name for name in found if "known after apply" not in name}
