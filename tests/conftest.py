@@ -72,6 +72,16 @@ def live_sandbox(tmp_path_factory):
         assert hostside.mounts_and_links() == before
 
 
+@pytest.fixture(autouse=True)
+def no_sandbox_unasked(request, monkeypatch):
+    """Without the suite's sandbox a test sees none: neither that one nor the learner's own.
+
+    The one of all tests of a worker stays up, and what ran before must change nothing.
+    """
+    if "live_sandbox" not in request.fixturenames:
+        monkeypatch.setenv("EKSNET_SANDBOX", "none-of-the-suite")
+
+
 @pytest.fixture
 def fresh_sandbox(live_sandbox):
     """The suite's sandbox with a cluster that nobody has used."""

@@ -65,26 +65,31 @@ class Service:
         shares: The target groups that get its connections.
         ended: The targets whose connections are ended.
         known: All its targets, those that are left alone among them.
-        ends_when_gone: The targets whose connections end when they are no longer known.
+        groups: The ARNs of its target groups.
+        ends_when_gone: The targets whose connections end when they are no longer known, each with
+            the ARN of its group.
     """
 
     door: Door
     shares: tuple[Share, ...]
     ended: frozenset[Place]
     known: frozenset[Place]
-    ends_when_gone: frozenset[Place]
+    groups: frozenset[str]
+    ends_when_gone: frozenset[tuple[str, Place]]
 
 
 @dataclass(frozen=True)
 class Ended:
-    """Connections that are to end: those of a service, to one target or to all.
+    """Connections that are to end.
 
     Attributes:
-        door: Where the clients asked.
+        address: The address that the clients asked.
+        port: The protocol of IP and the port that they asked; None for all of them.
         target: The target; None for all of them.
     """
 
-    door: Door
+    address: IPv4Address
+    port: tuple[str, int] | None = None
     target: Place | None = None
 
 
@@ -121,22 +126,30 @@ def services(desired: Desired, states: States) -> tuple[Service, ...]:
     )
 
 
-def ended(before: Iterable[Service], after: Iterable[Service]) -> list[Ended]:
+def ended(
+    before: Iterable[Service], after: Iterable[Service], gone: Iterable[IPv4Address] = ()
+) -> list[Ended]:
     """Return which connections end with a change.
+
+    A listener of TCP that is deleted leaves them their targets, as documented; so does one that
+    forwards to another target group, whatever that group's attributes say.
 
     Args:
         before: The services until now.
         after: Those from now on.
+        gone: The addresses that no load balancer has from now on.
     """
     now = {service.door: service for service in after}
-    found: list[Ended] = []
+    found = [Ended(address) for address in sorted(gone)]
     for old in before:
+        protocol, address, port = old.door
         new = now.get(old.door)
         if new is None:
-            found.append(Ended(old.door))
+            found += [Ended(address, (protocol, port))] if protocol == "udp" else []
             continue
-        gone = old.ends_when_gone - new.known
-        found += [Ended(old.door, target) for target in sorted((new.ended - old.ended) | gone)]
+        left = {place for arn, place in old.ends_when_gone if arn in new.groups} - new.known
+        over = sorted((new.ended - old.ended) | left)
+        found += [Ended(address, (protocol, port), target) for target in over]
     return found
 
 
@@ -165,7 +178,7 @@ def _service(
     states: States,
 ) -> Service:
     shares: list[Share] = []
-    ended, known, ends_when_gone = set[Place](), set[Place](), set[Place]()
+    ended, known, ends_when_gone = set[Place](), set[Place](), set[tuple[str, Place]]()
     for arn, weight in listener.groups:
         if (group := groups.get(arn)) is None:
             continue
@@ -179,12 +192,17 @@ def _service(
         places = {_place(one) for one in group.targets if arn not in states or one not in over}
         known |= places
         if _is_on(group, _RESET_DRAINED):
-            ends_when_gone |= places
+            ends_when_gone |= {(arn, place) for place in places}
         # What makes the group fail open keeps its connections, as documented.
         if _is_on(group, _RESET_UNHEALTHY) and not is_open:
             ended |= {_place(one) for one in group.targets if seen.get(one.key) == "unhealthy"}
     return Service(
-        door, tuple(shares), frozenset(ended), frozenset(known), frozenset(ends_when_gone)
+        door,
+        tuple(shares),
+        frozenset(ended),
+        frozenset(known),
+        frozenset(arn for arn, _ in listener.groups),
+        frozenset(ends_when_gone),
     )
 
 

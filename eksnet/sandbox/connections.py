@@ -31,7 +31,8 @@ class Connection:
 
     def ends_with(self, ended: Ended) -> bool:
         """Tell whether it is one of those that end."""
-        is_asked = (self.protocol, *self.asked) == ended.door
+        address, port = self.asked
+        is_asked = ended.address == address and ended.port in (None, (self.protocol, port))
         return is_asked and ended.target in (None, self.target)
 
 
@@ -61,12 +62,14 @@ def _conntrack(*words: str) -> str:
 
 def selection(ended: Ended) -> list[str]:
     """Return the words by which conntrack selects connections."""
-    protocol, address, port = ended.door
-    words = ["-p", protocol, "--orig-dst", str(address), "--orig-port-dst", str(port)]
-    if ended.target is None:
-        return words
-    target, target_port = ended.target
-    return [*words, "--reply-src", str(target), "--reply-port-src", str(target_port)]
+    words = ["--orig-dst", str(ended.address)]
+    if ended.port is not None:
+        protocol, port = ended.port
+        words = ["-p", protocol, *words, "--orig-port-dst", str(port)]
+    if ended.target is not None:
+        target, target_port = ended.target
+        words += ["--reply-src", str(target), "--reply-port-src", str(target_port)]
+    return words
 
 
 def parse(listed: str) -> list[Connection]:

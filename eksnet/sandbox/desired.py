@@ -201,6 +201,11 @@ class Desired:
         """The Network Load Balancers."""
         return tuple(one for one in self.load_balancers if one.is_network)
 
+    @property
+    def network_addresses(self) -> frozenset[IPv4Address]:
+        """All addresses of the Network Load Balancers."""
+        return frozenset(one for made in self.network_load_balancers for one in made.addresses)
+
 
 def read(text: str) -> Desired:
     """Return the desired state that is written as JSON; unknown fields are ignored.

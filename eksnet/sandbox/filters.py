@@ -167,7 +167,7 @@ def _balancers(
     desired: Desired, reached: Mapping[Interface, list[IPv4Network]]
 ) -> dict[Interface, list[IPv4Network]]:
     """Return the interfaces of Network Load Balancers, with the public addresses too."""
-    own = {address for one in desired.network_load_balancers for address in one.addresses}
+    own = desired.network_addresses
     return {
         interface: networks
         for interface, networks in reached.items()
@@ -215,7 +215,7 @@ def _balanced_sides(desired: Desired, held: Mapping[Interface, list[IPv4Network]
     if not desired.network_load_balancers:
         return
     public = {private: one for one, private in desired.public_addresses.items()}
-    own = {address for one in desired.network_load_balancers for address in one.addresses}
+    own = desired.network_addresses
     asked: dict[str, list[IPv4Address]] = {}
     for interface in held:
         for private in (one for one in interface.addresses if one in own):

@@ -115,9 +115,10 @@ class Router:
         network.configure(network.address_commands(present, self.desired.addresses))
         if self.desired.load_balancers and not os.path.ismount(self._paths.internet):
             self._connect_internet()
-        before = self._applied[1] if self._applied else ()
+        wanted, before = self._applied or (Desired(), ())
         self._applied = self.desired, services
-        connections.end(balancing.ended(before, services))
+        gone = wanted.network_addresses - self.desired.network_addresses
+        connections.end(balancing.ended(before, services, gone))
 
     def _connect_internet(self) -> None:
         """Create the network of the internet; commands find it where it is mounted."""

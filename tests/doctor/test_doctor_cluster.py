@@ -6,6 +6,7 @@ import dataclasses
 import json
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -90,15 +91,26 @@ def test_helm(tmp_path: Any, monkeypatch: Any, prints: str, verdict: Verdict) ->
     assert one.verdict is verdict
 
 
-def test_what_the_sandbox_needs(tmp_path: Any, monkeypatch: Any) -> None:
-    from eksnet.sandbox import preflight
+@pytest.mark.parametrize(
+    ("phase", "verdict", "remedy"),
+    [
+        ("down", Verdict.FINDING, "sudo apt-get install nftables"),
+        # It has what it needs, and what it has taken is no longer free.
+        ("ready", Verdict.OK, ""),
+    ],
+)
+def test_what_the_sandbox_needs(
+    monkeypatch: Any, phase: str, verdict: Verdict, remedy: str
+) -> None:
+    from eksnet.sandbox import lifecycle, preflight
 
     def refuse() -> None:
         raise EksnetError("not installed: nft", "it", "sudo apt-get install nftables")
 
     monkeypatch.setattr(preflight, "check_computer", refuse)
+    monkeypatch.setattr(lifecycle, "status", lambda: SimpleNamespace(phase=phase))
     (one, *_) = computer.programs(Target("sandbox", "sandbox"))
-    assert (one.verdict, one.remedy) == (Verdict.FINDING, "sudo apt-get install nftables")
+    assert (one.verdict, one.remedy) == (verdict, remedy)
 
 
 # The cluster.

@@ -321,7 +321,7 @@ def test_a_deregistration_is_over_when_the_checks_say_so(observed, is_known):
         assert service.shares[0].targets == ()
 
 
-def test_without_a_listener_or_a_target_nothing_is_connected():
+def test_without_a_listener_or_a_target_nothing_new_is_connected():
     made = wanted(target_group(target(POD1)))
     without = wanted(target_group(target(POD1)), balancer=network_balancer(listener(81)))
     nothing = wanted(target_group(target(POD1))) | {"load_balancers": []}
@@ -329,17 +329,37 @@ def test_without_a_listener_or_a_target_nothing_is_connected():
         serve(POD1),
         apply(made, states(POD1)), ask(OUTSIDE, PUBLIC, hold="a"), ask(POD2, PRIVATE, hold="b"),
         ask(OUTSIDE, PUBLIC, 81),
-        apply(without, states(POD1)), say("a0"), ask(OUTSIDE, PUBLIC), ask(OUTSIDE, PUBLIC, 81),
+        # What there is outlives its listener.
+        apply(without, states(POD1)), say("a0"), say("b0"), ask(OUTSIDE, PUBLIC),
+        ask(OUTSIDE, PUBLIC, 81),
         apply(made, {}), ask(OUTSIDE, PUBLIC),
         apply(made, states(POD1)), ask(OUTSIDE, PUBLIC, hold="c"),
-        apply(nothing, {}), say("c0", patience=2), ask(OUTSIDE, PUBLIC, patience=2),
+        # The load balancer it does not outlive.
+        apply(nothing, {}),
+        *(say(one, patience=2) for one in ("a0", "b0", "c0")), ask(OUTSIDE, PUBLIC, patience=2),
     )  # fmt: skip
-    answered = [f"{POD1} sees {PRIVATE}"]
-    assert found == [
-        answered, answered, [REFUSED], RESET, [REFUSED], answered, [REFUSED], answered,
-        found[-2], [TIMED_OUT],
+    said = f"{POD1} sees {PRIVATE}"
+    *there, a, b, c, last = found
+    assert there == [
+        [said], [said], [REFUSED], said, said, [REFUSED], [said], [REFUSED], [said]
     ]  # fmt: skip
-    assert found[-2] in (TIMED_OUT, RESET)
+    assert {a, b, c} <= {TIMED_OUT, RESET}
+    assert last == [TIMED_OUT]
+
+
+def test_connections_stay_with_their_target_when_the_listener_has_another_group():
+    ends = {"deregistration_delay__connection_termination__enabled": "true"}
+    groups = [target_group(target(POD1), **ends), target_group(target(POD1B), name="other")]
+    both = {"targets": {"tg": {f"{POD1}:8080": {"state": HEALTHY}},
+                        "other": {f"{POD1B}:8080": {"state": HEALTHY}}}}  # fmt: skip
+    moved = wanted(*groups, balancer=network_balancer(listener(groups=("other",))))
+    found = ended_on(
+        serve(POD1), serve(POD1B),
+        {"desired": wanted(*groups), "seen": both}, ask(OUTSIDE, PUBLIC, hold="a"),
+        {"desired": moved, "seen": both}, say("a0"), ask(OUTSIDE, PUBLIC),
+    )  # fmt: skip
+    first, other = f"{POD1} sees {PRIVATE}", f"{POD1B} sees {PRIVATE}"
+    assert found == [[first], first, [other]]
 
 
 # Security groups: what is wanted, and packets with the source with which they arrive, or `lost`.

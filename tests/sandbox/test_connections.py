@@ -10,7 +10,7 @@ from eksnet.sandbox.connections import Connection
 
 BALANCER, OTHER = IPv4Address("10.0.0.21"), IPv4Address("10.0.16.21")
 ONE, TWO = (IPv4Address("10.0.129.7"), 8080), (IPv4Address("10.0.145.7"), 8080)
-DOOR = ("tcp", BALANCER, 80)
+HTTP, DNS = ("tcp", 80), ("udp", 53)
 LISTED = """\
 tcp      6 431999 ESTABLISHED src=198.51.100.10 dst=10.0.0.21 sport=40404 dport=80 \
 src=10.0.129.7 dst=10.0.0.21 sport=8080 dport=40404 [ASSURED] mark=1 use=1
@@ -32,34 +32,46 @@ def test_what_conntrack_lists():
 @pytest.mark.parametrize(
     ("which", "ends"),
     [
-        (Ended(DOOR), True),
-        (Ended(DOOR, ONE), True),
-        (Ended(DOOR, TWO), False),
-        (Ended(("udp", BALANCER, 80)), False),
-        (Ended(("tcp", BALANCER, 81)), False),
-        (Ended(("tcp", OTHER, 80), ONE), False),
+        (Ended(BALANCER), True),
+        (Ended(OTHER), False),
+        (Ended(BALANCER, HTTP), True),
+        (Ended(BALANCER, HTTP, ONE), True),
+        (Ended(BALANCER, HTTP, TWO), False),
+        (Ended(BALANCER, ("udp", 80)), False),
+        (Ended(BALANCER, ("tcp", 81)), False),
+        (Ended(OTHER, HTTP, ONE), False),
     ],
 )
 def test_which_connections_end(which, ends):
     assert STREAM.ends_with(which) is ends
 
 
-def service(door=DOOR, unhealthy=(), known=(ONE, TWO), with_registration=()):
+def service(port=HTTP, unhealthy=(), known=(ONE, TWO), with_registration=(), group="tg"):
     share = Share(1, preserves=False, sticky=False, targets=known)
+    protocol, number = port
     return Service(
-        door, (share,), frozenset(unhealthy), frozenset(known), frozenset(with_registration)
+        (protocol, BALANCER, number),
+        (share,),
+        frozenset(unhealthy),
+        frozenset(known),
+        frozenset({group}),
+        frozenset((group, one) for one in with_registration),
     )
 
 
 CHANGES = {
     "nothing": (service(), service(), []),
-    "it turns unhealthy": (service(), service(unhealthy=[ONE]), [Ended(DOOR, ONE)]),
+    "it turns unhealthy": (service(), service(unhealthy=[ONE]), [Ended(BALANCER, HTTP, ONE)]),
     "it stays unhealthy": (service(unhealthy=[ONE]), service(unhealthy=[ONE]), []),
     "it is deregistered": (service(), service(known=[TWO]), []),
     "that ends its connections": (
-        service(with_registration=[ONE]), service(known=[TWO]), [Ended(DOOR, ONE)],
+        service(with_registration=[ONE]), service(known=[TWO]), [Ended(BALANCER, HTTP, ONE)],
     ),
-    "the listener moves": (service(), service(("tcp", BALANCER, 81)), [Ended(DOOR)]),
+    "the listener has another group": (
+        service(with_registration=[ONE]), service(known=[TWO], group="other"), [],
+    ),
+    "the listener moves": (service(with_registration=[ONE]), service(("tcp", 81)), []),
+    "a listener of datagrams moves": (service(DNS), service(("udp", 54)), [Ended(BALANCER, DNS)]),
 }  # fmt: skip
 
 
@@ -69,3 +81,5 @@ def test_what_ends_with_a_change(name):
     assert ended([before], [after]) == expected
     # Whoever begins again knows nothing that could end.
     assert ended([], [after]) == []
+    # Without the load balancer all of it ends, whatever listener it has come through.
+    assert ended([before], [], [BALANCER])[0] == Ended(BALANCER)

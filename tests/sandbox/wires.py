@@ -244,7 +244,7 @@ def main() -> None:
         "probe": probe, "exchange": exchange, "refused": refused,
         "serve": serve, "ask": ask, "say": say,
     }  # fmt: skip
-    said, before = [], ()
+    said, before, held = [], (), frozenset()
     for step in json.load(sys.stdin):
         if "desired" in step:
             wanted = desired.read(json.dumps(step["desired"]))
@@ -253,8 +253,9 @@ def main() -> None:
             network.filter_packets(
                 filters.table(wanted, VPC), balancing.table(services, wanted, VPC)
             )
-            connections.end(balancing.ended(before, services))
-            before = services
+            gone = held - wanted.network_addresses
+            connections.end(balancing.ended(before, services, gone))
+            before, held = services, wanted.network_addresses
             here = network.balancer_addresses(VPC)
             network.configure(network.address_commands(here, wanted.addresses))
             said.append(sorted(map(str, network.balancer_addresses(VPC))))

@@ -317,13 +317,16 @@ def test_a_vpc_goes_with_its_default_security_group(ec2):
     assert vpc not in {one["VpcId"] for one in ec2.describe_security_groups()["SecurityGroups"]}
 
 
-@pytest.mark.parametrize("groups", [["sg-0"], ["other"]])
-def test_security_groups_that_it_cannot_have(elb, ec2, subnets, groups):
+@pytest.mark.parametrize("kind", ["application", "network"])
+@pytest.mark.parametrize(
+    ("group", "code"), [("sg-0", "InvalidSecurityGroup"), ("other", "InvalidConfigurationRequest")]
+)
+def test_security_groups_that_it_cannot_have(elb, ec2, subnets, kind, group, code):
     vpc = ec2.create_vpc(CidrBlock="10.1.0.0/16")["Vpc"]["VpcId"]
-    found = [security_group(ec2, vpc) if one == "other" else one for one in groups]
-    asked = {"Name": "a", "Subnets": subnets[:2], "SecurityGroups": found}
+    found = [security_group(ec2, vpc) if group == "other" else group]
+    asked = {"Name": "a", "Type": kind, "Subnets": subnets[:2], "SecurityGroups": found}
     assert refused(elb.create_load_balancer, **asked) == (
-        "InvalidSecurityGroup", "One or more security groups are invalid",
+        code, "One or more security groups are invalid",
     )  # fmt: skip
 
 

@@ -560,8 +560,10 @@ class LoadBalancing(ELBv2Backend):
         """Return the ids of security groups: an Application Load Balancer always has one."""
         for name in groups:
             group = self.ec2_backend.get_security_group_from_id(name)
-            if group is None or group.vpc_id != vpc:
+            if group is None:
                 raise errors.no_security_group()
+            if group.vpc_id != vpc:
+                raise errors.foreign_security_group()
         if groups or kind != "application":
             return list(groups)
         default = self.ec2_backend.get_default_security_group(vpc)

@@ -77,8 +77,13 @@ def no_allocation(allocation: str) -> ELBClientError:
 
 
 def no_security_group() -> ELBClientError:
-    """Return the refusal of security groups that are not there, or of another VPC (seen)."""
+    """Return the refusal of security groups that are not there (code documented)."""
     return ELBClientError("InvalidSecurityGroup", "One or more security groups are invalid")
+
+
+def foreign_security_group() -> ELBClientError:
+    """Return the refusal of security groups of another VPC (seen)."""
+    return invalid_configuration("One or more security groups are invalid")
 
 
 def protected(arn: str) -> ELBClientError:

@@ -8,9 +8,11 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 	v1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	utilfeature "k8s.io/apiserver/pkg/util/feature"
 	cliflag "k8s.io/component-base/cli/flag"
@@ -24,6 +26,11 @@ import (
 	utilfs "k8s.io/kubernetes/pkg/util/filesystem"
 	"k8s.io/kubernetes/pkg/util/oom"
 )
+
+// youngest is the age from which a container that does not run may be collected. Upstream's default
+// is none, and a container that is created but not yet started counts as one (evictableContainers):
+// a collection between the two removes the run before it, and with it its state and its log.
+const youngest = time.Minute
 
 type settings struct {
 	config     string
@@ -103,6 +110,7 @@ func newServer(ctx context.Context, s settings) (*options.KubeletServer, error) 
 	flags.HostnameOverride = s.node
 	flags.NodeIP = s.nodeIP
 	flags.NodeLabels = s.labels
+	flags.MinimumGCAge = metav1.Duration{Duration: youngest}
 	return &options.KubeletServer{KubeletFlags: *flags, KubeletConfiguration: *configuration}, nil
 }
 

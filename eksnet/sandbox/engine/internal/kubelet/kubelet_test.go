@@ -3,6 +3,8 @@ package kubelet
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -52,6 +54,21 @@ func TestIDsAreDroppedAndNothingElse(t *testing.T) {
 	}
 	if pod.Spec.SecurityContext.RunAsUser == nil || pod.Spec.Containers[0].SecurityContext.RunAsUser == nil {
 		t.Error("the API server's own object was changed")
+	}
+}
+
+func TestAContainerIsNotCollectedWhileTheNextOneStarts(t *testing.T) {
+	config := filepath.Join(t.TempDir(), "kubelet.yaml")
+	if err := os.WriteFile(config, []byte("apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	server, err := newServer(t.Context(), settings{config: config})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A start may take seconds on a busy computer.
+	if age := server.MinimumGCAge.Duration; age < 30*time.Second {
+		t.Errorf("containers are collected from an age of %s", age)
 	}
 }
 
