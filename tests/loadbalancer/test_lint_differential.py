@@ -10,7 +10,7 @@ import copy
 import json
 import re
 from collections.abc import Iterator
-from itertools import count
+from itertools import count, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -106,21 +106,28 @@ def is_listed(message: str) -> bool:
 def disagreements(cluster: Cluster, drawn: list[list[Json]]) -> Iterator[str]:
     """Plan manifests together and yield where lint and the controller disagree."""
     found = plan(cluster, written([one for objects in drawn for one in objects]))
+    doubtful = []
     for objects in drawn:
         said, wrong = refused(found, objects), errors(objects)
         if said and not wrong and not all(map(is_listed, said)):
             yield f"the controller refuses, lint finds nothing: {said}\n{written(objects)}"
-        for one in wrong if not said else ():
-            if one.rule not in BY_OTHERS and is_read(cluster, found, objects, one):
-                yield f"lint finds {one}, and the controller reads it\n{written(objects)}"
+        # A plan has each name once: each turn has at most one finding of a load balancer.
+        turn = [one for one in wrong if one.rule not in BY_OTHERS] if not said else []
+        doubtful.append([(objects, one) for one in turn])
+    for turns in zip_longest(*doubtful):
+        yield from read_all_the_same(cluster, found, list(filter(None, turns)))
 
 
-def is_read(cluster: Cluster, found: Plan, objects: list[Json], one: Finding) -> bool:
-    """Tell whether what lint calls an error makes a difference to the controller."""
-    bare = without(objects, one)
-    # In a plan of its own: it has the names of what it is compared with.
-    other = built(plan(cluster, written(bare)), bare) if bare else "[]"
-    return other != built(found, objects)
+def read_all_the_same(
+    cluster: Cluster, found: Plan, doubtful: list[tuple[list[Json], Finding]]
+) -> Iterator[str]:
+    """Yield which of lint's errors make a difference to the controller: it reads them."""
+    bare = [without(objects, one) for objects, one in doubtful]
+    everything = [one for objects in bare for one in objects]
+    other = plan(cluster, written(everything)) if everything else None
+    for (objects, one), left in zip(doubtful, bare, strict=True):
+        if (built(other, left) if other and left else "[]") != built(found, objects):
+            yield f"lint finds {one}, and the controller reads it\n{written(objects)}"
 
 
 def check(cluster: Cluster, account: Account, data: st.DataObject) -> None:
