@@ -777,7 +777,7 @@ class Cluster:
         Left out are those that an owner makes, and what each namespace has from its beginning.
 
         Args:
-            namespace: The namespace.
+            namespace: The namespace; all of them when empty.
         """
         return tuple(map(Resource, contents.objects_in(self._client, self._kinds, namespace)))
 

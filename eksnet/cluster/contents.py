@@ -33,7 +33,7 @@ def marks_of(one: Json) -> dict[str, str]:
 
 
 def objects_in(client: Client, kinds: Kinds, namespace: str) -> Iterator[Json]:
-    """Yield the objects of a namespace that nothing else made; each with its kind."""
+    """Yield the objects of a namespace, or of all, that nothing else made; each with its kind."""
     seen = set()
     for kind in kinds.namespaced():
         if kind.name in _FOLLOWS:

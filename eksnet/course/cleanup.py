@@ -18,12 +18,13 @@ from eksnet import inputs
 from eksnet.aws import leftovers
 from eksnet.aws.leftovers import Account, Kind, Leftover
 from eksnet.aws.tags import RUN, SELECTOR
-from eksnet.cluster import contents, countdown, faults, simulated
+from eksnet.cluster import contents, faults, simulated
 from eksnet.cluster.contents import MANAGED_BY
 from eksnet.display import Shown, prose
 from eksnet.errors import EksnetError
 from eksnet.listing import Listing
 from eksnet.loadbalancer import controller
+from eksnet.loadbalancer.in_account import delete_kinds
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -249,32 +250,13 @@ class _Work:
         self, kinds: Iterable[Kind], picks: Callable[[Leftover], bool]
     ) -> Iterator[str]:
         """Delete things in the account, kind by kind, until none is there."""
-        if self.account is not None:
-            for kind in kinds:
-                yield from self._delete_kind(kind, self.account, picks)
-
-    def _delete_kind(
-        self, kind: Kind, account: Account, picks: Callable[[Leftover], bool]
-    ) -> Iterator[str]:
-        done: dict[str, Leftover] = {}
-        why: list[str] = []
-
-        def gone() -> bool:
-            found = [one for one in kind.find(account) if picks(one)]
-            done.update({one.id: one for one in found})
-            why[:] = [f"{one.name}: {kind.delete(account, one)}" for one in found]
-            return not found
-
-        if not countdown.until(f"each {kind.name} to be gone", gone, self.timeout, poll=1):
-            raise EksnetError(
-                f"a {kind.name} is still there after {self.timeout:.0f} s: {'; '.join(why)}",
-                "an account in which nothing else uses it",
-                "eksnet cleanup --check shows what is left; eksnet cleanup goes on",
-            )
-        made = sum(one.by_controller for one in done.values())
-        if made:
-            yield _of_the_controller(made, kind.name, kind.plural)
-        yield from (f"{kind.name} {one.name}" for one in done.values() if not one.by_controller)
+        if self.account is None:
+            return
+        for kind in kinds:
+            done = delete_kinds(self.account, [kind], picks, self.timeout)
+            if made := sum(one.by_controller for one in done):
+                yield _of_the_controller(made, kind.name, kind.plural)
+            yield from (f"{kind.name} {one.name}" for one in done if not one.by_controller)
 
 
 def _of_the_controller(count: int, one: str, several: str) -> str:

@@ -82,7 +82,7 @@ def _notebooks(graded: Graded) -> Iterator[str]:
 
 
 def _checkpoint(mark: Marked) -> str:
-    state = marked(mark.standing.state, mark.standing.points).html
+    state = _state(mark.standing.state, mark.standing.points)
     title = _title(mark.definition.id, mark.definition.title)
     head = f"<h3>{title}: {state} {mark.standing.share}</h3>"
     if not mark.attempt:
@@ -128,8 +128,8 @@ def _said(text: str) -> str:
 
 
 @functools.cache
-def _state(state: State) -> str:
-    return marked(state).html
+def _state(state: State, points: int = 0) -> str:
+    return marked(state, points).html
 
 
 @functools.cache

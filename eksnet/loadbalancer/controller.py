@@ -16,6 +16,7 @@ from eksnet.aws import leftovers, refusals, tags
 from eksnet.cluster import countdown, rollout
 from eksnet.endpoints import usable_endpoints
 from eksnet.errors import EksnetError, NotFoundError
+from eksnet.loadbalancer import in_account
 
 if TYPE_CHECKING:
     from eksnet.cluster import Cluster, Resource
@@ -353,7 +354,9 @@ def uninstall_controller(cluster: Cluster, timeout: float = _TIMEOUT) -> None:
         )
     delete_managed(cluster, managed(cluster), timeout)
     uninstall_chart(cluster)
-    _delete_groups(cluster)
+    # An Ingress without its finalizer leaves all that was made for it. And the shared security
+    # group goes with the last Ingress only if the controller has looked it up since its start.
+    in_account.delete_in_account(cluster, by_controller=True, timeout=timeout)
     _delete_identities(cluster)
     print("the AWS Load Balancer Controller is removed")
 
@@ -575,19 +578,6 @@ metadata:
   labels: {{app.kubernetes.io/component: controller, app.kubernetes.io/name: {NAME}}}
   annotations: {{eks.amazonaws.com/role-arn: "{role}"}}
 """
-
-
-def _delete_groups(cluster: Cluster) -> None:
-    """Delete security groups that the controller has left.
-
-    It deletes its shared one with the last Ingress, but not if it was started since the first: it
-    only knows then of a group that it has looked up itself.
-    """
-    ec2 = cluster.aws("ec2")
-    wanted = [{"Name": "tag:elbv2.k8s.aws/cluster", "Values": [cluster.eks_name]}]
-    with refusals.in_words(ec2, "EC2"):
-        for group in ec2.describe_security_groups(Filters=wanted)["SecurityGroups"]:
-            ec2.delete_security_group(GroupId=group["GroupId"])
 
 
 def _delete_identities(cluster: Cluster) -> None:
