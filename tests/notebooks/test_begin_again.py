@@ -3,15 +3,17 @@
 Its kernel is killed: no `finally` of a cell, and no clean-up at the notebook's end, has a say.
 """
 
+import contextlib
 import os
 import re
 import signal
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import nbformat
 import pytest
 from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell
+from needed_cells import needed
 from standing_state import left, state
 
 import eksnet
@@ -19,7 +21,8 @@ from eksnet.cluster import Cluster
 from eksnet.course import catalogue, runner
 from eksnet.course.lessons import Lesson, lesson
 
-KILL = "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)"
+# With what it has started: so Jupyter does, which restarts a kernel.
+KILL = "import os, signal\nos.killpg(0, signal.SIGKILL)"
 # Killed at the first thing that the cell waits for: what it made is there, and stays.
 KILL_WITHIN = f"""
 from eksnet.cluster.countdown import Countdown
@@ -29,28 +32,25 @@ def kill(*_, **__):
 
 Countdown.show = kill
 """
-# Killed as soon as Helm has begun with a release, which a learner's Ctrl-C reaches or does not.
-KILL_HELM = f"""
-import subprocess, time
+# Killed as soon as Helm has written down that it begins.
+KILL_WITHIN_HELM = f"""
+import subprocess
 from types import SimpleNamespace
 from eksnet.cluster import helm
 
-def begun():
+def releases():
     found = cluster.list("secrets", "kube-system", selector="owner=helm")
     return {{one.name: one["metadata"]["resourceVersion"] for one in found}}
 
 def kill(*arguments, env, **_):
-    before = begun()
+    before = releases()
     running = subprocess.Popen(*arguments, env=env, stdout=subprocess.DEVNULL)
-    while begun() == before:
+    while releases() == before:
         assert running.poll() is None
-    HELM
     {KILL.replace(chr(10), "; ")}
 
 helm.subprocess = SimpleNamespace(run=kill)
 """
-WITH_HELM = KILL_HELM.replace("HELM", "running.kill()")
-WITHOUT_HELM = KILL_HELM.replace("HELM", "")
 SHORT = "05_lab_hosts"
 CUT = "cut-off"
 # What a cell calls that makes something for a moment, or takes more than one step: the lesson that
@@ -70,13 +70,13 @@ STEPS = (
 STEPS_WITH_CONTROLLER = (
     ("04b_annotations", "condition=loadbalancer.provisioned", KILL_WITHIN),
     ("04b_annotations", 'cluster.delete("ingress/web"', KILL_WITHIN),
-    ("07_lab_install_controller", "install aws-load-balancer-controller", WITH_HELM),
-    ("07_lab_install_controller", "upgrade aws-load-balancer-controller", WITH_HELM),
+    ("07_lab_install_controller", "install aws-load-balancer-controller", KILL_WITHIN_HELM),
+    ("07_lab_install_controller", "upgrade aws-load-balancer-controller", KILL_WITHIN_HELM),
     ("07_lab_install_controller", "uninstall_controller(", KILL_WITHIN),
     ("08a_lab_ingress", 'wait_for_targets(cluster, "web"', KILL_WITHIN),
     ("08b_ingress_https_and_faults", "inject_fault(", KILL_WITHIN),
     ("09_lab_target_group_binding", "wait_for_targets(cluster, web", KILL_WITHIN),
-    ("99_cleanup", 'helm("uninstall aws-load-balancer-controller', WITHOUT_HELM),
+    ("99_cleanup", 'helm("uninstall aws-load-balancer-controller', KILL_WITHIN_HELM),
     ("99_cleanup", "loadbalancer.install_controller(", KILL_WITHIN),
     ("99_cleanup", "eksnet.clean_up(", KILL_WITHIN),
 )
@@ -118,16 +118,24 @@ class CutOffError(Exception):
     """A kernel was killed on purpose."""
 
 
-def run_cells(name, directory, is_last):
+def run_cells(name, directory, is_last, wanted=None):
     """Run a notebook and return its code cells by id; kill its kernel after a cell that is last.
+
+    Args:
+        name: The notebook.
+        directory: A directory for the kernel's sockets.
+        is_last: Tells whether a cell is, by its id.
+        wanted: The ids of the code cells to run; all of them when None.
 
     Raises:
         CutOffError: It was killed.
     """
     notebook = nbformat.read(catalogue.find(name), as_version=4)
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    notebook.cells = [cell for cell in cells if wanted is None or cell.id in wanted]
 
     def look(cell, cell_index, execute_reply):
-        if is_last(cell):
+        if is_last(cell.id):
             os.kill(client.km.provisioner.pid, signal.SIGKILL)
             raise CutOffError(cell.id)
 
@@ -139,8 +147,7 @@ def run_cells(name, directory, is_last):
         on_cell_executed=look,
     )
     client.execute()
-    ran = runner.normalised(notebook)
-    return {cell.id: cell for cell in ran.cells if cell.cell_type == "code"}
+    return {cell.id: cell for cell in runner.normalised(notebook).cells}
 
 
 @dataclass(frozen=True)
@@ -201,53 +208,62 @@ def test_a_short_lesson_is_cut_off_where_it_changes_something(found, tmp_path):
     assert_ends_the_same(found, SHORT, ran, before)
 
 
-@dataclass
 class Cuts:
     """Where the runs of a lesson are cut off: after each cell that leaves what none before has.
 
-    A run is looked at where the one before it did not come to: up to there it does the same.
+    A run is looked at where the one before it did not come to; and of what came before, it repeats
+    what leaves something or gives names. The last run is whole.
 
     Attributes:
-        found: The cluster.
-        name: The lesson.
-        before: What is there when it begins.
-        known: What cells have left.
-        looked: How many cells were looked at.
         made: The cells after which a run was cut off.
     """
 
-    found: Found
-    name: str
-    before: dict
-    known: set = field(default_factory=lambda: {frozenset()})
-    looked: int = 0
-    made: list = field(default_factory=list)
+    def __init__(self, found, name, before):
+        self.made = []
+        self._found, self._name, self._before = found, name, before
+        cells = code_cells(name)
+        self._order = [cell.id for cell in cells]
+        self._sources = [cell.source for cell in cells]
+        # What cells have left, what the last one has, and which of them changed something.
+        self._known = {frozenset()}
+        self._state, self._looked, self._changing = before, 0, {0}
 
-    def leaves_something_new(self, cell):
-        number = self._order.index(cell.id)
-        if 0 < number < self.looked:
+    def _is_new(self, cell_id):
+        """Look at what a cell has left, if no run before has come to it."""
+        number = self._order.index(cell_id)
+        if 0 < number < self._looked:
             return False
-        self.looked = max(self.looked, number + 1)
-        now = state(self.found.cluster)
+        now = state(self._found.cluster)
         if number == 0:
-            assert now == self.before, self.made
-        new = left(self.before, now)
-        is_new = new not in self.known
-        self.known.add(new)
-        if is_new:
-            self.made.append(cell.id)
-        return is_new
+            assert now == self._before, self.made
+            self._looked = max(self._looked, 1)
+            return False
+        if now != self._state:
+            self._changing.add(number)
+        self._state, self._looked = now, number + 1
+        new = left(self._before, now)
+        if new in self._known:
+            return False
+        self._known.add(new)
+        self.made.append(cell_id)
+        return True
 
-    def __post_init__(self):
-        self._order = [cell.id for cell in code_cells(self.name)]
+    def _wanted(self):
+        return {
+            self._order[number] for number in needed(self._sources, self._changing, self._looked)
+        }
 
     def run(self, directory):
-        """Run the lesson until a run is not cut off; return the cells of that one."""
+        """Run the lesson until no run is cut off any more; return the cells of a whole run."""
         while True:
-            try:
-                return run_cells(self.name, directory, self.leaves_something_new)
-            except CutOffError:
-                print(f"{self.name}: cut off after {self.made[-1]}")
+            wanted = self._wanted()
+            with contextlib.suppress(CutOffError):
+                ran = run_cells(self._name, directory, self._is_new, wanted)
+                break
+            print(f"{self._name}: cut off after {self.made[-1]}")
+        if len(wanted) < len(self._order):
+            ran = run_cells(self._name, directory, lambda _: False)
+        return ran
 
 
 class LessonsCutOff:
