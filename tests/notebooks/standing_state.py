@@ -11,6 +11,7 @@ from typing import Any
 from eksnet import coredns
 from eksnet.cluster import faults
 from eksnet.cluster.pods import not_terminating
+from eksnet.loadbalancer import controller
 
 # The places beside namespaces.
 CLUSTER, AWS = "", "AWS"
@@ -110,9 +111,12 @@ def _fields(one):
     fields = {key: value for key, value in one.items() if key not in ("metadata", "status")}
     template = (fields.get("spec") or {}).get("template") or {}
     template.pop("metadata", None)
+    # What is another one with each installation of the controller.
     if one.kind == "Secret":
-        # Made anew with each installation of the controller.
         fields["data"] = sorted(fields.get("data") or ())
+    if one.kind == "Service" and one.name == controller.WEBHOOK:
+        for handed_out in ("clusterIP", "clusterIPs"):
+            fields["spec"].pop(handed_out)
     return fields
 
 
