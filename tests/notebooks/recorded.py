@@ -1,18 +1,21 @@
 """Calls that were recorded, as IAM and RBAC see them; and whether files of rights allow them.
 
-`uv run python tests/notebooks/recorded.py DIRECTORY` prints what the files allow and no notebook
-has asked for; the tests of test_learner_rights.py keep the calls there when KEEP_CALLS names it.
+With KEEP_CALLS=DIRECTORY the tests keep the calls of each notebook there, and
+`uv run python tests/notebooks/recorded.py DIRECTORY` writes them into used_rights.csv. Whatever a
+file allows beyond these has its reason in other_rights.csv, which holds patterns.
 """
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import shutil
 import sys
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from itertools import product
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -23,6 +26,8 @@ from eksnet.aws import rights as aws_rights
 from eksnet.cluster import rights
 
 DIRECTORY = Path(__file__).with_name("recording")
+USED = Path(__file__).with_name("used_rights.csv")
+OTHERS = Path(__file__).with_name("other_rights.csv")
 _ANYBODY = "sts:GetCallerIdentity"
 _VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 
@@ -125,25 +130,6 @@ def is_allowed(action: str, allowed: Iterable[str]) -> bool:
     return any(fnmatchcase(action, one) for one in allowed)
 
 
-def unused(
-    roles: Iterable[Mapping[str, Any]], requests: Collection[Request]
-) -> Iterator[tuple[str, str, str]]:
-    """Yield each role's resources and verbs that no request needed.
-
-    Args:
-        roles: ClusterRoles and Roles.
-        requests: The requests.
-    """
-    asked = {(one.verb, one.group, one.resource) for one in requests}
-    for one in roles:
-        for rule in one.get("rules") or ():
-            for group in rule["apiGroups"]:
-                for resource in rule["resources"]:
-                    idle = [verb for verb in rule["verbs"] if (verb, group, resource) not in asked]
-                    if idle:
-                        yield one["metadata"]["name"], resource, ", ".join(idle)
-
-
 def variables(file: Path) -> dict[str, str]:
     """Return the variables of a process whose calls are appended to a file."""
     return {"PYTHONPATH": str(DIRECTORY), "EKSNET_RECORDED": str(file)}
@@ -176,19 +162,60 @@ def outside(file: Path) -> tuple[list[Request], list[str]]:
     )
 
 
+def granted() -> Iterator[str]:
+    """Yield each right of the learner's files: an action, or a verb with its resource."""
+    yield from allowed_actions(aws_rights.policy())
+    for one in learner_roles():
+        for rule in one.get("rules") or ():
+            for group, resource, verb in product(
+                rule["apiGroups"], rule["resources"], rule["verbs"]
+            ):
+                yield _right(verb, group, resource)
+
+
+def rights_used(file: Path) -> set[str]:
+    """Return the rights that recorded calls have used.
+
+    Args:
+        file: The recorded calls.
+    """
+    requests, actions = read(file)
+    return {
+        # What applies an object may make it: the API server asks for both.
+        *(_right("create", one.group, one.resource) for one in requests if one.verb == "patch"),
+        *(_right(one.verb, one.group, one.resource) for one in requests),
+        *(one for one in actions if one != _ANYBODY),
+    }
+
+
+def _right(verb: str, group: str, resource: str) -> str:
+    return f"{verb} {resource}{'.' if group else ''}{group}"
+
+
+def rows(file: Path) -> dict[str, str]:
+    """Return a table of rights: what is said of each, by the right."""
+    with file.open(newline="") as opened:
+        return dict(list(csv.reader(opened))[1:])
+
+
 def main() -> None:
-    """Print what is allowed and was not needed."""
-    requests: set[Request] = set()
-    actions: set[str] = set()
-    for file in Path(sys.argv[1]).iterdir():
-        more, others = read(file)
-        requests |= more
-        actions |= others
-    for name, resource, verbs in unused(learner_roles(), requests):
-        print(f"{name}: {resource}: {verbs}")
-    for allowed in allowed_actions(aws_rights.policy()):
-        if not any(is_allowed(one, [allowed]) for one in actions):
-            print(allowed)
+    """Write which rights were used, and by what; what was not run keeps its place."""
+    users: dict[str, set[str]] = {}
+    runs = {file.name: rights_used(file) for file in Path(sys.argv[1]).iterdir()}
+    for right, by in rows(USED).items():
+        users[right] = set(by.split()) - {name.partition("_")[0] for name in runs}
+    for name, used in runs.items():
+        for right in used:
+            users.setdefault(right, set()).add(name.partition("_")[0])
+    allowed = list(granted())
+    with USED.open("w", newline="") as opened:
+        written = csv.writer(opened, lineterminator="\n")
+        written.writerow(("right", "by"))
+        written.writerows(
+            (right, " ".join(sorted(by)))
+            for right, by in sorted(users.items())
+            if by and is_allowed(right, allowed)
+        )
 
 
 if __name__ == "__main__":

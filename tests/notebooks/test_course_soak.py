@@ -99,7 +99,8 @@ def verdict_of_a_copy(cell):
 def run_each_cell_twice(name, learner, account, directory, patch):
     over_eks.set_variables(patch, account.variables)
     pairs = cells_twice(name, directory)
-    assert failures(cell for pair in pairs for cell in pair) == []
+    failed = failures(cell for pair in pairs for cell in pair)
+    assert failed == [], "\n".join(failed)
     committed = code_cells(nbformat.read(catalogue.find(name), as_version=4))
     expected = {
         cell.id: verdict_of_a_copy(cell)

@@ -1,6 +1,8 @@
 """The smallest IAM policy and RBAC role: the course runs with them, and they hold no more."""
 
 import json
+import subprocess
+import sys
 
 import over_eks
 import pytest
@@ -14,6 +16,8 @@ from eksnet.cluster import rights
 PART = ("01a_dns_records", "02a_coredns_addon")
 # In `make soak`: its first cell installs the controller, which the whole course finds installed.
 INSTALLS = "04b_annotations"
+# What looks around, and takes away what that lesson has left.
+COMMANDS = ("doctor", "cost", "rollback", "cleanup --check", "cleanup", "cleanup --check")
 
 
 @pytest.fixture
@@ -21,28 +25,49 @@ def admin(fresh_sandbox):
     return over_eks.administrator(fresh_sandbox.name)
 
 
-def run(admin, directory, patch, name):
-    """Run a notebook as the learner, whom the sandbox's own IAM and RBAC hold to the files."""
+def become_ada(admin, directory, patch):
+    """Be the learner, whom the sandbox's own IAM and RBAC hold to the files; return the calls."""
     calls = directory / "calls"
     over_eks.set_variables(patch, over_eks.variables(directory / "bin"))
     over_eks.set_variables(patch, {**over_eks.ada(admin), **recorded.variables(calls)})
-    over_eks.compare(name, directory, over_eks.ADA)
-    recorded.keep(calls, name)
-    assert recorded.outside(calls) == ([], [])
+    return calls
 
 
 @pytest.mark.notebook
 @pytest.mark.sandbox
 @pytest.mark.parametrize("name", PART)
 def test_a_learner_with_these_rights_alone_runs_a_notebook(admin, tmp_path, monkeypatch, name):
-    run(admin, tmp_path, monkeypatch, name)
+    calls = become_ada(admin, tmp_path, monkeypatch)
+    over_eks.compare(name, tmp_path, over_eks.ADA)
+    recorded.keep(calls, name)
+    assert recorded.outside(calls) == ([], [])
 
 
 @pytest.mark.notebook
 @pytest.mark.sandbox
 @pytest.mark.soak
-def test_a_learner_with_these_rights_alone_installs_the_controller(admin, tmp_path, monkeypatch):
-    run(admin, tmp_path, monkeypatch, INSTALLS)
+def test_a_learner_with_these_rights_alone_installs_the_controller_and_cleans_up(
+    admin, tmp_path, monkeypatch
+):
+    calls = become_ada(admin, tmp_path, monkeypatch)
+    over_eks.compare(INSTALLS, tmp_path, over_eks.ADA)
+    said = [command(one) for one in COMMANDS]
+    recorded.keep(calls, "commands")
+    assert recorded.outside(calls) == ([], [])
+    # Things are left until the clean-up, and then none is.
+    *_, left, cleaned, clean = said
+    assert (left.returncode, cleaned.returncode, clean.returncode) == (1, 0, 0), said
+    # An unknown answer would be 2.
+    assert {one.returncode for one in said} <= {0, 1}, said
+
+
+def command(words):
+    return subprocess.run(
+        [sys.executable, "-m", "eksnet.cli", *words.split()],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 @pytest.mark.parametrize(
