@@ -20,7 +20,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from eksnet.aws.tags import COURSE, RUN
 from eksnet.cluster import faults, simulated
 from eksnet.cluster.contents import MANAGED_BY, is_ours
 from eksnet.cluster.faults import Injected
@@ -209,7 +208,7 @@ def begin(cluster: Cluster, notebook: str, restore: bool | None = None) -> Begin
         ready = (_CONTROLLER_READY,) if wanted.controller else ()
         left = tuple(one for one in left if not one.needed)
     record.write(cluster, wanted)
-    cluster.marks = {**COURSE, RUN: notebook}
+    cluster.begin_lesson(wanted.notebook)
     return Beginning(notebook, left, kept, ready)
 
 

@@ -27,7 +27,7 @@ def left_in_account(cluster: Cluster, *, by_controller: bool) -> list[Leftover]:
     Raises:
         EksnetError: AWS refused to tell.
     """
-    account = Account(cluster.aws, cluster.eks_name)
+    account = Account(cluster.aws, cluster.eks_name).remembering()
     found = [one for kind in _KINDS for one in kind.find(account)]
     return [one for one in found if one.by_controller == by_controller]
 

@@ -221,6 +221,40 @@ def test_the_controllers_tag_counts_for_its_own_cluster_unless_it_is_somebody_el
     assert found(dataclasses.replace(account, controlled=False)) == []
 
 
+def test_one_look_at_all_kinds_asks_each_question_once(side):
+    asked = []
+
+    @functools.cache
+    def client(service):
+        made = side.client(service)
+        made.meta.events.register(
+            "provide-client-params",
+            lambda params, model, **_: asked.append((model.name, str(sorted(params.items())))),
+        )
+        return made
+
+    account = Account(client, "workbook")
+    for plant, _ in ORPHANS.values():
+        plant(side, TAGS)
+    for look, once in ((account.remembering(), True), (account, False)):
+        asked.clear()
+        assert {one[0] for one in found(look)} == set(ORPHANS)
+        again = {one for one in asked if asked.count(one) > 1}
+        assert (not again) is once, again
+    # What was kept of one look is not kept for the next.
+    assert found(account.remembering()) == found(account)
+
+
+def test_the_run_is_told_also_of_what_belongs_to_something(side, account):
+    run = {"Key": "eksnet-run", "Value": "run-1"}
+    balancer(side, [*TAGS, run])
+    group(side, [*TAGS, {**run, "Value": "run-2"}], "other")
+    told = {(one.what, one.run) for kind in leftovers.KINDS for one in kind.find(account)}
+    assert told == {
+        ("load balancer", "run-1"), ("network interface", "run-1"), ("security group", "run-2"),
+    }  # fmt: skip
+
+
 def test_both_tags_are_told(side, account):
     group(side, [*TAGS, *CONTROLLERS])
     assert found(account) == [("security group", "orphan", f"{COURSE}, {CONTROLLER}")]
