@@ -42,9 +42,10 @@ except eksnet.EksnetError as error:
 _MOST = 20_000
 # How an error names the cluster.
 _SPEAKS = "the API server of sandbox says"
-# Cells that do something else than on the sandbox: nodes cannot be simulated, or the rest of the
-# notebook is left out, and it cleans up before.
+# Cells that do something else than on the sandbox: nodes cannot be simulated, the rest of the
+# notebook is left out and it cleans up before, or they list who has access, one learner more.
 _OTHERWISE = {
+    "00_setup": ("access",),
     "02d_coredns_autoscaling": ("up", "up-compare", "up-pods", "clock", "down"),
     "03c_service_faults": ("leave",),
     "08b_ingress_https_and_faults": ("leave-elsewhere",),
@@ -127,7 +128,7 @@ def compare(notebook: str, directory: Path, caller: str = CALLER) -> None:
     """
     path = directory / f"{notebook}.ipynb"
     said = connected(os.environ["AWS_ENDPOINT_URL"], caller)
-    nbformat.write(expected(notebook, said), path)
+    nbformat.write(expected(notebook, said, caller), path)
     rules = sanitizing.DIRECTORY / f"{notebook}.cfg"
     sanitize = ["--nbval-sanitize-with", rules] if rules.exists() else []
     # All that differs is worth more than the first of it: a run takes minutes.
@@ -144,12 +145,13 @@ def connected(endpoint: str, caller: str) -> str:
     )
 
 
-def expected(notebook: str, said: str) -> Any:
+def expected(notebook: str, said: str, caller: str = CALLER) -> Any:
     """Return a notebook as it is on the target, with the outputs that it has to have there.
 
     Args:
         notebook: Its name.
         said: What connecting prints.
+        caller: Who connects.
     """
     found = nbformat.read(catalogue.find(notebook), as_version=4)
     skipped = support.row(notebook).skipped("eks")
@@ -163,7 +165,8 @@ def expected(notebook: str, said: str) -> Any:
         cell.source = cell.source.replace(_THROUGH, 'through = "kube-proxy"')
         for output in cell.get("outputs", ()):
             if "text" in output:
-                output.text = output.text.replace(_SPEAKS, f"the API server of {TARGET} says")
+                said_there = output.text.replace(_SPEAKS, f"the API server of {TARGET} says")
+                output.text = said_there.replace(CALLER, caller)
     (connect,) = [cell for cell in found.cells if "eksnet.connect()" in cell.source]
     connect.outputs.insert(0, new_output("stream", name="stdout", text=said))
     if any(one.controller for one in LESSONS if one.notebook == notebook):
