@@ -23,6 +23,7 @@ from eksnet.cluster import Cluster, connecting, guard, rights, targets
 from eksnet.cluster.pods import not_terminating
 from eksnet.course import catalogue, support
 from eksnet.course.lessons import LESSONS
+from eksnet.loadbalancer import controller
 from eksnet.sandbox import build, environment
 from eksnet.sandbox.aws.settings import ACCOUNT
 
@@ -77,11 +78,15 @@ def administrator(sandbox: str) -> Cluster:
 
 
 def those_there(cluster: Cluster) -> set[tuple[str, str]]:
-    """Return what is outside of namespaces and of a kind that notebooks make, by kind and name."""
+    """Return what is outside of namespaces and of a kind that notebooks make, by kind and name.
+
+    What the controller has is left out: where a lesson needs it, it stays for the next one.
+    """
     return {
         (kind, one.name)
         for kind in ("namespaces", "clusterroles", "clusterrolebindings")
         for one in not_terminating(cluster.list(kind))
+        if not one.name.startswith(controller.NAME)
     }
 
 
