@@ -23,6 +23,7 @@ from eksnet.cluster import Cluster, connecting, guard, rights, targets
 from eksnet.cluster.pods import not_terminating
 from eksnet.course import catalogue, support
 from eksnet.course.lessons import LESSONS
+from eksnet.loadbalancer import controller
 from eksnet.sandbox import build, environment
 from eksnet.sandbox.aws.settings import ACCOUNT
 
@@ -42,9 +43,10 @@ except eksnet.EksnetError as error:
 _MOST = 20_000
 # How an error names the cluster.
 _SPEAKS = "the API server of sandbox says"
-# Cells that do something else than on the sandbox: nodes cannot be simulated, or the rest of the
-# notebook is left out, and it cleans up before.
+# Cells that do something else than on the sandbox: nodes cannot be simulated, the rest of the
+# notebook is left out and it cleans up before, or they list who has access, one learner more.
 _OTHERWISE = {
+    "00_setup": ("access",),
     "02d_coredns_autoscaling": ("up", "up-compare", "up-pods", "clock", "down"),
     "03c_service_faults": ("leave",),
     "08b_ingress_https_and_faults": ("leave-elsewhere",),
@@ -76,11 +78,15 @@ def administrator(sandbox: str) -> Cluster:
 
 
 def those_there(cluster: Cluster) -> set[tuple[str, str]]:
-    """Return what is outside of namespaces and of a kind that notebooks make, by kind and name."""
+    """Return what is outside of namespaces and of a kind that notebooks make, by kind and name.
+
+    What the controller has is left out: where a lesson needs it, it stays for the next one.
+    """
     return {
         (kind, one.name)
         for kind in ("namespaces", "clusterroles", "clusterrolebindings")
         for one in not_terminating(cluster.list(kind))
+        if not one.name.startswith(controller.NAME)
     }
 
 
@@ -127,7 +133,7 @@ def compare(notebook: str, directory: Path, caller: str = CALLER) -> None:
     """
     path = directory / f"{notebook}.ipynb"
     said = connected(os.environ["AWS_ENDPOINT_URL"], caller)
-    nbformat.write(expected(notebook, said), path)
+    nbformat.write(expected(notebook, said, caller), path)
     rules = sanitizing.DIRECTORY / f"{notebook}.cfg"
     sanitize = ["--nbval-sanitize-with", rules] if rules.exists() else []
     # All that differs is worth more than the first of it: a run takes minutes.
@@ -144,12 +150,13 @@ def connected(endpoint: str, caller: str) -> str:
     )
 
 
-def expected(notebook: str, said: str) -> Any:
+def expected(notebook: str, said: str, caller: str = CALLER) -> Any:
     """Return a notebook as it is on the target, with the outputs that it has to have there.
 
     Args:
         notebook: Its name.
         said: What connecting prints.
+        caller: Who connects.
     """
     found = nbformat.read(catalogue.find(notebook), as_version=4)
     skipped = support.row(notebook).skipped("eks")
@@ -163,7 +170,8 @@ def expected(notebook: str, said: str) -> Any:
         cell.source = cell.source.replace(_THROUGH, 'through = "kube-proxy"')
         for output in cell.get("outputs", ()):
             if "text" in output:
-                output.text = output.text.replace(_SPEAKS, f"the API server of {TARGET} says")
+                said_there = output.text.replace(_SPEAKS, f"the API server of {TARGET} says")
+                output.text = said_there.replace(CALLER, caller)
     (connect,) = [cell for cell in found.cells if "eksnet.connect()" in cell.source]
     connect.outputs.insert(0, new_output("stream", name="stdout", text=said))
     if any(one.controller for one in LESSONS if one.notebook == notebook):
