@@ -55,6 +55,7 @@ bench: setup-tests engine
 	uv run python tests/bench/plan.py
 	uv run python tests/bench/controller.py
 	uv run python tests/bench/alb.py
+	uv run python tests/bench/nlb.py
 	uv run python tests/bench/grading.py
 
 lint:

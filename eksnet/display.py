@@ -120,7 +120,8 @@ def cell(text: str) -> str:
 
 def prose(text: str) -> str:
     """Return a sentence as HTML; what stands between backticks is code."""
-    return _CODE.sub(r"<code>\1</code>", escape(text, quote=False))
+    html = escape(text, quote=False)
+    return _CODE.sub(r"<code>\1</code>", html) if "`" in html else html
 
 
 def code(text: str) -> str:

@@ -46,6 +46,12 @@ def orderly(work: Callable[[], T]) -> T:
         sys.unraisablehook = hook
 
 
+def code_of(stop: KeyboardInterrupt | SystemExit) -> int:
+    """Return the exit code of a command that a signal has interrupted."""
+    code = stop.code if isinstance(stop, SystemExit) else None
+    return code if isinstance(code, int) else 128 + signal.SIGINT
+
+
 class _Signals:
     """The handlers of a command's signals, before its work and during it.
 

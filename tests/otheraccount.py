@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socketserver
 import threading
 from dataclasses import dataclass
@@ -65,6 +66,8 @@ def open_account(home: Path) -> OtherAccount:
     endpoints = ("", "_EKS", "_STS", "_EC2", "_ELASTIC_LOAD_BALANCING_V2", "_IAM", "_ACM")
     variables = {
         "HOME": str(home),
+        # The engine's programs stay where they are.
+        "XDG_CACHE_HOME": os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache"),
         "AWS_ACCESS_KEY_ID": OWN_KEY,
         "AWS_SECRET_ACCESS_KEY": "x",
         "AWS_SESSION_TOKEN": "x",

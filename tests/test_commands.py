@@ -16,8 +16,8 @@ import eksnet
 from eksnet import cli, commands
 from eksnet.checkpoints.criteria import not_started
 from eksnet.checkpoints.results import Outcome, Result, Text
+from eksnet.diagnosis import Check, Diagnosis
 from eksnet.errors import EksnetError
-from eksnet.findings import Check, Diagnosis
 
 CLONE = Path(eksnet.__file__).parent.parent
 PACKAGE = CLONE / "eksnet"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -20,7 +20,26 @@ _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _TRIES = 8
 _CONNECT_SECONDS = 10
 
-Guard = Callable[[], None]
+Json = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Write:
+    """An operation that could change something, before it is sent.
+
+    Attributes:
+        service: The service as boto3 calls it.
+        operation: The operation, such as `UpdateAddon`.
+        parameters: What it was called with.
+    """
+
+    service: str
+    operation: str
+    parameters: Json
+
+
+# Called before each of them; returns the parameters that are sent, or raises, and nothing is sent.
+BeforeWrite = Callable[[Write], Json]
 
 
 @dataclass(frozen=True)
@@ -62,14 +81,14 @@ class Account:
         """Say where it is; never the secret."""
         return f"<Account {self.access_key} at {self.endpoint or self.sts}>"
 
-    def client(self, service: str, guard: Guard) -> Any:
+    def client(self, service: str, before_write: BeforeWrite) -> Any:
         """Return a boto3 client for a service.
 
         Nothing of the learner's own AWS set-up is read: no variable, no profile, no file.
 
         Args:
             service: The service as boto3 calls it, such as `eks`.
-            guard: Called before each operation that could change anything; it may raise.
+            before_write: Called before each operation that could change anything.
 
         Raises:
             ValueError: boto3 knows no such service.
@@ -79,7 +98,7 @@ class Account:
         return _client(
             _session_of_nobody(),
             service,
-            guard,
+            before_write,
             settings | {"retries": {"mode": "standard"}},
             region_name=self.region,
             endpoint_url=self.endpoint,
@@ -99,10 +118,10 @@ class OwnAccount(Account):
 
     setup: OwnSetup | None = field(default=None, repr=False, compare=False)
 
-    def client(self, service: str, guard: Guard) -> Any:
+    def client(self, service: str, before_write: BeforeWrite) -> Any:
         """Return a boto3 client for a service, whose keys are renewed; see `Account.client`."""
         assert self.setup is not None
-        return self.setup.client(service, guard)
+        return self.setup.client(service, before_write)
 
 
 class OwnSetup:
@@ -133,12 +152,12 @@ class OwnSetup:
         self._session.set_config_variable("sts_regional_endpoints", "regional")
         self._session.register("creating-client-class", _own)
 
-    def client(self, service: str, guard: Guard) -> Any:
+    def client(self, service: str, before_write: BeforeWrite) -> Any:
         """Return a boto3 client for a service; see `Account.client`.
 
         Args:
             service: The service as boto3 calls it.
-            guard: Called before each operation that could change anything.
+            before_write: Called before each operation that could change anything.
 
         Raises:
             EksnetError: There are no credentials.
@@ -150,7 +169,7 @@ class OwnSetup:
         if urlsplit(self.elsewhere).hostname in _LOOPBACK:
             settings["proxies"] = {}
         with _in_words():
-            return _client(self._session, service, guard, settings, region_name=self.region)
+            return _client(self._session, service, before_write, settings, region_name=self.region)
 
     def account(self, cluster: str) -> OwnAccount:
         """Return the account with the keys of the moment: those of a role end, and are renewed.
@@ -195,18 +214,20 @@ class OwnSetup:
 
 
 def _client(
-    session: Any, service: str, guard: Guard, settings: dict[str, Any], **where: Any
+    session: Any, service: str, before_write: BeforeWrite, settings: dict[str, Any], **where: Any
 ) -> Any:
-    """Return a client that asks the guard, and whose errors are those of the course."""
+    """Return a client that asks before it writes, and whose errors are those of the course."""
     from botocore.config import Config
 
     client = session.create_client(service, config=Config(**settings), **where)
 
-    def before(model: Any, **_: Any) -> None:
-        if not model.name.startswith(_READS):
-            guard()
+    def before(params: Json, model: Any, **_: Any) -> Json | None:
+        if model.name.startswith(_READS):
+            return None
+        return before_write(Write(service, model.name, params))
 
-    client.meta.events.register("before-call", before)
+    # The first event of a call, and of a URL that is signed in advance.
+    client.meta.events.register("provide-client-params", before)
     return client
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 from eksnet import inputs
-from eksnet.aws.account import ApiServer, OwnSetup
+from eksnet.aws.account import ApiServer, OwnSetup, Write
 from eksnet.errors import EksnetError, NotFoundError, RefusedError, UnreachableError
 
 _ANYWHERE = "0.0.0.0/0"
@@ -111,13 +111,16 @@ def addons(setup: OwnSetup, name: str) -> tuple[str, ...] | None:
         return None
 
 
-def refuse() -> None:
-    """Refuse every change: the guard of those who only look.
+def refuse(write: Write) -> NoReturn:
+    """Refuse every change, for those who only look.
+
+    Args:
+        write: The change.
 
     Raises:
         AssertionError: Always.
     """
-    raise AssertionError("this client is read-only")
+    raise AssertionError(f"this client is read-only, and was asked for {write.operation}")
 
 
 def _others(eks: Any) -> str:

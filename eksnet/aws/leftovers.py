@@ -9,14 +9,15 @@ its load balancer, a rule by the security group that it names, or by the control
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 from eksnet.aws.refusals import in_words
-from eksnet.aws.tags import COURSE
+from eksnet.aws.tags import COURSE, RUN
 
 Json = Mapping[str, Any]
+Answer = TypeVar("Answer")
 
 # The controller's tag with the cluster's name, and how it describes the rules that it adds to the
 # security groups of nodes. Source: pkg/deploy/tracking and pkg/networking of the controller.
@@ -44,6 +45,7 @@ class Leftover:
         id: What AWS knows it by: an ARN, an id, or for a role its name.
         parent: What is needed to delete it besides: what it belongs to, or its state.
         by_controller: Whether the controller has made it.
+        run: The run that has made it, as far as a tag or label tells it.
     """
 
     what: str
@@ -52,6 +54,32 @@ class Leftover:
     id: str = ""
     parent: str = ""
     by_controller: bool = False
+    run: str = ""
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Whose something is; neither the course's nor the controller's when it is not true.
+
+    Attributes:
+        whose: The tag that says so, or what else does.
+        by_controller: Whether the controller has made it.
+        run: The run that has made it, as far as a tag tells it.
+    """
+
+    whose: str = ""
+    by_controller: bool = False
+    run: str = ""
+
+    def __bool__(self) -> bool:
+        return bool(self.whose)
+
+    def of(self, what: str, name: str, id: str, parent: str = "") -> Leftover:
+        """Return something of this owner's; see `Leftover`."""
+        return Leftover(what, name, self.whose, id, parent, self.by_controller, self.run)
+
+
+_NOBODY = Owner()
 
 
 @dataclass(frozen=True)
@@ -68,16 +96,23 @@ class Account:
     client: Callable[[str], Any]
     cluster: str
     controlled: bool = True
+    _seen: dict[str, Any] | None = field(default=None, repr=False, compare=False)
 
-    def whose(self, tags: Mapping[str, str]) -> tuple[str, bool]:
-        """Return the tags that say whose something is, and whether the controller made it.
+    def remembering(self) -> Account:
+        """Return the account for one look at all kinds: what it has answered is not asked again."""
+        return replace(self, _seen={})
 
-        The first is empty when it is neither the course's nor the controller's.
-        """
+    def forget(self) -> None:
+        """Forget what was answered: it has changed."""
+        if self._seen:
+            self._seen.clear()
+
+    def owner(self, tags: Mapping[str, str]) -> Owner:
+        """Return whose something with these tags is."""
         own = [f"{key}={value}" for key, value in COURSE.items() if tags.get(key) == value]
         made = self.controlled and tags.get(CONTROLLER) == self.cluster
         said = [*own, *([f"{CONTROLLER}={self.cluster}"] if made else [])]
-        return ", ".join(said), bool(said) and CONTROLLER in tags
+        return Owner(", ".join(said), CONTROLLER in tags, tags.get(RUN, "")) if said else _NOBODY
 
     @cached_property
     def described(self) -> Json:
@@ -85,10 +120,37 @@ class Account:
         found: Json = self.client("eks").describe_cluster(name=self.cluster)["cluster"]
         return found
 
-    def pages(self, service: str, call: str, key: str, **arguments: Any) -> Iterator[Json]:
-        """Yield what a call lists, page by page."""
-        for page in self.client(service).get_paginator(call).paginate(**arguments):
-            yield from page[key]
+    def pages(self, service: str, call: str, key: str, **arguments: Any) -> list[Json]:
+        """Return what a call lists, of all pages."""
+
+        def listed() -> list[Json]:
+            pages = self.client(service).get_paginator(call).paginate(**arguments)
+            return [one for page in pages for one in page[key]]
+
+        return self._once(f"{service} {call} {sorted(arguments.items())}", listed)
+
+    def tags(self, arns: Iterable[str]) -> dict[str, dict[str, str]]:
+        """Return the tags of what load balancing knows by ARNs, as far as it is still there."""
+
+        def described() -> dict[str, dict[str, str]]:
+            elb, wanted = self.client("elbv2"), sorted(arns)
+            return {
+                told["ResourceArn"]: _pairs(told["Tags"])
+                for start in range(0, len(wanted), _AT_ONCE)
+                for told in elb.describe_tags(ResourceArns=wanted[start : start + _AT_ONCE])[
+                    "TagDescriptions"
+                ]
+            }
+
+        return self._once(f"tags {sorted(arns)}", described)
+
+    def _once(self, question: str, ask: Callable[[], Answer]) -> Answer:
+        if self._seen is None:
+            return ask()
+        if question not in self._seen:
+            self._seen[question] = ask()
+        answer: Answer = self._seen[question]
+        return answer
 
 
 Find = Callable[[Account], Iterable[Leftover]]
@@ -131,6 +193,7 @@ class Kind:
                 except client.exceptions.ClientError as error:
                     if not _is_gone(error):
                         raise
+                    account.forget()
             return list(self._find(account))
 
     def delete(self, account: Account, one: Leftover) -> str:
@@ -168,24 +231,21 @@ def _is_gone(error: Any) -> bool:
 # Load balancing.
 
 
-def _tagged(account: Account, found: Sequence[Json], arn: str) -> Iterator[tuple[Json, str, bool]]:
-    """Yield what carries a tag that counts, with that tag and whether the controller made it."""
-    elb = account.client("elbv2")
-    for start in range(0, len(found), _AT_ONCE):
-        some = {one[arn]: one for one in found[start : start + _AT_ONCE]}
-        for told in elb.describe_tags(ResourceArns=list(some))["TagDescriptions"]:
-            whose, made = account.whose(_pairs(told["Tags"]))
-            if whose:
-                yield some[told["ResourceArn"]], whose, made
+def _tagged(account: Account, found: Sequence[Json], arn: str) -> Iterator[tuple[Json, Owner]]:
+    """Yield what carries a tag that counts, with its owner."""
+    tags = account.tags({one[arn] for one in found})
+    for one in found:
+        if owner := account.owner(tags.get(one[arn], {})):
+            yield one, owner
 
 
 def _named(what: str, call: str, kind: str) -> Find:
     """Return what finds the things of a kind that have a name."""
 
     def find(account: Account) -> Iterator[Leftover]:
-        found = list(account.pages("elbv2", call, f"{kind}s"))
-        for one, whose, made in _tagged(account, found, f"{kind}Arn"):
-            yield Leftover(what, one[f"{kind}Name"], whose, one[f"{kind}Arn"], by_controller=made)
+        found = account.pages("elbv2", call, f"{kind}s")
+        for one, owner in _tagged(account, found, f"{kind}Arn"):
+            yield owner.of(what, one[f"{kind}Name"], one[f"{kind}Arn"])
 
     return find
 
@@ -206,9 +266,9 @@ def _all_listeners(account: Account) -> Iterator[tuple[str, Json]]:
 def _listeners(account: Account) -> Iterator[Leftover]:
     found = {one["ListenerArn"]: (name, one) for name, one in _all_listeners(account)}
     listed = [one for _, one in found.values()]
-    for one, whose, made in _tagged(account, listed, "ListenerArn"):
+    for one, owner in _tagged(account, listed, "ListenerArn"):
         arn = one["ListenerArn"]
-        yield Leftover("listener", found[arn][0], whose, arn, by_controller=made)
+        yield owner.of("listener", found[arn][0], arn)
 
 
 def _rules(account: Account) -> Iterator[Leftover]:
@@ -222,9 +282,9 @@ def _rules(account: Account) -> Iterator[Leftover]:
         if not rule["IsDefault"]
     }
     listed = [rule for _, rule in found.values()]
-    for one, whose, made in _tagged(account, listed, "RuleArn"):
+    for one, owner in _tagged(account, listed, "RuleArn"):
         name = f"{found[one['RuleArn']][0]} rule {one['Priority']}"
-        yield Leftover("listener rule", name, whose, one["RuleArn"], by_controller=made)
+        yield owner.of("listener rule", name, one["RuleArn"])
 
 
 def _elbv2(call: str, parameter: str) -> Delete:
@@ -245,32 +305,33 @@ def _interfaces(account: Account) -> Iterator[Leftover]:
     for one in account.pages(
         "ec2", "describe_network_interfaces", "NetworkInterfaces", Filters=vpc
     ):
-        whose, made = account.whose(_pairs(one.get("TagSet") or ()))
-        owner = balancers.get(one.get("Description", "").removeprefix(_ELB))
+        balancer = balancers.get(one.get("Description", "").removeprefix(_ELB))
         member = next((groups[g["GroupId"]] for g in one["Groups"] if g["GroupId"] in groups), None)
-        if not whose and owner:
-            whose, made = f"its load balancer {owner.name}", owner.by_controller
-        elif not whose and member:
-            whose, made = f"its security group {member.name}", member.by_controller
-        if whose:
+        owner = (
+            account.owner(_pairs(one.get("TagSet") or ()))
+            or _through(balancer, "its load balancer")
+            or _through(member, "its security group")
+        )
+        if owner:
             name = one.get("Description") or one["NetworkInterfaceId"]
-            yield Leftover(
-                "network interface", name, whose, one["NetworkInterfaceId"],
-                parent=one["Status"], by_controller=made,
-            )  # fmt: skip
+            yield owner.of("network interface", name, one["NetworkInterfaceId"], one["Status"])
 
 
 def _path(arn: str) -> str:
     return arn.partition(":loadbalancer/")[2]
 
 
+def _through(one: Leftover | None, said: str) -> Owner:
+    """Return the owner of what belongs to something: that one's."""
+    if one is None:
+        return _NOBODY
+    return Owner(f"{said} {one.name}", one.by_controller, one.run)
+
+
 def _groups(account: Account) -> Iterator[Leftover]:
     for one in _with_tags(account, "describe_security_groups", "SecurityGroups"):
-        whose, made = account.whose(_pairs(one["Tags"]))
-        if whose:
-            yield Leftover(
-                "security group", one["GroupName"], whose, one["GroupId"], by_controller=made
-            )
+        if owner := account.owner(_pairs(one["Tags"])):
+            yield owner.of("security group", one["GroupName"], one["GroupId"])
 
 
 def _with_tags(account: Account, call: str, key: str) -> Iterator[Json]:
@@ -305,29 +366,23 @@ def _group_rules(account: Account) -> Iterator[Leftover]:
         for rule in account.pages(
             "ec2", "describe_security_group_rules", "SecurityGroupRules", Filters=some
         ):
-            whose, made = _whose_rule(account, rule, ours, nodes)
-            if whose:
+            if owner := _owner_of_rule(account, rule, ours, nodes):
                 name = f"{groups[rule['GroupId']]['GroupName']} {_ports(rule)}"
-                yield Leftover(
-                    "security group rule", name, whose, rule["SecurityGroupRuleId"],
-                    parent=f"{'egress' if rule['IsEgress'] else 'ingress'} {rule['GroupId']}",
-                    by_controller=made,
-                )  # fmt: skip
+                direction = "egress" if rule["IsEgress"] else "ingress"
+                place = f"{direction} {rule['GroupId']}"
+                yield owner.of("security group rule", name, rule["SecurityGroupRuleId"], place)
 
 
-def _whose_rule(
+def _owner_of_rule(
     account: Account, rule: Json, ours: Mapping[str, Leftover], nodes: set[str]
-) -> tuple[str, bool]:
-    whose, made = account.whose(_pairs(rule.get("Tags") or ()))
+) -> Owner:
     source = ours.get((rule.get("ReferencedGroupInfo") or {}).get("GroupId", ""))
-    if whose:
-        return whose, made
-    if source:
-        return f"it names the security group {source.name}", source.by_controller
+    said = account.owner(_pairs(rule.get("Tags") or ())) or _through(
+        source, "it names the security group"
+    )
     text = rule.get("Description") or ""
-    if account.controlled and rule["GroupId"] in nodes and text.startswith(_BINDING):
-        return text, True
-    return "", False
+    described = account.controlled and rule["GroupId"] in nodes and text.startswith(_BINDING)
+    return said or (Owner(text, by_controller=True) if described else _NOBODY)
 
 
 def _ports(rule: Json) -> str:
@@ -341,8 +396,8 @@ def _ports(rule: Json) -> str:
 def _addresses(account: Account) -> Iterator[Leftover]:
     filters = [{"Name": f"tag:{key}", "Values": [value]} for key, value in COURSE.items()]
     for one in account.client("ec2").describe_addresses(Filters=filters)["Addresses"]:
-        whose, _ = account.whose(_pairs(one.get("Tags") or ()))
-        yield Leftover("public address", one["PublicIp"], whose, one["AllocationId"])
+        owner = account.owner(_pairs(one.get("Tags") or ()))
+        yield owner.of("public address", one["PublicIp"], one["AllocationId"])
 
 
 def _delete_interface(account: Account, one: Leftover) -> None:
@@ -386,11 +441,9 @@ def _certificates(account: Account) -> Iterator[Leftover]:
         "acm", "list_certificates", "CertificateSummaryList", Includes={"keyTypes": list(_KEYS)}
     ):
         arn = one["CertificateArn"]
-        whose, made = account.whose(
-            _pairs(acm.list_tags_for_certificate(CertificateArn=arn)["Tags"])
-        )
-        if whose:
-            yield Leftover("certificate", one["DomainName"], whose, arn, by_controller=made)
+        tags = acm.list_tags_for_certificate(CertificateArn=arn)["Tags"]
+        if owner := account.owner(_pairs(tags)):
+            yield owner.of("certificate", one["DomainName"], arn)
 
 
 def _delete_certificate(account: Account, one: Leftover) -> None:
@@ -403,17 +456,15 @@ def _delete_certificate(account: Account, one: Leftover) -> None:
 def _roles(account: Account) -> Iterator[Leftover]:
     for one in account.pages("iam", "list_roles", "Roles"):
         tags = account.client("iam").list_role_tags(RoleName=one["RoleName"])["Tags"]
-        whose, _ = account.whose(_pairs(tags))
-        if whose:
-            yield Leftover("role", one["RoleName"], whose, one["RoleName"])
+        if owner := account.owner(_pairs(tags)):
+            yield owner.of("role", one["RoleName"], one["RoleName"])
 
 
 def _policies(account: Account) -> Iterator[Leftover]:
     for one in account.pages("iam", "list_policies", "Policies", Scope="Local"):
         tags = account.client("iam").list_policy_tags(PolicyArn=one["Arn"])["Tags"]
-        whose, _ = account.whose(_pairs(tags))
-        if whose:
-            yield Leftover("policy", one["PolicyName"], whose, one["Arn"])
+        if owner := account.owner(_pairs(tags)):
+            yield owner.of("policy", one["PolicyName"], one["Arn"])
 
 
 def _providers(account: Account) -> Iterator[Leftover]:
@@ -421,9 +472,8 @@ def _providers(account: Account) -> Iterator[Leftover]:
     for one in iam.list_open_id_connect_providers()["OpenIDConnectProviderList"]:
         arn = one["Arn"]
         tags = iam.list_open_id_connect_provider_tags(OpenIDConnectProviderArn=arn)["Tags"]
-        whose, _ = account.whose(_pairs(tags))
-        if whose:
-            yield Leftover("OIDC provider", arn.partition(":oidc-provider/")[2], whose, arn)
+        if owner := account.owner(_pairs(tags)):
+            yield owner.of("OIDC provider", arn.partition(":oidc-provider/")[2], arn)
 
 
 def _delete_role(account: Account, one: Leftover) -> None:
@@ -456,12 +506,9 @@ def _associations(account: Account) -> Iterator[Leftover]:
     for one in account.pages("eks", "list_pod_identity_associations", "associations", **of):
         name = {**of, "associationId": one["associationId"]}
         found = eks.describe_pod_identity_association(**name)["association"]
-        whose, _ = account.whose(found.get("tags") or {})
-        if whose:
-            yield Leftover(
-                "Pod Identity association", f"{one['namespace']}/{one['serviceAccount']}", whose,
-                one["associationId"],
-            )  # fmt: skip
+        if owner := account.owner(found.get("tags") or {}):
+            account_of = f"{one['namespace']}/{one['serviceAccount']}"
+            yield owner.of("Pod Identity association", account_of, one["associationId"])
 
 
 def _addons(account: Account) -> Iterator[Leftover]:
@@ -469,9 +516,8 @@ def _addons(account: Account) -> Iterator[Leftover]:
     for page in eks.get_paginator("list_addons").paginate(**of):
         for name in page["addons"]:
             found = eks.describe_addon(**of, addonName=name)["addon"]
-            whose, _ = account.whose(found.get("tags") or {})
-            if whose:
-                yield Leftover("add-on", name, whose, name)
+            if owner := account.owner(found.get("tags") or {}):
+                yield owner.of("add-on", name, name)
 
 
 def _delete_association(account: Account, one: Leftover) -> None:

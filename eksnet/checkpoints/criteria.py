@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -189,7 +190,7 @@ class Definition:
     hints: tuple[str, str, str]
     solution: str
 
-    @property
+    @functools.cached_property
     def points(self) -> int:
         """What it is worth."""
         return sum(criterion.points for criterion in self.criteria)
@@ -200,13 +201,17 @@ def described(state: State, points: int) -> str:
     return f"{state} in part" if state is State.NOT_STARTED and points else str(state)
 
 
-def whole(states: Sequence[State]) -> State:
+_ORDER = (State.FAIL, State.CANNOT_CHECK, State.NOT_STARTED)
+
+
+def whole(states: Collection[State]) -> State:
     """Return the state of a checkpoint from those of its criteria.
 
     One failure is a failure, whatever else could not be looked at: it was seen. Without one,
     what could not be looked at leaves the whole open. A beginning that is right so far is neither a
     pass nor a failure: what has not been started is what is left to do.
     """
-    found = set(states)
-    order = (State.FAIL, State.CANNOT_CHECK, State.NOT_STARTED)
-    return next((state for state in order if state in found), State.PASS)
+    for state in _ORDER:
+        if state in states:
+            return state
+    return State.PASS

@@ -87,7 +87,7 @@ class Attempt:
         binding: What it belongs to.
         states: How each criterion stood, by its id.
         points: What it was worth when it was made.
-        seen: What was observed at each criterion, and what was expected, by its id.
+        told: What was observed at a criterion and what was expected, each as the line has it.
         answer: The learner's prediction as the line has it, whatever that is; None without one.
         sources: Who has looked at a criterion, by its id, where that was not the learner's check.
     """
@@ -97,9 +97,17 @@ class Attempt:
     binding: Binding
     states: dict[str, State]
     points: int = 0
-    seen: dict[str, tuple[str, str]] = field(default_factory=dict)
+    told: Sequence[Mapping[str, Any]] = ()
     answer: Any = None
     sources: dict[str, str] = field(default_factory=dict)
+
+    @functools.cached_property
+    def seen(self) -> dict[str, tuple[str, str]]:
+        """What was observed at each criterion, and what was expected, by its id.
+
+        Of a learner's attempts one at each checkpoint is looked at so closely.
+        """
+        return {one["id"]: _said(one) for one in self.told}
 
 
 @dataclass(frozen=True)
@@ -266,13 +274,13 @@ def _attempt(line: bytes) -> Attempt | None:
         states = {one["id"]: _STATES[one["state"]] for one in criteria}
         name, at, cluster = record["checkpoint"], record["at"], record["cluster"]
         nonce = record["nonce"] or ""
-        is_text = all(isinstance(text, str) for text in (name, at, cluster, nonce, *states))
-        if record["format"] == FORMAT and is_text:
+        # Raises for what is no text.
+        "".join((name, at, cluster, nonce, *states))
+        if record["format"] == FORMAT:
             points = record.get("points")
             earned = points if isinstance(points, int) else 0
-            seen = {one["id"]: _said(one) for one in criteria}
             binding = _binding(cluster, nonce)
-            return Attempt(name, at, binding, states, earned, seen, record.get("answer"))
+            return Attempt(name, at, binding, states, earned, criteria, record.get("answer"))
     return None
 
 
@@ -284,8 +292,11 @@ def _binding(cluster: str, nonce: str) -> Binding:
 
 def _said(criterion: Mapping[str, object]) -> tuple[str, str]:
     """Return what was observed and expected, of a length that can be shown."""
-    observed, expected = criterion.get("observed", ""), criterion.get("expected", "")
-    return str(observed)[:_TEXT], str(expected)[:_TEXT]
+    return _shown(criterion.get("observed")), _shown(criterion.get("expected"))
+
+
+def _shown(text: object) -> str:
+    return text[:_TEXT] if isinstance(text, str) else ""
 
 
 @contextlib.contextmanager

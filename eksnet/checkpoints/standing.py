@@ -15,7 +15,10 @@ from eksnet.listing import Listing
 if TYPE_CHECKING:
     import pandas as pd
 
-_RANKS = (State.NOT_STARTED, State.CANNOT_CHECK, State.FAIL, State.PASS)
+_RANKS = {
+    state: place
+    for place, state in enumerate((State.NOT_STARTED, State.CANNOT_CHECK, State.FAIL, State.PASS))
+}
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class Standing:
 
     def rank(self) -> tuple[int, int]:
         """Return what puts attempts in order, the best last."""
-        return self.points, _RANKS.index(self.state)
+        return rank(self.state, self.points)
 
 
 @dataclass(frozen=True, repr=False)
@@ -114,9 +117,21 @@ def standings(
 
 def standing(definition: Definition, attempt: Attempt) -> Standing:
     """Return what an attempt is worth by a definition, whatever its own line says of points."""
-    states, earned = [], 0
+    state, earned = worth(definition, attempt)
+    return Standing(definition, state, earned)
+
+
+def rank(state: State, points: int) -> tuple[int, int]:
+    """Return what puts attempts in order, the best last."""
+    return points, _RANKS[state]
+
+
+def worth(definition: Definition, attempt: Attempt) -> tuple[State, int]:
+    """Return an attempt's state and points by a definition."""
+    states, earned = set(), 0
     for criterion in definition.criteria:
         state = attempt.states.get(criterion.id, State.NOT_STARTED)
-        states.append(state)
-        earned += criterion.points if state is State.PASS else 0
-    return Standing(definition, whole(states), earned)
+        states.add(state)
+        if state is State.PASS:
+            earned += criterion.points
+    return whole(states), earned

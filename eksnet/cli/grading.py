@@ -76,7 +76,9 @@ def grade_class(
     that are in the gradebook stay. --live and --replay look again: at clusters, which are only
     read, or at notebooks, which are run confined in a sandbox named `grading`.
 
-    Exit code 1: something has to be looked at; 2: it could not be graded.
+    A replay that is interrupted keeps what it has graded; the same command goes on with the rest.
+
+    Exit code 1: something has to be looked at; 2: it could not be graded; 130: interrupted.
     """
     from eksnet.checkpoints import definitions
     from eksnet.grading import grading, marking
@@ -92,14 +94,18 @@ def grade_class(
     )
     learners = rosters.read(Path(inputs.text(roster, "--roster"))) if roster else None
     folder = Path(inputs.text(submissions, "SUBMISSIONS", "`.` is the present folder"))
+    code = 0
     if not live and not replay:
         found = grading.grade_class(folder, places, rules, learners)
     else:
         from eksnet.grading import again
 
-        how = again.How(live, replay, limit, lambda line: print(printable(line), file=sys.stderr))
-        with again.looking(how, rules, learners or {}) as looks:
-            found = grading.grade_class(folder, places, rules, learners, looks)
+        how = again.How(live, replay, limit, places.replays, _say)
+        try:
+            with again.looking(how, rules, learners or {}) as looks:
+                found = grading.grade_class(folder, places, rules, learners, looks)
+        except grading.StoppedError as stopped:
+            found, code = stopped.found, stopped.code
     if as_json:
         print(json.dumps(grading.to_json(found), indent=1))
     else:
@@ -111,7 +117,16 @@ def grade_class(
         console.print(printable(f"{len(found.totals)} learners: {places.csv}"))
         console.print(printable(f"each criterion: {places.criteria}; class: {places.overview}"))
         console.print(printable(f"a page for each learner: {places.feedback}"))
-    raise typer.Exit(1 if found.has_notices else 0)
+    if code:
+        whole = len(found.totals) + len(found.ungraded)
+        what = "goes on with what is left" if replay else "looks at all of them again"
+        _say(f"eksnet: interrupted: {len(found.totals)} of {whole} learners are graded; "
+             f"the same command {what}")  # fmt: skip
+    raise typer.Exit(code or int(found.has_notices))
+
+
+def _say(line: str) -> None:
+    print(printable(line), file=sys.stderr)
 
 
 @app.command("assignment")

@@ -123,7 +123,7 @@ def explain_what(
 
 def _explain_object(about: str, namespace: str | None, as_json: bool) -> NoReturn:
     from eksnet.cluster import connect_read_only
-    from eksnet.findings import CANNOT_TELL
+    from eksnet.diagnosis import CANNOT_TELL
     from eksnet.loadbalancer import diagnosis
 
     found = diagnosis.diagnose(connect_read_only(), about, namespace)

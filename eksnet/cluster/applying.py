@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from eksnet import inputs
@@ -15,6 +15,8 @@ from eksnet.cluster.manifests import Manifest
 from eksnet.cluster.objects import Applied, Result
 from eksnet.errors import EksnetError, NotFoundError
 
+# Returns the labels of what is made: asked for where something is.
+Marks = Callable[[], Mapping[str, str]]
 FIELD_MANAGER = "eksnet"
 _APPLY, MERGE = "application/apply-patch+yaml", "application/merge-patch+json"
 _SERVICE_ACCOUNT = Kind("", "v1", "ServiceAccount", "serviceaccounts", True)
@@ -71,7 +73,7 @@ def apply(
     kinds: Kinds,
     manifests: Sequence[Manifest],
     namespace: str,
-    marks: Mapping[str, str],
+    marks: Marks,
     *,
     force: bool,
 ) -> Iterator[Applied]:
@@ -88,14 +90,14 @@ def apply(
 
 
 def _apply_one(
-    client: Client, target: Place, one: Manifest, marks: Mapping[str, str], *, force: bool
+    client: Client, target: Place, one: Manifest, marks: Marks, *, force: bool
 ) -> Applied:
     found = client.find(target.path)
     before = "" if found is None else str(found["metadata"].get("resourceVersion", ""))
     body = one.body
     if target.namespace:
         body = {**body, "metadata": {**body["metadata"], "namespace": target.namespace}}
-    elif target.kind.name in contents.MARKED:
+    if contents.is_marked(target.kind.name, body):
         body = _marked(body, found, marks)
     query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}
     if force:
@@ -128,9 +130,9 @@ def _is_of(entry: Json, manager: str) -> bool:
     return entry.get("manager") == manager and entry.get("operation") == "Apply"
 
 
-def _marked(body: Json, found: Json | None, marks: Mapping[str, str]) -> Json:
+def _marked(body: Json, found: Json | None, marks: Marks) -> Json:
     """Return what is applied with the marks of the course, if the course makes it, or made it."""
-    own = marks if found is None else contents.marks_of(found)
+    own = marks() if found is None else contents.marks_of(found)
     if not own:
         return body
     metadata = body["metadata"]

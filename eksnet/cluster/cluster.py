@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -12,8 +13,9 @@ from types import MappingProxyType
 from typing import Any
 
 from eksnet import inputs
-from eksnet.aws import Account, tags
+from eksnet.aws import Account, Write, tags
 from eksnet.cluster import (
+    addons,
     applying,
     conditions,
     contents,
@@ -23,6 +25,7 @@ from eksnet.cluster import (
     objects,
     pods,
     rollout,
+    runs,
     waiting,
 )
 from eksnet.cluster.access import Access
@@ -37,9 +40,10 @@ from eksnet.cluster.helm import Helm
 from eksnet.cluster.kinds import ENDPOINT_SLICE, EVENT, REVIEW, Kinds
 from eksnet.cluster.objects import Applied, Event, Resource
 from eksnet.cluster.pods import Command, Exec, PodRun
-from eksnet.cluster.snapshots import Snapshots
+from eksnet.cluster.runs import Run
+from eksnet.cluster.snapshots import ADDON, Snapshots
 from eksnet.cluster.targets import Target
-from eksnet.errors import EksnetError
+from eksnet.errors import EksnetError, RefusedError
 from eksnet.listing import Listing
 
 # How many lines of a log may be asked for: what the API server keeps the number in.
@@ -84,8 +88,7 @@ class Cluster:
             None elsewhere, where certificates are the public ones.
         helm_program: Says which Helm is called and how it finds the cluster, where one is asked
             for. None where that is not known.
-        marks: The labels of the namespaces, roles and bindings that `apply` makes: the course's,
-            and with `eksnet.begin` the lesson's. A clean-up finds them by these.
+        lesson: The lesson that `eksnet.begin` has begun; empty for none.
         compute: What its pods run on: `nodes`, `auto` for EKS Auto Mode, or `fargate`.
     """
 
@@ -94,7 +97,7 @@ class Cluster:
     dial: Callable[[str, int, float], socket.socket] = staticmethod(_dial)
     certificates_ca: Path | None = None
     helm_program: Callable[[], Helm] | None = None
-    marks: Mapping[str, str] = MappingProxyType(tags.COURSE)
+    lesson: str = ""
     compute: str = "nodes"
 
     def __init__(
@@ -133,6 +136,55 @@ class Cluster:
         nodes = "" if self._nodes is None else f", {self._nodes} nodes"
         return f"<Cluster {self.target.name}: Kubernetes {self.version}{nodes}>"
 
+    # What is made here is found again.
+
+    @property
+    def current_run(self) -> Run:
+        """The learner's run on this cluster, as far as one has begun."""
+        return runs.read(self.directory)
+
+    @property
+    def run_id(self) -> str:
+        """The id of that run; one begins where none has, or the last one has ended.
+
+        Raises:
+            EksnetError: It cannot be kept on this computer.
+        """
+        return runs.begun(self.directory)
+
+    def begin_lesson(self, lesson: str) -> None:
+        """Let what is made from now on be a lesson's, and remember that it was begun.
+
+        Args:
+            lesson: The lesson's notebook.
+
+        Raises:
+            EksnetError: It cannot be kept on this computer.
+        """
+        runs.note(self.directory, lesson)
+        self.lesson = lesson
+
+    def end_run(self) -> None:
+        """End the run: what is made from now on carries another id.
+
+        Raises:
+            EksnetError: It cannot be kept on this computer.
+        """
+        runs.end(self.directory)
+
+    @property
+    def marks(self) -> dict[str, str]:
+        """What is made now carries: labels in the cluster, tags in AWS.
+
+        They say that it is the course's, by which a clean-up finds it, of which run it is, and of
+        which lesson.
+        """
+        return self._marks()
+
+    def _marks(self) -> dict[str, str]:
+        lesson = {tags.LESSON: self.lesson} if self.lesson else {}
+        return {**tags.COURSE, tags.RUN: self.run_id, **lesson}
+
     # AWS.
 
     @property
@@ -156,8 +208,9 @@ class Cluster:
     def aws(self, service: str) -> Any:
         """Return a boto3 client for the cluster's own AWS account.
 
-        The learner's own AWS set-up is used for a target `eks:` alone, and what changes anything
-        passes the cluster's guard.
+        The learner's own AWS set-up is used for a target `eks:` alone. What changes anything
+        passes the cluster's guard, what is made with the course's tag gets all `marks`, and before
+        the add-on coredns is changed a snapshot of it is kept.
 
         Args:
             service: The service as boto3 calls it, such as `eks`.
@@ -168,8 +221,19 @@ class Cluster:
         account = self._known_account()
         if service not in self._aws_clients:
             name = inputs.text(service, "the service", "such as eks")
-            self._aws_clients[name] = account.client(name, self._client.ask_guard)
+            self._aws_clients[name] = account.client(name, self._before_aws_write)
         return self._aws_clients[service]
+
+    def _before_aws_write(self, write: Write) -> Mapping[str, Any]:
+        """Ask the guard, and keep a snapshot of what is risky to change; return what is sent."""
+        self._client.ask_guard()
+        if before := addons.change(write, self.eks_name):
+            # What may be changed and not be described cannot be kept.
+            with contextlib.suppress(RefusedError):
+                found = addons.state(self.aws("eks"), self.eks_name)
+                self.snapshots.take(ADDON, found, before)
+        is_removal = write.operation.startswith("Delete")
+        return write.parameters if is_removal else tags.marked(write.parameters, self._marks)
 
     def _known_account(self) -> Account:
         if self.account is None:
@@ -447,7 +511,7 @@ class Cluster:
         where = self._in(namespace)
         for one in found:
             self._refuse_unfit(one.kind, one.name, one.namespace or where, one.body, unchecked)
-        marks = self.marks if mark else {}
+        marks = self._marks if mark else dict
         results = applying.apply(self._client, self._kinds, found, where, marks, force=force)
         return objects.applied(results)
 
@@ -633,7 +697,7 @@ class Cluster:
             command,
             self._in(namespace),
             name=name,
-            labels=labels,
+            labels={**self.marks, **(labels or {})},
             spec=spec,
             timeout=timeout,
         )
@@ -777,7 +841,7 @@ class Cluster:
         Left out are those that an owner makes, and what each namespace has from its beginning.
 
         Args:
-            namespace: The namespace.
+            namespace: The namespace; all of them when empty.
         """
         return tuple(map(Resource, contents.objects_in(self._client, self._kinds, namespace)))
 

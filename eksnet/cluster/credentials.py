@@ -79,7 +79,9 @@ def with_tokens(server: str, authority: bytes, tokens: Callable[[], str]) -> Any
 def _without_proxy(configuration: Any) -> Any:
     """Return a configuration by which no proxy stands between this computer and itself."""
     if urlsplit(configuration.host).hostname in ("127.0.0.1", "localhost", "::1"):
-        configuration.proxy = None
+        # Its WebSockets read the environment once more, unless a proxy is named here; no host uses
+        # this one.
+        configuration.proxy, configuration.no_proxy = configuration.host, "*"
     return configuration
 
 

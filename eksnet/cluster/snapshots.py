@@ -1,8 +1,8 @@
 """What was there before a risky change: kept on this computer, of this cluster only.
 
 Nobody has to ask for one. `Client.send` has a snapshot taken before it changes or deletes a
-ConfigMap of kube-system, `coredns.addon` before it changes the add-on, and a restore before it
-replaces anything. `eksnet rollback` lists them and puts one back.
+ConfigMap of kube-system, and a client of `Cluster.aws` before it changes the add-on coredns.
+`eksnet rollback` lists them and puts one back.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ from eksnet.coredns.releases import plugin_order
 from eksnet.coredns.transport import Answer
 from eksnet.coredns.trial import try_corefile
 from eksnet.coredns.witness import look_up, start_client, start_server
-from eksnet.findings import Check, Diagnosis
+from eksnet.diagnosis import Check, Diagnosis
 
 __all__ = [
     "IMAGE",

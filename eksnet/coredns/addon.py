@@ -12,19 +12,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from eksnet import inputs
 from eksnet.aws import refusals, tags
-from eksnet.cluster import countdown
-from eksnet.cluster.snapshots import ADDON
+from eksnet.cluster import addons, countdown
 from eksnet.errors import EksnetError
 from eksnet.listing import Listing
 
 if TYPE_CHECKING:
     from eksnet.cluster import Cluster
 
-NAME = "coredns"
+NAME = addons.NAME
 MODES = ("NONE", "OVERWRITE", "PRESERVE")
 _BUSY = ("CREATING", "UPDATING", "DELETING")
 _REMEDIES = {
@@ -78,7 +75,6 @@ def install(cluster: Cluster, conflicts: str = "NONE") -> Listing[Addon]:
     inputs.one_of(conflicts, MODES, "conflicts")
     if _described(cluster).status == "self-managed":
         eks = cluster.aws("eks")
-        _keep(cluster, "its installation")
         with _refusals(eks):
             eks.create_addon(
                 clusterName=cluster.eks_name, addonName=NAME, resolveConflicts=conflicts,
@@ -125,7 +121,6 @@ def update(
     eks, where = cluster.aws("eks"), {"addonName": NAME}
     values = {} if configuration is None else {"configurationValues": _text(configuration)}
     values |= {"addonVersion": inputs.text(version, "the version")} if version else {}
-    _keep(cluster, "an update")
     with _refusals(eks):
         asked = eks.update_addon(
             clusterName=cluster.eks_name, resolveConflicts=conflicts, **where, **values
@@ -171,7 +166,6 @@ def remove(cluster: Cluster, *, preserve: bool = True) -> None:
     if _described(cluster).status != "self-managed":
         _settled(cluster)
         eks = cluster.aws("eks")
-        _keep(cluster, "its removal")
         with _refusals(eks):
             eks.delete_addon(clusterName=cluster.eks_name, addonName=NAME, preserve=preserve)
         _settled(cluster)
@@ -202,11 +196,6 @@ def put_back(cluster: Cluster, version: str, values: str, timeout: float = 300) 
         )
 
 
-def _keep(cluster: Cluster, before: str) -> None:
-    """Keep a snapshot of the add-on as it is."""
-    cluster.snapshots.take(ADDON, state(cluster), before)
-
-
 def state(cluster: Cluster) -> dict[str, Any]:
     """Return the add-on as a snapshot has it: its version, and its values as JSON.
 
@@ -216,9 +205,7 @@ def state(cluster: Cluster) -> dict[str, Any]:
     Raises:
         EksnetError: The cluster has no AWS account.
     """
-    found = _described(cluster)
-    values = json.dumps(found.configuration) if found.configuration else ""
-    return {"metadata": {"name": NAME}, "version": found.version, "values": values}
+    return addons.state(cluster.aws("eks"), cluster.eks_name)
 
 
 def _refusals(eks: Any) -> contextlib.AbstractContextManager[None]:
@@ -226,15 +213,11 @@ def _refusals(eks: Any) -> contextlib.AbstractContextManager[None]:
 
 
 def _described(cluster: Cluster) -> Addon:
-    eks = cluster.aws("eks")
-    try:
-        found = eks.describe_addon(clusterName=cluster.eks_name, addonName=NAME)["addon"]
-    except eks.exceptions.ResourceNotFoundException:
+    found = addons.described(cluster.aws("eks"), cluster.eks_name)
+    if found is None:
         return Addon("self-managed")
     issues = tuple((one["code"], one["message"]) for one in found["health"]["issues"])
-    # JSON or YAML, as it was given; JSON is YAML, too.
-    values = yaml.safe_load(found.get("configurationValues") or "null")
-    return Addon(found["status"], found["addonVersion"], values, issues)
+    return Addon(found["status"], found["addonVersion"], addons.values(found), issues)
 
 
 def _settled(cluster: Cluster, timeout: float = 300) -> Addon:

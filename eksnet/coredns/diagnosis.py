@@ -26,9 +26,9 @@ from eksnet.coredns.corefile import CorefileError
 from eksnet.coredns.installed import CONFIGMAP, DEPLOYMENT, SERVICE, SYSTEM, all_pods, log_of
 from eksnet.coredns.probe import INSIDE, NO_ANSWER, OUTSIDE, Probe, ask_from_a_pod
 from eksnet.coredns.transport import TCP, UDP
+from eksnet.diagnosis import OK, Check, CheckResult, Diagnosis, attempted, cannot_tell, fails, ok
 from eksnet.endpoints import ready_endpoints
 from eksnet.errors import EksnetError
-from eksnet.findings import OK, Check, Diagnosis, Finding, attempted, cannot_tell, fails, ok
 
 if TYPE_CHECKING:
     from eksnet.cluster import Cluster, Resource
@@ -63,7 +63,7 @@ def _checks(cluster: Cluster, namespace: str | None) -> Iterator[Check]:
     pods = _value_or_error(lambda: all_pods(cluster))
     addresses = () if isinstance(pods, EksnetError) else _addresses(pods)
     probe = _value_or_error(lambda: ask_from_a_pod(cluster, namespace, addresses))
-    checks: tuple[tuple[str, Callable[[], Finding]], ...] = (
+    checks: tuple[tuple[str, Callable[[], CheckResult]], ...] = (
         ("resolv.conf of a pod", lambda: resolv_conf(_known(probe), _known(service))),
         ("CoreDNS runs", lambda: runs(_deployment(cluster), _known(pods))),
         (RUNS_ITS_COREFILE, lambda: configuration(cluster, _known(pods))),
@@ -118,7 +118,7 @@ _BETWEEN = (
 _CACHE_LOGS = "the node's cache: eksnet kubectl -n kube-system logs -l k8s-app=node-local-dns"
 
 
-def resolv_conf(probe: Probe, service: Mapping[str, Any]) -> Finding:
+def resolv_conf(probe: Probe, service: Mapping[str, Any]) -> CheckResult:
     """Whether a pod is told to ask the Service, with the search list of the cluster."""
     address = service["spec"].get("clusterIP")
     servers = probe.conf.nameservers
@@ -139,7 +139,7 @@ def resolv_conf(probe: Probe, service: Mapping[str, Any]) -> Finding:
     return ok(f"nameserver {servers[0]}{cache}, ndots {probe.conf.ndots}")
 
 
-def runs(deployment: Mapping[str, Any], pods: Sequence[Mapping[str, Any]]) -> Finding:
+def runs(deployment: Mapping[str, Any], pods: Sequence[Mapping[str, Any]]) -> CheckResult:
     """Whether CoreDNS has pods, and all of them are Ready."""
     wanted = deployment["spec"].get("replicas", 1)
     ready = sum(map(is_ready, pods))
@@ -158,7 +158,7 @@ def runs(deployment: Mapping[str, Any], pods: Sequence[Mapping[str, Any]]) -> Fi
     return ok(f"{ready} of {wanted} pods are Ready")
 
 
-def configuration(cluster: Cluster, pods: Sequence[Resource]) -> Finding:
+def configuration(cluster: Cluster, pods: Sequence[Resource]) -> CheckResult:
     """Whether the pods run the Corefile of the ConfigMap, and none has refused it.
 
     What the logs complain of is noted and does not fail: it may be over. A pod that is taken away
@@ -193,7 +193,7 @@ def configuration(cluster: Cluster, pods: Sequence[Resource]) -> Finding:
     return ok(f"{found.current} of {found.total} pods run it{note}")
 
 
-def ports(service: Mapping[str, Any]) -> Finding:
+def ports(service: Mapping[str, Any]) -> CheckResult:
     """Whether the Service has an address, and port 53 for UDP and for TCP."""
     spec = service["spec"]
     open_for = {port.get("protocol", "TCP") for port in spec["ports"] if port["port"] == 53}
@@ -210,7 +210,7 @@ def ports(service: Mapping[str, Any]) -> Finding:
 
 def endpoints(
     cluster: Cluster, service: Mapping[str, Any], pods: Sequence[Mapping[str, Any]]
-) -> Finding:
+) -> CheckResult:
     """Whether the Ready pods stand behind the Service."""
     label = f"kubernetes.io/service-name={SERVICE}"
     ready = ready_endpoints(cluster.list("endpointslices", SYSTEM, selector=label))
@@ -229,7 +229,7 @@ def endpoints(
     return ok(f"{len(ready)} are ready")
 
 
-def permissions(cluster: Cluster) -> Finding:
+def permissions(cluster: Cluster) -> CheckResult:
     """Whether CoreDNS's role lets it read what names are made of."""
     role = "system:coredns"
     rules = cluster.get("clusterrole", role).get("rules") or ()
@@ -252,7 +252,7 @@ def permissions(cluster: Cluster) -> Finding:
     return ok("services, namespaces and endpointslices")
 
 
-def directly(probe: Probe, addresses: Sequence[str]) -> Finding:
+def directly(probe: Probe, addresses: Sequence[str]) -> CheckResult:
     """Whether each pod of CoreDNS answers at its own address, which leaves kube-proxy out."""
     if not addresses:
         return cannot_tell("there is no CoreDNS pod to query")
@@ -271,7 +271,7 @@ def directly(probe: Probe, addresses: Sequence[str]) -> Finding:
     return fails(seen, "all pods, over both protocols", _BETWEEN)
 
 
-def kube_proxy(daemonset: Mapping[str, Any] | None, probe: Probe, whole: bool) -> Finding:
+def kube_proxy(daemonset: Mapping[str, Any] | None, probe: Probe, whole: bool) -> CheckResult:
     """Whether kube-proxy runs, and leads from the Service's address to the pods.
 
     Args:
@@ -302,7 +302,7 @@ def kube_proxy(daemonset: Mapping[str, Any] | None, probe: Probe, whole: bool) -
     return ok(f"{seen}{other}")
 
 
-def answers(probe: Probe, protocol: str) -> Finding:
+def answers(probe: Probe, protocol: str) -> CheckResult:
     """Whether a name of the cluster is answered over UDP, or over TCP."""
     came = probe.answers[protocol]
     if came == "NOERROR":
@@ -315,7 +315,7 @@ def answers(probe: Probe, protocol: str) -> Finding:
     )
 
 
-def outside(probe: Probe) -> Finding:
+def outside(probe: Probe) -> CheckResult:
     """Whether the resolver behind CoreDNS answers, with whatever code but a failure."""
     came = probe.answers["outside"]
     if came in ("NOERROR", "NXDOMAIN"):

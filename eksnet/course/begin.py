@@ -20,9 +20,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from eksnet.aws import leftovers
-from eksnet.aws.leftovers import Kind, Leftover
-from eksnet.aws.tags import COURSE, RUN
 from eksnet.cluster import faults, simulated
 from eksnet.cluster.contents import MANAGED_BY, is_ours
 from eksnet.cluster.faults import Injected
@@ -39,6 +36,7 @@ from eksnet.course.lessons import (
     Part,
     differences,
     lesson,
+    lessons_by_hand,
     lessons_that_change,
     lessons_that_simulate,
     lessons_with_addon,
@@ -51,7 +49,8 @@ from eksnet.course.readiness import wait_until_ready
 from eksnet.display import Mark, Shown, Tone, prose
 from eksnet.errors import ConflictError, EksnetError, NotFoundError, RefusedError
 from eksnet.listing import Listing
-from eksnet.loadbalancer import by_hand, controller
+from eksnet.loadbalancer import controller
+from eksnet.loadbalancer.in_account import delete_in_account, left_in_account
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -198,7 +197,7 @@ def begin(cluster: Cluster, notebook: str, restore: bool | None = None) -> Begin
     ready: tuple[str, ...] = ()
     if restore is not False:
         if left:
-            left, kept = _put_back(cluster, left)
+            left, kept = _put_back(cluster, wanted, record, left)
         if is_sandbox and wanted.addon:
             for manifest in _installed().values():
                 cluster.hand_over(manifest, "eks")
@@ -209,7 +208,7 @@ def begin(cluster: Cluster, notebook: str, restore: bool | None = None) -> Begin
         ready = (_CONTROLLER_READY,) if wanted.controller else ()
         left = tuple(one for one in left if not one.needed)
     record.write(cluster, wanted)
-    cluster.marks = {**COURSE, RUN: notebook}
+    cluster.begin_lesson(wanted.notebook)
     return Beginning(notebook, left, kept, ready)
 
 
@@ -228,10 +227,15 @@ def _asks(cluster: Cluster, notebook: str, left: Sequence[Left]) -> EksnetError:
     )
 
 
-def _put_back(cluster: Cluster, left: Sequence[Left]) -> tuple[tuple[Left, ...], Path | None]:
+def _put_back(
+    cluster: Cluster, wanted: Lesson, record: _Record, left: Sequence[Left]
+) -> tuple[tuple[Left, ...], Path | None]:
     kept = _keep(cluster, [one for some in left for one in some._kept])
     with contextlib.redirect_stdout(io.StringIO()):
-        return tuple(one.restored(cluster) for one in left), kept
+        done = [one.restored(cluster) for one in left]
+        # Only when nothing waits for the controller any more, it shows what it has left for good.
+        done += [one.restored(cluster) for one in _in_account(cluster, wanted, record)]
+    return tuple(done), kept
 
 
 def _refuse_rest(cluster: Cluster, wanted: Lesson, record: _Record, before: Sequence[Left]) -> None:
@@ -263,9 +267,8 @@ def _look(cluster: Cluster, wanted: Lesson, record: _Record) -> Iterator[Left]:
     yield from _backup(cluster)
     yield from _namespaces(cluster, wanted, record)
     # After the bindings in there, which take their rules away with them.
-    yield from _own_balancer(cluster, wanted)
+    yield from _in_account(cluster, wanted, record)
     yield from _objects(cluster, wanted)
-    yield from _by_hand(cluster, wanted)
     yield from _short_lived(cluster)
 
 
@@ -320,16 +323,30 @@ def _controller_missing(cluster: Cluster, wanted: Lesson) -> Iterator[Left]:
         yield Left(_CONTROLLER, "", why, needed=True, _restore=install)
 
 
-def _own_balancer(cluster: Cluster, wanted: Lesson) -> Iterator[Left]:
-    """Find the load balancer that a lesson has made by itself; nobody else takes it away."""
+def _in_account(cluster: Cluster, wanted: Lesson, record: _Record) -> Iterator[Left]:
+    """Find what was made in AWS and that nobody else takes away; not the controller's identities.
 
+    Where others use the account too, it is told only to a lesson that makes such things, and what
+    the controller has made is left to it.
+    """
+    sandbox = cluster.target.kind == "sandbox"
+    if wanted.by_hand or (wanted.empty_account and sandbox):
+        by = record.which(lessons_by_hand())
+        yield from _made(cluster, "what was made in AWS by hand", by, by_controller=False)
+    # As long as something in the cluster waits for the controller, it will delete that itself.
+    if wanted.controller and sandbox and not any(controller.managed(cluster)):
+        by = record.which(lessons_with_controller())
+        yield from _made(cluster, f"what {_CONTROLLER} has left in AWS", by, by_controller=True)
+
+
+def _made(cluster: Cluster, what: str, by: str, *, by_controller: bool) -> Iterator[Left]:
     def delete(cluster: Cluster) -> str:
-        by_hand.delete_by_hand(cluster)
+        delete_in_account(cluster, by_controller=by_controller)
         return "deleted"
 
-    if wanted.by_hand and (found := by_hand.left_by_hand(cluster)):
-        yield Left("a load balancer made by hand", wanted.notebook, ", ".join(found),
-                   _restore=delete)  # fmt: skip
+    if found := left_in_account(cluster, by_controller=by_controller):
+        seen = ", ".join(f"{one.what} {one.name}" for one in found)
+        yield Left(what, by, seen, _restore=delete)
 
 
 def _addon(cluster: Cluster, record: _Record) -> Iterator[Left]:
@@ -564,25 +581,6 @@ def _objects(cluster: Cluster, wanted: Lesson) -> Iterator[Left]:
                 _restore=_deleting(what, ""),
                 _kept=(found,),
             )
-
-
-def _by_hand(cluster: Cluster, wanted: Lesson) -> Iterator[Left]:
-    """Find what lessons have made in the sandbox's account by hand; elsewhere it is a clean-up's.
-
-    The identities of the controller stay: the lesson needs it.
-    """
-    if cluster.target.kind != "sandbox" or not wanted.empty_account:
-        return
-    account = leftovers.Account(cluster.aws, cluster.eks_name)
-    for kind in (*leftovers.LOAD_BALANCING, *leftovers.NETWORK):
-        for one in kind.find(account):
-            if not one.by_controller:
-
-                def delete(_: Cluster, kind: Kind = kind, one: Leftover = one) -> str:
-                    return kind.delete(account, one) or "deleted"
-
-                seen = f"it exists, {one.whose}"
-                yield Left(f"the {one.what} {one.name}", "", seen, _restore=delete)
 
 
 def _short_lived(cluster: Cluster) -> Iterator[Left]:

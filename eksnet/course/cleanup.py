@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, Any
 from eksnet import inputs
 from eksnet.aws import leftovers
 from eksnet.aws.leftovers import Account, Kind, Leftover
-from eksnet.aws.tags import RUN, SELECTOR
-from eksnet.cluster import contents, countdown, faults, simulated
+from eksnet.aws.tags import LESSON, RUN, SELECTOR
+from eksnet.cluster import contents, faults, simulated
 from eksnet.cluster.contents import MANAGED_BY
 from eksnet.display import Shown, prose
 from eksnet.errors import EksnetError
 from eksnet.listing import Listing
 from eksnet.loadbalancer import controller
+from eksnet.loadbalancer.in_account import delete_kinds
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,10 +45,12 @@ class Audit(Shown):
     Attributes:
         left: What is left, in the order in which it can be deleted.
         remark: What was not looked at, and why; empty when all was.
+        run: The learner's own run; empty when none has begun.
     """
 
     left: tuple[Leftover, ...]
     remark: str = ""
+    run: str = ""
 
     @property
     def clean(self) -> bool:
@@ -69,8 +72,13 @@ class Audit(Shown):
                 "what": lambda one: one.what,
                 "name": lambda one: one.name,
                 "whose": lambda one: one.whose,
+                "run": self._run,
             },
         )
+
+    def _run(self, one: Leftover) -> str:
+        """Return the run that has made something, as a reader knows it."""
+        return "yours" if one.run and one.run == self.run else one.run or "unknown"
 
     def _lines(self) -> list[str]:
         return [self.headline, *([self.remark] if self.remark else [])]
@@ -89,9 +97,9 @@ class Audit(Shown):
 
     def to_json(self) -> dict[str, Any]:
         """Return it for a program."""
-        names = ("what", "name", "whose", "id")
+        names = ("what", "name", "whose", "run", "id")
         left = [{name: asdict(one)[name] for name in names} for one in self.left]
-        return {"clean": self.clean, "left": left, "remark": self.remark}
+        return {"clean": self.clean, "left": left, "remark": self.remark, "run": self.run}
 
 
 def left_over(cluster: Cluster) -> Audit:
@@ -104,7 +112,8 @@ def left_over(cluster: Cluster) -> Audit:
         EksnetError: The cluster or its AWS account does not let itself be looked at.
     """
     work = _Work.of(cluster)
-    return Audit((*work.managed(), *work.in_account(), *work.inside()), work.remark)
+    left = (*work.managed(), *work.in_account(), *work.inside())
+    return Audit(left, work.remark, cluster.current_run.id)
 
 
 def clean_up(cluster: Cluster, timeout: float = _TIMEOUT) -> Audit:
@@ -124,7 +133,10 @@ def clean_up(cluster: Cluster, timeout: float = _TIMEOUT) -> Audit:
     for number, (title, step) in enumerate(STEPS, 1):
         done = list(step(work))
         print(f"{number}. {title}: {_summary(done)}")
-    return left_over(cluster)
+    left = left_over(cluster)
+    if left.clean:
+        cluster.end_run()
+    return left
 
 
 def _summary(done: Sequence[str]) -> str:
@@ -168,8 +180,9 @@ class _Work:
     def in_account(self) -> Iterator[Leftover]:
         """Yield what is in the account, in the order in which it is deleted."""
         if self.account is not None:
+            look = self.account.remembering()
             for kind in leftovers.KINDS:
-                yield from kind.find(self.account)
+                yield from kind.find(look)
 
     # What is in the cluster.
 
@@ -193,7 +206,7 @@ class _Work:
             yield Leftover("fault", f"{fault.name} in {place}", faults.RECORD)
         for one in (*self.bindings(), *self.objects("Ingress", "Service")):
             whose = "the controller's finalizer"
-            yield Leftover(one.kind, f"{one.namespace}/{one.name}", whose)
+            yield Leftover(one.kind, f"{one.namespace}/{one.name}", whose, run=_run(one))
 
     def inside(self) -> Iterator[Leftover]:
         """Yield the rest of what is in the cluster."""
@@ -201,9 +214,9 @@ class _Work:
             for part in controller.parts_in_cluster(self.cluster):
                 yield Leftover("part of the controller", part, _CONTROLLER)
         for one in self.marked():
-            yield Leftover(one.kind, one.name, _labels(one))
+            yield Leftover(one.kind, one.name, _labels(one), run=_run(one))
         for one in self.short_lived():
-            yield Leftover(one.kind, f"{one.namespace}/{one.name}", _HELPERS)
+            yield Leftover(one.kind, f"{one.namespace}/{one.name}", _HELPERS, run=_run(one))
         if self.cluster.target.kind == "sandbox":
             for name in simulated.left(self.cluster):
                 yield Leftover("simulated node", name, _HELPERS)
@@ -249,32 +262,13 @@ class _Work:
         self, kinds: Iterable[Kind], picks: Callable[[Leftover], bool]
     ) -> Iterator[str]:
         """Delete things in the account, kind by kind, until none is there."""
-        if self.account is not None:
-            for kind in kinds:
-                yield from self._delete_kind(kind, self.account, picks)
-
-    def _delete_kind(
-        self, kind: Kind, account: Account, picks: Callable[[Leftover], bool]
-    ) -> Iterator[str]:
-        done: dict[str, Leftover] = {}
-        why: list[str] = []
-
-        def gone() -> bool:
-            found = [one for one in kind.find(account) if picks(one)]
-            done.update({one.id: one for one in found})
-            why[:] = [f"{one.name}: {kind.delete(account, one)}" for one in found]
-            return not found
-
-        if not countdown.until(f"each {kind.name} to be gone", gone, self.timeout, poll=1):
-            raise EksnetError(
-                f"a {kind.name} is still there after {self.timeout:.0f} s: {'; '.join(why)}",
-                "an account in which nothing else uses it",
-                "eksnet cleanup --check shows what is left; eksnet cleanup goes on",
-            )
-        made = sum(one.by_controller for one in done.values())
-        if made:
-            yield _of_the_controller(made, kind.name, kind.plural)
-        yield from (f"{kind.name} {one.name}" for one in done.values() if not one.by_controller)
+        if self.account is None:
+            return
+        for kind in kinds:
+            done = delete_kinds(self.account, [kind], picks, self.timeout)
+            if made := sum(one.by_controller for one in done):
+                yield _of_the_controller(made, kind.name, kind.plural)
+            yield from (f"{kind.name} {one.name}" for one in done if not one.by_controller)
 
 
 def _of_the_controller(count: int, one: str, several: str) -> str:
@@ -345,5 +339,9 @@ def _labels(one: Resource) -> str:
     labels = one["metadata"].get("labels") or {}
     if MANAGED_BY in labels:
         return _HELPERS
-    run = f", {RUN}={labels[RUN]}" if RUN in labels else ""
-    return f"{SELECTOR}{run}"
+    lesson = f", {LESSON}={labels[LESSON]}" if LESSON in labels else ""
+    return f"{SELECTOR}{lesson}"
+
+
+def _run(one: Resource) -> str:
+    return str((one["metadata"].get("labels") or {}).get(RUN, ""))

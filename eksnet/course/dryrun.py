@@ -19,7 +19,7 @@ from eksnet.coredns.releases import PINNED, order_of
 from eksnet.coredns.transport import queries_for
 from eksnet.errors import EksnetError
 from eksnet.listing import Listing
-from eksnet.sandbox import build, dryrun, lifecycle
+from eksnet.sandbox import dryrun, lifecycle
 from eksnet.sandbox.dryrun import Job, Outcome, Question, Reply
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def dry_run(
     questions, where = _questions(tree, asked, queries)
     text = ready.text if questions else corefile
     job = Job(
-        str(build.program("coredns")), text, questions, ready.addresses, ready.upstreams,
+        text, questions, ready.addresses, ready.upstreams,
         order_of(PINNED), variables,
     )  # fmt: skip
     outcome = dryrun.run(job, cluster.read_as_it_is if cluster else None)

@@ -32,7 +32,7 @@ class Lesson:
         simulates: Whether it makes up nodes and a clock, which only the sandbox has.
         installs_controller: Whether it installs the AWS Load Balancer Controller, from nothing.
         controller: Whether it needs that controller; then `begin` installs it where it is missing.
-        by_hand: Whether it makes a load balancer in AWS by itself, without the controller.
+        by_hand: Whether it makes something in AWS by itself, without the controller.
         empty_account: Whether it counts what is in the account: then what lessons have made there
             by hand, and have left, is deleted first.
     """
@@ -104,6 +104,7 @@ LESSONS = (
         namespaces=("app-ns", "team-ns"),
         faults="ingress",
         controller=True,
+        by_hand=True,
     ),
     Lesson("09_lab_target_group_binding", namespaces=("app-ns",), controller=True, by_hand=True),
     Lesson("99_cleanup", namespaces=("app-ns",), controller=True, empty_account=True),
@@ -177,6 +178,11 @@ def lessons_that_simulate() -> tuple[str, ...]:
 def lessons_with_controller() -> tuple[str, ...]:
     """Return the notebooks that install the AWS Load Balancer Controller, or need it."""
     return tuple(one.notebook for one in LESSONS if one.installs_controller or one.controller)
+
+
+def lessons_by_hand() -> tuple[str, ...]:
+    """Return the notebooks that make something in AWS by themselves."""
+    return tuple(one.notebook for one in LESSONS if one.by_hand or one.empty_account)
 
 
 def lessons_with_faults_of(chapter: str) -> tuple[str, ...]:

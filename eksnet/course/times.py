@@ -1,6 +1,6 @@
 """How long a notebook takes somebody who reads and does all of it.
 
-`python -m eksnet.course.times` prints it for the whole course.
+`python -m eksnet.course.times` prints it for the whole course, and docs/instructor.md has it.
 """
 
 from __future__ import annotations
@@ -53,6 +53,19 @@ def time_of(notebook: Path) -> Time:
         predictions=sum(PREDICT in cell.tags for cell in code),
         checkpoints=sum(cell.source.count("eksnet.checkpoint(") for cell in code),
     )
+
+
+def table() -> str:
+    """Return the times of the whole course as a table in Markdown, for who plans a class."""
+    found = {path.stem: time_of(path) for path in course()}
+    lines = [
+        "| notebook | minutes for a learner | of these, seconds of its cells |",
+        "|---|---|---|",
+    ]
+    lines += [f"| `{name}` | {one.minutes} | {one.seconds or '-'} |" for name, one in found.items()]
+    minutes = sum(one.minutes for one in found.values())
+    seconds = sum(one.seconds or 0 for one in found.values())
+    return "\n".join([*lines, f"| all {len(found)} | {minutes} | {seconds} |"])
 
 
 def _words(text: str) -> int:

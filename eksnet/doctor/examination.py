@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from eksnet import inputs
 from eksnet.cluster import connecting, targets
 from eksnet.cluster.targets import Target
-from eksnet.doctor import computer, installed, network, rights
+from eksnet.doctor import computer, installed, limits, network, rights
 from eksnet.doctor.findings import Finding, Findings, Report, cannot_tell, ok, skipped
 from eksnet.errors import EksnetError
 
@@ -95,9 +95,9 @@ CHECKS = (
     ),
     Check(
         "limits",
-        "beyond a limit of the account no load balancer is created",
+        "beyond a limit of the account nothing more of its kind is created",
         Needs.ACCOUNT,
-        network.limits,
+        limits.check,
     ),
     Check(
         "subnets",

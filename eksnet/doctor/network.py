@@ -1,8 +1,8 @@
-"""Checks of the account's network: the VPC's DNS, the subnets of load balancers, and limits."""
+"""Checks of the account's network: the VPC's DNS, and the subnets of load balancers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -25,12 +25,6 @@ _SCHEMES = {
 _ATTRIBUTES = {
     "enableDnsSupport": "--enable-dns-support",
     "enableDnsHostnames": "--enable-dns-hostnames",
-}
-# Of load balancers and what belongs to them: what the lessons have at one time, at most.
-NEEDED: Mapping[str, int] = {
-    "application-load-balancers": 2,
-    "network-load-balancers": 2,
-    "target-groups": 8,
 }
 
 
@@ -197,58 +191,3 @@ def is_public(subnet: str, tables: Iterable[Json]) -> bool:
             if one.get("SubnetId") == subnet or (one.get("Main") and not own):
                 own = table
     return any(str(one.get("GatewayId", "")).startswith("igw-") for one in own.get("Routes") or ())
-
-
-# Limits.
-
-
-def limits(cluster: Cluster) -> Iterator[Finding]:
-    """Look whether the account's limits leave room for the lessons' load balancers.
-
-    Args:
-        cluster: The cluster.
-    """
-    elb = cluster.aws("elbv2")
-    with refusals.in_words(elb, "Elastic Load Balancing"):
-        found = elb.describe_account_limits()["Limits"]
-        kinds = [
-            one["Type"]
-            for page in elb.get_paginator("describe_load_balancers").paginate()
-            for one in page["LoadBalancers"]
-        ]
-        groups = sum(
-            len(page["TargetGroups"])
-            for page in elb.get_paginator("describe_target_groups").paginate()
-        )
-    used = {
-        "application-load-balancers": kinds.count("application"),
-        "network-load-balancers": kinds.count("network"),
-        "target-groups": groups,
-    }
-    yield from room({one["Name"]: int(one["Max"]) for one in found}, used, cluster.region)
-
-
-def room(most: Mapping[str, int], used: Mapping[str, int], region: str) -> Iterator[Finding]:
-    """Yield whether limits leave room.
-
-    Args:
-        most: The limits by name.
-        used: How many there are by now.
-        region: The region.
-    """
-    full = {
-        name: most[name] - used[name]
-        for name, needed in NEEDED.items()
-        if name in most and most[name] - used[name] < needed
-    }
-    for name, free in full.items():
-        yield finding(
-            f"{name}: {used[name]} of {most[name]} are in use, so {max(free, 0)} are free, and the "
-            f"lessons need {NEEDED[name]}",
-            "delete what is no longer used, or ask for more: "
-            f"https://{region}.console.aws.amazon.com/servicequotas/home/services/"
-            "elasticloadbalancing/quotas",
-        )
-    if not full:
-        said = ", ".join(f"{used[name]} of {most[name]} {name}" for name in NEEDED if name in most)
-        yield ok(f"in use: {said}")

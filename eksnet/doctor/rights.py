@@ -126,9 +126,10 @@ class Grant:
 # IAM simulates no action with a star: those that the course calls itself.
 _STARS = {
     "ec2:Describe*": (
-        "ec2:DescribeInstances", "ec2:DescribeNetworkInterfaces", "ec2:DescribeRouteTables",
-        "ec2:DescribeSecurityGroups", "ec2:DescribeSubnets", "ec2:DescribeVpcAttribute",
-        "ec2:DescribeVpcs",
+        "ec2:DescribeAddresses", "ec2:DescribeInstances", "ec2:DescribeInstanceTypes",
+        "ec2:DescribeNatGateways", "ec2:DescribeNetworkInterfaces", "ec2:DescribeRouteTables",
+        "ec2:DescribeSecurityGroupRules", "ec2:DescribeSecurityGroups", "ec2:DescribeSubnets",
+        "ec2:DescribeVpcAttribute", "ec2:DescribeVpcs",
     ),
     "elasticloadbalancing:Describe*": (
         "elasticloadbalancing:DescribeAccountLimits", "elasticloadbalancing:DescribeListeners",

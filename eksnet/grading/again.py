@@ -23,8 +23,9 @@ from eksnet.cluster.connecting import connect_read_only
 from eksnet.course import catalogue, replay
 from eksnet.course.copies import is_untouched
 from eksnet.errors import EksnetError
-from eksnet.grading import reading
+from eksnet.grading import kept, reading
 from eksnet.grading.asking import ask, confirmed
+from eksnet.grading.kept import Kept, Run
 from eksnet.grading.marking import Flag, Graded, Learner, Marked, Rules, Source, replayed
 from eksnet.printable import cell
 
@@ -106,12 +107,16 @@ class Replays:
     Attributes:
         rules: What counts.
         run: Runs a notebook, within its limits.
+        kept: The runs of an interrupted grading, which are not made again.
+        limit: How long a run may take, in seconds.
         progress: Called with a line for each run.
         seconds: How long each run took.
     """
 
     rules: Rules
     run: Callable[[bytes, replay.Told], replay.Replay]
+    kept: Kept
+    limit: float
     progress: Progress = print
     seconds: list[float] = field(default_factory=list)
 
@@ -130,10 +135,13 @@ class Replays:
                 flags.append(Flag(graded.learner.id, "untouched", reason))
             for content in touched:
                 try:
-                    attempts += self._run(graded.learner.id, stem, content, checkpoints, flags)
+                    run = self._run_once(graded.learner.id, stem, content, checkpoints)
                 except (EksnetError, OSError) as error:
                     why = error.seen if isinstance(error, EksnetError) else str(error)
                     return _flagged(graded, "not replayed", f"{stem}: {why}: by evidence")
+                attempts += run.attempts
+                said = (f"{stem}: {one}" for one in run.remarks)
+                flags += [Flag(graded.learner.id, "replay", one) for one in said]
         found = replayed(graded.learner, attempts, self.rules, flags)
         if not files:
             return replace(found, source=Source.NONE)
@@ -148,14 +156,21 @@ class Replays:
             found.setdefault(one.notebook, {})[one.id] = one
         return found
 
+    def _run_once(
+        self, learner: str, stem: str, content: bytes, checkpoints: Mapping[str, Definition]
+    ) -> Run:
+        """Return what a run gives, or gave before the grading was interrupted."""
+        key = kept.key(learner, content, checkpoints, self.limit)
+        if found := self.kept.find(key):
+            self.progress(f"{learner}: {stem}: was replayed before the interrupt")
+            return found
+        found = self._run(learner, stem, content, checkpoints)
+        self.kept.add(key, found)
+        return found
+
     def _run(
-        self,
-        learner: str,
-        stem: str,
-        content: bytes,
-        checkpoints: Mapping[str, Definition],
-        flags: list[Flag],
-    ) -> list[Attempt]:
+        self, learner: str, stem: str, content: bytes, checkpoints: Mapping[str, Definition]
+    ) -> Run:
         attempts: list[Attempt] = []
 
         def told(lines: list[str], backups: dict[str, str]) -> None:
@@ -168,13 +183,12 @@ class Replays:
         with tempfile.TemporaryDirectory(prefix="eksnet-grade-") as folder:
             run = self.run(content, told)
         self.seconds.append(run.seconds)
-        flags += [Flag(learner, "replay", f"{stem}: {one}") for one in run.remarks()]
         ended = f": {run.ended}" if run.ended else ""
         self.progress(
             f"{learner}: {stem}: replayed in {run.seconds:.0f} s, of these {run.reset:.0f} s for "
             f"a fresh sandbox{ended}"
         )
-        return attempts
+        return Run(tuple(attempts), tuple(run.remarks()))
 
 
 def _fresh(backups: Mapping[str, str], folder: Path) -> Cluster:
@@ -217,12 +231,14 @@ class How:
         live: Whether at the learners' clusters.
         replay: Whether by running their notebooks.
         seconds: How long one run may take.
+        kept: Where runs are kept until all is graded.
         progress: Called with a line for each run, and one for all.
     """
 
     live: bool
     replay: bool
     seconds: float
+    kept: Path
     progress: Progress = print
 
 
@@ -251,8 +267,10 @@ def looking(how: How, rules: Rules, learners: Mapping[str, Learner]) -> Iterator
         return
     limits = replay.limits(how.seconds)
     with replay.sandbox():
-        runs = Replays(rules, functools.partial(replay.replay, most=limits), how.progress)
+        run = functools.partial(replay.replay, most=limits)
+        runs = Replays(rules, run, Kept(how.kept), how.seconds, how.progress)
         yield runs
+        runs.kept.forget()
         if runs.seconds:
             mean = sum(runs.seconds) / len(runs.seconds)
             how.progress(f"{len(runs.seconds)} notebooks were replayed, in {mean:.0f} s each")

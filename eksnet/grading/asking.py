@@ -58,7 +58,14 @@ def ask(
         Binding(),
         {one.id: one.state for one in found.outcomes},
         found.points,
-        {one.id: (one.observation.observed, one.observation.expected) for one in found.outcomes},
+        tuple(
+            {
+                "id": one.id,
+                "observed": one.observation.observed,
+                "expected": one.observation.expected,
+            }
+            for one in found.outcomes
+        ),
         said.answer if said else None,
         of,
     )
@@ -106,14 +113,17 @@ def confirmed(said: Attempt | None, asked: Attempt) -> tuple[Attempt, list[str]]
     Returns:
         The attempt, and the criteria that the learner passed and the cluster does not show.
     """
-    said = said or replace(asked, states={}, seen={})
+    said = said or replace(asked, states={}, told=())
     passed = {name for name, state in asked.states.items() if state is State.PASS}
     kept = [name for name in said.states if name in asked.states and name not in passed]
     merged = replace(
         asked,
         at=said.at,
         states=asked.states | {name: said.states[name] for name in kept},
-        seen=asked.seen | {name: said.seen.get(name, ("", "")) for name in kept},
+        told=(
+            *(one for one in asked.told if one["id"] not in kept),
+            *(one for one in said.told if one["id"] in kept),
+        ),
         sources=asked.sources | dict.fromkeys(kept, Source.EVIDENCE),
     )
     unconfirmed = [

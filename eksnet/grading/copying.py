@@ -21,7 +21,7 @@ class Copies:
     """
 
     def __init__(self) -> None:
-        self._attempts: dict[int, list[str]] = {}
+        self._attempts: dict[int, tuple[str, ...]] = {}
         self._sandboxes: dict[str, list[str]] = {}
         self._counts: dict[str, int] = {}
         self._shared: dict[tuple[str, str], int] = Counter()
@@ -34,11 +34,11 @@ class Copies:
         for mark in earned:
             assert mark.attempt
             print_ = hash((mark.definition.id, mark.at, tuple(sorted(mark.attempt.states.items()))))
-            others = self._attempts.setdefault(print_, [])
+            others = self._attempts.get(print_, ())
             for other in others if mark.at else ():
                 self._shared[other, name] += 1
             if len(others) < _NAMED:
-                others.append(name)
+                self._attempts[print_] = (*others, name)
         for cluster in {mark.attempt.binding.cluster for mark in earned if mark.attempt}:
             if cluster.startswith("ca:"):
                 self._sandboxes.setdefault(cluster, []).append(name)

@@ -17,17 +17,19 @@ _MOST_ROWS, _LONGEST = 12, 300
 # A page is opened as a file: nothing is loaded, and nothing in it can run.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 _STYLE = (
-    ":root{color-scheme:light dark}"
-    "body{font:16px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem}"
+    ":root{color-scheme:light dark;background:Canvas;color:CanvasText}"
+    "body{font:16px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;"
+    # Also an ARN is broken, before it would make a table wider than the window.
+    "overflow-wrap:anywhere}"
     "table{border-collapse:collapse;width:100%;margin:.5rem 0 1.5rem}"
     "th,td{text-align:left;vertical-align:top;padding:.25rem .6rem;"
-    "border-bottom:1px solid #808080;overflow-wrap:break-word}"
-    "th,td.n{white-space:nowrap}caption{text-align:left}code{font-size:.95em}h3{margin-bottom:0}"
+    "border-bottom:1px solid #808080;min-width:3rem}"
+    "th,td.n{white-space:nowrap;overflow-wrap:normal}caption{text-align:left}code{font-size:.95em}h3{margin-bottom:0}"
     "svg{max-width:100%;height:auto}"
     # On a narrow screen words stay whole for as long as they can.
     "@media(max-width:45rem){body{margin:1rem auto;padding:0 .5rem}"
     "table{font-size:.75rem}th,td{padding:.15rem .2rem}th{white-space:normal}"
-    "td{overflow-wrap:anywhere}td.n{white-space:normal}"
+    "th,td{min-width:0}td.n{white-space:normal}"
     "td:nth-last-child(-n+2){min-width:3.2rem}}"
 )
 _NOTHING = {
@@ -82,7 +84,7 @@ def _notebooks(graded: Graded) -> Iterator[str]:
 
 
 def _checkpoint(mark: Marked) -> str:
-    state = marked(mark.standing.state, mark.standing.points).html
+    state = _state(mark.standing.state, mark.standing.points)
     title = _title(mark.definition.id, mark.definition.title)
     head = f"<h3>{title}: {state} {mark.standing.share}</h3>"
     if not mark.attempt:
@@ -128,8 +130,8 @@ def _said(text: str) -> str:
 
 
 @functools.cache
-def _state(state: State) -> str:
-    return marked(state).html
+def _state(state: State, points: int = 0) -> str:
+    return marked(state, points).html
 
 
 @functools.cache

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 
-from eksnet.grading.marking import Flag, Graded, Seen
+from eksnet.grading.marking import Flag, Graded, Learner, Rules, nothing
 from eksnet.printable import cell
 
 # Those of `nbgrader export`, in its order.
@@ -16,6 +16,7 @@ NBGRADER = (
     "raw_score", "late_submission_penalty", "score", "max_score",
 )  # fmt: skip
 MANUAL = "manual_score"
+UNGRADED = "not graded"
 OWN = ("source", MANUAL)
 CRITERIA = (
     "assignment", "student_id", "checkpoint", "criterion", "description", "state", "score",
@@ -84,6 +85,12 @@ class Earlier:
             )
         return row
 
+    def kept(self, row: Row) -> Row:
+        """Return a row as it was before, for a learner who is not graded now."""
+        key = (row["assignment"], row["student_id"])
+        self.taken.add(key)
+        return row | self.rows.get(key, {})
+
     def left(self) -> Iterator[Row]:
         """Yield rows with a manual mark that nothing of this grading stands beside."""
         for key, row in self.rows.items():
@@ -133,29 +140,30 @@ def rows(graded: Graded) -> Iterator[Row]:
         }
 
 
-def criteria(graded: Graded) -> Iterator[Sequence[str]]:
+def ungraded(learner: Learner, rules: Rules) -> Iterator[Row]:
+    """Yield the rows of a learner at whom a grading that was interrupted has not looked."""
+    for row in rows(nothing(learner, rules)):
+        yield row | {"raw_score": "", "score": "", "source": UNGRADED}
+
+
+def criteria(graded: Graded) -> Iterator[Sequence[object]]:
     """Yield a row for each criterion, in the order of `CRITERIA`."""
     for mark in graded.marks:
         about = (mark.definition.notebook, graded.learner.id, mark.definition.id)
         at = _timestamp(mark.at)
-        seen = {one.criterion.id: one for one in mark.criteria}
-        for one in mark.definition.criteria:
-            found = seen.get(one.id)
+        for one in mark.criteria or mark.unseen(graded.source):
             yield (
                 *about,
-                one.id,
-                one.description,
-                *_state(found),
-                str(one.points),
-                found.source if found else graded.source,
+                one.criterion.id,
+                one.criterion.description,
+                one.state,
+                one.points,
+                one.criterion.points,
+                one.source,
                 at,
-                harmless(found.observed) if found else "",
-                harmless(found.expected) if found else "",
+                harmless(one.observed),
+                harmless(one.expected),
             )
-
-
-def _state(found: Seen | None) -> tuple[str, str]:
-    return (found.state, str(found.points)) if found else ("NOT_STARTED", "0")
 
 
 def harmless(text: str) -> str:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from eksnet import interrupts
 from eksnet.errors import EksnetError
 from eksnet.grading import gradebook, roster
 from eksnet.grading.copying import Copies
@@ -53,6 +54,25 @@ class Places:
         """The class as a page; it is the instructor's, and stands apart from the feedback."""
         return self.csv.with_name(f"{self.csv.stem}-overview.html")
 
+    @property
+    def replays(self) -> Path:
+        """The replays of a grading that was interrupted; there is none once all is graded."""
+        return self.csv.with_name(f"{self.csv.stem}-replays.jsonl")
+
+
+class StoppedError(Exception):
+    """A grading that looks again was interrupted; what was graded by then is written.
+
+    Attributes:
+        found: What it found out.
+        code: The command's exit code.
+    """
+
+    def __init__(self, found: Class, code: int) -> None:
+        super().__init__("interrupted")
+        self.found = found
+        self.code = code
+
 
 @dataclass
 class _Work:
@@ -63,6 +83,7 @@ class _Work:
     found: Class
     again: Again | None
     copies: Copies = field(default_factory=Copies)
+    left: dict[str, Learner] = field(default_factory=dict)
 
     def graded(self, folder: Path) -> Iterator[Graded]:
         """Yield each learner: those of the roster and those of the submissions, sorted."""
@@ -71,17 +92,25 @@ class _Work:
             self.found.unreadable.append(Flag(name, "not at all", reason))
         given = self.learners or {}
         foreign = {one.nonce: one.id for one in given.values() if one.nonce}
-        for name in sorted({*submissions.learners, *given}):
-            learner = given.get(name, Learner(name))
-            files = submissions.learners.get(name)
+        names = sorted({*submissions.learners, *given})
+        self.left = {name: given.get(name, Learner(name)) for name in names}
+        for name in names:
+            learner, files = self.left[name], submissions.learners.get(name)
             graded = self._one(learner, files, foreign) if files else self._absent(learner)
             self.copies.add(graded)
-            if self.again:
-                graded = self.again(graded, files or [])
-            self.found.add(graded)
-            yield graded
+            yield self.again(graded, files or []) if self.again else graded
+
+    def count(self, graded: Graded) -> None:
+        """Count a learner who is done."""
+        self.found.add(graded)
+        del self.left[graded.learner.id]
+
+    def end(self) -> None:
+        """Tell what the learners have in common, and who was not looked at."""
         self.found.flags += self.copies.flags()
         self.found.flags.sort(key=lambda flag: flag.learner)
+        reason = "the grading was interrupted"
+        self.found.ungraded += [Flag(name, gradebook.UNGRADED, reason) for name in self.left]
 
     def _one(self, learner: Learner, files: list[Path], foreign: Mapping[str, str]) -> Graded:
         given = read(learner.id, files)
@@ -128,36 +157,56 @@ def grade_class(
 
     Raises:
         EksnetError: The folder cannot be read, or a result cannot be written.
+        StoppedError: It was interrupted while it looked again.
     """
-    earlier = _earlier(places.csv)
-    found = Class(tuple(map(Tally, rules.checkpoints)))
-    work = _Work(rules, learners, found, again)
+    work = _Work(rules, learners, Class(tuple(map(Tally, rules.checkpoints))), again)
     try:
-        places.feedback.mkdir(parents=True, exist_ok=True)
-        with _replacing(places.csv) as book, _replacing(places.criteria) as details:
-            writer = csv.DictWriter(
-                book, [*gradebook.NBGRADER, *gradebook.OWN, *earlier.columns], lineterminator="\n"
-            )
-            writer.writeheader()
-            criteria = csv.writer(details, lineterminator="\n")
-            criteria.writerow(gradebook.CRITERIA)
-            for graded in work.graded(folder):
-                writer.writerows(map(earlier.merged, gradebook.rows(graded)))
-                criteria.writerows(gradebook.criteria(graded))
-                _write(places.feedback / f"{graded.learner.id}.html", feedback(graded))
-            writer.writerows(
-                {key: value for key, value in row.items() if key in writer.fieldnames}
-                for row in earlier.left()
-            )
-        found.conflicts += earlier.conflicts
-        _write(places.overview, overview(found))
+        stopped = _graded(work, folder, places)
     except OSError as error:
         raise EksnetError(
             f"{error.filename or places.csv} cannot be written: {error.strerror}",
             "files and a folder that you can write",
             _COMMAND,
         ) from error
-    return found
+    if stopped:
+        raise StoppedError(work.found, stopped)
+    return work.found
+
+
+def _graded(work: _Work, folder: Path, places: Places) -> int:
+    """Grade, and write the results; return the code of an interrupt that has cut it short."""
+    earlier, code = _earlier(places.csv), 0
+    places.feedback.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as drafts:
+        book = drafts.enter_context(_replacing(places.csv))
+        details = drafts.enter_context(_replacing(places.criteria))
+        columns = [*gradebook.NBGRADER, *gradebook.OWN, *earlier.columns]
+        rows = csv.DictWriter(book, columns, extrasaction="ignore", lineterminator="\n")
+        rows.writeheader()
+        criteria = csv.writer(details, lineterminator="\n")
+        criteria.writerow(gradebook.CRITERIA)
+        try:
+            for graded in work.graded(folder):
+                # A learner is written whole or not at all.
+                with interrupts.held():
+                    rows.writerows(map(earlier.merged, gradebook.rows(graded)))
+                    criteria.writerows(gradebook.criteria(graded))
+                    _write(places.feedback / f"{graded.learner.id}.html", feedback(graded))
+                    work.count(graded)
+        except (KeyboardInterrupt, SystemExit) as stop:
+            # By evidence it is a matter of seconds: there is nothing to be kept.
+            if not work.again or not (work.left or work.found.totals):
+                raise
+            code = interrupts.code_of(stop)
+        with interrupts.held():
+            work.end()
+            for learner in work.left.values():
+                rows.writerows(map(earlier.kept, gradebook.ungraded(learner, work.rules)))
+            rows.writerows(earlier.left())
+            work.found.conflicts += earlier.conflicts
+            drafts.close()
+            _write(places.overview, overview(work.found))
+    return code
 
 
 def _earlier(path: Path) -> Earlier:

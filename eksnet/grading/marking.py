@@ -7,10 +7,11 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from eksnet.checkpoints.criteria import Criterion, Definition, Prediction, State
 from eksnet.checkpoints.evidence import Attempt
-from eksnet.checkpoints.standing import Standing, standing
+from eksnet.checkpoints.standing import Standing, rank, worth
 from eksnet.printable import cell
 
 # As evidence writes it; another one is no time that could be compared.
@@ -150,6 +151,11 @@ class Marked:
         """Each criterion as it was seen; none of an attempt that there is not."""
         return tuple(map(self._seen, self.definition.criteria)) if self.attempt else ()
 
+    def unseen(self, source: Source) -> Iterator[Seen]:
+        """Yield each criterion as it stands without an attempt."""
+        for one in self.definition.criteria:
+            yield Seen(one, State.NOT_STARTED, "", "", source)
+
     def _seen(self, one: Criterion | Prediction) -> Seen:
         assert self.attempt
         observed, expected = self.attempt.seen.get(one.id, ("", ""))
@@ -241,15 +247,21 @@ def _marks(attempts: Sequence[Attempt], rules: Rules) -> tuple[Marked, ...]:
 
 
 def _mark(definition: Definition, attempts: Sequence[Attempt], which: Which) -> Marked:
-    marks = [Marked(standing(definition, attempt), attempt) for attempt in attempts]
-    empty = Marked(Standing(definition, State.NOT_STARTED, 0))
-    if which is Which.BEST:
-        return max(marks, key=lambda one: (one.standing.rank(), one.at), default=empty)
-    # An attempt at which nobody could look neither earns nor costs anything.
-    looked = [one for one in marks if one.standing.state is not State.CANNOT_CHECK]
-    # Of two in one second it is the one further down the file.
-    latest = max(enumerate(looked or marks), key=lambda one: (one[1].at, one[0]), default=None)
-    return latest[1] if latest else empty
+    """Return what the attempt that counts is worth."""
+    found: tuple[State, int] = (State.NOT_STARTED, 0)
+    counted: Attempt | None = None
+    best: tuple[Any, ...] = ()
+    for place, attempt in enumerate(attempts):
+        state, points = worth(definition, attempt)
+        if which is Which.BEST:
+            order: tuple[Any, ...] = (rank(state, points), _time(attempt.at), -place)
+        else:
+            # An attempt at which nobody could look neither earns nor costs anything. Of two in one
+            # second it is the one further down the file.
+            order = (state is not State.CANNOT_CHECK, _time(attempt.at), place)
+        if order > best:
+            best, found, counted = order, (state, points), attempt
+    return Marked(Standing(definition, *found), counted)
 
 
 def _of_nonce(

@@ -54,6 +54,7 @@ class Class:
         look: What could not be checked when the learner did: the checkpoint and what was observed.
         unreadable: What could not be read, by the name of the submission, with the reason.
         conflicts: Manual marks that cannot stand as they are.
+        ungraded: Who was not graded, because the grading was interrupted.
     """
 
     tallies: tuple[Tally, ...]
@@ -62,6 +63,7 @@ class Class:
     look: list[Flag] = field(default_factory=list)
     unreadable: list[Flag] = field(default_factory=list)
     conflicts: list[Flag] = field(default_factory=list)
+    ungraded: list[Flag] = field(default_factory=list)
 
     def add(self, graded: Graded) -> None:
         """Count a learner."""
@@ -85,7 +87,9 @@ class Class:
     @property
     def notices(self) -> tuple[tuple[str, str, Sequence[Flag]], ...]:
         """What has to be looked at: a title, what its middle column is, and the rows."""
+        interrupted = ("Not graded", "why", self.ungraded)
         return (
+            *((interrupted,) if self.ungraded else ()),
             ("Flagged submissions", "kind", self.flags),
             ("Could not be checked: to look at", "criterion", self.look),
             ("Could not be read", "counted", self.unreadable),

@@ -84,10 +84,12 @@ def _wrong_port_name(cluster: Cluster, fault: str) -> None:
 
 
 def _one_local_endpoint(cluster: Cluster, fault: str) -> None:
-    port = {**_PORT, "nodePort": FRONT_PORT}
-    cluster.apply(
-        _service(FRONT, {"type": "NodePort", "selector": {"app": "web"}, "ports": [port]})
-    )
+    # Injected once more, its selector and its policy are the fault's, and stay so.
+    if cluster.find("service", FRONT, NAMESPACE) is None:
+        port = {**_PORT, "nodePort": FRONT_PORT}
+        cluster.apply(
+            _service(FRONT, {"type": "NodePort", "selector": {"app": "web"}, "ports": [port]})
+        )
     change = {"spec": {"externalTrafficPolicy": "Local", "selector": {"app": None, "pod": "web-a"}}}
     faults.inject(cluster, fault, Place("service", FRONT, NAMESPACE), change)
     _wait_for_endpoints(cluster, FRONT, 1)

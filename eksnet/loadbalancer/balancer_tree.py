@@ -83,9 +83,10 @@ def _group(part: Part, stack: Stack, *, known: bool) -> Iterator[Box]:
         return
     for target in targets[:_MOST]:
         yield Box(4, "target", f"{target.of or target.id}, port {target.port}")
-    if not targets or len(targets) > _MOST:
-        more = f"{len(targets) - _MOST} more" if targets else "none"
-        yield Box(4, "target", more)
+    if len(targets) > _MOST:
+        yield Box(4, "target", f"{len(targets) - _MOST} more")
+    if not targets:
+        yield Box(4, "targets", stack.without.get(part.name, "none"))
 
 
 def balancer_tree(stack: Stack, *, title: str = "") -> Picture:

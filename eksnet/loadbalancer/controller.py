@@ -16,6 +16,7 @@ from eksnet.aws import leftovers, refusals, tags
 from eksnet.cluster import countdown, rollout
 from eksnet.endpoints import usable_endpoints
 from eksnet.errors import EksnetError, NotFoundError
+from eksnet.loadbalancer import in_account
 
 if TYPE_CHECKING:
     from eksnet.cluster import Cluster, Resource
@@ -86,6 +87,17 @@ def trust_policy(cluster: Cluster, subject: str = SUBJECT) -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
 
 
+def default_tags(cluster: Cluster) -> dict[str, str]:
+    """Return the tags that the controller is to put on all that it makes.
+
+    Not the lesson: the controller stays for several.
+
+    Args:
+        cluster: The cluster.
+    """
+    return {**tags.COURSE, tags.RUN: cluster.run_id}
+
+
 def helm_command(cluster: Cluster) -> str:
     """Return what follows the word `helm` in the command that installs the chart."""
     found = _described(cluster)
@@ -95,7 +107,7 @@ def helm_command(cluster: Cluster) -> str:
         "serviceAccount.name": NAME,
         "region": cluster.region,
         "vpcId": found["resourcesVpcConfig"]["vpcId"],
-        **{f"defaultTags.{key}": value for key, value in tags.COURSE.items()},
+        **{f"defaultTags.{key}": value for key, value in default_tags(cluster).items()},
     }
     options = " ".join(f"--set {name}={value}" for name, value in values.items())
     return f"install {NAME} eks/{NAME} -n {NAMESPACE} {options}"
@@ -353,7 +365,9 @@ def uninstall_controller(cluster: Cluster, timeout: float = _TIMEOUT) -> None:
         )
     delete_managed(cluster, managed(cluster), timeout)
     uninstall_chart(cluster)
-    _delete_groups(cluster)
+    # An Ingress without its finalizer leaves all that was made for it. And the shared security
+    # group goes with the last Ingress only if the controller has looked it up since its start.
+    in_account.delete_in_account(cluster, by_controller=True, timeout=timeout)
     _delete_identities(cluster)
     print("the AWS Load Balancer Controller is removed")
 
@@ -577,45 +591,30 @@ metadata:
 """
 
 
-def _delete_groups(cluster: Cluster) -> None:
-    """Delete security groups that the controller has left.
-
-    It deletes its shared one with the last Ingress, but not if it was started since the first: it
-    only knows then of a group that it has looked up itself.
-    """
-    ec2 = cluster.aws("ec2")
-    wanted = [{"Name": "tag:elbv2.k8s.aws/cluster", "Values": [cluster.eks_name]}]
-    with refusals.in_words(ec2, "EC2"):
-        for group in ec2.describe_security_groups(Filters=wanted)["SecurityGroups"]:
-            ec2.delete_security_group(GroupId=group["GroupId"])
-
-
 def _delete_identities(cluster: Cluster) -> None:
     """Delete role, policy and provider; what is not there is no error.
 
     On another cluster than the sandbox these may have been there before, under the same names: only
     what has the course's tag goes.
+
+    Raises:
+        EksnetError: Something else uses one of them.
     """
-    own = {ROLE, f"{_iam(cluster)}:policy/{POLICY}", provider_arn(cluster)}
-    if cluster.target.kind != "sandbox":
-        account = leftovers.Account(cluster.aws, cluster.eks_name)
-        for kind in leftovers.IDENTITIES:
-            for one in kind.find(account):
-                if one.id in own:
-                    kind.delete(account, one)
-        return
-    iam = cluster.aws("iam")
-    policy = f"{_iam(cluster)}:policy/{POLICY}"
-    provider = provider_arn(cluster)
-    deletions: tuple[tuple[Callable[..., Any], dict[str, str]], ...] = (
-        (iam.detach_role_policy, {"RoleName": ROLE, "PolicyArn": policy}),
-        (iam.delete_role, {"RoleName": ROLE}),
-        (iam.delete_policy, {"PolicyArn": policy}),
-        (iam.delete_open_id_connect_provider, {"OpenIDConnectProviderArn": provider}),
-    )
-    for delete, names in deletions:
-        with (
-            refusals.in_words(iam, "IAM"),
-            contextlib.suppress(iam.exceptions.NoSuchEntityException),
+    own = {
+        "role": ROLE,
+        "policy": f"{_iam(cluster)}:policy/{POLICY}",
+        "OIDC provider": provider_arn(cluster),
+    }
+    account = leftovers.Account(cluster.aws, cluster.eks_name)
+    for kind in leftovers.IDENTITIES:
+        name = own.get(kind.name)
+        if name is None or not (
+            cluster.target.kind == "sandbox" or any(one.id == name for one in kind.find(account))
         ):
-            delete(**names)
+            continue
+        if why := kind.delete(account, leftovers.Leftover(kind.name, name, "", name)):
+            raise EksnetError(
+                f"the {kind.name} {name} of the controller is still in use: {why}",
+                "an account in which nothing else uses it",
+                "delete what uses it, then run the cell again",
+            )

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from eksnet import data, inputs
+from eksnet.diagnosis import CheckResult, Diagnosis, attempted, cannot_tell, fails, ok
 from eksnet.errors import EksnetError
-from eksnet.findings import Diagnosis, Finding, attempted, cannot_tell, fails, ok
 from eksnet.loadbalancer import last_word, linting
 from eksnet.loadbalancer.around import BINDING, INGRESS, SERVICE, Around, Behind
 from eksnet.loadbalancer.explaining import explain
@@ -79,7 +79,7 @@ def diagnose(cluster: Cluster, about: str, namespace: str | None = None) -> Diag
     return Diagnosis(tuple(attempted(check).titled(title) for title, check in _checks(around)))
 
 
-def _checks(around: Around) -> Iterator[tuple[str, Callable[[], Finding]]]:
+def _checks(around: Around) -> Iterator[tuple[str, Callable[[], CheckResult]]]:
     about, kind = around.about, around.about.kind
     if kind == INGRESS:
         yield "class", lambda: ingress_class(about, around.classes)
@@ -107,7 +107,7 @@ def _is_local(about: Json) -> bool:
 # The checks: facts in, a finding out.
 
 
-def ingress_class(ingress: Json, classes: Mapping[str, Json]) -> Finding:
+def ingress_class(ingress: Json, classes: Mapping[str, Json]) -> CheckResult:
     """Whether the Ingress is of a class that the controller takes."""
     expected = f"a class whose controller is {ALB_CONTROLLER}"
     old = (ingress["metadata"].get("annotations") or {}).get(CLASS_ANNOTATION)
@@ -125,7 +125,7 @@ def ingress_class(ingress: Json, classes: Mapping[str, Json]) -> Finding:
     return ok(f"{name}, of {of}")
 
 
-def service_class(service: Json) -> Finding:
+def service_class(service: Json) -> CheckResult:
     """Whether the Service is one that the controller takes."""
     spec = service["spec"]
     if spec.get("type") != "LoadBalancer":
@@ -147,7 +147,7 @@ def service_class(service: Json) -> Finding:
 _CREATE_AGAIN = "delete it and create it again: the class of a Service cannot be changed"
 
 
-def runs(deployments: Sequence[Json]) -> Finding:
+def runs(deployments: Sequence[Json]) -> CheckResult:
     """Whether a pod of the controller is ready."""
     if not deployments:
         return fails(
@@ -163,7 +163,7 @@ def runs(deployments: Sequence[Json]) -> Finding:
     return ok(seen)
 
 
-def said(word: Word | None, about: Json) -> Finding:
+def said(word: Word | None, about: Json) -> CheckResult:
     """Whether the controller's last turn for the object went well."""
     if word and not word.fine:
         return _complaint(word)
@@ -183,14 +183,14 @@ def said(word: Word | None, about: Json) -> Finding:
     return ok(f"{word} ({word.where})")
 
 
-def _complaint(word: Word, of: str = "") -> Finding:
+def _complaint(word: Word, of: str = "") -> CheckResult:
     known = explain(word.text[-4000:]) if word.text else ()
     means = f" {known[0].means}" if known else ""
     fix = known[0].fix if known else "the message names the cause; the log has what was before it"
     return fails(f"{of}{word}{means and '.'}{means}", last_word.RECONCILED, fix)
 
 
-def annotated(found: Sequence[linting.Finding], word: Word | None) -> Finding:
+def annotated(found: Sequence[linting.Finding], word: Word | None) -> CheckResult:
     """Whether the controller reads all annotations as they are meant.
 
     Args:
@@ -208,7 +208,7 @@ def annotated(found: Sequence[linting.Finding], word: Word | None) -> Finding:
     return fails(f"{first.object}: {first.seen} [{first.rule}]{more}", "no error", first.fix)
 
 
-def services(behind: Sequence[Behind], namespace: str) -> Finding:
+def services(behind: Sequence[Behind], namespace: str) -> CheckResult:
     """Whether the Services are there, with ready endpoints."""
     for one in behind:
         if not one.there:
@@ -229,7 +229,7 @@ def services(behind: Sequence[Behind], namespace: str) -> Finding:
     return ok(shown or "none: annotations say what is done")
 
 
-def bindings(bound: Sequence[tuple[str, Word | None]]) -> Finding:
+def bindings(bound: Sequence[tuple[str, Word | None]]) -> CheckResult:
     """Whether the controller could register the targets of each target group."""
     for name, word in bound:
         if word and not word.fine:
@@ -239,7 +239,7 @@ def bindings(bound: Sequence[tuple[str, Word | None]]) -> Finding:
     return ok(f"{len(bound)}, no complaint")
 
 
-def target_group(arn: str) -> Finding:
+def target_group(arn: str) -> CheckResult:
     """Whether AWS has the target group of a binding."""
     if not arn:
         return fails(
@@ -251,7 +251,7 @@ def target_group(arn: str) -> Finding:
     return ok(arn.rpartition(":")[2])
 
 
-def address(host: str) -> Finding:
+def address(host: str) -> CheckResult:
     """Whether the object has the name of a load balancer."""
     if not host:
         return fails(
@@ -262,7 +262,7 @@ def address(host: str) -> Finding:
     return ok(host)
 
 
-def balancer(host: str, found: Json | None) -> Finding:
+def balancer(host: str, found: Json | None) -> CheckResult:
     """Whether AWS has the load balancer, and it is active."""
     if not host:
         return cannot_tell("there is no name to look for")
@@ -277,7 +277,7 @@ def balancer(host: str, found: Json | None) -> Finding:
     return ok(", ".join(filter(None, (found.get("Type"), found.get("Scheme"), code))))
 
 
-def rules(behind: Sequence[Behind], actions: Sequence[str]) -> Finding:
+def rules(behind: Sequence[Behind], actions: Sequence[str]) -> CheckResult:
     """Whether a rule leads to each Service of an Ingress."""
     if not actions:
         return cannot_tell("there is no load balancer to look at")
@@ -298,7 +298,7 @@ def _forwarded(action: str) -> list[str]:
 
 def targets(
     found: Sequence[Target], linted: Sequence[linting.Finding], *, local: bool = False
-) -> Finding:
+) -> CheckResult:
     """Whether there are targets, and they are healthy.
 
     Args:

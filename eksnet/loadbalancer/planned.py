@@ -52,18 +52,22 @@ class Refusal:
     Attributes:
         kind: Its kind.
         name: Its name, as namespace/name.
-        reason: The reason of the controller's Event; empty for what the API server refuses.
+        reason: The reason of the controller's Event; empty where there is none.
         message: The words of whoever refuses it.
+        logged: Whether the controller sends no Event of it: only its log has the message. Without
+            both, it is the API server that refuses.
     """
 
     kind: str
     name: str
     reason: str
     message: str
+    logged: bool = False
 
     def __str__(self) -> str:
         event = f"Warning {self.reason}: " if self.reason else ""
-        return f"{self.kind} {self.name}: {event}{self.message}"
+        where = "no Event; the controller's log: " if self.logged else event
+        return f"{self.kind} {self.name}: {where}{self.message}"
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,7 @@ class Stack:
         subnets: Which subnets it takes, and why.
         events: Events that the controller would send.
         model: The controller's own model of it, as it logs it.
+        without: Why a target group would register nothing yet.
     """
 
     id: str
@@ -91,6 +96,7 @@ class Stack:
     subnets: tuple[Choice, ...] = ()
     events: tuple[str, ...] = ()
     model: Mapping[str, Any] | None = field(hash=False, default=None)
+    without: Mapping[str, str] = field(hash=False, default_factory=dict)
 
     @property
     def title(self) -> str:
@@ -100,6 +106,12 @@ class Stack:
         if "/" in self.id:
             return f"Ingress {self.id}"
         return f"Ingress group {self.id}: {', '.join(self.members) or 'no Ingress is left'}"
+
+    def registered(self, group: str) -> Iterator[str]:
+        """Yield what a target group would register, in words; else why it is nothing."""
+        yield from (f"target {one}" for one in self.targets.get(group, ()))
+        if group in self.without:
+            yield f"targets: {self.without[group]}"
 
     @cached_property
     def nodes(self) -> tuple[Node, ...]:
@@ -207,7 +219,7 @@ class Plan(Shown):
             yield f"  {stack.title}"
             yield from _stack_lines(stack)
         for node in (*as_it_is(self.bindings), *self.rules):
-            yield from _tree(node, 0, {})
+            yield from _tree(node, 0)
         for remark in self.remarks:
             yield f"  note: {remark}"
 
@@ -229,7 +241,10 @@ def of_answer(answer: Mapping[str, Any]) -> Plan:
     controller, fresh = answer["controller"], set(answer["new_services"])
     subnets = [Subnet.of(one) for one in answer["subnets"]]
     refused = [
-        Refusal(one["kind"], _name(one), one["reason"], one["message"]) for one in answer["refused"]
+        Refusal(
+            one["kind"], _name(one), one["reason"], one["message"], logged=bool(one.get("logged"))
+        )
+        for one in answer["refused"]
     ]
     stacks = [
         _stack(one, fresh, subnets, controller["cluster"], refused) for one in answer["stacks"]
@@ -288,16 +303,33 @@ def _stack(
         one["id"], one["kind"], tuple(one["members"]), planned, existing, of,
         _choices(one, planned, existing, subnets, cluster, messages),
         tuple(one["events"] or ()), model,
+        {key: why for key, why in _why_none(model, fresh) if not of.get(key)},
     )  # fmt: skip
+
+
+def _why_none(model: Mapping[str, Any] | None, fresh: set[str]) -> Iterator[tuple[str, str]]:
+    """Yield why each target group of a model would have no target, if it had none."""
+    for key, template in _templates(model):
+        service = _service(template)
+        if service in fresh:
+            yield key, f"none yet: Service {service} is not in the cluster"
+        elif template["spec"].get("targetType") == "ip":
+            yield key, f"none yet: Service {service} has no ready pod"
+        else:
+            yield key, f"none yet: no node takes traffic for Service {service}"
+
+
+def _templates(model: Mapping[str, Any] | None) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield the target group bindings of a model, each with the id of its target group."""
+    resources = (model or {}).get("resources", {})
+    for key, found in resources.get("K8S::ElasticLoadBalancingV2::TargetGroupBinding", {}).items():
+        yield key, found["spec"]["template"]
 
 
 def _planned(one: Mapping[str, Any], fresh: set[str]) -> tuple[Part, ...]:
     """Return the parts of a stack; what is made of the UID of a new Service is not known yet."""
     model = one["model"]
-    bindings = model["resources"].get("K8S::ElasticLoadBalancingV2::TargetGroupBinding", {})
-    unknown = {
-        key for key, found in bindings.items() if _service(found["spec"]["template"]) in fresh
-    }
+    unknown = {key for key, template in _templates(model) if _service(template) in fresh}
     whole = one["kind"] == "service" and one["id"] in fresh
 
     def name(key: str, known: str) -> str:
@@ -362,7 +394,7 @@ def _stack_lines(stack: Stack) -> Iterator[str]:
     if stack.planned is None and stack.existing is not None:
         yield f"    nothing is built{': AWS keeps what it has' if stack.existing else ''}"
     for node in stack.nodes:
-        yield from _tree(node, 1, stack.targets)
+        yield from _tree(node, 1, stack)
     for choice in stack.subnets:
         subnet = choice.subnet
         yield f"    subnet {subnet.id} {subnet.cidr} {subnet.zone}: {choice.verdict}: {choice.why}"
@@ -370,7 +402,7 @@ def _stack_lines(stack: Stack) -> Iterator[str]:
         yield f"    Event: {event}"
 
 
-def _tree(node: Node, depth: int, targets: Mapping[str, tuple[Target, ...]]) -> Iterator[str]:
+def _tree(node: Node, depth: int, stack: Stack | None = None) -> Iterator[str]:
     part, sign = node.part, SIGNS[node.action]
     inside = " " * (2 * depth + 1)
     yield f"{sign}{inside}{_title(part)}"
@@ -385,10 +417,10 @@ def _tree(node: Node, depth: int, targets: Mapping[str, tuple[Target, ...]]) -> 
     for one in node.nodes:
         # With the reasons, subnets come after all else.
         if one.part.kind != "subnet":
-            yield from _tree(one, depth + 1, targets)
-    if part.kind == "target group" and node.action != "removed":
-        for target in targets.get(part.name, ()):
-            yield f" {inside}  target {target}"
+            yield from _tree(one, depth + 1, stack)
+    if stack and part.kind == "target group" and node.action != "removed":
+        for said in stack.registered(part.name):
+            yield f" {inside}  {said}"
 
 
 # What of a part stands in its first line.

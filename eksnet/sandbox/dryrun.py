@@ -18,11 +18,14 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 from eksnet import interrupts
 from eksnet.errors import EksnetError
-from eksnet.sandbox import preflight
+from eksnet.sandbox import build, preflight
+from eksnet.sandbox import paths as sandbox_paths
+from eksnet.sandbox.borrowing import DRY_RUN, borrowed
 from eksnet.sandbox.pki import serving_certificate
 
 API_PORT, TRACE_PORT = 6443, 9411
@@ -53,7 +56,6 @@ class Job:
     """What is to be run.
 
     Attributes:
-        program: CoreDNS's program.
         corefile: The text of its Corefile.
         questions: The queries, asked one after the other.
         addresses: Addresses that the loopback device gets.
@@ -62,7 +64,6 @@ class Job:
         environment: Variables of its process.
     """
 
-    program: str
     corefile: str
     questions: tuple[Question, ...] = ()
     addresses: tuple[str, ...] = ()
@@ -105,7 +106,7 @@ class Outcome:
 
 
 def run(job: Job, read: Reader | None = None) -> Outcome:
-    """Run CoreDNS and ask it.
+    """Run CoreDNS and ask it; who may make no namespaces has the lender of the sandbox start it.
 
     Args:
         job: What is to be run.
@@ -114,22 +115,17 @@ def run(job: Job, read: Reader | None = None) -> Outcome:
     Raises:
         EksnetError: This computer lets no namespaces be made, or the run was cut off.
     """
-    preflight.check_namespaces()
+    lender = sandbox_paths.paths().lent
     certificate, key = serving_certificate("127.0.0.1")
-    own, inside = socket.socketpair()
     with contextlib.ExitStack() as stack:
-        stack.callback(own.close)
-        command = [*_NAMESPACES, *_KEPT, sys.executable, "-m", "eksnet.sandbox.dryrun_inside"]
-        # Whose it is can be seen in a list of processes.
-        arguments = [str(inside.fileno()), str(os.getpid())]
-        with interrupts.held():
-            process = subprocess.Popen(
-                [*command, *arguments], pass_fds=(inside.fileno(),), cwd="/",
-                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                env=preflight.environment(), start_new_session=True,
-            )  # fmt: skip
-            stack.callback(_end, process)
-        inside.close()
+        if lender.exists():
+            started = Started(_borrowed(lender))
+            stack.callback(started.own.close)
+        else:
+            with interrupts.held():
+                started = start()
+                stack.callback(started.end)
+        own = started.own
         own.settimeout(_DEADLINE)
         _send(own, {**asdict(job), "authority": certificate})
         listener = stack.enter_context(_listener(own))
@@ -137,12 +133,58 @@ def run(job: Job, read: Reader | None = None) -> Outcome:
             stack.enter_context(_api(listener, read, certificate + key))
         else:
             listener.close()
-        return _outcome(own, process)
+        return _outcome(started)
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    process.kill()
-    process.communicate()
+@dataclass(frozen=True)
+class Started:
+    """A dry run that waits for its job.
+
+    Attributes:
+        own: The socket over which it gets the job.
+        process: Its process; None where somebody else has started it.
+    """
+
+    own: socket.socket
+    process: subprocess.Popen[bytes] | None = None
+
+    def end(self) -> str:
+        """End it, and return what it complained of."""
+        self.own.close()
+        if self.process is None:
+            return ""
+        self.process.kill()
+        return self.process.communicate()[1].decode(errors="replace").strip()
+
+
+def start() -> Started:
+    """Start the inside of a dry run; whoever has its socket says what is run.
+
+    Hold interrupts back until there is somebody to end it.
+
+    Raises:
+        EksnetError: This computer lets no namespaces be made, or CoreDNS is not built.
+    """
+    preflight.check_namespaces()
+    program = build.program("coredns")
+    own, inside = socket.socketpair()
+    command = [*_NAMESPACES, *_KEPT, sys.executable, "-m", "eksnet.sandbox.dryrun_inside"]
+    # Whose it is can be seen in a list of processes.
+    arguments = [str(inside.fileno()), str(program), str(os.getpid())]
+    with inside:
+        process = subprocess.Popen(
+            [*command, *arguments], pass_fds=(inside.fileno(),), cwd="/",
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+            env=preflight.environment(), start_new_session=True,
+        )  # fmt: skip
+    return Started(own, process)
+
+
+def _borrowed(lender: Path) -> socket.socket:
+    try:
+        return borrowed(lender, DRY_RUN)
+    except OSError as error:
+        raise _cut_off(f"no dry run could be started: {error}") from None
 
 
 def _send(connection: socket.socket, value: Any) -> None:
@@ -150,17 +192,15 @@ def _send(connection: socket.socket, value: Any) -> None:
     connection.sendall(len(text).to_bytes(4, "big") + text)
 
 
-def _outcome(connection: socket.socket, process: subprocess.Popen[bytes]) -> Outcome:
+def _outcome(started: Started) -> Outcome:
     try:
-        with connection.makefile("rb") as stream:
+        with started.own.makefile("rb") as stream:
             size = int.from_bytes(stream.read(4), "big")
             said = json.loads(stream.read(size) or b"null")
     except OSError as error:
         raise _cut_off(f"CoreDNS was not done in time: {error}") from None
     if said is None:
-        process.kill()
-        text = process.communicate()[1].decode(errors="replace").strip()
-        raise _cut_off(f"the dry run ended early: {text.rpartition(chr(10))[2]}")
+        raise _cut_off(f"the dry run ended early: {started.end().rpartition(chr(10))[2]}")
     replies = tuple(
         Reply(one["wire"], tuple(one["path"]), one["upstream"]) for one in said.pop("replies")
     )

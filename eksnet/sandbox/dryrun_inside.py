@@ -1,6 +1,8 @@
 """The inside of a dry run: process 1 of its namespaces, which starts CoreDNS and asks it.
 
-Run by `eksnet.sandbox.dryrun` with the number of a connected socket, and that of its process.
+Run by `eksnet.sandbox.dryrun` with the number of a connected socket, CoreDNS's program, and the
+number of that process. The job that comes over the socket can be a stranger's: nothing in it names
+a file of this computer.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ import base64
 import contextlib
 import json
 import os
+import resource
 import select
 import socket
 import subprocess
@@ -27,6 +30,7 @@ from eksnet.sandbox.roots import Root, started_in
 
 # Any directory will do that is there and is not needed: the root hides it, and for CoreDNS alone.
 _STAGE = next(one for one in map(Path, ("/mnt", "/media", "/srv", "/tmp")) if one.is_dir())
+_MEMORY = 2**30
 _START = 30.0
 _PATIENCE = 6.0
 # CoreDNS hands in its spans once a second.
@@ -42,6 +46,8 @@ def main() -> None:
     end_with_parent()
     connection = socket.socket(fileno=int(sys.argv[1]))
     connection.set_inheritable(False)
+    # CoreDNS takes a tenth of it; a Corefile could make it take all that there is.
+    resource.setrlimit(resource.RLIMIT_DATA, (_MEMORY, _MEMORY))
     job = _receive(connection)
     mounts.make_private()
     _prepare_network(job["addresses"])
@@ -49,7 +55,7 @@ def main() -> None:
     socket.send_fds(connection, [b"\0"], [listener.fileno()])
     listener.close()
     upstreams, traces = Upstreams(job["upstreams"]), Traces(job["order"])
-    coredns = CoreDNS(job)
+    coredns = CoreDNS(Path(sys.argv[2]), job)
     started = coredns.wait_until_it_serves()
     asked = [_ask(one, upstreams) for one in job["questions"]] if started else []
     log = coredns.log()
@@ -85,7 +91,7 @@ def _prepare_network(addresses: list[str]) -> None:
 class CoreDNS:
     """A CoreDNS in a root of its own."""
 
-    def __init__(self, job: dict[str, Any]) -> None:
+    def __init__(self, program: Path, job: dict[str, Any]) -> None:
         texts = {
             "/etc/coredns/Corefile": job["corefile"],
             "/etc/resolv.conf": "nameserver 10.0.0.2\n",
@@ -93,7 +99,7 @@ class CoreDNS:
             f"{_ACCOUNT}/token": "dry",
             f"{_ACCOUNT}/ca.crt": job["authority"],
         }
-        root = Root(shown={"/bin/coredns": Path(job["program"])}, texts=texts)
+        root = Root(shown={"/bin/coredns": program}, texts=texts)
         environment = {
             "KUBERNETES_SERVICE_HOST": "127.0.0.1",
             "KUBERNETES_SERVICE_PORT": str(API_PORT),

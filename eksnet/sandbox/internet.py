@@ -6,8 +6,6 @@ started there has the learner's own files, but the VPC resolver answers for name
 
 from __future__ import annotations
 
-import errno
-import json
 import os
 import shutil
 import socket
@@ -23,6 +21,7 @@ from eksnet.errors import EksnetError
 from eksnet.printable import printable
 from eksnet.sandbox import desired, holder, locks, preflight
 from eksnet.sandbox import paths as sandbox_paths
+from eksnet.sandbox.borrowing import MESSAGE, borrowed, error
 from eksnet.sandbox.desired import Desired, LoadBalancer
 from eksnet.sandbox.paths import Paths
 
@@ -35,7 +34,6 @@ _NO_CONFIGURATION = ("-q", "--disable")
 _MADE_WITHIN = 5.0
 _POLL = 0.05
 _DIALER = Path(__file__).with_name("dialer.py")
-_MESSAGE = 4096
 # Programs there get these files in place of those of /etc, and no daemon of the computer is asked.
 _WITH_NAMES = """
 names=$1; shift
@@ -118,7 +116,7 @@ def dial(host: str, port: int, seconds: float, name: str | None = None) -> socke
     """
     paths = sandbox_paths.paths(name)
     if paths.lent.exists():
-        return _lent(paths.lent, host, port, seconds)
+        return borrowed(paths.lent, [host, port, seconds])
     entered = enter(paths)
     refuse_internal(paths, host)
     own, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -132,7 +130,7 @@ def dial(host: str, port: int, seconds: float, name: str | None = None) -> socke
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
             )  # fmt: skip
         try:
-            said, descriptors, _, _ = socket.recv_fds(own, _MESSAGE, 1)
+            said, descriptors, _, _ = socket.recv_fds(own, MESSAGE, 1)
         except BaseException:
             dialer.kill()
             raise
@@ -140,32 +138,7 @@ def dial(host: str, port: int, seconds: float, name: str | None = None) -> socke
             _, complaint = dialer.communicate()
     for descriptor in descriptors:
         return socket.socket(fileno=descriptor)
-    raise _error(said, complaint)
-
-
-def _lent(place: Path, host: str, port: int, seconds: float) -> socket.socket:
-    """Have whoever has lent the sandbox to this process connect; see `eksnet.sandbox.lending`."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as lender:
-        lender.connect(str(place))
-        lender.sendall(json.dumps([host, port, seconds]).encode())
-        said, descriptors, _, _ = socket.recv_fds(lender, _MESSAGE, 1)
-    for descriptor in descriptors:
-        return socket.socket(fileno=descriptor)
-    raise _error(said, b"the sandbox is lent no more")
-
-
-def _error(said: bytes, complaint: bytes) -> OSError | EksnetError:
-    """Return the error that the dialer met; what went wrong before it ran is one, too."""
-    if not said:
-        return OSError(errno.EIO, complaint.decode(errors="replace").strip())
-    told = json.loads(said)
-    if told["kind"] == EksnetError.__name__:
-        return EksnetError(told["text"], told["expected"], told["next"])
-    if told["kind"] == socket.gaierror.__name__:
-        return socket.gaierror(told["errno"], told["text"])
-    # By its number it becomes the error of that kind; the time that is over has none.
-    number = told["errno"] or errno.ETIMEDOUT
-    return OSError(number, told["text"] or os.strerror(number))
+    raise error(said, complaint)
 
 
 def internal(balancer: LoadBalancer) -> str:

@@ -4,12 +4,11 @@ import re
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from unittest.mock import Mock
 
 import pytest
 
 import eksnet
-from eksnet.aws import Account
+from eksnet.aws import Account, tags
 from eksnet.errors import UnreachableError
 
 ELSEWHERE = "AKIAREALLOOKINGKEY00"
@@ -79,11 +78,11 @@ def learners_own(tmp_path, monkeypatch):
         monkeypatch.setenv(name, value)
 
 
-def free():
-    pass
+def free(write):
+    return write.parameters
 
 
-def refuse():
+def refuse(write):
     raise PermissionError("not named")
 
 
@@ -112,16 +111,72 @@ def test_every_operation_but_those_that_read_asks_the_guard(account, service):
     model = client.meta.service_model
     passed = set()
     for name in model.operation_names:
-        event = f"before-call.{model.service_id.hyphenize()}.{name}"
-        sent = {"body": {"SourceRegion": "r"}, "headers": {}, "url": "http://x/"}
-        said = {"params": sent, "request_signer": Mock(_region_name="r"), "context": {}}
+        event = f"provide-client-params.{model.service_id.hyphenize()}.{name}"
         try:
-            client.meta.events.emit(event, model=model.operation_model(name), **said)
+            client.meta.events.emit(event, params={}, model=model.operation_model(name), context={})
         except PermissionError:
             continue
         passed.add(name)
     assert {re.match("[A-Z][a-z]+", name)[0] for name in passed} <= READING
     assert len(passed) < len(model.operation_names)
+
+
+def test_what_is_sent_is_what_the_guard_returns(account, listener):
+    asked = []
+
+    def door(write):
+        asked.append((write.service, write.operation, write.parameters))
+        return {**write.parameters, "addonName": "other"}
+
+    client = account.client("eks", door)
+    client.describe_addon(clusterName="workbook", addonName="coredns")
+    client.delete_addon(clusterName="workbook", addonName="coredns")
+    sent = {"clusterName": "workbook", "addonName": "coredns"}
+    assert asked == [("eks", "DeleteAddon", sent)]
+    assert [path for _, path, _ in listener.seen] == [
+        "/clusters/workbook/addons/coredns", "/clusters/workbook/addons/other",
+    ]  # fmt: skip
+
+
+def test_a_url_that_is_signed_in_advance_asks_the_guard_too(account):
+    client = account.client("ec2", refuse)
+    client.generate_presigned_url("describe_vpcs")
+    with pytest.raises(PermissionError, match="not named"):
+        client.generate_presigned_url("delete_vpc", {"VpcId": "vpc-1"})
+
+
+MARKS = {"eksnet": "course", "eksnet-run": "run-1"}
+PAIRS = [{"Key": "eksnet", "Value": "course"}]
+ALL = [*PAIRS, {"Key": "eksnet-run", "Value": "run-1"}]
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        ({"Tags": PAIRS}, {"Tags": ALL}),
+        ({"tags": {"eksnet": "course", "a": "b"}}, {"tags": {**MARKS, "a": "b"}}),
+        (
+            {"TagSpecifications": [{"ResourceType": "vpc", "Tags": PAIRS}], "Name": "x"},
+            {"TagSpecifications": [{"ResourceType": "vpc", "Tags": ALL}], "Name": "x"},
+        ),
+        # Of another run, or not the course's: it stays so.
+        ({"tags": {**MARKS, "eksnet-run": "run-2"}}, {"tags": {**MARKS, "eksnet-run": "run-2"}}),
+        (
+            {"Tags": [{"Key": "eksnet", "Value": "no"}]},
+            {"Tags": [{"Key": "eksnet", "Value": "no"}]},
+        ),
+        ({"Tags": []}, {"Tags": []}),
+        ({"Name": "x"}, {"Name": "x"}),
+        # In no form of tags: boto3 says what is wrong.
+        ({"Tags": "eksnet"}, {"Tags": "eksnet"}),
+        ({"Tags": [1]}, {"Tags": [1]}),
+        ({"Tags": [{"key": "eksnet"}]}, {"Tags": [{"key": "eksnet"}]}),
+        ({"tags": None, "TagSpecifications": 1}, {"tags": None, "TagSpecifications": 1}),
+        ({"TagSpecifications": [None]}, {"TagSpecifications": [None]}),
+    ],
+)
+def test_what_has_the_courses_tag_gets_all_marks(given, sent):
+    assert tags.marked(given, lambda: MARKS) == sent
 
 
 def test_the_secret_is_not_shown(account):

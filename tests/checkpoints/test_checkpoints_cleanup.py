@@ -9,8 +9,9 @@ from fake_api import FakeApi
 from lab_api import Check
 
 from eksnet.checkpoints import State
+from eksnet.cluster import connect_read_only, runs
 
-F = State.FAIL
+F, N, P = State.FAIL, State.NOT_STARTED, State.PASS
 STUCK = {"Ingress": "stays", "load balancer": "stays"}
 SYSTEM = "/api/v1/namespaces/kube-system"
 NAME = "aws-load-balancer-controller"
@@ -41,6 +42,7 @@ def put_left(
     installed: bool = False,
     role: str = "",
     namespace: str = "",
+    cleaned: bool = True,
 ) -> None:
     """Make a cluster with its account, and leave something in it.
 
@@ -50,7 +52,10 @@ def put_left(
         installed: Whether the controller's service account is there.
         role: The name of a role with the course's tag; none when empty.
         namespace: The name of a namespace with the course's label; none when empty.
+        cleaned: Whether a clean-up has ended.
     """
+    if cleaned:
+        runs.end(connect_read_only().directory)
     roles = [{"RoleName": role}] if role else []
     put_account(api, {**EMPTY, "list_roles": {"Roles": roles}, "list_role_tags": {"Tags": COURSE}})
     if ingress:
@@ -62,6 +67,21 @@ def put_left(
         api.put(f"{SYSTEM}/serviceaccounts/{NAME}", {})
     if namespace:
         api.put(f"/api/v1/namespaces/{namespace}", {"metadata": {"labels": {"eksnet": "course"}}})
+
+
+def test_only_a_clean_up_that_has_ended_earns_points(api: FakeApi, checkpoint: Check) -> None:
+    put_left(api, cleaned=False)
+    check = checkpoint("cleanup-02").check
+    assert (check().state, check().points) == (N, 0)
+    assert "eksnet.clean_up(cluster)" in check().outcomes[0].observation.next_step
+    directory = connect_read_only().directory
+    runs.begun(directory)
+    assert (check().state, check().points) == (N, 0)
+    runs.end(directory)
+    assert (check().state, check().points) == (P, 5)
+    # What is made after it is another run's.
+    runs.begun(directory)
+    assert (check().state, check().points) == (N, 0)
 
 
 def test_each_fact_is_told_for_itself(api: FakeApi, checkpoint: Check) -> None:

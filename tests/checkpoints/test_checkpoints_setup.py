@@ -10,6 +10,7 @@ from fake_api import FakeApi
 from lab_api import Check
 
 from eksnet.checkpoints import State
+from eksnet.cluster import connect_read_only, runs
 
 P, F = State.PASS, State.FAIL
 ZONES = ("zone-a", "zone-c")
@@ -27,6 +28,7 @@ def put_setup(
     hostnames: bool = True,
     ready: tuple[bool, ...] = (True, True),
     node_zones: tuple[str, ...] = ZONES,
+    begun: bool = True,
 ) -> None:
     """Make a VPC with a public and a private subnet in each zone, and a cluster in it.
 
@@ -39,7 +41,10 @@ def put_setup(
         hostnames: Whether instances get names.
         ready: Whether each node of the cluster is Ready.
         node_zones: The zones of the nodes, by their labels.
+        begun: Whether the lesson was begun.
     """
+    if begun:
+        runs.note(connect_read_only().directory, "00_setup")
     subnets = [
         {
             "SubnetId": f"{kind}-{zone}",
@@ -94,6 +99,16 @@ def test_a_subnet_without_a_table_of_its_own_has_the_main_one(
     assert checkpoint("setup-01").check(PLACES).state is P
     private["Associations"], public["Associations"] = [], [*public["Associations"], {"Main": True}]
     assert checkpoint("setup-01").check(PLACES).state is F
+
+
+def test_nothing_is_earned_before_the_lesson_is_begun(api: FakeApi, checkpoint: Check) -> None:
+    put_setup(api, begun=False)
+    runs.note(connect_read_only().directory, "01a_dns_records")
+    result = checkpoint("setup-02").check()
+    assert (result.state, result.points) == (State.NOT_STARTED, 0)
+    assert 'eksnet.begin(cluster, "00_setup")' in result.outcomes[0].observation.next_step
+    runs.note(connect_read_only().directory, "00_setup")
+    assert checkpoint("setup-02").check().state is P
 
 
 @pytest.mark.parametrize(

@@ -190,7 +190,7 @@ CASES = {
         ),
     ),
     "setup-02": Case(
-        vpc(zones=(), ready=(), hostnames=False),
+        vpc(begun=False),
         vpc(),
         (
             (vpc(zones=("zone-a",)), "1 zones have a public subnet"),
@@ -211,7 +211,7 @@ CASES = {
         ),
     ),
     "cleanup-02": Case(
-        left(ingress=True, installed=True, role="x", namespace="app-ns"),
+        left(cleaned=False),
         left(),
         (
             (left(installed=True), "there is serviceaccount/"),

@@ -13,8 +13,8 @@ from eksnet.checkpoints.criteria import Observation, State, cannot_check, failed
 from eksnet.checkpoints.evidence import Attempt, Binding
 from eksnet.checkpoints.results import Outcome, Result, Text
 from eksnet.checkpoints.standing import Progress, Standing, standings
+from eksnet.diagnosis import CANNOT_TELL, FAILS, Check, Diagnosis
 from eksnet.display import Tone
-from eksnet.findings import CANNOT_TELL, FAILS, Check, Diagnosis
 
 TRICKY = failed("<b>bold</b> & more", "a < b", 'cluster.edit("x")')
 RESULT = Result(

@@ -227,7 +227,7 @@ def test_a_manifest_has_a_method_of_its_own(what: str | Path, fake: Cluster, api
 
 NAMESPACE_PATH = "/api/v1/namespaces/shop"
 MANIFEST = "{apiVersion: v1, kind: Namespace, metadata: {name: shop, labels: {team: x}}}"
-OURS = {"eksnet": "course", "eksnet-run": "01a_dns_records"}
+OURS = {"eksnet": "course", "eksnet-run": "run-1a", "eksnet-lesson": "01a_dns_records"}
 
 
 @pytest.mark.parametrize(
@@ -239,13 +239,14 @@ OURS = {"eksnet": "course", "eksnet-run": "01a_dns_records"}
         ({}, OURS, True, {"team": "x"}),
         ({"eksnet": "other"}, OURS, True, {"team": "x"}),
         # What an earlier lesson has made stays that lesson's.
-        (OURS, {"eksnet": "course", "eksnet-run": "05_lab_hosts"}, True, {"team": "x", **OURS}),
+        (OURS, {"eksnet": "course", "eksnet-lesson": "05_lab_hosts"}, True, {"team": "x", **OURS}),
         (OURS, {"eksnet": "course"}, True, {"team": "x", **OURS}),
     ],
 )
 def test_a_namespace_is_marked_by_whoever_makes_it(
     api: FakeApi,
     fake: Cluster,
+    monkeypatch: pytest.MonkeyPatch,
     before: dict[str, str] | None,
     marks: dict[str, str],
     mark: bool,
@@ -253,7 +254,7 @@ def test_a_namespace_is_marked_by_whoever_makes_it(
 ) -> None:
     if before is not None:
         api.put(NAMESPACE_PATH, {"metadata": {"labels": before}})
-    fake.marks = marks
+    monkeypatch.setattr(fake, "_marks", lambda: marks)
     fake.apply(MANIFEST, mark=mark)
     (sent,) = [json.loads(one.body) for one in api.writes if one.path == NAMESPACE_PATH]
     assert sent["metadata"]["labels"] == labels

@@ -157,4 +157,11 @@ def test_no_proxy_stands_before_this_computer(
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
     monkeypatch.delenv("NO_PROXY", raising=False)
     monkeypatch.delenv("no_proxy", raising=False)
-    assert eksnet.connect("context:lab").version == "v1.35.4"
+    monkeypatch.setenv("EKSNET_CHANGES", "lab")
+    cluster = eksnet.connect("context:lab")
+    assert cluster.version == "v1.35.4"
+    # A command in a pod takes a WebSocket, which finds its way otherwise.
+    no = 403, failure(403, "Forbidden", "no")
+    api.refuse = lambda request: no if "/exec" in request.path else None
+    with pytest.raises(ApiError, match="context:lab says: no"):
+        cluster.exec("client", "true", "shop")

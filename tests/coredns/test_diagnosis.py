@@ -17,9 +17,9 @@ from eksnet.coredns import probe as probing
 from eksnet.coredns.configuration import configuration_hash, errors
 from eksnet.coredns.probe import Probe
 from eksnet.coredns.transport import TCP, Query
+from eksnet.diagnosis import CANNOT_TELL, FAILS, OK, Check, CheckResult, Diagnosis
 from eksnet.dns.resolvconf import ResolvConf, pod_resolv_conf
 from eksnet.errors import EksnetError
-from eksnet.findings import CANNOT_TELL, FAILS, OK, Check, Diagnosis, Finding
 
 COREFILE = ".:53 {\n    errors\n    reload\n}\n"
 RUNS = f"[INFO] plugin/reload: Running configuration SHA512 = {configuration_hash(COREFILE)}\n"
@@ -168,7 +168,7 @@ CACHED = pod_resolv_conf("default", nameserver="169.254.20.10")
         (diagnosis.outside(probe(outside="SERVFAIL")), FAILS, "SERVFAIL"),
     ],
 )  # fmt: skip
-def test_a_check(found: Finding, verdict: str, seen: str) -> None:
+def test_a_check(found: CheckResult, verdict: str, seen: str) -> None:
     assert (found.verdict, seen in found.seen) == (verdict, True), found
     assert bool(found.next_step) == (verdict == FAILS)
 

@@ -322,3 +322,38 @@ def test_what_is_simulated_is_taken_back(cluster, clean):
     assert (simulated.fleet(cluster), simulated.clock_factor(cluster)) == ([], 1)
     assert content(cluster) == clean
     assert CLEAN in repr(eksnet.begin(cluster, "05_lab_hosts"))
+
+
+@pytest.mark.sandbox
+def test_what_was_left_in_the_account_goes(cluster, clean):
+    """By hand, and by the controller for an Ingress that is gone without its finalizer."""
+    name, tag = "08b_ingress_https_and_faults", [{"Key": "eksnet", "Value": "course"}]
+    eksnet.begin(cluster, name)
+    of_controller = [{"Key": "elbv2.k8s.aws/cluster", "Value": cluster.eks_name}]
+    vpc = cluster.aws("eks").describe_cluster(name=cluster.eks_name)["cluster"]
+    vpc = vpc["resourcesVpcConfig"]["vpcId"]
+    cluster.aws("acm").request_certificate(
+        DomainName="shop.example.com", ValidationMethod="DNS", Tags=tag
+    )
+    elb = cluster.aws("elbv2")
+    for group, tags in (("by-hand", tag), ("k8s-gone", of_controller)):
+        elb.create_target_group(
+            Name=group, Protocol="TCP", Port=80, VpcId=vpc, TargetType="ip", Tags=tags
+        )
+    found = eksnet.begin(cluster, name)
+    assert [(one.what, one.seen, one.done) for one in found.left] == [
+        (
+            "what was made in AWS by hand",
+            "target group by-hand, certificate shop.example.com",
+            "deleted",
+        ),
+        (
+            "what the AWS Load Balancer Controller has left in AWS",
+            "target group k8s-gone",
+            "deleted",
+        ),
+    ]
+    assert elb.describe_target_groups()["TargetGroups"] == []
+    assert CLEAN in repr(eksnet.begin(cluster, name))
+    eksnet.begin(cluster, "05_lab_hosts")
+    assert content(cluster) == clean

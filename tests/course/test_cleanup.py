@@ -17,6 +17,7 @@ from fake_api import FakeApi, kubeconfig
 import eksnet
 from eksnet import cli, cluster
 from eksnet.aws.leftovers import Leftover
+from eksnet.cluster.runs import Run
 from eksnet.course import cleanup
 from eksnet.course.cleanup import Audit
 from eksnet.errors import EksnetError
@@ -32,8 +33,8 @@ def test_an_audit_is_shown_as_text_as_html_and_as_a_frame() -> None:
     assert clean._repr_html_() == "<p>nothing of the course is left</p>"
     one, two = Audit((BALANCER,), REMARK), Audit((BALANCER, ROLE))
     assert repr(one).splitlines() == [
-        "what           name     whose",
-        "load balancer  by-hand  eksnet=course",
+        "what           name     whose          run",
+        "load balancer  by-hand  eksnet=course  unknown",
         "1 thing is left",
         REMARK,
     ]
@@ -107,10 +108,11 @@ def test_as_json_nothing_else_is_on_the_standard_output(run: Any, words: tuple[s
         "left": [
             {
                 "what": "load balancer", "name": "by-hand", "whose": "eksnet=course",
-                "id": "arn:1",
+                "run": "", "id": "arn:1",
             }
         ],
         "remark": REMARK,
+        "run": "",
     }  # fmt: skip
 
 
@@ -125,7 +127,9 @@ def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeApi]:
     server.close()
 
 
-LABELS = {"labels": {"eksnet": "course", "eksnet-run": "01a_dns_records"}}
+LABELS = {
+    "labels": {"eksnet": "course", "eksnet-run": "run-0a", "eksnet-lesson": "01a_dns_records"}
+}
 KINDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 BINDINGS = "targetgroupbindings.elbv2.k8s.aws"
 
@@ -138,16 +142,25 @@ def test_on_a_context_only_the_cluster_is_cleaned_and_only_of_what_is_the_course
     pod = {"metadata": {"labels": {"app.kubernetes.io/managed-by": "eksnet"}}}
     api.put("/api/v1/namespaces/default/pods/eksnet-1", pod)
     learner = eksnet.connect("context:lab", changes="lab")
+    learner.apply("{apiVersion: v1, kind: Namespace, metadata: {name: zoo}}")
+    own, before = learner.run_id, len(api.writes)
     found = cleanup.left_over(learner)
-    assert [(one.what, one.name, one.whose) for one in found.left] == [
-        ("Namespace", "my-namespace", "eksnet=course, eksnet-run=01a_dns_records"),
-        ("Pod", "default/eksnet-1", "app.kubernetes.io/managed-by=eksnet"),
+    assert list(found.listing().rows) == [
+        ("Namespace", "my-namespace", "eksnet=course, eksnet-lesson=01a_dns_records", "run-0a"),
+        ("Namespace", "zoo", "eksnet=course", "yours"),
+        ("Pod", "default/eksnet-1", "app.kubernetes.io/managed-by=eksnet", "unknown"),
     ]
+    assert [one["run"] for one in found.to_json()["left"]] == ["run-0a", own, ""]
     assert found.remark == "no AWS account is known for context:lab: only the cluster counts"
-    assert not api.writes
+    assert len(api.writes) == before
     assert cleanup.clean_up(learner).clean
     said = capsys.readouterr().out.splitlines()
-    assert said[-1] == "5. the rest in the cluster: deleted Pod eksnet-1, Namespace my-namespace"
+    assert said[-1] == (
+        "5. the rest in the cluster: deleted Pod eksnet-1, Namespace my-namespace, Namespace zoo"
+    )
+    # What is made from now on is another run's.
+    assert learner.current_run == Run(own, ended=True)
+    assert learner.run_id != own
     assert {"default", "kube-system", "theirs"} <= {
         path.rpartition("/")[2] for path in api.objects if path.count("/") == 4
     }

@@ -158,3 +158,7 @@ def test_each_notebook_begins_as_itself_and_makes_what_its_row_says(name):
     assert ("coredns.addon.install(" in source) == row.addon
     assert ("autoscaling.start_clock(" in source) == row.simulates
     assert bool(row.faults) == ("inject_fault(" in source)
+    # What a call of AWS makes: of the controller's identities, `uninstall_controller` knows.
+    by_hand = re.findall(r"\.((?:create|request)_(?!policy|open_id|role)\w+)\(", source)
+    assert bool(by_hand) == (row.by_hand or row.empty_account), by_hand
+    assert ("iam.create_policy(" in source) == row.installs_controller

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -13,9 +14,11 @@ from typer.testing import CliRunner
 
 import eksnet
 from eksnet import cli
-from eksnet.aws import Account
+from eksnet.aws import Account, leftovers
 from eksnet.coredns import addon
 from eksnet.course import rollback
+from eksnet.errors import EksnetError
+from eksnet.loadbalancer import controller
 from tests.doctor.conftest import api, eks, lab, side  # noqa: F401
 
 COREDNS = "/api/v1/namespaces/kube-system/configmaps/coredns"
@@ -130,3 +133,78 @@ def test_the_values_of_the_add_on_come_back(managed):
     # Before its installation it was self-managed.
     rollback.put_back(rollback.planned(1))
     assert addon.describe(managed)[0].status == "self-managed"
+
+
+def test_a_learners_own_calls_keep_the_add_on_too(managed, side):  # noqa: F811
+    client, where = managed.aws("eks"), {"clusterName": "workbook", "addonName": "coredns"}
+    client.create_addon(**where, tags={"eksnet": "course"})
+    side.worker.work_once()
+    version = addon.describe(managed)[0].version
+    client.update_addon(**where, configurationValues=json.dumps(VALUES))
+    side.worker.work_once()
+    client.delete_addon(**where, preserve=True)
+    found = managed.snapshots.all()
+    assert [(one.before, one.content["version"]) for one in found] == [
+        ("its installation", ""), ("an update", version), ("its removal", version),
+    ]  # fmt: skip
+    assert json.loads(found[2].content["values"]) == VALUES
+
+
+@pytest.mark.parametrize("where", [
+    {"clusterName": "workbook", "addonName": "kube-proxy"},
+    {"clusterName": "another", "addonName": "coredns"},
+])  # fmt: skip
+def test_what_is_about_something_else_keeps_nothing(managed, where):
+    client = managed.aws("eks")
+    with pytest.raises(client.exceptions.ResourceNotFoundException):
+        client.update_addon(**where, configurationValues="{}")
+    assert list(managed.snapshots.all()) == []
+
+
+def test_a_change_that_the_guard_refuses_keeps_nothing(managed, monkeypatch):
+    monkeypatch.delenv("EKSNET_CHANGES")
+    with pytest.raises(EksnetError, match="its name was not given"):
+        managed.aws("eks").delete_addon(clusterName="workbook", addonName="coredns")
+    assert list(managed.snapshots.all()) == []
+
+
+def test_an_add_on_that_cannot_be_kept_is_not_changed(managed, side, monkeypatch):  # noqa: F811
+    addon.install(managed)
+    managed.snapshots.directory.parent.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(managed.snapshots.directory)
+    managed.snapshots.directory.write_text("a file")
+    with pytest.raises(EksnetError, match="no snapshot can be kept"):
+        managed.aws("eks").delete_addon(clusterName="workbook", addonName="coredns")
+    assert addon.describe(managed)[0].status == "ACTIVE"
+
+
+# What is made in the account.
+
+
+def test_what_is_made_with_the_courses_tag_says_its_run(managed, side):  # noqa: F811
+    managed.begin_lesson("09_lab_target_group_binding")
+    pairs = [{"Key": "eksnet", "Value": "course"}]
+    elb, iam = managed.aws("elbv2"), managed.aws("iam")
+    words = {"Protocol": "TCP", "Port": 80, "VpcId": side.settings.cluster.vpc_id}
+    made = elb.create_target_group(Name="web", **words, Tags=pairs)["TargetGroups"][0]
+    elb.create_target_group(Name="theirs", **words)
+    controller._ensure_policy(managed)
+    wanted = {
+        "eksnet": "course", "eksnet-run": managed.current_run.id,
+        "eksnet-lesson": "09_lab_target_group_binding",
+    }  # fmt: skip
+    (told,) = elb.describe_tags(ResourceArns=[made["TargetGroupArn"]])["TagDescriptions"]
+    assert {one["Key"]: one["Value"] for one in told["Tags"]} == wanted
+    (policy,) = iam.list_policies(Scope="Local", PathPrefix="/")["Policies"]
+    of_policy = iam.list_policy_tags(PolicyArn=policy["Arn"])["Tags"]
+    assert {one["Key"]: one["Value"] for one in of_policy} == wanted
+    account = leftovers.Account(managed.aws, "workbook")
+    found = {one.name: one.run for kind in leftovers.KINDS for one in kind.find(account)}
+    assert found == {"web": managed.run_id, controller.POLICY: managed.run_id}
+
+
+def test_the_controller_is_told_the_run(managed):
+    words = controller.helm_command(managed).split()
+    assert "defaultTags.eksnet=course" in words
+    assert f"defaultTags.eksnet-run={managed.run_id}" in words
+    assert not any("eksnet-lesson" in one for one in words)

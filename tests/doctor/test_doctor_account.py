@@ -7,15 +7,18 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from moto.servicequotas.exceptions import NoSuchResource
 
 from eksnet.aws.rights import policy
 from eksnet.cluster import Cluster
 from eksnet.cluster.targets import Target
-from eksnet.doctor import installed, network, rights
+from eksnet.doctor import installed, limits, network, rights
 from eksnet.doctor.examination import CHECKS, made
 from eksnet.doctor.findings import Finding, Verdict
+from eksnet.doctor.limits import Limit
 from eksnet.loadbalancer.subnets import Subnet
 from eksnet.sandbox.aws.eks import catalogue
+from eksnet.sandbox.aws.quotas import Quotas, Responses
 from tests.sandbox.aws.conftest import Side
 
 CHECK = {one.name: one for one in CHECKS}
@@ -142,14 +145,16 @@ def test_a_subnet_without_a_table_has_the_main_one(name: str, public: bool, orde
     ("used", "free"), [(0, None), (18, None), (19, 1), (20, 0), (21, 0)]
 )  # fmt: skip
 def test_limits(used: int, free: int | None) -> None:
-    name = "application-load-balancers"
-    counted = {name: used, "network-load-balancers": 0, "target-groups": 0}
-    most = {name: 20, "network-load-balancers": 50, "target-groups": 3000}
-    told = [one for one in network.room(most, counted, "eu-west-1") if one.remedy]
+    full = Limit("application-load-balancers", 20, used, 2, "elasticloadbalancing")
+    other = Limit("target-groups", 3000, 0, 8, "elasticloadbalancing")
+    told = [one for one in limits.judged([full, other], "eu-west-1") if one.remedy]
     assert len(told) == (free is not None)
     for one in told:
-        assert f"{free} are free" in one.what
-        assert "eu-west-1.console.aws.amazon.com/servicequotas" in one.remedy
+        assert f"{used} of 20 are in use, so {free} are free" in one.what
+        assert one.remedy.endswith(
+            "https://eu-west-1.console.aws.amazon.com/servicequotas/home/services/"
+            "elasticloadbalancing/quotas"
+        )
 
 
 def test_load_balancers_of_the_account_are_counted(eks: Cluster, side: Side) -> None:
@@ -158,6 +163,78 @@ def test_load_balancers_of_the_account_are_counted(eks: Cluster, side: Side) -> 
         elb.create_load_balancer(Name=f"old-{number}", Subnets=_subnets(side), Type="network")
     (one,) = findings("limits", eks)
     assert "network-load-balancers: 19 of 20 are in use, so 1 are free" in one.what
+
+
+def test_what_is_in_use_is_told(eks: Cluster, side: Side) -> None:
+    ec2 = side.client("ec2")
+    ec2.allocate_address(Domain="vpc")
+    ec2.create_security_group(GroupName="x", Description="d", VpcId=VPC)
+    balancing, network = [one.what for one in found("limits", eks)]
+    assert "0 of 100 rules-per-application-load-balancer" in balancing
+    groups = len(ec2.describe_security_groups()["SecurityGroups"])
+    interfaces = len(ec2.describe_network_interfaces()["NetworkInterfaces"])
+    assert network == (
+        f"in use: {groups} of 2500 security groups, "
+        "1 of 60 inbound rules of the cluster's security group, "
+        f"{interfaces} of 5000 network interfaces, 1 of 5 NAT gateways in one zone, "
+        "2 of 5 Elastic IP addresses, 4 of 5 vCPUs of on-demand instances"
+    )
+
+
+def test_security_groups_that_are_nearly_all_in_use(
+    eks: Cluster, side: Side, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    groups = len(side.client("ec2").describe_security_groups()["SecurityGroups"])
+    monkeypatch.setattr(Quotas, "get_service_quota", lambda *_, **__: {"Value": groups + 3.0})
+    (one,) = [one for one in findings("limits", eks) if one.what.startswith("security groups")]
+    assert f"{groups} of {groups + 3} are in use, so 3 are free, and the lessons need 4" in one.what
+    assert one.remedy.endswith("/servicequotas/home/services/vpc/quotas")
+
+
+@pytest.mark.parametrize("denied", ["GetServiceQuota", "Get*"])
+def test_who_may_not_ask_for_quotas_is_told_so(denied: str, eks: Cluster, side: Side) -> None:
+    deny = {"Effect": "Deny", "Action": f"servicequotas:{denied}", "Resource": "*"}
+    side.client("iam").put_user_policy(
+        UserName="learner", PolicyName="no",
+        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [deny]}),
+    )  # fmt: skip
+    balancing, one = found("limits", eks)
+    assert balancing.verdict is Verdict.OK
+    assert one.verdict is Verdict.CANNOT_TELL
+    assert "servicequotas:GetServiceQuota" in one.what
+    assert "learner_policy.json" in one.remedy
+    assert {"servicequotas:GetServiceQuota", "servicequotas:GetAWSDefaultServiceQuota"} <= set(
+        policy()["Statement"][0]["Action"]
+    )
+
+
+def test_a_quota_without_a_value_of_the_accounts_own_has_its_default(
+    eks: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: Responses) -> str:
+        raise NoSuchResource
+
+    before = found("limits", eks)
+    monkeypatch.setattr(Responses, "get_service_quota", refuse)
+    assert found("limits", eks) == before
+
+
+def test_a_quota_that_aws_does_not_know_leaves_the_others(
+    eks: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Quotas.get_service_quota
+
+    def answer(self: Quotas, service_code: str, quota_code: str) -> dict[str, Any]:
+        if quota_code == "L-1216C47A":
+            raise NoSuchResource
+        return real(self, service_code, quota_code)
+
+    monkeypatch.setattr(Quotas, "get_service_quota", answer)
+    _, others, unknown = found("limits", eks)
+    assert "2 of 5" not in others.what
+    assert "1 of 5 NAT gateways" in others.what
+    assert unknown.verdict is Verdict.CANNOT_TELL
+    assert unknown.what.startswith("Service Quotas knows no limit of vCPUs of on-demand instances")
 
 
 def _subnets(side: Side) -> list[str]:

@@ -59,7 +59,8 @@ def said(*states: State, answer: Any = (("2",),)) -> Attempt:
     names = [one.id for one in LAB.criteria]
     return Attempt(
         "lab-01", "2026-11-30T10:00:00+00:00", Binding("ca:ada", ""),
-        dict(zip(names, states, strict=True)), 0, {name: ("seen then", "") for name in names},
+        dict(zip(names, states, strict=True)), 0,
+        [{"id": name, "observed": "seen then"} for name in names],
         [list(row) for row in answer] if isinstance(answer, tuple) else answer,
     )  # fmt: skip
 

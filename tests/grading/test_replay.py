@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,16 +17,21 @@ from made import archive, attempt, lines
 from typer.testing import CliRunner
 
 sys.path.append(str(Path(__file__).parents[1] / "sandbox"))
+import faults
+import hostside
+from interrupting import COMMAND, hear_all
 from test_confined import serving
 
 from eksnet import cli
 from eksnet.checkpoints import definitions
+from eksnet.checkpoints.definitions.corefile import _ORDER_COREFILE, ASKED
 from eksnet.course.replay import SANDBOX
 from eksnet.sandbox import lifecycle
 
 pytestmark = pytest.mark.sandbox
 
 HOSTS = {one.id: one for one in definitions.of_notebook("05")}
+REPLAY_INSIDE = "eksnet.course.replay_inside"
 SOLVED = """
 import eksnet
 from eksnet import coredns
@@ -59,6 +66,17 @@ raise RuntimeError(found)
 """
 
 
+# Two dry runs: one of the lesson's, and one that its check makes itself.
+TRIED = """
+import eksnet
+cluster = eksnet.connect()
+prediction = {answers!r}
+corefile = {corefile!r}
+assert eksnet.dry_run(corefile, "api.shop.example", cluster=cluster).answers[0].plugin == "template"
+eksnet.checkpoint("corefile-01").check(prediction, corefile)
+"""
+
+
 def notebook(*sources: str) -> bytes:
     cells = [nbformat.v4.new_code_cell(source) for source in sources]
     for number, cell in enumerate(cells):
@@ -74,16 +92,24 @@ def learners_own(tmp_path: Path, live_sandbox: Any) -> Iterator[Path]:
     assert lifecycle.status(SANDBOX).phase == "down"
 
 
-def grade(folder: Path, *more: str) -> tuple[Any, dict[str, Any], dict[str, dict[str, str]]]:
-    words = [
+def words(folder: Path, notebook: str = "05") -> list[str]:
+    return [
         "grade", str(folder / "submissions"), "--csv", str(folder / "gradebook.csv"), "--feedback",
-        str(folder / "out"), "--notebook", "05", "--replay", "--json",
+        str(folder / "out"), "--notebook", notebook, "--replay", "--json",
     ]  # fmt: skip
-    done = CliRunner().invoke(cli.app, [*words, *more])
+
+
+def grade(
+    folder: Path, *more: str, notebook: str = "05"
+) -> tuple[Any, dict[str, Any], dict[str, dict[str, str]]]:
+    done = CliRunner().invoke(cli.app, [*words(folder, notebook), *more])
     assert done.exit_code in (0, 1), done.output
+    return done, json.loads(done.stdout), criteria(folder)
+
+
+def criteria(folder: Path) -> dict[str, dict[str, str]]:
     with (folder / "gradebook-criteria.csv").open(newline="", encoding="utf-8") as file:
-        rows = {f"{row['student_id']} {row['criterion']}": row for row in csv.DictReader(file)}
-    return done, json.loads(done.stdout), rows
+        return {f"{row['student_id']} {row['criterion']}": row for row in csv.DictReader(file)}
 
 
 def flagged(said: dict[str, Any]) -> dict[str, str]:
@@ -95,8 +121,8 @@ def flagged(said: dict[str, Any]) -> dict[str, str]:
     return found
 
 
-def hand_in(folder: Path, learner: str, content: bytes) -> None:
-    files = {"submission.json": b"{}", "notebooks/05_lab_hosts.ipynb": content}
+def hand_in(folder: Path, learner: str, content: bytes, stem: str = "05_lab_hosts") -> None:
+    files = {"submission.json": b"{}", f"notebooks/{stem}.ipynb": content}
     archive(folder / "submissions" / f"{learner}.zip", files)
 
 
@@ -143,3 +169,58 @@ def test_a_run_that_does_not_end_is_ended_and_the_next_one_is_on_a_fresh_cluster
     # What was done before it counts.
     assert rows["a-loop hosts-01.entry"]["state"] == "PASS", done.output
     assert rows["b-next hosts-01.entry"]["state"] == "NOT_STARTED"
+
+
+def test_a_corefile_is_run_dry_in_a_replay(learners_own: Path) -> None:
+    folder = learners_own
+    right = ["template", "template", "template", "hosts", "forward"]
+    for learner, plugins in {"a-right": right, "b-wrong": right[::-1]}.items():
+        source = TRIED.format(
+            answers=dict(zip(ASKED, plugins, strict=True)), corefile=_ORDER_COREFILE
+        )
+        hand_in(folder, learner, notebook(source), "02c_corefile")
+    _, said, rows = grade(folder, notebook="02c")
+    assert flagged(said) == {}, "no cell failed"
+    found = {learner: rows[f"{learner} corefile-01.plugins"] for learner in ("a-right", "b-wrong")}
+    assert {learner: row["state"] for learner, row in found.items()} == {
+        "a-right": "PASS", "b-wrong": "FAIL",
+    }  # fmt: skip
+    assert found["a-right"]["source"] == "notebook"
+
+
+def test_ctrl_c_keeps_what_was_replayed_and_ends_the_sandbox(learners_own: Path) -> None:
+    folder = learners_own
+    hand_in(folder, "a-right", notebook(SOLVED, CHECK))
+    hand_in(folder, "b-loop", notebook("while True: pass"))
+    hand_in(folder, "c-next", notebook(CHECK))
+    command = subprocess.Popen(
+        [*COMMAND, *words(folder)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=hear_all,
+    )  # fmt: skip
+    assert command.stderr is not None
+    assert command.stderr.readline().startswith("a-right: 05_lab_hosts: replayed in")
+    # The second one is under way: its fresh sandbox is up, and its kernel runs.
+    faults.until("b-loop runs", lambda: is_running(REPLAY_INSIDE))
+    command.send_signal(signal.SIGINT)
+    out, complaints = command.communicate(timeout=120)
+    assert command.returncode == 130, complaints
+    assert complaints.splitlines() == [
+        "eksnet: interrupted: 1 of 3 learners are graded; the same command goes on with what is "
+        "left"
+    ]
+    assert lifecycle.status(SANDBOX).phase == "down" and not is_running(REPLAY_INSIDE)
+    listed = {one["learner"] for one in json.loads(out)["notices"] if one["about"] == "not graded"}
+    assert listed == {"b-loop", "c-next"}
+    assert criteria(folder)["a-right hosts-01.entry"]["state"] == "PASS"
+    assert [one.name for one in (folder / "out").iterdir()] == ["a-right.html"]
+
+    hand_in(folder, "b-loop", notebook(CHECK))
+    done, _, rows = grade(folder)
+    assert "a-right: 05_lab_hosts: was replayed before the interrupt" in done.stderr
+    assert "2 notebooks were replayed, in" in done.stderr
+    assert rows["a-right hosts-01.entry"]["state"] == "PASS"
+    assert {row["source"] for row in rows.values()} <= {"replay", "notebook"}
+
+
+def is_running(module: str) -> bool:
+    return bool(hostside.naming(Path(module)))

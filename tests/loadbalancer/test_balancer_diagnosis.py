@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 
 from eksnet import cli, cluster, data
 from eksnet.cluster import Resource
+from eksnet.diagnosis import CANNOT_TELL, FAILS, OK, Check, CheckResult, Diagnosis
 from eksnet.errors import EksnetError
-from eksnet.findings import CANNOT_TELL, FAILS, OK, Check, Diagnosis, Finding
 from eksnet.loadbalancer import diagnosis, lint_rules, linting
 from eksnet.loadbalancer.around import Behind
 from eksnet.loadbalancer.last_word import Word
@@ -68,7 +68,7 @@ TIMED_OUT = [target("unhealthy", "Target.Timeout")] * 2
 BALANCER = {"Type": "application", "Scheme": "internal", "State": {"Code": "active"}}
 WEB = Behind("web", "80", ready=2, selects="app=web")
 FORWARD = "forward to web:80"
-CHECKS: list[tuple[Finding, str, str]] = [
+CHECKS: list[tuple[CheckResult, str, str]] = [
     (diagnosis.ingress_class(ingress(), classes(alb=ALB_CONTROLLER)), OK, "alb, of ingress"),
     (diagnosis.ingress_class(ingress(""), classes(alb=ALB_CONTROLLER)), FAILS, "it has none"),
     (diagnosis.ingress_class(ingress("lab"), classes(alb=ALB_CONTROLLER)), FAILS,
@@ -144,7 +144,7 @@ CHECKS: list[tuple[Finding, str, str]] = [
 
 
 @pytest.mark.parametrize(("found", "verdict", "seen"), CHECKS)
-def test_a_check(found: Finding, verdict: str, seen: str) -> None:
+def test_a_check(found: CheckResult, verdict: str, seen: str) -> None:
     assert (found.verdict, seen in found.seen) == (verdict, True), found
     assert not found.next_step if verdict == OK else found.next_step or verdict == CANNOT_TELL
 

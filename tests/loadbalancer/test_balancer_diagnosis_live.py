@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from eksnet import cli, loadbalancer
 from eksnet.cluster import Cluster, connect_read_only
 from eksnet.cluster.countdown import until
-from eksnet.findings import Check
+from eksnet.diagnosis import Check
 from eksnet.loadbalancer import controller as installed
 from eksnet.loadbalancer import faults, install_controller, observe, uninstall_controller
 

@@ -10,7 +10,7 @@ import copy
 import json
 import re
 from collections.abc import Iterator
-from itertools import count
+from itertools import count, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,6 @@ from test_plan_differential import QUIET, account
 from test_plan_live import controller
 
 from eksnet.cluster import Cluster
-from eksnet.errors import EksnetError
 from eksnet.loadbalancer import plan, reading
 from eksnet.loadbalancer.linting import ERROR, Finding, lint
 from eksnet.loadbalancer.planned import Plan
@@ -36,7 +35,6 @@ PAGE = (Path(__file__).parents[2] / "docs" / "manifest-rules.md").read_text()
 BATCH = 20
 # What a dry run chooses anew: a Service's UID, of which names are made, and its node ports.
 CHOSEN = re.compile(r"-[0-9a-f]{10}\b|\b3[0-2]\d{3}\b")
-UNLOADED = "cannot be loaded"
 numbers = count(1)
 
 
@@ -105,43 +103,31 @@ def is_listed(message: str) -> bool:
     return any(part in message for part in NOT_FOUND)
 
 
-def asked(
-    cluster: Cluster, drawn: list[list[Json]]
-) -> Iterator[tuple[list[Json], list[str], Plan]]:
-    """Plan manifests together; yield for each what is refused, and the plan."""
-    try:
-        found = plan(cluster, written([one for objects in drawn for one in objects]))
-    except EksnetError as error:
-        # The controller cannot load a group of which one annotation is no number: nothing is
-        # planned then.
-        assert UNLOADED in error.seen
-        if len(drawn) == 1:
-            yield drawn[0], [error.seen], plan(cluster, controlled.APP)
-            return
-        for objects in drawn:
-            yield from asked(cluster, [objects])
-        return
-    for objects in drawn:
-        yield objects, refused(found, objects), found
-
-
 def disagreements(cluster: Cluster, drawn: list[list[Json]]) -> Iterator[str]:
     """Plan manifests together and yield where lint and the controller disagree."""
-    for objects, said, found in asked(cluster, drawn):
-        wrong = errors(objects)
+    found = plan(cluster, written([one for objects in drawn for one in objects]))
+    doubtful = []
+    for objects in drawn:
+        said, wrong = refused(found, objects), errors(objects)
         if said and not wrong and not all(map(is_listed, said)):
             yield f"the controller refuses, lint finds nothing: {said}\n{written(objects)}"
-        for one in wrong if not said else ():
-            if one.rule not in BY_OTHERS and is_read(cluster, found, objects, one):
-                yield f"lint finds {one}, and the controller reads it\n{written(objects)}"
+        # A plan has each name once: each turn has at most one finding of a load balancer.
+        turn = [one for one in wrong if one.rule not in BY_OTHERS] if not said else []
+        doubtful.append([(objects, one) for one in turn])
+    for turns in zip_longest(*doubtful):
+        yield from read_all_the_same(cluster, found, list(filter(None, turns)))
 
 
-def is_read(cluster: Cluster, found: Plan, objects: list[Json], one: Finding) -> bool:
-    """Tell whether what lint calls an error makes a difference to the controller."""
-    bare = without(objects, one)
-    # In a plan of its own: it has the names of what it is compared with.
-    other = built(plan(cluster, written(bare)), bare) if bare else "[]"
-    return other != built(found, objects)
+def read_all_the_same(
+    cluster: Cluster, found: Plan, doubtful: list[tuple[list[Json], Finding]]
+) -> Iterator[str]:
+    """Yield which of lint's errors make a difference to the controller: it reads them."""
+    bare = [without(objects, one) for objects, one in doubtful]
+    everything = [one for objects in bare for one in objects]
+    other = plan(cluster, written(everything)) if everything else None
+    for (objects, one), left in zip(doubtful, bare, strict=True):
+        if (built(other, left) if other and left else "[]") != built(found, objects):
+            yield f"lint finds {one}, and the controller reads it\n{written(objects)}"
 
 
 def check(cluster: Cluster, account: Account, data: st.DataObject) -> None:

@@ -14,15 +14,18 @@ from controlled import NAMESPACE, text
 from drawn import Account
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from test_plan_live import controller, made_as_planned
+from test_plan_live import controller, known_names
 
 from eksnet.cluster import Cluster, Condition
 from eksnet.loadbalancer import annotations, catalogues, plan
-from eksnet.loadbalancer.planned import Plan
+from eksnet.loadbalancer.differences import compare
+from eksnet.loadbalancer.planned import Plan, Stack
 
 __all__ = ["controller"]
 SOMEWHERE = Account(("arn:a", "arn:b"), {"internal": ("subnet-1",), "internet-facing": ()}, "sg-1")
 PLAIN = re.compile(rf"{catalogues.INGRESS}|{catalogues.SERVICE}(aws-load-balancer-)?")
+# So many load balancers' manifests are planned, made and deleted together.
+BATCH = 10
 numbers = count(1)
 
 
@@ -78,23 +81,50 @@ def account(controller: Cluster) -> Iterator[Account]:
 
 
 def check(cluster: Cluster, account: Account, data: st.DataObject) -> None:
-    """Plan, apply, compare, delete."""
+    """Plan, apply, compare and delete the load balancers of a batch together."""
+    batch = [manifest(account, data) for _ in range(BATCH)]
+    everything = text(*(one for objects in batch for one in objects))
+    # Shown when the test fails.
+    print(everything)
+    before = plan(cluster, everything)
+    assert before.fine, before.refused
+    cluster.apply(everything)
+    try:
+        for one in (one for objects in batch for one in objects):
+            controlled.wait_for_address(cluster, one["kind"], one["metadata"]["name"])
+        wait_for_targets(cluster)
+        after = plan(cluster, everything)
+        found = [f"{one}\n{text(*objects)}" for objects in batch for one in differences(
+            cluster, before, after, {name(one) for one in objects})]  # fmt: skip
+        assert found == []
+        # Beside the load balancers, the security groups of nodes and pods.
+        assert list(map(str, after.changes)) == []
+    finally:
+        cluster.delete_manifest(everything, timeout=180)
+
+
+def manifest(account: Account, data: st.DataObject) -> list[dict[str, Any]]:
+    """Draw the Ingresses of one load balancer, and sometimes a Service with another one."""
     number = next(numbers)
     objects = data.draw(drawn.groups(account, number))
     if data.draw(st.booleans()):
         objects.append(data.draw(drawn.balancers(account, number)))
-    manifest = text(*objects)
-    before = plan(cluster, manifest)
-    cluster.apply(manifest)
-    try:
-        assert before.fine, f"{before}\n{manifest}"
-        for one in objects:
-            controlled.wait_for_address(cluster, one["kind"], one["metadata"]["name"])
-        wait_for_targets(cluster)
-        made_as_planned(before, plan(cluster, manifest))
-        registered_as_planned(cluster, before)
-    finally:
-        cluster.delete_manifest(manifest, timeout=180)
+    return objects
+
+
+def name(one: dict[str, Any]) -> str:
+    return f"{one['metadata']['namespace']}/{one['metadata']['name']}"
+
+
+def differences(cluster: Cluster, before: Plan, after: Plan, names: set[str]) -> Iterator[str]:
+    """Yield where what was planned for some objects is not what is there now."""
+    for stack in before.stacks:
+        if not names & set(stack.members):
+            continue
+        existing = after.stack(stack.id).existing or ()
+        yield from map(str, compare(stack.planned or (), existing))
+        yield from sorted(known_names(stack) - {part["name"] for part in existing})
+        yield from registered_otherwise(cluster, stack)
 
 
 def wait_for_targets(cluster: Cluster) -> None:
@@ -109,20 +139,21 @@ def wait_for_targets(cluster: Cluster) -> None:
         cluster.wait("targetgroupbinding", name, done, NAMESPACE)
 
 
-def registered_as_planned(cluster: Cluster, before: Plan) -> None:
-    """Check that what is registered now is what was planned."""
+def registered_otherwise(cluster: Cluster, stack: Stack) -> Iterator[str]:
+    """Yield where what is registered now is not what was planned."""
     elbv2 = cluster.aws("elbv2")
-    for stack in before.stacks:
-        for part in stack.planned or ():
-            if part.kind != "target group" or "known after apply" in part["name"]:
-                continue
-            (group,) = elbv2.describe_target_groups(Names=[part["name"]])["TargetGroups"]
-            health = elbv2.describe_target_health(TargetGroupArn=group["TargetGroupArn"])
-            found = {
-                (one["Target"]["Id"], one["Target"]["Port"])
-                for one in health["TargetHealthDescriptions"]
-            }
-            assert found == {(one.id, one.port) for one in stack.targets[part.name]}
+    for part in stack.planned or ():
+        if part.kind != "target group" or "known after apply" in part["name"]:
+            continue
+        (group,) = elbv2.describe_target_groups(Names=[part["name"]])["TargetGroups"]
+        health = elbv2.describe_target_health(TargetGroupArn=group["TargetGroupArn"])
+        found = {
+            (one["Target"]["Id"], one["Target"]["Port"])
+            for one in health["TargetHealthDescriptions"]
+        }
+        planned = {(one.id, one.port) for one in stack.targets[part.name]}
+        if found != planned:
+            yield f"{part.name} has the targets {found}, and {planned} were planned"
 
 
 QUIET = {
@@ -134,7 +165,7 @@ QUIET = {
 
 
 @pytest.mark.sandbox
-@settings(max_examples=20, derandomize=True, **QUIET)  # type: ignore[arg-type]
+@settings(max_examples=20 // BATCH, derandomize=True, **QUIET)  # type: ignore[arg-type]
 @given(data=st.data())
 def test_what_is_planned_is_what_is_made(
     controller: Cluster, account: Account, data: st.DataObject
@@ -144,7 +175,7 @@ def test_what_is_planned_is_what_is_made(
 
 @pytest.mark.sandbox
 @pytest.mark.soak
-@settings(max_examples=300, **QUIET)  # type: ignore[arg-type]
+@settings(max_examples=300 // BATCH, **QUIET)  # type: ignore[arg-type]
 @given(data=st.data())
 def test_what_is_planned_is_what_is_made_for_longer(
     controller: Cluster, account: Account, data: st.DataObject

@@ -11,9 +11,12 @@ import pytest
 from controlled import NAMESPACE, ingress, text
 
 from eksnet.cluster import Cluster
+from eksnet.cluster.countdown import until
 from eksnet.errors import EksnetError
 from eksnet.loadbalancer import parts, plan
+from eksnet.loadbalancer.controller import DEPLOYMENT
 from eksnet.loadbalancer.differences import compare
+from eksnet.loadbalancer.last_word import Word, last_word
 from eksnet.loadbalancer.planned import Plan, Stack
 
 pytestmark = pytest.mark.sandbox
@@ -102,6 +105,55 @@ def test_the_controller_refuses_it_in_the_plans_words(
     assert REFUSED[name][1] in message
 
 
+# What the controller does not even load: it sends no Event, and its log has the words.
+UNLOADED = {
+    "order": ("first", "failed to load Ingress group order for ingress: plan/order-a: failed to "
+              "parse int32 annotation, alb.ingress.kubernetes.io/group.order: first: "
+              'strconv.ParseInt: parsing "first": invalid syntax'),
+    "range": ("1001", "explicit Ingress group order must be within [-1000:1000], Ingress: "
+              "plan/range-a, order: 1001"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("group", UNLOADED)
+def test_the_log_says_what_the_plan_says_of_a_group_that_is_not_loaded(
+    group: str, controller: Cluster
+) -> None:
+    order, words = UNLOADED[group]
+    wrong = ingress(f"{group}-a", {"group.name": group, "group.order": order})
+    other = ingress(f"{group}-b", {"group.name": group})
+    alone = ingress(f"{group}-c", {"target-type": "ip"})
+    found = plan(controller, text(wrong, other, alone))
+    assert [(one.name, one.reason, one.logged, one.message) for one in found.refused] == [
+        (f"{NAMESPACE}/{group}-{name}", "", True, words) for name in "ab"
+    ]
+    assert [one.id for one in found.stacks if one.planned] == [f"{NAMESPACE}/{group}-c"]
+    controller.apply(text(wrong, other, alone))
+    controlled.wait_for_address(controller, "ingress", f"{group}-c")
+    said = last_word_of(controller, f"{group}-b", group)
+    assert (said.where, said.fine, said.text) == ("log", False, words)
+    for name in "ab":
+        assert list(controller.events(f"ingress/{group}-{name}", NAMESPACE)) == []
+    # In order again, both get their load balancer.
+    controller.apply(text(ingress(f"{group}-a", {"group.name": group, "group.order": "1"})))
+    for name in "ab":
+        controlled.wait_for_address(controller, "ingress", f"{group}-{name}")
+
+
+def last_word_of(cluster: Cluster, name: str, group: str) -> Word:
+    """Wait until the controller has said something of an Ingress in a group."""
+    about = cluster.get("ingress", name, NAMESPACE)
+    pods = cluster.list("pods", "kube-system", selector=f"app.kubernetes.io/name={DEPLOYMENT}")
+    said: list[Word] = []
+
+    def heard() -> bool:
+        said.extend(filter(None, [last_word(cluster, about, group, pods)]))
+        return bool(said)
+
+    assert until(f"a word of {name}", heard, 60)
+    return said[-1]
+
+
 def test_a_class_that_is_missing_is_refused_at_admission(controller: Cluster) -> None:
     manifest = text(ingress("no-class", ingress_class="lab"))
     (refused,) = plan(controller, manifest).refused
@@ -168,11 +220,11 @@ def made_as_planned(before: Plan, after: Plan) -> None:
         assert stack.planned is not None
         existing = there[stack.id].existing or ()
         assert list(map(str, compare(stack.planned, existing))) == []
-        assert names(stack) <= {part["name"] for part in existing}
+        assert known_names(stack) <= {part["name"] for part in existing}
     assert list(map(str, after.changes)) == []
 
 
-def names(stack: Stack) -> set[str]:
+def known_names(stack: Stack) -> set[str]:
     """Return the names that were known before they were made."""
     found = {part["name"] for part in stack.planned or () if part.kind != "security group"}
     return {name for name in found if "known after apply" not in name}

@@ -110,6 +110,40 @@ def test_what_is_made_of_a_new_uid_is_not_known_yet(answer: Any) -> None:
     assert group["port"] == "(known after apply)"
 
 
+@pytest.mark.parametrize(
+    ("fresh", "kind", "why"),
+    [
+        (["app/web"], "ip", "none yet: Service app/web is not in the cluster"),
+        ([], "ip", "none yet: Service app/web has no ready pod"),
+        ([], "instance", "none yet: no node takes traffic for Service app/web"),
+    ],
+)
+def test_why_there_are_no_targets_stands_in_text_and_picture(
+    fresh: list[str], kind: str, why: str, answer: Any
+) -> None:
+    stack, name = answer["stacks"][0], "app/web-web:80"
+    answer["new_services"] = fresh
+    stack["targets"][name] = []
+    bindings = stack["model"]["resources"]["K8S::ElasticLoadBalancingV2::TargetGroupBinding"]
+    bindings[name]["spec"]["template"]["spec"]["targetType"] = kind
+    plan = planned.of_answer(answer)
+    assert f"     targets: {why}\n" in repr(plan)
+    assert f"targets {why}" in balancer_tree(plan.stack("app/web")).spoken
+
+
+def test_where_there_are_targets_nothing_more_is_said(plan: Plan) -> None:
+    assert plan.stack("app/web").without == {}
+
+
+def test_what_the_controller_only_logs_says_so(answer: Any) -> None:
+    said = answer["refused"][0]
+    said |= {"reason": "", "message": "failed to load Ingress group order", "logged": True}
+    plan = planned.of_answer(answer)
+    words = "no Event; the controller's log: failed to load Ingress group order"
+    assert f"  refused: Ingress app/bad: {words}\n" in repr(plan)
+    assert plan.to_json()["refused"][0]["logged"] is True
+
+
 def test_without_a_controller_and_an_account_it_says_so(answer: Any) -> None:
     answer["controller"].update(deployment="", vpc="")
     for stack in answer["stacks"]:

@@ -1,4 +1,7 @@
-"""Write where each notebook runs into its head: `uv run python tests/notebooks/heads.py`."""
+"""Write where each notebook runs into its head, and its times into the instructor's document.
+
+`uv run python tests/notebooks/heads.py`
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,11 @@ from typing import Any
 
 import nbformat
 
-from eksnet.course import catalogue, support
+from eksnet.course import catalogue, support, times
 
 CELL = "before-you-start"
 DOCUMENT = Path(support.__file__).parents[2] / "docs" / "own-cluster.md"
+INSTRUCTOR = DOCUMENT.with_name("instructor.md")
 _TABLE = re.compile(r"(?<=<!-- table -->\n).*?(?=<!-- end of table -->)", re.DOTALL)
 _ROW = re.compile(r"^\| Runs on \| .+ \|$", re.MULTILINE)
 _LAST = re.compile(r"(?:^\|.*\|$\n?)+", re.MULTILINE)
@@ -38,6 +42,11 @@ def with_table(text: str) -> str:
     return _TABLE.sub(lambda _: f"{support.table()}\n", text)
 
 
+def with_times(text: str) -> str:
+    """Return the instructor's document with the table of times in its place."""
+    return _TABLE.sub(lambda _: f"{times.table()}\n", text)
+
+
 def head(notebook: Any) -> Any:
     """Return the cell that is a notebook's head."""
     return next(cell for cell in notebook.cells if cell.id == CELL)
@@ -46,6 +55,7 @@ def head(notebook: Any) -> Any:
 def main() -> None:
     """Write every notebook whose head says something else, and the document."""
     DOCUMENT.write_text(with_table(DOCUMENT.read_text()))
+    INSTRUCTOR.write_text(with_times(INSTRUCTOR.read_text()))
     for path in catalogue.course():
         notebook = nbformat.read(path, as_version=4)
         cell = head(notebook)

@@ -1,22 +1,34 @@
 """Calls that were recorded, as IAM and RBAC see them; and whether files of rights allow them.
 
-`uv run python tests/notebooks/recorded.py DIRECTORY` prints what the files allow and no notebook
-has asked for; the tests of test_learner_rights.py keep the calls there when KEEP_CALLS names it.
+With KEEP_CALLS=DIRECTORY the tests keep the calls of each notebook there, and
+`uv run python tests/notebooks/recorded.py DIRECTORY` writes them into used_rights.csv. Whatever a
+file allows beyond these has its reason in other_rights.csv, which holds patterns.
 """
 
 from __future__ import annotations
 
+import csv
 import json
+import os
+import shutil
 import sys
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from itertools import product
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import yaml
 
+from eksnet.aws import rights as aws_rights
+from eksnet.cluster import rights
+
 DIRECTORY = Path(__file__).with_name("recording")
+USED = Path(__file__).with_name("used_rights.csv")
+OTHERS = Path(__file__).with_name("other_rights.csv")
+_ANYBODY = "sts:GetCallerIdentity"
 _VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 
 
@@ -44,9 +56,11 @@ def request(method: str, path: str, *, watch: bool) -> Request | None:
 
     Args:
         method: The HTTP method.
-        path: The path.
+        path: The path, with a query or without.
         watch: Whether it asks for a watch.
     """
+    path, _, query = unquote(path).partition("?")
+    watch = watch or "watch=true" in query.split("&")
     parts = path.strip("/").split("/")
     group = "" if parts[0] == "api" else parts[1] if len(parts) > 1 else ""
     rest = parts[2:] if parts[0] == "api" else parts[3:]
@@ -116,41 +130,92 @@ def is_allowed(action: str, allowed: Iterable[str]) -> bool:
     return any(fnmatchcase(action, one) for one in allowed)
 
 
-def unused(
-    roles: Iterable[Mapping[str, Any]], requests: Collection[Request]
-) -> Iterator[tuple[str, str, str]]:
-    """Yield each role's resources and verbs that no request needed.
+def variables(file: Path) -> dict[str, str]:
+    """Return the variables of a process whose calls are appended to a file."""
+    return {"PYTHONPATH": str(DIRECTORY), "EKSNET_RECORDED": str(file)}
+
+
+def keep(file: Path, name: str) -> None:
+    """Keep recorded calls under a name, where KEEP_CALLS names a directory for them."""
+    if kept := os.environ.get("KEEP_CALLS"):
+        shutil.copy(file, Path(kept) / name)
+
+
+def learner_roles() -> list[dict[str, Any]]:
+    """Return the objects of the file for whoever administers a cluster."""
+    return roles(rights.MANIFEST.read_text())
+
+
+def outside(file: Path) -> tuple[list[Request], list[str]]:
+    """Return the calls of a run that the learner's files do not allow.
 
     Args:
-        roles: ClusterRoles and Roles.
-        requests: The requests.
+        file: The recorded calls.
     """
-    asked = {(one.verb, one.group, one.resource) for one in requests}
-    for one in roles:
+    requests, actions = read(file)
+    allowed = allowed_actions(aws_rights.policy())
+    granted = learner_roles()
+    return (
+        sorted(one for one in requests if not allows(granted, one)),
+        # Who asks who it is, is never denied, whatever a policy says.
+        sorted(one for one in actions if one != _ANYBODY and not is_allowed(one, allowed)),
+    )
+
+
+def granted() -> Iterator[str]:
+    """Yield each right of the learner's files: an action, or a verb with its resource."""
+    yield from allowed_actions(aws_rights.policy())
+    for one in learner_roles():
         for rule in one.get("rules") or ():
-            for group in rule["apiGroups"]:
-                for resource in rule["resources"]:
-                    idle = [verb for verb in rule["verbs"] if (verb, group, resource) not in asked]
-                    if idle:
-                        yield one["metadata"]["name"], resource, ", ".join(idle)
+            for group, resource, verb in product(
+                rule["apiGroups"], rule["resources"], rule["verbs"]
+            ):
+                yield _right(verb, group, resource)
+
+
+def rights_used(file: Path) -> set[str]:
+    """Return the rights that recorded calls have used.
+
+    Args:
+        file: The recorded calls.
+    """
+    requests, actions = read(file)
+    return {
+        # What applies an object may make it: the API server asks for both.
+        *(_right("create", one.group, one.resource) for one in requests if one.verb == "patch"),
+        *(_right(one.verb, one.group, one.resource) for one in requests),
+        *(one for one in actions if one != _ANYBODY),
+    }
+
+
+def _right(verb: str, group: str, resource: str) -> str:
+    return f"{verb} {resource}{'.' if group else ''}{group}"
+
+
+def rows(file: Path) -> dict[str, str]:
+    """Return a table of rights: what is said of each, by the right."""
+    with file.open(newline="") as opened:
+        return dict(list(csv.reader(opened))[1:])
 
 
 def main() -> None:
-    """Print what is allowed and was not needed."""
-    from eksnet.aws import rights as aws_rights
-    from eksnet.cluster import rights
-
-    requests: set[Request] = set()
-    actions: set[str] = set()
-    for file in Path(sys.argv[1]).iterdir():
-        more, others = read(file)
-        requests |= more
-        actions |= others
-    for name, resource, verbs in unused(roles(rights.MANIFEST.read_text()), requests):
-        print(f"{name}: {resource}: {verbs}")
-    for allowed in allowed_actions(aws_rights.policy()):
-        if not any(is_allowed(one, [allowed]) for one in actions):
-            print(allowed)
+    """Write which rights were used, and by what; what was not run keeps its place."""
+    users: dict[str, set[str]] = {}
+    runs = {file.name: rights_used(file) for file in Path(sys.argv[1]).iterdir()}
+    for right, by in rows(USED).items():
+        users[right] = set(by.split()) - {name.partition("_")[0] for name in runs}
+    for name, used in runs.items():
+        for right in used:
+            users.setdefault(right, set()).add(name.partition("_")[0])
+    allowed = list(granted())
+    with USED.open("w", newline="") as opened:
+        written = csv.writer(opened, lineterminator="\n")
+        written.writerow(("right", "by"))
+        written.writerows(
+            (right, " ".join(sorted(by)))
+            for right, by in sorted(users.items())
+            if by and is_allowed(right, allowed)
+        )
 
 
 if __name__ == "__main__":

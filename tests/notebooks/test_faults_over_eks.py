@@ -10,7 +10,6 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbformat.v4 import new_code_cell
 
-from eksnet.cluster import connecting, guard, targets
 from eksnet.course import catalogue, runner
 from eksnet.sandbox import lifecycle
 from eksnet.sandbox.aws.access import access
@@ -25,9 +24,7 @@ TRIES = 4
 
 @pytest.fixture
 def admin(fresh_sandbox):
-    return connecting._open_sandbox(
-        targets.parse("sandbox"), fresh_sandbox.name, guard.allow_changes
-    )
+    return over_eks.administrator(fresh_sandbox.name)
 
 
 @pytest.fixture
@@ -47,13 +44,8 @@ def way(admin, tmp_path, monkeypatch):
         "AWS_ENDPOINT_URL_STS": found.endpoint,
         "AWS_SHARED_CREDENTIALS_FILE": str(credentials),
     }
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in named.items():
-        if value is None:
-            monkeypatch.delenv(name, raising=False)
-        else:
-            monkeypatch.setenv(name, value)
+    gone = dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"))
+    over_eks.set_variables(monkeypatch, {**named, **gone})
     yield api, gate, aws, credentials
     for one in (api, gate, aws):
         one.close()

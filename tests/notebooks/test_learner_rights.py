@@ -1,94 +1,73 @@
 """The smallest IAM policy and RBAC role: the course runs with them, and they hold no more."""
 
 import json
-import os
-import shutil
-from pathlib import Path
+import subprocess
+import sys
 
 import over_eks
 import pytest
 import recorded
 from recorded import Request
-from test_over_eks import NAMES, compare
 
 from eksnet.aws import rights as aws_rights
-from eksnet.cluster import connecting, guard, rights, targets
-from eksnet.sandbox.aws.settings import ACCOUNT
+from eksnet.cluster import rights
 
-ADA = f"arn:aws:iam::{ACCOUNT}:user/ada"
 # In `make test`: Kubernetes alone, and an add-on of EKS.
 PART = ("01a_dns_records", "02a_coredns_addon")
+# In `make soak`: its first cell installs the controller, which the whole course finds installed.
+INSTALLS = "04b_annotations"
+# What looks around, and takes away what that lesson has left.
+COMMANDS = ("doctor", "cost", "rollback", "cleanup --check", "cleanup", "cleanup --check")
 
 
 @pytest.fixture
-def ada(fresh_sandbox, tmp_path, monkeypatch):
-    """A learner who has these rights and no others; returns the endpoint of her AWS."""
-    admin = connecting._open_sandbox(
-        targets.parse("sandbox"), fresh_sandbox.name, guard.allow_changes
-    )
-    iam = admin.aws("iam")
-    iam.create_user(UserName="ada")
-    key = iam.create_access_key(UserName="ada")["AccessKey"]
-    made = iam.create_policy(
-        PolicyName="eksnet-learner", PolicyDocument=json.dumps(aws_rights.policy())
-    )
-    iam.attach_user_policy(UserName="ada", PolicyArn=made["Policy"]["Arn"])
-    admin.aws("eks").create_access_entry(
-        clusterName="workbook", principalArn=ADA, kubernetesGroups=[rights.GROUP]
-    )
-    admin.apply(rights.MANIFEST.read_text())
-    for name, value in over_eks.variables(tmp_path / "bin").items():
-        if value is None:
-            monkeypatch.delenv(name, raising=False)
-        else:
-            monkeypatch.setenv(name, value)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", key["AccessKeyId"])
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", key["SecretAccessKey"])
-    monkeypatch.setenv("PYTHONPATH", str(recorded.DIRECTORY))
-    monkeypatch.setenv("EKSNET_RECORDED", str(tmp_path / "calls"))
-    return os.environ["AWS_ENDPOINT_URL"]
+def admin(fresh_sandbox):
+    return over_eks.administrator(fresh_sandbox.name)
 
 
-def roles():
-    return recorded.roles(rights.MANIFEST.read_text())
-
-
-def outside(directory):
-    """Return the calls of a run that the files do not allow."""
-    requests, actions = recorded.read(directory / "calls")
-    allowed = recorded.allowed_actions(aws_rights.policy())
-    return (
-        sorted(one for one in requests if not recorded.allows(roles(), one)),
-        sorted(
-            one
-            for one in actions
-            # Never denied, whatever a policy says.
-            if one != "sts:GetCallerIdentity" and not recorded.is_allowed(one, allowed)
-        ),
-    )
-
-
-def run(name, endpoint, directory):
-    """Run a notebook as the learner, whom the sandbox's own IAM and RBAC hold to the files."""
-    compare(name, endpoint, directory, caller=ADA)
-    if kept := os.environ.get("KEEP_CALLS"):
-        shutil.copy(directory / "calls", Path(kept) / name)
-    assert outside(directory) == ([], [])
+def become_ada(admin, directory, patch):
+    """Be the learner, whom the sandbox's own IAM and RBAC hold to the files; return the calls."""
+    calls = directory / "calls"
+    over_eks.set_variables(patch, over_eks.variables(directory / "bin"))
+    over_eks.set_variables(patch, {**over_eks.ada(admin), **recorded.variables(calls)})
+    return calls
 
 
 @pytest.mark.notebook
 @pytest.mark.sandbox
 @pytest.mark.parametrize("name", PART)
-def test_a_learner_with_these_rights_alone_runs_a_notebook(ada, tmp_path, name):
-    run(name, ada, tmp_path)
+def test_a_learner_with_these_rights_alone_runs_a_notebook(admin, tmp_path, monkeypatch, name):
+    calls = become_ada(admin, tmp_path, monkeypatch)
+    over_eks.compare(name, tmp_path, over_eks.ADA)
+    recorded.keep(calls, name)
+    assert recorded.outside(calls) == ([], [])
 
 
 @pytest.mark.notebook
 @pytest.mark.sandbox
 @pytest.mark.soak
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in PART])
-def test_a_learner_with_these_rights_alone_runs_the_course(ada, tmp_path, name):
-    run(name, ada, tmp_path)
+def test_a_learner_with_these_rights_alone_installs_the_controller_and_cleans_up(
+    admin, tmp_path, monkeypatch
+):
+    calls = become_ada(admin, tmp_path, monkeypatch)
+    over_eks.compare(INSTALLS, tmp_path, over_eks.ADA)
+    said = [command(one) for one in COMMANDS]
+    recorded.keep(calls, "commands")
+    assert recorded.outside(calls) == ([], [])
+    # Things are left until the clean-up, and then none is.
+    *_, left, cleaned, clean = said
+    assert (left.returncode, cleaned.returncode, clean.returncode) == (1, 0, 0), said
+    # An unknown answer would be 2.
+    assert {one.returncode for one in said} <= {0, 1}, said
+
+
+def command(words):
+    return subprocess.run(
+        [sys.executable, "-m", "eksnet.cli", *words.split()],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 @pytest.mark.parametrize(
@@ -99,6 +78,12 @@ def test_a_learner_with_these_rights_alone_runs_the_course(ada, tmp_path, name):
         ("GET", "/api/v1/nodes", False, Request("list", "", "nodes")),
         ("GET", "/api/v1/namespaces/a", False, Request("get", "", "namespaces", "", "a")),
         ("GET", "/api/v1/namespaces/a/pods", True, Request("watch", "", "pods", "a")),
+        # As a program asks that has its own words: CoreDNS in a trial.
+        ("GET", "/api/v1/services?limit=5&watch=true", False, Request("watch", "", "services")),
+        (
+            "GET", "/apis/rbac.authorization.k8s.io/v1/clusterroles/system%3Aa", False,
+            Request("get", "rbac.authorization.k8s.io", "clusterroles", "", "system:a"),
+        ),
         (
             "GET", "/api/v1/namespaces/a/pods/b/log", False,
             Request("get", "", "pods/log", "a", "b"),
@@ -127,11 +112,14 @@ def test_a_call_outside_is_found(tmp_path):
         {"service": "sts", "operation": "GetCallerIdentity"},
     ]
     (tmp_path / "calls").write_text("".join(json.dumps(one) + "\n" for one in calls))
-    assert outside(tmp_path) == ([Request("list", "", "secrets")], ["iam:CreateUser"])
+    assert recorded.outside(tmp_path / "calls") == (
+        [Request("list", "", "secrets")],
+        ["iam:CreateUser"],
+    )
 
 
 def test_nothing_is_allowed_by_a_star():
-    for rule in (rule for one in roles() for rule in one.get("rules") or ()):
+    for rule in (rule for one in recorded.learner_roles() for rule in one.get("rules") or ()):
         assert "*" not in [*rule["verbs"], *rule["apiGroups"], *rule["resources"]]
     for action in recorded.allowed_actions(aws_rights.policy()):
         service, _, name = action.partition(":")
@@ -153,7 +141,7 @@ def test_what_changes_iam_is_limited_to_what_the_course_makes():
 
 
 def test_the_manifest_binds_the_roles_to_the_group_of_learners():
-    objects = roles()
+    objects = recorded.learner_roles()
     subjects = [one["subjects"] for one in objects if one["kind"].endswith("Binding")]
     assert subjects
     group = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": rights.GROUP}

@@ -1,20 +1,19 @@
-"""The notebooks' form, and what holds in whichever order they are run."""
+"""The notebooks' form, and what they print on a fresh cluster.
+
+On a used one, and over `eks:`, all of them are in test_course_soak.py.
+"""
 
 import ast
 import itertools
-import os
-import random
 import re
-import time
 
 import nbformat
 import nbval_runs
 import pytest
 import sanitizing
-from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
-from eksnet.course import catalogue, copies, runner
+from eksnet.course import catalogue, runner
 
 NAMES = [path.stem for path in catalogue.course()]
 
@@ -102,28 +101,6 @@ class TestCleanup(Compared):
 
 def test_every_notebook_is_compared():
     assert {name for part in Compared.__subclasses__() for name in part.names} == set(NAMES)
-
-
-@pytest.mark.notebook
-@pytest.mark.sandbox
-@pytest.mark.soak
-def test_notebooks_in_a_random_order(fresh_sandbox, another_account, monkeypatch):
-    # Whatever the learner's own account is, none of them uses it.
-    for variable, value in another_account.variables.items():
-        monkeypatch.setenv(variable, value)
-    seed = os.environ.get("SOAK_SEED", time.time_ns() % 10**6)
-    order = random.Random(str(seed)).sample(NAMES, len(NAMES))
-    print(f"SOAK_SEED={seed}: {' '.join(order)}")
-    compare(*order)
-    another_account.assert_unused()
-
-
-@pytest.mark.notebook
-@pytest.mark.sandbox
-@pytest.mark.soak
-@pytest.mark.parametrize("name", NAMES)
-def test_a_notebook_prints_the_same_the_second_time(fresh_sandbox, name):
-    compare(name, name)
 
 
 @pytest.mark.parametrize(
@@ -247,24 +224,6 @@ def test_every_prediction_is_compared_before_the_next_is_made(name):
         after = [cell for cell in cells[start + 1 : end] if cell.cell_type == "code"]
         compared = [cell for cell in after if re.search(r"\(prediction\b", cell.source)]
         assert compared, f"{name}: nothing is compared with {cells[start].id}"
-
-
-@pytest.mark.notebook
-@pytest.mark.sandbox
-@pytest.mark.soak
-@pytest.mark.parametrize("name", NAMES)
-def test_a_learners_copy_runs_before_anything_is_predicted(fresh_sandbox, tmp_path, name):
-    notebook = copies.learners(nbformat.read(catalogue.find(name), as_version=4))
-    NotebookClient(
-        notebook,
-        timeout=runner.CELL_DEADLINE,
-        resources={"metadata": {"path": str(catalogue.directory())}},
-        config=runner.private_kernel(tmp_path),
-    ).execute()
-    checks = [cell for cell in notebook.cells if ".check(prediction" in cell.source]
-    for cell in checks:
-        (said,) = [output.data["text/plain"] for output in cell.outputs if "data" in output]
-        assert "NOT_STARTED, 0 of" in said, f"{name}: {cell.id}"
 
 
 def test_under_nbval_a_command_is_named_as_in_the_kernels_of_the_course(tmp_path, monkeypatch):

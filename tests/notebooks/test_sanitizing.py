@@ -35,6 +35,7 @@ def test_few_cells_are_touched_at_all():
         "03b_modes_and_growth": 4,
         "03c_service_faults": 1,
         "05_lab_hosts": 1,
+        "08a_lab_ingress": 1,
         "08b_ingress_https_and_faults": 1,
     }
 

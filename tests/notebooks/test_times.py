@@ -3,6 +3,7 @@
 import re
 from decimal import Decimal
 
+import heads
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
@@ -76,6 +77,15 @@ def test_a_notebook_takes_twenty_to_thirty_five_minutes_and_says_so(path):
     assert time.seconds is not None, "not measured: eksnet run --save"
     assert 20 <= time.minutes <= 35, time
     assert lesson.before["Time"].startswith(f"about {time.minutes} minutes")
+
+
+def test_the_instructors_document_has_these_times_and_no_other():
+    text = heads.INSTRUCTOR.read_text()
+    assert heads.with_times(text) == text, "uv run python tests/notebooks/heads.py"
+    table = times.table()
+    for path in PATHS:
+        assert f"| `{path.stem}` | {time_of(path).minutes} | {time_of(path).seconds} |" in table
+    assert re.findall(r"\d+ minutes", text.replace(table, "")) == []
 
 
 MAKES = ("What it creates", "What it makes", "What it changes")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import http.server
 import json
+import os
 import socket
 import sys
 import textwrap
@@ -18,9 +19,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import faults
 import hostside
 import pytest
 
+from eksnet.sandbox import dryrun
 from eksnet.sandbox import paths as sandbox_paths
 from eksnet.sandbox.confined import Limits, confined
 from eksnet.sandbox.paths import Paths
@@ -250,6 +253,74 @@ def test_what_it_kills_is_its_own(lent: Paths, program: str) -> None:
 def test_a_line_without_an_end_is_no_line(lent: Paths) -> None:
     said, ended = run(lent, "while True: own.sendall(b'x' * 65536)")
     assert (said, ended) == ([], "it said a line without an end")
+
+
+HOSTS = ".:53 {{\n hosts {}\n}}\n"
+
+
+def dry_runs() -> list[str]:
+    """Return the dry runs that this process has started."""
+    found = []
+    for one in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            words = one.read_bytes().split(b"\0")
+            if b"eksnet.sandbox.dryrun_inside" in words and str(os.getpid()).encode() in words:
+                found.append(one.parent.name)
+    return found
+
+
+def test_a_corefile_is_run_dry_for_it_and_reads_no_file_of_this_computer(
+    lent: Paths, tmp_path: Path
+) -> None:
+    secret = tmp_path / "hosts"
+    secret.write_text("10.0.0.9 a.example\n")
+    corefiles = [HOSTS.format("{\n 10.0.0.7 a.example\n }"), HOSTS.format(secret), "no Corefile {"]
+    (answer, elsewhere, refused), ended = run(
+        lent,
+        f"""
+        from eksnet.course.dryrun import dry_run
+        for text in {corefiles!r}:
+            found = dry_run(text, "a.example")
+            say([found.refused, *[[one.rcode, *one.rdata, one.plugin] for one in found.answers]])
+        """,
+    )
+    assert answer == ["", ["NOERROR", "10.0.0.7", "hosts"]] and not ended
+    assert "10.0.0.9" not in str(elsewhere)
+    assert "{" in refused[0]
+    assert dry_runs() == []
+
+
+def test_dry_runs_that_it_leaves_alone_are_counted_and_end_with_it(lent: Paths) -> None:
+    (refused, number), _ = run(
+        lent,
+        """
+        from eksnet.errors import EksnetError
+        from eksnet.sandbox import paths
+        from eksnet.sandbox.borrowing import DRY_RUN, borrowed
+        held = []
+        try:
+            while len(held) < 20:
+                held.append(borrowed(paths.paths().lent, DRY_RUN))
+        except EksnetError as error:
+            say(str(error).splitlines()[0])
+        say(len(held))
+        """,
+    )
+    assert refused == "4 dry runs are under way" and number == 4
+    assert dry_runs() == []
+
+
+def test_a_dry_run_has_a_bound_to_its_memory() -> None:
+    started = dryrun.start()
+    try:
+        faults.until("it has a limit", lambda: "1073741824" in limits())
+    finally:
+        started.end()
+
+
+def limits() -> str:
+    found = [Path(f"/proc/{pid}/limits").read_text() for pid in dry_runs()]
+    return "\n".join(line for text in found for line in text.splitlines() if "data size" in line)
 
 
 def test_connections_to_the_lent_sandbox_are_counted(lent: Paths) -> None:

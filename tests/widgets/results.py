@@ -9,7 +9,7 @@ from eksnet.checkpoints.evidence import Attempt, Binding
 from eksnet.checkpoints.results import Outcome, Result
 from eksnet.checkpoints.standing import Progress, standings
 from eksnet.cluster.edits import Edit
-from eksnet.findings import CANNOT_TELL, FAILS, OK, Check, Diagnosis
+from eksnet.diagnosis import CANNOT_TELL, FAILS, OK, Check, Diagnosis
 from eksnet.listing import Listing
 
 _STEP = then("put it in, and check again", "cluster.edit_configmap('coredns', 'Corefile', put_in)")

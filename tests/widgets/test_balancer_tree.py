@@ -28,7 +28,10 @@ def stack(*rules, default="answer 404", targets=1, groups=(GROUP,)):
     balancer = Part("load balancer", "LoadBalancer", (("type", "application"),),
                     (Part("subnet", "s"), listener))  # fmt: skip
     of = tuple(Target(f"10.0.0.{n}", 8080, f"a/web-{n}", "z") for n in range(targets))
-    return Stack("a/web", "ingress", ("a/web",), (balancer, *groups), (), {"a/web:80": of})
+    return Stack(
+        "a/web", "ingress", ("a/web",), (balancer, *groups), (), {"a/web:80": of},
+        without={} if targets else {"a/web:80": "none yet: Service a/web has no ready pod"},
+    )  # fmt: skip
 
 
 def told(found):
@@ -60,11 +63,13 @@ def test_a_default_and_several_groups_lead_to_theirs():
     assert names == ["a/web:80", "a/web:8"]
 
 
-@pytest.mark.parametrize(("targets", "last"), [(0, "none"), (6, "a/web-5, port 8080"),
-                                               (7, "1 more")])  # fmt: skip
+@pytest.mark.parametrize(("targets", "last"), [
+    (0, ("targets", "none yet: Service a/web has no ready pod")),
+    (6, ("target", "a/web-5, port 8080")), (7, ("target", "1 more")),
+])  # fmt: skip
 def test_many_targets_are_counted_and_none_are_said(targets, last):
     found = told(stack(default="forward to a/web:80", targets=targets))
-    assert [words for _, what, words in found if what == "target"][-1] == last
+    assert [one[1:] for one in found if one[1] in ("target", "targets")][-1] == last
 
 
 def test_a_plan_of_the_engines_program_is_drawn():

@@ -39,6 +39,17 @@ def without_controller(cluster: Cluster, observed: Any) -> Any:
     return dict(observed)
 
 
+def _clean(cluster: Cluster, seen: str) -> Observation:
+    """Return that nothing was found; a cluster in which nobody has cleaned up is no success."""
+    if cluster.current_run.ended:
+        return passed(seen)
+    return not_started(
+        f"{seen}, and no clean-up has ended since something was made",
+        "a clean-up that has found nothing left",
+        _CLEAN,
+    )
+
+
 def objects(cluster: Cluster) -> Observation:
     """Whether an object of the cluster waits for the controller."""
     waiting = list(controller.managed(cluster))
@@ -46,7 +57,7 @@ def objects(cluster: Cluster) -> Observation:
     if waiting:
         kinds = ", ".join(sorted({one.kind for one in waiting}))
         return failed(f"{len(waiting)} have one: {kinds}", expected, _CLEAN)
-    return passed("no object has a finalizer of the controller")
+    return _clean(cluster, "no object has a finalizer of the controller")
 
 
 def removed(cluster: Cluster) -> Observation:
@@ -54,19 +65,19 @@ def removed(cluster: Cluster) -> Observation:
     parts = controller.parts_in_cluster(cluster)
     if parts:
         return failed(f"there is {parts[0]}", "a cluster without the controller", _CLEAN)
-    return passed("nothing of the controller is in the cluster")
+    return _clean(cluster, "nothing of the controller is in the cluster")
 
 
 def account(cluster: Cluster) -> Observation:
     """Whether something of the course is in the account."""
     # Whoever may not look into the cluster cannot be told about its account either.
     cluster.list("namespaces")
-    looked = Account(cluster.aws, cluster.eks_name)
+    looked = Account(cluster.aws, cluster.eks_name).remembering()
     found = {kind.name: len(kind.find(looked)) for kind in leftovers.KINDS}
     left = [f"{count} {name}" for name, count in found.items() if count]
     if left:
         return failed(f"there is left: {', '.join(left)}", "nothing with the course's tag", _CLEAN)
-    return passed(f"none of {len(found)} kinds of things is left")
+    return _clean(cluster, f"none of {len(found)} kinds of things is left")
 
 
 def marked(cluster: Cluster) -> Observation:
@@ -75,7 +86,7 @@ def marked(cluster: Cluster) -> Observation:
     if found:
         kinds = ", ".join(sorted({one.kind for one in found}))
         return failed(f"{len(found)} have it: {kinds}", f"no object with {SELECTOR}", _CLEAN)
-    return passed(f"no namespace or other object has the label {SELECTOR}")
+    return _clean(cluster, f"no namespace or other object has the label {SELECTOR}")
 
 
 CHECKPOINTS = (

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from eksnet import findings
 from eksnet.checkpoints.criteria import (
     Criterion,
     Definition,
@@ -19,6 +18,7 @@ from eksnet.checkpoints.object_checks import Check, after, judge
 from eksnet.coredns import diagnosis, faults
 from eksnet.coredns.corefile import CorefileError
 from eksnet.coredns.installed import DEPLOYMENT, SELECTOR, SERVICE, SYSTEM, pods_not_terminating
+from eksnet.diagnosis import CANNOT_TELL, OK, CheckResult
 
 if TYPE_CHECKING:
     from eksnet.cluster import Cluster, Resource
@@ -34,11 +34,11 @@ def _after(fault: str, expected: str, look: Check) -> Check:
     return after(faults.CHAPTER.key(fault), "coredns.inject_fault", expected, look)
 
 
-def _judged(seen: findings.Finding, *, retryable: bool = False) -> Observation:
+def _judged(seen: CheckResult, *, retryable: bool = False) -> Observation:
     """Return a step of the diagnosis as an observation; what to do is for the learner to find."""
-    if seen.verdict == findings.OK:
+    if seen.verdict == OK:
         return passed(seen.seen)
-    if seen.verdict == findings.CANNOT_TELL:
+    if seen.verdict == CANNOT_TELL:
         return cannot_check(seen.seen, seen.expected, seen.next_step)
     judge_it = not_yet if retryable and not seen.final else failed
     return judge_it(seen.seen, seen.expected, _LOOK)

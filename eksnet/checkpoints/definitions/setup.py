@@ -104,6 +104,18 @@ def _one_kind(kinds: Iterator[str]) -> str:
 # Whether the labs can use it.
 
 
+def _ready(cluster: Cluster, seen: str) -> Observation:
+    """Return that something is as it should be; where nobody has looked yet, that is no success."""
+    if NOTEBOOK in cluster.current_run.lessons:
+        return passed(seen)
+    begin = f'eksnet.begin(cluster, "{NOTEBOOK}")'
+    return not_started(
+        f"{seen}, and the lesson was not begun on this cluster",
+        f"the cells of {NOTEBOOK}",
+        then("begin", begin),
+    )
+
+
 def zones(cluster: Cluster) -> Observation:
     """Whether there are subnets of each kind in two zones, with the tags of load balancers."""
     kinds = _kinds_of_subnets(cluster)
@@ -121,7 +133,7 @@ def zones(cluster: Cluster) -> Observation:
         if without:
             seen = f"{without} of {len(own)} {kind} subnets have no tag {tag}"
             return failed(seen, expected, then("tag them; look at the tags", _LOOK))
-    return passed("two zones have a public and a private subnet, with their tags")
+    return _ready(cluster, "two zones have a public and a private subnet, with their tags")
 
 
 def names(cluster: Cluster) -> Observation:
@@ -138,7 +150,7 @@ def names(cluster: Cluster) -> Observation:
                 "both attributes of the VPC for the DNS on",
                 then("switch it on", 'ec2 = cluster.aws("ec2")', enable),
             )
-    return passed("enableDnsSupport and enableDnsHostnames are on")
+    return _ready(cluster, "enableDnsSupport and enableDnsHostnames are on")
 
 
 def nodes(cluster: Cluster) -> Observation:
@@ -155,7 +167,7 @@ def nodes(cluster: Cluster) -> Observation:
     there = {(one["metadata"].get("labels") or {}).get(zone) for one in ready}
     if len(there) < _TWO:
         return failed(f"all nodes are in {len(there)} zone", expected, then("look", _NODES))
-    return passed(f"{len(ready)} nodes in {len(there)} zones are Ready")
+    return _ready(cluster, f"{len(ready)} nodes in {len(there)} zones are Ready")
 
 
 CHECKPOINTS = (
@@ -199,6 +211,9 @@ eksnet.checkpoint("setup-01").check(prediction)
             "Compare the zones and tags of the subnets with those that load balancers need.",
             f"`{_LOOK}` and `{_NODES}` show them; `eksnet reset` makes the sandbox anew.",
         ),
-        solution="# On the sandbox it is so from the start; `eksnet reset` brings it back.\n",
+        solution=f"""\
+# On the sandbox it is so from the start; `eksnet reset` brings it back.
+eksnet.begin(cluster, "{NOTEBOOK}")
+""",
     ),
 )  # fmt: skip

@@ -9,11 +9,13 @@ from moto.ec2.models import ec2_backends
 from moto.ec2.models.elastic_network_interfaces import NetworkInterface
 from moto.ec2.models.security_groups import SecurityGroupRule
 from moto.elbv2 import models as elbv2_models
+from moto.servicequotas.models import servicequotas_backends
 
 from eksnet.sandbox.aws.certificates import Certificate, Certificates
 from eksnet.sandbox.aws.ec2.backend import Network
 from eksnet.sandbox.aws.elb.backend import LoadBalancing
 from eksnet.sandbox.aws.elb.targets import TargetGroup
+from eksnet.sandbox.aws.quotas import Quotas
 
 _ADDRESSES = "addresses.private-ip-address"
 
@@ -23,6 +25,7 @@ def install() -> None:
     ec2_backends.backend = Network
     elbv2_models.elbv2_backends.backend = LoadBalancing
     acm_models.acm_backends.backend = Certificates
+    servicequotas_backends.backend = Quotas
     setattr(elbv2_models, "FakeTargetGroup", TargetGroup)  # noqa: B010 (mypy: they are typed)
     setattr(acm_models, "CertBundle", Certificate)  # noqa: B010
     _install_address_filter()

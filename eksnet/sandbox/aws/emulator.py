@@ -48,6 +48,7 @@ PACKAGES: Mapping[str, str] = {
     "acm": "acm",
     "route53": "route53",
     "tagging": "resourcegroupstaggingapi",
+    "servicequotas": "servicequotas",
 }
 # Knows every service of moto: only when it is asked.
 _RARE = ("tagging",)
@@ -55,6 +56,7 @@ _RARE = ("tagging",)
 _CLASSES = {
     "ec2": ("eksnet.sandbox.aws.ec2.responses", "Responses"),
     "elasticloadbalancing": ("eksnet.sandbox.aws.elb.responses", "Responses"),
+    "servicequotas": ("eksnet.sandbox.aws.quotas", "Responses"),
 }
 # The beginnings of the names of AWS's managed policies that are kept: all 1,500 would take half of
 # the time in which an account is made.

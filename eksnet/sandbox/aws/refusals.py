@@ -28,6 +28,7 @@ PROTOCOLS: Mapping[str, str] = {
     "iam": "query",
     "elasticloadbalancing": "query",
     "route53": "rest-xml",
+    "servicequotas": "json",
     "shield": "json",
     "waf-regional": "json",
     "wafv2": "json",

@@ -3,12 +3,14 @@
 import dataclasses
 import functools
 import json
+from types import SimpleNamespace
 
 import pytest
 
 from eksnet.aws import leftovers
 from eksnet.aws.leftovers import Account
 from eksnet.errors import EksnetError
+from eksnet.loadbalancer.in_account import delete_in_account, left_in_account
 from eksnet.sandbox.aws.settings import ACCOUNT
 
 PAIR = {"eksnet": "course"}
@@ -219,6 +221,40 @@ def test_the_controllers_tag_counts_for_its_own_cluster_unless_it_is_somebody_el
     assert found(dataclasses.replace(account, controlled=False)) == []
 
 
+def test_one_look_at_all_kinds_asks_each_question_once(side):
+    asked = []
+
+    @functools.cache
+    def client(service):
+        made = side.client(service)
+        made.meta.events.register(
+            "provide-client-params",
+            lambda params, model, **_: asked.append((model.name, str(sorted(params.items())))),
+        )
+        return made
+
+    account = Account(client, "workbook")
+    for plant, _ in ORPHANS.values():
+        plant(side, TAGS)
+    for look, once in ((account.remembering(), True), (account, False)):
+        asked.clear()
+        assert {one[0] for one in found(look)} == set(ORPHANS)
+        again = {one for one in asked if asked.count(one) > 1}
+        assert (not again) is once, again
+    # What was kept of one look is not kept for the next.
+    assert found(account.remembering()) == found(account)
+
+
+def test_the_run_is_told_also_of_what_belongs_to_something(side, account):
+    run = {"Key": "eksnet-run", "Value": "run-1"}
+    balancer(side, [*TAGS, run])
+    group(side, [*TAGS, {**run, "Value": "run-2"}], "other")
+    told = {(one.what, one.run) for kind in leftovers.KINDS for one in kind.find(account)}
+    assert told == {
+        ("load balancer", "run-1"), ("network interface", "run-1"), ("security group", "run-2"),
+    }  # fmt: skip
+
+
 def test_both_tags_are_told(side, account):
     group(side, [*TAGS, *CONTROLLERS])
     assert found(account) == [("security group", "orphan", f"{COURSE}, {CONTROLLER}")]
@@ -309,6 +345,46 @@ def test_what_is_gone_meanwhile_is_no_error(side, account):
     (kind,) = [one for one in leftovers.KINDS if one.name == "security group"]
     (one,) = kind.find(account)
     assert [kind.delete(account, one) for _ in range(2)] == ["", ""]
+
+
+@pytest.mark.parametrize("by_controller", [True, False])
+def test_what_was_made_by_hand_is_told_from_what_the_controller_has_made(
+    side, account, by_controller
+):
+    """What a lesson has left goes in one call, and nothing else: not even the identities."""
+    cluster = SimpleNamespace(aws=account.client, eks_name="workbook")
+    role(side, TAGS)
+    for tags, name in ((TAGS, "by-hand"), ([*TAGS, *CONTROLLERS], "k8s-web")):
+        target_group(side, tags, name)
+        front = group(side, tags, name)
+        side.client("elbv2").create_load_balancer(
+            Name=name, Subnets=PUBLIC, SecurityGroups=[front], Tags=tags
+        )
+        # Without a tag, as a binding that went wrong leaves it.
+        pair = {"UserIdGroupPairs": [{"GroupId": front}]}
+        side.client("ec2").authorize_security_group_ingress(
+            GroupId=NODES, IpPermissions=[{**HTTPS, **pair}]
+        )
+    certificate(side, TAGS)
+    stays = left_in_account(cluster, by_controller=not by_controller)
+    done = delete_in_account(cluster, by_controller=by_controller)
+    assert [one.what for one in done] == [
+        "load balancer", "target group", "security group rule", "security group",
+        *(["certificate"] if not by_controller else []),
+    ]  # fmt: skip
+    assert left_in_account(cluster, by_controller=by_controller) == []
+    assert left_in_account(cluster, by_controller=not by_controller) == stays
+    assert ("role", "orphan", COURSE) in found(account)
+
+
+def test_what_is_still_used_after_a_while_is_told(side, account):
+    # Somebody else's load balancer in a group of the course's.
+    side.client("elbv2").create_load_balancer(
+        Name="another", Subnets=PUBLIC, SecurityGroups=[group(side, TAGS)]
+    )
+    cluster = SimpleNamespace(aws=account.client, eks_name="workbook")
+    with pytest.raises(EksnetError, match="a network interface is still there after 1 s"):
+        delete_in_account(cluster, by_controller=False, timeout=1)
 
 
 def test_more_than_a_page_of_load_balancers_and_tags(side, account):

@@ -3,13 +3,18 @@ package plan
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"net/url"
+	"slices"
+	"strings"
 	"sync"
 
 	"github.com/go-logr/logr"
 	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/record"
@@ -93,6 +98,8 @@ func (p *planner) groups(ctx context.Context, tried []candidate) ([]ingress.Grou
 		key := k8s.NamespacedName(one)
 		joined, err := loader.LoadGroupIDIfAny(ctx, one.DeepCopy())
 		switch {
+		case isUnread(err):
+			return nil, fmt.Errorf("the group of Ingress %s cannot be loaded: %w", key, err)
 		case err != nil:
 			p.refuse("Ingress", key, k8s.IngressEventReasonFailedLoadGroupID,
 				fmt.Sprintf("failed load groupID due to %v", err))
@@ -117,11 +124,12 @@ func (p *planner) groupsOnly(ctx context.Context, tried []candidate) error {
 		return err
 	}
 	for _, id := range found {
-		said, _, err := p.members(ctx, id)
+		said, group, unloaded, err := p.members(ctx, id)
 		if err != nil {
 			return err
 		}
 		p.answer.Stacks = append(p.answer.Stacks, said)
+		p.answer.Refused = append(p.answer.Refused, notLoaded(group, unloaded)...)
 	}
 	for _, one := range p.balancers(tried) {
 		p.answer.Stacks = append(p.answer.Stacks, p.ofService(one))
@@ -129,11 +137,22 @@ func (p *planner) groupsOnly(ctx context.Context, tried []candidate) error {
 	return nil
 }
 
-func (p *planner) members(ctx context.Context, id ingress.GroupID) (Stack, ingress.Group, error) {
-	said := Stack{
+// members loads an Ingress group. Why the controller would not load it is told apart from what could
+// not be asked: then the members are all that would belong to it.
+func (p *planner) members(ctx context.Context, id ingress.GroupID) (said Stack, group ingress.Group, unloaded, err error) {
+	said = Stack{
 		ID: id.String(), Kind: "ingress", Members: []string{}, Scheme: p.settings.DefaultLoadBalancerScheme,
 	}
-	group, err := p.loader(&journal{}).Load(ctx, id)
+	loader := p.loader(&journal{})
+	group, unloaded = loader.Load(ctx, id)
+	if isUnread(unloaded) {
+		return said, group, nil, fmt.Errorf("the Ingress group %s cannot be loaded: %w", id, unloaded)
+	}
+	if unloaded != nil {
+		if group.Members, err = p.claiming(ctx, loader, id); err != nil {
+			return said, group, nil, err
+		}
+	}
 	for _, member := range group.Members {
 		said.Members = append(said.Members, k8s.NamespacedName(member.Ing).String())
 		said.look(member.Ing.Annotations, annotations.AnnotationPrefixIngress,
@@ -145,7 +164,53 @@ func (p *planner) members(ctx context.Context, id ingress.GroupID) (Stack, ingre
 			said.NamedSubnets = said.NamedSubnets || params.Spec.Subnets != nil
 		}
 	}
-	return said, group, err
+	return said, group, unloaded, nil
+}
+
+// isUnread tells whether the API server did not answer, or not to this user: of the controller that
+// says nothing.
+func isUnread(err error) bool {
+	var status apierrors.APIStatus
+	var network *url.Error
+	return errors.As(err, &status) || errors.As(err, &network) || errors.Is(err, context.Canceled)
+}
+
+// claiming are the Ingresses that name a group, or are held by its finalizer.
+func (p *planner) claiming(ctx context.Context, loader ingress.GroupLoader, id ingress.GroupID) ([]ingress.ClassifiedIngress, error) {
+	all := &networkingv1.IngressList{}
+	if err := p.over.List(ctx, all); err != nil {
+		return nil, err
+	}
+	var found []ingress.ClassifiedIngress
+	for i := range all.Items {
+		one := &all.Items[i]
+		// One that belongs to no group is not of this one either.
+		joined, _ := loader.LoadGroupIDIfAny(ctx, one)
+		held := slices.Contains(loader.LoadGroupIDsPendingFinalization(ctx, one), id)
+		if held || (joined != nil && *joined == id) {
+			found = append(found, ingress.ClassifiedIngress{Ing: one})
+		}
+	}
+	slices.SortFunc(found, func(a, b ingress.ClassifiedIngress) int {
+		return strings.Compare(k8s.NamespacedName(a.Ing).String(), k8s.NamespacedName(b.Ing).String())
+	})
+	return found, nil
+}
+
+// notLoaded are the refusals of a group that the controller does not load: it logs why, once, sends
+// no Event, and changes nothing of any member.
+func notLoaded(group ingress.Group, unloaded error) []Refusal {
+	if unloaded == nil {
+		return nil
+	}
+	var found []Refusal
+	for _, member := range group.Members {
+		key := k8s.NamespacedName(member.Ing)
+		found = append(found, Refusal{
+			Kind: "Ingress", Namespace: key.Namespace, Name: key.Name, Message: unloaded.Error(), Logged: true,
+		})
+	}
+	return found
 }
 
 // look notes what annotations say of scheme and subnets.
@@ -278,16 +343,22 @@ func (p *planner) build(ctx context.Context, tried []candidate) ([]built, error)
 }
 
 func (p *planner) buildGroup(ctx context.Context, id ingress.GroupID) (built, error) {
-	said, group, err := p.members(ctx, id)
+	said, group, unloaded, err := p.members(ctx, id)
 	if err != nil {
-		return built{}, fmt.Errorf("the Ingress group %s cannot be loaded: %w", id, err)
+		return built{}, err
 	}
 	build := func(ctx context.Context, with builders) (core.Stack, error) {
+		if unloaded != nil {
+			return nil, unloaded
+		}
 		stack, _, _, _, _, _, err := with.ingress.Build(ctx, group, with.metrics)
 		return stack, err
 	}
 	found, refused, err := p.complete(ctx, said, p.tracking(ingressTags), core.StackID(id), build)
-	if refused != nil {
+	switch {
+	case unloaded != nil:
+		found.refused = notLoaded(group, unloaded)
+	case refused != nil:
 		for _, member := range group.Members {
 			found.refused = append(found.refused, failed("Ingress", k8s.NamespacedName(member.Ing),
 				k8s.IngressEventReasonFailedBuildModel, refused))
@@ -310,7 +381,10 @@ func (p *planner) buildService(ctx context.Context, one *corev1.Service) (built,
 }
 
 func failed(kind string, key types.NamespacedName, reason string, err error) Refusal {
-	return Refusal{kind, key.Namespace, key.Name, reason, fmt.Sprintf("Failed build model due to %v", err)}
+	return Refusal{
+		Kind: kind, Namespace: key.Namespace, Name: key.Name, Reason: reason,
+		Message: fmt.Sprintf("Failed build model due to %v", err),
+	}
 }
 
 // complete builds a stack, and meanwhile asks AWS what it has of it. What the controller refuses to

@@ -3,6 +3,7 @@ package plan
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -76,7 +77,10 @@ func (c *cluster) try(ctx context.Context, one manifest, isNew func(namespace st
 	if one.kind.namespaced && isNew(one.said.GetNamespace()) {
 		// Its namespace stands in the same manifests: the API server would only miss that.
 		object, err := c.untried(one)
-		return candidate{manifest: one, action: "create", object: object, untried: true}, err
+		if err != nil {
+			return refusedOr(one, err)
+		}
+		return candidate{manifest: one, action: "create", object: object, untried: true}, nil
 	}
 	live, err := c.send(ctx, "GET", one.kind.path(one.key().Namespace, one.key().Name), "", nil)
 	var kept []byte
@@ -102,19 +106,21 @@ func (c *cluster) try(ctx context.Context, one manifest, isNew func(namespace st
 	return found, err
 }
 
+// refusedOr is a manifest that is refused, by the API server or by whoever would apply it.
 func refusedOr(one manifest, err error) (candidate, error) {
 	var status apierrors.APIStatus
-	if !asStatus(err, &status) || apierrors.IsUnauthorized(err) {
+	var unfit unfitError
+	if !errors.As(err, &unfit) && (!errors.As(err, &status) || apierrors.IsUnauthorized(err)) {
 		return candidate{}, err
 	}
 	return candidate{manifest: one, action: "refused", refused: err.Error()}, nil
 }
 
-func asStatus(err error, status *apierrors.APIStatus) bool {
-	found, ok := err.(apierrors.APIStatus)
-	*status = found
-	return ok
-}
+// unfitError is why a manifest does not come as far as the API server, or not beyond its first step.
+type unfitError string
+
+// Error says why.
+func (e unfitError) Error() string { return string(e) }
 
 func (c *cluster) create(ctx context.Context, one manifest) ([]byte, error) {
 	body, err := one.said.MarshalJSON()
@@ -142,7 +148,8 @@ func (c *cluster) change(ctx context.Context, one manifest, live []byte) ([]byte
 	}
 	patch, kind, err := merged(one.kind, []byte(before), withLastApplied(one.said, body), live)
 	if err != nil {
-		return nil, err
+		// As kubectl, which prints all three objects before it.
+		return nil, unfitError(fmt.Sprintf("creating a patch from the annotation %s: %v", lastApplied, err))
 	}
 	return c.send(ctx, "PATCH", path, string(kind), patch)
 }
@@ -214,7 +221,9 @@ func (c *cluster) untried(one manifest) (client.Object, error) {
 	}
 	object, err := c.decode(one.kind, body)
 	if err != nil {
-		return nil, fmt.Errorf("%s %s: %w", one.kind.name, one.key(), err)
+		// In the words of the API server.
+		return nil, unfitError(fmt.Sprintf("%s in version %q cannot be handled as a %s: %v",
+			one.kind.name, one.kind.group.Version, one.kind.name, err))
 	}
 	if service, ok := object.(*corev1.Service); ok {
 		complete(service)

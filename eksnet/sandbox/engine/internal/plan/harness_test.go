@@ -21,6 +21,8 @@ type api struct {
 	asked   []string
 	// refuse answers a try in the place of the API server; nil lets it pass.
 	refuse func(object *unstructured.Unstructured) string
+	// forbid is the end of a path that may not be read.
+	forbid string
 }
 
 func newAPI(t *testing.T, manifests ...string) *api {
@@ -79,6 +81,10 @@ func (a *api) serve(writer http.ResponseWriter, request *http.Request) {
 }
 
 func (a *api) get(writer http.ResponseWriter, path string) {
+	if a.forbid != "" && strings.HasSuffix(path, a.forbid) {
+		answer(writer, http.StatusForbidden, status(http.StatusForbidden, "Forbidden", "forbidden here"))
+		return
+	}
 	if object := a.objects[path]; object != nil {
 		answer(writer, http.StatusOK, object.Object)
 		return

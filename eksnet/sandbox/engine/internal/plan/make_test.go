@@ -67,6 +67,15 @@ func subnet(id, zone string) ec2types.Subnet {
 
 func planOf(t *testing.T, a *api, cloud services.Cloud, manifests ...string) *Answer {
 	t.Helper()
+	found, err := planning(t, a, cloud, manifests...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+func planning(t *testing.T, a *api, cloud services.Cloud, manifests ...string) (*Answer, error) {
+	t.Helper()
 	reached := a.connect(t)
 	known, err := settings(nil)
 	if err != nil {
@@ -83,10 +92,7 @@ func planOf(t *testing.T, a *api, cloud services.Cloud, manifests ...string) *An
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := made.run(context.Background(), wanted); err != nil {
-		t.Fatal(err)
-	}
-	return found
+	return found, made.run(context.Background(), wanted)
 }
 
 // at returns what a model says at a path.
@@ -189,7 +195,7 @@ func TestWhatIsRefused(t *testing.T) {
 			a.refuse = func(*unstructured.Unstructured) string { return one.refuse }
 			found := planOf(t, a, nil, one.manifest)
 			if len(found.Refused) != 1 || found.Refused[0].Message != one.message || found.Objects[0].Action != "refused" {
-				t.Errorf("refused %q, objects %v", found.Refused, found.Objects)
+				t.Errorf("refused %v, objects %v", found.Refused, found.Objects)
 			}
 			if len(found.Stacks) != 0 {
 				t.Errorf("stacks %v", found.Stacks)

@@ -89,9 +89,11 @@ type Refusal struct {
 	Kind      string `json:"kind"`
 	Namespace string `json:"namespace"`
 	Name      string `json:"name"`
-	// Reason is the Event's; empty for what the API server refuses.
+	// Reason is the Event's; empty for what the API server refuses, and for what the controller only logs.
 	Reason  string `json:"reason"`
 	Message string `json:"message"`
+	// Logged is whether the controller sends no Event of it: its log alone has the message.
+	Logged bool `json:"logged,omitempty"`
 }
 
 // Stack is one load balancer and what belongs to it.

@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	elbv2api "sigs.k8s.io/aws-load-balancer-controller/apis/elbv2/v1beta1"
 	"sigs.k8s.io/aws-load-balancer-controller/pkg/backend"
@@ -189,7 +190,7 @@ func (p *planner) newWires() *wires {
 // connect returns the targets of a binding, or the Event's reason and why there are none.
 func (w *wires) connect(ctx context.Context, one *elbv2api.TargetGroupBinding) ([]Target, string, error) {
 	if one.Spec.TargetType == nil {
-		return []Target{}, failedReconcile, fmt.Errorf("targetType is not specified: %v", k8s.NamespacedName(one))
+		return []Target{}, failedReconcile, fmt.Errorf("%s targetType is not specified: %v", dueTo, k8s.NamespacedName(one))
 	}
 	service := types.NamespacedName{Namespace: one.Namespace, Name: one.Spec.ServiceRef.Name}
 	var targets []Target
@@ -204,28 +205,32 @@ func (w *wires) connect(ctx context.Context, one *elbv2api.TargetGroupBinding) (
 		}
 	} else {
 		var found []backend.NodePortEndpoint
-		selector, wrong := backend.GetTrafficProxyNodeSelector(one)
-		if wrong != nil {
-			return []Target{}, failedReconcile, wrong
+		var selector labels.Selector
+		if selector, err = backend.GetTrafficProxyNodeSelector(one); err == nil {
+			found, err = w.resolver.ResolveNodePortEndpoints(ctx, service, one.Spec.ServiceRef.Port, backend.WithNodeSelector(selector))
 		}
-		found, err = w.resolver.ResolveNodePortEndpoints(ctx, service, one.Spec.ServiceRef.Port, backend.WithNodeSelector(selector))
 		if err == nil {
 			targets = ofNodes(found)
-			network = w.network.ReconcileForNodePortEndpoints(ctx, one, found)
+			// Of nodes, unlike pods, none is registered before their security groups are written.
+			err = w.network.ReconcileForNodePortEndpoints(ctx, one, found)
 		}
 	}
 	switch {
 	case errors.Is(err, backend.ErrNotFound):
 		return []Target{}, k8s.TargetGroupBindingEventReasonBackendNotFound, err
 	case err != nil:
-		return []Target{}, failedReconcile, fmt.Errorf("Failed reconcile due to %w", err)
+		return []Target{}, failedReconcile, fmt.Errorf("%s %w", dueTo, err)
 	case network != nil:
 		return targets, k8s.TargetGroupBindingEventReasonFailedNetworkReconcile, network
 	}
 	return targets, "", nil
 }
 
-const failedReconcile = k8s.TargetGroupBindingEventReasonFailedReconcile
+// The Event of a binding that the controller gives up, and the first words of its message.
+const (
+	failedReconcile = k8s.TargetGroupBindingEventReasonFailedReconcile
+	dueTo           = "Failed reconcile due to"
+)
 
 func (w *wires) ofPods(ctx context.Context, found []backend.PodEndpoint) []Target {
 	targets := []Target{}

@@ -20,7 +20,7 @@ _TONES = {OK: Tone.GOOD, FAILS: Tone.BAD, CANNOT_TELL: Tone.UNKNOWN}
 
 
 @dataclass(frozen=True)
-class Finding:
+class CheckResult:
     """What one check found.
 
     Attributes:
@@ -38,7 +38,7 @@ class Finding:
     final: bool = False
 
     def titled(self, title: str) -> Check:
-        """Return the finding as a step of the diagnosis.
+        """Return the result as a step of the diagnosis.
 
         Args:
             title: What was asked.
@@ -47,7 +47,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Check(Finding):
+class Check(CheckResult):
     """One step of the diagnosis: what was asked, and what was found.
 
     Attributes:
@@ -57,22 +57,22 @@ class Check(Finding):
     check: str = ""
 
 
-def ok(seen: str) -> Finding:
+def ok(seen: str) -> CheckResult:
     """Return that a check holds."""
-    return Finding(OK, seen)
+    return CheckResult(OK, seen)
 
 
-def fails(seen: str, expected: str, next_step: str, *, final: bool = False) -> Finding:
-    """Return that a check does not hold; see `Finding`."""
-    return Finding(FAILS, seen, expected, next_step, final)
+def fails(seen: str, expected: str, next_step: str, *, final: bool = False) -> CheckResult:
+    """Return that a check does not hold; see `CheckResult`."""
+    return CheckResult(FAILS, seen, expected, next_step, final)
 
 
-def cannot_tell(seen: str, expected: str = "", next_step: str = "") -> Finding:
+def cannot_tell(seen: str, expected: str = "", next_step: str = "") -> CheckResult:
     """Return that a check could not be made."""
-    return Finding(CANNOT_TELL, seen, expected, next_step)
+    return CheckResult(CANNOT_TELL, seen, expected, next_step)
 
 
-def attempted(check: Callable[[], Finding]) -> Finding:
+def attempted(check: Callable[[], CheckResult]) -> CheckResult:
     """Make a check; what it misses fails it, what may not be read leaves it open.
 
     Args:
