@@ -62,6 +62,27 @@ def two_classes(context: Context) -> Iterator[Found]:
 
 # Paths and actions.
 
+# From validateHTTPIngressPath of the API server.
+_NOT_IN_PATHS, _NOT_AT_ENDS = ("//", "/./", "/../", "%2f", "%2F"), ("/..", "/.")
+
+
+def bad_paths(context: Context) -> Iterator[Found]:
+    """Find a path that the API server refuses."""
+    for one in context.albs:
+        for backend in backends(one):
+            if wrong := _wrong_in_path(backend):
+                seen = f"the {backend.path_type} path {inputs.shown(backend.path)} {wrong}"
+                yield one, one.line, seen, "a path such as /api"
+
+
+def _wrong_in_path(backend: Backend) -> str:
+    exact = backend.path_type in ("Exact", "Prefix")
+    if (backend.path or exact) and not backend.path.startswith("/"):
+        return "does not begin with /"
+    parts = [one for one in _NOT_IN_PATHS if one in backend.path]
+    parts += [one for one in _NOT_AT_ENDS if backend.path.endswith(one)]
+    return f"has {parts[0]} in it" if exact and parts else ""
+
 
 def wildcards(context: Context) -> Iterator[Found]:
     """Find a wildcard where none is allowed."""

@@ -29,6 +29,7 @@ RULES: tuple[Rule, ...] = (
     Rule("no-class", ERROR, "an Ingress without a class", lint_objects.no_class),
     Rule("other-class", ERROR, "a class of another controller", lint_objects.other_class),
     Rule("two-classes", ERROR, "a class in two places", lint_objects.two_classes),
+    Rule("path", ERROR, "a path that the API server refuses", lint_objects.bad_paths),
     Rule("path-wildcard", ERROR, "a wildcard where none is allowed", lint_objects.wildcards),
     Rule("root-only", WARNING, "a path that matches / alone", lint_objects.root_only),
     Rule("missing-action", WARNING, "an action that is not there", lint_objects.missing_actions),

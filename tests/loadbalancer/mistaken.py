@@ -91,7 +91,7 @@ def _spoil(draw: st.DrawFn, one: Json) -> None:
     if how == "path" and kind == "Ingress":
         path = draw(st.sampled_from(one["spec"]["rules"]))["http"]["paths"][0]
         what = draw(st.sampled_from(["backend", "path"]))
-        values = _BACKENDS if what == "backend" else ("/a*", "/a?b", "a", "")
+        values = _BACKENDS if what == "backend" else ("/a*", "/a?b", "a", "", "/a//b", "/a/..")
         path[what] = draw(st.sampled_from(values))
     elif how == "class" and kind == "Ingress":
         draw(st.sampled_from([_no_class, _old_class]))(one)

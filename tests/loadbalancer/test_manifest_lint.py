@@ -73,6 +73,12 @@ def service(*notes, kind="LoadBalancer"):
     )
 
 
+def path_of(path, kind):
+    old = "path: /, pathType: Prefix"
+    assert old in ingress()
+    return ingress().replace(old, f'path: "{path}", pathType: {kind}')
+
+
 A, S = INGRESS, f"{SERVICE}aws-load-balancer-"
 ONE = [
     # The values that Go's ParseBool and ParseInt take.
@@ -122,6 +128,13 @@ ONE = [
              " {\"targetGroups\": [{\"serviceName\": \"a\", \"servicePort\": 80}]}}'"), []),
     (service(f"{SERVICE}load-balancer-source-ranges: 10.0.0.0"), ["network"]),
     (service(f"{SERVICE}azure-load-balancer-internal: 'true'"), []),
+    # What the API server says of each of them, test_lint_differential.py asks.
+    *((path_of(path, kind), rules) for path, kind, rules in (
+        ("a", "Prefix", ["path"]), ("", "Exact", ["path"]), ("/a.", "Prefix", []),
+        ("a", "ImplementationSpecific", ["path"]), ("", "ImplementationSpecific", []),
+        ("/a//b", "Prefix", ["path"]), ("/a/..", "Exact", ["path"]), ("/a%2Fb", "Exact", ["path"]),
+        ("/a/../b", "ImplementationSpecific", []),
+    )),
     # Objects of other controllers are none of its business.
     (ingress().replace("alb", "nginx").replace(": /,", ": /*,"), []),
     ("kind: Deployment\nmetadata: {name: web}\napiVersion: apps/v1\nspec: {a: $HOME}\n", []),

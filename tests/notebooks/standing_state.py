@@ -11,6 +11,7 @@ from typing import Any
 from eksnet import coredns
 from eksnet.cluster import faults
 from eksnet.cluster.pods import not_terminating
+from eksnet.loadbalancer import controller
 
 # The places beside namespaces.
 CLUSTER, AWS = "", "AWS"
@@ -110,15 +111,24 @@ def _fields(one):
     fields = {key: value for key, value in one.items() if key not in ("metadata", "status")}
     template = (fields.get("spec") or {}).get("template") or {}
     template.pop("metadata", None)
+    # What is another one with each installation of the controller.
+    if one.kind == "Deployment" and one.name == controller.DEPLOYMENT:
+        # With the learner's run among its default tags, which ends with a clean-up.
+        for container in template["spec"]["containers"]:
+            container["args"] = [word for word in container["args"] if "eksnet-run=" not in word]
     if one.kind == "Secret":
-        # Made anew with each installation of the controller.
         fields["data"] = sorted(fields.get("data") or ())
+    if one.kind == "Service" and one.name == controller.WEBHOOK:
+        for handed_out in ("clusterIP", "clusterIPs"):
+            fields["spec"].pop(handed_out)
     return fields
 
 
 def _cluster_wide(cluster):
     found = {(CLUSTER, kind, one.name): "" for kind in CLUSTER_WIDE for one in cluster.list(kind)}
     found |= {(CLUSTER, "fault", one.key): "" for one in faults.injected(cluster)}
+    # An Ingress without its finalizer leaves what was made for it, and is not seen itself.
+    found |= {(CLUSTER, "finalizer", one.kind): "" for one in controller.managed(cluster)}
     running = sorted(set(coredns.running_configurations(cluster).values()))
     waits = cluster.saved("coredns", "kube-system")
     found[CLUSTER, "what runs", "coredns"] = running
