@@ -20,6 +20,7 @@ from nbformat.v4 import new_code_cell, new_output
 
 from eksnet.aws import rights as aws_rights
 from eksnet.cluster import Cluster, connecting, guard, rights, targets
+from eksnet.cluster.pods import not_terminating
 from eksnet.course import catalogue, support
 from eksnet.course.lessons import LESSONS
 from eksnet.sandbox import build, environment
@@ -72,6 +73,15 @@ def variables(programs: Path, name: str | None = None) -> dict[str, str | None]:
 def administrator(sandbox: str) -> Cluster:
     """Return the cluster of a sandbox for somebody who may do everything, whatever is set."""
     return connecting._open_sandbox(targets.parse("sandbox"), sandbox, guard.allow_changes)
+
+
+def those_there(cluster: Cluster) -> set[tuple[str, str]]:
+    """Return what is outside of namespaces and of a kind that notebooks make, by kind and name."""
+    return {
+        (kind, one.name)
+        for kind in ("namespaces", "clusterroles", "clusterrolebindings")
+        for one in not_terminating(cluster.list(kind))
+    }
 
 
 def ada(admin: Cluster) -> dict[str, str]:

@@ -96,7 +96,7 @@ def verdict_of_a_copy(cell):
     return f"{said.partition(': ')[0]}: NOT_STARTED, 0 of {points}"
 
 
-def run_each_cell_twice(name, learner, account, directory, patch):
+def run_each_cell_twice(name, admin, learner, account, directory, patch):
     over_eks.set_variables(patch, account.variables)
     pairs = cells_twice(name, directory)
     failed = failures(cell for pair in pairs for cell in pair)
@@ -114,13 +114,15 @@ def run_each_cell_twice(name, learner, account, directory, patch):
     account.assert_unused()
 
 
-def run_over_eks(name, learner, account, directory, patch):
-    calls = directory / "calls"
+def run_over_eks(name, admin, learner, account, directory, patch):
+    before, calls = over_eks.those_there(admin), directory / "calls"
     over_eks.set_variables(patch, over_eks.variables(directory / "bin"))
     over_eks.set_variables(patch, {**learner, **recorded.variables(calls)})
     over_eks.compare(name, directory, over_eks.ADA)
     recorded.keep(calls, name)
     assert recorded.outside(calls) == ([], [])
+    # Also of a notebook whose last section is refused there.
+    assert over_eks.those_there(admin) - before == set()
 
 
 class Share:
@@ -143,16 +145,17 @@ class Share:
         metafunc.parametrize(("name", "run"), cases)
 
     @pytest.fixture(scope="class")
-    def learner(self, live_sandbox):
-        """The variables of a learner with the course's rights, on a sandbox that begins fresh."""
-        return over_eks.ada(over_eks.administrator(lifecycle.reset().name))
+    def both(self, live_sandbox):
+        """The cluster of a sandbox that begins fresh, and the variables of a learner there."""
+        admin = over_eks.administrator(lifecycle.reset().name)
+        return admin, over_eks.ada(admin)
 
     @pytest.mark.notebook
     @pytest.mark.sandbox
     @pytest.mark.soak
-    def test_a_notebook(self, learner, another_account, tmp_path, monkeypatch, name, run):
+    def test_a_notebook(self, both, another_account, tmp_path, monkeypatch, name, run):
         print(f"SOAK_SEED={SEED}: {' '.join(SHARES[self.number])}")
-        run(name, learner, another_account, tmp_path, monkeypatch)
+        run(name, *both, another_account, tmp_path, monkeypatch)
 
 
 class TestFirstShare(Share):

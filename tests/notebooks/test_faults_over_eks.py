@@ -102,11 +102,6 @@ def add(client, cell, *, execute=False):
     return cell, at
 
 
-def left(admin):
-    kinds = ("namespaces", "clusterrolebindings")
-    return {(kind, one.name) for kind in kinds for one in admin.list(kind)}
-
-
 def printed(notebook, cell_id):
     # The last of those that were run again.
     cell = [cell for cell in notebook.cells if cell.id == cell_id][-1]
@@ -126,7 +121,7 @@ def as_committed(name, ids, notebook):
 @pytest.mark.soak
 def test_a_notebook_comes_through_cuts_of_ten_seconds(way, admin, tmp_path):
     api, gate, _, _ = way
-    before = left(admin)
+    before = over_eks.those_there(admin)
 
     def cut():
         # Somewhere in the cell that begins now.
@@ -135,7 +130,7 @@ def test_a_notebook_comes_through_cuts_of_ten_seconds(way, admin, tmp_path):
     _, notebook = run("01a", tmp_path, cut)
     as_committed("01a", ["count-check", "policies-compare", "quick-check"], notebook)
     assert api.cuts > 3
-    assert left(admin) == before
+    assert over_eks.those_there(admin) == before
 
 
 @pytest.mark.notebook

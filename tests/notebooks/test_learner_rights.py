@@ -118,6 +118,18 @@ def test_a_call_outside_is_found(tmp_path):
     )
 
 
+def test_each_right_is_used_or_has_another_reason():
+    used, others = recorded.rows(recorded.USED), recorded.rows(recorded.OTHERS)
+    allowed = set(recorded.granted())
+    idle = {one for one in allowed if not any(recorded.is_allowed(right, [one]) for right in used)}
+    assert sorted(one for one in idle if not recorded.is_allowed(one, others)) == []
+    # A reason stands for something that is allowed, and that nothing shows to be used.
+    stale = [one for one in others if not any(recorded.is_allowed(right, [one]) for right in idle)]
+    assert stale == []
+    assert all(others.values())
+    assert [right for right in used if not recorded.is_allowed(right, allowed)] == []
+
+
 def test_nothing_is_allowed_by_a_star():
     for rule in (rule for one in recorded.learner_roles() for rule in one.get("rules") or ()):
         assert "*" not in [*rule["verbs"], *rule["apiGroups"], *rule["resources"]]
