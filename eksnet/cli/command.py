@@ -36,9 +36,12 @@ class Commands(TyperGroup):
             where = context.command_path if context else "eksnet"
             code = _refused(f"{said}\n  next:     {where} --help") if said.strip() else 2
         except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EPIPE):
+            if error.errno in (errno.ENOSPC, errno.EPIPE):
+                code = _not_written(error)
+            elif error.filename is not None:
+                code = _refused(_unusable(error))
+            else:
                 raise
-            code = _not_written(error)
         sys.exit(code if isinstance(code, int) else 0)
 
     def get_params(self, context: Any) -> list[Any]:
@@ -85,6 +88,12 @@ def _as_typed(parameters: list[Any]) -> list[Any]:
         if described and described.annotation in (str, list[str], bool):
             one._runtime_param = _AsTyped()
     return parameters
+
+
+def _unusable(error: OSError) -> str:
+    """Return what is said of a file that cannot be used, such as one with too long a name."""
+    seen = f"{inputs.shown(str(error.filename))}: {error.strerror}"
+    return str(EksnetError(seen, "a file or directory that can be used", "name another one"))
 
 
 def _not_written(error: OSError) -> int:

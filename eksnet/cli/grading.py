@@ -12,6 +12,7 @@ import typer
 from eksnet import inputs
 from eksnet.cli.command import Json, app
 from eksnet.cli.printing import console, new_table
+from eksnet.errors import EksnetError
 from eksnet.printable import cell, printable
 
 
@@ -86,7 +87,7 @@ def grade_class(
 
     which = inputs.one_of(attempt, list(marking.Which), "attempt", "--attempt best")
     places = grading.Places(
-        Path(inputs.text(csv, "--csv", "--csv gradebook.csv")),
+        _gradebook(csv),
         Path(inputs.text(feedback, "--feedback", "--feedback out/")),
     )
     rules = marking.Rules(
@@ -123,6 +124,13 @@ def grade_class(
         _say(f"eksnet: interrupted: {len(found.totals)} of {whole} learners are graded; "
              f"the same command {what}")  # fmt: skip
     raise typer.Exit(code or int(found.has_notices))
+
+
+def _gradebook(csv: str) -> Path:
+    path = Path(inputs.text(csv, "--csv", "--csv gradebook.csv"))
+    if not path.name or path.is_dir():
+        raise EksnetError(f"--csv is {inputs.shown(csv)}", "a file", "--csv gradebook.csv")
+    return path
 
 
 def _say(line: str) -> None:

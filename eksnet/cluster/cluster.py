@@ -842,8 +842,12 @@ class Cluster:
 
         Args:
             namespace: The namespace; all of them when empty.
+
+        Raises:
+            EksnetError: It is no name of a namespace.
         """
-        return tuple(map(Resource, contents.objects_in(self._client, self._kinds, namespace)))
+        place = namespace and inputs.namespace(namespace)
+        return tuple(map(Resource, contents.objects_in(self._client, self._kinds, place)))
 
     def marked(self, selector: str = tags.SELECTOR) -> tuple[Resource, ...]:
         """Return what the course has made outside of namespaces, by labels; namespaces last.

@@ -176,7 +176,7 @@ def service_types(context: Context) -> Iterator[Found]:
             yield one, one.line, seen, f"type: NodePort, or {INGRESS}target-type: ip"
 
 
-_CHECKED = f"{INGRESS}healthcheck-port"
+_CHECKED, _CHECKED_NLB = f"{INGRESS}healthcheck-port", f"{OF_SERVICE}healthcheck-port"
 
 
 def service_ports(context: Context) -> Iterator[Found]:
@@ -189,11 +189,18 @@ def service_ports(context: Context) -> Iterator[Found]:
             seen = f"the Service {service.name} has no port {inputs.shown(backend.port)}"
             yield one, one.line, seen, f"one of {', '.join(map(str, known)) or 'no port'}"
         checked = text(service.annotations.get(_CHECKED)) or text(one.annotations.get(_CHECKED))
-        names = [port.get("name") for port in ports]
-        is_name = checked and checked != "traffic-port" and values.integer(checked) is None
-        if is_name and checked not in names and not VARIABLE.search(checked):
-            seen = f"{short(_CHECKED)} is {inputs.shown(checked)}, no port of {service.name}"
-            yield at(one, _CHECKED, seen, "traffic-port, a number, or the name of a port")
+        yield from _checked_port(one, _CHECKED, checked, service)
+    for one in context.of("Service"):
+        yield from _checked_port(one, _CHECKED_NLB, text(one.annotations.get(_CHECKED_NLB)), one)
+
+
+def _checked_port(one: Object, key: str, checked: str, service: Object) -> Iterator[Found]:
+    """Yield that a port for health checks is no name of a Service's port."""
+    names = [mapping(port).get("name") for port in sequence(service.spec.get("ports"))]
+    is_name = checked and checked != "traffic-port" and values.integer(checked) is None
+    if is_name and checked not in names and not VARIABLE.search(checked):
+        seen = f"{short(key)} is {inputs.shown(checked)}, no port of {service.name}"
+        yield at(one, key, seen, "traffic-port, a number, or the name of a port")
 
 
 def other_namespace(context: Context) -> Iterator[Found]:

@@ -198,7 +198,7 @@ def _refused(found: Annotation, value: str) -> str:
         return ""
     if found.words:
         return _not_among(found, value)
-    check = _CHECKS.get(found.type)
+    check = _CHECKS.get("numbers" if found.short in _LISTS_OF_NUMBERS else found.type)
     return check[1] if check and not check[0](value) else ""
 
 
@@ -212,9 +212,12 @@ def _not_among(found: Annotation, value: str) -> str:
     return f"write {' or '.join(found.words)}"
 
 
+# In the catalogue they are texts; the controller reads each part as a number.
+_LISTS_OF_NUMBERS = ("aws-load-balancer-proxy-protocol-per-target-group",)
 _CHECKS: dict[str, tuple[Callable[[str], bool], str]] = {
     "boolean": (lambda value: values.boolean(value) is not None, 'write "true" or "false"'),
     "integer": (lambda value: values.integer(value) is not None, "write a whole number in quotes"),
+    "numbers": (values.are_integers, "write the numbers of ports, with commas between them"),
     "stringMap": (lambda value: values.string_map(value) is not None, "write key=value,key=value"),
 }
 

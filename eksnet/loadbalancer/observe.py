@@ -68,10 +68,15 @@ class Target:
 
 
 def hostname(ingress: Json) -> str:
-    """Return the DNS name in an Ingress' status; empty when there is none."""
-    status: Json = ingress.get("status") or {}
-    found: list[Json] = (status.get("loadBalancer") or {}).get("ingress") or []
-    return str(found[0].get("hostname") or "") if found else ""
+    """Return the DNS name in an Ingress' status; empty when there is none.
+
+    Raises:
+        EksnetError: It is no Ingress.
+    """
+    with inputs.well_formed("the Ingress", ingress):
+        status: Json = ingress.get("status") or {}
+        found: list[Json] = (status.get("loadBalancer") or {}).get("ingress") or []
+        return str(found[0].get("hostname") or "") if found else ""
 
 
 def provisioned(ingress: Json) -> bool:

@@ -68,16 +68,22 @@ def _texts(manifest: str | Path) -> Iterator[tuple[str, str]]:
         yield "the manifest", inputs.sendable(manifest, "the manifest")
         return
     path = Path(inputs.text(str(manifest), "the file's name"))
-    if path.is_dir():
+    for file in _files(path):
+        yield str(file), _read(file)
+
+
+def _files(path: Path) -> list[Path]:
+    try:
+        if not path.is_dir():
+            return [path]
         files = sorted(one for one in path.iterdir() if one.suffix in _SUFFIXES)
-        if not files:
-            raise EksnetError(
-                f"{path} has no file ending in {', '.join(_SUFFIXES)}", "manifests", _NEXT
-            )
-        for file in files:
-            yield str(file), _read(file)
-    else:
-        yield str(path), _read(path)
+    except OSError as error:
+        raise _unreadable(str(path), error) from None
+    if not files:
+        raise EksnetError(
+            f"{path} has no file ending in {', '.join(_SUFFIXES)}", "manifests", _NEXT
+        )
+    return files
 
 
 def _is_file_name(text: str) -> bool:

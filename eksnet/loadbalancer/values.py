@@ -13,7 +13,7 @@ from typing import Any
 _TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 _FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
 _INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
-_BITS = 31
+_BITS, _ATOI_BITS = 31, 63
 _JSON_DEPTH = 200
 
 
@@ -26,6 +26,14 @@ def integer(text: str) -> int | None:
     """Return a whole number of 32 bits; None where strconv.ParseInt refuses the text."""
     number = int(text) if _INTEGER.fullmatch(text) else None
     return number if number is not None and -(2**_BITS) <= number < 2**_BITS else None
+
+
+def are_integers(text: str) -> bool:
+    """Tell whether strconv.Atoi takes each part of a list."""
+    return all(
+        _INTEGER.fullmatch(part) and -(2**_ATOI_BITS) <= int(part) < 2**_ATOI_BITS
+        for part in string_list(text)
+    )
 
 
 def string_list(text: str) -> list[str]:

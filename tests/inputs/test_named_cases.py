@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 import eksnet
-from eksnet import cli, coredns, data, dns, inputs, kubeproxy, widgets
+from eksnet import cli, coredns, data, dns, inputs, kubeproxy, loadbalancer, widgets
 from eksnet.cluster import Cluster, kubeconfig, manifests
 from eksnet.coredns.transport import command, queries_for
 from eksnet.errors import EksnetError
@@ -99,6 +99,10 @@ def test_a_long_name_that_no_domain_can_follow_is_asked_as_it_is() -> None:
         (["status", "--sandbox", ""], "'' is not a valid sandbox name"),
         (["lab", "--course", ""], "--course is empty"),
         (["engine", "pack", ""], "FILE is empty"),
+        (["engine", "pack", LONG * 60], "File name too long"),
+        (["engine", "unpack", LONG * 60], "File name too long"),
+        (["submit", "handed-in.zip", "--course", LONG * 60], "File name too long"),
+        (["grade", ".", "--csv", ".", "--feedback", "out"], "--csv is '.'"),
         ([COLOUR], r"No such command '\x1b[31mred'"),
         ([f"--{COLOUR}"], r"No such option: --\x1b[31mred"),
         (["status", COLOUR], r"unexpected extra argument(s) (\x1b[31mred)"),
@@ -159,6 +163,9 @@ FUNCTIONS: list[tuple[Callable[[Any], Any], str]] = [
      "the Kubernetes version is"),
     (lambda c: c.backup(""), "the ConfigMap's name is empty"),
     (lambda c: c.restore(""), "the ConfigMap's name is empty"),
+    (lambda c: c.objects_in("\ud800"), "the namespace is"),
+    (lambda c: loadbalancer.plan(c, Path("a." * 500)), "File name too long"),
+    (lambda c: loadbalancer.provisioned({"status": True}), "the Ingress cannot be read"),
     (lambda c: c.saved("../x"), "the ConfigMap's name is '../x'"),
     (lambda c: c.restore(Path("\0")), "is not a complete backup"),
     (lambda c: c.apply(Path("\0")), "cannot be read"),
