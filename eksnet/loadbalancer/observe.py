@@ -67,6 +67,10 @@ class Target:
     reason: str
 
 
+class ReplacedError(EksnetError):
+    """A status names a load balancer that AWS no longer has: the controller makes another one."""
+
+
 def hostname(ingress: Json) -> str:
     """Return the DNS name in an Ingress' status; empty when there is none.
 
@@ -102,13 +106,11 @@ def load_balancer(cluster: Cluster, what: str, namespace: str | None = None) -> 
     host = hostname(cluster.get(kind, name, namespace))
     if host and (found := balancer_of(cluster, host)):
         return found
-    raise EksnetError(
-        f"the {_KINDS[kind]} {name} has no load balancer"
-        if not host
-        else f"there is no load balancer {host}",
-        "one that the AWS Load Balancer Controller has reconciled",
-        f'cluster.events("{kind}/{name}", namespace=…) says why',
-    )
+    expected = "one that the AWS Load Balancer Controller has reconciled"
+    says_why = f'cluster.events("{kind}/{name}", namespace=…) says why'
+    if host:
+        raise ReplacedError(f"there is no load balancer {host}", expected, says_why)
+    raise EksnetError(f"the {_KINDS[kind]} {name} has no load balancer", expected, says_why)
 
 
 def balancer_of(cluster: Cluster, host: str) -> dict[str, Any] | None:
@@ -184,6 +186,8 @@ def wait_for_targets(
 ) -> Listing[Target]:
     """Wait until there are so many targets, all of them in one state; return them.
 
+    A load balancer that the controller is replacing is waited for too.
+
     Args:
         cluster: The cluster.
         what: As `targets` takes it.
@@ -197,17 +201,24 @@ def wait_for_targets(
         DeadlineError: It did not come to that.
         EksnetError: As `targets` raises it.
     """
-    found = targets(cluster, what, namespace)
+    found: Listing[Target] | None = None
+    gone: ReplacedError | None = None
     wanted = sorted([state] * count + ["draining"] * draining)
 
     def there() -> bool:
-        nonlocal found
-        found = targets(cluster, what, namespace)
+        nonlocal found, gone
+        try:
+            found, gone = targets(cluster, what, namespace), None
+        except ReplacedError as error:
+            found, gone = None, error
+            return False
         return sorted(one.state for one in found) == wanted
 
     title = f"{count} {state} targets" + (f" and {draining} draining" if draining else "")
-    if not until(title, there, timeout):
-        seen = "; ".join(f"{one.name} {one.state} {one.reason}".strip() for one in found)
+    if not until(title, there, timeout) or found is None:
+        if gone:
+            raise gone
+        seen = "; ".join(f"{one.name} {one.state} {one.reason}".strip() for one in found or ())
         raise DeadlineError(
             f"after {timeout:g} s the targets are: {seen or 'none'}",
             title.replace(f"{count} {state} targets", f"{count} targets that are {state}"),

@@ -167,6 +167,16 @@ def test_targets_that_drain_are_counted_apart():
     assert error.value.expected == "1 targets that are healthy"
 
 
+def test_a_load_balancer_that_is_being_replaced_is_waited_for(monkeypatch):
+    cluster, hosts = Cluster(Elb(health=[health("10.0.0.1", "healthy")])), ["gone.elb", HOST]
+    monkeypatch.setattr(observe, "hostname", lambda _: hosts.pop(0) if hosts else HOST)
+    (told,) = wait_for_targets(cluster, "web", "app-ns", count=1, timeout=5)
+    assert (told.state, hosts) == ("healthy", [])
+    with pytest.raises(EksnetError, match=r"no load balancer gone\.elb"):
+        monkeypatch.setattr(observe, "hostname", lambda _: "gone.elb")
+        wait_for_targets(cluster, "web", "app-ns", count=1, timeout=0.1)
+
+
 def test_targets_have_the_names_of_pods_and_nodes():
     found = [
         health("i-1", "unhealthy", "Target.Timeout"), health("10.0.0.1", "healthy"),
