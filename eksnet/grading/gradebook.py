@@ -141,7 +141,7 @@ def rows(graded: Graded) -> Iterator[Row]:
 
 
 def ungraded(learner: Learner, rules: Rules) -> Iterator[Row]:
-    """Yield the rows of a learner at whom a grading that was interrupted has not looked."""
+    """Yield the rows of a learner that an interrupted grading has not looked at."""
     for row in rows(nothing(learner, rules)):
         yield row | {"raw_score": "", "score": "", "source": UNGRADED}
 
