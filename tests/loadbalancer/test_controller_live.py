@@ -72,11 +72,13 @@ def test_from_nothing_to_nothing(cluster, capsys):
     assert controller.what_is_wrong(cluster) == ""
     # It works: an Ingress gets its load balancer, with the course's tag, and a pod's role made it.
     cluster.apply(INGRESS)
-    assert until("a load balancer", lambda: bool(left_in_aws(cluster)), 120)
-    (made,) = cluster.aws("elbv2").describe_load_balancers()["LoadBalancers"]
-    (told,) = cluster.aws("elbv2").describe_tags(ResourceArns=[made["LoadBalancerArn"]])[
-        "TagDescriptions"
-    ]
+    elb = cluster.aws("elbv2")
+    # Not anything: security group and target group come before it.
+    assert until(
+        "a load balancer", lambda: bool(elb.describe_load_balancers()["LoadBalancers"]), 120
+    )
+    (made,) = elb.describe_load_balancers()["LoadBalancers"]
+    (told,) = elb.describe_tags(ResourceArns=[made["LoadBalancerArn"]])["TagDescriptions"]
     assert {"Key": "eksnet", "Value": "course"} in told["Tags"]
     # With its pods gone nothing of this could be deleted: they are brought back for it.
     cluster.patch("deployment", controller.NAME, {"spec": {"replicas": 0}}, controller.NAMESPACE)
