@@ -130,10 +130,18 @@ def _cluster_wide(cluster):
     # An Ingress without its finalizer leaves what was made for it, and is not seen itself.
     found |= {(CLUSTER, "finalizer", one.kind): "" for one in controller.managed(cluster)}
     running = sorted(set(coredns.running_configurations(cluster).values()))
-    waits = cluster.saved("coredns", "kube-system")
     found[CLUSTER, "what runs", "coredns"] = running
-    found[CLUSTER, "backup", "coredns"] = waits and dict(waits)["data"]
+    found[CLUSTER, "backup", "coredns"] = _backup(cluster)
     return found
+
+
+def _backup(cluster):
+    """Return what a restore would change CoreDNS' ConfigMap to; None where it changes nothing."""
+    saved = cluster.saved("coredns", "kube-system")
+    if saved is None:
+        return None
+    there = cluster.get("configmap/coredns", namespace="kube-system")
+    return None if saved["data"] == there["data"] else saved["data"]
 
 
 def _in_account(cluster):
