@@ -32,7 +32,8 @@ def test_a_command_runs_in_a_pod_of_its_own(fake: Cluster, api: FakeApi) -> None
     assert repr(ran) == "Server: 10.100.0.10"
     created, deleted = api.writes
     pod = json.loads(created.body)
-    assert pod["metadata"]["labels"] == {"app.kubernetes.io/managed-by": "eksnet", "a": "b"}
+    ours = {"app.kubernetes.io/managed-by": "eksnet", "eksnet": "course"}
+    assert pod["metadata"]["labels"] == {**ours, "eksnet-run": fake.run_id, "a": "b"}
     assert pod["spec"]["restartPolicy"] == "Never"
     assert (deleted.method, deleted.query) == ("DELETE", {"gracePeriodSeconds": "0"})
     assert not [path for path in api.objects if path.startswith(BASE)]
