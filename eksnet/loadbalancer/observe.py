@@ -22,6 +22,8 @@ HEALTHY = "healthy"
 _KINDS = {
     "ingress": "Ingress", "service": "Service", "targetgroupbinding": "TargetGroupBinding",
 }  # fmt: skip
+# Of an Application Load Balancer and of a target group, with the quotas that AWS gives at first.
+_MOST_TARGETS = 1000
 _CLUSTER_TAG = "elbv2.k8s.aws/cluster"
 # AWS describes the tags of so many things in one call.
 _AT_ONCE = 20
@@ -199,8 +201,10 @@ def wait_for_targets(
 
     Raises:
         DeadlineError: It did not come to that.
-        EksnetError: As `targets` raises it.
+        EksnetError: As `targets` raises it, or no load balancer has so many.
     """
+    inputs.count(count, "the number of targets", 0, _MOST_TARGETS)
+    inputs.count(draining, "the number of draining targets", 0, _MOST_TARGETS)
     found: Listing[Target] | None = None
     gone: ReplacedError | None = None
     wanted = sorted([state] * count + ["draining"] * draining)

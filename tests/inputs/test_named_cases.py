@@ -165,6 +165,8 @@ FUNCTIONS: list[tuple[Callable[[Any], Any], str]] = [
     (lambda c: c.restore(""), "the ConfigMap's name is empty"),
     (lambda c: c.objects_in("\ud800"), "the namespace is"),
     (lambda c: loadbalancer.plan(c, Path("a." * 500)), "File name too long"),
+    (lambda c: loadbalancer.wait_for_targets(c, "web", count=10**9), "the number of targets is"),
+    (lambda c: loadbalancer.wait_for_targets(c, "w", count=1, draining=-1), "draining targets is"),
     (lambda c: loadbalancer.provisioned({"status": True}), "the Ingress cannot be read"),
     (lambda c: c.saved("../x"), "the ConfigMap's name is '../x'"),
     (lambda c: c.restore(Path("\0")), "is not a complete backup"),
