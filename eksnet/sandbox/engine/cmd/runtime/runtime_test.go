@@ -50,11 +50,13 @@ func TestContainerSeesOnlyItself(t *testing.T) {
 	n := newNode(t)
 	p := n.pod("app")
 	id := p.run("main", "sleep 1000")
+	const first = "tr '\\0' ' ' </proc/1/cmdline"
+	// Until its shell has become it.
+	n.await("the first process sleeps", func() bool { return p.sh(id, first) == "sleep 1000" })
 	for script, want := range map[string]string{
-		"hostname":                      "app",
-		"cat /etc/hostname":             "app",
-		"cat /etc/resolv.conf":          "search default.svc.cluster.local\nnameserver 10.100.0.10\noptions ndots:5",
-		"tr '\\0' ' ' </proc/1/cmdline": "sleep 1000",
+		"hostname":             "app",
+		"cat /etc/hostname":    "app",
+		"cat /etc/resolv.conf": "search default.svc.cluster.local\nnameserver 10.100.0.10\noptions ndots:5",
 		"ls -d " + n.directory + " 2>/dev/null || echo hidden": "hidden",
 		"ls /": "bin\ndev\netc\nproc\nroot\nrun\nsys\ntmp\nvar",
 		"echo x >/proc/sys/kernel/hostname 2>/dev/null || echo guarded": "guarded",
