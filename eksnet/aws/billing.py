@@ -6,14 +6,15 @@ here; a disk is listed, since it is billed for as long as it is there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 from eksnet.aws import prices, refusals
+from eksnet.aws.pages import listed, tags_of
 from eksnet.aws.prices import Price
-from eksnet.aws.tags import COURSE
+from eksnet.aws.tags import COURSE, of_list
 from eksnet.display import Shown
 from eksnet.listing import Listing
 
@@ -24,7 +25,6 @@ _RUNNING = ("pending", "running")
 _GATEWAYS = ("pending", "available")
 _OF_CLUSTER = ("eks:cluster-name", "aws:eks:cluster-name", "alpha.eksctl.io/cluster-name")
 _CONTROLLER = "elbv2.k8s.aws/cluster"
-_AT_ONCE = 20
 UNKNOWN = "unknown"
 
 
@@ -160,14 +160,10 @@ def _owner(tags: Mapping[str, str], cluster: str) -> str:
     return "the cluster" if cluster in names or owned or named else "other"
 
 
-def _tags(listed: Iterable[Mapping[str, str]] | None) -> dict[str, str]:
-    return {one["Key"]: one["Value"] for one in listed or ()}
-
-
 def _clusters(clients: Clients) -> Found:
     eks = clients("eks")
     with refusals.in_words(eks, "EKS"):
-        for name in _pages(eks, "list_clusters", "clusters"):
+        for name in listed(eks, "list_clusters", "clusters"):
             one = eks.describe_cluster(name=name)["cluster"]
             asked = eks.describe_cluster_versions(clusterVersions=[one["version"]])
             known = {str(each.get("versionStatus") or "") for each in asked["clusterVersions"]}
@@ -179,50 +175,42 @@ def _clusters(clients: Clients) -> Found:
 def _instances(clients: Clients) -> Found:
     ec2 = clients("ec2")
     with refusals.in_words(ec2, "EC2"):
-        for reservation in _pages(ec2, "describe_instances", "Reservations"):
+        for reservation in listed(ec2, "describe_instances", "Reservations"):
             for one in reservation["Instances"]:
                 if one["State"]["Name"] in _RUNNING:
                     kind = f"instance {one['InstanceType']}"
-                    yield kind, one["InstanceId"], _tags(one.get("Tags"))
+                    yield kind, one["InstanceId"], of_list(one.get("Tags"))
 
 
 def _gateways(clients: Clients) -> Found:
     ec2 = clients("ec2")
     with refusals.in_words(ec2, "EC2"):
-        for one in _pages(ec2, "describe_nat_gateways", "NatGateways"):
+        for one in listed(ec2, "describe_nat_gateways", "NatGateways"):
             if one["State"] in _GATEWAYS:
-                yield prices.NAT, one["NatGatewayId"], _tags(one.get("Tags"))
+                yield prices.NAT, one["NatGatewayId"], of_list(one.get("Tags"))
 
 
 def _balancers(clients: Clients) -> Found:
     elb = clients("elbv2")
     with refusals.in_words(elb, "Elastic Load Balancing"):
-        found = list(_pages(elb, "describe_load_balancers", "LoadBalancers"))
-        tags = _tags_of_balancers(elb, [one["LoadBalancerArn"] for one in found])
+        found = list(listed(elb, "describe_load_balancers", "LoadBalancers"))
+        tags = tags_of(elb, [one["LoadBalancerArn"] for one in found])
     for one in found:
         kind = f"{one['Type']} load balancer"
         yield kind, one["LoadBalancerName"], tags.get(one["LoadBalancerArn"], {})
-
-
-def _tags_of_balancers(elb: Any, arns: list[str]) -> dict[str, dict[str, str]]:
-    found: dict[str, dict[str, str]] = {}
-    for start in range(0, len(arns), _AT_ONCE):
-        told = elb.describe_tags(ResourceArns=arns[start : start + _AT_ONCE])["TagDescriptions"]
-        found |= {one["ResourceArn"]: _tags(one["Tags"]) for one in told}
-    return found
 
 
 def _addresses(clients: Clients) -> Found:
     """Yield public addresses: those of interfaces, and those that are of nothing and cost too."""
     ec2 = clients("ec2")
     with refusals.in_words(ec2, "EC2"):
-        interfaces = list(_pages(ec2, "describe_network_interfaces", "NetworkInterfaces"))
+        interfaces = list(listed(ec2, "describe_network_interfaces", "NetworkInterfaces"))
         elastic = ec2.describe_addresses()["Addresses"]
-    found = {one["PublicIp"]: _tags(one.get("Tags")) for one in elastic if "PublicIp" in one}
+    found = {one["PublicIp"]: of_list(one.get("Tags")) for one in elastic if "PublicIp" in one}
     for one in interfaces:
         public = (one.get("Association") or {}).get("PublicIp")
         if public:
-            found.setdefault(public, _tags(one.get("TagSet")))
+            found.setdefault(public, of_list(one.get("TagSet")))
     for public, tags in found.items():
         yield prices.ADDRESS, public, tags
 
@@ -230,11 +218,6 @@ def _addresses(clients: Clients) -> Found:
 def _volumes(clients: Clients) -> Found:
     ec2 = clients("ec2")
     with refusals.in_words(ec2, "EC2"):
-        for one in _pages(ec2, "describe_volumes", "Volumes"):
+        for one in listed(ec2, "describe_volumes", "Volumes"):
             kind = f"volume {one.get('VolumeType', '')} of {one['Size']} GiB"
-            yield kind, one["VolumeId"], _tags(one.get("Tags"))
-
-
-def _pages(client: Any, call: str, key: str) -> Iterator[Any]:
-    for page in client.get_paginator(call).paginate():
-        yield from page[key]
+            yield kind, one["VolumeId"], of_list(one.get("Tags"))

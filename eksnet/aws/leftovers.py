@@ -13,8 +13,9 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, TypeVar
 
+from eksnet.aws import pages
 from eksnet.aws.refusals import in_words
-from eksnet.aws.tags import COURSE, RUN
+from eksnet.aws.tags import COURSE, RUN, of_list
 
 Json = Mapping[str, Any]
 Answer = TypeVar("Answer")
@@ -27,7 +28,7 @@ _OWNED = "kubernetes.io/cluster/"
 # What the description of a load balancer's interface begins with; then `app/NAME/ID`.
 _ELB = "ELB "
 # AWS describes the tags of so many things in one call, and filters by so many values.
-_AT_ONCE, _VALUES = 20, 200
+_VALUES = 200
 # All of them: by default ACM lists the certificates of one kind of key alone.
 _KEYS = (
     "RSA_1024", "RSA_2048", "RSA_3072", "RSA_4096", "EC_prime256v1", "EC_secp384r1", "EC_secp521r1",
@@ -123,26 +124,15 @@ class Account:
     def pages(self, service: str, call: str, key: str, **arguments: Any) -> list[Json]:
         """Return what a call lists, of all pages."""
 
-        def listed() -> list[Json]:
-            pages = self.client(service).get_paginator(call).paginate(**arguments)
-            return [one for page in pages for one in page[key]]
+        def ask() -> list[Json]:
+            return list(pages.listed(self.client(service), call, key, **arguments))
 
-        return self._once(f"{service} {call} {sorted(arguments.items())}", listed)
+        return self._once(f"{service} {call} {sorted(arguments.items())}", ask)
 
     def tags(self, arns: Iterable[str]) -> dict[str, dict[str, str]]:
         """Return the tags of what load balancing knows by ARNs, as far as it is still there."""
-
-        def described() -> dict[str, dict[str, str]]:
-            elb, wanted = self.client("elbv2"), sorted(arns)
-            return {
-                told["ResourceArn"]: _pairs(told["Tags"])
-                for start in range(0, len(wanted), _AT_ONCE)
-                for told in elb.describe_tags(ResourceArns=wanted[start : start + _AT_ONCE])[
-                    "TagDescriptions"
-                ]
-            }
-
-        return self._once(f"tags {sorted(arns)}", described)
+        wanted = sorted(arns)
+        return self._once(f"tags {wanted}", lambda: pages.tags_of(self.client("elbv2"), wanted))
 
     def _once(self, question: str, ask: Callable[[], Answer]) -> Answer:
         if self._seen is None:
@@ -308,7 +298,7 @@ def _interfaces(account: Account) -> Iterator[Leftover]:
         balancer = balancers.get(one.get("Description", "").removeprefix(_ELB))
         member = next((groups[g["GroupId"]] for g in one["Groups"] if g["GroupId"] in groups), None)
         owner = (
-            account.owner(_pairs(one.get("TagSet") or ()))
+            account.owner(of_list(one.get("TagSet")))
             or _through(balancer, "its load balancer")
             or _through(member, "its security group")
         )
@@ -330,7 +320,7 @@ def _through(one: Leftover | None, said: str) -> Owner:
 
 def _groups(account: Account) -> Iterator[Leftover]:
     for one in _with_tags(account, "describe_security_groups", "SecurityGroups"):
-        if owner := account.owner(_pairs(one["Tags"])):
+        if owner := account.owner(of_list(one["Tags"])):
             yield owner.of("security group", one["GroupName"], one["GroupId"])
 
 
@@ -358,7 +348,7 @@ def _group_rules(account: Account) -> Iterator[Leftover]:
     nodes = {
         name
         for name, one in groups.items()
-        if f"{_OWNED}{account.cluster}" in _pairs(one.get("Tags") or ())
+        if f"{_OWNED}{account.cluster}" in of_list(one.get("Tags"))
     } | {described.get("clusterSecurityGroupId")}
     others = sorted(groups.keys() - ours.keys())
     for start in range(0, len(others), _VALUES):
@@ -377,7 +367,7 @@ def _owner_of_rule(
     account: Account, rule: Json, ours: Mapping[str, Leftover], nodes: set[str]
 ) -> Owner:
     source = ours.get((rule.get("ReferencedGroupInfo") or {}).get("GroupId", ""))
-    said = account.owner(_pairs(rule.get("Tags") or ())) or _through(
+    said = account.owner(of_list(rule.get("Tags"))) or _through(
         source, "it names the security group"
     )
     text = rule.get("Description") or ""
@@ -396,7 +386,7 @@ def _ports(rule: Json) -> str:
 def _addresses(account: Account) -> Iterator[Leftover]:
     filters = [{"Name": f"tag:{key}", "Values": [value]} for key, value in COURSE.items()]
     for one in account.client("ec2").describe_addresses(Filters=filters)["Addresses"]:
-        owner = account.owner(_pairs(one.get("Tags") or ()))
+        owner = account.owner(of_list(one.get("Tags")))
         yield owner.of("public address", one["PublicIp"], one["AllocationId"])
 
 
@@ -442,7 +432,7 @@ def _certificates(account: Account) -> Iterator[Leftover]:
     ):
         arn = one["CertificateArn"]
         tags = acm.list_tags_for_certificate(CertificateArn=arn)["Tags"]
-        if owner := account.owner(_pairs(tags)):
+        if owner := account.owner(of_list(tags)):
             yield owner.of("certificate", one["DomainName"], arn)
 
 
@@ -456,14 +446,14 @@ def _delete_certificate(account: Account, one: Leftover) -> None:
 def _roles(account: Account) -> Iterator[Leftover]:
     for one in account.pages("iam", "list_roles", "Roles"):
         tags = account.client("iam").list_role_tags(RoleName=one["RoleName"])["Tags"]
-        if owner := account.owner(_pairs(tags)):
+        if owner := account.owner(of_list(tags)):
             yield owner.of("role", one["RoleName"], one["RoleName"])
 
 
 def _policies(account: Account) -> Iterator[Leftover]:
     for one in account.pages("iam", "list_policies", "Policies", Scope="Local"):
         tags = account.client("iam").list_policy_tags(PolicyArn=one["Arn"])["Tags"]
-        if owner := account.owner(_pairs(tags)):
+        if owner := account.owner(of_list(tags)):
             yield owner.of("policy", one["PolicyName"], one["Arn"])
 
 
@@ -472,7 +462,7 @@ def _providers(account: Account) -> Iterator[Leftover]:
     for one in iam.list_open_id_connect_providers()["OpenIDConnectProviderList"]:
         arn = one["Arn"]
         tags = iam.list_open_id_connect_provider_tags(OpenIDConnectProviderArn=arn)["Tags"]
-        if owner := account.owner(_pairs(tags)):
+        if owner := account.owner(of_list(tags)):
             yield owner.of("OIDC provider", arn.partition(":oidc-provider/")[2], arn)
 
 
@@ -513,11 +503,10 @@ def _associations(account: Account) -> Iterator[Leftover]:
 
 def _addons(account: Account) -> Iterator[Leftover]:
     eks, of = account.client("eks"), {"clusterName": account.cluster}
-    for page in eks.get_paginator("list_addons").paginate(**of):
-        for name in page["addons"]:
-            found = eks.describe_addon(**of, addonName=name)["addon"]
-            if owner := account.owner(found.get("tags") or {}):
-                yield owner.of("add-on", name, name)
+    for name in pages.listed(eks, "list_addons", "addons", **of):
+        found = eks.describe_addon(**of, addonName=name)["addon"]
+        if owner := account.owner(found.get("tags") or {}):
+            yield owner.of("add-on", name, name)
 
 
 def _delete_association(account: Account, one: Leftover) -> None:
@@ -529,10 +518,6 @@ def _delete_association(account: Account, one: Leftover) -> None:
 def _delete_addon(account: Account, one: Leftover) -> None:
     """End the management of an add-on; what it has installed stays, as without the course."""
     account.client("eks").delete_addon(clusterName=account.cluster, addonName=one.id, preserve=True)
-
-
-def _pairs(tags: Iterable[Json]) -> dict[str, str]:
-    return {one["Key"]: one.get("Value", "") for one in tags}
 
 
 _ELB_NAME = ("Elastic Load Balancing", "elbv2")

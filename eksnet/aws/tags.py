@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 # One tag: what carries it can be found, and taken away, whoever made it.
@@ -19,6 +19,11 @@ Json = Mapping[str, Any]
 def as_list(tags: Mapping[str, str]) -> list[dict[str, str]]:
     """Return tags in the form that most services take."""
     return [{"Key": key, "Value": value} for key, value in tags.items()]
+
+
+def of_list(tags: Iterable[Mapping[str, str]] | None) -> dict[str, str]:
+    """Return tags from that form; none where a service leaves the list out."""
+    return {one["Key"]: one.get("Value", "") for one in tags or ()}
 
 
 def marked(parameters: Json, marks: Callable[[], Mapping[str, str]]) -> dict[str, Any]:
@@ -41,7 +46,7 @@ def _marked(key: str, value: Any, marks: Callable[[], Mapping[str, str]]) -> Any
     if key == "TagSpecifications":
         return [marked(one, marks) for one in value]
     if key == "Tags" and all("Key" in one for one in value):
-        return as_list(_whole({one["Key"]: one.get("Value", "") for one in value}, marks))
+        return as_list(_whole(of_list(value), marks))
     return value
 
 

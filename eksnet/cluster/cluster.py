@@ -179,9 +179,6 @@ class Cluster:
         They say that it is the course's, by which a clean-up finds it, of which run it is, and of
         which lesson.
         """
-        return self._marks()
-
-    def _marks(self) -> dict[str, str]:
         lesson = {tags.LESSON: self.lesson} if self.lesson else {}
         return {**tags.COURSE, tags.RUN: self.run_id, **lesson}
 
@@ -233,7 +230,7 @@ class Cluster:
                 found = addons.state(self.aws("eks"), self.eks_name)
                 self.snapshots.take(ADDON, found, before)
         is_removal = write.operation.startswith("Delete")
-        return write.parameters if is_removal else tags.marked(write.parameters, self._marks)
+        return write.parameters if is_removal else tags.marked(write.parameters, lambda: self.marks)
 
     def _known_account(self) -> Account:
         if self.account is None:
@@ -511,7 +508,7 @@ class Cluster:
         where = self._in(namespace)
         for one in found:
             self._refuse_unfit(one.kind, one.name, one.namespace or where, one.body, unchecked)
-        marks = self._marks if mark else dict
+        marks = (lambda: self.marks) if mark else dict
         results = applying.apply(self._client, self._kinds, found, where, marks, force=force)
         return objects.applied(results)
 

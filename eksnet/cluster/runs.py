@@ -10,14 +10,13 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
-import os
 import re
 import secrets
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from eksnet.cluster.files import write_whole
 from eksnet.errors import EksnetError
 
 # An id begins with letters: a value of a Helm chart that looks like a number becomes one.
@@ -108,10 +107,7 @@ def _changed(directory: Path, change: Callable[[Run], Run]) -> Run:
     try:
         with _alone(directory):
             found = change(read(directory))
-            descriptor, draft = tempfile.mkstemp(dir=directory)
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                json.dump(asdict(found), file)
-            os.replace(draft, directory / _FILE)
+            write_whole(directory / _FILE, json.dumps(asdict(found)))
     except OSError as error:
         raise EksnetError(
             f"the run cannot be recorded in {directory}: {error.strerror}; nothing was changed",

@@ -11,8 +11,6 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import os
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -23,6 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from eksnet.cluster import faults, simulated
 from eksnet.cluster.contents import MANAGED_BY, is_ours
 from eksnet.cluster.faults import Injected
+from eksnet.cluster.files import write_whole
 from eksnet.cluster.pods import not_terminating
 from eksnet.cluster.rollout import ANNOTATION
 from eksnet.coredns import addon
@@ -649,7 +648,7 @@ class _Record:
                 if found is not None:
                     parts[part.title] = picked(found, part.fields)
         text = json.dumps({"notebook": wanted.notebook, "parts": parts}, indent=1)
-        _write(cluster.directory / _RECORD, text)
+        write_whole(cluster.directory / _RECORD, text)
 
 
 def _keep(cluster: Cluster, objects: Sequence[Json]) -> Path | None:
@@ -664,7 +663,7 @@ def _keep(cluster: Cluster, objects: Sequence[Json]) -> Path | None:
     while (name := f"replaced-{number}.yaml") in used:
         number += 1
     path = cluster.directory / name
-    _write(path, yaml.safe_dump_all(map(_as_manifest, once.values()), sort_keys=False))
+    write_whole(path, yaml.safe_dump_all(map(_as_manifest, once.values()), sort_keys=False))
     return path
 
 
@@ -677,12 +676,3 @@ def _as_manifest(one: Json) -> Json:
     }
     fields = {key: value for key, value in one.items() if key not in ("metadata", "status")}
     return {**fields, "metadata": metadata}
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file whole or not at all; readable by its owner only, as mkstemp makes it."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    descriptor, draft = tempfile.mkstemp(dir=path.parent)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-    os.replace(draft, path)

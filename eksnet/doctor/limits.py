@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from eksnet.aws import refusals
+from eksnet.aws.pages import listed
+from eksnet.doctor import network
 from eksnet.doctor.findings import Finding, cannot_tell, finding, ok
 from eksnet.errors import RefusedError
 
@@ -113,9 +115,9 @@ def balancing(cluster: Cluster) -> Iterator[Limit]:
     with refusals.in_words(elb, "Elastic Load Balancing"):
         told = {one["Name"]: int(one["Max"]) for one in elb.describe_account_limits()["Limits"]}
         kinds = Counter(
-            one["Type"] for one in _pages(elb, "describe_load_balancers", "LoadBalancers")
+            one["Type"] for one in listed(elb, "describe_load_balancers", "LoadBalancers")
         )
-        groups = len(_pages(elb, "describe_target_groups", "TargetGroups"))
+        groups = len(list(listed(elb, "describe_target_groups", "TargetGroups")))
     used = {
         "application-load-balancers": kinds["application"],
         "network-load-balancers": kinds["network"],
@@ -201,28 +203,27 @@ def _gateways(cluster: Cluster) -> int:
     ec2 = cluster.aws("ec2")
     zones = {
         one["SubnetId"]: one["AvailabilityZone"]
-        for one in _pages(ec2, "describe_subnets", "Subnets")
+        for one in listed(ec2, "describe_subnets", "Subnets")
     }
-    found = _pages(ec2, "describe_nat_gateways", "NatGateways")
+    found = listed(ec2, "describe_nat_gateways", "NatGateways")
     count = Counter(zones.get(one["SubnetId"]) for one in found if one["State"] != "deleted")
     return max(count.values(), default=0)
 
 
 def _groups(cluster: Cluster) -> int:
-    return len(_pages(cluster.aws("ec2"), "describe_security_groups", "SecurityGroups"))
+    return len(list(listed(cluster.aws("ec2"), "describe_security_groups", "SecurityGroups")))
 
 
 def _interfaces(cluster: Cluster) -> int:
-    return len(_pages(cluster.aws("ec2"), "describe_network_interfaces", "NetworkInterfaces"))
+    return len(list(listed(cluster.aws("ec2"), "describe_network_interfaces", "NetworkInterfaces")))
 
 
 def _rules(cluster: Cluster) -> int:
     """Return how many inbound rules the cluster's security group has: lessons add some there."""
-    eks = cluster.aws("eks")
-    described = eks.describe_cluster(name=cluster.eks_name)["cluster"]["resourcesVpcConfig"]
-    of = [{"Name": "group-id", "Values": [described["clusterSecurityGroupId"]]}]
+    group = network.described(cluster)["resourcesVpcConfig"]["clusterSecurityGroupId"]
+    of = [{"Name": "group-id", "Values": [group]}]
     ec2 = cluster.aws("ec2")
-    found = _pages(ec2, "describe_security_group_rules", "SecurityGroupRules", Filters=of)
+    found = listed(ec2, "describe_security_group_rules", "SecurityGroupRules", Filters=of)
     return sum(not one["IsEgress"] for one in found)
 
 
@@ -232,19 +233,14 @@ def _vcpus(cluster: Cluster) -> int:
     of = [{"Name": "instance-state-name", "Values": running}]
     types = Counter(
         one["InstanceType"]
-        for reservation in _pages(ec2, "describe_instances", "Reservations", Filters=of)
+        for reservation in listed(ec2, "describe_instances", "Reservations", Filters=of)
         for one in reservation["Instances"]
         if one["InstanceType"].startswith(_STANDARD) and not one.get("InstanceLifecycle")
     )
     # Without any name it would list all that there are.
     names = {"InstanceTypes": sorted(types)}
-    known = _pages(ec2, "describe_instance_types", "InstanceTypes", **names) if types else []
+    known = listed(ec2, "describe_instance_types", "InstanceTypes", **names) if types else ()
     return sum(types[one["InstanceType"]] * one["VCpuInfo"]["DefaultVCpus"] for one in known)
-
-
-def _pages(client: Any, call: str, key: str, **arguments: Any) -> list[Json]:
-    pages = client.get_paginator(call).paginate(**arguments)
-    return [one for page in pages for one in page[key]]
 
 
 QUOTAS = (

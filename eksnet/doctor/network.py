@@ -7,6 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from eksnet.aws import refusals
+from eksnet.aws.pages import listed
+from eksnet.aws.tags import of_list
 from eksnet.doctor.findings import Finding, finding, ok
 from eksnet.loadbalancer import subnets
 from eksnet.loadbalancer.subnets import Subnet
@@ -158,8 +160,8 @@ def subnets_of(cluster: Cluster, where: str) -> tuple[Subnet, ...]:
     """
     ec2, of_vpc = cluster.aws("ec2"), [{"Name": "vpc-id", "Values": [where]}]
     with refusals.in_words(ec2, "EC2"):
-        found = list(_pages(ec2, "describe_subnets", "Subnets", of_vpc))
-        tables = list(_pages(ec2, "describe_route_tables", "RouteTables", of_vpc))
+        found = list(listed(ec2, "describe_subnets", "Subnets", Filters=of_vpc))
+        tables = list(listed(ec2, "describe_route_tables", "RouteTables", Filters=of_vpc))
     return tuple(
         Subnet(
             one["SubnetId"],
@@ -167,15 +169,10 @@ def subnets_of(cluster: Cluster, where: str) -> tuple[Subnet, ...]:
             one["CidrBlock"],
             one["AvailableIpAddressCount"],
             is_public(one["SubnetId"], tables),
-            {tag["Key"]: tag["Value"] for tag in one.get("Tags") or ()},
+            of_list(one.get("Tags")),
         )
         for one in found
     )
-
-
-def _pages(ec2: Any, call: str, key: str, filters: Sequence[Json]) -> Iterator[Json]:
-    for page in ec2.get_paginator(call).paginate(Filters=filters):
-        yield from page[key]
 
 
 def is_public(subnet: str, tables: Iterable[Json]) -> bool:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from eksnet import inputs
 from eksnet.aws import refusals
+from eksnet.aws.pages import listed
 from eksnet.cluster import DeadlineError
 from eksnet.cluster.countdown import until
 
@@ -107,8 +108,8 @@ def delete_security_group(cluster: Cluster, group: str, timeout: float = _TIMEOU
 def _named(cluster: Cluster, call: str, kind: str, name: str) -> Iterator[dict[str, Any]]:
     elb = cluster.aws("elbv2")
     with refusals.in_words(elb, "ELB"):
-        for page in elb.get_paginator(call).paginate():
-            yield from (one for one in page[f"{kind}s"] if one[f"{kind}Name"] == name)
+        found = listed(elb, call, f"{kind}s")
+        yield from (one for one in found if one[f"{kind}Name"] == name)
 
 
 def _security_groups(cluster: Cluster) -> list[str]:

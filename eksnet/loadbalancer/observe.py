@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from eksnet import inputs
+from eksnet.aws.pages import listed, tags_of
 from eksnet.cluster import DeadlineError
 from eksnet.cluster.countdown import until
 from eksnet.errors import EksnetError
@@ -25,8 +26,6 @@ _KINDS = {
 # Of an Application Load Balancer and of a target group, with the quotas that AWS gives at first.
 _MOST_TARGETS = 1000
 _CLUSTER_TAG = "elbv2.k8s.aws/cluster"
-# AWS describes the tags of so many things in one call.
-_AT_ONCE = 20
 
 Json = Mapping[str, Any]
 
@@ -268,11 +267,11 @@ def made_in_aws(cluster: Cluster) -> dict[str, int]:
         cluster: The cluster.
     """
     tag = {"Name": f"tag:{_CLUSTER_TAG}", "Values": [cluster.eks_name]}
-    groups = cluster.aws("ec2").get_paginator("describe_security_groups").paginate(Filters=[tag])
+    groups = listed(cluster.aws("ec2"), "describe_security_groups", "SecurityGroups", Filters=[tag])
     return {
         "load balancers": _own(cluster, "describe_load_balancers", "LoadBalancer"),
         "target groups": _own(cluster, "describe_target_groups", "TargetGroup"),
-        "security groups": sum(len(page["SecurityGroups"]) for page in groups),
+        "security groups": len(list(groups)),
     }
 
 
@@ -280,18 +279,14 @@ def made_in_aws(cluster: Cluster) -> dict[str, int]:
 
 
 def _pages(cluster: Cluster, call: str, key: str, **arguments: Any) -> Iterator[dict[str, Any]]:
-    for page in cluster.aws("elbv2").get_paginator(call).paginate(**arguments):
-        yield from page[key]
+    return listed(cluster.aws("elbv2"), call, key, **arguments)
 
 
 def _own(cluster: Cluster, call: str, kind: str) -> int:
     """Return how many there are with the cluster's tag."""
     arns = [one[f"{kind}Arn"] for one in _pages(cluster, call, f"{kind}s")]
-    elb, tag, count = cluster.aws("elbv2"), {"Key": _CLUSTER_TAG, "Value": cluster.eks_name}, 0
-    for start in range(0, len(arns), _AT_ONCE):
-        found = elb.describe_tags(ResourceArns=arns[start : start + _AT_ONCE])["TagDescriptions"]
-        count += sum(tag in one["Tags"] for one in found)
-    return count
+    found = tags_of(cluster.aws("elbv2"), arns).values()
+    return sum(one.get(_CLUSTER_TAG) == cluster.eks_name for one in found)
 
 
 def _bindings(cluster: Cluster) -> dict[str, tuple[str, str]]:

@@ -254,7 +254,7 @@ def test_a_namespace_is_marked_by_whoever_makes_it(
 ) -> None:
     if before is not None:
         api.put(NAMESPACE_PATH, {"metadata": {"labels": before}})
-    monkeypatch.setattr(fake, "_marks", lambda: marks)
+    monkeypatch.setattr(Cluster, "marks", property(lambda _: marks))
     fake.apply(MANIFEST, mark=mark)
     (sent,) = [json.loads(one.body) for one in api.writes if one.path == NAMESPACE_PATH]
     assert sent["metadata"]["labels"] == labels

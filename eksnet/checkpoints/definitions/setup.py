@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from eksnet.aws import refusals
+from eksnet.aws.pages import listed
 from eksnet.checkpoints.criteria import (
     Criterion,
     Definition,
@@ -48,8 +49,7 @@ def _listed(cluster: Cluster, call: str, key: str) -> list[Json]:
     """Return what EC2 lists in the cluster's VPC."""
     vpc, ec2 = _vpc(cluster), cluster.aws("ec2")
     with refusals.in_words(ec2, "EC2"):
-        pages = ec2.get_paginator(call).paginate(Filters=[{"Name": "vpc-id", "Values": [vpc]}])
-        return [one for page in pages for one in page[key]]
+        return list(listed(ec2, call, key, Filters=[{"Name": "vpc-id", "Values": [vpc]}]))
 
 
 def _kinds_of_subnets(cluster: Cluster) -> dict[str, str]:
