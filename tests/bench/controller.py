@@ -7,10 +7,8 @@ seconds. At rest an Ingress has its load balancer, with two healthy targets.
 
 from __future__ import annotations
 
-import os
 import statistics
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -18,9 +16,9 @@ import eksnet
 from eksnet import loadbalancer
 from eksnet.cluster import Cluster
 from eksnet.loadbalancer import controller, install_controller
-from eksnet.sandbox import lifecycle
 
 sys.path.insert(0, str(Path(__file__).parent))
+import own_sandbox
 from start import REST, memory, percent_when_idle, seconds
 
 # The chart's readiness probe: initialDelaySeconds.
@@ -70,23 +68,14 @@ spec:
 
 def main() -> int:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 3
-    with tempfile.TemporaryDirectory(prefix="eksnet-bench-") as home:
-        os.environ |= {
-            "XDG_STATE_HOME": home,
-            "EKSNET_SANDBOX": "bench",
-            "EKSNET_TARGET": "sandbox",
-        }
-        lifecycle.up()
-        try:
-            cluster = eksnet.connect()
-            # The role and its policy are there before: they are no part of what is measured.
-            install_controller(cluster)
-            rows = [(roll_out(cluster), *install(cluster)) for _ in range(rounds)]
-            serve(cluster)
-            time.sleep(REST)
-            weight, idle = memory(), percent_when_idle()
-        finally:
-            lifecycle.down()
+    with own_sandbox.started():
+        cluster = eksnet.connect()
+        # The role and its policy are there before: they are no part of what is measured.
+        install_controller(cluster)
+        rows = [(roll_out(cluster), *install(cluster)) for _ in range(rounds)]
+        serve(cluster)
+        time.sleep(REST)
+        weight, idle = memory(), percent_when_idle()
     for rollout, helm, ready in rows:
         print(
             f"rollout of two pods {rollout:.2f}  helm install to Available {helm + ready:.2f}: "

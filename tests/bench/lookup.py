@@ -6,12 +6,12 @@ the same image that looks the same name up, and both are whole commands.
 
 from __future__ import annotations
 
-import os
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
+
+import own_sandbox
 
 from eksnet.sandbox import lifecycle
 
@@ -24,18 +24,13 @@ POD = ["--image=debian:12", "--restart=Never", "--rm", "-i", "--", "getent", "ah
 
 def main() -> int:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
-    with tempfile.TemporaryDirectory(prefix="eksnet-bench-") as home:
-        os.environ |= {"XDG_STATE_HOME": home, "EKSNET_SANDBOX": "bench"}
-        lifecycle.up()
-        try:
-            program, kubeconfig = lifecycle.kubectl()
-            kubectl = [str(program), f"--kubeconfig={kubeconfig}", "run"]
-            rows = [
-                (seconds([*kubectl, f"lookup-{number}", *POD], ADDRESS), seconds(RESOLVE, FOUND))
-                for number in range(rounds)
-            ]
-        finally:
-            lifecycle.down()
+    with own_sandbox.started():
+        program, kubeconfig = lifecycle.kubectl()
+        kubectl = [str(program), f"--kubeconfig={kubeconfig}", "run"]
+        rows = [
+            (seconds([*kubectl, f"lookup-{number}", *POD], ADDRESS), seconds(RESOLVE, FOUND))
+            for number in range(rounds)
+        ]
     for by_kubectl, by_resolve in rows:
         print(f"kubectl run --rm -i {by_kubectl:.2f}  resolve --live {by_resolve:.2f}")
     ratio = statistics.median(resolve / kubectl for kubectl, resolve in rows)

@@ -8,11 +8,9 @@ until the last of them is healthy counts.
 from __future__ import annotations
 
 import json
-import os
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,12 +19,12 @@ from typing import Any
 import eksnet
 from eksnet.cluster import Cluster
 from eksnet.cluster.countdown import until
-from eksnet.sandbox import lifecycle
 from eksnet.sandbox.vpc import plan
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parents[1] / "sandbox"))
 import faults
+import own_sandbox
 
 RATE, HEALTHY = "connections a second / ClusterIP", "seconds until 200 targets are healthy"
 LEAST_RATE = 0.7
@@ -65,23 +63,14 @@ HELPER = Path(__file__).with_name("connecting.py")
 
 def main() -> int:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS
-    with tempfile.TemporaryDirectory(prefix="eksnet-bench-") as home:
-        os.environ |= {
-            "XDG_STATE_HOME": home,
-            "EKSNET_SANDBOX": "bench",
-            "EKSNET_TARGET": "sandbox",
-        }
-        lifecycle.up()
-        try:
-            cluster = eksnet.connect()
-            balancer = Balancer(cluster)
-            own = serve(cluster, balancer)
-            # What is asked for the first time takes longer.
-            measure(own, balancer.address)
-            measured = [measure(own, balancer.address) for _ in range(rounds)]
-            seconds = register_many(balancer)
-        finally:
-            lifecycle.down()
+    with own_sandbox.started():
+        cluster = eksnet.connect()
+        balancer = Balancer(cluster)
+        own = serve(cluster, balancer)
+        # What is asked for the first time takes longer.
+        measure(own, balancer.address)
+        measured = [measure(own, balancer.address) for _ in range(rounds)]
+        seconds = register_many(balancer)
     for one in measured:
         print(one)
     rate = statistics.median(one.balancer / one.own for one in measured)

@@ -7,13 +7,13 @@ for 200 Ingresses in 20 groups, by the plan of one.
 
 from __future__ import annotations
 
-import os
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
+
+import own_sandbox
 
 import eksnet
 from eksnet.loadbalancer import install_controller
@@ -53,17 +53,8 @@ spec:
 
 def main() -> int:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
-    with tempfile.TemporaryDirectory(prefix="eksnet-bench-") as home:
-        os.environ |= {
-            "XDG_STATE_HOME": home,
-            "EKSNET_SANDBOX": "bench",
-            "EKSNET_TARGET": "sandbox",
-        }
-        lifecycle.up()
-        try:
-            rows = measured(Path(home), rounds)
-        finally:
-            lifecycle.down()
+    with own_sandbox.started() as home:
+        rows = measured(home, rounds)
     for row in rows:
         print("kubectl {:.2f}  plan {:.2f}  200 Ingresses {:.2f}".format(*row))
     found = dict(
