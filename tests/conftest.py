@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 import eksnet
+from eksnet.cluster import connecting
 from eksnet.commands import environment
 from eksnet.sandbox import lifecycle, paths
 
@@ -73,11 +74,13 @@ def live_sandbox(tmp_path_factory):
 
 
 @pytest.fixture(autouse=True)
-def no_sandbox_unasked(request, monkeypatch):
-    """Without the suite's sandbox a test sees none: neither that one nor the learner's own.
+def nothing_of_another_test(request, monkeypatch):
+    """What ran before in this process must change nothing.
 
-    The one of all tests of a worker stays up, and what ran before must change nothing.
+    Nothing was connected to, and without the suite's sandbox a test sees none: neither that one,
+    which stays up for all tests of a worker, nor the learner's own.
     """
+    monkeypatch.setattr(connecting, "_latest", None)
     if "live_sandbox" not in request.fixturenames:
         monkeypatch.setenv("EKSNET_SANDBOX", "none-of-the-suite")
 

@@ -15,7 +15,7 @@ from lab_api import Check, no_writes, write_kubeconfig
 
 import eksnet
 from eksnet.checkpoints import Checkpoint, definitions, evidence
-from eksnet.cluster import Cluster, connect_read_only, connecting
+from eksnet.cluster import Cluster, connect_read_only
 from eksnet.course.dryrun import DryRun
 
 
@@ -23,8 +23,7 @@ from eksnet.course.dryrun import DryRun
 def own_state(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Keep each test's files, variables and connections to itself."""
-    monkeypatch.setattr(connecting, "_latest", None)
+    """Keep each test's files and variables to itself."""
     # The notebooks on the suite's sandbox show the progress of notebooks, not that of tests.
     monkeypatch.setattr(evidence, "directory", lambda: tmp_path / "state" / "eksnet-evidence")
     if request.node.get_closest_marker("sandbox"):

@@ -89,7 +89,7 @@ STEPS = [
 ]
 
 
-def test_all_is_deleted_in_order_and_the_audit_proves_it(cluster, capsys):
+def test_all_is_deleted_in_order_and_the_audit_proves_it(fresh_sandbox, cluster, capsys):
     before = cleanup.left_over(cluster)
     assert before.clean, before
     leave(cluster)

@@ -14,7 +14,7 @@ from fake_api import FakeApi, kubeconfig
 
 import eksnet
 from eksnet.aws import Account
-from eksnet.cluster import Cluster, connecting, guard
+from eksnet.cluster import Cluster, guard
 from tests.sandbox.aws.conftest import Side
 
 READY = {"conditions": [{"type": "Ready", "status": "True"}],
@@ -38,7 +38,6 @@ def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeApi]:
     monkeypatch.setenv("EKSNET_TARGET", "context:lab")
     monkeypatch.delenv("EKSNET_CHANGES", raising=False)
     monkeypatch.setattr(guard, "_named", set())
-    monkeypatch.setattr(connecting, "_latest", None)
     server = FakeApi()
     for name, zone in (("one", "a"), ("two", "c")):
         labels = {"metadata": {"labels": {ZONE: zone}}, "spec": {}, "status": READY}

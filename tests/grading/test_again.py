@@ -21,7 +21,7 @@ from test_checkpoints_lab_hosts import SOLVED, UNTOUCHED, put_lab
 from eksnet import cli
 from eksnet.checkpoints import definitions, evidence
 from eksnet.checkpoints.criteria import State
-from eksnet.cluster import connect_read_only, connecting
+from eksnet.cluster import connect_read_only
 
 HOSTS = definitions.of_notebook("05")
 ENTRY, PASS, FAIL = "hosts-01.entry", State.PASS, State.FAIL
@@ -31,7 +31,6 @@ LATER = "2026-11-30T11:00:00+00:00"
 @pytest.fixture
 def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeApi]:
     """A learner's cluster, which refuses every request that could change anything."""
-    monkeypatch.setattr(connecting, "_latest", None)
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
     server = FakeApi()
     server.refuse = no_writes

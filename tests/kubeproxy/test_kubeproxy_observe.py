@@ -7,7 +7,7 @@ import pytest
 
 import eksnet
 from eksnet import kubeproxy
-from eksnet.cluster import connecting, guard
+from eksnet.cluster import guard
 from eksnet.cluster.targets import Target
 from eksnet.errors import EksnetError
 from eksnet.kubeproxy import differences
@@ -94,8 +94,6 @@ def by_context(live_sandbox, cluster, monkeypatch):
     monkeypatch.setenv("KUBECONFIG", str(live_sandbox.kubeconfig))
     monkeypatch.delenv("EKSNET_CHANGES", raising=False)
     monkeypatch.setattr(guard, "_named", set())
-    # What is connected to here is not what later tests mean when they name no target.
-    monkeypatch.setattr(connecting, "_latest", connecting._latest)
     return f"context:{live_sandbox.context}"
 
 

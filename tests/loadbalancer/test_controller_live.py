@@ -93,7 +93,7 @@ def test_from_nothing_to_nothing(cluster, capsys):
     uninstall_controller(cluster)
 
 
-def test_a_lesson_that_needs_it_gets_it_and_another_one_begins_without(cluster):
+def test_a_lesson_that_needs_it_gets_it_and_another_one_begins_without(fresh_sandbox, cluster):
     assert controller.what_is_wrong(cluster) == "it is not installed"
     # What a learner reads is the same, whether this call has installed it or an earlier one.
     for _ in range(2):
