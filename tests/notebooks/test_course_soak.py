@@ -55,7 +55,7 @@ def cells_twice(name, directory):
     begun = copies.learners(nbformat.read(catalogue.find(name), as_version=4))
     pairs = [(cell, copy.deepcopy(cell)) for cell in code_cells(begun)]
     for _, again in pairs:
-        again.id += "-again"
+        again.id += "-second-run"
     notebook = nbformat.v4.new_notebook(cells=[cell for pair in pairs for cell in pair])
     NotebookClient(
         notebook,
