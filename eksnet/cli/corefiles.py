@@ -10,7 +10,7 @@ import typer
 
 from eksnet import inputs
 from eksnet.cli.command import Json, corefile_app
-from eksnet.cli.printing import console, listing_table
+from eksnet.cli.printing import console
 from eksnet.errors import EksnetError
 from eksnet.printable import printable
 
@@ -92,7 +92,7 @@ def corefile_test(
         console.print("CoreDNS runs with it.")
     if not as_json:
         if found.answers:
-            console.print(listing_table(found.answers))
+            console.print(found.answers)
         for remark in found.remarks:
             console.print(printable(remark))
     raise typer.Exit(0 if found.sound else 1)

@@ -11,7 +11,8 @@ import typer
 
 from eksnet import inputs
 from eksnet.cli.command import Json, engine_app
-from eksnet.cli.printing import console, new_table
+from eksnet.cli.printing import console
+from eksnet.listing import Listing
 
 
 @engine_app.command("build")
@@ -65,10 +66,9 @@ def engine_status(as_json: Json = False) -> None:
     if as_json:
         print(json.dumps([asdict(program) for program in found], default=str, indent=1))
     else:
-        table = new_table("program", "state")
-        for program in found:
-            table.add_row(program.name, program.state)
-        console.print(table)
+        console.print(
+            Listing.of(found, {"program": lambda one: one.name, "state": lambda one: one.state})
+        )
         console.print(f"in {found[0].path.parent}")
         caches = build.engine().go_caches
         if caches.exist:

@@ -4,16 +4,28 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from eksnet import inputs
 from eksnet.cli.command import Json, app
-from eksnet.cli.printing import console, new_table
+from eksnet.cli.printing import console
 from eksnet.errors import EksnetError
-from eksnet.printable import cell, printable
+from eksnet.listing import Listing
+from eksnet.printable import printable
+
+if TYPE_CHECKING:
+    from eksnet.grading.packing import Entry
+
+# The names last: where a long one wraps, the other columns stay in line.
+_ENTRY: Mapping[str, Callable[[Entry], object]] = {
+    "bytes": lambda one: f"{len(one.content):,}",
+    "what": lambda one: one.what,
+    "file": lambda one: one.name,
+}
 
 
 @app.command()
@@ -32,10 +44,7 @@ def submit(
 
     path = Path(inputs.text(file, "FILE", "NAME.zip"))
     entries = packing.submission(Path(inputs.text(course, "--course", "omit --course")))
-    table = new_table("file", "what", "bytes")
-    for one in entries:
-        table.add_row(cell(one.name), one.what, f"{len(one.content):,}")
-    console.print(table)
+    console.print(Listing.of(entries, _ENTRY))
     packing.write(path, entries)
     console.print(printable(f"{path} is written: hand in this file."))
 

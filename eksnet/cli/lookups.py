@@ -9,13 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from eksnet.cli.command import Json, app
-from eksnet.cli.printing import console, new_table
+from eksnet.cli.printing import console
 from eksnet.errors import EksnetError
-from eksnet.printable import cell, printable
+from eksnet.printable import printable
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from eksnet.dns import ResolvConf, Walk
 
 
@@ -85,7 +83,8 @@ def resolve(
         print(json.dumps({title: _questions(walk) for title, walk in walks.items()}, indent=1))
     else:
         for title, walk in walks.items():
-            console.print(_walk_table(title, walk))
+            console.print(f"{title}: {walk.cost}")
+            console.print(walk)
         console.print(printable(walks["predicted"].why))
         if servers := {one.servers for one in walks["predicted"].questions if one.servers}:
             for to in sorted(servers):
@@ -163,10 +162,3 @@ def _questions(walk: Walk) -> list[dict[str, Any]]:
          "nameservers": list(one.servers)}
         for one in walk.questions
     ]  # fmt: skip
-
-
-def _walk_table(title: str, walk: Walk) -> Table:
-    table = new_table(*walk.columns, title=f"{title}: {walk.cost}")
-    for row in walk.rows:
-        table.add_row(*map(cell, row))
-    return table

@@ -6,20 +6,20 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from eksnet.cli.command import PASS_THROUGH, Json, Name, app
-from eksnet.cli.printing import console, new_table
+from eksnet.cli.printing import console
 from eksnet.commands import runnable
-from eksnet.printable import cell, printable
+from eksnet.listing import Listing
+from eksnet.printable import printable
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
-    from eksnet.sandbox import lifecycle
+    from eksnet.sandbox.specification import ComponentReport
 
 
 @app.command()
@@ -115,17 +115,17 @@ def status(name: Name = None, as_json: Json = False) -> None:
     else:
         console.print(printable(f"{found.name}: {found.phase} {found.waiting_for}".rstrip()))
         if found.components:
-            console.print(_components(found))
+            console.print(Listing.of(found.components.items(), _COMPONENT))
             console.print(f"API server {found.api}, credentials {found.kubeconfig}")
     raise typer.Exit(0 if found.phase == "ready" and not found.waiting_for else 1)
 
 
-def _components(found: lifecycle.Status) -> Table:
-    table = new_table("component", "state", "restarts", "last exit")
-    for name, said in found.components.items():
-        last = "" if said.last_exit is None else str(said.last_exit)
-        table.add_row(*map(cell, (name, said.state, str(said.restarts), last)))
-    return table
+_COMPONENT: Mapping[str, Callable[[tuple[str, ComponentReport]], object]] = {
+    "component": lambda one: one[0],
+    "state": lambda one: one[1].state,
+    "restarts": lambda one: one[1].restarts,
+    "last exit": lambda one: one[1].last_exit,
+}
 
 
 @app.command()
