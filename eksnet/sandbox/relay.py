@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import sys
 
@@ -20,25 +21,32 @@ async def serve(
         port: The TCP port there.
         most: How many connections at a time; one more is closed at once.
     """
-    present = 0
+    # The event loop holds a connection while it waits for it, and not while it waits for the other
+    # one: a client that has said all and awaits the answer would be collected as garbage.
+    held: set[asyncio.Task[None]] = set()
 
-    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal present
-        if present == most:
+    def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if len(held) == most:
             writer.close()
             return
-        present += 1
-        try:
-            inner_reader, inner_writer = await asyncio.open_connection(address, port)
-            await asyncio.gather(_copy(reader, inner_writer), _copy(inner_reader, writer))
-            inner_writer.close()
-        except OSError:
-            pass  # who listens there is gone
-        finally:
-            present -= 1
-            writer.close()
+        task = asyncio.create_task(_pass_on(reader, writer, address, port))
+        held.add(task)
+        task.add_done_callback(held.discard)
 
     return await asyncio.start_server(connected, sock=socket.socket(fileno=descriptor))
+
+
+async def _pass_on(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, address: str, port: int
+) -> None:
+    """Connect to an address, and copy both ways until both sides have ended."""
+    with contextlib.closing(writer):
+        try:
+            inner_reader, inner_writer = await asyncio.open_connection(address, port)
+        except OSError:
+            return  # who listens there is gone
+        with contextlib.closing(inner_writer):
+            await asyncio.gather(_copy(reader, inner_writer), _copy(inner_reader, writer))
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
