@@ -340,7 +340,10 @@ def _in_account(cluster: Cluster, wanted: Lesson, record: _Record) -> Iterator[L
 
 def _made(cluster: Cluster, what: str, by: str, *, by_controller: bool) -> Iterator[Left]:
     def delete(cluster: Cluster) -> str:
-        delete_in_account(cluster, by_controller=by_controller)
+        if by_controller:
+            controller.delete_what_it_left(cluster)
+        else:
+            delete_in_account(cluster, by_controller=False)
         return "deleted"
 
     if found := left_in_account(cluster, by_controller=by_controller):

@@ -7,6 +7,7 @@ the same names. Each looks first: run again, they change nothing.
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -370,6 +371,27 @@ def uninstall_controller(cluster: Cluster, timeout: float = _TIMEOUT) -> None:
     in_account.delete_in_account(cluster, by_controller=True, timeout=timeout)
     _delete_identities(cluster)
     print("the AWS Load Balancer Controller is removed")
+
+
+def delete_what_it_left(cluster: Cluster, timeout: float = _TIMEOUT) -> None:
+    """Delete what the controller has made in AWS for objects that are gone.
+
+    Args:
+        cluster: The cluster.
+        timeout: How long to wait for each kind, in seconds.
+
+    Raises:
+        EksnetError: Something is still there, or the controller is not ready again.
+    """
+    left = in_account.delete_in_account(cluster, by_controller=True, timeout=timeout)
+    if not left or cluster.find("deployment", DEPLOYMENT, NAMESPACE) is None:
+        return
+    # Its pods remember the id of the shared security group, and look it up no more
+    # (pkg/networking/backend_sg_provider.go, allocateBackendSG): with an id that is gone no load
+    # balancer can be made.
+    with contextlib.redirect_stdout(io.StringIO()):
+        cluster.rollout_restart(f"deployment/{DEPLOYMENT}", NAMESPACE)
+    wait_until_ready(cluster, timeout)
 
 
 def delete_managed(cluster: Cluster, objects: Iterable[Resource], timeout: float) -> None:

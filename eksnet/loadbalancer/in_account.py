@@ -39,8 +39,7 @@ def delete_in_account(
 
     Args:
         cluster: The cluster.
-        by_controller: As in `left_in_account`. Nobody may need it any more: the controller makes
-            what an Ingress needs again.
+        by_controller: As in `left_in_account`. Nobody may need it any more.
         timeout: How long to wait for each kind, in seconds.
 
     Raises:

@@ -8,7 +8,12 @@ import pytest
 
 import eksnet
 from eksnet.cluster.countdown import until
-from eksnet.loadbalancer import controller, install_controller, uninstall_controller
+from eksnet.loadbalancer import (
+    controller,
+    install_controller,
+    provisioned,
+    uninstall_controller,
+)
 from eksnet.sandbox import lifecycle
 
 pytestmark = pytest.mark.sandbox
@@ -42,6 +47,17 @@ def cluster(live_sandbox):
     yield found
     uninstall_controller(found)
     found.delete(f"namespace/{SPACE}")
+
+
+def leave_all_in_aws(cluster):
+    """Let an Ingress go with the controller unable to delete what it made, and able again after."""
+    iam = cluster.aws("iam")
+    (attached,) = iam.list_attached_role_policies(RoleName=controller.ROLE)["AttachedPolicies"]
+    attached = {"RoleName": controller.ROLE, "PolicyArn": attached["PolicyArn"]}
+    iam.detach_role_policy(**attached)
+    cluster.delete("ingress/web", namespace=SPACE, wait=False)
+    cluster.patch("ingress", "web", {"metadata": {"finalizers": None}}, SPACE)
+    iam.attach_role_policy(**attached)
 
 
 def left_in_aws(cluster):
@@ -105,3 +121,16 @@ def test_a_lesson_that_needs_it_gets_it_and_another_one_begins_without(fresh_san
     (left,) = eksnet.begin(cluster, "05_lab_hosts").left
     assert (left.by, left.done) == ("08a_lab_ingress", "removed")
     assert not controller.is_installed(cluster)
+
+
+def test_after_what_it_left_was_deleted_it_makes_all_anew(cluster):
+    """Its pods remember the id of the security group that its load balancers share."""
+    eksnet.begin(cluster, "08a_lab_ingress")
+    cluster.apply(INGRESS)
+    cluster.wait("ingress/web", condition=provisioned, namespace=SPACE, timeout=180)
+    leave_all_in_aws(cluster)
+    assert left_in_aws(cluster)
+    eksnet.begin(cluster, "08a_lab_ingress")
+    assert left_in_aws(cluster) == []
+    cluster.apply(INGRESS)
+    cluster.wait("ingress/web", condition=provisioned, namespace=SPACE, timeout=180)

@@ -148,6 +148,7 @@ def test_the_issuers_keys_are_those_of_the_cluster(cluster):
 
 
 def test_a_webhook_that_was_deleted_comes_back_with_the_next_lesson(cluster):
+    eksnet.begin(cluster, "05_lab_hosts")
     cluster.delete("mutatingwebhookconfiguration/pod-identity-webhook")
     assert "AWS_" not in run(cluster, "env")
     (left,) = eksnet.begin(cluster, "05_lab_hosts").left
