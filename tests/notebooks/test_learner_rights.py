@@ -53,7 +53,9 @@ def test_a_learner_with_these_rights_alone_installs_the_controller_and_cleans_up
     over_eks.compare(INSTALLS, tmp_path, over_eks.ADA)
     said = [command(one) for one in COMMANDS]
     recorded.keep(calls, "commands")
-    assert recorded.outside(calls) == ([], [])
+    # The doctor asks what the policy allows; it need not be allowed to, and says so.
+    assert recorded.outside(calls) == ([], ["iam:SimulatePrincipalPolicy"])
+    assert "iam:SimulatePrincipalPolicy" in said[0].stdout
     # Things are left until the clean-up, and then none is.
     *_, left, cleaned, clean = said
     assert (left.returncode, cleaned.returncode, clean.returncode) == (1, 0, 0), said

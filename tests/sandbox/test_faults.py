@@ -100,7 +100,9 @@ def ready_replicas(cluster):
 
 
 @pytest.mark.sandbox
-def test_what_a_lab_broke_is_told_and_does_not_lock_the_learner_out(cluster, monkeypatch):
+def test_what_a_lab_broke_is_told_and_does_not_lock_the_learner_out(
+    fresh_sandbox, cluster, monkeypatch
+):
     broken = {"spec": {"template": {"spec": {"containers": [{"name": "coredns", "image": "no"}]}}}}
     cluster.patch("deployment", "coredns", broken, "kube-system")
     faults.until("one replica is left", lambda: ready_replicas(cluster) == 1)

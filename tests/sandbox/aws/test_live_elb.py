@@ -7,6 +7,7 @@ import pytest
 from eksnet import loadbalancer
 from eksnet.errors import DeadlineError
 from eksnet.loadbalancer import controller as installed
+from eksnet.sandbox import lifecycle
 from tests.loadbalancer import controlled
 from tests.loadbalancer.controlled import NAMESPACE, ingress, text
 from tests.sandbox import faults
@@ -24,7 +25,8 @@ FINALIZER = "ingress.k8s.aws/resources"
 
 @pytest.fixture(scope="module")
 def controller(cluster):
-    """The suite's cluster with the controller and an application."""
+    """A fresh cluster with the controller and an application."""
+    lifecycle.reset()
     with controlled.controller_on(cluster) as found:
         yield found
 
