@@ -18,7 +18,7 @@ from typing import Any
 
 from eksnet.errors import EksnetError
 from eksnet.printable import cell
-from eksnet.sandbox import lifecycle
+from eksnet.sandbox import lifecycle, preflight
 from eksnet.sandbox.confined import Confined, Limits, confined
 from eksnet.sandbox.paths import paths
 
@@ -63,7 +63,14 @@ class Replay:
 
 @contextlib.contextmanager
 def sandbox() -> Iterator[None]:
-    """Have the name `sandbox` mean the one of the replays; it is down afterwards."""
+    """Have the name `sandbox` mean the one of the replays; it is down afterwards.
+
+    Raises:
+        EksnetError: This computer, or this user of it, can run no sandbox.
+    """
+    # What one of before has taken is free then, and what is missing is said before the first run.
+    lifecycle.down(SANDBOX)
+    preflight.check_computer()
     before = os.environ.get(_VARIABLE)
     os.environ[_VARIABLE] = SANDBOX
     try:

@@ -137,8 +137,8 @@ class Replays:
                 try:
                     run = self._run_once(graded.learner.id, stem, content, checkpoints)
                 except (EksnetError, OSError) as error:
-                    why = error.seen if isinstance(error, EksnetError) else str(error)
-                    return _flagged(graded, "not replayed", f"{stem}: {why}: by evidence")
+                    why = _why(error)
+                    return _flagged(graded, "not replayed", f"{stem}: by evidence: {why}")
                 attempts += run.attempts
                 said = (f"{stem}: {one}" for one in run.remarks)
                 flags += [Flag(graded.learner.id, "replay", one) for one in said]
@@ -189,6 +189,13 @@ class Replays:
             f"a fresh sandbox{ended}"
         )
         return Run(tuple(attempts), tuple(run.remarks()))
+
+
+def _why(error: EksnetError | OSError) -> str:
+    """Return why this computer could not run a notebook, and what to do, in one line."""
+    if not isinstance(error, EksnetError):
+        return str(error)
+    return f"{error.seen}; next: {error.next_step}" if error.next_step else error.seen
 
 
 def _fresh(backups: Mapping[str, str], folder: Path) -> Cluster:

@@ -176,7 +176,7 @@ def grade_class(
 def _graded(work: _Work, folder: Path, places: Places) -> int:
     """Grade, and write the results; return the code of an interrupt that has cut it short."""
     earlier, code = _earlier(places.csv), 0
-    places.feedback.mkdir(parents=True, exist_ok=True)
+    _make(places.feedback)
     with contextlib.ExitStack() as drafts:
         book = drafts.enter_context(_replacing(places.csv))
         details = drafts.enter_context(_replacing(places.criteria))
@@ -216,14 +216,37 @@ def _earlier(path: Path) -> Earlier:
     return Earlier.of(roster.rows(path, "assignment", "student_id", "raw_score", "score"))
 
 
+def _make(folder: Path) -> None:
+    """Make a folder, and find out now whether it takes files: a replay takes minutes.
+
+    Raises:
+        OSError: It does not; the error names the folder.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with _naming(folder), tempfile.TemporaryFile(dir=folder):
+        pass
+
+
+@contextlib.contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Have an error name a path of the instructor's, not a draft's."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = str(path)
+        raise
+
+
 @contextlib.contextmanager
 def _replacing(path: Path) -> Iterator[TextIO]:
     """Open a draft, which takes a file's place when all that was written into it is there."""
-    descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=".eksnet-grade-")
+    with _naming(path):
+        descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=".eksnet-grade-")
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8", errors="replace", newline="") as file:
             yield file
-        os.replace(draft, path)
+        with _naming(path):
+            os.replace(draft, path)
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(draft)

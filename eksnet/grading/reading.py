@@ -213,7 +213,7 @@ def _files(entry: os.DirEntry[str]) -> Iterator[Path]:
         yield Path(entry.path)
         return
     found = []
-    for place, folders, names in os.walk(entry.path):
+    for place, folders, names in os.walk(entry.path, onerror=_refuse):
         if len(Path(place).relative_to(entry.path).parts) >= _DEEPEST:
             folders.clear()
         folders.sort()
@@ -223,6 +223,15 @@ def _files(entry: os.DirEntry[str]) -> Iterator[Path]:
     if not found:
         raise _UnreadableError("there is no .zip, no .jsonl and no .ipynb file in it")
     yield from found
+
+
+def _refuse(error: OSError) -> None:
+    """Refuse a submission with a folder that cannot be listed: nobody knows what is in it.
+
+    Raises:
+        _UnreadableError: Always.
+    """
+    raise _UnreadableError(f"{cell(Path(error.filename).name)} cannot be read: {error.strerror}")
 
 
 def _is_ours(name: str) -> bool:

@@ -8,11 +8,28 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import nbformat
+
 from eksnet.checkpoints import evidence
 from eksnet.checkpoints.criteria import Definition, State
 from eksnet.grading import packing
 
 NONCE = "autumn-7"
+# What solves the first checkpoint of 05, and what checks it: the sources of two cells.
+SOLVED = """
+import eksnet
+from eksnet import coredns
+cluster = eksnet.connect()
+cluster.backup("coredns", "kube-system")
+block = "hosts {\\n    10.43.0.1 myapp.local\\n    fallthrough\\n}\\n"
+before = coredns.running_configurations(cluster)
+cluster.edit_configmap(
+    "coredns", "Corefile", lambda text: coredns.set_plugin(text, block), "kube-system"
+)
+cluster.rollout_restart("deployment/coredns", "kube-system")
+cluster.rollout_status("deployment/coredns", "kube-system")
+"""
+CHECK = 'import eksnet\neksnet.checkpoint("hosts-01").check()'
 
 
 def attempt(
@@ -58,3 +75,17 @@ def submission(path: Path, records: Iterable[dict[str, Any]]) -> Path:
     """Write what `eksnet submit` writes for these attempts."""
     title = json.dumps({"format": packing.FORMAT}).encode()
     return archive(path, {packing.TITLE: title, "evidence/ca-ada.jsonl": lines(records)})
+
+
+def notebook(*sources: str) -> bytes:
+    """Return a notebook of these cells, which are named c0, c1 and so on."""
+    cells = [nbformat.v4.new_code_cell(source) for source in sources]
+    for number, cell in enumerate(cells):
+        cell.id = f"c{number}"
+    return nbformat.writes(nbformat.v4.new_notebook(cells=cells)).encode()
+
+
+def hand_in(folder: Path, learner: str, content: bytes, stem: str = "05_lab_hosts") -> None:
+    """Put a notebook into a class's folder, as `eksnet submit` packs it."""
+    files = {"submission.json": b"{}", f"notebooks/{stem}.ipynb": content}
+    archive(folder / "submissions" / f"{learner}.zip", files)

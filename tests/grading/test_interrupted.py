@@ -15,29 +15,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import made
 import pytest
-from made import archive
 from typer.testing import CliRunner
 
 from eksnet import cli
 from eksnet.checkpoints.criteria import State
 from eksnet.checkpoints.evidence import Attempt, Binding
 from eksnet.course import replay
+from eksnet.errors import EksnetError
 from eksnet.grading import again
 from eksnet.grading.marking import Source
 
 LEARNERS = ("ada", "bob", "carol")
-CELL = {"cell_type": "code", "metadata": {}, "outputs": [], "execution_count": None, "id": "c"}
 
 
-def notebook(source: str) -> bytes:
-    document = {"cells": [CELL | {"source": source}], "metadata": {}, "nbformat": 4}
-    return json.dumps(document | {"nbformat_minor": 5}).encode()
-
-
-def hand_in(folder: Path, learner: str, source: str, stem: str = "05_lab_hosts") -> None:
-    files = {"submission.json": b"{}", f"notebooks/{stem}.ipynb": notebook(source)}
-    archive(folder / "submissions" / f"{learner}.zip", files)
+def hand_in(folder: Path, learner: str, source: str) -> None:
+    made.hand_in(folder, learner, made.notebook(source))
 
 
 @dataclass
@@ -55,7 +49,7 @@ class Runs:
     is_down: bool = False
 
     def run(self, content: bytes, told: replay.Told, most: Any) -> replay.Replay:
-        source = json.loads(content)["cells"][0]["source"]
+        source = "".join(json.loads(content)["cells"][0]["source"])
         self.made.append(source)
         if stop := self.stops.get(source):
             stop()
@@ -196,6 +190,33 @@ def test_marks_of_before_stay_with_who_is_not_graded(tmp_path: Path, runs: Runs)
     runs.stops.clear()
     grade(tmp_path)
     assert scores(tmp_path)["bob"] == ("3", "replay")
+
+
+def test_what_this_computer_cannot_run_is_marked_by_evidence_and_says_what_to_do(
+    tmp_path: Path, runs: Runs
+) -> None:
+    def full() -> None:
+        raise EksnetError("the disk is full", "300 MB", "df -h shows full disks")
+
+    for learner in LEARNERS:
+        hand_in(tmp_path, learner, learner)
+    runs.stops["bob"] = full
+    done = grade(tmp_path)
+    reason = "05_lab_hosts: by evidence: the disk is full; next: df -h shows full disks"
+    assert f"bob: not replayed: {reason}" in done.stdout
+    assert scores(tmp_path)["bob"] == ("0", "evidence")
+    assert {scores(tmp_path)[one] for one in ("ada", "carol")} == {("6", "replay")}
+
+
+@pytest.mark.parametrize(("option", "named"), [("csv", "/proc/g.csv"), ("feedback", "/proc")])
+def test_where_nothing_can_be_written_is_named_before_the_first_run(
+    option: str, named: str, tmp_path: Path, runs: Runs
+) -> None:
+    hand_in(tmp_path, "ada", "ada")
+    done = grade(tmp_path, f"--{option}", named)
+    assert done.exit_code == 2
+    assert done.stderr.startswith(f"eksnet: {named} cannot be written: ")
+    assert runs.made == []
 
 
 def test_an_interrupt_before_anybody_was_looked_at_changes_nothing(

@@ -11,9 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import pytest
-from made import archive, attempt, lines
+from made import CHECK, SOLVED, attempt, hand_in, lines, notebook
 from typer.testing import CliRunner
 
 sys.path.append(str(Path(__file__).parents[1] / "sandbox"))
@@ -32,20 +31,6 @@ pytestmark = pytest.mark.sandbox
 
 HOSTS = {one.id: one for one in definitions.of_notebook("05")}
 REPLAY_INSIDE = "eksnet.course.replay_inside"
-SOLVED = """
-import eksnet
-from eksnet import coredns
-cluster = eksnet.connect()
-cluster.backup("coredns", "kube-system")
-block = "hosts {\\n    10.43.0.1 myapp.local\\n    fallthrough\\n}\\n"
-before = coredns.running_configurations(cluster)
-cluster.edit_configmap(
-    "coredns", "Corefile", lambda text: coredns.set_plugin(text, block), "kube-system"
-)
-cluster.rollout_restart("deployment/coredns", "kube-system")
-cluster.rollout_status("deployment/coredns", "kube-system")
-"""
-CHECK = 'import eksnet\neksnet.checkpoint("hosts-01").check()'
 # Every criterion of the notebook as a pass, in the file that the checks write.
 FORGED = f"""
 from pathlib import Path
@@ -75,13 +60,6 @@ corefile = {corefile!r}
 assert eksnet.dry_run(corefile, "api.shop.example", cluster=cluster).answers[0].plugin == "template"
 eksnet.checkpoint("corefile-01").check(prediction, corefile)
 """
-
-
-def notebook(*sources: str) -> bytes:
-    cells = [nbformat.v4.new_code_cell(source) for source in sources]
-    for number, cell in enumerate(cells):
-        cell.id = f"c{number}"
-    return nbformat.writes(nbformat.v4.new_notebook(cells=cells)).encode()
 
 
 @pytest.fixture
@@ -119,11 +97,6 @@ def flagged(said: dict[str, Any]) -> dict[str, str]:
         if one["about"] == "replay":
             found[one["learner"]] = f"{found.get(one['learner'], '')}{one['reason']}; "
     return found
-
-
-def hand_in(folder: Path, learner: str, content: bytes, stem: str = "05_lab_hosts") -> None:
-    files = {"submission.json": b"{}", f"notebooks/{stem}.ipynb": content}
-    archive(folder / "submissions" / f"{learner}.zip", files)
 
 
 def test_a_class_is_replayed_and_no_submission_stops_it(learners_own: Path) -> None:

@@ -1,9 +1,11 @@
-"""The sandbox of an ordinary user: no root, one mapped id, no new privileges."""
+"""The sandbox of an ordinary user: no root, one mapped id, no new privileges; and their grading."""
 
+import csv
 import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -14,6 +16,9 @@ import volumes
 import walls
 import wanted
 import yaml
+
+sys.path.append(str(Path(__file__).parents[1] / "grading"))
+import made
 
 from eksnet.sandbox import build, paths
 
@@ -193,3 +198,91 @@ def test_the_cluster_of_an_ordinary_user_reaches_none_of_their_files(user, place
     faults.until("each volume is deleted or refused", lambda: kubectl(*phases).split() == refused)
     assert volumes.lost(victims) == []
     assert user.eksnet("down").returncode == 0
+
+
+# The id that it runs as is the user's own; of the user's files and processes it sees none.
+LOOKS = """
+import os
+seen = [os.path.exists({home!r}), sum(map(str.isdigit, os.listdir("/proc"))) < 10]
+try:
+    bytearray(3 * 2**30)
+except MemoryError:
+    seen.append("refused")
+raise RuntimeError(seen)
+"""
+# Children share their parent's memory, and each is counted with all of it.
+GROWS = """
+import os, time
+held = b"1" * (150 * 2**20)
+for _ in range(16):
+    if os.fork() == 0:
+        time.sleep(600)
+time.sleep(600)
+"""
+
+
+@pytest.fixture
+def class_of_ones_own(user):
+    """A folder of the user's for a class."""
+    folder = user.home / "class"
+    (folder / "submissions").mkdir(parents=True)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def grade(user, folder, *more, before=()):
+    """Grade as the user, whose all the files are."""
+    subprocess.run(["chown", "-R", f"{UID}:{UID}", folder], check=True)
+    words = [
+        "grade", folder / "submissions", "--csv", folder / "gradebook.csv", "--feedback",
+        folder / "out", "--notebook", "05", *more,
+    ]  # fmt: skip
+    return user.run(*before, user.home / "project/.venv/bin/python", "-m", "eksnet.cli", *words)
+
+
+def test_an_ordinary_user_replays_a_notebook_within_its_limits(user, class_of_ones_own):
+    folder = class_of_ones_own
+    looks = LOOKS.format(home=str(user.home / "class"))
+    made.hand_in(folder, "ada", made.notebook(made.SOLVED, made.CHECK, looks, GROWS))
+    done = grade(user, folder, "--replay")
+    assert done.returncode == 1, done.stderr
+    assert "ada: replay: 05_lab_hosts: cells failed, and the run went on: " in done.stdout
+    assert "c2: RuntimeError: [False, True, 'refused']" in done.stdout
+    ended = "it took more than 2048 MiB of memory, after cell c2"
+    assert f"the run ended early: {ended}" in done.stdout
+    progress = done.stderr.splitlines()
+    assert progress[0].startswith("ada: 05_lab_hosts: replayed in ")
+    assert progress[0].endswith(ended) and len(progress) == 2, done.stderr
+    with (folder / "gradebook-criteria.csv").open(newline="", encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["checkpoint"] == "hosts-01"]
+    assert {(row["state"], row["source"]) for row in rows} == {("PASS", "replay")}
+    assert user.processes() == []
+
+
+def test_a_user_who_may_make_no_namespaces_learns_it_before_the_first_run(user, class_of_ones_own):
+    folder = class_of_ones_own
+    made.hand_in(folder, "ada", made.notebook("1 / 0"))
+    none = 'echo 0 > /proc/sys/user/max_user_namespaces; exec "$@"'
+    before = ("unshare", "--user", "--map-root-user", "sh", "-c", none, "sh")
+    done = grade(user, folder, "--replay", before=before)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("eksnet: this computer does not let you create a user namespace")
+    assert "next:" in done.stderr
+    assert [one.name for one in folder.iterdir()] == ["submissions"]
+
+
+def test_what_a_user_may_not_read_or_write_is_named(user, class_of_ones_own):
+    folder = class_of_ones_own
+    for learner in ("file", "own"):
+        made.hand_in(folder, learner, made.notebook("1 / 0"))
+    (folder / "submissions/file.zip").chmod(0)
+    closed = folder / "submissions/closed"
+    closed.mkdir(mode=0)
+    done = grade(user, folder)
+    assert done.returncode == 1, done.stderr
+    assert "closed: not at all: closed cannot be read: Permission denied" in done.stdout
+    assert "file: zero: file.zip: it cannot be read: Permission denied" in done.stdout
+    (folder / "out").chmod(0o500)
+    done = grade(user, folder, "--replay")
+    assert done.returncode == 2
+    assert f"eksnet: {folder / 'out'} cannot be written: Permission denied" in done.stderr
