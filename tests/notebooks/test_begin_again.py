@@ -49,7 +49,7 @@ def kill(*arguments, env, **_):
         assert running.poll() is None
     {KILL.replace(chr(10), "; ")}
 
-helm.subprocess = SimpleNamespace(run=kill, TimeoutExpired=subprocess.TimeoutExpired)
+helm.subprocess = SimpleNamespace(**{{**vars(subprocess), "run": kill}})
 """
 SHORT = "05_lab_hosts"
 CUT = "cut-off"
