@@ -49,7 +49,7 @@ def kill(*arguments, env, **_):
         assert running.poll() is None
     {KILL.replace(chr(10), "; ")}
 
-helm.subprocess = SimpleNamespace(run=kill, TimeoutExpired=subprocess.TimeoutExpired)
+helm.subprocess = SimpleNamespace(**{{**vars(subprocess), "run": kill}})
 """
 SHORT = "05_lab_hosts"
 CUT = "cut-off"
@@ -226,7 +226,9 @@ class Cuts:
         self._sources = [cell.source for cell in cells]
         # What cells have left, what the last one has, and which of them changed something.
         self._known = {frozenset()}
-        self._state, self._looked, self._changing = before, 0, {0}
+        self._state, self._looked = before, 0
+        # A backup is a file of the learner's: nothing of it is seen in the cluster.
+        self._changing = {0, *(n for n, one in enumerate(self._sources) if ".backup(" in one)}
 
     def _is_new(self, cell_id):
         """Look at what a cell has left, if no run before has come to it."""

@@ -125,6 +125,13 @@ def run_over_eks(name, admin, learner, account, directory, patch):
     assert over_eks.those_there(admin) - before == set()
 
 
+@pytest.fixture(scope="class")
+def both(live_sandbox):
+    """The cluster of a sandbox that begins fresh, and the variables of a learner there."""
+    admin = over_eks.administrator(lifecycle.reset().name)
+    return admin, over_eks.ada(admin)
+
+
 class Share:
     """A part of the notebooks, on a sandbox that nobody resets between them.
 
@@ -143,12 +150,6 @@ class Share:
             for word, run in runs.items()
         ]
         metafunc.parametrize(("name", "run"), cases)
-
-    @pytest.fixture(scope="class")
-    def both(self, live_sandbox):
-        """The cluster of a sandbox that begins fresh, and the variables of a learner there."""
-        admin = over_eks.administrator(lifecycle.reset().name)
-        return admin, over_eks.ada(admin)
 
     @pytest.mark.notebook
     @pytest.mark.sandbox

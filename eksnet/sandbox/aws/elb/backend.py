@@ -561,7 +561,7 @@ class LoadBalancing(ELBv2Backend):
         for name in groups:
             group = self.ec2_backend.get_security_group_from_id(name)
             if group is None:
-                raise errors.no_security_group()
+                raise errors.no_security_group(name)
             if group.vpc_id != vpc:
                 raise errors.foreign_security_group()
         if groups or kind != "application":

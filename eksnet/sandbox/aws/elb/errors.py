@@ -76,9 +76,17 @@ def no_allocation(allocation: str) -> ELBClientError:
     )
 
 
-def no_security_group() -> ELBClientError:
-    """Return the refusal of security groups that are not there (code documented)."""
-    return ELBClientError("InvalidSecurityGroup", "One or more security groups are invalid")
+def no_security_group(group: str) -> ELBClientError:
+    """Return the refusal of a security group that is not there (seen by others).
+
+    The words are those of https://github.com/kubernetes-sigs/aws-load-balancer-controller/issues/2371
+    without its request id.
+    """
+    return ELBClientError(
+        "InvalidSecurityGroup",
+        f"The security group '{group}' does not exist (Service: AmazonEC2; Status Code: 400; "
+        "Error Code: InvalidGroup.NotFound; Proxy: null)",
+    )
 
 
 def foreign_security_group() -> ELBClientError:
