@@ -83,7 +83,6 @@ ACCOUNT = (
          lambda one: one["Arn"]),
     Kind("Pod Identity association", "eks", "list_pod_identity_associations", "associations",
          lambda one: f"{one['namespace']}/{one['serviceAccount']}"),
-    Kind("add-on", "eks", "list_addons", "addons", str),
     Kind("access entry", "eks", "list_access_entries", "accessEntries", str),
 )  # fmt: skip
 
@@ -152,7 +151,16 @@ def _in_account(cluster):
             # An id of what is made anew is another one each time.
             name = re.sub(r"^(ELB \S+/)\w+", r"\1", kind.of_one(one))
             found[AWS, kind.name, name] = kind.content(client, one)
-    return {**found, **_listeners(cluster)}
+    return {**found, **_listeners(cluster), **_addons(cluster)}
+
+
+def _addons(cluster):
+    eks, of = cluster.aws("eks"), {"clusterName": cluster.eks_name}
+    found = [eks.describe_addon(addonName=name, **of) for name in eks.list_addons(**of)["addons"]]
+    return {
+        (AWS, "add-on", one["addonName"]): (one["addonVersion"], one.get("configurationValues"))
+        for one in (each["addon"] for each in found)
+    }
 
 
 def _listeners(cluster):
