@@ -9,6 +9,7 @@ import contextlib
 import io
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from eksnet.cluster import rollout
@@ -80,8 +81,11 @@ def _holds(cluster: Cluster, condition: Callable[[Cluster], bool]) -> bool:
 def _restart(cluster: Cluster) -> None:
     """Start anew what does not come to itself, or not soon."""
     with contextlib.redirect_stdout(io.StringIO()):
-        pods = pods_not_terminating(cluster)
-        if any(_has_another(cluster, pod) or _keeps_ending(pod) for pod in pods):
+        pods, written = pods_not_terminating(cluster), _last_written(cluster)
+        if any(
+            _has_another(cluster, pod) or _may_take_up_another(pod, written) or _keeps_ending(pod)
+            for pod in pods
+        ):
             cluster.rollout_restart(f"deployment/{DEPLOYMENT}", SYSTEM)
         if any(_keeps_ending(pod) or not _has_mode(cluster, pod) for pod in _kube_proxies(cluster)):
             cluster.rollout_restart(f"daemonset/{_KUBE_PROXY}", SYSTEM)
@@ -94,6 +98,25 @@ def _has_another(cluster: Cluster, pod: Resource) -> bool:
         return False
     found = _running(cluster, [log])
     return found is not None and (found.current < found.total or bool(refusal(log)))
+
+
+def _last_written(cluster: Cluster) -> datetime | None:
+    """Return when CoreDNS's ConfigMap was written last; None where nothing says so."""
+    found = cluster.get("configmap", CONFIGMAP, SYSTEM)["metadata"].get("managedFields") or ()
+    times = [datetime.fromisoformat(one["time"]) for one in found if one.get("time")]
+    return max(times, default=None)
+
+
+def _may_take_up_another(pod: Resource, written: datetime | None) -> bool:
+    """Tell whether a CoreDNS pod may yet load what its ConfigMap held a moment ago.
+
+    It runs what the ConfigMap holds, but its file may be older than that, and newer than its last
+    reload.
+    """
+    started = pod["status"].get("startTime")
+    if not started or written is None or datetime.now(UTC) - written > timedelta(seconds=_SECONDS):
+        return False
+    return datetime.fromisoformat(started) <= written
 
 
 def _keeps_ending(pod: Resource) -> bool:

@@ -10,6 +10,7 @@ import yaml
 import eksnet
 from eksnet import coredns, kubeproxy
 from eksnet.cluster import simulated
+from eksnet.coredns.installed import pods_not_terminating
 from eksnet.errors import EksnetError
 from eksnet.sandbox import lifecycle
 
@@ -257,6 +258,16 @@ def test_a_namespace_of_another_lesson_stays(cluster, clean):
     assert cluster.get("namespace/shop").name == "shop"
     assert "the namespace shop" in repr(eksnet.begin(cluster, "03b_modes_and_growth"))
     assert content(cluster) == clean
+
+
+@pytest.mark.sandbox
+def test_what_the_corefile_was_for_a_moment_is_taken_up_by_no_pod(cluster, clean):
+    """The kubelet may have written it into the pods' files already: `reload` looks there later."""
+    pods = {one.name for one in pods_not_terminating(cluster)}
+    edit(cluster)
+    cluster.edit_configmap("coredns", "Corefile", lambda text: text.replace(*CACHE[::-1]), SYSTEM)
+    eksnet.begin(cluster, "05_lab_hosts")
+    assert not pods & {one.name for one in pods_not_terminating(cluster)}
 
 
 @pytest.mark.sandbox
