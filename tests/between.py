@@ -26,12 +26,15 @@ class Wire:
         self.cuts = 0
         # When a cut ends; 0 while there is none.
         self._ends = 0.0
+        self._whole = threading.Event()
+        self._whole.set()
         threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
 
     def cut(self, seconds: float) -> None:
         """End every connection and let none in, for a time from now on; returns at once."""
         with self._lock:
             self.cuts += 1
+            self._whole.clear()
             was_cut, self._ends = self._ends, time.monotonic() + seconds
             self._stop()
             for one in self._open:
@@ -39,6 +42,10 @@ class Wire:
                     one.shutdown(socket.SHUT_RDWR)
         if not was_cut:
             threading.Thread(target=self._reopen, daemon=True).start()
+
+    def wait(self) -> None:
+        """Wait until no cut is left."""
+        assert self._whole.wait(60)
 
     def close(self) -> None:
         self._stop()
@@ -61,6 +68,7 @@ class Wire:
                     # A client that tries and tries may have met itself at this port.
                     continue
                 self._ends = 0.0
+                self._whole.set()
             threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
             return
 

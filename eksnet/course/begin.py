@@ -201,7 +201,12 @@ def begin(cluster: Cluster, notebook: str, restore: bool | None = None) -> Begin
             for manifest in _installed().values():
                 cluster.hand_over(manifest, "eks")
         may_restart = is_sandbox or bool(restore and left)
-        wait_until_ready(cluster, restarts=may_restart, changed=bool(left))
+        wait_until_ready(
+            cluster,
+            restarts=may_restart,
+            changed=bool(left),
+            corefile=any(one.what in (COREFILE, _ADDON) for one in left),
+        )
         _refuse_rest(cluster, wanted, record, left)
         # The same words, whether this call has installed it or an earlier one.
         ready = (_CONTROLLER_READY,) if wanted.controller else ()
@@ -287,6 +292,7 @@ def _fault(cluster: Cluster, fault: Injected) -> Left:
     )
 
 
+_ADDON = "the EKS add-on coredns"
 _CONTROLLER = "the AWS Load Balancer Controller"
 _CONTROLLER_READY = f"{_CONTROLLER} is ready"
 
@@ -364,7 +370,7 @@ def _addon(cluster: Cluster, record: _Record) -> Iterator[Left]:
         return "ended"
 
     by = record.which(lessons_with_addon())
-    yield Left("the EKS add-on coredns", by, f"it is {found.status}", _restore=remove)
+    yield Left(_ADDON, by, f"it is {found.status}", _restore=remove)
 
 
 def _simulated(cluster: Cluster, record: _Record) -> Iterator[Left]:

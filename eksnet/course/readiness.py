@@ -40,7 +40,7 @@ _KUBE_PROXY = "kube-proxy"
 _PROXIER = re.compile(r"Using (\w+) Proxier")
 
 
-def wait_until_ready(cluster: Cluster, *, restarts: bool, changed: bool) -> None:
+def wait_until_ready(cluster: Cluster, *, restarts: bool, changed: bool, corefile: bool) -> None:
     """Wait until a cluster's DNS and kube-proxy are ready for a lesson.
 
     Args:
@@ -48,12 +48,13 @@ def wait_until_ready(cluster: Cluster, *, restarts: bool, changed: bool) -> None
         restarts: Whether pods that run something else than their configuration, or keep ending,
             may be restarted; else they are waited for.
         changed: Whether something was changed: then a pod asks, too, and the rules are compared.
+        corefile: Whether that may be the Corefile.
 
     Raises:
         EksnetError: A condition does not come in time.
     """
     if restarts:
-        _restart(cluster)
+        _restart(cluster, corefile)
     conditions = _CONDITIONS + (_ASKED if changed else ())
     for what, holds in conditions:
         if not until(what, lambda holds=holds: _holds(cluster, holds), _SECONDS):  # type: ignore[misc]
@@ -78,11 +79,12 @@ def _holds(cluster: Cluster, condition: Callable[[Cluster], bool]) -> bool:
         raise
 
 
-def _restart(cluster: Cluster) -> None:
+def _restart(cluster: Cluster, corefile: bool) -> None:
     """Start anew what does not come to itself, or not soon."""
     with contextlib.redirect_stdout(io.StringIO()):
         pods, written = pods_not_terminating(cluster), _last_written(cluster)
-        if any(
+        # What was written just now may not be seen in the times: the fields have new owners.
+        if corefile or any(
             _has_another(cluster, pod) or _may_take_up_another(pod, written) or _keeps_ending(pod)
             for pod in pods
         ):

@@ -55,8 +55,15 @@ def write_keys(file, key, secret):
     file.write_text(f"[default]\naws_access_key_id = {key}\naws_secret_access_key = {secret}\n")
 
 
-def run(name, sockets, go_wrong):
-    """Run a notebook in which something goes wrong; return what stopped its cells, and it."""
+def run(name, sockets, go_wrong, wait=lambda: None):
+    """Run a notebook in which something goes wrong; return what stopped its cells, and it.
+
+    Args:
+        name: The notebook.
+        sockets: A directory for the kernel's sockets.
+        go_wrong: Is called every few cells.
+        wait: What the learner waits for before a cell is run again.
+    """
     notebook = nbformat.read(catalogue.find(name), as_version=4)
     client = NotebookClient(
         notebook,
@@ -70,11 +77,11 @@ def run(name, sockets, go_wrong):
         for number, at in enumerate(code):
             if number % EVERY == 1:
                 go_wrong()
-            execute(client, notebook.cells[at], at, stopped)
+            execute(client, notebook.cells[at], at, stopped, wait)
     return stopped, notebook
 
 
-def execute(client, cell, at, stopped):
+def execute(client, cell, at, stopped, wait):
     """Run a cell, again where it was stopped by an error of the course; connect before that."""
     for _ in range(TRIES):
         try:
@@ -83,6 +90,7 @@ def execute(client, cell, at, stopped):
             assert error.ename in OURS, error.evalue
             assert "next:" in error.evalue
             stopped.append(error.evalue)
+            wait()
             add(client, new_code_cell("cluster = eksnet.connect()"), execute=True)
             cell, at = add(client, new_code_cell(cell.source, id=cell.id))
         else:
@@ -127,7 +135,11 @@ def test_a_notebook_comes_through_cuts_of_ten_seconds(way, admin, tmp_path):
         # Somewhere in the cell that begins now.
         threading.Timer(0.2, lambda: (api.cut(CUT), gate.cut(CUT))).start()
 
-    _, notebook = run("01a", tmp_path, cut)
+    def wait():
+        api.wait()
+        gate.wait()
+
+    _, notebook = run("01a", tmp_path, cut, wait)
     as_committed("01a", ["count-check", "policies-compare", "quick-check"], notebook)
     assert api.cuts > 3
     assert over_eks.those_there(admin) == before
