@@ -158,10 +158,10 @@ class Context:
 
     @functools.cached_property
     def groups(self) -> dict[str, list[Object]]:
-        """The members of each group that has a name."""
+        """The members of each group that has a name; without a class an Ingress is in none."""
         found: dict[str, list[Object]] = {}
         for one in self.albs:
-            if name := self.group_of(one):
+            if (class_of(one) or self.default_class) and (name := self.group_of(one)):
                 found.setdefault(name, []).append(one)
         return found
 

@@ -229,6 +229,12 @@ def test_members_of_a_group(first, second, count):
     assert all("default/one" in one.seen and one.object == "Ingress two" for one in conflicts)
 
 
+def test_an_ingress_without_a_class_is_no_member_of_its_group():
+    first = ingress(GROUP, f"{A}scheme: internal").replace("  ingressClassName: alb\n", "")
+    second = ingress(GROUP, f"{A}scheme: internet-facing", name="b")
+    assert found(f"{first}---\n{second}") == ["no-class"]
+
+
 def test_a_class_with_parameters_counts_before_annotations():
     made = (
         "apiVersion: networking.k8s.io/v1\nkind: IngressClass\nmetadata:\n  name: alb\n"
