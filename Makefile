@@ -47,6 +47,7 @@ soak: setup-tests engine-kept
 
 bench: setup-tests engine
 	uv run python tests/bench/start.py
+	uv run python tests/bench/packed.py
 	uv run python tests/bench/lookup.py
 	uv run python tests/bench/kubeproxy.py
 	uv run python tests/bench/aws.py
