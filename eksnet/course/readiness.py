@@ -104,8 +104,10 @@ def _has_another(cluster: Cluster, pod: Resource) -> bool:
 
 def _last_written(cluster: Cluster) -> datetime | None:
     """Return when CoreDNS's ConfigMap was written last; None where nothing says so."""
-    found = cluster.get("configmap", CONFIGMAP, SYSTEM)["metadata"].get("managedFields") or ()
-    times = [datetime.fromisoformat(one["time"]) for one in found if one.get("time")]
+    # EKS Auto Mode has none.
+    found = cluster.find("configmap", CONFIGMAP, SYSTEM)
+    written = (found["metadata"].get("managedFields") or ()) if found else ()
+    times = [datetime.fromisoformat(one["time"]) for one in written if one.get("time")]
     return max(times, default=None)
 
 

@@ -1,6 +1,7 @@
 """When a cluster is ready for a lesson: what its pods may do yet, told by times."""
 
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 
@@ -31,3 +32,17 @@ def pod(started):
 )
 def test_a_pod_may_take_up_what_its_configmap_held_a_moment_ago(started, written, may):
     assert readiness._may_take_up_another(pod(ago(started)), ago(written)) is may
+
+
+@pytest.mark.parametrize(
+    ("found", "hour"),
+    [
+        (None, None),
+        ({"metadata": {}}, None),
+        ({"metadata": {"managedFields": [{"time": "2026-12-01T03:00:00Z"}, {}]}}, 3),
+    ],
+)
+def test_a_configmap_says_when_it_was_written_where_there_is_one(found, hour):
+    cluster = SimpleNamespace(find=lambda *_: found)
+    written = readiness._last_written(cluster)
+    assert (written and written.hour) == hour
