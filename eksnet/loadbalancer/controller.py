@@ -7,7 +7,6 @@ the same names. Each looks first: run again, they change nothing.
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -368,7 +367,7 @@ def uninstall_controller(cluster: Cluster, timeout: float = _TIMEOUT) -> None:
     uninstall_chart(cluster)
     # An Ingress without its finalizer leaves all that was made for it. And the shared security
     # group goes with the last Ingress only if the controller has looked it up since its start.
-    in_account.delete_in_account(cluster, by_controller=True, timeout=timeout)
+    delete_what_it_left(cluster, timeout)
     _delete_identities(cluster)
     print("the AWS Load Balancer Controller is removed")
 
@@ -389,8 +388,7 @@ def delete_what_it_left(cluster: Cluster, timeout: float = _TIMEOUT) -> None:
     # Its pods remember the id of the shared security group, and look it up no more
     # (pkg/networking/backend_sg_provider.go, allocateBackendSG): with an id that is gone no load
     # balancer can be made.
-    with contextlib.redirect_stdout(io.StringIO()):
-        cluster.rollout_restart(f"deployment/{DEPLOYMENT}", NAMESPACE)
+    cluster.rollout_restart(f"deployment/{DEPLOYMENT}", NAMESPACE)
     wait_until_ready(cluster, timeout)
 
 
