@@ -24,7 +24,7 @@ class Wire:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
         self.cuts = 0
-        # When a cut ends; 0 while there is none.
+        # When a cut ends, while there is one.
         self._ends = 0.0
         self._whole = threading.Event()
         self._whole.set()
@@ -34,13 +34,14 @@ class Wire:
         """End every connection and let none in, for a time from now on; returns at once."""
         with self._lock:
             self.cuts += 1
+            was_whole = self._whole.is_set()
             self._whole.clear()
-            was_cut, self._ends = self._ends, time.monotonic() + seconds
+            self._ends = time.monotonic() + seconds
             self._stop()
             for one in self._open:
                 with contextlib.suppress(OSError):
                     one.shutdown(socket.SHUT_RDWR)
-        if not was_cut:
+        if was_whole:
             threading.Thread(target=self._reopen, daemon=True).start()
 
     def wait(self) -> None:
@@ -67,7 +68,6 @@ class Wire:
                 except OSError:
                     # A client that tries and tries may have met itself at this port.
                     continue
-                self._ends = 0.0
                 self._whole.set()
             threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
             return

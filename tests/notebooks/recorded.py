@@ -28,9 +28,9 @@ from eksnet.cluster import rights
 DIRECTORY = Path(__file__).with_name("recording")
 USED = Path(__file__).with_name("used_rights.csv")
 OTHERS = Path(__file__).with_name("other_rights.csv")
-_ANYBODY = "sts:GetCallerIdentity"
+_CALL_OF_ALL = "sts:GetCallerIdentity"
 # Who asks what they may do themselves: system:basic-user, bound to all who are authenticated.
-_OF_ANYBODY = ("create", "authorization.k8s.io", "selfsubjectaccessreviews")
+_REQUEST_OF_ALL = ("create", "authorization.k8s.io", "selfsubjectaccessreviews")
 _VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 
 
@@ -161,10 +161,10 @@ def outside(file: Path) -> tuple[list[Request], list[str]]:
         sorted(
             one
             for one in requests
-            if (one.verb, one.group, one.resource) != _OF_ANYBODY and not allows(granted, one)
+            if (one.verb, one.group, one.resource) != _REQUEST_OF_ALL and not allows(granted, one)
         ),
         # Who asks who it is, is never denied, whatever a policy says.
-        sorted(one for one in actions if one != _ANYBODY and not is_allowed(one, allowed)),
+        sorted(one for one in actions if one != _CALL_OF_ALL and not is_allowed(one, allowed)),
     )
 
 
@@ -190,7 +190,7 @@ def rights_used(file: Path) -> set[str]:
         # What applies an object may make it: the API server asks for both.
         *(_right("create", one.group, one.resource) for one in requests if one.verb == "patch"),
         *(_right(one.verb, one.group, one.resource) for one in requests),
-        *(one for one in actions if one != _ANYBODY),
+        *(one for one in actions if one != _CALL_OF_ALL),
     }
 
 

@@ -156,11 +156,11 @@ def _in_account(cluster):
 
 def _addons(cluster):
     eks, of = cluster.aws("eks"), {"clusterName": cluster.eks_name}
-    found = [eks.describe_addon(addonName=name, **of) for name in eks.list_addons(**of)["addons"]]
-    return {
-        (AWS, "add-on", one["addonName"]): (one["addonVersion"], one.get("configurationValues"))
-        for one in (each["addon"] for each in found)
-    }
+    found = {}
+    for name in eks.list_addons(**of)["addons"]:
+        one = eks.describe_addon(addonName=name, **of)["addon"]
+        found[AWS, "add-on", name] = (one["addonVersion"], one.get("configurationValues"))
+    return found
 
 
 def _listeners(cluster):
